@@ -1,0 +1,119 @@
+/*-------------------------------------------------------------------------
+ *
+ * edm.h
+ *	  $metadata of a base: entity sets, properties, keys, functions.
+ *
+ * The document is 5-17 MB of XML; it is parsed while it arrives and only the
+ * parts below are kept.  Everything of an OnecEdm lives in one arena and goes
+ * with onec_edm_free().  DTDs are refused.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_EDM_H
+#define ONEC_EDM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "onec_error.h"
+
+typedef enum OnecEdmType
+{
+	ONEC_EDM_STRING,
+	ONEC_EDM_GUID,
+	ONEC_EDM_DATETIME,
+	ONEC_EDM_DOUBLE,
+	ONEC_EDM_INT16,
+	ONEC_EDM_INT32,
+	ONEC_EDM_INT64,
+	ONEC_EDM_BOOLEAN,
+	ONEC_EDM_BINARY,
+	ONEC_EDM_STREAM,
+	ONEC_EDM_COMPOSITE,			/* Edm.String X with a sibling X_Type and no X_Base64Data */
+	ONEC_EDM_COLLECTION,		/* Collection(StandardODATA.X_RowType) */
+	ONEC_EDM_COMPLEX,			/* a ComplexType, e.g. TypeDescription */
+	ONEC_EDM_UNKNOWN			/* read as text */
+} OnecEdmType;
+
+typedef struct OnecProperty
+{
+	const char *name;
+	OnecEdmType type;
+	const char *type_name;		/* as declared, e.g. "Edm.Guid" */
+	int			max_length;		/* 0: not declared */
+	bool		nullable;
+	bool		is_key;
+} OnecProperty;
+
+/* An EntityType or ComplexType. */
+typedef struct OnecEdmStruct
+{
+	const char *name;			/* without the namespace */
+	bool		is_entity;
+	OnecProperty *properties;
+	int			nproperties;
+	const char **keys;			/* names in the order of <Key> */
+	int			nkeys;
+} OnecEdmStruct;
+
+typedef struct OnecEntitySet
+{
+	const char *name;
+	const OnecEdmStruct *type;	/* NULL when the document does not declare it */
+} OnecEntitySet;
+
+typedef struct OnecParameter
+{
+	const char *name;
+	OnecEdmType type;
+} OnecParameter;
+
+/* A FunctionImport that reads (IsSideEffecting="false"). */
+typedef struct OnecFunction
+{
+	const char *name;			/* Balance, SliceLast … */
+	const char *bound_to;		/* type name of bindingParameter = entity set name */
+	const OnecEdmStruct *result;	/* row type; NULL when unknown */
+	OnecParameter *parameters;	/* without bindingParameter */
+	int			nparameters;
+} OnecFunction;
+
+typedef struct OnecEdm
+{
+	OnecEntitySet *sets;		/* in document order */
+	int			nsets;
+	OnecEdmStruct *types;
+	int			ntypes;
+	OnecFunction *functions;
+	int			nfunctions;
+	size_t		bytes;			/* size of the document */
+} OnecEdm;
+
+typedef struct OnecEdmParser OnecEdmParser;
+
+/* NULL when out of memory.  "max_bytes" bounds the document (error LIMIT). */
+extern OnecEdmParser *onec_edm_begin(size_t max_bytes);
+
+/* Give the next bytes; false with "error" set (REPLY, LIMIT, MEMORY) when the document is not $metadata. */
+extern bool onec_edm_feed(OnecEdmParser *parser, const char *data, size_t len, OnecError *error);
+
+/* End of the document: the result, or NULL with "error" set.  The parser is freed either way. */
+extern OnecEdm *onec_edm_finish(OnecEdmParser *parser, OnecError *error);
+
+/* Give up; NULL is allowed. */
+extern void onec_edm_abandon(OnecEdmParser *parser);
+
+extern void onec_edm_free(OnecEdm *edm);
+
+/* Look-ups by exact name; NULL when absent. */
+extern const OnecEntitySet *onec_edm_find_set(const OnecEdm *edm, const char *name);
+extern const OnecEdmStruct *onec_edm_find_type(const OnecEdm *edm, const char *name);
+extern const OnecProperty *onec_edm_find_property(const OnecEdmStruct *type, const char *name);
+
+/* "String", "Guid" …: the value of the column option edm_type. */
+extern const char *onec_edm_type_label(OnecEdmType type);
+
+/* The reverse, ASCII case ignored, an "Edm." before it tolerated; false when unknown. */
+extern bool onec_edm_type_from_label(const char *label, OnecEdmType *type);
+
+#endif							/* ONEC_EDM_H */

@@ -1,0 +1,104 @@
+/*-------------------------------------------------------------------------
+ *
+ * http.h
+ *	  HTTP transfers on libcurl's multi interface.
+ *
+ * Knows no OData.  A pool drives any number of transfers; all their sockets hang on one
+ * epoll descriptor, so a caller can wait for a pool as for a single socket.  Waiting
+ * is done by the caller's callback and may leave by longjmp: nothing here is in the
+ * middle of anything then, and onec_http_destroy() cleans up whatever is left.
+ *
+ * A transfer's body is a window: curl appends at the end, the caller consumes at
+ * the front.  When more than high_water bytes wait, the transfer is paused.
+ *
+ * Never followed: redirects.  Never used: proxies and .netrc of the environment, protocols other
+ * than http and https, content encodings other than one gzip or deflate.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_HTTP_H
+#define ONEC_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "onec_error.h"
+
+typedef struct OnecHttp OnecHttp;
+typedef struct OnecTransfer OnecTransfer;
+
+/*
+ * Wait until "fd" is readable or "timeout_ms" has passed (never negative).  May not return (longjmp).
+ */
+typedef void (*OnecHttpWait) (int fd, long timeout_ms, void *arg);
+
+typedef struct OnecHttpRequest
+{
+	const char *method;			/* "GET" or "POST" (empty body) */
+	const char *url;			/* encoded */
+	const char *authorization;	/* value of the header, or NULL */
+	const char *accept;			/* value of the header, or NULL */
+	const char *ib_session;		/* value of the IBSession header ("start", "finish"), or NULL */
+	const char *cookie;			/* value of the Cookie header, or NULL */
+	const char *ca_file;		/* PEM file, or NULL for the system's */
+	bool		insecure;		/* do not verify the certificate */
+	long		connect_timeout_ms; /* covers DNS, TCP and TLS; > 0 */
+	long		request_timeout_ms; /* whole request, > 0 */
+	size_t		max_response;	/* decoded bytes; > 0 */
+	size_t		high_water;		/* pause above this many unread bytes; 0: never */
+} OnecHttpRequest;
+
+/* What is known of an answer; texts live as long as the transfer. */
+typedef struct OnecHttpAnswer
+{
+	long		status;			/* 0 until the status line has arrived */
+	const char *content_type;	/* or NULL */
+	const char *location;		/* or NULL */
+	const char *cookie;			/* "ibsession=…" from Set-Cookie, or NULL */
+	long		retry_after_s;	/* -1: not given */
+	int64_t		body_bytes;		/* decoded bytes received so far */
+	int64_t		wire_bytes;		/* bytes on the wire so far, header and body */
+	double		elapsed_ms;		/* since start, until now or until done */
+	bool		reused;			/* went over a connection that was already open */
+} OnecHttpAnswer;
+
+/* NULL when out of memory. */
+extern OnecHttp *onec_http_create(OnecHttpWait wait, void *wait_arg);
+extern void onec_http_destroy(OnecHttp *http);
+
+/* One descriptor for all sockets of the pool, readable when there is work. */
+extern int	onec_http_fd(const OnecHttp *http);
+
+/* Begin a transfer; NULL with "error" set. */
+extern OnecTransfer *onec_http_start(OnecHttp *http, const OnecHttpRequest *request, OnecError *error);
+
+/* Do what can be done now without waiting. */
+extern void onec_http_poll(OnecHttp *http);
+
+/* Wait once through the callback, at most "timeout_ms", then do what can be done. */
+extern void onec_http_wait(OnecHttp *http, long timeout_ms);
+
+/*
+ * Wait until the transfer has bytes beyond "seen" unread ones, or has ended.  True: look at
+ * the window (which may be complete); false: it failed, see "error" (CONNECT, TLS, TIMEOUT, BROKEN,
+ * LIMIT, REPLY, MEMORY).  Checks the deadlines itself.
+ */
+extern bool onec_transfer_wait(OnecTransfer *transfer, size_t seen, OnecError *error);
+
+/* Whether the complete answer has arrived (successfully). */
+extern bool onec_transfer_done(const OnecTransfer *transfer);
+
+/* Whether it ended, well or badly. */
+extern bool onec_transfer_ended(const OnecTransfer *transfer);
+
+/* The unread bytes; they stay where they are until the pool is driven again or they are consumed. */
+extern const char *onec_transfer_data(const OnecTransfer *transfer, size_t *len);
+extern void onec_transfer_consume(OnecTransfer *transfer, size_t n);
+
+extern void onec_transfer_answer(const OnecTransfer *transfer, OnecHttpAnswer *answer);
+
+/* End and forget a transfer in any state; NULL is allowed.  An unfinished one closes its connection. */
+extern void onec_transfer_free(OnecTransfer *transfer);
+
+#endif							/* ONEC_HTTP_H */
