@@ -1,0 +1,138 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.h
+ *	  One 1C base as this backend knows it.
+ *
+ * Holds credentials, connections, the 1C session (IBSession), pacing, retries, what the
+ * base was found unable to do, the metadata read last, and the log of recent
+ * requests.  The only place where an error of 1C becomes an ereport.
+ *
+ * A session is kept per (server, user) until backend exit, or until the server or the user
+ * mapping changes.  Replies are malloc'ed things under the way: whoever starts
+ * one ties it to a memory context with onec_reply_attach().
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_SESSION_H
+#define ONEC_SESSION_H
+
+#include "postgres.h"
+
+#include "fdw/options.h"
+#include "onec_error.h"
+#include "protocol/edm.h"
+#include "protocol/odata.h"
+
+typedef struct OnecSession OnecSession;
+typedef struct OnecReply OnecReply;
+
+/* What a scan spent; shown by EXPLAIN ANALYZE. */
+typedef struct OnecSpent
+{
+	int64		requests;
+	int64		pages;			/* kept by the pager */
+	int64		rows;			/* kept by the pager */
+	int64		bytes;			/* on the wire */
+	int64		retries;
+	double		wait_ms;		/* spent waiting for 1C */
+} OnecSpent;
+
+/* A request's own count of failed attempts; zero it before the first. */
+typedef struct OnecAttempts
+{
+	int			failed;
+	TimestampTz started;		/* set by the first failure: bounds all attempts */
+} OnecAttempts;
+
+/* What a base was found to refuse, per entity set; all false at first. */
+typedef struct OnecRefusals
+{
+	bool		filter;
+	bool		order;
+	bool		count;
+	int			page_rows;		/* largest page that worked after a failure; 0: no limit known */
+} OnecRefusals;
+
+/*
+ * The session for "userid" at the server of "options"; made when there is none.  Sends
+ * nothing.  ERROR as onec_options_authorization().
+ */
+extern OnecSession *onec_session_get(const OnecOptions *options, Oid userid);
+
+/* What is remembered of an entity set; the caller may change it.  Lives as long as the session. */
+extern OnecRefusals *onec_session_refusals(OnecSession *session, const char *entity_set);
+
+/*
+ * Send a request.  The memory of "request" is not needed afterwards.  "spent" may be NULL, else it must
+ * live as long as the reply.  Waits (interruptibly) for min_interval only.  ERROR 54xxx-class (URL_TOO_LONG) when the
+ * URL is beyond reason, XX-free otherwise: failures of the network come from onec_reply_wait().
+ */
+extern OnecReply *onec_session_start(OnecSession *session, const OnecOptions *options,
+									 const OnecRequest *request, OnecSpent *spent);
+
+/* Free the reply when "context" is reset or deleted, unless onec_reply_free() came first. */
+extern void onec_reply_attach(OnecReply *reply, MemoryContext context);
+
+/*
+ * Wait (interruptibly, on the latch) until more than "seen" unread bytes of a good answer are there, or it is
+ * complete.  False with "error" filled: the network failed, or 1C answered with
+ * anything but 200 and JSON (text for a count, XML for metadata); its text is in error->message.
+ */
+extern bool onec_reply_wait(OnecReply *reply, size_t seen, OnecError *error);
+
+/* The unread bytes of the body; *done: the answer is complete with them. */
+extern const char *onec_reply_data(const OnecReply *reply, size_t *len, bool *done);
+extern void onec_reply_consume(OnecReply *reply, size_t n);
+
+/* Rows found in the answer, for the request log. */
+extern void onec_reply_rows(OnecReply *reply, int64 rows);
+
+/* End the request in any state; NULL is allowed. */
+extern void onec_reply_free(OnecReply *reply);
+
+/*
+ * After a failure: true when the same request may be sent again, after having waited the
+ * back-off or what Retry-After asked for.  False when it would not help or attempts
+ * are used up.  A stale 1C session is dropped and tried once more without counting.
+ */
+extern bool onec_session_retry(OnecSession *session, const OnecOptions *options, OnecReply *reply,
+							   const OnecError *error, OnecAttempts *attempts, OnecSpent *spent);
+
+/*
+ * Raise "error" with its SQLSTATE, what was asked in the CONTEXT, 1C's text in the DETAIL and
+ * advice in the HINT.
+ */
+extern void onec_session_raise(OnecSession *session, const OnecOptions *options,
+							   const OnecRequest *request, const OnecError *error) pg_attribute_noreturn();
+
+/*
+ * Send and read a small answer whole, with retries.  False with "error" for an error answer of 1C itself
+ * (REFUSED, RIGHTS, NO_SET …, SERVER); anything else is raised.  *body is palloc'd and terminated.
+ */
+extern bool onec_session_fetch(OnecSession *session, const OnecOptions *options,
+							   const OnecRequest *request, OnecSpent *spent,
+							   char **body, size_t *len, OnecError *error);
+
+/* $metadata of the base, read now unless read lately ("fresh" forces).  Lives until the next call. */
+extern const OnecEdm *onec_session_edm(OnecSession *session, const OnecOptions *options, bool fresh);
+
+/* One entry of the request log of this backend. */
+typedef struct OnecLogged
+{
+	char	   *server;
+	char	   *url;			/* decoded, below the root; no secrets */
+	int			status;			/* 0: no answer */
+	double		ms;
+	int64		rows;			/* -1: not rows */
+	int64		bytes;
+	char	   *error;			/* NULL: it went well */
+	TimestampTz at;
+} OnecLogged;
+
+/* Entries of the log, oldest first, at most 200. */
+extern int	onec_session_log(const OnecLogged **entries[]);
+
+/* Close all 1C sessions that are open ("finish"), waiting a second at most; called at backend exit. */
+extern void onec_session_exit(int code, Datum arg);
+
+#endif							/* ONEC_SESSION_H */

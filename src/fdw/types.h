@@ -1,0 +1,100 @@
+/*-------------------------------------------------------------------------
+ *
+ * types.h
+ *	  Edm types and PostgreSQL types: which is which, how values go over, what compares alike.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_TYPES_H
+#define ONEC_TYPES_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "fdw/options.h"
+#include "protocol/edm.h"
+#include "protocol/json_rows.h"
+#include "protocol/odata.h"
+
+/* SQL type that IMPORT gives a property: "uuid", "timestamp", "numeric" … */
+extern const char *onec_type_sql(OnecEdmType edm);
+
+/*
+ * What a column without edm_type is taken for, by its PostgreSQL type and property name.  Text may be
+ * a composite value, so it stays UNKNOWN, which is never pushed.
+ */
+extern OnecEdmType onec_type_infer(Oid type, const char *property);
+
+/* Turns fields of one column into Datums. */
+typedef struct OnecDecoder
+{
+	OnecColumn	column;
+	bool		empty_as_null;
+	FmgrInfo	input;			/* exact fall-back: the type's own input function */
+	Oid			ioparam;
+	const char *entity_set;		/* for messages */
+} OnecDecoder;
+
+extern void onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column,
+							  const OnecOptions *options);
+
+/*
+ * The value of a field.  Absent and JSON null are NULL; so are the empty date and the zero guid
+ * unless empty_as_null is off.  ERROR of class 22 naming the column for what the type does not take.
+ */
+extern Datum onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull);
+
+/* What 1C does with a comparison of a column, against what PostgreSQL does. */
+typedef enum OnecVerdict
+{
+	ONEC_NO,					/* must stay here */
+	ONEC_SUPERSET,				/* 1C returns all matching rows, maybe more */
+	ONEC_EXACT					/* 1C returns just the matching rows */
+} OnecVerdict;
+
+typedef enum OnecCompare
+{
+	ONEC_EQ,
+	ONEC_NE,
+	ONEC_LT,
+	ONEC_LE,
+	ONEC_GT,
+	ONEC_GE,
+	ONEC_COMPARES				/* count */
+} OnecCompare;
+
+/*
+ * The verdict table.  "why" (static text, never NULL for NO) says what keeps a comparison here.
+ * A verdict EXACT supposes that rows with the empty value are excluded where they read as NULL:
+ * onec_type_empty() tells what to exclude.
+ */
+extern OnecVerdict onec_type_compare(const OnecColumn *column, OnecCompare op, const char **why);
+
+/* Whether 1C orders the column as PostgreSQL does. */
+extern bool onec_type_orders(const OnecColumn *column);
+
+/*
+ * The value 1C keeps for "empty" that reads as NULL, as a literal of kind *kind; NULL when the
+ * column has none (or empty_as_null is off).
+ */
+extern const char *onec_type_empty(const OnecColumn *column, bool empty_as_null,
+								   OnecLiteralKind *kind);
+
+/* How a constant fared on its way into a literal. */
+typedef enum OnecSent
+{
+	ONEC_SENT_AS_IS,			/* the literal is the value */
+	ONEC_SENT_ROUNDED,			/* the literal is the next smaller value that 1C can hold */
+	ONEC_SENT_NEVER_EQUAL,		/* no row of 1C has this value, but it can be ordered: below all, see "above" */
+	ONEC_SENT_NOT				/* cannot be said */
+} OnecSent;
+
+/*
+ * Write a value of type "type" as the literal a column is compared with.  palloc'd text.
+ * "*above": for NEVER_EQUAL, whether the value lies above everything 1C can hold (else below).
+ */
+extern OnecSent onec_type_encode(const OnecColumn *column, Oid type, Datum value,
+								 OnecLiteralKind *kind, char **text, bool *above);
+
+#endif							/* ONEC_TYPES_H */
