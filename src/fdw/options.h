@@ -47,7 +47,7 @@ typedef struct OnecOptions
 	bool		push_count;
 	bool		allowed_only;
 	bool		empty_as_null;
-	bool		insecure;		/* do not verify the certificate */
+	bool		tls_verify;		/* check the certificate */
 	double		request_cost;
 	double		tuple_cost;
 	char	   *ca_file;		/* NULL: the system's */

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Differences between the PostgreSQL versions we build for, and nowhere else.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_COMPAT_H
+#define ONEC_COMPAT_H
+
+#include "postgres.h"
+
+#include "catalog/pg_foreign_server.h"
+#include "utils/acl.h"
+
+#if PG_VERSION_NUM < 150000
+#error "onec_fdw needs PostgreSQL 15 or later"
+#endif
+
+/* Whether "role" may use the server. */
+static inline AclResult
+onec_server_aclcheck(Oid serverid, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ForeignServerRelationId, serverid, role, ACL_USAGE);
+#else
+	return pg_foreign_server_aclcheck(serverid, role, ACL_USAGE);
+#endif
+}
+
+/* The last arguments of create_foreignscan_path() and its relatives grew in 17. */
+#if PG_VERSION_NUM >= 170000
+#define ONEC_FDW_RESTRICTINFO , NIL
+#else
+#define ONEC_FDW_RESTRICTINFO
+#endif
+
+#endif							/* ONEC_COMPAT_H */

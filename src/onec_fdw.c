@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * onec_fdw.c
+ *	  Entry of the library: settings and the table of callbacks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "foreign/fdwapi.h"
+#include "utils/guc.h"
+
+#include "fdw/callbacks.h"
+#include "fdw/session.h"
+
+PG_MODULE_MAGIC;
+
+PG_FUNCTION_INFO_V1(onec_fdw_handler);
+
+bool		onec_log_requests = false;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	DefineCustomBoolVariable("onec_fdw.log_requests",
+							 "Log every request to 1C.",
+							 "The address is logged decoded; credentials never are.",
+							 &onec_log_requests, false, PGC_SUSET, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("onec_fdw");
+}
+
+Datum
+onec_fdw_handler(PG_FUNCTION_ARGS)
+{
+	FdwRoutine *routine = makeNode(FdwRoutine);
+
+	routine->GetForeignRelSize = onec_plan_rel_size;
+	routine->GetForeignPaths = onec_plan_paths;
+	routine->GetForeignPlan = onec_plan_scan;
+	routine->GetForeignUpperPaths = onec_plan_upper_paths;
+
+	routine->BeginForeignScan = onec_scan_begin;
+	routine->IterateForeignScan = onec_scan_iterate;
+	routine->ReScanForeignScan = onec_scan_rescan;
+	routine->EndForeignScan = onec_scan_end;
+	routine->ExplainForeignScan = onec_scan_explain;
+
+	routine->AnalyzeForeignTable = onec_analyze_table;
+	routine->ImportForeignSchema = onec_import_schema;
+
+	PG_RETURN_POINTER(routine);
+}
