@@ -1,0 +1,77 @@
+# onec_fdw: build, install and test with PGXS.  PG_CONFIG chooses the server's version.
+EXTENSION   = onec_fdw
+EXTVERSION  = 1.0
+MODULE_big  = onec_fdw
+OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+DATA_built  = sql/onec_fdw--$(EXTVERSION).sql
+DATA        = $(filter-out $(DATA_built),$(wildcard sql/onec_fdw--*--*.sql))
+PARTS       = $(sort $(wildcard sql/extension/[0-9][0-9]_*.sql))
+HEADERS     = $(wildcard src/*.h src/*/*.h)
+EXTRA_CLEAN = .build results regression.diffs regression.out tmp_check output_iso
+
+LIBRARIES   = libcurl json-c expat
+PKG_CONFIG ?= pkg-config
+PG_CONFIG  ?= pg_config
+PGXS       := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+
+.DEFAULT_GOAL := all
+
+ifneq ($(PGXS),)
+# The server's headers hold unused parameters and comparisons of mixed sign in inline functions: -isystem
+# keeps -Wextra for our own text.  Callbacks and SQL functions have parameters by contract, used or not.
+PG_CPPFLAGS = -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
+              $(shell $(PKG_CONFIG) --cflags $(LIBRARIES))
+PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter
+SHLIB_LINK  = $(shell $(PKG_CONFIG) --libs $(LIBRARIES)) -lm
+
+# No function here is worth inlining into compiled expressions, so no bitcode is made and clang is not needed.
+override with_llvm = no
+
+include $(PGXS)
+
+$(OBJS): $(HEADERS) | libraries
+
+libraries:
+	@$(PKG_CONFIG) --exists --print-errors $(LIBRARIES) || \
+	{ echo "libcurl, json-c or expat lacks its development files: test/packages.sh installs them" >&2; exit 1; }
+else
+all install clean:
+	@echo "no development files of PostgreSQL found by \"$(PG_CONFIG)\": test/packages.sh installs them," \
+	      "or name another PG_CONFIG" >&2; exit 1
+endif
+
+sql/onec_fdw--$(EXTVERSION).sql: $(PARTS)
+	cat $(PARTS) > $@
+
+# The scripts below install missing packages, build by themselves and need no running server.
+export PG_CONFIG
+
+test:
+	test/run
+
+test-full:
+	TEST_FULL=1 test/run
+
+# Regression tests against the running server that PGHOST and PGPORT name, after "make install".
+installcheck:
+	test/run installcheck
+
+unit:
+	test/run unit
+
+lint:
+	test/run lint
+
+fuzz:
+	test/run fuzz
+
+bench:
+	test/bench/run
+
+demo:
+	test/demo
+
+demo-stop:
+	test/demo stop
+
+.PHONY: all install installcheck test test-full unit lint fuzz bench demo demo-stop clean libraries
