@@ -84,17 +84,26 @@ extern const char *onec_type_empty(const OnecColumn *column, bool empty_as_null,
 /* How a constant fared on its way into a literal. */
 typedef enum OnecSent
 {
-	ONEC_SENT_AS_IS,			/* the literal is the value */
-	ONEC_SENT_ROUNDED,			/* the literal is the next smaller value that 1C can hold */
-	ONEC_SENT_NEVER_EQUAL,		/* no row of 1C has this value, but it can be ordered: below all, see "above" */
+	ONEC_SENT_AS_IS,			/* "text" is the value */
+	ONEC_SENT_BETWEEN,			/* it lies between "text" and "next", which 1C holds side by side */
+	ONEC_SENT_OUTSIDE,			/* it lies above (or below) everything that 1C can hold */
 	ONEC_SENT_NOT				/* cannot be said */
 } OnecSent;
 
-/*
- * Write a value of type "type" as the literal a column is compared with.  palloc'd text.
- * "*above": for NEVER_EQUAL, whether the value lies above everything 1C can hold (else below).
- */
-extern OnecSent onec_type_encode(const OnecColumn *column, Oid type, Datum value,
-								 OnecLiteralKind *kind, char **text, bool *above);
+typedef struct OnecConstant
+{
+	OnecSent	sent;
+	OnecLiteralKind kind;
+	char	   *text;			/* palloc'd, UTF-8 */
+	char	   *next;			/* BETWEEN: the neighbour above; NULL when there is none */
+	bool		above;			/* OUTSIDE: above all, else below all */
+} OnecConstant;
+
+/* Write a value of type "type" as the literal that the column is compared with. */
+extern void onec_type_encode(const OnecColumn *column, Oid type, Datum value,
+							 OnecConstant *constant);
+
+/* Text of the server's encoding as UTF-8; itself when that is the encoding. */
+extern const char *onec_utf8(const char *text);
 
 #endif							/* ONEC_TYPES_H */

@@ -1,0 +1,355 @@
+/*-------------------------------------------------------------------------
+ *
+ * decode.c
+ *	  Fields of a page as Datums.
+ *
+ * The forms that 1C writes are converted directly, since this is where a scan spends its
+ * time; anything unusual goes to the type's own input function, whose
+ * answer or error is the user's.  Values are palloc'd in the current context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/base64.h"
+#include "datatype/timestamp.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "fdw/types.h"
+
+/* Digits that fit an int64 whatever they are. */
+#define SAFE_DIGITS 18
+
+void
+onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column, const OnecOptions *options)
+{
+	Oid			input;
+
+	decoder->column = *column;
+	decoder->empty_as_null = options->empty_as_null;
+	decoder->entity_set = options->entity_set;
+	getTypeInputInfo(column->type, &input, &decoder->ioparam);
+	fmgr_info(input, &decoder->input);
+}
+
+/* The text of a field as a string of the server's encoding, terminated. */
+static char *
+field_cstring(const OnecField *field)
+{
+	char	   *copy = pnstrdup(field->text, field->len);
+
+	if (GetDatabaseEncoding() == PG_UTF8)
+		return copy;
+	return pg_any_to_server(copy, field->len, PG_UTF8);
+}
+
+static Datum
+decode_by_input(OnecDecoder *decoder, const OnecField *field)
+{
+	return InputFunctionCall(&decoder->input, field_cstring(field), decoder->ioparam,
+							 decoder->column.typmod);
+}
+
+static Datum
+decode_text(OnecDecoder *decoder, const OnecField *field)
+{
+	if (GetDatabaseEncoding() != PG_UTF8)
+		return decode_by_input(decoder, field);
+	return PointerGetDatum(cstring_to_text_with_len(field->text, field->len));
+}
+
+static inline int
+hex_digit(unsigned char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx; false for any other form. */
+static bool
+parse_guid(const char *text, size_t len, unsigned char *out, bool *zero)
+{
+	unsigned char any = 0;
+	size_t		at = 0;
+
+	if (len != 36)
+		return false;
+	for (int i = 0; i < UUID_LEN; i++)
+	{
+		int			high;
+		int			low;
+
+		if (at == 8 || at == 13 || at == 18 || at == 23)
+		{
+			if (text[at] != '-')
+				return false;
+			at++;
+		}
+		high = hex_digit(text[at]);
+		low = hex_digit(text[at + 1]);
+		if ((high | low) < 0)
+			return false;
+		out[i] = high << 4 | low;
+		any |= out[i];
+		at += 2;
+	}
+	*zero = any == 0;
+	return true;
+}
+
+static Datum
+decode_guid(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	pg_uuid_t  *uuid = palloc(sizeof(pg_uuid_t));
+	bool		zero = false;
+
+	if (!parse_guid(field->text, field->len, uuid->data, &zero))
+	{
+		Datum		value;
+
+		/* 1C writes an unfilled value of a composite as an empty string */
+		if (field->len == 0 && decoder->empty_as_null)
+		{
+			*isnull = true;
+			return (Datum) 0;
+		}
+		value = decode_by_input(decoder, field);
+		uuid = DatumGetUUIDP(value);
+		zero = true;
+		for (int i = 0; i < UUID_LEN; i++)
+			zero &= uuid->data[i] == 0;
+	}
+	*isnull = zero && decoder->empty_as_null;
+	return UUIDPGetDatum(uuid);
+}
+
+/* "n" digits as a number, or -1. */
+static inline int
+digits(const char *text, int n)
+{
+	int			value = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (text[i] < '0' || text[i] > '9')
+			return -1;
+		value = value * 10 + (text[i] - '0');
+	}
+	return value;
+}
+
+/* YYYY-MM-DDTHH:MM:SS, a date that exists; false for any other form. */
+static bool
+parse_datetime(const char *t, size_t len, Timestamp *out)
+{
+	int			year;
+	int			month;
+	int			day;
+	int			hour;
+	int			minute;
+	int			second;
+
+	if (len != 19 || t[4] != '-' || t[7] != '-' || t[10] != 'T' || t[13] != ':' || t[16] != ':')
+		return false;
+	year = digits(t, 4);
+	month = digits(t + 5, 2);
+	day = digits(t + 8, 2);
+	hour = digits(t + 11, 2);
+	minute = digits(t + 14, 2);
+	second = digits(t + 17, 2);
+	if (year < 1 || month < 1 || month > 12 || day < 1 || hour < 0 || hour > 23 ||
+		minute < 0 || minute > 59 || second < 0 || second > 59)
+		return false;
+	if (day > day_tab[isleap(year)][month - 1])
+		return false;
+	*out = ((int64) date2j(year, month, day) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY +
+		((hour * 60 + minute) * 60 + second) * USECS_PER_SEC;
+	return true;
+}
+
+static bool
+is_empty_date(const char *text, size_t len)
+{
+	return len == 19 && memcmp(text, "0001-01-01T00:00:00", 19) == 0;
+}
+
+static Datum
+decode_datetime(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	Timestamp	stamp;
+
+	if (decoder->empty_as_null && is_empty_date(field->text, field->len))
+	{
+		*isnull = true;
+		return (Datum) 0;
+	}
+	if (decoder->column.typmod < 0 && parse_datetime(field->text, field->len, &stamp))
+		return TimestampGetDatum(stamp);
+	return decode_by_input(decoder, field);
+}
+
+/* A plain decimal of few digits; "scale" counts those after the point. */
+static bool
+parse_decimal(const char *text, size_t len, int64 *value, int *scale)
+{
+	size_t		at = len > 0 && text[0] == '-' ? 1 : 0;
+	bool		negative = at == 1;
+	int			ndigits = 0;
+	int64		number = 0;
+
+	*scale = -1;
+	for (; at < len; at++)
+	{
+		if (text[at] == '.')
+		{
+			if (*scale >= 0 || ndigits == 0)
+				return false;
+			*scale = 0;
+			continue;
+		}
+		if (text[at] < '0' || text[at] > '9' || ++ndigits > SAFE_DIGITS)
+			return false;
+		number = number * 10 + (text[at] - '0');
+		if (*scale >= 0)
+			++*scale;
+	}
+	if (ndigits == 0 || *scale == 0)
+		return false;
+	*value = negative ? -number : number;
+	return true;
+}
+
+static void
+refuse_field(const OnecField *field)
+{
+	char	   *text = pnstrdup(field->text, Min(field->len, 60));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			 errmsg("value of 1C does not fit the type of the column"),
+			 errdetail("1C sent %s.", field->kind == ONEC_FIELD_NESTED ? "a nested value" : text)));
+}
+
+/* 1C has no NaN; text such as "NaN" must not become one silently. */
+static Datum
+decode_numeric(OnecDecoder *decoder, const OnecField *field)
+{
+	int64		value;
+	int			scale;
+	const char *c = field->text;
+
+	if (decoder->column.typmod < 0 && parse_decimal(field->text, field->len, &value, &scale))
+		return NumericGetDatum(scale > 0 ? int64_div_fast_to_numeric(value, scale) :
+							   int64_to_numeric(value));
+	if (field->len > 0 && *c == '-')
+		c++;
+	if (c >= field->text + field->len || ((*c < '0' || *c > '9') && *c != '.'))
+		refuse_field(field);
+	return decode_by_input(decoder, field);
+}
+
+static Datum
+decode_integer(OnecDecoder *decoder, const OnecField *field)
+{
+	int64		value;
+	int			scale;
+
+	if (!parse_decimal(field->text, field->len, &value, &scale) || scale > 0)
+		return decode_by_input(decoder, field);
+	switch (decoder->column.type)
+	{
+		case INT2OID:
+			if (value < PG_INT16_MIN || value > PG_INT16_MAX)
+				return decode_by_input(decoder, field);
+			return Int16GetDatum((int16) value);
+		case INT4OID:
+			if (value < PG_INT32_MIN || value > PG_INT32_MAX)
+				return decode_by_input(decoder, field);
+			return Int32GetDatum((int32) value);
+		default:
+			return Int64GetDatum(value);
+	}
+}
+
+static Datum
+decode_bool(const OnecField *field)
+{
+	if (field->len == 4 && memcmp(field->text, "true", 4) == 0)
+		return BoolGetDatum(true);
+	if (field->len != 5 || memcmp(field->text, "false", 5) != 0)
+		refuse_field(field);
+	return BoolGetDatum(false);
+}
+
+static Datum
+decode_bytea(const OnecField *field)
+{
+	int			room = pg_b64_dec_len(field->len);
+	bytea	   *value = palloc(VARHDRSZ + room);
+	int			len = pg_b64_decode(field->text, field->len, VARDATA(value), room);
+
+	if (len < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("value of 1C is not valid base64")));
+	SET_VARSIZE(value, VARHDRSZ + len);
+	return PointerGetDatum(value);
+}
+
+/* A string becomes a JSON string; everything else is JSON already. */
+static Datum
+decode_json(OnecDecoder *decoder, const OnecField *field)
+{
+	StringInfoData quoted;
+
+	if (field->kind != ONEC_FIELD_STRING)
+		return decode_by_input(decoder, field);
+	initStringInfo(&quoted);
+	escape_json(&quoted, field_cstring(field));
+	return InputFunctionCall(&decoder->input, quoted.data, decoder->ioparam,
+							 decoder->column.typmod);
+}
+
+Datum
+onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	*isnull = field->kind == ONEC_FIELD_ABSENT || field->kind == ONEC_FIELD_NULL;
+	if (*isnull)
+		return (Datum) 0;
+	if (decoder->column.type == JSONBOID || decoder->column.type == JSONOID)
+		return decode_json(decoder, field);
+	if (decoder->column.type == TEXTOID)
+		return decode_text(decoder, field);
+	if (field->kind == ONEC_FIELD_NESTED)
+		refuse_field(field);
+	switch (decoder->column.type)
+	{
+		case UUIDOID:
+			return decode_guid(decoder, field, isnull);
+		case TIMESTAMPOID:
+			return decode_datetime(decoder, field, isnull);
+		case NUMERICOID:
+			return decode_numeric(decoder, field);
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			return decode_integer(decoder, field);
+		case BOOLOID:
+			return decode_bool(field);
+		case BYTEAOID:
+			return decode_bytea(field);
+		default:
+			return decode_by_input(decoder, field);
+	}
+}

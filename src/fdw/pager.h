@@ -1,0 +1,73 @@
+/*-------------------------------------------------------------------------
+ *
+ * pager.h
+ *	  Which pages to ask for, and their rows one after the other.
+ *
+ * A pager belongs to one scan.  It asks for pages of a total order by $skip, adapts their size,
+ * splits key lists that do not fit into one address, does without what the base refuses, and goes on after
+ * a broken page where it broke.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_PAGER_H
+#define ONEC_PAGER_H
+
+#include "postgres.h"
+
+#include "fdw/session.h"
+#include "protocol/json_rows.h"
+#include "protocol/odata.h"
+
+typedef struct OnecPager OnecPager;
+
+/* What to read; all memory must live until the pager is started anew. */
+typedef struct OnecQuery
+{
+	const OnecExpr *filter;		/* NULL: none */
+	bool		filter_exact;	/* all the scan's conditions are in the filter: needed for a count */
+	const OnecExpr *key;		/* LITERAL: the one entity with this key */
+	const OnecArgument *arguments;	/* of the function */
+	int			narguments;
+	const OnecOrder *order;		/* promised to the executor */
+	int			norder;
+	int64		hint;			/* rows that are probably enough; < 0: unknown */
+} OnecQuery;
+
+/*
+ * A pager that delivers the properties "names" (UTF-8), in this order, from the table of "options".  "fallback" is
+ * selected when no property is wanted.  Lives in the current context, and frees with it what
+ * is malloc'ed.  "spent" must live as long.
+ */
+extern OnecPager *onec_pager_create(OnecSession *session, const OnecOptions *options,
+									const char *const *names, int nnames,
+									const char *fallback, OnecSpent *spent);
+
+/* Begin (again).  Sends nothing yet. */
+extern void onec_pager_start(OnecPager *pager, const OnecQuery *query);
+
+/*
+ * The fields of the next row, valid until the next call; NULL at the end.  ERROR when 1C cannot be
+ * read; "not found" for a key is an end without rows.
+ */
+extern const OnecField *onec_pager_next(OnecPager *pager);
+
+/*
+ * Whether rows come without the promised order because the base refuses $orderby; known after the first
+ * onec_pager_next().
+ */
+extern bool onec_pager_unordered(const OnecPager *pager);
+
+/* Drop what is under way. */
+extern void onec_pager_stop(OnecPager *pager);
+
+/* Ask for /$count of the query; false when the base refuses that, which is remembered. */
+extern bool onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *count);
+
+/*
+ * The request that reads the query's first page, for display: "Catalog_X?$select=…".  Needs no session.
+ */
+extern char *onec_pager_text(const OnecOptions *options, const OnecQuery *query,
+							 const char *const *names, int nnames, const char *fallback,
+							 bool count);
+
+#endif							/* ONEC_PAGER_H */
