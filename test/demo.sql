@@ -1,0 +1,66 @@
+-- What "make demo" shows.  Needs ONEC_PORT of a running demo 1C in the environment; psql -f test/demo.sql.
+\set ON_ERROR_STOP on
+\pset pager off
+\pset footer off
+\getenv onec_port ONEC_PORT
+\set url 'http://127.0.0.1:' :onec_port '/demo'
+SET client_min_messages = warning;
+
+\echo
+\echo == CREATE EXTENSION, one foreign server, one user mapping
+CREATE EXTENSION onec_fdw;
+CREATE SERVER demo FOREIGN DATA WRAPPER onec_fdw OPTIONS (url :'url', timezone 'Europe/Moscow');
+CREATE USER MAPPING FOR CURRENT_USER SERVER demo OPTIONS (user 'demo', password 'demo');
+
+\echo == IMPORT FOREIGN SCHEMA "StandardODATA": every set that the base publishes
+CREATE SCHEMA onec_demo;
+IMPORT FOREIGN SCHEMA "StandardODATA" FROM SERVER demo INTO onec_demo;
+SELECT count(*) AS "foreign tables",
+       count(*) FILTER (WHERE foreign_table_name ~ '^catalog_') AS catalogs,
+       count(*) FILTER (WHERE foreign_table_name ~ '^accumulationregister_') AS "accumulation registers"
+FROM information_schema.foreign_tables WHERE foreign_table_schema = 'onec_demo';
+
+-- The request of the statement before: the newest line of the request log of this session.
+PREPARE last_request AS
+    SELECT url AS "request to 1C", status, round(ms::numeric, 1) AS ms, rows
+    FROM onec.last_requests() ORDER BY at DESC LIMIT 1;
+
+\echo
+\echo == a card by its barcode, which is the telephone of the customer: names need no quotes
+SELECT Ref_Key, Code, КодКартыШтрихкод
+FROM onec_demo.Catalog_ДисконтныеКарты
+WHERE КодКартыШтрихкод = '70000000001';
+EXECUTE last_request;
+
+\echo == the first cards by code: order and limit go to 1C
+SELECT Code, Description, КодКартыШтрихкод
+FROM onec_demo.Catalog_ДисконтныеКарты
+ORDER BY Code LIMIT 5;
+EXECUTE last_request;
+
+\echo == sales of the last 30 days by store: only the rows and columns wanted travel
+SELECT Склад_Key AS store, count(*) AS lines, sum(Сумма) AS amount
+FROM onec_demo.AccumulationRegister_Продажи_RecordType
+WHERE Period >= now() - interval '30 days'
+GROUP BY 1 ORDER BY 3 DESC;
+EXECUTE last_request;
+
+\echo == onec.setup: curated tables with English names, chosen from the metadata
+SELECT onec.setup('demo');
+
+\echo == CALL onec.sync: 1C into local tables, window by window
+CALL onec.sync('demo', days => 900);
+SELECT * FROM onec.sync_status;
+SELECT step, status, rows_read, rows_inserted, rows_updated, rows_deleted, seconds FROM onec.sync_step ORDER BY 1;
+
+\echo == one customer, as the site reads it
+SELECT jsonb_pretty(onec.profile_json('70000000002'));
+
+\echo == the ten best customers
+SELECT u.name, u.phone, p.receipts, p.total_revenue, p.average_check, p.purchase_frequency, p.last_purchase::date
+FROM onec.customer_profile p
+LEFT JOIN LATERAL (SELECT name, phone FROM onec.site_user u
+                   WHERE u.server = p.server AND u.customer_id = p.customer_id
+                   ORDER BY phone LIMIT 1) u ON true
+WHERE p.server = 'demo'
+ORDER BY p.total_revenue DESC LIMIT 10;
