@@ -1,0 +1,223 @@
+/*-------------------------------------------------------------------------
+ *
+ * json_scan.h
+ *	  The lexical level of the JSON row scanner: strict RFC 8259, no memory.
+ *
+ * Only json_rows.c uses it.  What is done for every member of every row is inline
+ * here, the rest is in json_scan.c.  A scanning function moves the cursor over
+ * what it read.  When it returns anything but ONEC_SCAN_OK or ONEC_SCAN_END the
+ * cursor stands somewhere inside; with ONEC_SCAN_BAD the error is set.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_JSON_SCAN_H
+#define ONEC_JSON_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "onec_error.h"
+
+/* Objects and arrays inside each other in the value of a member. */
+#define ONEC_SCAN_MAX_DEPTH 64
+
+typedef enum OnecScan
+{
+	ONEC_SCAN_OK,
+	ONEC_SCAN_SHORT,			/* the window ends inside */
+	ONEC_SCAN_BAD,				/* the error is set */
+	ONEC_SCAN_ROW,				/* the fields are filled */
+	ONEC_SCAN_END				/* behind the last element, or the whole document */
+} OnecScan;
+
+/* Where a scan is.  The unit being read starts at "mark". */
+typedef struct OnecCursor
+{
+	const char *p;
+	const char *end;
+	const char *mark;
+	const char *start;			/* of the window */
+	bool		last;			/* nothing comes after the window */
+	unsigned long long base;	/* bytes of the document before the window */
+	long		row;			/* for messages: number of the row, 0 outside of rows */
+	struct OnecRows *rows;		/* whose page it is; for json_rows.c alone */
+	OnecError  *error;
+} OnecCursor;
+
+/* What stands between two quotes. */
+typedef struct OnecText
+{
+	const char *start;
+	size_t		len;
+	bool		escaped;
+	bool		ascii;
+} OnecText;
+
+/* Record an error at the cursor; returns ONEC_SCAN_BAD. */
+extern OnecScan onec_scan_fail(const OnecCursor *c, OnecErrorKind kind, const char *what);
+
+/* The same for malformed documents. */
+extern OnecScan onec_scan_refuse(const OnecCursor *c, const char *what);
+
+/* At a backslash: step over the escape sequence. */
+extern OnecScan onec_scan_escape(OnecCursor *c);
+
+/*
+ * Step over any value, validating it except for the UTF-8 of its strings; "depth" is
+ * the number of objects and arrays it lies in.
+ */
+extern OnecScan onec_scan_value(OnecCursor *c, int depth);
+
+/* Whether "text" is UTF-8 as PostgreSQL understands it: no surrogates, no overlong forms. */
+extern bool onec_scan_utf8(const char *text, size_t len);
+
+/* Why the escapes of a string that was scanned make no PostgreSQL text, or NULL. */
+extern const char *onec_scan_escapes_problem(const OnecText *text);
+
+static inline uint64_t
+onec_scan_word(const char *p)
+{
+	uint64_t	word;
+
+	memcpy(&word, p, sizeof(word));
+	return word;
+}
+
+#define ONEC_SCAN_EVERY_BYTE UINT64_C(0x0101010101010101)
+#define ONEC_SCAN_HIGH_BITS UINT64_C(0x8080808080808080)
+
+/*
+ * First quote, backslash or control character.  *high collects the high bits of the
+ * bytes before it.  Eight bytes at a time: a byte below the subtrahend turns on its
+ * high bit, and a borrow disturbs only bytes after the first hit.
+ */
+static inline const char *
+onec_scan_special(const char *p, const char *end, uint64_t *high)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	while (end - p >= 8)
+	{
+		uint64_t	word = onec_scan_word(p);
+		uint64_t	quote = word ^ (ONEC_SCAN_EVERY_BYTE * '"');
+		uint64_t	slash = word ^ (ONEC_SCAN_EVERY_BYTE * '\\');
+		uint64_t	hit = (((quote - ONEC_SCAN_EVERY_BYTE) & ~quote) |
+						   ((slash - ONEC_SCAN_EVERY_BYTE) & ~slash) |
+						   ((word - ONEC_SCAN_EVERY_BYTE * 0x20) & ~word)) & ONEC_SCAN_HIGH_BITS;
+
+		if (hit != 0)
+		{
+			*high |= word & ONEC_SCAN_HIGH_BITS & ((hit & -hit) - 1);
+			return p + __builtin_ctzll(hit) / 8;
+		}
+		*high |= word & ONEC_SCAN_HIGH_BITS;
+		p += 8;
+	}
+#endif
+	while (p < end && *p != '"' && *p != '\\' && (unsigned char) *p >= 0x20)
+		*high |= (unsigned char) *p++ & 0x80;
+	return p;
+}
+
+/* Behind an opening quote: go behind the closing one. */
+static inline OnecScan
+onec_scan_string(OnecCursor *c, OnecText *text)
+{
+	uint64_t	high = 0;
+	const char *p = c->p;
+
+	text->start = p;
+	text->escaped = false;
+	for (;;)
+	{
+		OnecScan	result;
+
+		p = onec_scan_special(p, c->end, &high);
+		if (p == c->end)
+			return ONEC_SCAN_SHORT;
+		if (*p == '"')
+			break;
+		c->p = p;
+		if (*p != '\\')
+			return onec_scan_refuse(c, "control character in a string");
+		text->escaped = true;
+		result = onec_scan_escape(c);
+		if (result != ONEC_SCAN_OK)
+			return result;
+		p = c->p;
+	}
+	text->len = (size_t) (p - text->start);
+	text->ascii = high == 0;
+	c->p = p + 1;
+	return ONEC_SCAN_OK;
+}
+
+/* Go to the next byte that is not white space; ONEC_SCAN_SHORT when there is none. */
+static inline OnecScan
+onec_scan_space(OnecCursor *c)
+{
+	const char *p = c->p;
+
+	while (p < c->end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+		p++;
+	c->p = p;
+	return p < c->end ? ONEC_SCAN_OK : ONEC_SCAN_SHORT;
+}
+
+/* Behind a member name: go to its value. */
+static inline OnecScan
+onec_scan_colon(OnecCursor *c)
+{
+	if (onec_scan_space(c) != ONEC_SCAN_OK)
+		return ONEC_SCAN_SHORT;
+	if (*c->p != ':')
+		return onec_scan_refuse(c, "\":\" expected after a name");
+	c->p++;
+	return onec_scan_space(c);
+}
+
+/* Behind a value: ONEC_SCAN_OK at the next element, ONEC_SCAN_END behind the closing bracket. */
+static inline OnecScan
+onec_scan_comma(OnecCursor *c, char close)
+{
+	if (onec_scan_space(c) != ONEC_SCAN_OK)
+		return ONEC_SCAN_SHORT;
+	if (*c->p == close)
+	{
+		c->p++;
+		return ONEC_SCAN_END;
+	}
+	if (*c->p != ',')
+		return onec_scan_refuse(c, close == '}' ? "\",\" or \"}\" expected" : "\",\" or \"]\" expected");
+	c->p++;
+	return onec_scan_space(c);
+}
+
+/* At an opening bracket: ONEC_SCAN_OK at the first element, ONEC_SCAN_END behind an empty pair. */
+static inline OnecScan
+onec_scan_open(OnecCursor *c, char close)
+{
+	c->p++;
+	if (onec_scan_space(c) != ONEC_SCAN_OK)
+		return ONEC_SCAN_SHORT;
+	if (*c->p != close)
+		return ONEC_SCAN_OK;
+	c->p++;
+	return ONEC_SCAN_END;
+}
+
+/* At a member name: read it and go to the value. */
+static inline OnecScan
+onec_scan_name(OnecCursor *c, OnecText *name)
+{
+	OnecScan	result;
+
+	if (*c->p != '"')
+		return onec_scan_refuse(c, "name in quotes expected");
+	c->p++;
+	result = onec_scan_string(c, name);
+	return result == ONEC_SCAN_OK ? onec_scan_colon(c) : result;
+}
+
+#endif							/* ONEC_JSON_SCAN_H */
