@@ -23,6 +23,9 @@
 #include "protocol/edm.h"
 #include "protocol/odata.h"
 
+/* GUC onec_fdw.log_requests, defined in onec_fdw.c: write finished requests to the server log. */
+extern bool onec_log_requests;
+
 typedef struct OnecSession OnecSession;
 typedef struct OnecReply OnecReply;
 

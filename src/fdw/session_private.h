@@ -1,0 +1,144 @@
+/*-------------------------------------------------------------------------
+ *
+ * session_private.h
+ *	  What the files session*.c share and nobody else may see.
+ *
+ * session.c keeps sessions and replies; session_error.c says what an answer means and
+ * raises it; session_retry.c paces and repeats; session_meta.c reads small answers
+ * and $metadata; session_log.c remembers the requests.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_SESSION_PRIVATE_H
+#define ONEC_SESSION_PRIVATE_H
+
+#include "fdw/session.h"
+
+#include "nodes/pg_list.h"
+#include "protocol/http.h"
+
+typedef struct OnecSessionKey
+{
+	Oid			serverid;
+	Oid			userid;
+} OnecSessionKey;
+
+/*
+ * Lives until backend exit: scans keep pointers to it.  When the server or the user mapping
+ * changes, the next onec_session_get() renews the content in place.
+ */
+struct OnecSession
+{
+	OnecSessionKey key;
+	MemoryContext context;		/* everything below that is palloc'd */
+	uint64		seen_changes;	/* count of catalog changes this content takes in */
+	bool		server_changed; /* the server itself changed: forget what was learned of it */
+	uint32		server_hash;	/* of the server's syscache entry */
+	uint32		generation;		/* grows when login or address change */
+
+	/* as read from the catalogs */
+	char	   *server_name;
+	char	   *root;
+	char	   *authorization;	/* secret */
+	char	   *ca_file;		/* or NULL */
+	bool		insecure;
+
+	/* the 1C session: one request at a time may use it */
+	char	   *cookie;			/* malloc'ed, or NULL */
+	bool		cookie_busy;	/* a request under way carries it */
+	bool		start_busy;		/* a request under way asks for one */
+	bool		ib_ignored;		/* the base takes no notice of IBSession */
+	int			ib_stale_row;	/* cookies found dead one after the other */
+	TimestampTz ib_not_before;	/* no licence for a session: do not ask before */
+
+	int64		started;		/* requests so far */
+	TimestampTz last_start;		/* for min_interval */
+	int			gave_up_after;	/* attempts of the request given up last, 0: none */
+
+	List	   *refusals;		/* of SetRefusals, see session.c */
+
+	OnecEdm    *edm;			/* or NULL */
+	TimestampTz edm_read;		/* 0: do not use edm any more */
+};
+
+/* What the body of a good answer must look like. */
+typedef enum OnecExpect
+{
+	ONEC_EXPECT_JSON,
+	ONEC_EXPECT_TEXT,			/* a count */
+	ONEC_EXPECT_XML				/* $metadata */
+} OnecExpect;
+
+/* A reply's place in the request log. */
+typedef struct OnecLogPlace
+{
+	int			slot;			/* -1: not logged */
+	uint64		serial;			/* tells whether the slot still is ours */
+} OnecLogPlace;
+
+typedef struct OnecReplyTie OnecReplyTie;
+
+struct OnecReply
+{
+	OnecSession *session;
+	OnecTransfer *transfer;		/* NULL: it could not start, see error */
+	OnecBuf		url;			/* encoded; kept for a second try without the 1C session */
+	OnecBuf		text;			/* decoded, below the root */
+	OnecExpect	expect;
+	bool		of_set;			/* asks for an entity set: 404 then means the set */
+	int			connect_timeout;	/* s, as are the others */
+	int			request_timeout;
+	size_t		max_response;
+	size_t		high_water;
+	bool		use_ib;			/* the option "session" */
+	uint32		generation;		/* of the session, when this was sent */
+
+	bool		with_cookie;	/* this request carries the cookie of the 1C session */
+	bool		with_start;		/* this request asks for a 1C session */
+	bool		ib_noted;		/* what the answer says of the 1C session was noted */
+	bool		restarted;		/* the 1C session was dead; this is the second try */
+	size_t		looked;			/* bytes of the head that were not enough to judge by */
+	bool		judged;			/* a good answer: its bytes may be handed out */
+	bool		ended;			/* accounted and logged */
+	OnecError	error;			/* kind ONEC_OK: none yet */
+	long		retry_after_s;	/* -1: not asked for */
+	double		elapsed_ms;		/* when it ended */
+
+	OnecSpent  *spent;			/* or NULL */
+	OnecLogPlace log;
+	OnecReplyTie *tie;			/* or NULL */
+	size_t		unpolled;		/* bytes consumed since the pool was driven */
+};
+
+/* session.c: the pool of this backend; waits on the latch and serves interrupts. */
+extern OnecHttp *onec_session_pool(void);
+
+/*
+ * session_error.c: fill "error" for an answer that is not a good one.  "reply" tells what
+ * was asked; "body" is the head of the answer's body, any bytes.
+ */
+extern void onec_answer_error(const OnecReply *reply, const OnecHttpAnswer *answer,
+							  const char *body, size_t len, OnecError *error);
+
+/*
+ * session_error.c: look at the head of a 200.  True: a good answer.  False with "error" still ONEC_OK:
+ * show more bytes; else it is not what was asked for.
+ */
+extern bool onec_answer_good(const OnecReply *reply, const OnecHttpAnswer *answer,
+							 const char *body, size_t len, bool done, OnecError *error);
+
+/* session_error.c: what a kind of failure is called. */
+extern const char *onec_error_meaning(OnecErrorKind kind);
+
+/* session_error.c: UTF-8 of 1C in the database's encoding; palloc'd or the text itself. */
+extern char *onec_server_text(const char *utf8);
+
+/* session_retry.c: wait until min_interval has passed since the last request. */
+extern void onec_session_pace(OnecSession *session, const OnecOptions *options);
+
+/* session_log.c: never raise, own malloc'ed memory. */
+extern OnecLogPlace onec_log_begin(const char *server, const char *url);
+extern void onec_log_end(OnecLogPlace place, const OnecHttpAnswer *answer, const char *error);
+extern void onec_log_rows(OnecLogPlace place, int64 rows);
+
+#endif							/* ONEC_SESSION_PRIVATE_H */
