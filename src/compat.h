@@ -11,6 +11,10 @@
 #include "postgres.h"
 
 #include "catalog/pg_foreign_server.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "nodes/plannodes.h"
 #include "utils/acl.h"
 
 #if PG_VERSION_NUM < 150000
@@ -26,6 +30,22 @@ onec_server_aclcheck(Oid serverid, Oid role)
 #else
 	return pg_foreign_server_aclcheck(serverid, role, ACL_USAGE);
 #endif
+}
+
+/* The role whose user mapping serves a foreign scan. */
+static inline Oid
+onec_scan_user(ForeignScanState *node)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+#if PG_VERSION_NUM >= 160000
+	Oid			user = plan->checkAsUser;
+#else
+	int			rti = plan->scan.scanrelid > 0 ? (int) plan->scan.scanrelid :
+		bms_next_member(plan->fs_relids, -1);
+	Oid			user = exec_rt_fetch(rti, node->ss.ps.state)->checkAsUser;
+#endif
+
+	return OidIsValid(user) ? user : GetUserId();
 }
 
 /* The last arguments of create_foreignscan_path() and its relatives grew in 17. */

@@ -28,11 +28,9 @@ extern void onec_scan_begin(ForeignScanState *node, int eflags);
 extern TupleTableSlot *onec_scan_iterate(ForeignScanState *node);
 extern void onec_scan_rescan(ForeignScanState *node);
 extern void onec_scan_end(ForeignScanState *node);
-extern void onec_scan_explain(ForeignScanState *node, ExplainState *es);
 
-/* analyze.c */
-extern bool onec_analyze_table(Relation relation, AcquireSampleRowsFunc *func,
-							   BlockNumber *totalpages);
+/* explain.c */
+extern void onec_scan_explain(ForeignScanState *node, ExplainState *es);
 
 /* import.c */
 extern List *onec_import_schema(ImportForeignSchemaStmt *stmt, Oid serverid);

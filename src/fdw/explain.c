@@ -1,0 +1,99 @@
+/*-------------------------------------------------------------------------
+ *
+ * explain.c
+ *	  EXPLAIN: the request as people read it, what became of each qual, and what it took.
+ *
+ * Run-time values stand as $1, $2 …; nothing is asked of 1C.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/explain.h"
+#include "mb/pg_wchar.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+
+#include "compat.h"
+#include "fdw/callbacks.h"
+#include "fdw/scan.h"
+
+static const char *const verdict_names[] = {
+	[ONEC_NO] = "local",
+	[ONEC_SUPERSET] = "sent, superset",
+	[ONEC_EXACT] = "sent, exact",
+};
+
+/* The text of a qual; those with columns of other tables are only named. */
+static char *
+qual_text(const OnecScan *scan, Expr *qual)
+{
+	Relids		varnos = pull_varnos(NULL, (Node *) qual);
+	Node	   *copy;
+
+	varnos = bms_del_member(varnos, scan->deparse.varno);
+	if (!bms_is_empty(varnos))
+		return pstrdup("(join condition)");
+	copy = copyObject((Node *) qual);
+	ChangeVarNodes(copy, scan->deparse.varno, 1, 0);
+	return deparse_expression(copy, deparse_context_for(get_rel_name(scan->relid), scan->relid),
+							  false, false);
+}
+
+static List *
+qual_lines(OnecScan *scan)
+{
+	List	   *lines = NIL;
+	ListCell   *lc;
+
+	foreach(lc, scan->quals)
+	{
+		Expr	   *qual = lfirst(lc);
+		OnecTerm	term = onec_deparse_qual(&scan->deparse, qual);
+
+		if (!scan->options->push_filter)
+			term = (OnecTerm) {.verdict = ONEC_NO, .why = "push_filter is off"};
+		if (term.verdict == ONEC_NO)
+			lines = lappend(lines, psprintf("%s: local, %s", qual_text(scan, qual), term.why));
+		else
+			lines = lappend(lines, psprintf("%s: %s", qual_text(scan, qual),
+											verdict_names[term.verdict]));
+	}
+	return lines;
+}
+
+static void
+explain_spent(const OnecScan *scan, ExplainState *es)
+{
+	ExplainPropertyInteger("1C Requests", NULL, scan->spent.requests, es);
+	ExplainPropertyInteger("1C Pages", NULL, scan->spent.pages, es);
+	ExplainPropertyInteger("1C Rows", NULL, scan->spent.rows, es);
+	ExplainPropertyInteger("1C Bytes", NULL, scan->spent.bytes, es);
+	if (scan->spent.retries > 0 || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyInteger("1C Retries", NULL, scan->spent.retries, es);
+	if (es->timing)
+		ExplainPropertyFloat("1C Wait", "ms", scan->spent.wait_ms, 3, es);
+}
+
+void
+onec_scan_explain(ForeignScanState *node, ExplainState *es)
+{
+	OnecScan   *scan = node->fdw_state;
+	bool		nothing = false;
+	char	   *text;
+
+	/* the state of a run stays as it is: EXPLAIN ANALYZE looks at a finished scan */
+	scan->values = NULL;
+	scan->deparse.values = NULL;
+	onec_scan_query(scan, scan->count, &nothing);
+	text = onec_pager_text(scan->options, &scan->query, scan->names, scan->nwanted,
+						   scan->fallback, scan->count);
+	ExplainPropertyText("1C Request", nothing ? "none, no row can match" :
+						pg_any_to_server(text, strlen(text), PG_UTF8), es);
+	if (es->verbose && scan->quals != NIL)
+		ExplainPropertyList("1C Quals", qual_lines(scan), es);
+	if (es->analyze)
+		explain_spent(scan, es);
+}

@@ -1,0 +1,491 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan.c
+ *	  Executor callbacks: one foreign scan from its plan to its rows.
+ *
+ * Nothing is asked of 1C before the first row is.  Memory of a run is reset at rescan, that of
+ * a row with the next one.  When the base refuses an order that the plan promised, the scan reads all rows and
+ * sorts them; when it refuses to count, the scan counts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "executor/executor.h"
+#include "foreign/fdwapi.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+#include "fdw/callbacks.h"
+#include "fdw/plan.h"
+#include "fdw/scan.h"
+
+/* ---- from plan to state ---- */
+
+static void
+read_order(OnecScan *scan, List *order)
+{
+	ListCell   *lc;
+
+	scan->order = palloc0(sizeof(OnecOrder) * (list_length(order) + 1));
+	scan->order_attnums = palloc0(sizeof(int) * (list_length(order) + 1));
+	foreach(lc, order)
+	{
+		List	   *pair = lfirst(lc);
+		int			attnum = linitial_int(pair);
+
+		scan->order[scan->norder].property = onec_utf8(scan->columns[attnum - 1].property);
+		scan->order[scan->norder].descending = lsecond_int(pair) != 0;
+		scan->order_attnums[scan->norder++] = attnum;
+	}
+}
+
+/* A property that costs little, for scans that want rows but no columns. */
+static const char *
+cheap_property(const OnecScan *scan)
+{
+	char	   *key;
+
+	if (scan->options->key != NULL)
+	{
+		key = pstrdup(onec_utf8(scan->options->key));
+		return strtok(key, ",");
+	}
+	for (int i = 0; i < scan->ncolumns; i++)
+		if (scan->columns[i].attnum > 0 && scan->columns[i].argument == NULL)
+			return onec_utf8(scan->columns[i].property);
+	return NULL;
+}
+
+static void
+read_wanted(OnecScan *scan, List *attrs)
+{
+	ListCell   *lc;
+
+	scan->decoders = palloc0(sizeof(OnecDecoder) * (list_length(attrs) + 1));
+	scan->names = palloc0(sizeof(char *) * (list_length(attrs) + 1));
+	foreach(lc, attrs)
+	{
+		const OnecColumn *column = &scan->columns[lfirst_int(lc) - 1];
+
+		if (column->attnum == 0 || column->argument != NULL)
+			continue;
+		onec_decoder_init(&scan->decoders[scan->nwanted], column, scan->options);
+		scan->names[scan->nwanted++] = onec_utf8(column->property);
+	}
+	scan->fallback = cheap_property(scan);
+}
+
+static OnecScan *
+read_plan(ForeignScan *plan)
+{
+	List	   *private = plan->fdw_private;
+	OnecScan   *scan = palloc0(sizeof(OnecScan));
+
+	scan->relid = (Oid) intVal(list_nth(private, ONEC_PRIVATE_RELID));
+	scan->options = onec_options_of_table(scan->relid);
+	scan->columns = onec_options_columns(scan->relid, &scan->ncolumns);
+	scan->quals = list_nth(private, ONEC_PRIVATE_QUALS);
+	scan->arguments = list_nth(private, ONEC_PRIVATE_ARGUMENTS);
+	scan->hint = intVal(list_nth(private, ONEC_PRIVATE_HINT));
+	scan->count = boolVal(list_nth(private, ONEC_PRIVATE_COUNT));
+	scan->deparse = (OnecDeparse) {
+		.varno = intVal(list_nth(private, ONEC_PRIVATE_VARNO)),
+		.columns = scan->columns,
+		.ncolumns = scan->ncolumns,
+		.empty_as_null = scan->options->empty_as_null,
+		.params = list_nth(private, ONEC_PRIVATE_PARAMS),
+	};
+	read_order(scan, list_nth(private, ONEC_PRIVATE_ORDER));
+	read_wanted(scan, list_nth(private, ONEC_PRIVATE_ATTRS));
+	return scan;
+}
+
+/* ---- the query ---- */
+
+/* The literal that "filter" compares the entity key with, or NULL. */
+static const OnecExpr *
+find_key(const OnecScan *scan, const OnecExpr *filter)
+{
+	const OnecExpr *key = NULL;
+
+	if (filter == NULL || scan->options->key == NULL || scan->options->function != NULL)
+		return NULL;
+	if (filter->kind == ONEC_EXPR_COMPARE && strcmp(filter->op, "eq") == 0 &&
+		filter->args[1]->lit_kind != ONEC_LIT_STRING &&
+		strcmp(filter->args[0]->name, onec_utf8(scan->options->key)) == 0)
+		return filter->args[1];
+	for (int i = 0; filter->kind == ONEC_EXPR_AND && i < filter->nargs && key == NULL; i++)
+		if (filter->args[i]->kind == ONEC_EXPR_COMPARE)
+			key = find_key(scan, filter->args[i]);
+	return key;
+}
+
+static OnecExpr *
+argument_literal(const OnecColumn *column, const OnecValue *value, int number)
+{
+	OnecExpr   *literal = palloc0(sizeof(OnecExpr));
+	OnecConstant constant;
+	OnecColumn	plain = *column;
+
+	literal->kind = ONEC_EXPR_LITERAL;
+	if (value == NULL)
+	{
+		literal->lit_kind = ONEC_LIT_PARAM;
+		literal->lit_text = psprintf("$%d", number);
+		return literal;
+	}
+	/* text of an argument is text, whatever the column was declared as */
+	if (plain.edm == ONEC_EDM_UNKNOWN)
+		plain.edm = ONEC_EDM_STRING;
+	onec_type_encode(&plain, plain.type, value->value, &constant);
+	if (constant.sent != ONEC_SENT_AS_IS && constant.sent != ONEC_SENT_BETWEEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+				 errmsg("argument \"%s\" of 1C's function cannot be written", column->argument)));
+	literal->lit_kind = constant.kind;
+	literal->lit_text = constant.text;
+	return literal;
+}
+
+/* Arguments of the function: those of columns, then the filter as Condition. */
+static void
+query_arguments(OnecScan *scan, bool *nothing)
+{
+	int			nparams = list_length(scan->deparse.params);
+	OnecArgument *arguments = palloc0(sizeof(OnecArgument) * (list_length(scan->arguments) + 1));
+	int			count = 0;
+	ListCell   *lc;
+
+	foreach(lc, scan->arguments)
+	{
+		const OnecColumn *column = &scan->columns[lfirst_int(lc) - 1];
+		const OnecValue *value = scan->values ? &scan->values[nparams + count] : NULL;
+
+		if (value != NULL && value->isnull)
+			*nothing = true;
+		if (*nothing)
+			return;
+		arguments[count].name = onec_utf8(column->argument);
+		arguments[count].value = argument_literal(column, value, nparams + count + 1);
+		count++;
+	}
+	if (scan->query.filter != NULL)
+	{
+		arguments[count].name = "Condition";
+		arguments[count++].value = scan->query.filter;
+		scan->query.filter = NULL;
+	}
+	scan->query.arguments = arguments;
+	scan->query.narguments = count;
+}
+
+void
+onec_scan_query(OnecScan *scan, bool exact, bool *nothing)
+{
+	OnecTerm	term = {.verdict = ONEC_EXACT, .kind = ONEC_TERM_ALL};
+
+	memset(&scan->query, 0, sizeof(scan->query));
+	scan->deparse.exact = exact;
+	if (scan->options->push_filter)
+		term = onec_deparse_quals(&scan->deparse, scan->quals);
+	else if (scan->quals != NIL)
+		term.verdict = ONEC_NO;
+	*nothing = term.verdict != ONEC_NO && term.kind == ONEC_TERM_NONE;
+	if (term.verdict != ONEC_NO && term.kind == ONEC_TERM_TREE)
+		scan->query.filter = term.expr;
+	scan->query.filter_exact = term.verdict == ONEC_EXACT;
+	scan->query.key = scan->count ? NULL : find_key(scan, scan->query.filter);
+	scan->query.order = scan->order;
+	scan->query.norder = scan->query.key ? 0 : scan->norder;
+	scan->query.hint = scan->hint;
+	if (scan->options->function != NULL)
+		query_arguments(scan, nothing);
+}
+
+/* ---- begin ---- */
+
+void
+onec_scan_begin(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	OnecScan   *scan = read_plan(plan);
+	MemoryContext query_context = node->ss.ps.state->es_query_cxt;
+
+	node->fdw_state = scan;
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	scan->run = AllocSetContextCreate(query_context, "onec_fdw run", ALLOCSET_SMALL_SIZES);
+	scan->row = AllocSetContextCreate(query_context, "onec_fdw row", ALLOCSET_SMALL_SIZES);
+	scan->expr_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
+	scan->session = onec_session_get(scan->options, onec_scan_user(node));
+	scan->pager = onec_pager_create(scan->session, scan->options, scan->names, scan->nwanted,
+									scan->fallback, &scan->spent);
+}
+
+/* ---- start of a run ---- */
+
+/* Evaluate the run-time values into the memory of the run. */
+static void
+evaluate(OnecScan *scan, ForeignScanState *node)
+{
+	ExprContext *econtext = node->ss.ps.ps_ExprContext;
+	int			i = 0;
+	ListCell   *lc;
+
+	scan->values = MemoryContextAllocZero(scan->run, sizeof(OnecValue) *
+										  (list_length(scan->expr_states) + 1));
+	foreach(lc, scan->expr_states)
+	{
+		ExprState  *state = lfirst(lc);
+		OnecValue  *value = &scan->values[i++];
+		MemoryContext old;
+		int16		len;
+		bool		byval;
+
+		value->value = ExecEvalExprSwitchContext(state, econtext, &value->isnull);
+		if (value->isnull)
+			continue;
+		get_typlenbyval(exprType((Node *) state->expr), &len, &byval);
+		old = MemoryContextSwitchTo(scan->run);
+		value->value = datumCopy(value->value, byval, len);
+		MemoryContextSwitchTo(old);
+	}
+	scan->deparse.values = scan->values;
+}
+
+static void
+start(OnecScan *scan, ForeignScanState *node)
+{
+	MemoryContext old;
+
+	scan->started = true;
+	MemoryContextReset(scan->run);
+	evaluate(scan, node);
+	old = MemoryContextSwitchTo(scan->run);
+	onec_scan_query(scan, scan->count, &scan->nothing);
+	MemoryContextSwitchTo(old);
+	if (!scan->nothing)
+		onec_pager_start(scan->pager, &scan->query);
+}
+
+/* ---- rows ---- */
+
+/* What is being decoded, for the context of an error. */
+typedef struct Decoding
+{
+	const OnecScan *scan;
+	const OnecDecoder *decoder;
+	int64		row;
+} Decoding;
+
+static void
+decoding_context(void *arg)
+{
+	Decoding   *decoding = arg;
+	const OnecScan *scan = decoding->scan;
+	char	   *column;
+
+	if (decoding->decoder == NULL)
+		return;
+	column = get_attname(scan->relid, decoding->decoder->column.attnum, true);
+	errcontext("column \"%s\" (property \"%s\" of \"%s\"), row " INT64_FORMAT " of the answer",
+			   column ? column : "?", decoding->decoder->column.property,
+			   scan->options->entity_set, decoding->row);
+}
+
+/* Values of argument columns: what the query gave. */
+static void
+fill_arguments(const OnecScan *scan, TupleTableSlot *slot)
+{
+	int			at = list_length(scan->deparse.params);
+	ListCell   *lc;
+
+	foreach(lc, scan->arguments)
+	{
+		slot->tts_values[lfirst_int(lc) - 1] = scan->values[at].value;
+		slot->tts_isnull[lfirst_int(lc) - 1] = scan->values[at].isnull;
+		at++;
+	}
+}
+
+static void
+fill_slot(OnecScan *scan, TupleTableSlot *slot, const OnecField *fields)
+{
+	Decoding	decoding = {scan, NULL, scan->spent.rows};
+	ErrorContextCallback callback = {error_context_stack, decoding_context, &decoding};
+	MemoryContext old;
+
+	ExecClearTuple(slot);
+	MemoryContextReset(scan->row);
+	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
+	error_context_stack = &callback;
+	old = MemoryContextSwitchTo(scan->row);
+	for (int i = 0; i < scan->nwanted; i++)
+	{
+		int			at = scan->decoders[i].column.attnum - 1;
+
+		decoding.decoder = &scan->decoders[i];
+		slot->tts_values[at] = onec_decode(&scan->decoders[i], &fields[i],
+										   &slot->tts_isnull[at]);
+	}
+	MemoryContextSwitchTo(old);
+	error_context_stack = callback.previous;
+	fill_arguments(scan, slot);
+	ExecStoreVirtualTuple(slot);
+}
+
+/* ---- an order that was promised but refused ---- */
+
+static void
+sort_rows(OnecScan *scan, TupleTableSlot *slot, const OnecField *fields)
+{
+	TupleDesc	desc = slot->tts_tupleDescriptor;
+	AttrNumber *attnums = palloc(sizeof(AttrNumber) * scan->norder);
+	Oid		   *operators = palloc(sizeof(Oid) * scan->norder);
+	Oid		   *collations = palloc0(sizeof(Oid) * scan->norder);
+	bool	   *nulls_first = palloc(sizeof(bool) * scan->norder);
+
+	for (int i = 0; i < scan->norder; i++)
+	{
+		TypeCacheEntry *type;
+
+		attnums[i] = scan->order_attnums[i];
+		type = lookup_type_cache(TupleDescAttr(desc, attnums[i] - 1)->atttypid,
+								 TYPECACHE_LT_OPR | TYPECACHE_GT_OPR);
+		operators[i] = scan->order[i].descending ? type->gt_opr : type->lt_opr;
+		/* promised only where the empty value, 1C's least, is where NULL is */
+		nulls_first[i] = !scan->order[i].descending;
+	}
+	scan->sort = tuplesort_begin_heap(desc, scan->norder, attnums, operators, collations,
+									  nulls_first, work_mem, NULL, TUPLESORT_NONE);
+	for (; fields != NULL; fields = onec_pager_next(scan->pager))
+	{
+		CHECK_FOR_INTERRUPTS();
+		fill_slot(scan, slot, fields);
+		tuplesort_puttupleslot(scan->sort, slot);
+	}
+	tuplesort_performsort(scan->sort);
+	if (scan->sort_slot == NULL)
+		scan->sort_slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(desc),
+												   &TTSOpsMinimalTuple);
+}
+
+static TupleTableSlot *
+next_row(OnecScan *scan, ForeignScanState *node, TupleTableSlot *slot)
+{
+	bool		first = !scan->started;
+	const OnecField *fields;
+
+	if (first)
+		start(scan, node);
+	if (scan->nothing)
+		return ExecClearTuple(slot);
+	if (scan->sort == NULL)
+	{
+		fields = onec_pager_next(scan->pager);
+		if (fields == NULL)
+			return ExecClearTuple(slot);
+		if (!first || !onec_pager_unordered(scan->pager))
+		{
+			fill_slot(scan, slot, fields);
+			return slot;
+		}
+		sort_rows(scan, slot, fields);
+	}
+	if (!tuplesort_gettupleslot(scan->sort, true, true, scan->sort_slot, NULL))
+		return ExecClearTuple(slot);
+	return ExecCopySlot(slot, scan->sort_slot);
+}
+
+/* ---- count ---- */
+
+/* Count the rows that pass the quals, which is what 1C would have answered. */
+static int64
+count_rows(OnecScan *scan, ForeignScanState *node)
+{
+	Relation	rel = table_open(scan->relid, NoLock);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
+	List	   *quals = copyObject(scan->quals);
+	ExprContext *econtext = CreateExprContext(node->ss.ps.state);
+	ExprState  *qual;
+	int64		count = 0;
+
+	fix_opfuncids((Node *) quals);
+	qual = ExecInitQual(quals, NULL);
+	econtext->ecxt_scantuple = slot;
+	while (!TupIsNull(next_row(scan, node, slot)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		ResetExprContext(econtext);
+		count += ExecQual(qual, econtext);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	FreeExprContext(econtext, false);
+	table_close(rel, NoLock);
+	return count;
+}
+
+static TupleTableSlot *
+iterate_count(OnecScan *scan, ForeignScanState *node)
+{
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	int64		count = 0;
+
+	ExecClearTuple(slot);
+	if (scan->started)
+		return slot;
+	start(scan, node);
+	if (!scan->nothing && !(scan->query.filter_exact &&
+							onec_pager_count(scan->pager, &scan->query, &count)))
+		count = count_rows(scan, node);
+	slot->tts_values[0] = Int64GetDatum(count);
+	slot->tts_isnull[0] = false;
+	return ExecStoreVirtualTuple(slot);
+}
+
+/* ---- callbacks ---- */
+
+TupleTableSlot *
+onec_scan_iterate(ForeignScanState *node)
+{
+	OnecScan   *scan = node->fdw_state;
+
+	if (scan->count)
+		return iterate_count(scan, node);
+	return next_row(scan, node, node->ss.ss_ScanTupleSlot);
+}
+
+static void
+forget_run(OnecScan *scan)
+{
+	if (scan->pager != NULL)
+		onec_pager_stop(scan->pager);
+	if (scan->sort_slot != NULL)
+		ExecClearTuple(scan->sort_slot);
+	if (scan->sort != NULL)
+		tuplesort_end(scan->sort);
+	scan->sort = NULL;
+	scan->started = false;
+}
+
+void
+onec_scan_rescan(ForeignScanState *node)
+{
+	forget_run(node->fdw_state);
+}
+
+void
+onec_scan_end(ForeignScanState *node)
+{
+	if (node->fdw_state != NULL)
+		forget_run(node->fdw_state);
+}

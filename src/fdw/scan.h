@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan.h
+ *	  The state of a foreign scan, shared by its execution and its EXPLAIN.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_SCAN_H
+#define ONEC_SCAN_H
+
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "nodes/execnodes.h"
+#include "utils/tuplesort.h"
+
+#include "fdw/deparse.h"
+#include "fdw/pager.h"
+#include "fdw/types.h"
+
+typedef struct OnecScan
+{
+	Oid			relid;
+	OnecOptions *options;
+	OnecColumn *columns;		/* by attnum - 1 */
+	int			ncolumns;
+
+	/* from the plan */
+	OnecDeparse deparse;
+	List	   *quals;
+	List	   *arguments;		/* attnums of argument columns with a value */
+	bool		count;
+	int64		hint;
+	OnecOrder  *order;
+	int		   *order_attnums;
+	int			norder;
+
+	/* wanted columns */
+	int			nwanted;
+	OnecDecoder *decoders;
+	const char **names;			/* properties, UTF-8 */
+	const char *fallback;		/* property to select when none is wanted, or NULL */
+
+	/* execution */
+	List	   *expr_states;	/* of params, then of argument values */
+	OnecValue  *values;			/* the same order */
+	OnecSession *session;
+	OnecPager  *pager;
+	OnecSpent	spent;
+	MemoryContext run;			/* until the next rescan */
+	MemoryContext row;			/* until the next row */
+	bool		started;
+	bool		nothing;		/* no row can match: no request */
+	Tuplesortstate *sort;		/* when the base refused the promised order */
+	TupleTableSlot *sort_slot;
+	OnecQuery	query;
+} OnecScan;
+
+/* The filter, key and arguments as a query; needs values in "deparse" unless for EXPLAIN. */
+extern void onec_scan_query(OnecScan *scan, bool exact, bool *nothing);
+
+#endif							/* ONEC_SCAN_H */
