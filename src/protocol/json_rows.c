@@ -305,22 +305,13 @@ static OnecScan
 refuse(OnecCursor *c, const char *what)
 {
 	OnecError	told = {.kind = ONEC_OK};
-	size_t		room = sizeof(told.message) - strlen(what) - sizeof(": ");
-	size_t		len;
 
 	/* better to have the whole text than its first packet */
 	if (!c->last && c->end - c->mark < REFUSED_TEXT)
 		return ONEC_SCAN_SHORT;
 	onec_error_body(c->mark, (size_t) (c->end - c->mark), &told);
-	len = strlen(told.message);
-	if (len > room)
-	{
-		/* not inside a character */
-		for (len = room; len > 0 && (told.message[len] & 0xC0) == 0x80; len--)
-			;
-		told.message[len] = '\0';
-	}
-	onec_fail(c->error, ONEC_ERR_REPLY, "%s%s%s", what, len > 0 ? ": " : "", told.message);
+	onec_scan_cut(told.message, sizeof(told.message) - strlen(what) - sizeof(": "));
+	onec_fail(c->error, ONEC_ERR_REPLY, "%s%s%s", what, told.message[0] != '\0' ? ": " : "", told.message);
 	c->error->odata_code = told.odata_code;
 	c->error->has_code = told.has_code;
 	return ONEC_SCAN_BAD;

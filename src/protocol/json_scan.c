@@ -261,3 +261,13 @@ onec_scan_escapes_problem(const OnecText *text)
 	}
 	return NULL;
 }
+
+void
+onec_scan_cut(char *text, size_t max)
+{
+	if (strlen(text) <= max)
+		return;
+	while (max > 0 && (text[max] & 0xC0) == 0x80)
+		max--;
+	text[max] = '\0';
+}

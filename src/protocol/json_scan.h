@@ -3,7 +3,7 @@
  * json_scan.h
  *	  The lexical level of the JSON row scanner: strict RFC 8259, no memory.
  *
- * Only json_rows.c uses it.  What is done for every member of every row is inline
+ * Only the json_*.c files use it.  What is done for every member of every row is inline
  * here, the rest is in json_scan.c.  A scanning function moves the cursor over
  * what it read.  When it returns anything but ONEC_SCAN_OK or ONEC_SCAN_END the
  * cursor stands somewhere inside; with ONEC_SCAN_BAD the error is set.
@@ -75,6 +75,9 @@ extern bool onec_scan_utf8(const char *text, size_t len);
 
 /* Why the escapes of a string that was scanned make no PostgreSQL text, or NULL. */
 extern const char *onec_scan_escapes_problem(const OnecText *text);
+
+/* Shorten "text" to at most "max" bytes, not inside a character. */
+extern void onec_scan_cut(char *text, size_t max);
 
 static inline uint64_t
 onec_scan_word(const char *p)
