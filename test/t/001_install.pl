@@ -33,7 +33,7 @@ my $exposed = $node->safe_psql('postgres', q{
 is($exposed, '', 'no SECURITY DEFINER function without a search_path of its own');
 
 my $try = OnecTest->try($node, 'CREATE SERVER s FOREIGN DATA WRAPPER onec_fdw');
-is($try->{sqlstate}, 'HV00D', 'a server without a url is refused, as an invalid option')
+is($try->{sqlstate}, 'HV00J', 'a server without a url is refused: an option is missing')
 	or diag($try->{stderr});
 
 $node->safe_psql('postgres', q{

@@ -97,6 +97,7 @@ sub try
 	my ($class, $node, $sql, %options) = @_;
 	my ($stdout, $stderr, $started) = ('', '', time);
 
+	$sql .= "\n;\n";
 	IPC::Run::run(_psql_command($node, \%options), \$sql, \$stdout, \$stderr);
 	return _answer($stdout, $stderr, $? >> 8, $started);
 }
@@ -106,7 +107,7 @@ sub try
 sub background
 {
 	my ($class, $node, $sql, %options) = @_;
-	my $self = bless { node => $node, started => time, in => $sql, out => '', err => '' }, 'OnecTest::Background';
+	my $self = bless { node => $node, started => time, in => "$sql\n;\n", out => '', err => '' }, 'OnecTest::Background';
 
 	$options{name} ||= 'background_' . int(rand(1e9));
 	$self->{name} = $options{name};
