@@ -35,6 +35,8 @@ needs_copy() {
 # Build the extension and install it into a private copy of the server below $1.
 build_and_install() {
     local dir
+    # By its whole name: the copy's own pg_config, first in PATH afterwards, tells the copy's directories.
+    PG_CONFIG=$(command -v "$PG_CONFIG") || { echo "there is no pg_config"; return 1; }
     PGTREE=$1
     make -s all 2>&1 || return 1
     for dir in $("$PG_CONFIG" --pkglibdir --sharedir); do
