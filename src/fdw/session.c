@@ -46,6 +46,7 @@
 /* Consumed bytes after which the other requests under way get their turn. */
 #define POLL_BYTES 65536
 
+#define LONGEST_WAIT_MS 60000L	/* in one go; a latch takes no more than an int */
 #define FINISH_MS 1000			/* for closing 1C sessions */
 #define FINISH_MAX 16			/* 1C sessions closed at most; others time out in 1C */
 #define STALE_ROW_MAX 3			/* dead 1C sessions in a row before we do without */
@@ -81,6 +82,7 @@ wait_for_pool(int fd, long timeout_ms, void *arg)
 {
 	int			events;
 
+	timeout_ms = Min(timeout_ms, LONGEST_WAIT_MS);
 	if (uninterruptible)
 	{
 		struct pollfd pfd = {.fd = fd,.events = POLLIN};
@@ -424,8 +426,6 @@ send_request(OnecReply *reply)
 		(void) onec_fail(&reply->error, ONEC_ERR_MEMORY, "the request could not be made");
 		fail_reply(reply);
 	}
-	else
-		onec_http_poll(http);
 }
 
 /* Send a request again after its 1C session was found dead; false when that was done before. */

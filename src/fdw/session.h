@@ -116,7 +116,10 @@ extern bool onec_session_fetch(OnecSession *session, const OnecOptions *options,
 							   const OnecRequest *request, OnecSpent *spent,
 							   char **body, size_t *len, OnecError *error);
 
-/* $metadata of the base, read now unless read lately ("fresh" forces).  Lives until the next call. */
+/*
+ * $metadata of the base, read now unless read lately; with "fresh", unless read since the current
+ * statement began.  Lives until the next call.
+ */
 extern const OnecEdm *onec_session_edm(OnecSession *session, const OnecOptions *options, bool fresh);
 
 /* One entry of the request log of this backend. */

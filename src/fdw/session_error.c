@@ -324,6 +324,21 @@ advice(const OnecSession *session, const OnecError *error)
 	}
 }
 
+/* A reason of our own protocol layer as a sentence; remote text stays as it is. */
+static void
+append_reason(StringInfo text, const OnecError *error)
+{
+	int			start = text->len;
+
+	appendStringInfoString(text, onec_server_text(error->message));
+	if (error->has_code || (error->http_status != 0 && error->http_status != 200) ||
+		text->len == start)
+		return;
+	text->data[start] = pg_toupper((unsigned char) text->data[start]);
+	if (strchr(".!?", text->data[text->len - 1]) == NULL)
+		appendStringInfoChar(text, '.');
+}
+
 /* Numbers and remote text, as full sentences. */
 static char *
 detail_text(OnecSession *session, const OnecError *error)
@@ -337,7 +352,7 @@ detail_text(OnecSession *session, const OnecError *error)
 	else if (error->http_status != 0 && error->http_status != 200)
 		appendStringInfo(&text, "The answer was HTTP %ld%s", error->http_status,
 						 error->message[0] ? ": " : ".");
-	appendStringInfoString(&text, onec_server_text(error->message));
+	append_reason(&text, error);
 	if (session->gave_up_after > 1)
 		appendStringInfo(&text, "%sGiven up after %d attempts.", text.len > 0 ? "\n" : "",
 						 session->gave_up_after);

@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -161,6 +162,17 @@ attempt_edm(const Reading *reading, OnecReply **reply, OnecError *error)
 	return edm;
 }
 
+/* Whether the metadata we hold will do. */
+static bool
+is_usable(const OnecSession *session, bool fresh)
+{
+	if (session->edm == NULL || session->edm_read == 0)
+		return false;
+	if (fresh)
+		return session->edm_read >= GetCurrentStatementStartTimestamp();
+	return !TimestampDifferenceExceeds(session->edm_read, GetCurrentTimestamp(), EDM_LIFETIME_MS);
+}
+
 const OnecEdm *
 onec_session_edm(OnecSession *session, const OnecOptions *options, bool fresh)
 {
@@ -171,8 +183,7 @@ onec_session_edm(OnecSession *session, const OnecOptions *options, bool fresh)
 	OnecEdm    *edm;
 	bool		again;
 
-	if (!fresh && session->edm != NULL && session->edm_read != 0 &&
-		!TimestampDifferenceExceeds(session->edm_read, GetCurrentTimestamp(), EDM_LIFETIME_MS))
+	if (is_usable(session, fresh))
 		return session->edm;
 	reading.context = AllocSetContextCreate(CurrentMemoryContext, "onec metadata",
 											ALLOCSET_SMALL_SIZES);
