@@ -225,7 +225,7 @@ forgive_absence(OnecTransfer *transfer, int64_t now)
 		transfer->speed_at += away;
 }
 
-/* Account for the caller's absence, then pause and check what is left. */
+/* Account for the caller's absence, then check the deadlines. */
 static void
 sweep(OnecHttp *http)
 {
@@ -243,8 +243,6 @@ sweep(OnecHttp *http)
 		}
 		if (t->moved)
 			forgive_absence(t, now);
-		if (!t->paused)
-			onec_transfer_throttle(t, now);
 		onec_transfer_check(t, now);
 	}
 	http->away_us = 0;
@@ -269,7 +267,7 @@ onec_http_poll(OnecHttp *http)
 	{
 		t->moved = false;
 		if (onec_transfer_resumable(t))
-			onec_transfer_throttle(t, http->left_at);
+			onec_transfer_resume(t, http->left_at);
 	}
 	run_sockets(http);
 	run_timers(http);

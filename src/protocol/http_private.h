@@ -106,11 +106,11 @@ extern OnecTransfer *onec_transfer_create(OnecHttp *http, const OnecHttpRequest 
  */
 extern void onec_transfer_finish(OnecTransfer *transfer, CURLcode code);
 
-/* Pause or resume as the window demands. */
-extern void onec_transfer_throttle(OnecTransfer *transfer, int64_t now);
-
-/* Whether throttling would resume it. */
+/* Whether it is paused and its window has room again. */
 extern bool onec_transfer_resumable(const OnecTransfer *transfer);
+
+/* Go on with a paused transfer; time spent paused is added to its deadline. */
+extern void onec_transfer_resume(OnecTransfer *transfer, int64_t now);
 
 /* End the transfer if one of its deadlines has passed at "now". */
 extern void onec_transfer_check(OnecTransfer *transfer, int64_t now);

@@ -8,10 +8,11 @@
  * the first failure stays.
  *
  * Surprising facts of libcurl 7.88:
- *	- A transfer paused from inside the body callback goes on inflating into a
- *	  buffer of libcurl that ends at 64 MB with "out of memory".  So we pause
- *	  between calls instead, and always both directions: pausing only one makes
- *	  it read once more.
+ *	- One call may read a socket empty, whatever comes; only the body callback
+ *	  can stop it, by pausing.
+ *	- When paused it goes on inflating the bytes it has read, into a buffer that
+ *	  ends at 64 MB with "out of memory".  The receive buffer is so small that
+ *	  not even a bomb (1032:1) gets there.
  *	- A request on a kept connection that the peer has closed is repeated on a
  *	  new one, POST as well; POST therefore never uses a kept connection.
  *	- Freeing a handle waits for its resolver thread unless QUICK_EXIT is set.
@@ -24,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECEIVE_BUFFER (256L * 1024)
+#define RECEIVE_BUFFER (56L * 1024)
 #define MAX_HOST 255
 
 size_t
@@ -66,15 +67,27 @@ header_callback(char *data, size_t size, size_t count, void *arg)
 	return transfer->error.kind == ONEC_OK ? bytes : 0;
 }
 
+/* Whether more has to wait. */
+static bool
+window_full(const OnecTransfer *transfer)
+{
+	size_t		unread = onec_transfer_unread(transfer);
+	const OnecTransfer *starting = transfer->http->starting;
+
+	/* the caller may hold a pointer into this window: keep still */
+	if (starting != NULL && starting != transfer)
+		return true;
+	return transfer->high_water > 0 && unread > transfer->high_water && unread > transfer->wanted;
+}
+
 static size_t
 body_callback(char *data, size_t size, size_t count, void *arg)
 {
 	OnecTransfer *transfer = arg;
 	size_t		bytes = size * count;
 
-	if (transfer->http->starting != NULL && transfer->http->starting != transfer)
+	if (window_full(transfer))
 	{
-		/* the caller may hold a pointer into this window: keep still */
 		transfer->paused = true;
 		transfer->paused_at = onec_http_now();
 		return CURL_WRITEFUNC_PAUSE;
@@ -114,30 +127,19 @@ onec_transfer_resumable(const OnecTransfer *transfer)
 }
 
 void
-onec_transfer_throttle(OnecTransfer *transfer, int64_t now)
+onec_transfer_resume(OnecTransfer *transfer, int64_t now)
 {
-	size_t		limit = transfer->high_water > transfer->wanted ? transfer->high_water : transfer->wanted;
 	CURLcode	code;
 
-	if (onec_transfer_resumable(transfer))
-	{
-		/* the consumer was slow, not the server */
-		transfer->paused = false;
-		transfer->answer_by += now - transfer->paused_at;
-		transfer->speed_at = now;
-		transfer->speed_bytes = (int64_t) transfer->header_bytes + transfer->body_bytes;
-		code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
-		if (code != CURLE_OK)
-			onec_transfer_finish(transfer, code);
-	}
-	else if (!transfer->paused && transfer->high_water > 0 && onec_transfer_unread(transfer) > limit)
-	{
-		transfer->paused = true;
-		transfer->paused_at = now;
-		code = curl_easy_pause(transfer->easy, CURLPAUSE_ALL);
-		if (code != CURLE_OK)
-			onec_transfer_finish(transfer, code);
-	}
+	/* the consumer was slow, not the server */
+	transfer->paused = false;
+	transfer->answer_by += now - transfer->paused_at;
+	transfer->speed_at = now;
+	transfer->speed_bytes = (int64_t) transfer->header_bytes + transfer->body_bytes;
+	/* calls body_callback, which may pause again or fail */
+	code = curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+	if (code != CURLE_OK)
+		onec_transfer_finish(transfer, code);
 }
 
 /* ---------- deadlines ---------- */

@@ -1,0 +1,940 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_http.c
+ *	  HTTP transfers against test/unit/http_stub.py, a server that lies, stalls
+ *	  and cuts connections.  Run from the top folder.  R… are the cases of the
+ *	  list of faults the project answers for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "protocol/http.h"
+#include "protocol/http_private.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <limits.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tap.h"
+
+#define SECRET "c2VjcmV0LXdvcmQ6aGlkZGVu"
+
+static struct
+{
+	pid_t		pid;
+	int			stdin_fd;
+	int			plain;
+	int			other;
+	int			closed;
+	int			hole;
+	int			silent;
+	int			tls;			/* 0 without openssl */
+	int			expired;
+} stub;
+
+static char tls_dir[] = "/tmp/onec_test_http_XXXXXX";
+static int	talkative = 0;		/* messages that say too much or nothing */
+static int	waits = 0;			/* calls of the wait callback */
+static int	jump_at = 0;		/* leave it by longjmp in this call */
+static jmp_buf jump_out;
+
+/* ---------- the stub ---------- */
+
+static void
+make_certificates(void)
+{
+	static const char script[] =
+		"cd %s && exec 2>openssl.log >&2 && "
+		"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout good.key -out good.pem"
+		" -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost && "
+		"openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout old.key -out old.csr"
+		" -subj /CN=localhost && "
+		"openssl x509 -req -in old.csr -signkey old.key -days -1 -out old.pem";
+	char		command[1024];
+
+	if (mkdtemp(tls_dir) == NULL)
+		bail_out("no temporary directory");
+	snprintf(command, sizeof(command), script, tls_dir);
+	stub.tls = system(command) == 0;
+}
+
+static void
+start_stub(void)
+{
+	int			to[2];
+	int			from[2];
+	char		line[200];
+	FILE	   *out;
+	int			n;
+
+	make_certificates();
+	if (pipe(to) != 0 || pipe(from) != 0)
+		bail_out("no pipe");
+	stub.pid = fork();
+	if (stub.pid == 0)
+	{
+		dup2(to[0], 0);
+		dup2(from[1], 1);
+		close(to[1]);
+		close(from[0]);
+		if (!stub.tls)
+			execlp("python3", "python3", "test/unit/http_stub.py", (char *) NULL);
+		else
+		{
+			char		files[4][100];
+			static const char *const names[] = {"good.pem", "good.key", "old.pem", "old.key"};
+
+			for (int i = 0; i < 4; i++)
+				snprintf(files[i], sizeof(files[i]), "%s/%s", tls_dir, names[i]);
+			execlp("python3", "python3", "test/unit/http_stub.py", "--cert", files[0], "--key", files[1],
+				   "--expired-cert", files[2], "--expired-key", files[3], (char *) NULL);
+		}
+		_exit(127);
+	}
+	close(to[0]);
+	close(from[1]);
+	stub.stdin_fd = to[1];
+	out = fdopen(from[0], "r");
+	if (fgets(line, sizeof(line), out) == NULL)
+		bail_out("the stub did not start");
+	n = sscanf(line, "ports %d %d %d %d %d %d %d", &stub.plain, &stub.other, &stub.closed, &stub.hole,
+			   &stub.silent, &stub.tls, &stub.expired);
+	if (n != (stub.tls ? 7 : 5))
+		bail_out("the stub did not print its ports");
+	fclose(out);
+}
+
+static void
+stop_stub(void)
+{
+	char		command[200];
+
+	close(stub.stdin_fd);
+	waitpid(stub.pid, NULL, 0);
+	snprintf(command, sizeof(command), "rm -rf %s", tls_dir);
+	if (system(command) != 0)
+		diag("could not remove %s", tls_dir);
+}
+
+/* ---------- one request ---------- */
+
+static void
+wait_callback(int fd, long timeout_ms, void *arg)
+{
+	struct pollfd poll_fd = {fd, POLLIN, 0};
+
+	(void) arg;
+	waits++;
+	if (jump_at > 0 && waits >= jump_at)
+		longjmp(jump_out, 1);
+	if (timeout_ms < 0)
+		bail_out("negative timeout");
+	/* nothing in these tests takes longer */
+	poll(&poll_fd, 1, timeout_ms > 30000 ? 30000 : (int) timeout_ms);
+}
+
+static const char *
+url(int port, const char *path)
+{
+	static char text[32][9000];
+	static int	turn = 0;
+
+	turn = (turn + 1) % 32;
+	snprintf(text[turn], sizeof(text[turn]), "http://127.0.0.1:%d%s?hidden=hidden", port, path);
+	return text[turn];
+}
+
+static OnecHttpRequest
+get(const char *address)
+{
+	OnecHttpRequest request = {
+		.method = "GET",
+		.url = address,
+		.authorization = "Basic " SECRET,
+		.accept = "application/json",
+		.connect_timeout_ms = 2000,
+		.request_timeout_ms = 8000,
+		.max_response = 100 * 1000 * 1000,
+	};
+
+	return request;
+}
+
+/* Nothing secret in an error, and something to read. */
+static void
+check_message(const OnecError *error)
+{
+	bool		bad = error->message[0] == '\0' || strlen(error->message) > 300 ||
+		strstr(error->message, SECRET) != NULL || strstr(error->message, "hidden") != NULL ||
+		strstr(error->message, "Basic") != NULL || strstr(error->message, "://") != NULL;
+
+	for (const char *p = error->message; *p != '\0'; p++)
+		bad = bad || !isprint((unsigned char) *p);
+	if (bad)
+	{
+		talkative++;
+		tap_show("bad message", error->message);
+	}
+}
+
+typedef struct Got
+{
+	OnecError	error;
+	OnecHttpAnswer answer;		/* texts are in the copies below */
+	char		content_type[100];
+	char		location[200];
+	char		cookie[100];
+	char		body[2000];		/* its beginning */
+	int64_t		total;
+	bool		pattern;		/* every byte was what the stub's pattern has there */
+	size_t		most;			/* largest window seen */
+	bool		good;
+} Got;
+
+static void
+copy_text(char *to, size_t size, const char *from)
+{
+	snprintf(to, size, "%s", from == NULL ? "(null)" : from);
+}
+
+/* Read at most "step" bytes at a time until the end. */
+static void
+drain(OnecTransfer *transfer, size_t step, Got *got)
+{
+	size_t		len = 0;
+
+	got->pattern = true;
+	for (;;)
+	{
+		const char *data;
+
+		if (!onec_transfer_wait(transfer, 0, &got->error))
+			return;
+		data = onec_transfer_data(transfer, &len);
+		if (len == 0)
+			break;
+		if (len > got->most)
+			got->most = len;
+		if (len > step)
+			len = step;
+		for (size_t i = 0; i < len; i++)
+			got->pattern = got->pattern && data[i] == 'a' + (got->total + (int64_t) i) % (26 * 1024) % 26;
+		if (got->total < (int64_t) sizeof(got->body) - 1)
+			snprintf(got->body + got->total, sizeof(got->body) - (size_t) got->total, "%.*s", (int) len, data);
+		got->total += (int64_t) len;
+		onec_transfer_consume(transfer, len);
+	}
+	got->good = onec_transfer_done(transfer);
+}
+
+static Got
+run(OnecHttp *http, OnecHttpRequest request)
+{
+	Got			got = {0};
+	OnecTransfer *transfer = onec_http_start(http, &request, &got.error);
+
+	if (transfer != NULL)
+	{
+		drain(transfer, SIZE_MAX, &got);
+		onec_transfer_answer(transfer, &got.answer);
+		copy_text(got.content_type, sizeof(got.content_type), got.answer.content_type);
+		copy_text(got.location, sizeof(got.location), got.answer.location);
+		copy_text(got.cookie, sizeof(got.cookie), got.answer.cookie);
+		onec_transfer_free(transfer);
+	}
+	if (!got.good)
+		check_message(&got.error);
+	return got;
+}
+
+/* In a pool of its own. */
+static Got
+run_alone(OnecHttpRequest request)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	Got			got = run(http, request);
+
+	onec_http_destroy(http);
+	return got;
+}
+
+static Got
+fetch(const char *path)
+{
+	return run_alone(get(url(stub.plain, path)));
+}
+
+static const char *
+stats(int port)
+{
+	static Got	got;
+	char		path[40];
+
+	snprintf(path, sizeof(path), "/stats/%d", port);
+	got = run_alone(get(url(stub.other, path)));
+	return got.body;
+}
+
+static void
+refused(Got got, OnecErrorKind kind, const char *part, const char *name)
+{
+	bool		right = !got.good && got.error.kind == kind && strstr(got.error.message, part) != NULL;
+
+	ok(right, "%s", name);
+	if (!right)
+		diag("good %d, kind %d instead of %d, \"%s\" instead of \"%s\", %lld bytes", got.good, got.error.kind, kind,
+			 got.error.message, part, (long long) got.total);
+}
+
+static int
+open_files(void)
+{
+	DIR		   *dir = opendir("/proc/self/fd");
+	int			n = 0;
+
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static double
+now_ms(void)
+{
+	return (double) onec_http_now() / 1000;
+}
+
+/* ---------- good answers ---------- */
+
+static void
+test_plain(void)
+{
+	Got			got = fetch("/ok/5");
+	OnecHttpRequest request = get(url(stub.plain, "/echo"));
+
+	ok(got.good && got.answer.status == 200, "an answer");
+	is_str(got.body, "abcde", "its body");
+	is_str(got.content_type, "text/plain", "its type");
+	ok(got.answer.body_bytes == 5 && got.answer.wire_bytes > 5 + 60 && got.answer.wire_bytes < 200, "its bytes");
+	ok(got.answer.elapsed_ms > 0 && got.answer.elapsed_ms < 5000, "its time");
+	ok(got.answer.retry_after_s == -1 && strcmp(got.cookie, "(null)") == 0 && strcmp(got.location, "(null)") == 0,
+	   "what was not sent is not there");
+
+	request.ib_session = "start";
+	request.cookie = "ibsession=x1";
+	got = run_alone(request);
+	contains(got.body, "GET /echo?hidden=hidden HTTP/1.1", "request line as given");
+	contains(got.body, "Authorization: Basic " SECRET, "authorization sent");
+	contains(got.body, "Accept: application/json", "accept sent");
+	contains(got.body, "IBSession: start", "session header sent");
+	contains(got.body, "Cookie: ibsession=x1", "cookie sent");
+	contains(got.body, "Accept-Encoding: gzip, deflate\r\n", "encodings asked for");
+	contains(got.body, "User-Agent: onec_fdw", "user agent");
+
+	request.method = "POST";
+	request.authorization = NULL;
+	got = run_alone(request);
+	contains(got.body, "POST /echo", "POST");
+	contains(got.body, "Content-Length: 0", "with an empty body");
+	ok(strstr(got.body, "Authorization") == NULL && strstr(got.body, "Content-Type") == NULL &&
+	   strstr(got.body, "Expect") == NULL, "and no header that was not asked for");
+}
+
+static void
+test_bodies(void)
+{
+	Got			got = fetch("/ok/3000000");
+
+	ok(got.good && got.total == 3000000 && got.pattern, "large body");
+	got = fetch("/chunked/3000000");
+	ok(got.good && got.total == 3000000 && got.pattern, "chunked body");
+	got = fetch("/gzip/3000000");
+	ok(got.good && got.total == 3000000 && got.pattern, "gzip");
+	ok(got.answer.body_bytes == 3000000 && got.answer.wire_bytes < 300000, "decoded and wire bytes differ");
+	got = fetch("/deflate/100000");
+	ok(got.good && got.total == 100000 && got.pattern, "deflate");
+	got = fetch("/trailer");
+	ok(got.good && strcmp(got.body, "hello") == 0 && strcmp(got.cookie, "(null)") == 0, "trailers are ignored");
+	got = fetch("/interim");
+	ok(got.good && got.answer.status == 200 && strcmp(got.cookie, "(null)") == 0 && got.answer.retry_after_s == -1,
+	   "what a 1xx answer says is forgotten");
+	got = fetch("/until-close");
+	ok(got.good && strcmp(got.body, "hello") == 0, "HTTP/1.0 until the connection closes");
+	got = fetch("/status/204");
+	ok(got.good && got.answer.status == 204 && got.total == 0, "R27: 204 is an answer without a body");
+	got = fetch("/status/500");
+	ok(got.good && got.answer.status == 500 && strcmp(got.body, "text") == 0, "the body of an error is read");
+}
+
+static void
+test_fields(void)
+{
+	Got			got;
+
+	is_int(fetch("/retry/3").answer.retry_after_s, 3, "Retry-After in seconds");
+	got = fetch("/retry-date/100");
+	ok(got.answer.retry_after_s >= 97 && got.answer.retry_after_s <= 100, "Retry-After as a date");
+	is_int(fetch("/retry-date/-100").answer.retry_after_s, 0, "Retry-After in the past");
+	is_int(fetch("/retry/soon").answer.retry_after_s, -1, "Retry-After that is neither");
+	is_int(fetch("/retry/99999999999999999999").answer.retry_after_s, INT_MAX, "Retry-After beyond reason");
+	is_str(fetch("/cookie").cookie, "IBSession=ab-12", "R35: only the 1C session is taken from Set-Cookie");
+}
+
+/* ---------- connecting ---------- */
+
+static void
+test_connect(void)
+{
+	OnecHttpRequest request = get(url(stub.closed, "/"));
+	OnecHttpRequest https;
+	char		address[200];
+	double		began;
+
+	refused(run_alone(request), ONEC_ERR_CONNECT, "connection refused", "R1: refused");
+	request.url = "http://no.such.host.invalid/";
+	request.connect_timeout_ms = 1500;
+	refused(run_alone(request), ONEC_ERR_CONNECT, "host", "R2: unknown host");
+
+	request.url = url(stub.hole, "/");
+	request.connect_timeout_ms = 300;
+	began = now_ms();
+	refused(run_alone(request), ONEC_ERR_CONNECT, "within 0.3 s", "R3: dropped SYN ends at the connect timeout");
+	ok(now_ms() - began > 250 && now_ms() - began < 1200, "R3: and not much later");
+
+	https = request;
+	snprintf(address, sizeof(address), "https://127.0.0.1:%d/", stub.silent);
+	https.url = address;
+	began = now_ms();
+	refused(run_alone(https), ONEC_ERR_CONNECT, "within 0.3 s", "R6: connect timeout covers the TLS handshake");
+	ok(now_ms() - began > 250 && now_ms() - began < 1200, "R6: and not much later");
+	snprintf(address, sizeof(address), "https://127.0.0.1:%d/", stub.plain);
+	refused(run_alone(https), ONEC_ERR_TLS, "no secure connection to host \"127.0.0.1\"", "TLS to a server without it");
+
+	request = get("file:///etc/passwd");
+	refused(run_alone(request), ONEC_ERR_CONNECT, "neither http nor https", "R32: file:");
+	request.url = "ftp://127.0.0.1/";
+	refused(run_alone(request), ONEC_ERR_CONNECT, "neither http nor https", "R32: ftp:");
+	request.url = "gopher://127.0.0.1/";
+	refused(run_alone(request), ONEC_ERR_CONNECT, "neither http nor https", "R32: gopher:");
+	request.url = "http://hidden:hidden@127.0.0.1/";
+	refused(run_alone(request), ONEC_ERR_CONNECT, "user name", "R33: user info in the address");
+	request.url = "http:///";
+	refused(run_alone(request), ONEC_ERR_CONNECT, "address", "no host");
+	request = get(url(stub.plain, "/ok"));
+	request.authorization = "Bearer hidden\r\nX-Injected: 1";
+	refused(run_alone(request), ONEC_ERR_AUTH, "control character", "no line break in a header value");
+}
+
+static void
+test_environment(void)
+{
+	char		proxy[100];
+
+	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", stub.closed);
+	setenv("http_proxy", proxy, 1);
+	setenv("all_proxy", proxy, 1);
+	ok(fetch("/ok/5").good, "proxies of the environment are not used");
+	unsetenv("http_proxy");
+	unsetenv("all_proxy");
+}
+
+static void
+test_tls(void)
+{
+	OnecHttpRequest request = get(NULL);
+	char		local[100];
+	char		numeric[100];
+	char		expired[100];
+	char		ca[100];
+	char		old_ca[100];
+	Got			got;
+
+	if (stub.tls == 0)
+	{
+		skip("no openssl");
+		return;
+	}
+	snprintf(local, sizeof(local), "https://localhost:%d/ok/200000", stub.tls);
+	snprintf(numeric, sizeof(numeric), "https://127.0.0.1:%d/ok/200000", stub.tls);
+	snprintf(expired, sizeof(expired), "https://localhost:%d/ok/5", stub.expired);
+	snprintf(ca, sizeof(ca), "%s/good.pem", tls_dir);
+	snprintf(old_ca, sizeof(old_ca), "%s/old.pem", tls_dir);
+
+	request.url = local;
+	refused(run_alone(request), ONEC_ERR_TLS, "self-signed", "R4: unknown authority is refused by default");
+	request.ca_file = ca;
+	got = run_alone(request);
+	ok(got.good && got.total == 200000 && got.pattern, "ca_file makes it known");
+	request.high_water = 20000;
+	got = run_alone(request);
+	ok(got.good && got.total == 200000 && got.pattern, "TLS with a bounded window");
+	request.url = numeric;
+	refused(run_alone(request), ONEC_ERR_TLS, "host name", "R5: other host name");
+	request.url = expired;
+	refused(run_alone(request), ONEC_ERR_TLS, "self-signed", "ca_file is the only authority");
+	request.ca_file = old_ca;
+	refused(run_alone(request), ONEC_ERR_TLS, "expired", "R5: expired");
+	request.insecure = true;
+	ok(run_alone(request).good, "the insecure switch accepts it");
+	request.insecure = false;
+	request.ca_file = "/nonexistent.pem";
+	refused(run_alone(request), ONEC_ERR_TLS, "trusted certificates", "unreadable ca_file");
+}
+
+/* ---------- deadlines ---------- */
+
+static void
+test_deadlines(void)
+{
+	OnecHttpRequest request = get(url(stub.plain, "/silent"));
+	double		began = now_ms();
+	Got			got;
+
+	request.request_timeout_ms = 400;
+	refused(run_alone(request), ONEC_ERR_TIMEOUT, "no answer within 0.4 s", "R7: no status line");
+	ok(now_ms() - began > 380 && now_ms() - began < 1200, "R7: ends at the request timeout");
+	request.url = url(stub.plain, "/stall/5");
+	got = run_alone(request);
+	refused(got, ONEC_ERR_TIMEOUT, "not complete within 0.4 s", "R8: body stalls");
+	ok(got.error.http_status == 200 && got.total == 5, "R8: status and first bytes are known");
+	request.url = url(stub.plain, "/drip/1000/20");
+	refused(run_alone(request), ONEC_ERR_TIMEOUT, "not complete", "R8: dripping does not prolong the request timeout");
+	request.url = url(stub.plain, "/late/600");
+	request.request_timeout_ms = 5000;
+	request.connect_timeout_ms = 200;
+	ok(run_alone(request).good, "connect timeout ends when the request is sent");
+}
+
+/* The low-speed window is a minute: move the clock instead of waiting. */
+static void
+test_low_speed(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/silent"));
+	OnecError	error = {0};
+	OnecTransfer *transfer;
+	int64_t		minute = INT64_C(61) * 1000 * 1000;
+
+	request.request_timeout_ms = 3600 * 1000;
+	transfer = onec_http_start(http, &request, &error);
+	while (!transfer->connected)
+		onec_http_wait(http, 100);
+	onec_transfer_check(transfer, onec_http_now() + 10 * minute);
+	ok(!onec_transfer_ended(transfer), "R8: the low-speed rule does not count before the first byte");
+	onec_transfer_check(transfer, onec_http_now() + 60 * minute);
+	ok(onec_transfer_ended(transfer), "the request timeout does");
+	onec_transfer_free(transfer);
+
+	request.url = url(stub.plain, "/stall/2000");
+	transfer = onec_http_start(http, &request, &error);
+	ok(onec_transfer_wait(transfer, 1999, &error), "first bytes");
+	onec_transfer_check(transfer, onec_http_now() + minute);
+	ok(!onec_transfer_ended(transfer), "a window with enough bytes passes");
+	onec_transfer_check(transfer, onec_http_now() + minute * 3 / 2);
+	ok(!onec_transfer_ended(transfer), "the next window takes a minute again");
+	onec_transfer_check(transfer, onec_http_now() + 2 * minute);
+	ok(onec_transfer_ended(transfer), "R8: a window with too few bytes ends the transfer");
+	ok(!onec_transfer_wait(transfer, 5000, &error) && error.kind == ONEC_ERR_TIMEOUT &&
+	   strstr(error.message, "too slowly") != NULL, "R8: and says so");
+	onec_transfer_free(transfer);
+	onec_http_destroy(http);
+}
+
+/* The consumer sleeps longer than the request may take. */
+static void
+test_slow_consumer(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/ok/6000000"));
+	OnecTransfer *transfer;
+	OnecError	error = {0};
+	Got			got = {0};
+	double		began;
+
+	request.request_timeout_ms = 500;
+	request.high_water = 100000;
+	transfer = onec_http_start(http, &request, &error);
+	ok(onec_transfer_wait(transfer, 0, &error), "the transfer begins");
+	began = now_ms();
+	while (now_ms() - began < 800)
+		onec_http_wait(http, 50);
+	ok(transfer->paused && !onec_transfer_ended(transfer), "a paused transfer does not time out while driven");
+	usleep(300 * 1000);
+	drain(transfer, 40000, &got);
+	ok(got.good && got.total == 6000000 && got.pattern, "time spent paused is not charged");
+	onec_transfer_free(transfer);
+
+	request.high_water = 0;
+	transfer = onec_http_start(http, &request, &error);
+	usleep(800 * 1000);
+	memset(&got, 0, sizeof(got));
+	drain(transfer, SIZE_MAX, &got);
+	ok(got.good && got.total == 6000000, "an answer that waited for its consumer is not late");
+	onec_transfer_free(transfer);
+
+	request.url = url(stub.plain, "/silent");
+	transfer = onec_http_start(http, &request, &error);
+	onec_http_wait(http, 20);
+	usleep(600 * 1000);
+	ok(!onec_transfer_wait(transfer, 0, &error) && error.kind == ONEC_ERR_TIMEOUT,
+	   "a silent server is late although nobody looked");
+	onec_transfer_free(transfer);
+	onec_http_destroy(http);
+}
+
+/* ---------- the window ---------- */
+
+static void
+test_window(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/ok/9000000"));
+	OnecTransfer *transfer;
+	OnecError	error = {0};
+	Got			got = {0};
+	size_t		len;
+
+	request.high_water = 300000;
+	transfer = onec_http_start(http, &request, &error);
+	drain(transfer, 7777, &got);
+	ok(got.good && got.total == 9000000 && got.pattern, "read in small steps");
+	ok(got.most <= 300000 + 256 * 1024, "never much more than the high water (%zu)", got.most);
+	ok(transfer->body.cap < 2000000, "the window's memory is bounded (%zu)", transfer->body.cap);
+	onec_transfer_free(transfer);
+
+	transfer = onec_http_start(http, &request, &error);
+	ok(onec_transfer_wait(transfer, 2000000, &error), "asked for more than the high water");
+	onec_transfer_data(transfer, &len);
+	ok(len > 2000000 && len < 2000000 + 600000, "got more, but not all (%zu)", len);
+	ok(onec_transfer_wait(transfer, 100, &error) && !onec_transfer_ended(transfer), "and does not wait without need");
+	memset(&got, 0, sizeof(got));
+	drain(transfer, SIZE_MAX, &got);
+	ok(got.good && got.total == 9000000 && got.pattern, "and the rest");
+	onec_transfer_free(transfer);
+
+	request.url = url(stub.plain, "/gzip/30000000");
+	request.high_water = 100000;
+	memset(&got, 0, sizeof(got));
+	transfer = onec_http_start(http, &request, &error);
+	drain(transfer, 100000, &got);
+	ok(got.good && got.total == 30000000 && got.pattern, "a compressed answer through a small window");
+	onec_transfer_free(transfer);
+	onec_http_destroy(http);
+}
+
+static void
+test_limits(void)
+{
+	OnecHttpRequest request = get(url(stub.plain, "/ok/1000"));
+	double		began;
+	Got			got;
+
+	request.max_response = 1000;
+	ok(run_alone(request).good, "exactly the limit");
+	request.url = url(stub.plain, "/ok/1001");
+	refused(run_alone(request), ONEC_ERR_LIMIT, "announced", "one byte more, announced");
+	request.url = url(stub.plain, "/chunked/1000");
+	ok(run_alone(request).good, "exactly the limit, chunked");
+	request.url = url(stub.plain, "/chunked/1001");
+	refused(run_alone(request), ONEC_ERR_LIMIT, "1000 bytes", "one byte more, chunked");
+	got = fetch("/huge");
+	refused(got, ONEC_ERR_LIMIT, "announced", "R13: 50 GB announced");
+	ok(got.total == 0 && got.error.http_status == 200, "R13: nothing of it was taken");
+	refused(fetch("/length/99999999999999999999999999"), ONEC_ERR_LIMIT, "announced", "R13: a length beyond numbers");
+	request.url = url(stub.plain, "/bomb");
+	request.max_response = 5000000;
+	began = now_ms();
+	got = run_alone(request);
+	refused(got, ONEC_ERR_LIMIT, "larger than the limit of 5000000 bytes", "R14: gzip bomb");
+	ok(got.answer.body_bytes <= 5000000 && now_ms() - began < 5000, "R14: decoded bytes are what counts");
+	refused(fetch("/many-headers"), ONEC_ERR_LIMIT, "header", "R12: 200000 headers");
+	refused(fetch("/many-interims"), ONEC_ERR_LIMIT, "header", "R12: 200000 interim answers");
+	refused(fetch("/long-header"), ONEC_ERR_LIMIT, "header", "R12: a header of 10 MB");
+}
+
+/* ---------- malformed and broken answers ---------- */
+
+static void
+test_malformed(void)
+{
+	char		path[8000];
+	Got			got;
+
+	refused(fetch("/brotli"), ONEC_ERR_REPLY, "content encoding", "R15: brotli");
+	refused(fetch("/gzip-chain"), ONEC_ERR_REPLY, "encoding", "R15: gzip, gzip");
+	refused(fetch("/gzip-twice"), ONEC_ERR_REPLY, "encoding", "R15: gzip in two headers");
+	refused(fetch("/gzip-six"), ONEC_ERR_REPLY, "", "R15: a chain of six");
+	refused(fetch("/te-gzip"), ONEC_ERR_REPLY, "transfer encoding", "R15: as transfer encoding");
+	refused(fetch("/gzip-damaged"), ONEC_ERR_REPLY, "damaged", "damaged gzip");
+	refused(fetch("/garbage"), ONEC_ERR_REPLY, "HTTP", "R17: binary garbage");
+	got = fetch("/http09");
+	refused(got, ONEC_ERR_REPLY, "HTTP", "R17: HTTP/0.9");
+	is_int(got.total, 0, "R17: no data from it");
+	refused(fetch("/version"), ONEC_ERR_REPLY, "HTTP", "a version of HTTP that does not exist");
+	refused(fetch("/length/abc"), ONEC_ERR_REPLY, "HTTP", "Content-Length that is no number");
+	refused(fetch("/length/-5"), ONEC_ERR_REPLY, "HTTP", "negative Content-Length");
+	refused(fetch("/bad-chunk"), ONEC_ERR_REPLY, "chunk", "R11: broken chunk");
+	got = fetch("/short");
+	refused(got, ONEC_ERR_BROKEN, "before the end", "R10: body shorter than announced");
+	is_int(got.error.http_status, 200, "R10: status in the error");
+	refused(fetch("/short-chunk"), ONEC_ERR_BROKEN, "before the end", "R10: last chunk missing");
+	refused(fetch("/reset"), ONEC_ERR_BROKEN, "connection", "R9: reset in the middle");
+	refused(fetch("/nothing"), ONEC_ERR_BROKEN, "without an answer", "closed without an answer");
+
+	/* longer than one segment, so that the reset comes while we write */
+	memset(path, 'p', sizeof(path));
+	memcpy(path, "/fault-early/", 13);
+	path[sizeof(path) - 1] = '\0';
+	signal(SIGPIPE, SIG_DFL);
+	refused(fetch(path), ONEC_ERR_BROKEN, "connection", "R18: reset while the request is written");
+}
+
+static void
+test_redirects(void)
+{
+	char		want[100];
+	char		before[100];
+	char		path[40];
+	Got			got = fetch("/redirect/same");
+
+	ok(got.good && got.answer.status == 302, "R28: not followed");
+	is_str(got.location, "/ok/5", "R28: but known");
+	snprintf(before, sizeof(before), "%s", stats(stub.other));
+	got = fetch("/redirect/other");
+	snprintf(want, sizeof(want), "http://127.0.0.1:%d/ok/5", stub.other);
+	ok(got.answer.status == 302 && strcmp(got.location, want) == 0, "R29: another port is not followed");
+	snprintf(path, sizeof(path), "/stats/%d", stub.other);
+	got = run_alone(get(url(stub.plain, path)));
+	is_str(got.body, before, "R29: it saw nobody");
+	ok(fetch("/redirect/file").answer.status == 302, "R30: file:");
+	ok(fetch("/redirect/ftp").answer.status == 302, "R30: ftp:");
+	ok(fetch("/redirect/loop").answer.status == 302, "R31: loop");
+}
+
+/* ---------- kept connections ---------- */
+
+static int
+posts(void)
+{
+	int			connections;
+	int			requests;
+	int			number = -1;
+
+	if (sscanf(stats(stub.plain), "connections=%d requests=%d posts=%d", &connections, &requests, &number) != 3)
+		diag("no counters");
+	return number;
+}
+
+static void
+test_reuse(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/ok/5"));
+	OnecHttpRequest quiet = get(url(stub.plain, "/close-quiet"));
+	OnecHttpRequest on_next = get(url(stub.plain, "/close-on-next"));
+	OnecHttpRequest bad = get(url(stub.plain, "/bad-chunk"));
+	Got			got = run(http, request);
+	int			before;
+
+	ok(got.good && !got.answer.reused, "first connection is new");
+	ok(run(http, request).answer.reused, "second request goes over it");
+	ok(run(http, quiet).good, "the server closes after an answer");
+	usleep(50 * 1000);
+	got = run(http, request);
+	ok(got.good && !got.answer.reused && strcmp(got.body, "abcde") == 0, "R16: a closed connection is replaced");
+	ok(run(http, on_next).good, "the server will close on the next request");
+	got = run(http, request);
+	ok(got.good && strcmp(got.body, "abcde") == 0, "R16: a connection that dies under the request is replaced");
+	ok(!got.answer.reused, "R16: and the answer says so");
+
+	ok(run(http, on_next).good, "again");
+	request.method = "POST";
+	before = posts();
+	got = run(http, request);
+	ok(got.good && !got.answer.reused, "POST goes over a new connection");
+	is_int(posts(), before + 1, "and is sent once");
+	request.method = "GET";
+
+	refused(run(http, bad), ONEC_ERR_REPLY, "chunk", "R11: broken chunk in the pool");
+	bad.url = url(stub.plain, "/stall/5");
+	bad.request_timeout_ms = 200;
+	refused(run(http, bad), ONEC_ERR_TIMEOUT, "not complete", "a stalled one");
+	got = run(http, request);
+	ok(got.good && strcmp(got.body, "abcde") == 0, "R11: nothing of them is left on a connection");
+	onec_http_destroy(http);
+}
+
+/* ---------- the pool ---------- */
+
+static void
+test_parallel(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/late/300"));
+	OnecHttpRequest broken = get(url(stub.plain, "/reset"));
+	OnecTransfer *transfers[8];
+	OnecTransfer *bad;
+	OnecError	error = {0};
+	double		began = now_ms();
+	int			good = 0;
+
+	for (int i = 0; i < 8; i++)
+		transfers[i] = onec_http_start(http, &request, &error);
+	bad = onec_http_start(http, &broken, &error);
+	for (int i = 7; i >= 0; i--)
+		good += onec_transfer_wait(transfers[i], 4, &error) && onec_transfer_wait(transfers[i], 5, &error) &&
+			onec_transfer_done(transfers[i]);
+	is_int(good, 8, "eight requests at once");
+	ok(now_ms() - began < 1500, "in the time of one");
+	ok(!onec_transfer_wait(bad, SIZE_MAX, &error) && error.kind == ONEC_ERR_BROKEN, "a broken one harms no other");
+	ok(!onec_transfer_done(bad) && onec_transfer_ended(bad), "it has ended, badly");
+	for (int i = 0; i < 8; i++)
+		onec_transfer_free(transfers[i]);
+	onec_transfer_free(bad);
+	onec_transfer_free(NULL);
+	onec_http_destroy(http);
+	onec_http_destroy(NULL);
+}
+
+/* A request that is begun must not move a window the caller is reading. */
+static void
+test_start_keeps_still(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/ok/4000000"));
+	OnecTransfer *first;
+	OnecTransfer *others[20];
+	OnecError	error = {0};
+	Got			got = {0};
+	const char *data;
+	const char *after;
+	size_t		len;
+	size_t		len_after;
+
+	request.high_water = 100000;
+	first = onec_http_start(http, &request, &error);
+	ok(onec_transfer_wait(first, 0, &error), "a window");
+	data = onec_transfer_data(first, &len);
+	usleep(50 * 1000);
+	for (int i = 0; i < 20; i++)
+		others[i] = onec_http_start(http, &request, &error);
+	after = onec_transfer_data(first, &len_after);
+	ok(data == after && len == len_after, "starting other requests leaves it where it is");
+	for (int i = 0; i < 20; i++)
+		onec_transfer_free(others[i]);
+	drain(first, SIZE_MAX, &got);
+	ok(got.good && got.total == 4000000 && got.pattern, "and it goes on");
+	onec_transfer_free(first);
+	onec_http_destroy(http);
+}
+
+static void
+test_poll_only(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/late/100"));
+	OnecError	error = {0};
+	OnecTransfer *transfer = onec_http_start(http, &request, &error);
+	OnecHttpAnswer answer;
+	int			before = waits;
+	int			rounds = 0;
+
+	onec_transfer_answer(transfer, &answer);
+	ok(answer.status == 0 && answer.body_bytes == 0, "nothing is known yet");
+	while (!onec_transfer_ended(transfer) && rounds++ < 100)
+	{
+		struct pollfd poll_fd = {onec_http_fd(http), POLLIN, 0};
+
+		poll(&poll_fd, 1, 50);
+		onec_http_poll(http);
+	}
+	ok(onec_transfer_done(transfer) && waits == before, "driven without the callback");
+	ok(rounds < 20, "and without spinning (%d rounds)", rounds);
+	onec_transfer_free(transfer);
+	onec_http_destroy(http);
+}
+
+static void
+test_quiet_wait(void)
+{
+	int			before = waits;
+	OnecHttpRequest request = get(url(stub.plain, "/late/500"));
+
+	ok(run_alone(request).good, "a late answer");
+	ok(waits - before < 30, "waiting does not spin (%d waits)", waits - before);
+}
+
+/* The callback leaves by longjmp at every moment of a request. */
+static void
+test_longjmp(void)
+{
+	static const char *const paths[] = {"/ok/3000000", "/gzip/3000000", "/silent"};
+	volatile int jumps = 0;
+	volatile int good = 0;
+	OnecHttp   *volatile http = NULL;
+
+	for (volatile int i = 0; i < 24; i++)
+	{
+		OnecHttpRequest request = get(url(stub.plain, paths[i % 3]));
+		OnecError	error = {0};
+		Got			got = {0};
+
+		http = onec_http_create(wait_callback, NULL);
+		request.high_water = 100000;
+		request.request_timeout_ms = 500;
+		waits = 0;
+		jump_at = i / 3 + 1;
+		if (setjmp(jump_out) == 0)
+			drain(onec_http_start(http, &request, &error), 50000, &got);
+		else
+			jumps++;
+		jump_at = 0;
+		/* every second pool is used again, with the abandoned transfer in it */
+		if (i % 2 == 0)
+			good += run(http, get(url(stub.plain, "/ok/5"))).good;
+		onec_http_destroy(http);
+	}
+	ok(jumps > 15, "left by longjmp (%d times)", jumps);
+	is_int(good, 12, "the pool works afterwards");
+}
+
+int
+main(void)
+{
+	int			files;
+
+	start_stub();
+	/* what libraries open once and keep */
+	(void) fetch("/ok/5");
+	files = open_files();
+
+	test_plain();
+	test_bodies();
+	test_fields();
+	test_connect();
+	test_environment();
+	test_tls();
+	test_deadlines();
+	test_low_speed();
+	test_slow_consumer();
+	test_window();
+	test_limits();
+	test_malformed();
+	test_redirects();
+	test_reuse();
+	test_parallel();
+	test_start_keeps_still();
+	test_poll_only();
+	test_quiet_wait();
+	test_longjmp();
+
+	is_int(talkative, 0, "messages are short and name no address, login or secret");
+	is_int(open_files(), files, "no descriptor is left open");
+	stop_stub();
+	return tap_done();
+}
