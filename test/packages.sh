@@ -39,7 +39,8 @@ apt() {
 # Lists may be old or absent, and a mirror may fail once: two more tries, each with fresh lists.
 for try in 1 2 3; do
     apt update >/dev/null || echo "apt-get update failed (try $try)" >&2
-    apt install --no-install-recommends "${missing[@]}" && exit 0
+    apt install --no-install-recommends "${missing[@]}" 2>&1 | grep --line-buffered -E '^(Setting up|E:|W:|Err)'
+    [ "${PIPESTATUS[0]}" = 0 ] && exit 0
     sleep $((try * 3))
 done
 echo "could not install: ${missing[*]}" >&2
