@@ -3,8 +3,8 @@
  * functions.c
  *	  SQL functions of the wrapper: what a base publishes, what was asked of it, import with comments.
  *
- * Whoever calls them needs USAGE on the server, as for CREATE FOREIGN TABLE; requests are
- * made with the caller's own user mapping.
+ * Whoever calls them needs USAGE on the server, as for CREATE FOREIGN TABLE; requests are made
+ * with the caller's own user mapping.
  *
  * Memory: the caller's per-query context.  Errors: ereport.
  *

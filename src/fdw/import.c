@@ -4,11 +4,11 @@
  *	  IMPORT FOREIGN SCHEMA: $metadata becomes foreign tables.
  *
  * The remote schema is "StandardODATA" (all sets) or a family such as "Catalog".  PostgreSQL
- * itself keeps only tables whose name here is in LIMIT TO; we know the real names too, so a set
- * asked for by its real name in quotes is created under just that name.
+ * itself keeps only tables whose name here is in LIMIT TO; we know the real names too, so a
+ * set asked for by its real name in quotes is created under just that name.
  *
- * Names are reserved words, keys of other tables, or SQL in disguise as 1C pleases: every one goes
- * through quote_identifier() or quote_literal_cstr().
+ * Names are reserved words, keys of other tables, or SQL in disguise as 1C pleases: every one
+ * goes through quote_identifier() or quote_literal_cstr().
  *
  * Memory: the caller's context.  Errors: ereport; the network's by session.c.
  *

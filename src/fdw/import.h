@@ -3,9 +3,9 @@
  * import.h
  *	  Which tables and columns $metadata gives, and what they are called here.
  *
- * Names depend on the whole base, not on what is imported of it, so that every import of
- * a set gives the same name.  Everything is palloc'd in the current context, points into
- * the OnecEdm, and is UTF-8.
+ * Names depend on the whole base, not on what is imported of it, so that every import of a set
+ * gives the same name.  Everything is palloc'd in the current context, points into the
+ * OnecEdm, and is UTF-8.
  *
  *-------------------------------------------------------------------------
  */

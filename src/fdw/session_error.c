@@ -3,14 +3,14 @@
  * session_error.c
  *	  What an answer of 1C means, and how the user hears of it.
  *
- * 1C says the same things in several ways: with a number in an odata.error, with a bare
- * HTTP status, or with a page of the web server before it.  A 404 is "no such row"
- * only when 1C's OData itself says so; a 401 may be a missing right; a 500 may be a
- * missing licence, a refused $orderby or a real failure.
+ * 1C says the same things in several ways: with a number in an odata.error, with a bare HTTP
+ * status, or with a page of the web server before it.  A 404 is "no such row" only when 1C's
+ * OData itself says so; a 401 may be a missing right; a 500 may be a missing licence, a
+ * refused $orderby or a real failure.
  *
- * Memory: palloc in the current context, for messages only.  Errors: the answer* functions fill an
- * OnecError; onec_session_raise() is the one place that raises it.  No text here is made from
- * credentials: remote text is the remote's, the request is shown without its root.
+ * Memory: palloc in the current context, for messages only.  Errors: the answer* functions
+ * fill an OnecError; onec_session_raise() is the one place that raises it.  No text here is
+ * made from credentials: remote text is the remote's, the request is shown without its root.
  *
  *-------------------------------------------------------------------------
  */

@@ -6,10 +6,10 @@
  * A ring of 200 entries that begin with the request and are completed when it ends, so a
  * request that was cancelled is there too.
  *
- * Memory: entries own malloc'ed texts, because requests end inside memory context
- * callbacks where palloc must not fail.  Errors: none are raised; without memory a text is
- * left out.  Texts are UTF-8, except the server's name, which is in the database's
- * encoding.  Secrets travel in headers, and headers are not logged.
+ * Memory: entries own malloc'ed texts, because requests end inside memory context callbacks
+ * where palloc must not fail.  Errors: none are raised; without memory a text is left out.
+ * Texts are UTF-8, except the server's name, which is in the database's encoding.  Secrets
+ * travel in headers, and headers are not logged.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,11 +3,12 @@
  * session_meta.c
  *	  Small answers read whole, and $metadata read as it comes.
  *
- * $metadata of a full configuration is 17 MB that 1C takes half a minute to write, so it is parsed
- * while it arrives and kept for ten minutes.
+ * $metadata of a full configuration is 17 MB that 1C takes half a minute to write, so it is
+ * parsed while it arrives and kept for ten minutes.
  *
- * Memory: replies and the parser hang on a private context that goes with an error; the result of
- * onec_session_fetch() is palloc'd, an OnecEdm belongs to its session.  Errors: see session.h.
+ * Memory: replies and the parser hang on a private context that goes with an error; the result
+ * of onec_session_fetch() is palloc'd, an OnecEdm belongs to its session.  Errors: see
+ * session.h.
  *
  *-------------------------------------------------------------------------
  */

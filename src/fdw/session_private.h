@@ -3,9 +3,9 @@
  * session_private.h
  *	  What the files session*.c share and nobody else may see.
  *
- * session.c keeps sessions and replies; session_error.c says what an answer means and
- * raises it; session_retry.c paces and repeats; session_meta.c reads small answers
- * and $metadata; session_log.c remembers the requests.
+ * session.c keeps the sessions; session_reply.c sends requests; session_error.c says what an
+ * answer means and raises it; session_retry.c paces and repeats; session_meta.c reads small
+ * answers and $metadata; session_log.c remembers the requests.
  *
  *-------------------------------------------------------------------------
  */
@@ -112,6 +112,9 @@ struct OnecReply
 
 /* session.c: the pool of this backend; waits on the latch and serves interrupts. */
 extern OnecHttp *onec_session_pool(void);
+
+/* session.c: forget the 1C session; it is not asked to end. */
+extern void onec_session_drop_cookie(OnecSession *session);
 
 /*
  * session_error.c: fill "error" for an answer that is not a good one.  "reply" tells what

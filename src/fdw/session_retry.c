@@ -3,11 +3,13 @@
  * session_retry.c
  *	  When a request may be sent: pacing, back-off, and giving up.
  *
- * All attempts of a request share one deadline of twice the request's time-out, counted from the first of them.
- * An attempt that ran into its own time-out is not repeated: the user has set how long to be
- * patient.  A refused login is never repeated, because 1C locks the account.
+ * All attempts of a request share one deadline of twice the request's time-out, counted from
+ * the first of them. An attempt that ran into its own time-out is not repeated: the user has
+ * set how long to be patient.  A refused login is never repeated, because 1C locks the
+ * account.
  *
- * Waiting drives the pool, so that other requests under way go on meanwhile, and serves interrupts.
+ * Waiting drives the pool, so that other requests under way go on meanwhile, and serves
+ * interrupts.
  *
  *-------------------------------------------------------------------------
  */

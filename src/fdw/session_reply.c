@@ -1,0 +1,430 @@
+/*-------------------------------------------------------------------------
+ *
+ * session_reply.c
+ *	  One request and its answer, in or outside a 1C session.
+ *
+ * A 1C session (IBSession) holds a licence of the base and serves one request at a time. The
+ * first request of a backend goes without, the second asks for one, later ones carry its
+ * cookie unless another request under way does.  A 1C session that has died on the other side
+ * is noticed by an error page that 1C's OData did not write; the request is then sent once
+ * more, and its caller never hears of it.
+ *
+ * Memory: replies live in their session's context, and are freed with the context their owner
+ * ties them to; that path neither raises nor allocates.  Errors: those of the network and of
+ * 1C are kept in the reply until onec_reply_wait().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "portability/instr_time.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "fdw/session_private.h"
+
+/* No URL beyond this is sent, whatever max_url says. */
+#define URL_BEYOND_REASON 65536
+
+/* As much of an error page as is read before it is judged. */
+#define ERROR_BODY 65536
+
+/* Unread bytes of one answer before its sender has to wait; a page fits by default. */
+#define HIGH_WATER_MIN ((size_t) 1024 * 1024)
+
+/* Consumed bytes after which the other requests under way get their turn. */
+#define POLL_BYTES 65536
+
+#define STALE_ROW_MAX 3			/* dead 1C sessions in a row before we do without */
+#define NO_LICENCE_PAUSE_S 60	/* before a 1C session is asked for again */
+
+/* What hangs on a memory context; stays there after the reply is gone. */
+struct OnecReplyTie
+{
+	MemoryContextCallback callback;
+	OnecReply  *reply;			/* NULL: freed before */
+};
+
+/* ---- the 1C session ---- */
+
+/* Decide whether a request carries the cookie, asks for one, or goes without. */
+static void
+choose_ib(OnecReply *reply)
+{
+	OnecSession *session = reply->session;
+
+	reply->with_cookie = false;
+	reply->with_start = false;
+	if (!reply->use_ib || session->ib_ignored)
+		return;
+	if (session->cookie != NULL)
+		reply->with_cookie = !session->cookie_busy;
+	else
+		reply->with_start = session->started > 0 && !session->start_busy &&
+			GetCurrentTimestamp() >= session->ib_not_before;
+	session->cookie_busy |= reply->with_cookie;
+	session->start_busy |= reply->with_start;
+}
+
+static void
+keep_cookie(OnecSession *session, const char *cookie)
+{
+	onec_session_drop_cookie(session);
+	session->cookie = strdup(cookie);
+}
+
+/* Learn from the head of an answer; once for each answer. */
+static void
+note_ib(OnecReply *reply, const OnecHttpAnswer *answer)
+{
+	OnecSession *session = reply->session;
+
+	if (reply->ib_noted || answer->status == 0 || reply->generation != session->generation)
+		return;
+	reply->ib_noted = true;
+	if ((reply->with_start || reply->with_cookie) && answer->cookie != NULL)
+		keep_cookie(session, answer->cookie);
+	else if (reply->with_start && answer->status == 200)
+		session->ib_ignored = true;
+	else if (reply->with_start && answer->status == 406)
+		session->ib_not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+															 NO_LICENCE_PAUSE_S * 1000);
+	if (reply->with_cookie && answer->status == 200)
+		session->ib_stale_row = 0;
+}
+
+/*
+ * Whether the 1C session is dead rather than the request bad: an answer of 1C's OData has a number,
+ * one of the web server's extension has none.
+ */
+static bool
+looks_stale(const OnecReply *reply)
+{
+	const OnecError *error = &reply->error;
+
+	if (!reply->with_cookie || reply->restarted || error->has_code ||
+		reply->generation != reply->session->generation)
+		return false;
+	if (error->http_status == 500)
+		return error->kind == ONEC_ERR_SERVER;
+	if (error->http_status == 400)
+		return error->kind != ONEC_ERR_URL_TOO_LONG;
+	return error->http_status == 404;
+}
+
+/* ---- replies ---- */
+
+static void
+write_log_line(const OnecReply *reply, const OnecHttpAnswer *answer, const char *error)
+{
+	ereport(LOG,
+			(errmsg("request to 1C server \"%s\": %s", reply->session->server_name,
+					onec_server_text(reply->text.data)),
+			 errdetail_log("HTTP status %ld, %.1f ms, %lld bytes%s%s.", answer->status,
+						   answer->elapsed_ms, (long long) answer->wire_bytes,
+						   error ? ": " : "", error ? onec_server_text(error) : ""),
+			 errhidestmt(true)));
+}
+
+/* The request is over; "error" is NULL when it went well. */
+static void
+end_reply(OnecReply *reply, const char *error, bool quiet)
+{
+	OnecSession *session = reply->session;
+	OnecHttpAnswer answer = {.retry_after_s = -1};
+
+	if (reply->ended)
+		return;
+	reply->ended = true;
+	if (reply->transfer != NULL)
+		onec_transfer_answer(reply->transfer, &answer);
+	note_ib(reply, &answer);
+	if (reply->with_cookie)
+		session->cookie_busy = false;
+	if (reply->with_start)
+		session->start_busy = false;
+	reply->retry_after_s = answer.retry_after_s;
+	reply->elapsed_ms = answer.elapsed_ms;
+	if (reply->spent != NULL)
+		reply->spent->bytes += answer.wire_bytes;
+	onec_log_end(reply->log, &answer, error);
+	if (onec_log_requests && !quiet)
+		write_log_line(reply, &answer, error);
+}
+
+static void
+fail_reply(OnecReply *reply)
+{
+	char		text[ONEC_ERROR_TEXT + 64];
+
+	snprintf(text, sizeof(text), "%s%s%s", onec_error_meaning(reply->error.kind),
+			 reply->error.message[0] ? ": " : "", reply->error.message);
+	end_reply(reply, text, false);
+}
+
+/* Send it, for the first time or again. */
+static void
+send_request(OnecReply *reply)
+{
+	OnecSession *session = reply->session;
+	OnecHttp   *http = onec_session_pool();
+	OnecHttpRequest request = {.method = "GET",.url = reply->url.data};
+
+	choose_ib(reply);
+	request.authorization = session->authorization;
+	request.accept = reply->expect == ONEC_EXPECT_JSON ? "application/json" :
+		reply->expect == ONEC_EXPECT_XML ? "application/xml" : NULL;
+	request.ib_session = reply->with_start ? "start" : NULL;
+	request.cookie = reply->with_cookie ? session->cookie : NULL;
+	request.ca_file = session->ca_file;
+	request.insecure = session->insecure;
+	request.connect_timeout_ms = reply->connect_timeout * 1000L;
+	request.request_timeout_ms = reply->request_timeout * 1000L;
+	request.max_response = reply->max_response;
+	request.high_water = reply->high_water;
+
+	reply->generation = session->generation;
+	reply->log = onec_log_begin(session->server_name, reply->text.data);
+	session->started++;
+	session->last_start = GetCurrentTimestamp();
+	if (reply->spent != NULL)
+		reply->spent->requests++;
+	reply->transfer = onec_http_start(http, &request, &reply->error);
+	if (reply->transfer == NULL)
+	{
+		(void) onec_fail(&reply->error, ONEC_ERR_MEMORY, "the request could not be made");
+		fail_reply(reply);
+	}
+}
+
+/* Send a request again after its 1C session was found dead; false when that was done before. */
+static bool
+restart(OnecReply *reply)
+{
+	OnecSession *session = reply->session;
+
+	if (!looks_stale(reply))
+		return false;
+	end_reply(reply, "the 1C session had ended; sent again", false);
+	onec_session_drop_cookie(session);
+	if (++session->ib_stale_row >= STALE_ROW_MAX)
+		session->ib_ignored = true;
+	onec_transfer_free(reply->transfer);
+	reply->transfer = NULL;
+	memset(&reply->error, 0, sizeof(reply->error));
+	reply->ib_noted = false;
+	reply->ended = false;
+	reply->looked = 0;
+	reply->restarted = true;
+	send_request(reply);
+	return true;
+}
+
+static void
+copy_limits(OnecReply *reply, const OnecOptions *options)
+{
+	reply->connect_timeout = options->connect_timeout;
+	reply->request_timeout = options->request_timeout;
+	reply->max_response = (size_t) options->max_response;
+	reply->high_water = Max((size_t) options->page_bytes, HIGH_WATER_MIN);
+	reply->use_ib = options->session;
+}
+
+/* A reply with its two addresses; ERROR when memory is short or the URL is beyond reason. */
+static OnecReply *
+make_reply(OnecSession *session, const OnecOptions *options, const OnecRequest *request)
+{
+	OnecReply  *reply = MemoryContextAllocZero(session->context, sizeof(OnecReply));
+	OnecError	error = {0};
+
+	reply->session = session;
+	reply->log.slot = -1;
+	reply->retry_after_s = -1;
+	reply->expect = request->metadata ? ONEC_EXPECT_XML :
+		request->count ? ONEC_EXPECT_TEXT : ONEC_EXPECT_JSON;
+	reply->of_set = request->entity_set != NULL && !request->metadata;
+	copy_limits(reply, options);
+	onec_buf_init(&reply->url);
+	onec_buf_init(&reply->text);
+	if (!onec_odata_url(session->root, request, &reply->url) ||
+		!onec_odata_text(request, &reply->text) || reply->url.failed || reply->text.failed)
+		(void) onec_fail(&error, ONEC_ERR_MEMORY, "the request could not be written");
+	else if (reply->url.len > URL_BEYOND_REASON)
+		(void) onec_fail(&error, ONEC_ERR_URL_TOO_LONG, "the request takes %zu bytes",
+						 reply->url.len);
+	if (error.kind != ONEC_OK)
+	{
+		reply->ended = true;
+		onec_reply_free(reply);
+		onec_session_raise(session, options, request, &error);
+	}
+	return reply;
+}
+
+OnecReply *
+onec_session_start(OnecSession *session, const OnecOptions *options,
+				   const OnecRequest *request, OnecSpent *spent)
+{
+	OnecReply  *reply;
+
+	/* a cursor opened before must not carry the new login to the old address */
+	if (strcmp(session->root, options->root) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("address of server \"%s\" has changed while it was being read",
+						options->server_name),
+				 errhint("Run the query again.")));
+	(void) onec_session_pool();
+	onec_session_pace(session, options);
+	session->gave_up_after = 0;
+	reply = make_reply(session, options, request);
+	reply->spent = spent;
+	send_request(reply);
+	return reply;
+}
+
+/* MemoryContextCallbackFunction: the owner's memory goes, maybe after an error. */
+static void
+release_reply(void *arg)
+{
+	OnecReplyTie *tie = arg;
+	OnecReply  *reply = tie->reply;
+
+	if (reply == NULL)
+		return;
+	reply->spent = NULL;		/* may be gone already */
+	end_reply(reply, "cancelled", true);
+	onec_reply_free(reply);
+}
+
+void
+onec_reply_attach(OnecReply *reply, MemoryContext context)
+{
+	OnecReplyTie *tie = MemoryContextAlloc(context, sizeof(OnecReplyTie));
+
+	if (reply->tie != NULL)
+		reply->tie->reply = NULL;
+	tie->reply = reply;
+	tie->callback.func = release_reply;
+	tie->callback.arg = tie;
+	reply->tie = tie;
+	MemoryContextRegisterResetCallback(context, &tie->callback);
+}
+
+/* Wait once for the network, keeping the time. */
+static bool
+timed_wait(OnecReply *reply, size_t seen, OnecError *failure)
+{
+	instr_time	start;
+	instr_time	end;
+	bool		ok;
+
+	INSTR_TIME_SET_CURRENT(start);
+	ok = onec_transfer_wait(reply->transfer, seen, failure);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	if (reply->spent != NULL)
+		reply->spent->wait_ms += INSTR_TIME_GET_MILLISEC(end);
+	return ok;
+}
+
+/* Is this an answer that the caller wants to read?  "last": no more of it will come. */
+static void
+judge(OnecReply *reply, const OnecHttpAnswer *answer, bool last)
+{
+	size_t		len;
+	const char *body = onec_transfer_data(reply->transfer, &len);
+
+	reply->looked = len;
+	if (answer->status == 200)
+		reply->judged = onec_answer_good(reply, answer, body, len, last, &reply->error);
+	else if (last || len >= ERROR_BODY)
+		onec_answer_error(reply, answer, body, len, &reply->error);
+	if (reply->error.kind != ONEC_OK && !restart(reply))
+		fail_reply(reply);
+}
+
+/* Let the answer come on by at least one step. */
+static void
+advance(OnecReply *reply, size_t seen)
+{
+	OnecError	failure = {0};
+	OnecHttpAnswer answer;
+	bool		ok = timed_wait(reply, reply->judged ? seen : reply->looked, &failure);
+
+	onec_transfer_answer(reply->transfer, &answer);
+	note_ib(reply, &answer);
+	if (!ok && (reply->judged || answer.status == 200 || answer.status == 0))
+	{
+		reply->error = failure;
+		reply->error.http_status = answer.status;
+		fail_reply(reply);
+	}
+	else if (!reply->judged)
+		judge(reply, &answer, !ok || onec_transfer_done(reply->transfer));
+}
+
+bool
+onec_reply_wait(OnecReply *reply, size_t seen, OnecError *error)
+{
+	size_t		len;
+	bool		done;
+
+	while (reply->error.kind == ONEC_OK)
+	{
+		(void) onec_reply_data(reply, &len, &done);
+		if (done)
+			end_reply(reply, NULL, false);
+		if (done || len > seen)
+			return true;
+		advance(reply, seen);
+	}
+	*error = reply->error;
+	return false;
+}
+
+const char *
+onec_reply_data(const OnecReply *reply, size_t *len, bool *done)
+{
+	if (!reply->judged || reply->transfer == NULL)
+	{
+		*len = 0;
+		*done = false;
+		return "";
+	}
+	*done = onec_transfer_done(reply->transfer);
+	return onec_transfer_data(reply->transfer, len);
+}
+
+void
+onec_reply_consume(OnecReply *reply, size_t n)
+{
+	if (n == 0)
+		return;
+	onec_transfer_consume(reply->transfer, n);
+	reply->unpolled += n;
+	if (reply->unpolled < POLL_BYTES)
+		return;
+	reply->unpolled = 0;
+	onec_http_poll(onec_session_pool());
+}
+
+void
+onec_reply_rows(OnecReply *reply, int64 rows)
+{
+	onec_log_rows(reply->log, rows);
+}
+
+void
+onec_reply_free(OnecReply *reply)
+{
+	if (reply == NULL)
+		return;
+	end_reply(reply, reply->judged ? NULL : "cancelled", false);
+	if (reply->tie != NULL)
+		reply->tie->reply = NULL;
+	onec_transfer_free(reply->transfer);
+	onec_buf_free(&reply->url);
+	onec_buf_free(&reply->text);
+	pfree(reply);
+}
