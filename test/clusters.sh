@@ -14,9 +14,11 @@ run_in_copy() {
     local home=$1 source=$PWD
     shift
     mkdir -p "$home/tree"
-    tar --exclude=./.git --exclude=./.demo -cf - . | tar -xf - -C "$home/tree" || return 1
-    # Sample files beside the tree serve some tests; a closed directory above them hides them.
-    [ -d ../shared ] && ln -s "$(cd .. && pwd)/shared" "$home/shared"
+    # Without objects: a build that goes on in the tree at this moment has half-written ones.
+    tar --exclude=./.git --exclude=./.demo --exclude='*.o' --exclude='*.so' -cf - . |
+        tar -xf - -C "$home/tree" || return 1
+    # Sample files beside the tree serve some tests, which skip without them.
+    [ -d ../shared ] && cp -rL ../shared "$home/shared" 2>/dev/null
     if [ "$(id -u)" != 0 ]; then
         (cd "$home/tree" && "$@")
         return
@@ -38,7 +40,7 @@ build_and_install() {
     # By its whole name: the copy's own pg_config, first in PATH afterwards, tells the copy's directories.
     PG_CONFIG=$(command -v "$PG_CONFIG") || { echo "there is no pg_config"; return 1; }
     PGTREE=$1
-    make -s all 2>&1 || return 1
+    make -s -j"$(nproc)" all 2>&1 || return 1
     for dir in $("$PG_CONFIG" --pkglibdir --sharedir); do
         mkdir -p "$PGTREE$dir"
         cp -rs "$dir/." "$PGTREE$dir/" 2>/dev/null
