@@ -1,0 +1,201 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_json_small.c
+ *	  Error bodies in all their forms, and the service document.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "protocol/json_rows.h"
+
+#include "protocol/buf.h"
+
+#include "tap.h"
+
+/* The fixtures, or texts of our own when "file" has no dot. */
+static const struct
+{
+	const char *file;
+	bool		has_code;
+	int			code;
+	const char *message;
+}			bodies[] = {
+	{"error-odata.json", true, 9, "Экземпляр сущности \"Единицы\" не найден"},
+	{"error-odata-number.json", true, -1, "Ошибка обработчика"},
+	{"error-atom.xml", true, 8, "Тип сущности \"Нет\" не найден"},
+	{"error-atom-default-ns.xml", true, -1, "Ошибка <внутри>"},
+	{"error-exception.json", false, 0, "Ошибка сеанса: На сервере 1С:Предприятия не найдена лицензия."},
+	{"error-page.html", false, 0, "1C:Enterprise 8 application error by reason: Нет лицензии & сеансов"},
+	{"error-plain-1251.txt", false, 0, "Не найдена лицензия. Ёмкость № 5"},
+	{"error-plain.txt", false, 0, "Недостаточно памяти для получения результата запроса"},
+	{"login-page.html", false, 0, "Вход Пользователь"},
+};
+
+static bool
+read_file(const char *name, OnecBuf *out)
+{
+	char		path[200];
+	char		block[4096];
+	size_t		n;
+	FILE	   *file;
+
+	snprintf(path, sizeof(path), "test/data/json/%s", name);
+	file = fopen(path, "rb");
+	onec_buf_init(out);
+	if (file == NULL)
+		return false;
+	while ((n = fread(block, 1, sizeof(block), file)) > 0)
+		onec_buf_append(out, block, n);
+	fclose(file);
+	return !out->failed;
+}
+
+/* What onec_error_body() must promise whatever the body: one line of UTF-8 without control characters. */
+static bool
+is_clean(const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *) text; *p != '\0'; p++)
+	{
+		int			follow = *p >= 0xF0 ? 3 : *p >= 0xE0 ? 2 : *p >= 0xC0 ? 1 : 0;
+
+		if (*p < ' ' || *p == 0x7F || (*p >= 0x80 && *p < 0xC2))
+			return false;
+		for (; follow > 0; follow--)
+		{
+			if ((*++p & 0xC0) != 0x80)
+				return false;
+		}
+	}
+	return true;
+}
+
+static void
+test_bodies(void)
+{
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+	{
+		OnecError	error = {.kind = ONEC_ERR_SERVER, .has_code = true, .odata_code = 77};
+		OnecBuf		body;
+		int			wrong = 0;
+
+		if (!ok(read_file(bodies[i].file, &body), "%s is there", bodies[i].file))
+			continue;
+		onec_error_body(body.data, body.len, &error);
+		is_str(error.message, bodies[i].message, "message");
+		ok(error.has_code == bodies[i].has_code && error.odata_code == bodies[i].code, "code");
+		is_int(error.kind, ONEC_ERR_SERVER, "the kind is the caller's");
+		for (size_t cut = 0; cut < body.len; cut++)
+		{
+			char	   *part = malloc(cut);
+
+			memcpy(part, body.data, cut);
+			onec_error_body(part, cut, &error);
+			wrong += !is_clean(error.message);
+			free(part);
+		}
+		is_int(wrong, 0, "clean text wherever the body is cut");
+		onec_buf_free(&body);
+	}
+}
+
+static void
+is_message(const char *body, size_t len, const char *want, const char *name)
+{
+	OnecError	error = {.kind = ONEC_OK};
+
+	onec_error_body(body, len, &error);
+	is_str(error.message, want, name);
+}
+
+static void
+test_texts(void)
+{
+	OnecError	error = {.kind = ONEC_OK};
+	OnecBuf		body;
+
+	is_message(NULL, 0, "", "no body");
+	is_message("", 0, "", "empty body");
+	is_message("a\0b\x01\x1b[31m\x7f", 10, "a b [31m", "control characters");
+	is_message("x\xc2\x85y\xe2\x80\xa8z\xc2\xa0", 10, "x y z", "line separators");
+	is_message("bad \xff byte", 10, "bad \uFFFD byte", "invalid UTF-8 is replaced");
+	is_message("\xEF\xBB\xBFtext", 7, "text", "byte order mark");
+	is_message("<p>&#0;&#x110000;&#xD800;&bogus; &", 34, "\uFFFD\uFFFD\uFFFD&bogus; &", "entities that are no characters");
+	is_message("<a><!-- never closed", 20, "", "unclosed comment");
+	is_message("a <b", 4, "a <b", "plain text keeps its brackets");
+	is_message("{\"x\":1}", 7, "{\"x\":1}", "other JSON is shown as it is");
+	is_message("{\"odata.error\":{\"code\":\"x1\"}}", 29, "{\"odata.error\":{\"code\":\"x1\"}}", "an error without a message");
+	onec_error_body("{\"odata.error\":{\"code\":\"99999999999\",\"message\":\"m\"}}", 52, &error);
+	ok(!error.has_code, "a code that is no number");
+	onec_buf_init(&body);
+	onec_buf_puts(&body, "x");
+	for (int i = 0; i < 5000; i++)
+		onec_buf_puts(&body, "Ж");
+	onec_error_body(body.data, body.len, &error);
+	is_int(strlen(error.message), 1023, "a long text is cut before the character that does not fit");
+	ok(is_clean(error.message), "and stays UTF-8");
+	onec_buf_clear(&body);
+	for (int i = 0; i < 100000; i++)
+		onec_buf_puts(&body, "{\"exception\":");
+	onec_error_body(body.data, body.len, &error);
+	ok(is_clean(error.message), "endless nesting");
+	onec_buf_free(&body);
+}
+
+static void
+add_name(void *arg, const char *name)
+{
+	onec_buf_puts(arg, name);
+	onec_buf_putc(arg, ';');
+}
+
+static void
+is_service(const char *body, size_t len, const char *want)
+{
+	OnecError	error = {.kind = ONEC_OK};
+	OnecBuf		names;
+	bool		good;
+
+	onec_buf_init(&names);
+	good = onec_service_document(body, len, add_name, &names, &error);
+	if (want != NULL)
+	{
+		ok(good && error.kind == ONEC_OK, "service document");
+		is_str(names.len > 0 ? names.data : "", want, "its names");
+	}
+	else
+	{
+		ok(!good && error.kind == ONEC_ERR_REPLY, "no service document: %.50s", len > 0 ? body : "");
+		is_int(names.len, 0, "and no name of it");
+	}
+	onec_buf_free(&names);
+}
+
+static void
+test_service(void)
+{
+	static const char *const bad[] = {
+		"", "{}", "[]", "{\"value\":5}", "{\"value\":[5]}", "{\"value\":[{\"url\":\"x\"}]}", "{\"value\":[{\"name\":\"a\"},{\"name\":5}]}",
+		"{\"value\":[{\"name\":\"a\"}", "{\"value\":[{\"name\":\"a\"}]} x", "{\"value\":[{\"name\":\"a\"},]}", "{\"value\":[{\"name\":\"a\\u0000b\"}]}",
+		"{\"value\":[{\"name\":\"\"}]}", "{\"value\":[{\"name\":\"\xff\"}]}", "<html></html>",
+		"{\"odata.error\":{\"code\":\"20\",\"message\":{\"value\":\"x\"}}}",
+	};
+	OnecBuf		body;
+
+	ok(read_file("service.json", &body), "service.json is there");
+	is_service(body.data, body.len, "Catalog_Единицы;Document_Заказ;AccumulationRegister_Продажи_RecordType;");
+	for (size_t cut = 0; cut + 2 < body.len; cut += 7)
+		is_service(body.data, cut, NULL);
+	is_service("\xEF\xBB\xBF{\"value\":[{\"name\":\"a\"}]}\r\n", 29, "a;");
+	is_service("{\"value\":[]}", 12, "");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		is_service(bad[i], strlen(bad[i]), NULL);
+	onec_buf_free(&body);
+}
+
+int
+main(void)
+{
+	test_bodies();
+	test_texts();
+	test_service();
+	return tap_done();
+}
