@@ -519,7 +519,21 @@ onec_error_body(const char *body, size_t len, OnecError *error)
  * Service document
  */
 
-/* Whether every element of the list has a name that is a C string. */
+/* Whether a value is a string that can be a name: not empty, no NUL byte, UTF-8. */
+static bool
+is_good_name(json_object *name)
+{
+	const char *text;
+	size_t		len;
+
+	if (!json_object_is_type(name, json_type_string))
+		return false;
+	text = json_object_get_string(name);
+	len = (size_t) json_object_get_string_len(name);
+	/* json-c's own check of UTF-8 lets overlong forms pass */
+	return len > 0 && strlen(text) == len && onec_scan_utf8(text, len);
+}
+
 static bool
 names_good(json_object *list)
 {
@@ -527,10 +541,7 @@ names_good(json_object *list)
 		return false;
 	for (size_t i = 0; i < json_object_array_length(list); i++)
 	{
-		json_object *name = member(json_object_array_get_idx(list, i), "name");
-
-		if (!json_object_is_type(name, json_type_string) || json_object_get_string_len(name) == 0 ||
-			strlen(json_object_get_string(name)) != (size_t) json_object_get_string_len(name))
+		if (!is_good_name(member(json_object_array_get_idx(list, i), "name")))
 			return false;
 	}
 	return true;

@@ -175,7 +175,7 @@ test_service(void)
 	static const char *const bad[] = {
 		"", "{}", "[]", "{\"value\":5}", "{\"value\":[5]}", "{\"value\":[{\"url\":\"x\"}]}", "{\"value\":[{\"name\":\"a\"},{\"name\":5}]}",
 		"{\"value\":[{\"name\":\"a\"}", "{\"value\":[{\"name\":\"a\"}]} x", "{\"value\":[{\"name\":\"a\"},]}", "{\"value\":[{\"name\":\"a\\u0000b\"}]}",
-		"{\"value\":[{\"name\":\"\"}]}", "{\"value\":[{\"name\":\"\xff\"}]}", "<html></html>",
+		"{\"value\":[{\"name\":\"\"}]}", "{\"value\":[{\"name\":\"\xff\"}]}", "{\"value\":[{\"name\":\"\xc0\xb5\"}]}", "<html></html>",
 		"{\"odata.error\":{\"code\":\"20\",\"message\":{\"value\":\"x\"}}}",
 	};
 	OnecBuf		body;

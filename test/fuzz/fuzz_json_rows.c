@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ *
+ * fuzz_json_rows.c
+ *	  libFuzzer target: any bytes as a page.
+ *
+ * Promises checked: nothing is read outside of the window (by the sanitizers); a page gives
+ * the same outcome in one piece and in many; what is accepted is JSON for json-c
+ * too and has as many rows; values are valid UTF-8 without NUL.  The same bytes go
+ * through the error body and service document readers.
+ *
+ * The first byte of the input chooses the size of the pieces.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "protocol/json_rows.h"
+
+#include <json-c/json.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol/buf.h"
+#include "protocol/json_scan.h"
+
+extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char *const names[] = {"a", "Ref_Key", "Сумма", "value", "a"};
+
+#define NNAMES 5
+
+static void
+check(bool promise)
+{
+	if (!promise)
+		abort();
+}
+
+static void
+put_row(OnecBuf *out, const OnecRows *rows)
+{
+	const OnecField *fields = onec_rows_fields(rows);
+
+	for (int i = 0; i < NNAMES; i++)
+	{
+		const OnecField *field = &fields[i];
+
+		check(field->text == NULL || onec_scan_utf8(field->text, field->len));
+		check(field->text == NULL || memchr(field->text, '\0', field->len) == NULL);
+		check((field->kind <= ONEC_FIELD_NULL) == (field->text == NULL));
+		onec_buf_putc(out, (char) ('0' + field->kind));
+		onec_buf_append(out, field->text, field->len);
+		onec_buf_putc(out, '\n');
+	}
+}
+
+/* Read in pieces of "step" bytes; the transcript tells the whole outcome. */
+static OnecRowsStatus
+read_page(const char *page, size_t len, size_t step, OnecBuf *out)
+{
+	OnecRows   *rows = onec_rows_create(names, NNAMES);
+	OnecError	error = {.kind = ONEC_OK};
+	OnecRowsStatus status = ONEC_ROWS_MORE;
+	size_t		have = step < len ? step : len;
+	size_t		done = 0;
+
+	while (status == ONEC_ROWS_ROW || status == ONEC_ROWS_MORE)
+	{
+		size_t		used;
+		char	   *window = malloc(have - done + 1);
+
+		/* the window ends where its allocation ends */
+		memcpy(window + 1, page + done, have - done);
+		status = onec_rows_next(rows, window + 1, have - done, have == len, &used, &error);
+		check(used <= have - done);
+		if (status == ONEC_ROWS_ROW)
+			put_row(out, rows);
+		free(window);
+		done += used;
+		check(status != ONEC_ROWS_MORE || have < len);
+		if (status == ONEC_ROWS_MORE)
+			have = step < len - have ? have + step : len;
+	}
+	check((status == ONEC_ROWS_ERROR) == (error.kind != ONEC_OK));
+	check(status == ONEC_ROWS_ERROR || done == len);
+	check(onec_scan_utf8(error.message, strlen(error.message)));
+	onec_buf_puts(out, error.message);
+	if (onec_rows_next_link(rows) != NULL && status == ONEC_ROWS_END)
+		onec_buf_puts(out, onec_rows_next_link(rows));
+	onec_buf_putc(out, (char) ('0' + onec_rows_count(rows) % 10));
+	onec_rows_free(rows);
+	return status;
+}
+
+/* json-c has to accept what was accepted. */
+static void
+check_oracle(const char *page, size_t len)
+{
+	json_tokener *tokener = json_tokener_new_ex(80);
+	json_object *document;
+
+	if (len >= 3 && memcmp(page, "\xEF\xBB\xBF", 3) == 0)
+	{
+		page += 3;
+		len -= 3;
+	}
+	document = json_tokener_parse_ex(tokener, page, (int) len);
+	check(json_object_is_type(document, json_type_object));
+	json_object_put(document);
+	json_tokener_free(tokener);
+}
+
+static void
+ignore_name(void *arg, const char *name)
+{
+	(void) arg;
+	check(onec_scan_utf8(name, strlen(name)));
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *page = (const char *) data + 1;
+	OnecError	error = {.kind = ONEC_OK};
+	OnecBuf		whole;
+	OnecBuf		pieces;
+	OnecRowsStatus status;
+
+	if (size == 0)
+		return 0;
+	size--;
+	onec_buf_init(&whole);
+	onec_buf_init(&pieces);
+	status = read_page(page, size, size, &whole);
+	check(read_page(page, size, (size_t) data[0] % 32 + 1, &pieces) == status);
+	check(whole.len == pieces.len && memcmp(whole.data, pieces.data, whole.len) == 0);
+	if (status == ONEC_ROWS_END)
+		check_oracle(page, size);
+	onec_error_body(page, size, &error);
+	check(onec_scan_utf8(error.message, strlen(error.message)));
+	error.kind = ONEC_OK;
+	onec_service_document(page, size, ignore_name, NULL, &error);
+	onec_buf_free(&whole);
+	onec_buf_free(&pieces);
+	return 0;
+}
