@@ -14,6 +14,9 @@
  * Never followed: redirects.  Never used: proxies and .netrc of the environment, protocols other
  * than http and https, content encodings other than one gzip or deflate.
  *
+ * Not noticed: compressed data that ends early inside a body of the announced length,
+ * and the cut of an HTTP/1.0 body that has no length.  The reader of the content has to see that it is complete.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef ONEC_HTTP_H
@@ -67,10 +70,13 @@ typedef struct OnecHttpAnswer
 extern OnecHttp *onec_http_create(OnecHttpWait wait, void *wait_arg);
 extern void onec_http_destroy(OnecHttp *http);
 
-/* One descriptor for all sockets of the pool, readable when there is work. */
+/*
+ * One descriptor for all sockets of the pool, readable when one of them has work.  Timers and
+ * deadlines do not show on it: who waits on it himself drives the pool now and then.
+ */
 extern int	onec_http_fd(const OnecHttp *http);
 
-/* Begin a transfer; NULL with "error" set. */
+/* Begin a transfer; NULL with "error" set.  The windows of other transfers stay where they are. */
 extern OnecTransfer *onec_http_start(OnecHttp *http, const OnecHttpRequest *request, OnecError *error);
 
 /* Do what can be done now without waiting. */

@@ -315,6 +315,8 @@ onec_answer_explain(OnecTransfer *transfer, CURLcode code)
 			onec_fail(error, ONEC_ERR_REPLY, "answer is not valid HTTP");
 			break;
 		case CURLE_BAD_CONTENT_ENCODING:
+		case CURLE_WRITE_ERROR:
+			/* had a callback of ours refused the data, its error would be there first */
 			onec_fail(error, ONEC_ERR_REPLY, "compressed answer is damaged");
 			break;
 		case CURLE_FILESIZE_EXCEEDED:

@@ -123,7 +123,7 @@ onec_transfer_resumable(const OnecTransfer *transfer)
 	if (transfer->ended || !transfer->paused)
 		return false;
 	/* one row may be longer than the high water: who needs more gets more */
-	return unread <= transfer->high_water / 2 || (transfer->wanted > 0 && unread <= transfer->wanted);
+	return transfer->high_water == 0 || unread <= transfer->high_water / 2 || (transfer->wanted > 0 && unread <= transfer->wanted);
 }
 
 void
@@ -131,7 +131,7 @@ onec_transfer_resume(OnecTransfer *transfer, int64_t now)
 {
 	CURLcode	code;
 
-	/* the consumer was slow, not the server */
+	/* the consumer was slow, not the peer */
 	transfer->paused = false;
 	transfer->answer_by += now - transfer->paused_at;
 	transfer->speed_at = now;

@@ -85,12 +85,12 @@ class Connection:
     def serve(self):
         while True:
             request = self.read_request()
-            if self.close_on_next:
-                raise Hangup
             method, target = request.split(" ")[:2]
             parts = target.split("?")[0].strip("/").split("/")
             count(self.port, "requests")
             count(self.port, method)
+            if self.close_on_next:
+                raise Hangup
             handler = getattr(self, "do_" + parts[0].replace("-", "_"), None)
             if handler is None:
                 self.send(head(404, length=0))
@@ -191,6 +191,10 @@ class Connection:
         body[10] = 0xff
         self.send(head(200, "Content-Encoding: gzip", length=len(body)) + bytes(body))
 
+    def do_gzip_tail(self, request):
+        body = gzip.compress(b"hello") + b"something else"
+        self.send(head(200, "Content-Encoding: gzip", length=len(body)) + body)
+
     def do_brotli(self, request):
         self.send(head(200, "Content-Encoding: br", length=5) + b"hello")
 
@@ -235,6 +239,13 @@ class Connection:
     def do_late(self, request, ms):
         time.sleep(int(ms) / 1000)
         self.send(head(length=5) + b"hello")
+
+    def do_burst(self, request, n, ms):
+        """All but the last five bytes at once."""
+        body = pattern(int(n))
+        self.send(head(length=int(n)) + body[:-5])
+        time.sleep(int(ms) / 1000)
+        self.send(body[-5:])
 
     def do_drip(self, request, n, ms):
         self.send(head(length=int(n)))

@@ -404,15 +404,16 @@ test_connect(void)
 	request.connect_timeout_ms = 300;
 	began = now_ms();
 	refused(run_alone(request), ONEC_ERR_CONNECT, "within 0.3 s", "R3: dropped SYN ends at the connect timeout");
-	ok(now_ms() - began > 250 && now_ms() - began < 1200, "R3: and not much later");
+	ok(now_ms() - began > 250 && now_ms() - began < 3000, "R3: and not much later");
 
 	https = request;
 	snprintf(address, sizeof(address), "https://127.0.0.1:%d/", stub.silent);
 	https.url = address;
 	began = now_ms();
 	refused(run_alone(https), ONEC_ERR_CONNECT, "within 0.3 s", "R6: connect timeout covers the TLS handshake");
-	ok(now_ms() - began > 250 && now_ms() - began < 1200, "R6: and not much later");
+	ok(now_ms() - began > 250 && now_ms() - began < 3000, "R6: and not much later");
 	snprintf(address, sizeof(address), "https://127.0.0.1:%d/", stub.plain);
+	https.connect_timeout_ms = 5000;
 	refused(run_alone(https), ONEC_ERR_TLS, "no secure connection to host \"127.0.0.1\"", "TLS to a server without it");
 
 	request = get("file:///etc/passwd");
@@ -476,7 +477,7 @@ test_tls(void)
 	request.url = numeric;
 	refused(run_alone(request), ONEC_ERR_TLS, "host name", "R5: other host name");
 	request.url = expired;
-	refused(run_alone(request), ONEC_ERR_TLS, "self-signed", "ca_file is the only authority");
+	refused(run_alone(request), ONEC_ERR_TLS, "self-signed", "ca_file of another authority does not help");
 	request.ca_file = old_ca;
 	refused(run_alone(request), ONEC_ERR_TLS, "expired", "R5: expired");
 	request.insecure = true;
@@ -497,16 +498,16 @@ test_deadlines(void)
 
 	request.request_timeout_ms = 400;
 	refused(run_alone(request), ONEC_ERR_TIMEOUT, "no answer within 0.4 s", "R7: no status line");
-	ok(now_ms() - began > 380 && now_ms() - began < 1200, "R7: ends at the request timeout");
+	ok(now_ms() - began > 380 && now_ms() - began < 3000, "R7: ends at the request timeout");
 	request.url = url(stub.plain, "/stall/5");
 	got = run_alone(request);
 	refused(got, ONEC_ERR_TIMEOUT, "not complete within 0.4 s", "R8: body stalls");
 	ok(got.error.http_status == 200 && got.total == 5, "R8: status and first bytes are known");
 	request.url = url(stub.plain, "/drip/1000/20");
 	refused(run_alone(request), ONEC_ERR_TIMEOUT, "not complete", "R8: dripping does not prolong the request timeout");
-	request.url = url(stub.plain, "/late/600");
+	request.url = url(stub.plain, "/late/800");
 	request.request_timeout_ms = 5000;
-	request.connect_timeout_ms = 200;
+	request.connect_timeout_ms = 400;
 	ok(run_alone(request).good, "connect timeout ends when the request is sent");
 }
 
@@ -550,13 +551,13 @@ static void
 test_slow_consumer(void)
 {
 	OnecHttp   *http = onec_http_create(wait_callback, NULL);
-	OnecHttpRequest request = get(url(stub.plain, "/ok/6000000"));
+	OnecHttpRequest request = get(url(stub.plain, "/burst/300000/1100"));
 	OnecTransfer *transfer;
 	OnecError	error = {0};
 	Got			got = {0};
 	double		began;
 
-	request.request_timeout_ms = 500;
+	request.request_timeout_ms = 600;
 	request.high_water = 100000;
 	transfer = onec_http_start(http, &request, &error);
 	ok(onec_transfer_wait(transfer, 0, &error), "the transfer begins");
@@ -564,11 +565,11 @@ test_slow_consumer(void)
 	while (now_ms() - began < 800)
 		onec_http_wait(http, 50);
 	ok(transfer->paused && !onec_transfer_ended(transfer), "a paused transfer does not time out while driven");
-	usleep(300 * 1000);
 	drain(transfer, 40000, &got);
-	ok(got.good && got.total == 6000000 && got.pattern, "time spent paused is not charged");
+	ok(got.good && got.total == 300000 && got.pattern, "time spent paused is not charged");
 	onec_transfer_free(transfer);
 
+	request.url = url(stub.plain, "/ok/6000000");
 	request.high_water = 0;
 	transfer = onec_http_start(http, &request, &error);
 	usleep(800 * 1000);
@@ -624,6 +625,15 @@ test_window(void)
 	drain(transfer, 100000, &got);
 	ok(got.good && got.total == 30000000 && got.pattern, "a compressed answer through a small window");
 	onec_transfer_free(transfer);
+
+	request.url = url(stub.plain, "/bomb/100");
+	request.max_response = 200000000;
+	request.high_water = 4000000;
+	memset(&got, 0, sizeof(got));
+	transfer = onec_http_start(http, &request, &error);
+	drain(transfer, SIZE_MAX, &got);
+	ok(got.good && got.total == 100 << 20 && got.most < 4100000, "R14: even a bomb, if it is allowed");
+	onec_transfer_free(transfer);
 	onec_http_destroy(http);
 }
 
@@ -671,6 +681,7 @@ test_malformed(void)
 	refused(fetch("/gzip-six"), ONEC_ERR_REPLY, "", "R15: a chain of six");
 	refused(fetch("/te-gzip"), ONEC_ERR_REPLY, "transfer encoding", "R15: as transfer encoding");
 	refused(fetch("/gzip-damaged"), ONEC_ERR_REPLY, "damaged", "damaged gzip");
+	refused(fetch("/gzip-tail"), ONEC_ERR_REPLY, "damaged", "gzip with something behind it");
 	refused(fetch("/garbage"), ONEC_ERR_REPLY, "HTTP", "R17: binary garbage");
 	got = fetch("/http09");
 	refused(got, ONEC_ERR_REPLY, "HTTP", "R17: HTTP/0.9");
@@ -790,7 +801,7 @@ test_parallel(void)
 		good += onec_transfer_wait(transfers[i], 4, &error) && onec_transfer_wait(transfers[i], 5, &error) &&
 			onec_transfer_done(transfers[i]);
 	is_int(good, 8, "eight requests at once");
-	ok(now_ms() - began < 1500, "in the time of one");
+	ok(now_ms() - began < 2000, "in the time of one");
 	ok(!onec_transfer_wait(bad, SIZE_MAX, &error) && error.kind == ONEC_ERR_BROKEN, "a broken one harms no other");
 	ok(!onec_transfer_done(bad) && onec_transfer_ended(bad), "it has ended, badly");
 	for (int i = 0; i < 8; i++)
@@ -825,6 +836,15 @@ test_start_keeps_still(void)
 		others[i] = onec_http_start(http, &request, &error);
 	after = onec_transfer_data(first, &len_after);
 	ok(data == after && len == len_after, "starting other requests leaves it where it is");
+
+	/* libcurl could hand us bytes even then, had a timer of "first" come due */
+	onec_transfer_consume(first, len);
+	got.total = (int64_t) len;
+	http->starting = others[0];
+	onec_transfer_resume(first, onec_http_now());
+	http->starting = NULL;
+	onec_transfer_data(first, &len);
+	ok(first->paused && len == 0, "it does not grow either");
 	for (int i = 0; i < 20; i++)
 		onec_transfer_free(others[i]);
 	drain(first, SIZE_MAX, &got);
