@@ -62,10 +62,11 @@ add_column(OnecColumns *columns, int i, const char *name)
 	uint64_t	high = 0;
 	size_t		slot;
 
-	column->name = strdup(name);
+	column->len = strlen(name);
+	column->name = malloc(column->len + 1);
 	if (column->name == NULL)
 		return false;
-	column->len = strlen(name);
+	memcpy(column->name, name, column->len + 1);
 	column->plain = onec_scan_special(name, name + column->len, &high) == name + column->len;
 	column->same_as = onec_columns_find(columns, name, column->len);
 	if (column->same_as >= 0)

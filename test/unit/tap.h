@@ -40,13 +40,19 @@ __attribute__((format(printf, 4, 5)))
 tap_ok_at(bool passed, const char *file, int line, const char *format,...)
 {
 	va_list		args;
+	char		name[500];
 
 	tap_run++;
-	printf("%sok %d - ", passed ? "" : "not ", tap_run);
 	va_start(args, format);
-	vprintf(format, args);
+	vsnprintf(name, sizeof(name), format, args);
 	va_end(args);
-	putchar('\n');
+	/* a line feed would end the check, a # would begin a directive */
+	for (char *p = name; *p != '\0'; p++)
+	{
+		if ((unsigned char) *p < ' ' || *p == '#')
+			*p = '?';
+	}
+	printf("%sok %d - %s\n", passed ? "" : "not ", tap_run, name);
 	if (!passed)
 	{
 		tap_failed++;

@@ -163,7 +163,7 @@ is_service(const char *body, size_t len, const char *want)
 	}
 	else
 	{
-		ok(!good && error.kind == ONEC_ERR_REPLY, "no service document: %.50s", len > 0 ? body : "");
+		ok(!good && error.kind == ONEC_ERR_REPLY, "no service document: %.*s", len < 40 ? (int) len : 40, body);
 		is_int(names.len, 0, "and no name of it");
 	}
 	onec_buf_free(&names);
