@@ -64,6 +64,19 @@ qual_lines(OnecScan *scan)
 	return lines;
 }
 
+/* A line each for people, a list for programs. */
+static void
+explain_quals(List *lines, ExplainState *es)
+{
+	ListCell   *lc;
+
+	if (es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyList("1C Quals", lines, es);
+	else
+		foreach(lc, lines)
+			ExplainPropertyText("1C Qual", lfirst(lc), es);
+}
+
 static void
 explain_spent(const OnecScan *scan, ExplainState *es)
 {
@@ -92,8 +105,8 @@ onec_scan_explain(ForeignScanState *node, ExplainState *es)
 						   scan->fallback, scan->count);
 	ExplainPropertyText("1C Request", nothing ? "none, no row can match" :
 						pg_any_to_server(text, strlen(text), PG_UTF8), es);
-	if (es->verbose && scan->quals != NIL)
-		ExplainPropertyList("1C Quals", qual_lines(scan), es);
+	if (es->verbose)
+		explain_quals(qual_lines(scan), es);
 	if (es->analyze)
 		explain_spent(scan, es);
 }

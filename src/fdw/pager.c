@@ -329,6 +329,8 @@ onec_pager_create(OnecSession *session, const OnecOptions *options, const char *
 void
 onec_pager_stop(OnecPager *pager)
 {
+	if (pager->reply != NULL)
+		onec_reply_rows(pager->reply, pager->page_rows);
 	onec_reply_free(pager->reply);
 	pager->reply = NULL;
 	pager->ended = true;

@@ -36,7 +36,6 @@
 
 #define DEFAULT_ROWS 10000.0	/* of a table never analyzed */
 #define PLANNED_PAGE 1000.0		/* rows of a page, for costs */
-#define ORDER_FACTOR 1.05		/* 1C pays for sorting, too */
 
 /* fdw_private of a base relation. */
 typedef struct OnecRel
@@ -263,9 +262,10 @@ add_base_paths(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 									 path_plan(NIL, limit_hint(root, rel, false))));
 	if (order == NIL)
 		return;
+	/* pages come in some order anyway, so this one costs next to nothing more */
 	add_path(rel, (Path *)
-			 create_foreignscan_path(root, rel, NULL, rel->rows, startup * ORDER_FACTOR,
-									 total * ORDER_FACTOR, root->query_pathkeys,
+			 create_foreignscan_path(root, rel, NULL, rel->rows, startup,
+									 total + cpu_operator_cost, root->query_pathkeys,
 									 rel->lateral_relids, NULL ONEC_FDW_RESTRICTINFO,
 									 path_plan(order, limit_hint(root, rel, true))));
 }
