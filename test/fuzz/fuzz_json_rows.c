@@ -8,7 +8,7 @@
  * too and has as many rows; values are valid UTF-8 without NUL.  The same bytes go
  * through the error body and service document readers.
  *
- * The first byte of the input chooses the size of the pieces.
+ * The first byte of the input chooses the size of the pieces; test/fuzz/json_rows holds seeds.
  *
  *-------------------------------------------------------------------------
  */
