@@ -928,6 +928,8 @@ main(void)
 {
 	int			files;
 
+	/* a hang is a failure, too */
+	alarm(120);
 	start_stub();
 	/* what libraries open once and keep */
 	(void) fetch("/ok/5");
