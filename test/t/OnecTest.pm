@@ -141,7 +141,7 @@ sub onec
 	my $self = bless { options => [@options] }, 'OnecTest::Onec';
 
 	unshift @options, '--user', 'demo', '--password', 'demo' unless grep { $_ eq '--user' } @options;
-	unshift @options, '--customers', 50 unless grep { $_ eq '--customers' || $_ eq '--csv' } @options;
+	unshift @options, '--customers', 50 unless grep { $_ eq '--customers' || $_ eq '--purchase-log' } @options;
 	unshift @options, '--seed', 1 unless grep { $_ eq '--seed' } @options;
 	$self->{options} = \@options;
 	$self->{port} = PostgreSQL::Test::Cluster::get_free_port();
