@@ -18,9 +18,19 @@ use HTTP::Tiny;
 use IO::Socket::INET;
 use IPC::Run ();
 use JSON::PP ();
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep time);
+
+# The tee that copies TAP to the log knows no layers, and tests whose names are Russian set one.
+sub PostgreSQL::Test::SimpleTee::BINMODE
+{
+	my ($handles, $layer) = @_;
+
+	binmode($_, $layer || ':raw') for @$handles;
+	return 1;
+}
 
 our $ROOT = $ENV{ONEC_ROOT} || Cwd::getcwd();
 
@@ -226,9 +236,13 @@ sub start
 	for my $port ($self->{port}, $self->{control_port})
 	{
 		my $up = OnecTest->wait_for(
-			sub { return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port); },
-			"the demo 1C on port $port", 60);
-		die "the demo 1C did not start: see $self->{log}" unless $up;
+			sub {
+				delete $self->{pid} if $self->{pid} && waitpid($self->{pid}, POSIX::WNOHANG()) > 0;
+				return !$self->{pid} || IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port);
+			},
+			"the demo 1C on port $port", 120);
+		die "the demo 1C did not start:\n" . PostgreSQL::Test::Utils::slurp_file($self->{log})
+		  unless $up && $self->{pid};
 	}
 	return $self;
 }
