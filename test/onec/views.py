@@ -26,8 +26,7 @@ CACHED_TEXTS = 400_000  # rows whose JSON text a view keeps
 def ordered(properties: Iterable[Property]) -> list[Property]:
     """Types of composite fields stand at the end, as in 1C's metadata."""
     found = list(properties)
-    late = composites(found)
-    late = {name + "_Type" for name in late}
+    late = {name + "_Type" for name in composites(found)}
     return [p for p in found if p.name not in late] + [p for p in found if p.name in late]
 
 
@@ -90,7 +89,7 @@ def _json_source(kind: str, value: str) -> str:
     if kind == "Edm.Double":
         return f"({null}number_text(v))"
     if kind in ("Edm.Binary", "Edm.Stream"):
-        return f"({null}scalar_text(v, 'Edm.Binary'))"
+        return f"({null}'\"'+scalar_text(v, 'Edm.Binary')+'\"')"
     return f"({null}quoted(v))"
 
 
