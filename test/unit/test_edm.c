@@ -1,0 +1,223 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_edm.c
+ *	  $metadata: types, keys, sets, functions, in any chunks; bad documents.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "protocol/edm.h"
+
+#include "protocol/buf.h"
+#include "tap.h"
+
+#define REGISTER "AccumulationRegister_Р_RecordType"
+
+static bool
+read_file(const char *path, OnecBuf *buf)
+{
+	FILE	   *file = fopen(path, "rb");
+	char		bytes[65536];
+	size_t		len;
+
+	onec_buf_init(buf);
+	if (file == NULL)
+		return false;
+	while ((len = fread(bytes, 1, sizeof(bytes), file)) > 0)
+		onec_buf_append(buf, bytes, len);
+	fclose(file);
+	return true;
+}
+
+/* Parse in pieces of "piece" bytes. */
+static OnecEdm *
+parse(const char *data, size_t len, size_t piece, size_t max, OnecError *error)
+{
+	OnecEdmParser *parser = onec_edm_begin(max);
+
+	memset(error, 0, sizeof(*error));
+	for (size_t at = 0; at < len; at += piece)
+	{
+		if (!onec_edm_feed(parser, data + at, len - at < piece ? len - at : piece, error))
+		{
+			onec_edm_abandon(parser);
+			return NULL;
+		}
+	}
+	return onec_edm_finish(parser, error);
+}
+
+static void
+check_type(const OnecEdmStruct *type, const char *name, OnecEdmType want)
+{
+	const OnecProperty *property = onec_edm_find_property(type, name);
+
+	ok(property != NULL && property->type == want, "%s is %s", name, onec_edm_type_label(want));
+}
+
+static void
+check_register(const OnecEdm *edm)
+{
+	const OnecEntitySet *set = onec_edm_find_set(edm, REGISTER);
+	const OnecEdmStruct *type = set ? set->type : NULL;
+
+	if (!ok(type != NULL, "the register has a type"))
+		return;
+	is_int(type->nkeys, 3, "its key has three parts");
+	is_str(type->keys[1], "LineNumber", "in their order");
+	is_str(type->properties[1].name, "Period", "properties in their order");
+	check_type(type, "Recorder", ONEC_EDM_COMPOSITE);
+	check_type(type, "Recorder_Type", ONEC_EDM_STRING);
+	check_type(type, "Period", ONEC_EDM_DATETIME);
+	check_type(type, "LineNumber", ONEC_EDM_INT64);
+	check_type(type, "Active", ONEC_EDM_BOOLEAN);
+	check_type(type, "Сумма", ONEC_EDM_DOUBLE);
+	check_type(type, "Код", ONEC_EDM_INT16);
+	check_type(type, "Счет", ONEC_EDM_INT32);
+	check_type(type, "Карта_Key", ONEC_EDM_GUID);
+	check_type(type, "Имя", ONEC_EDM_STRING);
+	check_type(type, "Файл", ONEC_EDM_STREAM);
+	check_type(type, "Файл_Base64Data", ONEC_EDM_BINARY);
+	check_type(type, "Странное", ONEC_EDM_UNKNOWN);
+	check_type(type, "Настройки", ONEC_EDM_COMPLEX);
+	/* a value storage has a type beside it, too, but no values of several types */
+	check_type(type, "Хранилище", ONEC_EDM_STRING);
+	is_int(onec_edm_find_property(type, "Имя")->max_length, 50, "length");
+	is_int(onec_edm_find_property(type, "LineNumber")->is_key, true, "a part of the key");
+	is_int(onec_edm_find_property(type, "LineNumber")->nullable, false, "not nullable");
+	is_int(onec_edm_find_property(type, "Active")->nullable, true, "nullable by default");
+	ok(onec_edm_find_property(type, "Карта") == NULL, "navigation is no property");
+}
+
+static void
+check_document(const OnecEdm *edm)
+{
+	const OnecEntitySet *main_set = onec_edm_find_set(edm, "AccumulationRegister_Р");
+
+	is_int(edm->nsets, 4, "sets");
+	is_int(edm->ntypes, 4, "entity and complex types");
+	is_int(edm->nfunctions, 2, "functions that only read");
+	check_type(main_set->type, "RecordSet", ONEC_EDM_COLLECTION);
+	is_int(onec_edm_find_set(edm, "Catalog_Пусто")->type->nproperties, 0, "a type without properties");
+	ok(onec_edm_find_set(edm, "Catalog_Чужой")->type == NULL, "a set without a type");
+	ok(onec_edm_find_set(edm, "Catalog_") == NULL, "a set that is not there");
+	is_str(edm->functions[0].name, "Balance", "function");
+	is_str(edm->functions[0].bound_to, "AccumulationRegister_Р", "of the register");
+	is_int(edm->functions[0].nparameters, 2, "parameters without the binding one");
+	is_str(edm->functions[0].parameters[1].name, "Period", "name of a parameter");
+	is_int(edm->functions[0].parameters[1].type, ONEC_EDM_DATETIME, "type of a parameter");
+	is_str(edm->functions[0].result->name, "AccumulationRegister_Р_Balance", "row type");
+	is_str(edm->functions[1].parameters[0].name, "Period", "parameters of the next function");
+}
+
+static void
+test_document(void)
+{
+	OnecBuf		buf;
+	OnecError	error;
+	OnecEdm    *edm;
+
+	if (!ok(read_file("test/data/edmx/small.edmx", &buf), "the fixture is read"))
+		return;
+	edm = parse(buf.data, buf.len, buf.len, 1 << 20, &error);
+	if (ok(edm != NULL, "it is parsed"))
+	{
+		check_register(edm);
+		check_document(edm);
+		is_int(edm->bytes, buf.len, "its size");
+	}
+	onec_edm_free(edm);
+	for (size_t piece = 1; piece < 8; piece++)
+	{
+		edm = parse(buf.data, buf.len, piece, 1 << 20, &error);
+		ok(edm != NULL && edm->nsets == 4 && edm->functions[1].nparameters == 1,
+		   "in pieces of %zu bytes", piece);
+		onec_edm_free(edm);
+	}
+	edm = parse(buf.data, buf.len, 100, 1000, &error);
+	ok(edm == NULL && error.kind == ONEC_ERR_LIMIT, "longer than allowed");
+	for (size_t cut = 0; cut + 2 < buf.len; cut++)
+	{
+		edm = parse(buf.data, cut, 4096, 1 << 20, &error);
+		if (edm != NULL || error.kind != ONEC_ERR_REPLY)
+			fail("cut at %zu is an error", cut);
+		onec_edm_free(edm);
+	}
+	pass("cut anywhere it is an error");
+	onec_buf_free(&buf);
+}
+
+static void
+check_refused(const char *document, const char *part)
+{
+	OnecError	error;
+	OnecEdm    *edm = parse(document, strlen(document), 7, 1 << 20, &error);
+
+	ok(edm == NULL && error.kind == ONEC_ERR_REPLY, "refused: %.40s", document);
+	contains(error.message, part, "with a reason");
+	onec_edm_free(edm);
+}
+
+static void
+test_refused(void)
+{
+	OnecError	error;
+	OnecEdm    *edm = parse("\xEF\xBB\xBF<Edmx/>", 10, 3, 100, &error);
+
+	ok(edm != NULL && edm->nsets == 0, "a byte order mark is accepted");
+	onec_edm_free(edm);
+	check_refused("", "empty");
+	check_refused("<html><body>login</body></html>", "html");
+	check_refused("<!DOCTYPE html><html></html>", "document type");
+	check_refused("<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><Edmx>&b;</Edmx>", "document type");
+	check_refused("{\"odata.error\":{}}", "not well-formed");
+	check_refused("<Edmx></Edmx>garbage", "not well-formed");
+}
+
+static void
+test_labels(void)
+{
+	OnecEdmType type;
+
+	for (int i = 0; i <= ONEC_EDM_UNKNOWN; i++)
+		ok(onec_edm_type_from_label(onec_edm_type_label(i), &type) && (int) type == i,
+		   "label %s", onec_edm_type_label(i));
+	ok(onec_edm_type_from_label("edm.guid", &type) && type == ONEC_EDM_GUID, "with Edm. and in any case");
+	ok(!onec_edm_type_from_label("Decimal", &type), "no such label");
+}
+
+static void
+test_sample(void)
+{
+	const char *shared = getenv("ONEC_SHARED") ? getenv("ONEC_SHARED") : "../shared";
+	char		path[1024];
+	OnecBuf		buf;
+	OnecError	error;
+	OnecEdm    *edm;
+
+	snprintf(path, sizeof(path), "%s/onec-samples/edmx/ut11-excerpt-registers.edmx", shared);
+	if (!read_file(path, &buf))
+	{
+		skip("the samples are not here");
+		return;
+	}
+	edm = parse(buf.data, buf.len, 1000, 1 << 24, &error);
+	if (ok(edm != NULL, "the excerpt of a real base is parsed"))
+	{
+		is_int(edm->nsets, 9, "its sets");
+		is_int(edm->nfunctions, 8, "its functions");
+		for (int i = 0; i < edm->nsets; i++)
+			ok(edm->sets[i].type != NULL && edm->sets[i].type->nkeys > 0, "%s has a key", edm->sets[i].name);
+	}
+	onec_edm_free(edm);
+	onec_buf_free(&buf);
+}
+
+int
+main(void)
+{
+	test_document();
+	test_refused();
+	test_labels();
+	test_sample();
+	return tap_done();
+}
