@@ -17,6 +17,7 @@
 
 #include "fdw/pager.h"
 #include "fdw/types.h"
+#include "protocol/names.h"
 
 #define FIRST_PAGE 1000			/* rows, before anything is known of their size */
 #define LARGEST_PAGE 20000
@@ -108,7 +109,8 @@ total_order(const OnecOptions *options, const OnecQuery *query, OnecOrder **resu
 	if (options->key == NULL)
 		return norder;
 	keys = pstrdup(onec_utf8(options->key));
-	if (norder == 0 && strstr(keys, "Recorder") != NULL)
+	/* rows of a register by time first: that is how 1C keeps them */
+	if (norder == 0 && onec_name_rank(options->entity_set) == 0)
 		order[norder++].property = "Period";
 	for (char *key = strtok(keys, ","); key != NULL; key = strtok(NULL, ","))
 	{
