@@ -89,6 +89,7 @@ def metadata():
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     register = None
 
     def log_message(self, *_):
