@@ -26,6 +26,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--timezone", default="Europe/Moscow")
     parser.add_argument("--no-dirt", action="store_true", help="a shop without planted dirt")
     parser.add_argument("--unthinned", action="store_true", help="every receipt stays, none is archived")
+    parser.add_argument("--tiny", action="store_true", help="serve the small base of selftest.py instead of the shop")
     parser.add_argument("--purchase-log", metavar="FILE", help="serve a purchase log instead of the shop")
     parser.add_argument("--user", default="demo")
     parser.add_argument("--password", default="demo")
@@ -40,6 +41,9 @@ def build(options: argparse.Namespace) -> Base:
     if options.purchase_log:
         import purchase_log
         return purchase_log.build(options.purchase_log)
+    if options.tiny:
+        import selftest
+        return selftest.small_base()
     import shop
     return shop.build(seed=options.seed, customers=options.customers, timezone=options.timezone,
                       dirt=not options.no_dirt, unthinned=options.unthinned)

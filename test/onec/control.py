@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -130,7 +131,12 @@ def handler(control: Control) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def listen(server: Server, host: str, port: int) -> ThreadingHTTPServer:
-    ThreadingHTTPServer.daemon_threads = True
-    ThreadingHTTPServer.allow_reuse_address = True
-    return ThreadingHTTPServer((host, port), handler(Control(server)))
+class ControlServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)  # its parent would ask the DNS for a name
+
+
+def listen(server: Server, host: str, port: int) -> ControlServer:
+    return ControlServer((host, port), handler(Control(server)))

@@ -196,6 +196,18 @@ def parse(text: str):
         raise FilterError(text[-20:]) from None
 
 
+def chain(tree, kind: str) -> list:
+    """a and b and c …, as a list; a long chain must not nest as deep as it is long."""
+    parts, rest = [], [tree]
+    while rest:
+        node = rest.pop()
+        if node[0] == kind:
+            rest += [node[2], node[1]]
+        else:
+            parts.append(node)
+    return parts
+
+
 # --- what generated code calls ------------------------------------------------------------
 
 def norm(text: str) -> str:
@@ -446,8 +458,6 @@ class Compiler:
             if sort == "composite":
                 return source, ("composite", f"{row}.get({name + '_Type'!r})", scope.recorders)
             return source, sort
-        if name in scope.targets and scope.targets[name][0] in scope.sorts:
-            return f"{row}.get({scope.targets[name][0]!r})", "guid"
         raise FilterError(name)
 
     # tests: source of a condition that is true only when the row stays
@@ -456,7 +466,7 @@ class Compiler:
         kind = node[0]
         if kind in ("and", "or"):
             word = kind if not negated else ("or" if kind == "and" else "and")
-            return f"({self.test(node[1], negated)} {word} {self.test(node[2], negated)})"
+            return "(" + f" {word} ".join(self.test(part, negated) for part in chain(node, kind)) + ")"
         if kind == "not":
             return self.test(node[1], not negated)
         if kind == "cmp":
@@ -590,7 +600,11 @@ def compile_filter(tree, scope: Scope) -> Callable[[Iterable[Row]], list[Row]]:
     """A function rows → the rows that stay, in their order."""
     compiler = Compiler(scope)
     source = compiler.test(tree, False)
-    exec(f"def run(rows):\n return [r for r in rows if {source}]\n", compiler.globals)
+    try:
+        code = compile(f"def run(rows):\n return [r for r in rows if {source}]\n", "$filter", "exec")
+    except (SyntaxError, MemoryError):
+        raise FilterError("too deep") from None
+    exec(code, compiler.globals)
     return compiler.globals["run"]
 
 
@@ -605,14 +619,16 @@ def compile_value(tree, scope: Scope) -> tuple[Callable[[Row], Any], Any]:
 # --- what an index can serve --------------------------------------------------------------
 
 def conjuncts(tree) -> list:
-    return conjuncts(tree[1]) + conjuncts(tree[2]) if tree[0] == "and" else [tree]
+    return chain(tree, "and")
 
 
 def equalities(tree) -> tuple[str, list] | None:
     """(field, values) when the tree is "f eq a" or an or of such; composites by their cast."""
     if tree[0] == "or":
-        left, right = equalities(tree[1]), equalities(tree[2])
-        return (left[0], left[1] + right[1]) if left and right and left[0] == right[0] else None
+        parts = [equalities(part) for part in chain(tree, "or")]
+        if all(parts) and len({part[0] for part in parts}) == 1:
+            return parts[0][0], [value for part in parts for value in part[1]]
+        return None
     if tree[0] != "cmp" or tree[1] != "eq" or tree[2][0] != "path" or tree[2][1] is not None or len(tree[2][2]) > 1:
         return None
     right = tree[3]

@@ -394,6 +394,12 @@ def test_filters(stand: Stand) -> None:
         same(codes(rows("Catalog_Товары", filter=text)), wanted, f"$filter={text}")
 
 
+    many = " or ".join(f"Ref_Key eq guid'{guid(2, i)}'" for i in range(3, 900))
+    same(codes(rows("Catalog_Товары", filter=many)), every[3:], "a list of 900 references")
+    same(stand.client.error("Catalog_Товары", filter="(" * 500 + "IsFolder" + ")" * 500), (400, "14"), "500 parentheses")
+    same(stand.client.error("Document_Чек", filter=f"Склад eq guid'{guid(1, 1)}'"), (400, "14"), "a reference is named X_Key")
+
+
 def test_dates(stand: Stand) -> None:
     rows = stand.client.rows
     for text, test in {
@@ -661,6 +667,7 @@ def main() -> int:
             import traceback
             traceback.print_exc(file=sys.stdout)
             same(f"{type(error).__name__}: {error}", None, f"{test.__name__} runs to its end")
+        same(stand.server.log.counters["crashes"], 0, f"{test.__name__}: the program did not fail")
         stand.server.socket.close()
         stand.controls.shutdown()
     print(f"1..{NUMBER[0]}")

@@ -14,6 +14,7 @@ import socket
 import struct
 import threading
 import time
+import traceback
 import zlib
 from collections import deque
 from typing import Any
@@ -31,7 +32,7 @@ class Log:
     """What was asked, newest last, and the counters."""
 
     NAMES = ("requests", "rows_returned", "rows_touched", "sessions_started", "sessions_finished", "bytes_sent",
-             "connections", "errors", "busiest")
+             "connections", "errors", "busiest", "crashes")
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -259,15 +260,21 @@ class Connection:
         raw_below = raw_path
         for _ in range(len(unquote(raw_path).removesuffix(below).strip("/").split("/")) + 1):
             raw_below = raw_below.partition("/")[2]
-        root = f"http://{headers.get('host', 'localhost')}{unquote(raw_path).removesuffix(below) if below else unquote(raw_path)}"
-        reply = self.server.service.answer(method, "/" + raw_below if below else "", query, headers, root)
+        root = f"http://{headers.get('host', 'localhost')}{unquote(raw_path).removesuffix(below)}"
+        try:
+            reply = self.server.service.answer(method, "/" + raw_below if below else "", query, headers, root)
+        except Exception:  # a fault of this program, which a test must be able to see
+            traceback.print_exc()
+            self.server.log.count("crashes")
+            return page(500, "500 Internal Server Error")
         if reply.rows and self.server.modes.page_delay:
             time.sleep(self.server.modes.page_delay / 1000)
         return reply
 
     # sending
 
-    def _send(self, reply: Reply, headers: dict[str, str], rule: faults.Rule | None, keep: bool, head_only: bool = False) -> bool:
+    def _send(self, reply: Reply, headers: dict[str, str], rule: faults.Rule | None, keep: bool,
+              head_only: bool = False) -> bool:
         if rule and (rule["close"] or rule["hang"] or rule["raw_base64"]):
             return self._send_nothing(rule)
         body, out = reply.body, dict(reply.headers)
