@@ -15,6 +15,7 @@ What happens (any of them together):
   retry_after  seconds, as the header of that name
   replace    [[old, new], …] in the text of the body that would have gone out
   cut_at     close after so many bytes of the body  reset      close with RST, not FIN
+  close_after     close behind the answer without having said so
   close      close before the first byte            drip_ms    one byte of the body each so many ms
   chunked    true: send in chunks; "broken": with a bad frame
   content_length  another number in that header     raw_base64 these bytes instead of an HTTP answer
@@ -41,7 +42,7 @@ REASONS = {200: "OK", 201: "Created", 204: "No Content", 301: "Moved Permanently
            503: "Service Unavailable", 504: "Gateway Timeout"}
 KNOWN = {"match", "after", "nth", "every", "times", "delay_ms", "hang", "status", "body", "body_base64", "html",
          "content_type", "headers", "error", "exception", "retry_after", "replace", "cut_at", "reset", "close", "drip_ms",
-         "chunked", "content_length", "raw_base64", "drop_session"}
+         "chunked", "close_after", "content_length", "raw_base64", "drop_session"}
 
 
 class Rule:

@@ -543,7 +543,7 @@ class Compiler:
         self.globals["primitive"] = primitive
         found = f"primitive({source}, {sort[1]}, {types[kind]!r})"
         if kind == "text":
-            return f"({word}(({found} or '').rstrip(' ').lower() == norm({value}) and {sort[1]} == 'Edm.String'))"
+            return f"({word}(({found} or '').rstrip(' ').lower() == norm({value} or '') and {sort[1]} == 'Edm.String'))"
         return f"({word}({found} == {value}))"
 
     def predicate(self, node, negated: bool) -> str:

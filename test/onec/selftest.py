@@ -600,6 +600,15 @@ def test_faults(stand: Stand) -> None:
     answer = client.raw(address)
     same((answer[1]["Transfer-Encoding"], "Склад Г" in answer[2].decode()), ("chunked", True), "replaced, in chunks")
     stand.control("POST", "/faults/clear")
+    stand.control("POST", "/faults", {"close_after": True})
+    same(client.raw(address)[1]["Connection"], "keep-alive", "an answer that promises to go on")
+    try:
+        client.raw(address)
+        same("answered", "closed", "and does not")
+    except (ConnectionError, http.client.RemoteDisconnected):
+        same("closed", "closed", "and does not")
+    client.connection.close()
+    stand.control("POST", "/faults/clear")
     stand.control("POST", "/faults", {"close": True, "reset": True})
     try:
         client.raw(address)

@@ -289,7 +289,7 @@ class Connection:
         else:
             length = rule["content_length"] if rule and rule["content_length"] is not None else len(body)
             out["Content-Length"] = str(length)
-        keep = keep and not (rule and (rule["cut_at"] is not None or rule["reset"]))
+        keep = keep and not (rule and (rule["cut_at"] is not None or rule["reset"] or rule["content_length"] is not None))
         out["Connection"] = "keep-alive" if keep else "close"
         head = (f"HTTP/1.1 {reply.status} {faults.REASONS.get(reply.status, 'Unknown')}\r\n"
                 f"Content-Type: {reply.content_type}\r\nDataServiceVersion: 3.0\r\n"
@@ -307,7 +307,7 @@ class Connection:
             self.socket.sendall(head + body)
         if rule and rule["reset"]:
             self._reset()
-        return keep
+        return keep and not (rule and rule["close_after"])
 
     def _send_nothing(self, rule: faults.Rule) -> bool:
         if rule["raw_base64"]:
