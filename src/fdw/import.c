@@ -102,14 +102,14 @@ wanted_family(const char *remote_schema)
 }
 
 static bool
-is_of_family(const OnecTable *table, const char *family)
+is_of_family(const OnecEntitySet *set, const char *family)
 {
 	size_t		len;
 
 	if (family == NULL)
 		return true;
 	len = strlen(family);
-	return strncmp(table->set->name, family, len) == 0 && table->set->name[len] == '_';
+	return strncmp(set->name, family, len) == 0 && set->name[len] == '_';
 }
 
 /* ---- tables ---- */
@@ -134,15 +134,55 @@ is_tabular(const OnecEdm *edm, const OnecEntitySet *set)
 	return false;
 }
 
+/*
+ * What the name of a virtual table is made from: Set_Function, the set's name cut so that the function's stays
+ * readable.
+ */
+static char *
+short_label(const OnecTable *table)
+{
+	size_t		room = ONEC_NAME_SIZE - 2 - strlen(table->function->name);
+	size_t		len = strlen(table->set->name);
+
+	if (strlen(table->function->name) >= ONEC_NAME_SIZE / 2 || len <= room)
+		return pstrdup(table->real);
+	for (len = room; (table->set->name[len] & 0xC0) == 0x80; len--)
+		;						/* no cut within a character */
+	return psprintf("%.*s_%s", (int) len, table->set->name, table->function->name);
+}
+
+/* The labels of all tables: the whole name again where cut ones are alike, so that they get suffixes. */
+static const char **
+make_labels(const OnecTable *tables, int count)
+{
+	const char **labels = palloc(sizeof(char *) * (count + 1));
+	bool	   *alike = palloc0(sizeof(bool) * (count + 1));
+
+	for (int i = 0; i < count; i++)
+	{
+		labels[i] = tables[i].function ? short_label(&tables[i]) : tables[i].real;
+		if (strlen(tables[i].real) < ONEC_NAME_SIZE)
+			continue;
+		for (int j = 0; tables[i].function != NULL && j < i; j++)
+			if (tables[j].function != NULL && strcmp(labels[i], labels[j]) == 0)
+				alike[i] = alike[j] = true;
+	}
+	for (int i = 0; i < count; i++)
+		if (alike[i])
+			labels[i] = tables[i].real;
+	return labels;
+}
+
 /* The places of all names at once, folded or exact. */
 static OnecName *
 place_names(const OnecTable *tables, int count, bool fold)
 {
 	OnecName   *names = palloc0(sizeof(OnecName) * (count + 1));
+	const char **labels = make_labels(tables, count);
 
 	for (int i = 0; i < count; i++)
 	{
-		names[i].real = tables[i].real;
+		names[i].real = labels[i];
 		names[i].rank = tables[i].function ? 2 : onec_name_rank(tables[i].set->name);
 	}
 	if (!onec_names_assign(names, count, fold))
@@ -150,6 +190,12 @@ place_names(const OnecTable *tables, int count, bool fold)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory")));
 	return names;
+}
+
+static bool
+is_empty(const OnecEntitySet *set)
+{
+	return set->type == NULL || set->type->nproperties == 0;
 }
 
 static int
@@ -162,15 +208,8 @@ collect_sets(const OnecEdm *edm, OnecTable *tables)
 		const OnecEntitySet *set = &edm->sets[i];
 
 		/* a set declared twice counts once */
-		if (onec_edm_find_set(edm, set->name) != set)
+		if (onec_edm_find_set(edm, set->name) != set || is_empty(set))
 			continue;
-		if (set->type == NULL || set->type->nproperties == 0)
-		{
-			ereport(NOTICE,
-					(errmsg("entity set \"%s\" has no properties and is left out",
-							pg_any_to_server(set->name, strlen(set->name), PG_UTF8))));
-			continue;
-		}
 		tables[n].set = set;
 		tables[n].type = set->type;
 		tables[n].real = set->name;
@@ -440,6 +479,21 @@ add_table(List *commands, const OnecTable *table, const ImportForeignSchemaStmt 
 	return commands;
 }
 
+/* Sets that cannot be tables; told where everything was asked for. */
+static void
+report_empty(const OnecEdm *edm, const char *family)
+{
+	for (int i = 0; i < edm->nsets; i++)
+	{
+		const OnecEntitySet *set = &edm->sets[i];
+
+		if (is_empty(set) && is_of_family(set, family))
+			ereport(NOTICE,
+					(errmsg("entity set \"%s\" has no properties and is left out",
+							to_server(set->name))));
+	}
+}
+
 /* Names of LIMIT TO that the base does not know. */
 static List *
 missing_names(const ImportForeignSchemaStmt *stmt, const OnecTable *tables, int count)
@@ -484,23 +538,26 @@ onec_import_schema(ImportForeignSchemaStmt *stmt, Oid serverOid)
 	OnecOptions *options = onec_options_of_server(serverOid);
 	OnecSession *session = onec_session_get(options, GetUserId());
 	bool		all = stmt->list_type != FDW_IMPORT_SCHEMA_LIMIT_TO;
+	const OnecEdm *edm = onec_session_edm(session, options, all);
 	int			count;
-	OnecTable  *tables = onec_import_tables(onec_session_edm(session, options, all),
-											import.fold, &count);
+	OnecTable  *tables = onec_import_tables(edm, import.fold, &count);
 	List	   *missing = missing_names(stmt, tables, count);
 	List	   *commands = NIL;
 
 	if (missing != NIL)
 	{
 		/* published since we last looked? */
-		tables = onec_import_tables(onec_session_edm(session, options, true), import.fold, &count);
+		edm = onec_session_edm(session, options, true);
+		tables = onec_import_tables(edm, import.fold, &count);
 		missing = missing_names(stmt, tables, count);
 	}
 	report_missing(missing, options->server_name);
+	if (all)
+		report_empty(edm, family);
 	for (int i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (is_of_family(&tables[i], family) &&
+		if (is_of_family(tables[i].set, family) &&
 			(import.tabular || !tables[i].tabular) &&
 			(import.functions || tables[i].function == NULL))
 			commands = add_table(commands, &tables[i], stmt, import.fold);
