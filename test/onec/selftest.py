@@ -379,6 +379,8 @@ def test_filters(stand: Stand) -> None:
         "Владелец eq '00000001-0000-4000-8000-000000000001'": [],
         "Владелец eq cast(guid'00000001-0000-4000-8000-000000000001','Catalog_Склады')": ["G-1"],
         "Владелец eq cast(guid'00000001-0000-4000-8000-000000000001','Catalog_Товары')": [],
+        "Владелец eq 'ТЕКСТ '": ["G-2"],
+        "Владелец eq 12.5": ["G-3"],
         "isof(Владелец,'Catalog_Склады')": ["G-1", "G-6"],
         "cast(Владелец,'Number') le 13": ["G-3"],
         "cast(Владелец,'Catalog_Склады')/Description eq 'СКЛАД а'": ["G-6"],
@@ -626,8 +628,10 @@ def test_control(stand: Stand) -> None:
     same((line["method"], line["path"], line["query"], line["status"], line["rows"], line["auth"]),
          ("GET", "Catalog_Склады", "$format=application/json;odata=nometadata&$filter=Code eq '001'", 200, 1, True), "the log")
     same(stand.control("GET", f"/log?since={line['n']}"), [], "the log since")
+    new = "Description eq 'новый'"
+    same(stand.client.rows("Catalog_Склады", filter=new), [], "nothing yet")
     same(stand.control("POST", "/edit", {"code": "001", "name": "Новый"}), {"done": "001"}, "an edit")
-    same(stand.client.rows("Catalog_Склады", filter="Description eq 'новый'", select="Code"), [{"Code": "001"}],
+    same(stand.client.rows("Catalog_Склады", filter=new, select="Code"), [{"Code": "001"}],
          "is seen at once, by filters too")
     same(stand.control("GET", "/truth"), {"sum": "1.00"}, "the truth")
     ctl = [sys.executable, os.path.join(HERE, "ctl.py"), str(stand.controls.server_address[1])]
