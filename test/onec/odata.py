@@ -272,7 +272,8 @@ class Service:
             if name not in view.fields:
                 raise self._extra_segments([name] + segments)
             return self._property(request, view, row, name, segments)
-        at = next(i for i in view.equal(view.source.key[0])[self._key_value(view, row)] if view.rows[i] is row)
+        first = view.source.key[0]
+        at = next(i for i in view.equal(first)[view.indexed(first, row[first])] if view.rows[i] is row)
         chosen = self._chosen(request, view)
         if request.form == "atom":
             return Reply(200, atom.entry_document(request.root, view, row, chosen),
@@ -282,10 +283,6 @@ class Service:
             address = f"{request.root}/$metadata#{view.name}/@Element"
             text = f'{{\n"odata.metadata": {quoted(address)},' + text[1:]
         return Reply(200, text.encode(), JSON, 1, 1)
-
-    def _key_value(self, view: View, row: Row) -> Any:
-        value = row[view.source.key[0]]
-        return filters.norm(value) if view.scope.sorts[view.source.key[0]] == "text" else value
 
     def _property(self, request: Request, view: View, row: Row, name: str, rest: list[str]) -> Reply:
         kind, value = view.fields[name].type, row.get(name)
@@ -303,7 +300,7 @@ class Service:
     def _find(self, view: View, arguments: str) -> tuple[Row, int]:
         wanted = parse_key(view, arguments)
         first = view.source.key[0]
-        for at in view.equal(first).get(self._key_value(view, wanted), ()):
+        for at in view.equal(first).get(view.indexed(first, wanted[first]), ()):
             if all(view.rows[at][name] == value for name, value in wanted.items()):
                 return view.rows[at], at
         raise Refusal(404, 9, "Entity instance not found")

@@ -201,13 +201,15 @@ class View:
         """Positions of the rows by the value of a field, texts as 1C compares them."""
         if field not in self._equal:
             found: dict[Any, list[int]] = {}
-            text = self.scope.sorts.get(field) == "text"
             for at, row in enumerate(self.rows):
-                value = row.get(field)
-                if value is not None:
-                    found.setdefault(filters.norm(value) if text else value, []).append(at)
+                if row.get(field) is not None:
+                    found.setdefault(self.indexed(field, row[field]), []).append(at)
             self._equal[field] = found
         return self._equal[field]
+
+    def indexed(self, field: str, value: Any) -> Any:
+        """A value as the index of its field has it."""
+        return filters.norm(value) if self.scope.sorts[field] in ("text", "composite") else value
 
     def by_reference(self, guid: str | None) -> Row | None:
         at = self.equal("Ref_Key").get(guid)
@@ -234,9 +236,8 @@ class View:
             found = filters.equalities(part)
             if not found or self.scope.sorts.get(found[0]) not in ("guid", "text", "composite"):
                 continue
-            text = self.scope.sorts[found[0]] == "text"
             index = self.equal(found[0])
-            wanted = {filters.norm(value) if text else value for value in found[1]}
+            wanted = {self.indexed(found[0], value) for value in found[1]}
             positions = [at for value in wanted for at in index.get(value, ())]
             if len(positions) < len(best):
                 best = sorted(positions)
