@@ -202,8 +202,8 @@ refuse_head(const OnecHttpAnswer *answer, const char *body, size_t len, OnecErro
 	if (is_html(answer, body, len))
 	{
 		onec_error_body(body, len, &page);
-		(void) onec_fail(error, ONEC_ERR_REPLY, "An HTML page came instead of data: %s",
-						 page.message);
+		(void) onec_fail(error, ONEC_ERR_REPLY, "An HTML page came instead of data%s%s",
+						 page.message[0] ? ": " : ".", page.message);
 	}
 	else if (len >= 2 && (memcmp(body, "\xff\xfe", 2) == 0 || memcmp(body, "\xfe\xff", 2) == 0))
 		(void) onec_fail(error, ONEC_ERR_REPLY, "The answer is UTF-16 instead of UTF-8.");

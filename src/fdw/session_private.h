@@ -45,7 +45,7 @@ struct OnecSession
 
 	/* the 1C session: one request at a time may use it */
 	char	   *cookie;			/* malloc'ed, or NULL */
-	bool		cookie_busy;	/* a request under way carries it */
+	OnecReply  *cookie_holder;	/* the request that carries it now, or NULL */
 	bool		start_busy;		/* a request under way asks for one */
 	bool		ib_ignored;		/* the base takes no notice of IBSession */
 	int			ib_stale_row;	/* cookies found dead one after the other */

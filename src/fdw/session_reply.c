@@ -47,6 +47,15 @@ struct OnecReplyTie
 
 /* ---- the 1C session ---- */
 
+/* An answer that has arrived whole has freed its 1C session, read or not. */
+static bool
+is_cookie_busy(const OnecSession *session)
+{
+	const OnecReply *holder = session->cookie_holder;
+
+	return holder != NULL && holder->transfer != NULL && !onec_transfer_ended(holder->transfer);
+}
+
 /* Decide whether a request carries the cookie, asks for one, or goes without. */
 static void
 choose_ib(OnecReply *reply)
@@ -58,11 +67,12 @@ choose_ib(OnecReply *reply)
 	if (!reply->use_ib || session->ib_ignored)
 		return;
 	if (session->cookie != NULL)
-		reply->with_cookie = !session->cookie_busy;
+		reply->with_cookie = !is_cookie_busy(session);
 	else
 		reply->with_start = session->started > 0 && !session->start_busy &&
 			GetCurrentTimestamp() >= session->ib_not_before;
-	session->cookie_busy |= reply->with_cookie;
+	if (reply->with_cookie)
+		session->cookie_holder = reply;
 	session->start_busy |= reply->with_start;
 }
 
@@ -139,8 +149,8 @@ end_reply(OnecReply *reply, const char *error, bool quiet)
 	if (reply->transfer != NULL)
 		onec_transfer_answer(reply->transfer, &answer);
 	note_ib(reply, &answer);
-	if (reply->with_cookie)
-		session->cookie_busy = false;
+	if (session->cookie_holder == reply)
+		session->cookie_holder = NULL;
 	if (reply->with_start)
 		session->start_busy = false;
 	reply->retry_after_s = answer.retry_after_s;
