@@ -101,8 +101,7 @@ onec_scan_explain(ForeignScanState *node, ExplainState *es)
 	scan->values = NULL;
 	scan->deparse.values = NULL;
 	onec_scan_query(scan, scan->count, &nothing);
-	text = onec_pager_text(scan->options, &scan->query, scan->names, scan->nwanted,
-						   scan->fallback, scan->count);
+	text = onec_pager_text(scan->options, &scan->query, &scan->wanted, scan->count);
 	ExplainPropertyText("1C Request", nothing ? "none, no row can match" :
 						pg_any_to_server(text, strlen(text), PG_UTF8), es);
 	if (es->verbose)

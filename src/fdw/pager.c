@@ -1,11 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * pager.c
- *	  Pages of an entity set by $top and $skip over a total order.
+ *	  Pages of an entity set: by its dates where it has some, else by $skip.
  *
- * 1C has no server paging: a set ends with the first page that is not full.  A page that breaks
- * after some of its rows were delivered is not read again from its start: the next request skips what was
- * delivered, which promises no more and no less than paging does anyway.
+ * 1C has no server paging: a set ends with the first page that is not full.  It pays for skipped rows
+ * as for returned ones, so a set with a date is read in its order, each page beginning at the
+ * date where the last one ended (tie.h tells the rows that come twice).  Other sets are read by $skip over a total
+ * order.  A page that breaks after some of its rows were delivered is not read again: the next
+ * request goes on where it broke, which promises no more and no less than paging does anyway.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,9 +17,10 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "fdw/draft.h"
 #include "fdw/pager.h"
+#include "fdw/tie.h"
 #include "fdw/types.h"
-#include "protocol/names.h"
 
 #define FIRST_PAGE 1000			/* rows, before anything is known of their size */
 #define LARGEST_PAGE 20000
@@ -33,18 +36,24 @@ struct OnecPager
 	OnecReply  *reply;			/* the page under way, or NULL */
 	MemoryContext context;		/* of the pager */
 	MemoryContext scratch;		/* reset at each start */
-	const char *const *names;
+	const char **names;			/* wanted, then the date unless it is among them */
 	int			nnames;
+	const char *date;			/* the date by which the set is kept, or NULL */
+	int			date_at;		/* its place in names; -1: not wanted by anybody */
 	const char *fallback;
 
 	/* of the current start */
 	OnecQuery	query;
-	const OnecExpr **parts;		/* filters of the requests that make up the query */
-	int			nparts;
+	List	   *parts;			/* of OnecExpr: filters of the requests that make up the query */
 	int			part;
 	int			url_budget;		/* bytes */
 	bool		unordered;
 	bool		ended;
+	bool		by_date;		/* pages begin at dates */
+	bool		descending;		/* … from the newest on */
+	bool		in_tie;			/* one date fills a page: its rows are paged by $skip */
+	OnecTie	   *tie;			/* the date reached, and its rows; by_date only */
+	char		bound[ONEC_DATE_SIZE];	/* where the current page begins; empty: open */
 	int64		skip;			/* rows of this part that came with earlier pages */
 	int64		top;			/* rows asked for; < 0: all */
 	int64		page_rows;		/* rows delivered of this page */
@@ -55,239 +64,35 @@ struct OnecPager
 	OnecAttempts attempts;
 };
 
-/* Room for the parts of one request. */
-typedef struct Draft
-{
-	OnecRequest request;
-	const char *select[1];
-	OnecOrder  *order;
-} Draft;
+/* ---- the requests that make up a query ---- */
 
-/* ---- the request ---- */
-
-/* Whether the set is read by pages: results of functions and single entities are not. */
-static bool
-is_paged(const OnecOptions *options, const OnecQuery *query)
-{
-	return options->function == NULL && query->key == NULL;
-}
-
-static bool
-is_ordered_by(const OnecOrder *order, int norder, const char *property)
-{
-	for (int i = 0; i < norder; i++)
-		if (strcmp(order[i].property, property) == 0)
-			return true;
-	return false;
-}
-
-static int
-count_commas(const char *list)
-{
-	int			count = 0;
-
-	for (; list != NULL && *list; list++)
-		count += *list == ',';
-	return count;
-}
-
-/*
- * The order that makes paging safe: what was promised, then Period or Date, then the key.
- * Without a known key there is only the order of the server.
- */
-static int
-total_order(const OnecOptions *options, const OnecQuery *query, OnecOrder **result)
-{
-	int			room = query->norder + count_commas(options->key) + 2;
-	OnecOrder  *order = palloc0(sizeof(OnecOrder) * room);
-	int			norder = query->norder;
-	char	   *keys;
-
-	*result = order;
-	if (norder > 0)
-		memcpy(order, query->order, sizeof(OnecOrder) * norder);
-	if (options->key == NULL)
-		return norder;
-	keys = pstrdup(onec_utf8(options->key));
-	/* rows of a register by time first: that is how 1C keeps them */
-	if (norder == 0 && onec_name_rank(options->entity_set) == 0)
-		order[norder++].property = "Period";
-	for (char *key = strtok(keys, ","); key != NULL; key = strtok(NULL, ","))
-	{
-		/* the type of a recorder adds nothing to its reference */
-		if (is_ordered_by(order, norder, key) || strcmp(key, "Recorder_Type") == 0)
-			continue;
-		order[norder++].property = key;
-	}
-	return norder;
-}
-
-/* Whether a wanted property is a tabular section cannot be known here: "*" has them all. */
-static void
-select_all(Draft *draft)
-{
-	draft->select[0] = "*";
-	draft->request.select = draft->select;
-	draft->request.nselect = 1;
-}
-
-static void
-draft_request(Draft *draft, const OnecOptions *options, const OnecQuery *query, bool ordered)
-{
-	OnecRequest *request = &draft->request;
-
-	memset(draft, 0, sizeof(*draft));
-	request->entity_set = onec_utf8(options->entity_set);
-	request->function = options->function ? onec_utf8(options->function) : NULL;
-	request->arguments = query->arguments;
-	request->narguments = query->narguments;
-	request->key = query->key;
-	request->filter = query->key ? NULL : query->filter;
-	request->top = -1;
-	request->skip = -1;
-	request->allowed_only = options->allowed_only && query->key == NULL;
-	if (ordered && is_paged(options, query))
-	{
-		request->norder = total_order(options, query, &draft->order);
-		request->order = draft->order;
-	}
-}
-
-static void
-draft_select(Draft *draft, const char *const *names, int nnames, const char *fallback)
-{
-	/* what $select does to results of functions is not documented */
-	if (draft->request.function != NULL)
-		return;
-	draft->request.select = names;
-	draft->request.nselect = nnames;
-	if (nnames == 0 && fallback != NULL)
-	{
-		draft->select[0] = fallback;
-		draft->request.select = draft->select;
-		draft->request.nselect = 1;
-	}
-}
-
-static size_t
-url_size(const char *root, const OnecRequest *request)
-{
-	OnecBuf		buf;
-	size_t		size;
-
-	onec_buf_init(&buf);
-	onec_odata_url(root, request, &buf);
-	size = buf.len;
-	onec_buf_free(&buf);
-	return size;
-}
-
-/* ---- key lists that are longer than an address ---- */
-
-/* The IN of a filter that may be answered in parts: the filter itself or an arm of its AND. */
-static const OnecExpr *
-find_list(const OnecExpr *filter)
-{
-	const OnecExpr *list = NULL;
-
-	if (filter == NULL)
-		return NULL;
-	if (filter->kind == ONEC_EXPR_IN)
-		list = filter;
-	for (int i = 0; filter->kind == ONEC_EXPR_AND && i < filter->nargs; i++)
-		if (filter->args[i]->kind == ONEC_EXPR_IN &&
-			(list == NULL || filter->args[i]->nargs > list->nargs))
-			list = filter->args[i];
-	/* texts that 1C holds for equal would bring their rows once per part */
-	if (list != NULL && list->args[1]->lit_kind == ONEC_LIT_STRING)
-		return NULL;
-	return list;
-}
-
-/* The filter with "list" replaced by its elements from..to. */
-static const OnecExpr *
-filter_part(const OnecExpr *filter, const OnecExpr *list, int from, int to)
-{
-	OnecExpr   *part = palloc(sizeof(OnecExpr));
-	OnecExpr   *copy;
-
-	*part = *list;
-	part->nargs = to - from + 1;
-	part->args = palloc(sizeof(OnecExpr *) * part->nargs);
-	part->args[0] = list->args[0];
-	memcpy(part->args + 1, list->args + from, sizeof(OnecExpr *) * (to - from));
-	if (filter == list)
-		return part;
-	copy = palloc(sizeof(OnecExpr));
-	*copy = *filter;
-	copy->args = palloc(sizeof(OnecExpr *) * filter->nargs);
-	for (int i = 0; i < filter->nargs; i++)
-		copy->args[i] = filter->args[i] == list ? part : filter->args[i];
-	return copy;
-}
-
-static void
-add_part(OnecPager *pager, const OnecExpr *filter)
-{
-	pager->parts = pager->parts ?
-		repalloc(pager->parts, sizeof(OnecExpr *) * (pager->nparts + 1)) :
-		palloc(sizeof(OnecExpr *));
-	pager->parts[pager->nparts++] = filter;
-}
-
-/* Cut "list" into parts of at most "room" encoded bytes each (at least one element). */
-static void
-split_list(OnecPager *pager, const OnecExpr *list, size_t room)
-{
-	const OnecExpr *filter = pager->query.filter;
-	size_t		field = onec_odata_encoded_size(list->args[0]);
-	size_t		used = 0;
-	int			from = 1;
-
-	for (int i = 1; i < list->nargs; i++)
-	{
-		/* "field eq value" and " or " before it, blanks taking three bytes */
-		size_t		size = field + onec_odata_encoded_size(list->args[i]) + 16;
-
-		if (i > from && used + size > room)
-		{
-			add_part(pager, filter_part(filter, list, from, i));
-			from = i;
-			used = 0;
-		}
-		used += size;
-	}
-	add_part(pager, filter_part(filter, list, from, list->nargs));
-}
-
-/* Decide which requests make up the query. */
 static void
 make_parts(OnecPager *pager)
 {
 	const OnecExpr *filter = pager->refusals->filter ? NULL : pager->query.filter;
-	const OnecExpr *list = find_list(filter);
-	Draft		draft;
-	size_t		full;
-	size_t		list_size;
+	const OnecExpr *list = onec_draft_find_list(filter);
+	size_t		budget = pager->url_budget;
+	OnecDraft	draft;
+	size_t		rest;
 
-	pager->parts = NULL;
-	pager->nparts = 0;
 	pager->part = 0;
-	draft_request(&draft, pager->options, &pager->query, true);
-	draft_select(&draft, pager->names, pager->nnames, pager->fallback);
-	full = url_size(pager->options->root, &draft.request);
-	if (filter == NULL || full <= (size_t) pager->url_budget)
+	onec_draft_request(&draft, pager->options, &pager->query, ONEC_ORDERING_TOTAL,
+					   pager->date);
+	onec_draft_select(&draft, pager->names, pager->nnames, pager->fallback);
+	rest = onec_draft_url_size(pager->options->root, &draft.request);
+	if (filter == NULL || rest <= budget)
 	{
-		add_part(pager, filter);
+		pager->parts = list_make1((void *) filter);
 		return;
 	}
-	list_size = list ? onec_odata_encoded_size(list) : 0;
 	/* parts of an ordered set would have to be merged; then 1C reads it whole */
 	if (list == NULL || pager->query.norder > 0)
-		add_part(pager, NULL);
-	else
-		split_list(pager, list, full - list_size < (size_t) pager->url_budget ?
-				   pager->url_budget - (full - list_size) : 1);
+	{
+		pager->parts = list_make1(NULL);
+		return;
+	}
+	rest -= onec_odata_encoded_size(list);
+	pager->parts = onec_draft_parts(filter, list, rest < budget ? budget - rest : 1);
 }
 
 /* ---- life ---- */
@@ -301,9 +106,28 @@ free_rows(void *arg)
 	pager->rows = NULL;
 }
 
+/* Copy the wanted names and see to it that the date is among them. */
+static void
+keep_names(OnecPager *pager, const char *const *names, int nnames, const char *date)
+{
+	pager->names = palloc(sizeof(char *) * (nnames + 1));
+	pager->nnames = nnames;
+	pager->date_at = -1;
+	for (int i = 0; i < nnames; i++)
+	{
+		pager->names[i] = names[i];
+		if (date != NULL && strcmp(names[i], date) == 0)
+			pager->date_at = i;
+	}
+	if (date == NULL || pager->date_at >= 0)
+		return;
+	pager->date_at = nnames;
+	pager->names[pager->nnames++] = date;
+}
+
 OnecPager *
-onec_pager_create(OnecSession *session, const OnecOptions *options, const char *const *names,
-				  int nnames, const char *fallback, OnecSpent *spent)
+onec_pager_create(OnecSession *session, const OnecOptions *options, const OnecWanted *wanted,
+				  OnecSpent *spent)
 {
 	OnecPager  *pager = palloc0(sizeof(OnecPager));
 	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
@@ -312,9 +136,11 @@ onec_pager_create(OnecSession *session, const OnecOptions *options, const char *
 	pager->options = options;
 	pager->refusals = onec_session_refusals(session, options->entity_set);
 	pager->spent = spent;
-	pager->names = names;
-	pager->nnames = nnames;
-	pager->fallback = fallback;
+	keep_names(pager, wanted->names, wanted->nnames,
+			   options->paging == ONEC_PAGING_SKIP ? NULL : wanted->date);
+	pager->date = wanted->date;
+	pager->fallback = wanted->fallback;
+	pager->tie = onec_tie_create();
 	pager->context = CurrentMemoryContext;
 	pager->scratch = AllocSetContextCreate(CurrentMemoryContext, "onec_fdw pager",
 										   ALLOCSET_SMALL_SIZES);
@@ -322,7 +148,7 @@ onec_pager_create(OnecSession *session, const OnecOptions *options, const char *
 	callback->func = free_rows;
 	callback->arg = pager;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-	pager->rows = onec_rows_create(names, nnames);
+	pager->rows = onec_rows_create(pager->names, pager->nnames);
 	if (pager->rows == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	return pager;
@@ -338,6 +164,19 @@ onec_pager_stop(OnecPager *pager)
 	pager->ended = true;
 }
 
+/* Decide how to page, from the query and what the base was found to refuse. */
+static void
+choose_way(OnecPager *pager)
+{
+	pager->unordered = pager->query.norder > 0 && pager->refusals->order;
+	pager->by_date = pager->date_at >= 0 && onec_draft_may_go_by_date(pager->options, &pager->query, pager->date) &&
+		!pager->refusals->order && !pager->refusals->filter && !pager->refusals->dates;
+	pager->descending = pager->query.norder > 0 && pager->query.order[0].descending;
+	pager->in_tie = false;
+	pager->bound[0] = '\0';
+	onec_tie_reset(pager->tie, pager->descending);
+}
+
 void
 onec_pager_start(OnecPager *pager, const OnecQuery *query)
 {
@@ -347,7 +186,6 @@ onec_pager_start(OnecPager *pager, const OnecQuery *query)
 	MemoryContextReset(pager->scratch);
 	pager->query = *query;
 	pager->ended = false;
-	pager->unordered = query->norder > 0 && pager->refusals->order;
 	pager->url_budget = pager->options->max_url;
 	pager->skip = 0;
 	pager->page_rows = 0;
@@ -356,6 +194,7 @@ onec_pager_start(OnecPager *pager, const OnecQuery *query)
 	pager->page_target = pager->options->page_size > 0 ? pager->options->page_size : FIRST_PAGE;
 	memset(&pager->attempts, 0, sizeof(pager->attempts));
 	old = MemoryContextSwitchTo(pager->scratch);
+	choose_way(pager);
 	make_parts(pager);
 	MemoryContextSwitchTo(old);
 }
@@ -383,35 +222,76 @@ page_top(const OnecPager *pager)
 	return top;
 }
 
+/* "date ge datetime'…'", beside the filter if there is one. */
+static const OnecExpr *
+filter_from(const OnecPager *pager, const OnecExpr *filter)
+{
+	OnecExpr   *parts = palloc0(sizeof(OnecExpr) * 4);
+	OnecExpr  **args = palloc(sizeof(OnecExpr *) * 4);
+
+	parts[0].kind = ONEC_EXPR_FIELD;
+	parts[0].name = pager->date;
+	parts[1].kind = ONEC_EXPR_LITERAL;
+	parts[1].lit_kind = ONEC_LIT_DATETIME;
+	parts[1].lit_text = pager->bound;
+	args[0] = &parts[0];
+	args[1] = &parts[1];
+	parts[2].kind = ONEC_EXPR_COMPARE;
+	parts[2].op = pager->descending ? "le" : "ge";
+	parts[2].nargs = 2;
+	parts[2].args = args;
+	if (filter == NULL)
+		return &parts[2];
+	args[2] = (OnecExpr *) filter;
+	args[3] = &parts[2];
+	parts[3].kind = ONEC_EXPR_AND;
+	parts[3].nargs = 2;
+	parts[3].args = args + 2;
+	return &parts[3];
+}
+
+static OnecOrdering
+page_ordering(const OnecPager *pager)
+{
+	if (pager->refusals->order)
+		return ONEC_ORDERING_NONE;
+	return pager->by_date && !pager->in_tie ? ONEC_ORDERING_DATE : ONEC_ORDERING_TOTAL;
+}
+
 static void
-draft_page(const OnecPager *pager, Draft *draft)
+draft_page(const OnecPager *pager, OnecDraft *draft)
 {
 	OnecQuery	query = pager->query;
 
-	query.filter = pager->parts[pager->part];
-	draft_request(draft, pager->options, &query, !pager->refusals->order);
-	draft_select(draft, pager->names, pager->nnames, pager->fallback);
-	if (is_paged(pager->options, &pager->query))
+	query.filter = list_nth(pager->parts, pager->part);
+	if (pager->bound[0] != '\0')
+		query.filter = filter_from(pager, query.filter);
+	onec_draft_request(draft, pager->options, &query, page_ordering(pager),
+				  pager->date);
+	onec_draft_select(draft, pager->names, pager->nnames, pager->fallback);
+	if (onec_draft_is_paged(pager->options, &pager->query))
 	{
 		draft->request.top = pager->top;
 		draft->request.skip = pager->skip;
 	}
 	if (draft->request.nselect > 1 &&
-		url_size(pager->options->root, &draft->request) > (size_t) pager->url_budget)
-		select_all(draft);
+		onec_draft_url_size(pager->options->root, &draft->request) > (size_t) pager->url_budget)
+		onec_draft_select_all(draft);
 }
 
 static void
 send_page(OnecPager *pager)
 {
 	MemoryContext old = MemoryContextSwitchTo(pager->scratch);
-	Draft		draft;
+	OnecDraft		draft;
 
 	pager->top = page_top(pager);
 	pager->page_rows = 0;
 	pager->page_bytes = 0;
 	pager->eaten = 0;
 	draft_page(pager, &draft);
+	if (pager->skip == 0)
+		onec_tie_page(pager->tie, pager->bound);
 	onec_rows_reset(pager->rows);
 	pager->reply = onec_session_start(pager->session, pager->options, &draft.request,
 									  pager->spent);
@@ -426,7 +306,7 @@ halve_page(OnecPager *pager, const OnecError *error)
 	if (error->kind != ONEC_ERR_SERVER && error->kind != ONEC_ERR_TIMEOUT &&
 		error->kind != ONEC_ERR_LIMIT)
 		return false;
-	if (!is_paged(pager->options, &pager->query) || pager->top <= SMALLEST_PAGE)
+	if (!onec_draft_is_paged(pager->options, &pager->query) || pager->top <= SMALLEST_PAGE)
 		return false;
 	pager->refusals->page_rows = Max(pager->top / 2, SMALLEST_PAGE);
 	return true;
@@ -440,9 +320,9 @@ static bool
 do_without(OnecPager *pager, const OnecError *error)
 {
 	MemoryContext old;
-	bool		filtered = pager->parts[pager->part] != NULL;
+	bool		filtered = list_nth(pager->parts, pager->part) != NULL;
 
-	if (pager->delivered > 0 || !is_paged(pager->options, &pager->query))
+	if (pager->delivered > 0 || !onec_draft_is_paged(pager->options, &pager->query))
 		return false;
 	if (error->kind == ONEC_ERR_URL_TOO_LONG && pager->url_budget > 500)
 		pager->url_budget /= 2;
@@ -455,11 +335,31 @@ do_without(OnecPager *pager, const OnecError *error)
 		pager->refusals->filter = true;
 	else
 		return false;
-	pager->unordered = pager->query.norder > 0 && pager->refusals->order;
 	old = MemoryContextSwitchTo(pager->scratch);
+	choose_way(pager);
 	make_parts(pager);
 	MemoryContextSwitchTo(old);
 	return true;
+}
+
+/* The next request begins behind the rows that have come. */
+static void
+go_on(OnecPager *pager)
+{
+	if (pager->by_date && onec_tie_moved(pager->tie))
+	{
+		onec_tie_bound(pager->tie, pager->bound);
+		pager->in_tie = false;
+		pager->skip = 0;
+	}
+	else if (pager->by_date && !pager->in_tie)
+	{
+		/* once more from its beginning, in an order that $skip can rely on */
+		pager->in_tie = true;
+		pager->skip = 0;
+	}
+	else
+		pager->skip += pager->page_rows;
 }
 
 /* The page failed: arrange for the next request, or raise. */
@@ -467,7 +367,7 @@ static void
 page_failed(OnecPager *pager, const OnecError *error)
 {
 	OnecReply  *reply = pager->reply;
-	Draft		draft;
+	OnecDraft		draft;
 
 	if (error->kind == ONEC_ERR_NO_ROW && pager->query.key != NULL)
 	{
@@ -475,14 +375,14 @@ page_failed(OnecPager *pager, const OnecError *error)
 		return;
 	}
 	/* rows of a result that has no pages cannot be skipped */
-	if (is_paged(pager->options, &pager->query) || pager->page_rows == 0)
+	if (onec_draft_is_paged(pager->options, &pager->query) || pager->page_rows == 0)
 	{
 		if (do_without(pager, error) || halve_page(pager, error) ||
 			onec_session_retry(pager->session, pager->options, reply, error,
 							   &pager->attempts, pager->spent))
 		{
 			pager->reply = NULL;
-			pager->skip += pager->page_rows;
+			go_on(pager);
 			onec_reply_free(reply);
 			if (pager->spent)
 				pager->spent->retries++;
@@ -507,6 +407,33 @@ adapt_page(OnecPager *pager)
 	pager->page_target = Max(Min(target, LARGEST_PAGE), SMALLEST_PAGE);
 }
 
+static void
+raise_dates(OnecPager *pager, const char *what)
+{
+	pager->refusals->dates = true;
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_ERROR),
+			 errmsg("1C does not %s \"%s\" by date as it was asked to", what,
+					pager->options->entity_set),
+			 errhint("Run the query again, it will go another way; the option paging 'skip' "
+					 "makes that permanent.")));
+}
+
+/*
+ * The base does not order by the date: from here on rows of the current request are skipped.
+ * That serves any order that lasts, but not one that was promised.
+ */
+static void
+leave_dates(OnecPager *pager)
+{
+	pager->refusals->dates = true;
+	pager->by_date = false;
+	if (pager->query.norder == 0)
+		return;
+	pager->refusals->order = true;
+	raise_dates(pager, "order");
+}
+
 /* The page is complete: is there another? */
 static void
 page_done(OnecPager *pager)
@@ -519,14 +446,19 @@ page_done(OnecPager *pager)
 		pager->spent->pages++;
 	adapt_page(pager);
 	/* more rows than asked for: the base ignores $top, so this was everything */
-	if (is_paged(pager->options, &pager->query) && pager->page_rows == pager->top)
+	if (onec_draft_is_paged(pager->options, &pager->query) && pager->page_rows == pager->top)
 	{
-		pager->skip += pager->page_rows;
+		if (pager->by_date && onec_tie_disorder(pager->tie))
+			leave_dates(pager);
+		go_on(pager);
 		return;
 	}
 	pager->skip = 0;
+	pager->in_tie = false;
+	pager->bound[0] = '\0';
+	onec_tie_reset(pager->tie, pager->descending);
 	pager->part++;
-	pager->ended = pager->part >= pager->nparts;
+	pager->ended = pager->part >= list_length(pager->parts);
 }
 
 static void
@@ -535,6 +467,27 @@ eat(OnecPager *pager, size_t bytes)
 	onec_reply_consume(pager->reply, bytes);
 	pager->page_bytes += bytes;
 	pager->eaten = 0;
+}
+
+/* Whether the row is to be delivered: it has not come with the page before. */
+static bool
+is_new(OnecPager *pager, const OnecField *fields)
+{
+	bool		fresh;
+
+	if (pager->by_date)
+	{
+		fresh = onec_tie_row(pager->tie, fields, pager->nnames, &fields[pager->date_at]);
+		/* a page that begins before its bound is another one than was asked for */
+		if (pager->page_rows == 1 && pager->bound[0] != '\0' && onec_tie_disorder(pager->tie))
+			raise_dates(pager, "filter");
+		if (!fresh)
+			return false;
+	}
+	pager->delivered++;
+	if (pager->spent)
+		pager->spent->rows++;
+	return true;
 }
 
 /* Look for a row in what has arrived; true: *fields is it. */
@@ -552,11 +505,8 @@ step(OnecPager *pager, const OnecField **fields)
 		case ONEC_ROWS_ROW:
 			pager->eaten = consumed;
 			pager->page_rows++;
-			pager->delivered++;
-			if (pager->spent)
-				pager->spent->rows++;
 			*fields = onec_rows_fields(pager->rows);
-			return true;
+			return is_new(pager, *fields);
 		case ONEC_ROWS_MORE:
 			eat(pager, consumed);
 			if (!onec_reply_wait(pager->reply, len - consumed, &error))
@@ -576,10 +526,10 @@ onec_pager_next(OnecPager *pager)
 {
 	const OnecField *fields;
 
-	if (pager->eaten > 0)
-		eat(pager, pager->eaten);
 	while (!pager->ended)
 	{
+		if (pager->eaten > 0)
+			eat(pager, pager->eaten);
 		if (pager->reply == NULL)
 			send_page(pager);
 		else if (step(pager, &fields))
@@ -608,16 +558,16 @@ parse_count(const char *body, int64 *count)
 bool
 onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *count)
 {
-	Draft		draft;
+	OnecDraft		draft;
 	OnecError	error = {0};
 	char	   *body;
 	size_t		len;
 
 	if (pager->refusals->count || (query->filter != NULL && pager->refusals->filter))
 		return false;
-	draft_request(&draft, pager->options, query, false);
+	onec_draft_request(&draft, pager->options, query, ONEC_ORDERING_NONE, NULL);
 	draft.request.count = true;
-	if (url_size(pager->options->root, &draft.request) > (size_t) pager->options->max_url)
+	if (onec_draft_url_size(pager->options->root, &draft.request) > (size_t) pager->options->max_url)
 		return false;
 	if (onec_session_fetch(pager->session, pager->options, &draft.request, pager->spent,
 						   &body, &len, &error) &&
@@ -630,18 +580,22 @@ onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *count)
 }
 
 char *
-onec_pager_text(const OnecOptions *options, const OnecQuery *query, const char *const *names,
-				int nnames, const char *fallback, bool count)
+onec_pager_text(const OnecOptions *options, const OnecQuery *query, const OnecWanted *wanted,
+				bool count)
 {
-	Draft		draft;
+	bool		by_date = onec_draft_may_go_by_date(options, query, wanted->date);
+	OnecPager	pager = {0};
+	OnecDraft		draft;
 	OnecBuf		buf;
 	char	   *text;
 
-	draft_request(&draft, options, query, !count);
+	keep_names(&pager, wanted->names, wanted->nnames, by_date && !count ? wanted->date : NULL);
+	onec_draft_request(&draft, options, query, count ? ONEC_ORDERING_NONE : by_date ? ONEC_ORDERING_DATE : ONEC_ORDERING_TOTAL,
+				  wanted->date);
 	draft.request.count = count;
 	if (!count)
-		draft_select(&draft, names, nnames, fallback);
-	if (!count && is_paged(options, query))
+		onec_draft_select(&draft, pager.names, pager.nnames, wanted->fallback);
+	if (!count && onec_draft_is_paged(options, query))
 		draft.request.top = query->hint >= 0 ? Max(query->hint, 1) :
 			options->page_size > 0 ? options->page_size : FIRST_PAGE;
 	onec_buf_init(&buf);

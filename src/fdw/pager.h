@@ -3,7 +3,7 @@
  * pager.h
  *	  Which pages to ask for, and their rows one after the other.
  *
- * A pager belongs to one scan.  It asks for pages of a total order by $skip, adapts their size,
+ * A pager belongs to one scan.  It asks for pages by date or by $skip, adapts their size,
  * splits key lists that do not fit into one address, does without what the base refuses, and goes on after
  * a broken page where it broke.
  *
@@ -33,14 +33,22 @@ typedef struct OnecQuery
 	int64		hint;			/* rows that are probably enough; < 0: unknown */
 } OnecQuery;
 
+/* What is wanted of each row; all memory must live as long as the pager. */
+typedef struct OnecWanted
+{
+	const char *const *names;	/* properties, UTF-8 */
+	int			nnames;
+	const char *fallback;		/* selected when no property is wanted; may be NULL */
+	const char *date;			/* the property by which the set may be cut, or NULL */
+} OnecWanted;
+
 /*
- * A pager that delivers the properties "names" (UTF-8), in this order, from the table of "options".  "fallback" is
- * selected when no property is wanted.  Lives in the current context, and frees with it what
- * is malloc'ed.  "spent" must live as long.
+ * A pager that delivers the wanted properties, in their order (more may follow them), from the table of
+ * "options".  Lives in the current context, and frees with it what is malloc'ed.  "spent" must
+ * live as long.
  */
 extern OnecPager *onec_pager_create(OnecSession *session, const OnecOptions *options,
-									const char *const *names, int nnames,
-									const char *fallback, OnecSpent *spent);
+									const OnecWanted *wanted, OnecSpent *spent);
 
 /* Begin (again).  Sends nothing yet. */
 extern void onec_pager_start(OnecPager *pager, const OnecQuery *query);
@@ -67,7 +75,6 @@ extern bool onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *co
  * The request that reads the query's first page, for display: "Catalog_X?$select=…".  Needs no session.
  */
 extern char *onec_pager_text(const OnecOptions *options, const OnecQuery *query,
-							 const char *const *names, int nnames, const char *fallback,
-							 bool count);
+							 const OnecWanted *wanted, bool count);
 
 #endif							/* ONEC_PAGER_H */

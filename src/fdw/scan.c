@@ -65,6 +65,21 @@ cheap_property(const OnecScan *scan)
 	return NULL;
 }
 
+/* The date by which 1C keeps the set: Period of registers, Date of documents and journals. */
+static const char *
+date_property(const OnecScan *scan)
+{
+	for (int i = 0; i < scan->ncolumns; i++)
+	{
+		const OnecColumn *column = &scan->columns[i];
+
+		if (column->attnum > 0 && column->argument == NULL && column->edm == ONEC_EDM_DATETIME &&
+			(strcmp(column->property, "Period") == 0 || strcmp(column->property, "Date") == 0))
+			return column->property;
+	}
+	return NULL;
+}
+
 static void
 read_wanted(OnecScan *scan, List *attrs)
 {
@@ -81,7 +96,12 @@ read_wanted(OnecScan *scan, List *attrs)
 		onec_decoder_init(&scan->decoders[scan->nwanted], column, scan->options);
 		scan->names[scan->nwanted++] = onec_utf8(column->property);
 	}
-	scan->fallback = cheap_property(scan);
+	scan->wanted = (OnecWanted) {
+		.names = scan->names,
+		.nnames = scan->nwanted,
+		.fallback = cheap_property(scan),
+		.date = date_property(scan),
+	};
 }
 
 static OnecScan *
@@ -227,8 +247,7 @@ onec_scan_begin(ForeignScanState *node, int eflags)
 	scan->row = AllocSetContextCreate(query_context, "onec_fdw row", ALLOCSET_SMALL_SIZES);
 	scan->expr_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	scan->session = onec_session_get(scan->options, onec_scan_user(node));
-	scan->pager = onec_pager_create(scan->session, scan->options, scan->names, scan->nwanted,
-									scan->fallback, &scan->spent);
+	scan->pager = onec_pager_create(scan->session, scan->options, &scan->wanted, &scan->spent);
 }
 
 /* ---- start of a run ---- */

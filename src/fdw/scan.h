@@ -39,7 +39,7 @@ typedef struct OnecScan
 	int			nwanted;
 	OnecDecoder *decoders;
 	const char **names;			/* properties, UTF-8 */
-	const char *fallback;		/* property to select when none is wanted, or NULL */
+	OnecWanted	wanted;
 
 	/* execution */
 	List	   *expr_states;	/* of params, then of argument values */

@@ -18,6 +18,8 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
+
 #include "fdw/options.h"
 #include "onec_error.h"
 #include "protocol/edm.h"
@@ -53,6 +55,7 @@ typedef struct OnecRefusals
 	bool		filter;
 	bool		order;
 	bool		count;
+	bool		dates;			/* it does not order by dates, though it accepts that */
 	int			page_rows;		/* largest page that worked after a failure; 0: no limit known */
 } OnecRefusals;
 

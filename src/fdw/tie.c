@@ -1,0 +1,158 @@
+/*-------------------------------------------------------------------------
+ *
+ * tie.c
+ *	  Rows that share the date where a page was cut.
+ *
+ * "seen" holds a hash of each row of the date reached.  When the next page begins, they become
+ * "expected": rows that will come again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+
+#include "fdw/tie.h"
+
+typedef struct Hashes
+{
+	uint64	   *items;
+	int			count;
+	int			room;
+} Hashes;
+
+struct OnecTie
+{
+	MemoryContext context;
+	bool		descending;
+	bool		disorder;
+	char		bound[ONEC_DATE_SIZE];	/* of the page */
+	char		date[ONEC_DATE_SIZE];	/* of the last row; empty before the first */
+	Hashes		seen;			/* rows of "date" that have come */
+	Hashes		expected;		/* those of them that this page will repeat */
+};
+
+OnecTie *
+onec_tie_create(void)
+{
+	OnecTie    *tie = palloc0(sizeof(OnecTie));
+
+	tie->context = CurrentMemoryContext;
+	return tie;
+}
+
+void
+onec_tie_reset(OnecTie *tie, bool descending)
+{
+	tie->descending = descending;
+	tie->disorder = false;
+	tie->bound[0] = '\0';
+	tie->date[0] = '\0';
+	tie->seen.count = 0;
+	tie->expected.count = 0;
+}
+
+static void
+add_hash(OnecTie *tie, Hashes *hashes, uint64 hash)
+{
+	if (hashes->count == hashes->room)
+	{
+		hashes->room = hashes->room ? hashes->room * 2 : 64;
+		hashes->items = hashes->items ?
+			repalloc_huge(hashes->items, sizeof(uint64) * hashes->room) :
+			MemoryContextAlloc(tie->context, sizeof(uint64) * hashes->room);
+	}
+	hashes->items[hashes->count++] = hash;
+}
+
+/* Take "hash" out; false when it is not there.  Rows mostly come again in the order they came in. */
+static bool
+take_hash(Hashes *hashes, uint64 hash)
+{
+	for (int i = 0; i < hashes->count; i++)
+	{
+		if (hashes->items[i] != hash)
+			continue;
+		memmove(hashes->items + i, hashes->items + i + 1,
+				sizeof(uint64) * (hashes->count - i - 1));
+		hashes->count--;
+		return true;
+	}
+	return false;
+}
+
+void
+onec_tie_page(OnecTie *tie, const char *bound)
+{
+	strlcpy(tie->bound, bound, sizeof(tie->bound));
+	tie->expected.count = 0;
+	if (strcmp(tie->date, bound) != 0)
+		return;
+	for (int i = 0; i < tie->seen.count; i++)
+		add_hash(tie, &tie->expected, tie->seen.items[i]);
+}
+
+static uint64
+hash_row(const OnecField *fields, int nfields)
+{
+	uint64		hash = 0;
+
+	for (int i = 0; i < nfields; i++)
+	{
+		hash = hash_combine64(hash, fields[i].kind);
+		if (fields[i].kind > ONEC_FIELD_NULL)
+			hash = hash_bytes_extended((const unsigned char *) fields[i].text, fields[i].len, hash);
+	}
+	return hash;
+}
+
+/* Begin with the rows of another date. */
+static void
+next_date(OnecTie *tie, const OnecField *date)
+{
+	int			order = memcmp(date->text, tie->date, ONEC_DATE_SIZE - 1);
+
+	if (tie->date[0] != '\0' && (tie->descending ? order > 0 : order < 0))
+		tie->disorder = true;
+	memcpy(tie->date, date->text, ONEC_DATE_SIZE - 1);
+	tie->date[ONEC_DATE_SIZE - 1] = '\0';
+	tie->seen.count = 0;
+	tie->expected.count = 0;
+}
+
+bool
+onec_tie_row(OnecTie *tie, const OnecField *fields, int nfields, const OnecField *date)
+{
+	uint64		hash;
+
+	if (date->kind != ONEC_FIELD_STRING || date->len != ONEC_DATE_SIZE - 1)
+	{
+		tie->disorder = true;
+		return true;
+	}
+	if (memcmp(date->text, tie->date, ONEC_DATE_SIZE - 1) != 0)
+		next_date(tie, date);
+	hash = hash_row(fields, nfields);
+	if (tie->expected.count > 0 && take_hash(&tie->expected, hash))
+		return false;
+	add_hash(tie, &tie->seen, hash);
+	return true;
+}
+
+bool
+onec_tie_moved(const OnecTie *tie)
+{
+	return strcmp(tie->date, tie->bound) != 0;
+}
+
+void
+onec_tie_bound(const OnecTie *tie, char bound[ONEC_DATE_SIZE])
+{
+	strlcpy(bound, tie->date, ONEC_DATE_SIZE);
+}
+
+bool
+onec_tie_disorder(const OnecTie *tie)
+{
+	return tie->disorder;
+}

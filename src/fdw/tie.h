@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * tie.h
+ *	  Rows that share the date where a page was cut.
+ *
+ * A page of a set in the order of its dates ends amid the rows of some date.  The next one begins at
+ * that date again, so some rows come twice.  Rows that agree in all wanted properties are
+ * alike to the query, whichever they are: it is enough to count how many of each have come, by a
+ * hash of 64 bits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_TIE_H
+#define ONEC_TIE_H
+
+#include "postgres.h"
+
+#include "protocol/json_rows.h"
+
+#define ONEC_DATE_SIZE 20		/* YYYY-MM-DDTHH:MM:SS and a terminator */
+
+typedef struct OnecTie OnecTie;
+
+/* Lives in the current context. */
+extern OnecTie *onec_tie_create(void);
+
+/* Forget everything; rows will come in ascending or descending order. */
+extern void onec_tie_reset(OnecTie *tie, bool descending);
+
+/* A page begins that was asked for from date "bound" on ("" for the first). */
+extern void onec_tie_page(OnecTie *tie, const char *bound);
+
+/* Note a row; false when it has come already. */
+extern bool onec_tie_row(OnecTie *tie, const OnecField *fields, int nfields, const OnecField *date);
+
+/* Whether the last row's date lies beyond the page's bound. */
+extern bool onec_tie_moved(const OnecTie *tie);
+
+/* The last row's date: where the next page begins. */
+extern void onec_tie_bound(const OnecTie *tie, char bound[ONEC_DATE_SIZE]);
+
+/* Whether rows came out of order, before the bound, or without a date. */
+extern bool onec_tie_disorder(const OnecTie *tie);
+
+#endif							/* ONEC_TIE_H */
