@@ -86,7 +86,10 @@ extern void onec_reply_attach(OnecReply *reply, MemoryContext context);
  */
 extern bool onec_reply_wait(OnecReply *reply, size_t seen, OnecError *error);
 
-/* The unread bytes of the body; *done: the answer is complete with them. */
+/*
+ * The unread bytes of the body; *done: the answer is complete with them.  They stay where they are until
+ * the next onec_reply_wait() or onec_reply_consume() of any reply.
+ */
 extern const char *onec_reply_data(const OnecReply *reply, size_t *len, bool *done);
 extern void onec_reply_consume(OnecReply *reply, size_t n);
 
@@ -99,7 +102,7 @@ extern void onec_reply_free(OnecReply *reply);
 /*
  * After a failure: true when the same request may be sent again, after having waited the
  * back-off or what Retry-After asked for.  False when it would not help or attempts
- * are used up.  A stale 1C session is dropped and tried once more without counting.
+ * are used up.  (A dead 1C session is replaced by onec_reply_wait() itself, without counting.)
  */
 extern bool onec_session_retry(OnecSession *session, const OnecOptions *options, OnecReply *reply,
 							   const OnecError *error, OnecAttempts *attempts, OnecSpent *spent);
