@@ -48,6 +48,7 @@ onec_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignScan = onec_scan_end;
 	routine->ExplainForeignScan = onec_scan_explain;
 
+	routine->AnalyzeForeignTable = onec_analyze_table;
 	routine->ImportForeignSchema = onec_import_schema;
 
 	PG_RETURN_POINTER(routine);

@@ -32,6 +32,10 @@ extern void onec_scan_end(ForeignScanState *node);
 /* explain.c */
 extern void onec_scan_explain(ForeignScanState *node, ExplainState *es);
 
+/* analyze.c */
+extern bool onec_analyze_table(Relation relation, AcquireSampleRowsFunc *func,
+							   BlockNumber *totalpages);
+
 /* import.c */
 extern List *onec_import_schema(ImportForeignSchemaStmt *stmt, Oid serverid);
 

@@ -558,6 +558,20 @@ onec_options_columns(Oid relid, int *natts)
 	return columns;
 }
 
+const char *
+onec_options_date(const OnecColumn *columns, int ncolumns)
+{
+	for (int i = 0; i < ncolumns; i++)
+	{
+		const OnecColumn *column = &columns[i];
+
+		if (column->attnum > 0 && column->argument == NULL && column->edm == ONEC_EDM_DATETIME &&
+			(strcmp(column->property, "Period") == 0 || strcmp(column->property, "Date") == 0))
+			return column->property;
+	}
+	return NULL;
+}
+
 /* "Basic " and the base64 of "login:password" in UTF-8, whatever the database's encoding is. */
 static char *
 basic_header(const char *user, const char *password)

@@ -80,6 +80,9 @@ extern OnecOptions *onec_options_of_table(Oid relid);
  */
 extern OnecColumn *onec_options_columns(Oid relid, int *natts);
 
+/* The property by whose dates 1C keeps a set (Period of registers, Date of documents), or NULL. */
+extern const char *onec_options_date(const OnecColumn *columns, int ncolumns);
+
 /*
  * The value of the Authorization header for "userid" at the server, palloc'd: "Basic …".
  * ERROR when the user has no mapping (42704), or one without login (28000).  The text is

@@ -169,7 +169,8 @@ static void
 choose_way(OnecPager *pager)
 {
 	pager->unordered = pager->query.norder > 0 && pager->refusals->order;
-	pager->by_date = pager->date_at >= 0 && onec_draft_may_go_by_date(pager->options, &pager->query, pager->date) &&
+	pager->by_date = pager->query.skip == 0 && pager->date_at >= 0 &&
+		onec_draft_may_go_by_date(pager->options, &pager->query, pager->date) &&
 		!pager->refusals->order && !pager->refusals->filter && !pager->refusals->dates;
 	pager->descending = pager->query.norder > 0 && pager->query.order[0].descending;
 	pager->in_tie = false;
@@ -187,7 +188,7 @@ onec_pager_start(OnecPager *pager, const OnecQuery *query)
 	pager->query = *query;
 	pager->ended = false;
 	pager->url_budget = pager->options->max_url;
-	pager->skip = 0;
+	pager->skip = query->skip;
 	pager->page_rows = 0;
 	pager->delivered = 0;
 	pager->eaten = 0;

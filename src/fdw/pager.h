@@ -30,6 +30,7 @@ typedef struct OnecQuery
 	int			narguments;
 	const OnecOrder *order;		/* promised to the executor */
 	int			norder;
+	int64		skip;			/* rows to pass by, for samples; then dates are of no help */
 	int64		hint;			/* rows that are probably enough; < 0: unknown */
 } OnecQuery;
 

@@ -65,21 +65,6 @@ cheap_property(const OnecScan *scan)
 	return NULL;
 }
 
-/* The date by which 1C keeps the set: Period of registers, Date of documents and journals. */
-static const char *
-date_property(const OnecScan *scan)
-{
-	for (int i = 0; i < scan->ncolumns; i++)
-	{
-		const OnecColumn *column = &scan->columns[i];
-
-		if (column->attnum > 0 && column->argument == NULL && column->edm == ONEC_EDM_DATETIME &&
-			(strcmp(column->property, "Period") == 0 || strcmp(column->property, "Date") == 0))
-			return column->property;
-	}
-	return NULL;
-}
-
 static void
 read_wanted(OnecScan *scan, List *attrs)
 {
@@ -100,7 +85,7 @@ read_wanted(OnecScan *scan, List *attrs)
 		.names = scan->names,
 		.nnames = scan->nwanted,
 		.fallback = cheap_property(scan),
-		.date = date_property(scan),
+		.date = onec_options_date(scan->columns, scan->ncolumns),
 	};
 }
 

@@ -1,0 +1,179 @@
+/*-------------------------------------------------------------------------
+ *
+ * analyze.c
+ *	  ANALYZE of a foreign table: rows counted by 1C, a sample from pages spread over the set.
+ *
+ * A set that is not much larger than the sample is read whole.  A larger one is sampled by pages at even
+ * distances, since 1C pays for every row it skips: rows of a page are neighbours, which
+ * makes the sample of columns that follow the order a little too uniform.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "commands/vacuum.h"
+#include "executor/tuptable.h"
+#include "foreign/fdwapi.h"
+#include "miscadmin.h"
+#include "utils/float.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/sampling.h"
+
+#include "fdw/callbacks.h"
+#include "fdw/pager.h"
+#include "fdw/types.h"
+
+#define SAMPLE_PAGES 20			/* pages of a set that is not read whole */
+
+/* What reading a sample needs. */
+typedef struct Sample
+{
+	Relation	rel;
+	OnecOptions *options;
+	OnecDecoder *decoders;
+	const char **names;
+	int			nwanted;
+	OnecPager  *pager;
+	OnecSpent	spent;
+	HeapTuple  *rows;
+	int			target;
+	int			count;
+	double		seen;			/* rows looked at */
+	ReservoirStateData reservoir;
+	double		to_skip;		/* rows to pass by before the next one is taken; < 0: not chosen */
+	MemoryContext row;
+} Sample;
+
+static void
+open_sample(Sample *sample)
+{
+	Oid			relid = RelationGetRelid(sample->rel);
+	int			natts;
+	OnecColumn *columns = onec_options_columns(relid, &natts);
+	OnecWanted	wanted = {0};
+
+	sample->options = onec_options_of_table(relid);
+	sample->decoders = palloc0(sizeof(OnecDecoder) * (natts + 1));
+	sample->names = palloc0(sizeof(char *) * (natts + 1));
+	for (int i = 0; i < natts; i++)
+	{
+		/* long values are not worth their way, and have no statistics to speak of */
+		if (columns[i].attnum == 0 || columns[i].argument != NULL ||
+			columns[i].edm == ONEC_EDM_BINARY || columns[i].edm == ONEC_EDM_STREAM ||
+			columns[i].edm == ONEC_EDM_COLLECTION)
+			continue;
+		onec_decoder_init(&sample->decoders[sample->nwanted], &columns[i], sample->options);
+		sample->names[sample->nwanted++] = onec_utf8(columns[i].property);
+	}
+	wanted.names = sample->names;
+	wanted.nnames = sample->nwanted;
+	wanted.date = onec_options_date(columns, natts);
+	sample->pager = onec_pager_create(onec_session_get(sample->options, GetUserId()),
+									  sample->options, &wanted, &sample->spent);
+	sample->row = AllocSetContextCreate(CurrentMemoryContext, "onec_fdw sample",
+										ALLOCSET_SMALL_SIZES);
+}
+
+static HeapTuple
+make_tuple(Sample *sample, const OnecField *fields)
+{
+	TupleDesc	desc = RelationGetDescr(sample->rel);
+	MemoryContext old = MemoryContextSwitchTo(sample->row);
+	Datum	   *values = palloc0(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
+	HeapTuple	tuple;
+
+	memset(nulls, true, sizeof(bool) * desc->natts);
+	for (int i = 0; i < sample->nwanted; i++)
+	{
+		int			at = sample->decoders[i].column.attnum - 1;
+
+		values[at] = onec_decode(&sample->decoders[i], &fields[i], &nulls[at]);
+	}
+	MemoryContextSwitchTo(old);
+	tuple = heap_form_tuple(desc, values, nulls);
+	MemoryContextReset(sample->row);
+	return tuple;
+}
+
+/* Vitter's reservoir, as for local tables. */
+static void
+take_row(Sample *sample, const OnecField *fields)
+{
+	int			at = sample->count;
+
+	sample->seen++;
+	if (sample->count == sample->target)
+	{
+		if (sample->to_skip < 0)
+			sample->to_skip = reservoir_get_next_S(&sample->reservoir, sample->seen - 1,
+												   sample->target);
+		if (sample->to_skip-- > 0)
+			return;
+		at = (int) (sample->target * sampler_random_fract(&sample->reservoir.randstate));
+		heap_freetuple(sample->rows[at]);
+		sample->to_skip = -1;
+	}
+	else
+		sample->count++;
+	sample->rows[at] = make_tuple(sample, fields);
+}
+
+/* Read rows from the pager until it ends or "most" have come. */
+static void
+read_rows(Sample *sample, const OnecQuery *query, double most)
+{
+	const OnecField *fields;
+	double		rows = 0;
+
+	onec_pager_start(sample->pager, query);
+	while (rows < most && (fields = onec_pager_next(sample->pager)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		take_row(sample, fields);
+		rows++;
+	}
+	onec_pager_stop(sample->pager);
+}
+
+static int
+acquire_sample(Relation rel, int level, HeapTuple *rows, int target, double *total, double *dead)
+{
+	Sample		sample = {.rel = rel, .rows = rows, .target = target, .to_skip = -1};
+	OnecQuery	query = {.hint = -1};
+	int64		count = -1;
+	int64		page = target / SAMPLE_PAGES + 1;
+
+	open_sample(&sample);
+	reservoir_init_selection_state(&sample.reservoir, target);
+	if (sample.options->function == NULL && !onec_pager_count(sample.pager, &query, &count))
+		count = -1;
+	if (count < 0 || count <= (int64) target * 2)
+		read_rows(&sample, &query, get_float8_infinity());
+	else
+	{
+		for (int i = 0; i < SAMPLE_PAGES; i++)
+		{
+			query.skip = (count - page) / SAMPLE_PAGES * i;
+			query.hint = page;
+			read_rows(&sample, &query, page);
+		}
+	}
+	*total = count >= 0 ? count : sample.seen;
+	*dead = 0;
+	ereport(level,
+			(errmsg("\"%s\": %.0f rows in 1C, %d rows in sample, " INT64_FORMAT " requests",
+					RelationGetRelationName(rel), *total, sample.count, sample.spent.requests)));
+	return sample.count;
+}
+
+bool
+onec_analyze_table(Relation relation, AcquireSampleRowsFunc *func, BlockNumber *totalpages)
+{
+	(void) relation;
+	*func = acquire_sample;
+	*totalpages = 1;
+	return true;
+}
