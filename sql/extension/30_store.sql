@@ -1,0 +1,314 @@
+-- Local copies of what the shop has in 1C.  Every table begins with the server and has one key, so that several bases
+-- live side by side.  References are not enforced: in 1C the other end may be absent, deleted or forbidden.
+
+CREATE TABLE onec.discount_card (
+	server name NOT NULL,
+	card_id uuid NOT NULL,
+	code text,
+	description text,
+	barcode text,
+	magnetic_code text,
+	owner_id uuid,
+	kind_id uuid,
+	is_invalid boolean,
+	deletion_mark boolean,
+	is_deleted boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, card_id)
+);
+COMMENT ON TABLE onec.discount_card IS 'Дисконтные карты';
+COMMENT ON COLUMN onec.discount_card.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.discount_card.card_id IS 'Ссылка на карту в 1С';
+COMMENT ON COLUMN onec.discount_card.code IS 'Код';
+COMMENT ON COLUMN onec.discount_card.description IS 'Наименование';
+COMMENT ON COLUMN onec.discount_card.barcode IS 'Штрихкод; у магазина это телефон';
+COMMENT ON COLUMN onec.discount_card.magnetic_code IS 'Магнитный код';
+COMMENT ON COLUMN onec.discount_card.owner_id IS 'Владелец карты (контрагент)';
+COMMENT ON COLUMN onec.discount_card.kind_id IS 'Вид карты';
+COMMENT ON COLUMN onec.discount_card.is_invalid IS 'Карта недействительна';
+COMMENT ON COLUMN onec.discount_card.deletion_mark IS 'Пометка удаления в 1С';
+COMMENT ON COLUMN onec.discount_card.is_deleted IS 'В 1С карты больше нет';
+
+CREATE TABLE onec.counterparty (
+	server name NOT NULL,
+	customer_id uuid NOT NULL,
+	code text,
+	name text,
+	full_name text,
+	parent_id uuid,
+	is_folder boolean,
+	phone text,
+	email text,
+	birth_date timestamp,
+	created_at timestamp,
+	gender text,
+	deletion_mark boolean,
+	is_deleted boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, customer_id)
+);
+COMMENT ON TABLE onec.counterparty IS 'Контрагенты';
+COMMENT ON COLUMN onec.counterparty.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.counterparty.customer_id IS 'Ссылка на контрагента в 1С';
+COMMENT ON COLUMN onec.counterparty.code IS 'Код';
+COMMENT ON COLUMN onec.counterparty.name IS 'Наименование';
+COMMENT ON COLUMN onec.counterparty.full_name IS 'Полное наименование';
+COMMENT ON COLUMN onec.counterparty.parent_id IS 'Группа';
+COMMENT ON COLUMN onec.counterparty.is_folder IS 'Это группа';
+COMMENT ON COLUMN onec.counterparty.phone IS 'Телефон для поиска';
+COMMENT ON COLUMN onec.counterparty.email IS 'Электронная почта для поиска';
+COMMENT ON COLUMN onec.counterparty.birth_date IS 'Дата рождения';
+COMMENT ON COLUMN onec.counterparty.created_at IS 'Дата создания в 1С';
+COMMENT ON COLUMN onec.counterparty.gender IS 'Пол';
+COMMENT ON COLUMN onec.counterparty.deletion_mark IS 'Пометка удаления в 1С';
+COMMENT ON COLUMN onec.counterparty.is_deleted IS 'В 1С контрагента больше нет';
+
+CREATE TABLE onec.counterparty_contact (
+	server name NOT NULL,
+	customer_id uuid NOT NULL,
+	line_no bigint NOT NULL,
+	kind text,
+	presentation text,
+	phone text,
+	email text,
+	PRIMARY KEY (server, customer_id, line_no)
+);
+COMMENT ON TABLE onec.counterparty_contact IS 'Контакты контрагентов';
+COMMENT ON COLUMN onec.counterparty_contact.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.counterparty_contact.customer_id IS 'Контрагент';
+COMMENT ON COLUMN onec.counterparty_contact.line_no IS 'Номер строки';
+COMMENT ON COLUMN onec.counterparty_contact.kind IS 'Тип контакта';
+COMMENT ON COLUMN onec.counterparty_contact.presentation IS 'Представление';
+COMMENT ON COLUMN onec.counterparty_contact.phone IS 'Номер телефона';
+COMMENT ON COLUMN onec.counterparty_contact.email IS 'Адрес электронной почты';
+
+CREATE TABLE onec.product (
+	server name NOT NULL,
+	product_id uuid NOT NULL,
+	code text,
+	article text,
+	name text,
+	parent_id uuid,
+	is_folder boolean,
+	category_id uuid,
+	brand_id uuid,
+	deletion_mark boolean,
+	is_deleted boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, product_id)
+);
+COMMENT ON TABLE onec.product IS 'Товары';
+COMMENT ON COLUMN onec.product.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.product.product_id IS 'Ссылка на товар в 1С';
+COMMENT ON COLUMN onec.product.code IS 'Код';
+COMMENT ON COLUMN onec.product.article IS 'Артикул';
+COMMENT ON COLUMN onec.product.name IS 'Наименование';
+COMMENT ON COLUMN onec.product.parent_id IS 'Группа';
+COMMENT ON COLUMN onec.product.is_folder IS 'Это группа';
+COMMENT ON COLUMN onec.product.category_id IS 'Категория';
+COMMENT ON COLUMN onec.product.brand_id IS 'Производитель или марка';
+COMMENT ON COLUMN onec.product.deletion_mark IS 'Пометка удаления в 1С';
+COMMENT ON COLUMN onec.product.is_deleted IS 'В 1С товара больше нет';
+
+CREATE TABLE onec.category (
+	server name NOT NULL,
+	category_id uuid NOT NULL,
+	code text,
+	name text,
+	parent_id uuid,
+	is_folder boolean,
+	deletion_mark boolean,
+	is_deleted boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, category_id)
+);
+COMMENT ON TABLE onec.category IS 'Категории товаров';
+COMMENT ON COLUMN onec.category.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.category.category_id IS 'Ссылка на категорию в 1С';
+COMMENT ON COLUMN onec.category.code IS 'Код';
+COMMENT ON COLUMN onec.category.name IS 'Наименование';
+COMMENT ON COLUMN onec.category.parent_id IS 'Вышестоящая категория';
+COMMENT ON COLUMN onec.category.is_folder IS 'Это группа';
+COMMENT ON COLUMN onec.category.deletion_mark IS 'Пометка удаления в 1С';
+COMMENT ON COLUMN onec.category.is_deleted IS 'В 1С категории больше нет';
+
+CREATE TABLE onec.store (
+	server name NOT NULL,
+	store_id uuid NOT NULL,
+	code text,
+	name text,
+	parent_id uuid,
+	deletion_mark boolean,
+	is_deleted boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, store_id)
+);
+COMMENT ON TABLE onec.store IS 'Магазины и склады';
+COMMENT ON COLUMN onec.store.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.store.store_id IS 'Ссылка на магазин в 1С';
+COMMENT ON COLUMN onec.store.code IS 'Код';
+COMMENT ON COLUMN onec.store.name IS 'Наименование';
+COMMENT ON COLUMN onec.store.parent_id IS 'Группа';
+COMMENT ON COLUMN onec.store.deletion_mark IS 'Пометка удаления в 1С';
+COMMENT ON COLUMN onec.store.is_deleted IS 'В 1С магазина больше нет';
+
+CREATE TABLE onec.sale_line (
+	server name NOT NULL,
+	register text NOT NULL,
+	recorder uuid NOT NULL,
+	recorder_type text NOT NULL,
+	line_no bigint NOT NULL,
+	period timestamp,
+	active boolean,
+	customer_id uuid,
+	card_id uuid,
+	product_id uuid,
+	variant_id uuid,
+	store_id uuid,
+	organization_id uuid,
+	document_id uuid,
+	document_type text,
+	quantity numeric,
+	amount numeric,
+	cost numeric,
+	attribution text NOT NULL,
+	PRIMARY KEY (server, register, recorder, recorder_type, line_no)
+);
+CREATE INDEX sale_line_period ON onec.sale_line (server, period);
+CREATE INDEX sale_line_customer ON onec.sale_line (server, customer_id, period);
+COMMENT ON TABLE onec.sale_line IS 'Строки продаж: одна строка регистра 1С — одна строка здесь';
+COMMENT ON COLUMN onec.sale_line.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.sale_line.register IS 'Регистр: sales — Продажи, card_sales — ПродажиПоДисконтнымКартам, если других нет';
+COMMENT ON COLUMN onec.sale_line.recorder IS 'Регистратор (документ)';
+COMMENT ON COLUMN onec.sale_line.recorder_type IS 'Вид регистратора';
+COMMENT ON COLUMN onec.sale_line.line_no IS 'Номер строки';
+COMMENT ON COLUMN onec.sale_line.period IS 'Дата и время, местные для базы 1С';
+COMMENT ON COLUMN onec.sale_line.active IS 'Движение включено';
+COMMENT ON COLUMN onec.sale_line.customer_id IS 'Покупатель; NULL — неизвестен';
+COMMENT ON COLUMN onec.sale_line.card_id IS 'Дисконтная карта';
+COMMENT ON COLUMN onec.sale_line.product_id IS 'Товар';
+COMMENT ON COLUMN onec.sale_line.variant_id IS 'Характеристика товара';
+COMMENT ON COLUMN onec.sale_line.store_id IS 'Магазин';
+COMMENT ON COLUMN onec.sale_line.organization_id IS 'Организация';
+COMMENT ON COLUMN onec.sale_line.document_id IS 'Документ продажи';
+COMMENT ON COLUMN onec.sale_line.document_type IS 'Вид документа продажи';
+COMMENT ON COLUMN onec.sale_line.quantity IS 'Количество; у возвратов меньше нуля';
+COMMENT ON COLUMN onec.sale_line.amount IS 'Сумма; у возвратов меньше нуля';
+COMMENT ON COLUMN onec.sale_line.cost IS 'Себестоимость';
+COMMENT ON COLUMN onec.sale_line.attribution IS 'Откуда известен покупатель: counterparty, card, card_register, anonymous';
+
+CREATE TABLE onec.card_sale_line (
+	server name NOT NULL,
+	recorder uuid NOT NULL,
+	recorder_type text NOT NULL,
+	line_no bigint NOT NULL,
+	period timestamp,
+	active boolean,
+	card_id uuid,
+	owner_id uuid,
+	product_id uuid,
+	variant_id uuid,
+	quantity numeric,
+	amount numeric,
+	discount numeric,
+	PRIMARY KEY (server, recorder, recorder_type, line_no)
+);
+CREATE INDEX card_sale_line_period ON onec.card_sale_line (server, period);
+COMMENT ON TABLE onec.card_sale_line IS 'Строки продаж по дисконтным картам: нужны, чтобы узнать покупателя; отдельно не суммируются';
+COMMENT ON COLUMN onec.card_sale_line.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.card_sale_line.recorder IS 'Регистратор (документ)';
+COMMENT ON COLUMN onec.card_sale_line.recorder_type IS 'Вид регистратора';
+COMMENT ON COLUMN onec.card_sale_line.line_no IS 'Номер строки';
+COMMENT ON COLUMN onec.card_sale_line.period IS 'Дата и время, местные для базы 1С';
+COMMENT ON COLUMN onec.card_sale_line.active IS 'Движение включено';
+COMMENT ON COLUMN onec.card_sale_line.card_id IS 'Дисконтная карта';
+COMMENT ON COLUMN onec.card_sale_line.owner_id IS 'Владелец карты';
+COMMENT ON COLUMN onec.card_sale_line.product_id IS 'Товар';
+COMMENT ON COLUMN onec.card_sale_line.variant_id IS 'Характеристика товара';
+COMMENT ON COLUMN onec.card_sale_line.quantity IS 'Количество';
+COMMENT ON COLUMN onec.card_sale_line.amount IS 'Сумма';
+COMMENT ON COLUMN onec.card_sale_line.discount IS 'Скидка';
+
+CREATE TABLE onec.receipt_journal (
+	server name NOT NULL,
+	document_id uuid NOT NULL,
+	document_type text NOT NULL,
+	date timestamp,
+	number text,
+	posted boolean,
+	deletion_mark boolean,
+	amount numeric,
+	receipt_number text,
+	customer_id uuid,
+	till_id uuid,
+	organization_id uuid,
+	PRIMARY KEY (server, document_id, document_type)
+);
+CREATE INDEX receipt_journal_date ON onec.receipt_journal (server, date);
+COMMENT ON TABLE onec.receipt_journal IS 'Журнал чеков';
+COMMENT ON COLUMN onec.receipt_journal.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.receipt_journal.document_id IS 'Документ';
+COMMENT ON COLUMN onec.receipt_journal.document_type IS 'Вид документа';
+COMMENT ON COLUMN onec.receipt_journal.date IS 'Дата и время';
+COMMENT ON COLUMN onec.receipt_journal.number IS 'Номер';
+COMMENT ON COLUMN onec.receipt_journal.posted IS 'Проведён';
+COMMENT ON COLUMN onec.receipt_journal.deletion_mark IS 'Пометка удаления';
+COMMENT ON COLUMN onec.receipt_journal.amount IS 'Сумма';
+COMMENT ON COLUMN onec.receipt_journal.receipt_number IS 'Номер чека';
+COMMENT ON COLUMN onec.receipt_journal.customer_id IS 'Покупатель';
+COMMENT ON COLUMN onec.receipt_journal.till_id IS 'Касса';
+COMMENT ON COLUMN onec.receipt_journal.organization_id IS 'Организация';
+
+CREATE TABLE onec.loyalty_movement (
+	server name NOT NULL,
+	recorder uuid NOT NULL,
+	recorder_type text NOT NULL,
+	line_no bigint NOT NULL,
+	period timestamp,
+	active boolean,
+	kind text,
+	card_id uuid,
+	granted_on timestamp,
+	accrued numeric,
+	spent numeric,
+	PRIMARY KEY (server, recorder, recorder_type, line_no)
+);
+CREATE INDEX loyalty_movement_card ON onec.loyalty_movement (server, card_id);
+CREATE INDEX loyalty_movement_period ON onec.loyalty_movement (server, period);
+COMMENT ON TABLE onec.loyalty_movement IS 'Движения бонусных баллов; сгорание записано будущей датой';
+COMMENT ON COLUMN onec.loyalty_movement.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.loyalty_movement.recorder IS 'Регистратор (документ)';
+COMMENT ON COLUMN onec.loyalty_movement.recorder_type IS 'Вид регистратора';
+COMMENT ON COLUMN onec.loyalty_movement.line_no IS 'Номер строки';
+COMMENT ON COLUMN onec.loyalty_movement.period IS 'Когда действует';
+COMMENT ON COLUMN onec.loyalty_movement.active IS 'Движение включено';
+COMMENT ON COLUMN onec.loyalty_movement.kind IS 'Вид движения: Receipt — приход, Expense — расход';
+COMMENT ON COLUMN onec.loyalty_movement.card_id IS 'Бонусная карта';
+COMMENT ON COLUMN onec.loyalty_movement.granted_on IS 'Дата первоначального начисления';
+COMMENT ON COLUMN onec.loyalty_movement.accrued IS 'Начислено';
+COMMENT ON COLUMN onec.loyalty_movement.spent IS 'К списанию';
+
+CREATE TABLE onec.loyalty_lot (
+	server name NOT NULL,
+	recorder uuid NOT NULL,
+	recorder_type text NOT NULL,
+	line_no bigint NOT NULL,
+	period timestamp,
+	active boolean,
+	card_id uuid,
+	owner_id uuid,
+	amount numeric,
+	PRIMARY KEY (server, recorder, recorder_type, line_no)
+);
+CREATE INDEX loyalty_lot_period ON onec.loyalty_lot (server, period);
+COMMENT ON TABLE onec.loyalty_lot IS 'Начисления бонусных баллов';
+COMMENT ON COLUMN onec.loyalty_lot.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.loyalty_lot.recorder IS 'Регистратор (документ)';
+COMMENT ON COLUMN onec.loyalty_lot.recorder_type IS 'Вид регистратора';
+COMMENT ON COLUMN onec.loyalty_lot.line_no IS 'Номер строки';
+COMMENT ON COLUMN onec.loyalty_lot.period IS 'Дата и время';
+COMMENT ON COLUMN onec.loyalty_lot.active IS 'Движение включено';
+COMMENT ON COLUMN onec.loyalty_lot.card_id IS 'Бонусная карта';
+COMMENT ON COLUMN onec.loyalty_lot.owner_id IS 'Владелец карты';
+COMMENT ON COLUMN onec.loyalty_lot.amount IS 'Сумма баллов';
+
+SELECT pg_catalog.pg_extension_config_dump(c.oid, '')
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'onec' AND c.relkind = 'r' AND c.relname IN
+	('discount_card', 'counterparty', 'counterparty_contact', 'product', 'category', 'store', 'sale_line',
+	 'card_sale_line', 'receipt_journal', 'loyalty_movement', 'loyalty_lot');
