@@ -1,0 +1,237 @@
+-- onec.setup: from what a base publishes to foreign tables in English, one schema per server.
+--
+-- A field is the first property of its list that $metadata shows.  Field lists are data: a base with names of its own
+-- needs a row here, not new code.
+
+CREATE TABLE onec.field_source (
+	target text NOT NULL,
+	ordinal int NOT NULL,
+	field text NOT NULL,
+	kind text NOT NULL CHECK (kind IN ('ref', 'type', 'text', 'numeric', 'timestamp', 'boolean', 'bigint')),
+	candidates text[] NOT NULL,
+	is_key boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (target, field)
+);
+COMMENT ON TABLE onec.field_source IS 'Из каких свойств 1С берутся поля: первое найденное из перечня';
+COMMENT ON COLUMN onec.field_source.target IS 'Таблица на английском';
+COMMENT ON COLUMN onec.field_source.ordinal IS 'Порядок';
+COMMENT ON COLUMN onec.field_source.field IS 'Поле';
+COMMENT ON COLUMN onec.field_source.kind IS 'Вид значения';
+COMMENT ON COLUMN onec.field_source.candidates IS 'Свойства 1С, первое опубликованное выигрывает';
+COMMENT ON COLUMN onec.field_source.is_key IS 'Без него таблицы быть не может';
+
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key) VALUES
+	('discount_card', 1, 'card_id', 'ref', '{Ref_Key}', true),
+	('discount_card', 2, 'code', 'text', '{Code}', false),
+	('discount_card', 3, 'description', 'text', '{Description}', false),
+	('discount_card', 4, 'barcode', 'text', '{КодКартыШтрихкод,Штрихкод}', false),
+	('discount_card', 5, 'magnetic_code', 'text', '{КодКартыМагнитный,МагнитныйКод}', false),
+	('discount_card', 6, 'owner_id', 'ref', '{ВладелецКарты_Key,ВладелецКарты,Контрагент_Key}', false),
+	('discount_card', 7, 'kind_id', 'ref', '{ВидДисконтнойКарты_Key,Owner_Key}', false),
+	('discount_card', 8, 'is_invalid', 'boolean', '{КартаНедействительна}', false),
+	('discount_card', 9, 'deletion_mark', 'boolean', '{DeletionMark}', false),
+	('counterparty', 1, 'customer_id', 'ref', '{Ref_Key}', true),
+	('counterparty', 2, 'code', 'text', '{Code}', false),
+	('counterparty', 3, 'name', 'text', '{Description}', false),
+	('counterparty', 4, 'full_name', 'text', '{НаименованиеПолное}', false),
+	('counterparty', 5, 'parent_id', 'ref', '{Parent_Key}', false),
+	('counterparty', 6, 'is_folder', 'boolean', '{IsFolder}', false),
+	('counterparty', 7, 'phone', 'text', '{НомерТелефонаДляПоиска}', false),
+	('counterparty', 8, 'email', 'text', '{АдресЭПДляПоиска}', false),
+	('counterparty', 9, 'birth_date', 'timestamp', '{ДатаРождения}', false),
+	('counterparty', 10, 'created_at', 'timestamp', '{ДатаСоздания}', false),
+	('counterparty', 11, 'gender', 'text', '{Пол}', false),
+	('counterparty', 12, 'deletion_mark', 'boolean', '{DeletionMark}', false),
+	('counterparty_contact', 1, 'customer_id', 'ref', '{Ref_Key}', true),
+	('counterparty_contact', 2, 'line_no', 'bigint', '{LineNumber}', true),
+	('counterparty_contact', 3, 'kind', 'text', '{Тип}', false),
+	('counterparty_contact', 4, 'presentation', 'text', '{Представление}', false),
+	('counterparty_contact', 5, 'phone', 'text', '{НомерТелефона}', false),
+	('counterparty_contact', 6, 'email', 'text', '{АдресЭП}', false),
+	('product', 1, 'product_id', 'ref', '{Ref_Key}', true),
+	('product', 2, 'code', 'text', '{Code}', false),
+	('product', 3, 'article', 'text', '{Артикул}', false),
+	('product', 4, 'name', 'text', '{Description}', false),
+	('product', 5, 'parent_id', 'ref', '{Parent_Key}', false),
+	('product', 6, 'is_folder', 'boolean', '{IsFolder}', false),
+	('product', 7, 'category_id', 'ref', '{КатегорияНоменклатуры_Key,ВидНоменклатуры_Key}', false),
+	('product', 8, 'brand_id', 'ref', '{Бренд_Key,Производитель_Key,Изготовитель_Key,Марка_Key,ТорговаяМарка_Key}', false),
+	('product', 9, 'deletion_mark', 'boolean', '{DeletionMark}', false),
+	('category', 1, 'category_id', 'ref', '{Ref_Key}', true),
+	('category', 2, 'code', 'text', '{Code}', false),
+	('category', 3, 'name', 'text', '{Description}', false),
+	('category', 4, 'parent_id', 'ref', '{Parent_Key}', false),
+	('category', 5, 'is_folder', 'boolean', '{IsFolder}', false),
+	('category', 6, 'deletion_mark', 'boolean', '{DeletionMark}', false),
+	('store', 1, 'store_id', 'ref', '{Ref_Key}', true),
+	('store', 2, 'code', 'text', '{Code}', false),
+	('store', 3, 'name', 'text', '{Description}', false),
+	('store', 4, 'parent_id', 'ref', '{Parent_Key}', false),
+	('store', 5, 'deletion_mark', 'boolean', '{DeletionMark}', false),
+	('sale_line', 1, 'recorder', 'ref', '{Recorder,Recorder_Key}', true),
+	('sale_line', 2, 'recorder_type', 'type', '{Recorder_Type}', false),
+	('sale_line', 3, 'line_no', 'bigint', '{LineNumber}', true),
+	('sale_line', 4, 'period', 'timestamp', '{Period}', true),
+	('sale_line', 5, 'active', 'boolean', '{Active}', false),
+	('sale_line', 6, 'customer_id', 'ref', '{Контрагент_Key,Покупатель_Key,Контрагент}', false),
+	('sale_line', 7, 'card_id', 'ref', '{ДисконтнаяКарта_Key}', false),
+	('sale_line', 8, 'product_id', 'ref', '{Номенклатура_Key,Номенклатура}', false),
+	('sale_line', 9, 'variant_id', 'ref', '{Характеристика_Key}', false),
+	('sale_line', 10, 'store_id', 'ref', '{Склад_Key,СтруктурнаяЕдиница_Key,Магазин_Key}', false),
+	('sale_line', 11, 'organization_id', 'ref', '{Организация_Key}', false),
+	('sale_line', 12, 'document_id', 'ref', '{Документ,Документ_Key}', false),
+	('sale_line', 13, 'document_type', 'type', '{Документ_Type}', false),
+	('sale_line', 14, 'quantity', 'numeric', '{Количество}', false),
+	('sale_line', 15, 'amount', 'numeric', '{Сумма}', true),
+	('sale_line', 16, 'cost', 'numeric', '{Себестоимость}', false),
+	('card_sale_line', 1, 'recorder', 'ref', '{Recorder,Recorder_Key}', true),
+	('card_sale_line', 2, 'recorder_type', 'type', '{Recorder_Type}', false),
+	('card_sale_line', 3, 'line_no', 'bigint', '{LineNumber}', true),
+	('card_sale_line', 4, 'period', 'timestamp', '{Period}', true),
+	('card_sale_line', 5, 'active', 'boolean', '{Active}', false),
+	('card_sale_line', 6, 'card_id', 'ref', '{ДисконтнаяКарта_Key,ДисконтнаяКарта,Карта_Key,Карта}', false),
+	('card_sale_line', 7, 'owner_id', 'ref', '{ВладелецКарты_Key}', false),
+	('card_sale_line', 8, 'product_id', 'ref', '{Номенклатура_Key}', false),
+	('card_sale_line', 9, 'variant_id', 'ref', '{Характеристика_Key}', false),
+	('card_sale_line', 10, 'quantity', 'numeric', '{Количество}', false),
+	('card_sale_line', 11, 'amount', 'numeric', '{Сумма}', true),
+	('card_sale_line', 12, 'discount', 'numeric', '{Скидка}', false),
+	('receipt', 1, 'document_id', 'ref', '{Ref,Ref_Key}', true),
+	('receipt', 2, 'document_type', 'type', '{Ref_Type,Type}', false),
+	('receipt', 3, 'date', 'timestamp', '{Date}', true),
+	('receipt', 4, 'number', 'text', '{Number}', false),
+	('receipt', 5, 'posted', 'boolean', '{Posted}', false),
+	('receipt', 6, 'deletion_mark', 'boolean', '{DeletionMark}', false),
+	('receipt', 7, 'amount', 'numeric', '{Сумма,СуммаДокумента}', false),
+	('receipt', 8, 'receipt_number', 'text', '{НомерЧека}', false),
+	('receipt', 9, 'customer_id', 'ref', '{Покупатель_Key,Контрагент_Key}', false),
+	('receipt', 10, 'till_id', 'ref', '{КассаККМ_Key}', false),
+	('receipt', 11, 'organization_id', 'ref', '{Организация_Key}', false),
+	('loyalty_movement', 1, 'recorder', 'ref', '{Recorder,Recorder_Key}', true),
+	('loyalty_movement', 2, 'recorder_type', 'type', '{Recorder_Type}', false),
+	('loyalty_movement', 3, 'line_no', 'bigint', '{LineNumber}', true),
+	('loyalty_movement', 4, 'period', 'timestamp', '{Period}', true),
+	('loyalty_movement', 5, 'active', 'boolean', '{Active}', false),
+	('loyalty_movement', 6, 'kind', 'text', '{RecordType}', false),
+	('loyalty_movement', 7, 'card_id', 'ref', '{БонуснаяКарта_Key,ДисконтнаяКарта_Key}', false),
+	('loyalty_movement', 8, 'granted_on', 'timestamp', '{ДатаПервоначальногоНачисления}', false),
+	('loyalty_movement', 9, 'accrued', 'numeric', '{Начислено}', false),
+	('loyalty_movement', 10, 'spent', 'numeric', '{КСписанию}', false),
+	('loyalty_lot', 1, 'recorder', 'ref', '{Recorder,Recorder_Key}', true),
+	('loyalty_lot', 2, 'recorder_type', 'type', '{Recorder_Type}', false),
+	('loyalty_lot', 3, 'line_no', 'bigint', '{LineNumber}', true),
+	('loyalty_lot', 4, 'period', 'timestamp', '{Period}', true),
+	('loyalty_lot', 5, 'active', 'boolean', '{Active}', false),
+	('loyalty_lot', 6, 'card_id', 'ref', '{БонуснаяКарта_Key,ДисконтнаяКарта_Key}', false),
+	('loyalty_lot', 7, 'owner_id', 'ref', '{ВладелецКарты_Key}', false),
+	('loyalty_lot', 8, 'amount', 'numeric', '{Сумма}', false);
+
+-- What the tables hold, for their comments.
+CREATE FUNCTION onec._target_title(target text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE target
+		WHEN 'discount_card' THEN 'Дисконтные карты'
+		WHEN 'counterparty' THEN 'Контрагенты'
+		WHEN 'counterparty_contact' THEN 'Контакты контрагентов'
+		WHEN 'product' THEN 'Товары'
+		WHEN 'category' THEN 'Категории товаров'
+		WHEN 'store' THEN 'Магазины и склады'
+		WHEN 'sale_line' THEN 'Строки продаж'
+		WHEN 'card_sale_line' THEN 'Строки продаж по картам'
+		WHEN 'receipt' THEN 'Чеки'
+		WHEN 'loyalty_movement' THEN 'Движения бонусных баллов'
+		WHEN 'loyalty_lot' THEN 'Начисления бонусных баллов'
+	END;
+COMMENT ON FUNCTION onec._target_title(text) IS 'Русское название таблицы (служебная)';
+
+-- The columns that a foreign table of "target" gets from the properties of a set.
+CREATE FUNCTION onec._resolve(server name, target text, entity_set text)
+	RETURNS TABLE (ordinal int, field text, property text, edm_type text, pg_type text, is_key boolean)
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH published AS MATERIALIZED (SELECT * FROM onec.properties($1, $3))
+	SELECT f.ordinal, f.field, p.property, p.edm_type, p.pg_type, f.is_key
+	FROM onec.field_source f
+	LEFT JOIN LATERAL (
+		SELECT q.property, q.edm_type, q.pg_type
+		FROM unnest(f.candidates) WITH ORDINALITY c (name, n) JOIN published q ON q.property = c.name
+		ORDER BY c.n LIMIT 1) p ON true
+	WHERE f.target = $2
+	ORDER BY f.ordinal
+$$;
+COMMENT ON FUNCTION onec._resolve(name, text, text) IS 'Поля таблицы и найденные для них свойства набора (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._resolve(name, text, text) FROM PUBLIC;
+
+CREATE FUNCTION onec._create_table(server name, target text, entity_set text, key text) RETURNS text
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	columns text;
+	missing text[];
+	f record;
+BEGIN
+	SELECT string_agg(format('%I %s OPTIONS (property %L, edm_type %L)', r.field, r.pg_type, r.property, r.edm_type),
+					  ', ' ORDER BY r.ordinal) FILTER (WHERE r.property IS NOT NULL),
+		   array_agg(r.field ORDER BY r.ordinal) FILTER (WHERE r.property IS NULL AND r.is_key)
+	INTO columns, missing
+	FROM onec._resolve(server, target, entity_set) r;
+	IF missing IS NOT NULL THEN
+		RETURN 'no property for ' || array_to_string(missing, ', ');
+	END IF;
+	EXECUTE format('DROP FOREIGN TABLE IF EXISTS %I.%I', server, target);
+	EXECUTE format('CREATE FOREIGN TABLE %I.%I (%s) SERVER %I OPTIONS (entity_set %L, key %L)',
+				   server, target, columns, server, entity_set, key);
+	EXECUTE format('COMMENT ON FOREIGN TABLE %I.%I IS %L', server, target,
+				   onec._target_title(target) || ': ' || entity_set);
+	FOR f IN SELECT a.attname, o.option_value
+			 FROM pg_attribute a, pg_options_to_table(a.attfdwoptions) o
+			 WHERE a.attrelid = format('%I.%I', server, target)::regclass AND a.attnum > 0 AND o.option_name = 'property'
+	LOOP
+		EXECUTE format('COMMENT ON COLUMN %I.%I.%I IS %L', server, target, f.attname, f.option_value);
+	END LOOP;
+	RETURN 'created';
+END $$;
+COMMENT ON FUNCTION onec._create_table(name, text, text, text) IS 'Создать внешнюю таблицу для набора 1С (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._create_table(name, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION onec.setup(server name DEFAULT NULL)
+	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[])
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	t record;
+BEGIN
+	IF current_setting('transaction_read_only')::boolean THEN
+		RAISE read_only_sql_transaction USING MESSAGE = 'cannot execute onec.setup in a read-only transaction';
+	END IF;
+	EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I', srv);
+	FOR t IN
+		SELECT d.target, ltrim(onec.get('endpoint.' || d.target, srv), '/') AS wanted, s.entity_set, s.key
+		FROM (SELECT DISTINCT f.target FROM onec.field_source f) d
+		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = ltrim(onec.get('endpoint.' || d.target, srv), '/')
+		ORDER BY 1
+	LOOP
+		target := t.target;
+		entity_set := t.wanted;
+		columns := 0;
+		missing := NULL;
+		status := 'not published';
+		IF t.entity_set IS NOT NULL THEN
+			status := onec._create_table(srv, t.target, t.entity_set, t.key);
+			SELECT count(a.attname), array_agg(f.field ORDER BY f.ordinal) FILTER (WHERE a.attname IS NULL)
+			INTO columns, missing
+			FROM onec.field_source f
+			LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', srv, t.target))
+				AND a.attname = f.field AND a.attnum > 0 AND NOT a.attisdropped
+			WHERE f.target = t.target;
+		END IF;
+		RETURN NEXT;
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION onec.setup(name) IS
+	'Создать схему с именем сервера и в ней внешние таблицы магазина с английскими именами; можно повторять';
+REVOKE EXECUTE ON FUNCTION onec.setup(name) FROM PUBLIC;

@@ -1,0 +1,565 @@
+-- CALL onec.sync: 1C into the local tables, window by window.
+--
+-- A window is read into a temporary table, compared with what is here, and only the differences are written, in one
+-- transaction; then it is committed.  Whatever stops a run, every window is either old or new.  Procedures that commit have
+-- no SET clause, so every name in them is qualified.
+
+CREATE TABLE onec.sync_run (
+	server name NOT NULL,
+	run_id bigint GENERATED ALWAYS AS IDENTITY,
+	started_at timestamptz NOT NULL,
+	finished_at timestamptz,
+	status text NOT NULL CHECK (status IN ('running', 'ok', 'partial', 'failed', 'skipped (busy)', 'interrupted')),
+	pid int NOT NULL,
+	backend_start timestamptz,
+	days int,
+	message text,
+	PRIMARY KEY (server, run_id)
+);
+COMMENT ON TABLE onec.sync_run IS 'Запуски синхронизации';
+COMMENT ON COLUMN onec.sync_run.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.sync_run.run_id IS 'Номер запуска';
+COMMENT ON COLUMN onec.sync_run.started_at IS 'Начало';
+COMMENT ON COLUMN onec.sync_run.finished_at IS 'Конец';
+COMMENT ON COLUMN onec.sync_run.status IS 'Состояние: running, ok, partial, failed, skipped (busy), interrupted';
+COMMENT ON COLUMN onec.sync_run.pid IS 'Процесс сервера';
+COMMENT ON COLUMN onec.sync_run.backend_start IS 'Когда начался процесс сервера';
+COMMENT ON COLUMN onec.sync_run.days IS 'За сколько дней читались покупки';
+COMMENT ON COLUMN onec.sync_run.message IS 'Пояснение';
+
+CREATE TABLE onec.sync_step (
+	server name NOT NULL,
+	run_id bigint NOT NULL,
+	ordinal int NOT NULL,
+	step text NOT NULL,
+	target text NOT NULL,
+	status text NOT NULL CHECK (status IN ('waiting', 'running', 'ok', 'failed', 'not published')),
+	started_at timestamptz,
+	finished_at timestamptz,
+	windows_total int NOT NULL DEFAULT 1,
+	windows_done int NOT NULL DEFAULT 0,
+	rows_read bigint NOT NULL DEFAULT 0,
+	rows_inserted bigint NOT NULL DEFAULT 0,
+	rows_updated bigint NOT NULL DEFAULT 0,
+	rows_deleted bigint NOT NULL DEFAULT 0,
+	truncated boolean NOT NULL DEFAULT false,
+	error_code text,
+	message text,
+	PRIMARY KEY (server, run_id, ordinal)
+);
+COMMENT ON TABLE onec.sync_step IS 'Шаги запусков синхронизации';
+COMMENT ON COLUMN onec.sync_step.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.sync_step.run_id IS 'Номер запуска';
+COMMENT ON COLUMN onec.sync_step.ordinal IS 'Порядок шага';
+COMMENT ON COLUMN onec.sync_step.step IS 'Шаг';
+COMMENT ON COLUMN onec.sync_step.target IS 'Таблица';
+COMMENT ON COLUMN onec.sync_step.status IS 'Состояние: waiting, running, ok, failed, not published';
+COMMENT ON COLUMN onec.sync_step.started_at IS 'Начало';
+COMMENT ON COLUMN onec.sync_step.finished_at IS 'Конец';
+COMMENT ON COLUMN onec.sync_step.windows_total IS 'Всего окон';
+COMMENT ON COLUMN onec.sync_step.windows_done IS 'Готово окон';
+COMMENT ON COLUMN onec.sync_step.rows_read IS 'Прочитано строк';
+COMMENT ON COLUMN onec.sync_step.rows_inserted IS 'Добавлено строк';
+COMMENT ON COLUMN onec.sync_step.rows_updated IS 'Изменено строк';
+COMMENT ON COLUMN onec.sync_step.rows_deleted IS 'Удалено строк';
+COMMENT ON COLUMN onec.sync_step.truncated IS 'Прочитано не всё: сработало ограничение';
+COMMENT ON COLUMN onec.sync_step.error_code IS 'SQLSTATE ошибки';
+COMMENT ON COLUMN onec.sync_step.message IS 'Текст ошибки';
+
+CREATE TABLE onec.sync_state (
+	server name NOT NULL,
+	target text NOT NULL,
+	complete_from timestamp,
+	last_ok timestamptz,
+	PRIMARY KEY (server, target)
+);
+COMMENT ON TABLE onec.sync_state IS 'Что уже загружено';
+COMMENT ON COLUMN onec.sync_state.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.sync_state.target IS 'Таблица';
+COMMENT ON COLUMN onec.sync_state.complete_from IS 'С какого времени загружено всё; -infinity — с самого начала';
+COMMENT ON COLUMN onec.sync_state.last_ok IS 'Последнее полное прочтение';
+SELECT pg_catalog.pg_extension_config_dump('onec.sync_state', '');
+
+-- A reference as uuid; values of other types have none.
+CREATE FUNCTION onec._ref(value text) RETURNS uuid
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN value ~ '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$'
+		THEN nullif(value::uuid, '00000000-0000-0000-0000-000000000000'::uuid) END;
+COMMENT ON FUNCTION onec._ref(text) IS 'Ссылка составного поля как uuid (служебная)';
+
+-- The local table of a foreign one, and its key without the server.
+CREATE FUNCTION onec._local_table(target text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE target WHEN 'receipt' THEN 'receipt_journal' ELSE target END;
+COMMENT ON FUNCTION onec._local_table(text) IS 'Местная таблица внешней (служебная)';
+
+-- SELECT list that turns rows of the foreign table into rows of the local one, in the order of field_source.
+CREATE FUNCTION onec._stage_list(server name, target text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(
+		CASE
+			WHEN a.attname IS NULL AND f.kind = 'type' THEN '''''::text'
+			WHEN a.attname IS NULL THEN format('NULL::%s', CASE f.kind WHEN 'ref' THEN 'uuid' ELSE f.kind END)
+			WHEN f.kind = 'ref' AND a.atttypid = 'text'::regtype THEN format('onec._ref(f.%I)', f.field)
+			WHEN f.kind = 'type' THEN format('coalesce(regexp_replace(f.%I, ''^StandardODATA\.'', ''''), '''')', f.field)
+			ELSE format('f.%I', f.field)
+		END || format(' AS %I', f.field), ', ' ORDER BY f.ordinal)
+	FROM onec.field_source f
+	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', $1, $2))
+		AND a.attname = f.field AND a.attnum > 0 AND NOT a.attisdropped
+	WHERE f.target = $2
+$$;
+COMMENT ON FUNCTION onec._stage_list(name, text) IS 'Выражения, которыми строки 1С становятся местными (служебная)';
+
+-- Read the rows of a condition into the temporary table pg_temp.onec_stage.
+CREATE FUNCTION onec._stage(server name, target text, condition text, max_rows int) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+	found bigint;
+BEGIN
+	DROP TABLE IF EXISTS pg_temp.onec_stage;
+	EXECUTE pg_catalog.format(
+		'CREATE TEMP TABLE onec_stage ON COMMIT DROP AS SELECT %L::name AS server, %s FROM %I.%I f WHERE %s %s',
+		server, onec._stage_list(server, target), server, target, condition,
+		CASE WHEN max_rows > 0 THEN pg_catalog.format('LIMIT %s', max_rows) ELSE '' END);
+	GET DIAGNOSTICS found = ROW_COUNT;
+	RETURN found;
+END $$;
+COMMENT ON FUNCTION onec._stage(name, text, text, int) IS 'Прочитать строки 1С во временную таблицу (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._stage(name, text, text, int) FROM PUBLIC;
+
+-- Who bought: the counterparty of the row, else the owner of its card, else what the register of card sales tells.
+CREATE FUNCTION onec._attribute(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+AS $$
+BEGIN
+	ALTER TABLE pg_temp.onec_stage ADD COLUMN register text, ADD COLUMN attribution text;
+	UPDATE pg_temp.onec_stage s
+	SET register = 'sales',
+		customer_id = coalesce(s.customer_id, c.owner_id, r.owner_id),
+		card_id = coalesce(s.card_id, r.card_id),
+		attribution = CASE WHEN s.customer_id IS NOT NULL THEN 'counterparty'
+						   WHEN s.card_id IS NOT NULL THEN 'card'
+						   WHEN r.card_id IS NOT NULL THEN 'card_register'
+						   ELSE 'anonymous' END
+	FROM pg_temp.onec_stage o
+	LEFT JOIN onec.discount_card c ON c.server = _attribute.server AND c.card_id = o.card_id
+	LEFT JOIN LATERAL (
+		SELECT l.card_id, coalesce(l.owner_id, d.owner_id) AS owner_id
+		FROM onec.card_sale_line l
+		LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
+		WHERE l.server = _attribute.server AND l.recorder = o.recorder AND l.recorder_type = o.recorder_type
+		  AND l.product_id IS NOT DISTINCT FROM o.product_id AND l.amount IS NOT DISTINCT FROM o.amount
+		ORDER BY l.line_no LIMIT 1) r ON true
+	WHERE s.recorder = o.recorder AND s.recorder_type = o.recorder_type AND s.line_no = o.line_no;
+END $$;
+COMMENT ON FUNCTION onec._attribute(name) IS 'Определить покупателя прочитанных строк продаж (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._attribute(name) FROM PUBLIC;
+
+-- Make the rows of the local table that satisfy "scope" equal to the staged ones.  Rows that are alike are not written.
+CREATE FUNCTION onec._merge(server name, target text, scope text, mark_deleted boolean,
+							OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+	tab regclass := ('onec.' || pg_catalog.quote_ident(onec._local_table(target)))::regclass;
+	key_match text;
+	columns text;
+	set_list text;
+	differs text;
+	gone text;
+BEGIN
+	SELECT pg_catalog.string_agg(pg_catalog.format('s.%1$I = t.%1$I', a.attname), ' AND ') INTO key_match
+	FROM pg_catalog.pg_index i
+	JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+	WHERE i.indrelid = tab AND i.indisprimary;
+	SELECT pg_catalog.string_agg(pg_catalog.format('%I', a.attname), ', ' ORDER BY a.attnum),
+		   pg_catalog.string_agg(pg_catalog.format('%1$I = s.%1$I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL),
+		   'ROW(' || pg_catalog.string_agg(pg_catalog.format('t.%I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL)
+			   || ') IS DISTINCT FROM ROW('
+			   || pg_catalog.string_agg(pg_catalog.format('s.%I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL) || ')'
+	INTO columns, set_list, differs
+	FROM pg_catalog.pg_attribute a
+	JOIN pg_catalog.pg_attribute b ON b.attrelid = 'pg_temp.onec_stage'::regclass AND b.attname = a.attname AND b.attnum > 0
+	LEFT JOIN pg_catalog.pg_index i ON i.indrelid = tab AND i.indisprimary AND a.attnum = ANY (i.indkey)
+	WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped;
+	gone := CASE WHEN mark_deleted THEN ' OR t.is_deleted' ELSE '' END;
+	EXECUTE pg_catalog.format('UPDATE %s t SET %s%s FROM pg_temp.onec_stage s WHERE %s AND (%s%s)', tab, set_list,
+		CASE WHEN mark_deleted THEN ', is_deleted = false' ELSE '' END, key_match, differs, gone);
+	GET DIAGNOSTICS updated = ROW_COUNT;
+	IF scope IS NULL THEN
+		deleted := 0;
+	ELSE
+		EXECUTE pg_catalog.format(
+			CASE WHEN mark_deleted
+				 THEN 'UPDATE %s t SET is_deleted = true WHERE t.server = %L AND NOT t.is_deleted AND (%s) AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s WHERE %s)'
+				 ELSE 'DELETE FROM %s t WHERE t.server = %L AND (%s) AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s WHERE %s)' END,
+			tab, server, scope, key_match);
+		GET DIAGNOSTICS deleted = ROW_COUNT;
+	END IF;
+	EXECUTE pg_catalog.format(
+		'INSERT INTO %1$s (%2$s) SELECT %2$s FROM pg_temp.onec_stage s WHERE NOT EXISTS (SELECT FROM %1$s t WHERE %3$s)',
+		tab, columns, key_match);
+	GET DIAGNOSTICS inserted = ROW_COUNT;
+END $$;
+COMMENT ON FUNCTION onec._merge(name, text, text, boolean) IS 'Привести местную таблицу к прочитанному, записав только отличия (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._merge(name, text, text, boolean) FROM PUBLIC;
+
+-- Replace one window.  "from" and "till" are NULL for what has no date, infinite where the window is open.
+CREATE FUNCTION onec._sync_window(server name, target text, from_ts timestamp, till_ts timestamp, max_rows int,
+								  OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT truncated boolean)
+	LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+	date_column text := CASE target WHEN 'receipt' THEN 'date' ELSE 'period' END;
+	has_mark boolean := target IN ('discount_card', 'counterparty', 'product', 'category', 'store');
+	condition text := 'true';
+	scope text;
+BEGIN
+	IF from_ts IS NOT NULL THEN
+		-- rows with an empty date belong to the window that is open to the past
+		condition := pg_catalog.concat_ws(' AND ',
+			CASE WHEN from_ts <> '-infinity' THEN pg_catalog.format('%I >= %L::timestamp', date_column, from_ts) END,
+			CASE WHEN till_ts <> 'infinity' THEN
+				pg_catalog.format(CASE WHEN from_ts = '-infinity' THEN '(%I < %L::timestamp) IS NOT FALSE' ELSE '%I < %L::timestamp' END,
+								  date_column, till_ts) END);
+		IF condition = '' THEN
+			condition := 'true';
+		END IF;
+	END IF;
+	read := onec._stage(server, target, condition, max_rows);
+	truncated := max_rows > 0 AND read >= max_rows;
+	IF target = 'sale_line' THEN
+		PERFORM onec._attribute(server);
+	END IF;
+	ANALYZE pg_temp.onec_stage;
+	scope := CASE WHEN NOT truncated THEN condition END;
+	SELECT m.inserted, m.updated, m.deleted INTO inserted, updated, deleted
+	FROM onec._merge(server, target, scope, has_mark) m;
+	DROP TABLE pg_temp.onec_stage;
+END $$;
+COMMENT ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, int) IS 'Заменить одно окно местной таблицы (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, int) FROM PUBLIC;
+
+-- The clock of the base.
+CREATE FUNCTION onec.local_now(server name DEFAULT NULL) RETURNS timestamp
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT now() AT TIME ZONE coalesce(
+		(SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
+		 WHERE s.srvname = onec._server($1) AND o.option_name = 'timezone'),
+		current_setting('TimeZone'))
+$$;
+COMMENT ON FUNCTION onec.local_now(name) IS 'Который час в базе 1С';
+
+-- The windows to read, oldest first: months, open at both ends where everything is wanted.
+CREATE FUNCTION onec._windows(server name, target text, days int)
+	RETURNS TABLE (from_ts timestamp, till_ts timestamp)
+	LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+	date_column text := CASE target WHEN 'receipt' THEN 'date' ELSE 'period' END;
+	today date := onec.local_now(server)::date;
+	first timestamp;
+BEGIN
+	IF target NOT IN ('sale_line', 'card_sale_line', 'receipt', 'loyalty_movement', 'loyalty_lot') THEN
+		RETURN QUERY SELECT NULL::timestamp, NULL::timestamp;
+		RETURN;
+	END IF;
+	IF days IS NULL THEN
+		EXECUTE pg_catalog.format('SELECT %1$I FROM %2$I.%3$I WHERE %1$I IS NOT NULL ORDER BY %1$I LIMIT 1', date_column, server, target)
+			INTO first;
+		first := least(pg_catalog.date_trunc('month', first), pg_catalog.date_trunc('month', today::timestamp));
+		first := coalesce(first, pg_catalog.date_trunc('month', today::timestamp));
+		RETURN QUERY SELECT '-infinity'::timestamp, first;
+	ELSE
+		first := today - days;
+	END IF;
+	RETURN QUERY
+		SELECT greatest(m, first),
+			   CASE WHEN m + interval '1 month' > today THEN 'infinity'::timestamp ELSE m + interval '1 month' END
+		FROM pg_catalog.generate_series(pg_catalog.date_trunc('month', first), today::timestamp, interval '1 month') m;
+END $$;
+COMMENT ON FUNCTION onec._windows(name, text, int) IS 'Окна, которыми читается таблица (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._windows(name, text, int) FROM PUBLIC;
+
+-- The steps, their tables, and what else they do.
+CREATE FUNCTION onec._steps(wanted text[])
+	RETURNS TABLE (ordinal int, step text, target text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT v.ordinal, v.step, v.target
+		FROM (VALUES (1, 'cards', 'discount_card'), (2, 'counterparties', 'counterparty'),
+					 (3, 'counterparties', 'counterparty_contact'), (4, 'products', 'category'), (5, 'products', 'product'),
+					 (6, 'stores', 'store'), (7, 'purchases', 'card_sale_line'), (8, 'purchases', 'sale_line'),
+					 (9, 'purchases', 'receipt'), (10, 'loyalty', 'loyalty_movement'), (11, 'loyalty', 'loyalty_lot'),
+					 (12, 'profiles', 'site_user'), (13, 'profiles', 'customer_profile')) v (ordinal, step, target)
+		WHERE wanted IS NULL OR v.step = ANY (wanted)
+		ORDER BY 1;
+	END;
+COMMENT ON FUNCTION onec._steps(text[]) IS 'Шаги синхронизации по порядку (служебная)';
+
+-- Runs whose process is gone, or does something else now.
+CREATE FUNCTION onec._close_lost_runs(server name) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec.sync_run r SET status = 'interrupted', finished_at = now(), message = 'the process ended before the run'
+	WHERE r.server = $1 AND r.status = 'running'
+	  AND NOT EXISTS (SELECT FROM pg_stat_activity a
+					  WHERE a.pid = r.pid AND a.backend_start = r.backend_start AND a.state = 'active' AND a.pid <> pg_backend_pid());
+	UPDATE onec.sync_step s SET status = 'failed', finished_at = now(), message = 'interrupted'
+	FROM onec.sync_run r
+	WHERE r.server = $1 AND r.status = 'interrupted' AND s.server = r.server AND s.run_id = r.run_id AND s.status IN ('running', 'waiting');
+$$;
+COMMENT ON FUNCTION onec._close_lost_runs(name) IS 'Закрыть запуски, чей процесс исчез (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._close_lost_runs(name) FROM PUBLIC;
+
+-- Begin a run; NULL when another one works on the server.
+CREATE FUNCTION onec._begin_run(server name, days int, steps text[]) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	id bigint;
+	busy boolean;
+BEGIN
+	PERFORM pg_advisory_xact_lock(hashtextextended('onec sync ' || server, 0));
+	PERFORM onec._close_lost_runs(server);
+	busy := EXISTS (SELECT FROM onec.sync_run r WHERE r.server = _begin_run.server AND r.status = 'running');
+	INSERT INTO onec.sync_run AS r (server, started_at, finished_at, status, pid, backend_start, days, message)
+	SELECT _begin_run.server, clock_timestamp(), CASE WHEN busy THEN clock_timestamp() END,
+		   CASE WHEN busy THEN 'skipped (busy)' ELSE 'running' END, pg_backend_pid(),
+		   (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid()), _begin_run.days,
+		   CASE WHEN busy THEN 'another run is at work' END
+	RETURNING r.run_id INTO id;
+	IF busy THEN
+		RETURN NULL;
+	END IF;
+	INSERT INTO onec.sync_step (server, run_id, ordinal, step, target, status)
+	SELECT _begin_run.server, id, s.ordinal, s.step, s.target, 'waiting' FROM onec._steps(_begin_run.steps) s;
+	RETURN id;
+END $$;
+COMMENT ON FUNCTION onec._begin_run(name, int, text[]) IS 'Начать запуск синхронизации (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._begin_run(name, int, text[]) FROM PUBLIC;
+
+-- One window of one step, with its account; an error is kept with the step.
+CREATE FUNCTION onec._run_window(server name, run bigint, ordinal int, target text, from_ts timestamp, till_ts timestamp, max_rows int)
+	RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+	w record;
+	code text;
+	text_of text;
+	detail text;
+BEGIN
+	IF target = 'site_user' THEN
+		SELECT 0::bigint AS read, f.rows_inserted AS inserted, f.rows_updated AS updated, f.rows_deleted AS deleted, false AS truncated
+		INTO w FROM onec._fold_people(server) f;
+	ELSIF target = 'customer_profile' THEN
+		SELECT 0::bigint AS read, f.rows_inserted AS inserted, f.rows_updated AS updated, f.rows_deleted AS deleted, false AS truncated
+		INTO w FROM onec.refresh_profiles(server) f;
+	ELSE
+		SELECT * INTO w FROM onec._sync_window(server, target, from_ts, till_ts, max_rows);
+	END IF;
+	UPDATE onec.sync_step s
+	SET windows_done = s.windows_done + 1, rows_read = s.rows_read + w.read, rows_inserted = s.rows_inserted + w.inserted,
+		rows_updated = s.rows_updated + w.updated, rows_deleted = s.rows_deleted + w.deleted, truncated = s.truncated OR w.truncated
+	WHERE s.server = _run_window.server AND s.run_id = run AND s.ordinal = _run_window.ordinal;
+	RETURN true;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, text_of = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+	UPDATE onec.sync_step s
+	SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), error_code = code,
+		message = pg_catalog.concat_ws(': ', text_of, nullif(detail, ''))
+	WHERE s.server = _run_window.server AND s.run_id = run AND s.ordinal = _run_window.ordinal;
+	RAISE WARNING USING MESSAGE = pg_catalog.format('step "%s" failed: %s', target, text_of), ERRCODE = code, DETAIL = detail;
+	RETURN false;
+END $$;
+COMMENT ON FUNCTION onec._run_window(name, bigint, int, text, timestamp, timestamp, int) IS 'Выполнить одно окно шага и записать итог (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._run_window(name, bigint, int, text, timestamp, timestamp, int) FROM PUBLIC;
+
+-- Prepare a step: its windows, or the reason why it has none.
+CREATE FUNCTION onec._begin_step(server name, run bigint, ordinal int, target text, days int,
+								 OUT from_list timestamp[], OUT till_list timestamp[])
+	LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+	code text;
+	text_of text;
+BEGIN
+	UPDATE onec.sync_step s SET status = 'running', started_at = pg_catalog.clock_timestamp()
+	WHERE s.server = _begin_step.server AND s.run_id = run AND s.ordinal = _begin_step.ordinal;
+	IF target IN ('site_user', 'customer_profile') THEN
+		from_list := ARRAY[NULL::timestamp];
+		till_list := from_list;
+	ELSIF pg_catalog.to_regclass(pg_catalog.format('%I.%I', server, target)) IS NULL THEN
+		UPDATE onec.sync_step s SET status = 'not published', finished_at = pg_catalog.clock_timestamp()
+		WHERE s.server = _begin_step.server AND s.run_id = run AND s.ordinal = _begin_step.ordinal;
+		RETURN;
+	ELSE
+		SELECT pg_catalog.array_agg(w.from_ts), pg_catalog.array_agg(w.till_ts) INTO from_list, till_list
+		FROM onec._windows(server, target, days) w;
+	END IF;
+	UPDATE onec.sync_step s SET windows_total = pg_catalog.cardinality(from_list)
+	WHERE s.server = _begin_step.server AND s.run_id = run AND s.ordinal = _begin_step.ordinal;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, text_of = MESSAGE_TEXT;
+	from_list := NULL;
+	UPDATE onec.sync_step s SET status = 'failed', started_at = pg_catalog.clock_timestamp(), finished_at = pg_catalog.clock_timestamp(),
+		error_code = code, message = text_of
+	WHERE s.server = _begin_step.server AND s.run_id = run AND s.ordinal = _begin_step.ordinal;
+	RAISE WARNING USING MESSAGE = pg_catalog.format('step "%s" failed: %s', target, text_of), ERRCODE = code;
+END $$;
+COMMENT ON FUNCTION onec._begin_step(name, bigint, int, text, int) IS 'Начать шаг: какие окна читать (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._begin_step(name, bigint, int, text, int) FROM PUBLIC;
+
+CREATE FUNCTION onec._end_step(server name, run bigint, ordinal int, target text, days int) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE onec.sync_step s SET status = 'ok', finished_at = clock_timestamp()
+	WHERE s.server = _end_step.server AND s.run_id = run AND s.ordinal = _end_step.ordinal;
+	INSERT INTO onec.sync_state AS t (server, target, complete_from, last_ok)
+	VALUES (_end_step.server, _end_step.target,
+			CASE WHEN days IS NULL THEN '-infinity'::timestamp ELSE onec.local_now(_end_step.server)::date - days END, clock_timestamp())
+	ON CONFLICT ON CONSTRAINT sync_state_pkey DO UPDATE
+	SET complete_from = least(t.complete_from, excluded.complete_from), last_ok = excluded.last_ok;
+END $$;
+COMMENT ON FUNCTION onec._end_step(name, bigint, int, text, int) IS 'Закончить шаг (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._end_step(name, bigint, int, text, int) FROM PUBLIC;
+
+CREATE FUNCTION onec._end_run(server name, run bigint) RETURNS text
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec.sync_run r
+	SET finished_at = clock_timestamp(),
+		status = (SELECT CASE WHEN bool_and(s.status <> 'failed') THEN 'ok'
+							  WHEN bool_and(s.status IN ('failed', 'not published')) THEN 'failed'
+							  ELSE 'partial' END
+				  FROM onec.sync_step s WHERE s.server = r.server AND s.run_id = r.run_id),
+		message = (SELECT string_agg(s.target || ': ' || s.message, '; ' ORDER BY s.ordinal)
+				   FROM onec.sync_step s WHERE s.server = r.server AND s.run_id = r.run_id AND s.status = 'failed')
+	WHERE r.server = $1 AND r.run_id = $2
+	RETURNING r.status
+$$;
+COMMENT ON FUNCTION onec._end_run(name, bigint) IS 'Закончить запуск (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._end_run(name, bigint) FROM PUBLIC;
+
+CREATE FUNCTION onec._check_steps(steps text[]) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unknown text;
+BEGIN
+	SELECT string_agg(u, ', ') INTO unknown FROM unnest(steps) u
+	WHERE u NOT IN (SELECT s.step FROM onec._steps(NULL) s);
+	IF unknown IS NOT NULL THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('unrecognized step: %s', unknown),
+			HINT = 'Steps are cards, counterparties, products, stores, purchases, loyalty, profiles.';
+	END IF;
+	IF current_setting('transaction_read_only')::boolean THEN
+		RAISE read_only_sql_transaction USING MESSAGE = 'cannot execute onec.sync in a read-only transaction';
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._check_steps(text[]) IS 'Проверить параметры синхронизации (служебная)';
+
+CREATE PROCEDURE onec._sync(server name, days int, cards_limit int, steps text[])
+	LANGUAGE plpgsql
+AS $$
+DECLARE
+	run bigint;
+	s record;
+	w record;
+	step_days int;
+	good boolean;
+BEGIN
+	run := onec._begin_run(server, days, steps);
+	COMMIT;
+	IF run IS NULL THEN
+		RAISE NOTICE USING MESSAGE = pg_catalog.format('sync of "%s" skipped (busy): another run is at work', server);
+		RETURN;
+	END IF;
+	FOR s IN SELECT t.ordinal, t.target, t.step FROM onec._steps(steps) t ORDER BY t.ordinal LOOP
+		CONTINUE WHEN s.step = 'loyalty' AND NOT onec.get('loyalty.enabled', server)::boolean;
+		-- a table never read completely is read from the beginning
+		step_days := CASE WHEN EXISTS (SELECT FROM onec.sync_state t WHERE t.server = _sync.server AND t.target = s.target) THEN days END;
+		SELECT b.from_list, b.till_list INTO w FROM onec._begin_step(server, run, s.ordinal, s.target, step_days) b;
+		COMMIT;
+		CONTINUE WHEN w.from_list IS NULL;
+		good := true;
+		FOR i IN 1 .. pg_catalog.cardinality(w.from_list) LOOP
+			good := onec._run_window(server, run, s.ordinal, s.target, w.from_list[i], w.till_list[i],
+									 CASE WHEN s.target = 'discount_card' THEN cards_limit ELSE 0 END);
+			COMMIT;
+			EXIT WHEN NOT good;
+		END LOOP;
+		IF good THEN
+			PERFORM onec._end_step(server, run, s.ordinal, s.target, step_days);
+			COMMIT;
+		END IF;
+	END LOOP;
+	DELETE FROM onec.sync_step t WHERE t.server = _sync.server AND t.run_id = run AND t.status = 'waiting';
+	PERFORM onec._end_run(server, run);
+	COMMIT;
+END $$;
+COMMENT ON PROCEDURE onec._sync(name, int, int, text[]) IS 'Синхронизация без проверок (служебная)';
+REVOKE EXECUTE ON PROCEDURE onec._sync(name, int, int, text[]) FROM PUBLIC;
+
+CREATE PROCEDURE onec.sync(server name DEFAULT NULL, days int DEFAULT NULL, cards_limit int DEFAULT NULL,
+						   steps text[] DEFAULT NULL, full_reload boolean DEFAULT false)
+	LANGUAGE plpgsql
+AS $$
+DECLARE
+	srv name;
+BEGIN
+	IF pg_catalog.now() <> pg_catalog.statement_timestamp() THEN
+		RAISE invalid_transaction_termination USING
+			MESSAGE = 'onec.sync cannot run inside a transaction block',
+			HINT = 'It commits window by window: call it outside of BEGIN … COMMIT, as a statement of its own.';
+	END IF;
+	-- fails here, before the first request, wherever committing is impossible
+	COMMIT;
+	PERFORM onec._check_steps(steps);
+	srv := onec._server(server);
+	IF pg_catalog.to_regclass(pg_catalog.format('%I.sale_line', srv)) IS NULL
+		AND pg_catalog.to_regclass(pg_catalog.format('%I.discount_card', srv)) IS NULL THEN
+		RAISE undefined_table USING
+			MESSAGE = pg_catalog.format('server "%s" has no foreign tables of the shop', srv),
+			HINT = pg_catalog.format('Run SELECT * FROM onec.setup(%L) first.', srv);
+	END IF;
+	CALL onec._sync(srv,
+		CASE WHEN full_reload THEN NULL ELSE coalesce(days, onec.get('sync.purchase_days', srv)::int) END,
+		coalesce(cards_limit, onec.get('sync.cards_limit', srv)::int), steps);
+END $$;
+COMMENT ON PROCEDURE onec.sync(name, int, int, text[], boolean) IS
+	'Синхронизация с 1С: карты, контрагенты, товары, магазины, покупки за days дней, баллы, профили; фиксирует каждое окно, можно прервать и повторить';
+REVOKE EXECUTE ON PROCEDURE onec.sync(name, int, int, text[], boolean) FROM PUBLIC;
+
+CREATE VIEW onec.sync_status AS
+	SELECT s.server, s.step, s.target, s.status, s.finished_at, now() - s.finished_at AS age,
+		   s.rows_read, s.rows_inserted, s.rows_updated, s.rows_deleted, s.windows_done, s.truncated,
+		   round(extract(epoch FROM s.finished_at - s.started_at)::numeric, 1) AS seconds, s.error_code, s.message
+	FROM onec.sync_step s
+	JOIN (SELECT r.server, max(r.run_id) AS run_id FROM onec.sync_run r WHERE r.status <> 'skipped (busy)' GROUP BY 1) last
+		ON last.server = s.server AND last.run_id = s.run_id
+	ORDER BY s.server, s.ordinal;
+COMMENT ON VIEW onec.sync_status IS 'Итоги последнего запуска синхронизации по шагам';
+
+CREATE VIEW onec.sync_progress AS
+	SELECT s.server, s.run_id, s.step, s.target, s.windows_done, s.windows_total, s.rows_read,
+		   clock_timestamp() - s.started_at AS elapsed,
+		   CASE WHEN s.windows_done > 0 THEN
+				(clock_timestamp() - s.started_at) / s.windows_done * (s.windows_total - s.windows_done) END AS remaining
+	FROM onec.sync_step s JOIN onec.sync_run r ON r.server = s.server AND r.run_id = s.run_id
+	WHERE r.status = 'running' AND s.status = 'running';
+COMMENT ON VIEW onec.sync_progress IS 'Что синхронизируется сейчас и сколько осталось';
