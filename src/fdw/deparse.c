@@ -308,6 +308,32 @@ compare_bool(const OnecDeparse *deparse, const OnecColumn *column, bool value)
 						   onec_make_literal(ONEC_LIT_BOOL, value ? "true" : "false"));
 }
 
+/*
+ * "(date < value) IS NOT FALSE" keeps the rows whose empty date reads as NULL, just as 1C does, for
+ * which it is the least.  Only where JSON null cannot be: in the date by which a set is kept.
+ */
+static OnecTerm
+deparse_not_false(OnecDeparse *deparse, Expr *arg)
+{
+	OnecDeparse inner = *deparse;
+	const OnecColumn *column;
+	OnecTerm	term;
+
+	if (!IsA(arg, OpExpr) || list_length(((OpExpr *) arg)->args) != 2)
+		return onec_term_no("1C does not tell NULL from other values");
+	column = onec_deparse_column(deparse, linitial(((OpExpr *) arg)->args));
+	if (column == NULL ||
+		(strcmp(column->property, "Period") != 0 && strcmp(column->property, "Date") != 0))
+		return onec_term_no("1C does not tell NULL from other values");
+	inner.empty_as_null = false;
+	term = onec_deparse_qual(&inner, arg);
+	deparse->params = inner.params;
+	if (term.verdict == ONEC_NO || term.kind != ONEC_TERM_TREE ||
+		term.expr->kind != ONEC_EXPR_COMPARE || term.expr->op[0] != 'l')
+		return onec_term_no("1C does not tell NULL from other values");
+	return term;
+}
+
 static OnecTerm
 deparse_boolean_test(OnecDeparse *deparse, BooleanTest *test)
 {
@@ -315,6 +341,8 @@ deparse_boolean_test(OnecDeparse *deparse, BooleanTest *test)
 
 	if (column != NULL && test->booltesttype == IS_TRUE)
 		return compare_bool(deparse, column, true);
+	if (test->booltesttype == IS_NOT_FALSE)
+		return deparse_not_false(deparse, test->arg);
 	if (column != NULL && test->booltesttype == IS_FALSE)
 		return compare_bool(deparse, column, false);
 	return onec_term_no("1C does not tell NULL from other values");
