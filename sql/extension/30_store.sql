@@ -307,8 +307,14 @@ COMMENT ON COLUMN onec.loyalty_lot.card_id IS 'Бонусная карта';
 COMMENT ON COLUMN onec.loyalty_lot.owner_id IS 'Владелец карты';
 COMMENT ON COLUMN onec.loyalty_lot.amount IS 'Сумма баллов';
 
-SELECT pg_catalog.pg_extension_config_dump(c.oid, '')
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'onec' AND c.relkind = 'r' AND c.relname IN
-	('discount_card', 'counterparty', 'counterparty_contact', 'product', 'category', 'store', 'sale_line',
-	 'card_sale_line', 'receipt_journal', 'loyalty_movement', 'loyalty_lot');
+SELECT pg_catalog.pg_extension_config_dump('onec.discount_card', '');
+SELECT pg_catalog.pg_extension_config_dump('onec.counterparty', '');
+SELECT pg_catalog.pg_extension_config_dump('onec.counterparty_contact', '');
+SELECT pg_catalog.pg_extension_config_dump('onec.product', '');
+SELECT pg_catalog.pg_extension_config_dump('onec.category', '');
+SELECT pg_catalog.pg_extension_config_dump('onec.store', '');
+SELECT pg_catalog.pg_extension_config_dump('onec.sale_line', '');
+SELECT pg_catalog.pg_extension_config_dump('onec.card_sale_line', '');
+SELECT pg_catalog.pg_extension_config_dump('onec.receipt_journal', '');
+SELECT pg_catalog.pg_extension_config_dump('onec.loyalty_movement', '');
+SELECT pg_catalog.pg_extension_config_dump('onec.loyalty_lot', '');
