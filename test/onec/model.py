@@ -64,6 +64,7 @@ class Base:
     timezone: str = "Europe/Moscow"
     truth: Any = None  # object with as_dict(): computed from the rows as they are now
     edits: Any = None  # object with apply(dict) -> dict: changes of documents as users make them
+    version: int = 0  # grows with every edit: whatever was derived from the rows before is stale
 
     def record_set(self, name: str) -> EntitySet:
         """The set that holds the rows of "name" (itself, or its _RecordType set)."""

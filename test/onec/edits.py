@@ -1,0 +1,3 @@
+class Edits:
+    def __init__(self, base, ledger):
+        self.base, self.ledger = base, ledger
