@@ -1,0 +1,163 @@
+# The sync: sums equal to the demo 1C's own, a second run that writes nothing, interruptions, two runs at once, and a
+# published purchase log all the way to profiles.
+use strict;
+use warnings;
+use utf8;
+
+use OnecTest;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
+my $customers = $ENV{TEST_FULL} ? 5000 : 300;
+my $onec = OnecTest->onec('--customers', $customers, '--seed', 1);
+my $node = OnecTest->node('sync');
+
+OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '1'");
+
+sub sql
+{
+	my ($query) = @_;
+	my $r = OnecTest->try($node, $query);
+
+	diag("$query\n$r->{stderr}") if $r->{sqlstate} ne '00000';
+	return $r->{stdout};
+}
+
+# Two tables of "key|rows|sum" compared line by line, differences shown.
+sub same_sums
+{
+	my ($got, $want, $name) = @_;
+	my %got = map { (split /\|/, $_, 2)[0] => $_ } split /\n/, $got;
+	my @wrong = grep { ($got{$_} // '') ne "$_|$want->{$_}{rows}|$want->{$_}{sum}" } sort keys %$want;
+
+	ok(!@wrong && keys %got == keys %$want, $name);
+	diag("1C: $_|$want->{$_}{rows}|$want->{$_}{sum}   here: " . ($got{$_} // 'nothing')) for @wrong[0 .. ($#wrong > 4 ? 4 : $#wrong)];
+	diag(scalar(keys %got) . ' keys here, ' . scalar(keys %$want) . ' in 1C') if keys %got != keys %$want;
+	return;
+}
+
+my $counted = "server = 'shop' AND active AND recorder_type <> 'Document_ВводНачальныхОстатков'";
+
+sub sums_equal
+{
+	my ($when) = @_;
+	my $truth = $onec->control('GET', '/truth')->{sales};
+
+	is(sql("SELECT count(*), sum(amount)::numeric(20,2) FROM onec.sale_line WHERE server = 'shop'"),
+		"$truth->{rows}|$truth->{sum}", "$when: all rows and their sum");
+	same_sums(sql("SELECT to_char(period, 'YYYY-MM'), count(*), sum(amount)::numeric(20,2) FROM onec.sale_line WHERE $counted GROUP BY 1"),
+		$truth->{by_month}, "$when: sums per month");
+	same_sums(sql("SELECT customer_id, count(*), sum(amount)::numeric(20,2) FROM onec.sale_line
+			WHERE $counted AND attribution = 'counterparty' GROUP BY 1"),
+		{ map { $_ => $truth->{by_customer}{$_} } grep { $_ ne '' } keys %{ $truth->{by_customer} } }, "$when: sums per customer");
+	same_sums(sql("SELECT store_id, count(*), sum(amount)::numeric(20,2) FROM onec.sale_line WHERE $counted GROUP BY 1"),
+		$truth->{by_store}, "$when: sums per store");
+	return;
+}
+
+# ---- setup ----
+my $r = OnecTest->try($node, "CALL onec.sync('shop')");
+is($r->{sqlstate}, '42P01', 'without setup the sync says so');
+like($r->{stderr}, qr/onec\.setup/, 'and what to do');
+is(sql("SELECT count(*) FROM onec.setup('shop') WHERE status = 'created'"), '11', 'setup makes all tables');
+is(sql("SELECT count(*) FROM onec.setup('shop') WHERE status = 'created'"), '11', 'and can be repeated');
+
+# ---- the first sync ----
+$r = OnecTest->try($node, "CALL onec.sync('shop', days => 900)");
+is($r->{sqlstate}, '00000', 'the first sync works') or diag($r->{stderr});
+is(sql("SELECT status, message FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"), 'ok|', 'and its account is clean');
+is(sql("SELECT string_agg(target || ' ' || status, ', ' ORDER BY target) FROM onec.sync_status WHERE status <> 'ok'"), '',
+	'every step is ok');
+sums_equal('first sync');
+
+my $truth = $onec->control('GET', '/truth');
+is(sql("SELECT count(*) FROM onec.discount_card"), $truth->{cards}, 'cards');
+
+# ---- nothing changed: nothing is written ----
+my $marks = "SELECT md5(string_agg(t, ',' ORDER BY t)) FROM (SELECT xmin || ':' || ctid::text || 's' AS t FROM onec.sale_line
+	UNION ALL SELECT xmin || ':' || ctid::text || 'c' FROM onec.discount_card
+	UNION ALL SELECT xmin || ':' || ctid::text || 'u' FROM onec.site_user
+	UNION ALL SELECT xmin || ':' || ctid::text || 'p' FROM onec.customer_profile) x";
+my $before = sql($marks);
+for my $how ('days => 30', 'full_reload => true')
+{
+	sql("CALL onec.sync('shop', $how)");
+	is(sql("SELECT sum(rows_inserted + rows_updated + rows_deleted) FROM onec.sync_status WHERE server = 'shop'"), '0',
+		"a second sync ($how) reports no change");
+	is(sql($marks), $before, 'and has written no row');
+}
+
+# ---- profiles ----
+is(sql("SELECT total_revenue::numeric(15,2), receipts, average_check::numeric(15,2), purchase_frequency FROM onec.customer_360
+		WHERE phone = '70000000002'"), '21267.00|5|4253.40|monthly', "the document's example");
+is(sql("SELECT onec.profile_json('70000000002')->'statistics'->>'average_check'"), '4253.40', 'and its JSON');
+is(sql("SELECT count(*) FROM onec.customer_profile p WHERE total_revenue <> (SELECT sum(amount) FROM onec.sale_line l
+		WHERE l.server = p.server AND l.customer_id = p.customer_id AND $counted)"), '0', 'revenue of profiles is the sum of their lines');
+
+# ---- a sync stopped in its middle loses nothing, and the next one completes ----
+sql('TRUNCATE onec.sale_line, onec.card_sale_line, onec.sync_state');
+$onec->control('POST', '/modes', { page_delay => 100 });
+my $run = OnecTest->background($node, "CALL onec.sync('shop', days => 900, steps => '{purchases}')");
+ok(OnecTest->wait_for(sub { sql('SELECT count(*) FROM onec.card_sale_line') > 0 }, 'the first window', 60), 'windows are committed one by one');
+$onec->stop('KILL');
+my $done = $run->wait;
+is($done->{sqlstate}, '00000', '1C stops: the run ends with an account instead of an error');
+is(sql("SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1") =~ /^(failed|partial)$/ ? 1 : 0, 1, 'which tells of the failure');
+like(sql("SELECT string_agg(DISTINCT error_code, ',') FROM onec.sync_status WHERE status = 'failed'"), qr/^(08|HV)/, 'with its SQLSTATE');
+my $kept = sql('SELECT count(*) FROM onec.card_sale_line');
+cmp_ok($kept, '>', 0, 'what was committed stays');
+$onec->start;
+sql("CALL onec.sync('shop', days => 900)");
+sums_equal('after the interruption');
+
+# ---- Ctrl-C, and two runs at once ----
+$onec->control('POST', '/modes', { page_delay => 300 });
+$run = OnecTest->background($node, "CALL onec.sync('shop', full_reload => true)");
+ok(OnecTest->wait_for(sub { sql("SELECT count(*) FROM onec.sync_progress") > 0 }, 'progress', 30), 'progress is seen from outside');
+sql("CALL onec.sync('shop')");
+is(sql("SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"), 'skipped (busy)', 'the second run ends at once');
+my $cancelled = Time::HiRes::time();
+$run->cancel;
+$done = $run->wait;
+is($done->{sqlstate}, '57014', 'a run can be cancelled');
+cmp_ok(Time::HiRes::time() - $cancelled, '<', 2, 'within two seconds');
+$onec->control('POST', '/modes', { page_delay => 0 });
+sql("CALL onec.sync('shop', days => 900)");
+is(sql("SELECT string_agg(status, ',' ORDER BY run_id DESC) FROM (SELECT * FROM onec.sync_run ORDER BY run_id DESC LIMIT 3) x"),
+	'ok,skipped (busy),interrupted', 'the lost run is closed, the next one completes');
+sums_equal('after the cancel');
+
+# ---- where it cannot commit it says so before any request ----
+$onec->control('POST', '/log/clear', {});
+$r = OnecTest->try($node, "BEGIN; SELECT 1; CALL onec.sync('shop'); COMMIT");
+is($r->{sqlstate}, '2D000', 'inside a transaction block it refuses');
+$r = OnecTest->try($node, "DO \$\$ BEGIN CALL onec.sync('shop'); EXCEPTION WHEN division_by_zero THEN NULL; END \$\$");
+is($r->{sqlstate}, '2D000', 'inside a block with an exception handler, too');
+$r = OnecTest->try($node, "CALL onec.sync('shop', steps => '{purchase}')");
+is($r->{sqlstate}, '22023', 'an unknown step is refused');
+is(scalar @{ $onec->control('GET', '/log') }, 0, 'nothing was asked of 1C');
+
+# ---- edits in 1C ----
+$onec->control('POST', '/edit', { op => 'random', n => 40, seed => 5 });
+sql("CALL onec.sync('shop', full_reload => true)");
+sums_equal('after edits');
+
+# ---- a published purchase log ----
+my $log = ($ENV{ONEC_SHARED} || "$OnecTest::ROOT/../shared") . '/data/CDNOW_sample.txt';
+SKIP:
+{
+	skip 'the purchase log is not here', 2 unless -e $log;
+	my $cdnow = OnecTest->onec('--purchase-log', $log);
+
+	OnecTest->server($node, $cdnow, name => 'cdnow', options => "timezone 'UTC'");
+	sql("SELECT FROM onec.setup('cdnow')");
+	sql("CALL onec.sync('cdnow', full_reload => true)");
+	is(sql("SELECT count(*), sum(receipts), sum(total_revenue)::numeric(15,2) FROM onec.customer_profile WHERE server = 'cdnow'"),
+		'2357|6919|244091.94', 'CDNOW: customers, purchases and dollars come out of the profiles');
+	is(sql("SELECT count(*) FROM onec.discount_card WHERE server = 'cdnow'"), '2357', 'of as many cards');
+}
+
+$node->stop;
+done_testing();
