@@ -140,7 +140,7 @@ CREATE FUNCTION onec._server(server name) RETURNS name
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	found name[];
+	servers name[];
 BEGIN
 	IF server IS NOT NULL THEN
 		PERFORM FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
@@ -150,13 +150,13 @@ BEGIN
 		END IF;
 		RETURN server;
 	END IF;
-	SELECT array_agg(s.srvname) INTO found
+	SELECT array_agg(s.srvname) INTO servers
 	FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw WHERE w.fdwname = 'onec_fdw';
-	IF coalesce(cardinality(found), 0) <> 1 THEN
+	IF coalesce(cardinality(servers), 0) <> 1 THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = 'a server must be named',
-			DETAIL = format('Servers of onec_fdw: %s.', coalesce(array_to_string(found, ', '), 'none'));
+			DETAIL = format('Servers of onec_fdw: %s.', coalesce(array_to_string(servers, ', '), 'none'));
 	END IF;
-	RETURN found[1];
+	RETURN servers[1];
 END $$;
 COMMENT ON FUNCTION onec._server(name) IS 'Проверить имя сервера или найти единственный (служебная)';

@@ -180,7 +180,9 @@ BEGIN
 	IF missing IS NOT NULL THEN
 		RETURN 'no property for ' || array_to_string(missing, ', ');
 	END IF;
-	EXECUTE format('DROP FOREIGN TABLE IF EXISTS %I.%I', server, target);
+	IF to_regclass(format('%I.%I', server, target)) IS NOT NULL THEN
+		EXECUTE format('DROP FOREIGN TABLE %I.%I', server, target);
+	END IF;
 	EXECUTE format('CREATE FOREIGN TABLE %I.%I (%s) SERVER %I OPTIONS (entity_set %L, key %L)',
 				   server, target, columns, server, entity_set, key);
 	EXECUTE format('COMMENT ON FOREIGN TABLE %I.%I IS %L', server, target,
@@ -208,7 +210,10 @@ BEGIN
 	IF current_setting('transaction_read_only')::boolean THEN
 		RAISE read_only_sql_transaction USING MESSAGE = 'cannot execute onec.setup in a read-only transaction';
 	END IF;
-	EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I', srv);
+	IF to_regnamespace(quote_ident(srv)) IS NULL THEN
+		EXECUTE format('CREATE SCHEMA %I', srv);
+		EXECUTE format('COMMENT ON SCHEMA %I IS %L', srv, 'Магазин в базе 1С ' || srv);
+	END IF;
 	FOR t IN
 		SELECT d.target, ltrim(onec.get('endpoint.' || d.target, srv), '/') AS wanted, s.entity_set, s.key
 		FROM (SELECT DISTINCT f.target FROM onec.field_source f) d

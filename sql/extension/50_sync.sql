@@ -104,7 +104,7 @@ AS $$
 			WHEN a.attname IS NULL THEN format('NULL::%s', CASE f.kind WHEN 'ref' THEN 'uuid' ELSE f.kind END)
 			WHEN f.kind = 'ref' AND a.atttypid = 'text'::regtype THEN format('onec._ref(f.%I)', f.field)
 			WHEN f.kind = 'type' THEN format('coalesce(regexp_replace(f.%I, ''^StandardODATA\.'', ''''), '''')', f.field)
-			ELSE format('f.%I', f.field)
+			ELSE format('f.%I::%s', f.field, CASE f.kind WHEN 'ref' THEN 'uuid' ELSE f.kind END)
 		END || format(' AS %I', f.field), ', ' ORDER BY f.ordinal)
 	FROM onec.field_source f
 	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', $1, $2))
@@ -118,15 +118,17 @@ CREATE FUNCTION onec._stage(server name, target text, condition text, max_rows i
 	LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
-	found bigint;
+	staged bigint;
 BEGIN
-	DROP TABLE IF EXISTS pg_temp.onec_stage;
+	IF pg_catalog.to_regclass('pg_temp.onec_stage') IS NOT NULL THEN
+		DROP TABLE pg_temp.onec_stage;
+	END IF;
 	EXECUTE pg_catalog.format(
-		'CREATE TEMP TABLE onec_stage ON COMMIT DROP AS SELECT %L::name AS server, %s FROM %I.%I f WHERE %s %s',
+		'CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT %L::name AS server, %s FROM %I.%I f WHERE %s %s',
 		server, onec._stage_list(server, target), server, target, condition,
 		CASE WHEN max_rows > 0 THEN pg_catalog.format('LIMIT %s', max_rows) ELSE '' END);
-	GET DIAGNOSTICS found = ROW_COUNT;
-	RETURN found;
+	GET DIAGNOSTICS staged = ROW_COUNT;
+	RETURN staged;
 END $$;
 COMMENT ON FUNCTION onec._stage(name, text, text, int) IS 'Прочитать строки 1С во временную таблицу (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._stage(name, text, text, int) FROM PUBLIC;
