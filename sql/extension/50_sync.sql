@@ -380,7 +380,8 @@ EXCEPTION WHEN OTHERS THEN
 	SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), error_code = code,
 		message = pg_catalog.concat_ws(': ', text_of, nullif(detail, ''))
 	WHERE s.server = _run_window.server AND s.run_id = run AND s.ordinal = _run_window.ordinal;
-	RAISE WARNING USING MESSAGE = pg_catalog.format('step "%s" failed: %s', target, text_of), ERRCODE = code, DETAIL = detail;
+	RAISE WARNING USING
+		MESSAGE = pg_catalog.format('step "%s" failed: %s', target, pg_catalog.concat_ws(': ', text_of, nullif(detail, ''))), ERRCODE = code;
 	RETURN false;
 END $$;
 COMMENT ON FUNCTION onec._run_window(name, bigint, int, text, timestamp, timestamp, int) IS 'Выполнить одно окно шага и записать итог (служебная)';
