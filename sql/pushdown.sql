@@ -129,9 +129,12 @@ SELECT Code IS NOT NULL AS some FROM p.card LIMIT 1;
 SELECT * FROM asked();
 
 -- counts: by 1C where it is exact, else here
-SELECT count(*) = (SELECT count(*) FROM local_sale) AS same FROM p.sale;
-SELECT count(*) = (SELECT count(*) FROM local_sale WHERE Period < '2026-01-01') AS same FROM p.sale WHERE Period < '2026-01-01';
-SELECT count(*) = (SELECT count(*) FROM local_card WHERE Code = '000000001') AS same FROM p.card WHERE Code = '000000001';
+SELECT count(*) AS n FROM p.sale \gset
+SELECT :n = count(*) AS same FROM local_sale;
+SELECT count(*) AS n FROM p.sale WHERE Period < '2026-01-01' AND Active \gset
+SELECT :n = count(*) AS same FROM local_sale WHERE Period < '2026-01-01' AND Active;
+SELECT count(*) AS n FROM p.card WHERE Code = '000000001' \gset
+SELECT :n = count(*) AS same FROM local_card WHERE Code = '000000001';
 SELECT * FROM asked();
 
 -- values of another table
