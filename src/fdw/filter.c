@@ -85,18 +85,35 @@ onec_make_compare(const OnecColumn *column, OnecCompare op, OnecExpr *literal)
 	return expr;
 }
 
+/* Whether an arm's own arms may stand in its place: AND within AND, OR within OR. */
+static bool
+is_flat(OnecExprKind kind, const OnecExpr *arm)
+{
+	return arm->kind != kind || kind == ONEC_EXPR_IN;
+}
+
 OnecExpr *
 onec_make_list(OnecExprKind kind, List *arms)
 {
 	OnecExpr   *expr;
-	int			i = 0;
+	int			room = 0;
 	ListCell   *lc;
 
 	if (list_length(arms) == 1)
 		return linitial(arms);
-	expr = onec_make_expr(kind, list_length(arms));
 	foreach(lc, arms)
-		expr->args[i++] = lfirst(lc);
+		room += is_flat(kind, lfirst(lc)) ? 1 : ((OnecExpr *) lfirst(lc))->nargs;
+	expr = onec_make_expr(kind, room);
+	expr->nargs = 0;
+	foreach(lc, arms)
+	{
+		OnecExpr   *arm = lfirst(lc);
+
+		if (is_flat(kind, arm))
+			expr->args[expr->nargs++] = arm;
+		for (int i = 0; !is_flat(kind, arm) && i < arm->nargs; i++)
+			expr->args[expr->nargs++] = arm->args[i];
+	}
 	return expr;
 }
 
