@@ -57,7 +57,7 @@ class People:
             customer = EMPTY_GUID if at in ownerless else guid(self.seed, "customer", at)
             person = Person(phone, customer, self._home())
             name = self._counterparty(at, person, created[at]) if at not in ownerless else "Карта " + phone[-4:]
-            self._card(person, at + 1, phone, name)
+            self.add_card(person, at + 1, phone, name)
             self.found.append(person)
         if dirt:
             self._spoil(count)
@@ -76,13 +76,18 @@ class People:
         return bisect(self.goods.store_weights[:-1], self.rng.random())
 
     def _folders(self, dirt: bool) -> None:
-        rows = self.base.sets["Catalog_Контрагенты"].rows
         names = FOLDERS if dirt else FOLDERS[:1]
         self.dirt["folders"] = len(names) if dirt else 0
-        empty = {p.name: None for p in self.base.sets["Catalog_Контрагенты"].properties if not p.type.startswith("Collection")}
-        for at, name in enumerate(names, 1):
-            rows.append(empty | named(self.seed, "customer folder", at, name, f"ГР-{at:06d}") | {
-                "Parent_Key": EMPTY_GUID if at == 1 else guid(self.seed, "customer folder", 1), "IsFolder": True})
+        for name in names:
+            self.folder(name)
+
+    def folder(self, name: str) -> None:
+        """A folder of customers; the first holds all others.  Attributes of items are null in folders."""
+        known = self.base.sets["Catalog_Контрагенты"]
+        at = len(known.rows) + 1
+        empty = {p.name: None for p in known.properties if not p.type.startswith("Collection")}
+        known.rows.append(empty | named(self.seed, "customer folder", at, name, f"ГР-{at:06d}") | {
+            "Parent_Key": EMPTY_GUID if at == 1 else guid(self.seed, "customer folder", 1), "IsFolder": True})
 
     # one customer
 
@@ -127,7 +132,7 @@ class People:
                              "Представление": text, "ЗначенияПолей": "", "НомерТелефона": digits,
                              "НомерТелефонаБезКодов": digits[4:], "АдресЭП": address, "Город": town})
 
-    def _card(self, person: Person, at: int, barcode: str, name: str) -> None:
+    def add_card(self, person: Person, at: int, barcode: str, name: str) -> None:
         row = self.card(at, barcode, name, person.customer)
         person.cards.append(row)
         self.base.sets["Catalog_ДисконтныеКарты"].rows.append(row)
@@ -166,7 +171,7 @@ class People:
     def _second_cards(self, count: int, owned: list[int], cards: int) -> None:
         for extra, at in enumerate(sorted(self._sample(owned, "two_cards", count))):
             person = self.found[at]
-            self._card(person, count + extra + 1, self._new_phone(), person.cards[0]["Description"])
+            self.add_card(person, count + extra + 1, self._new_phone(), person.cards[0]["Description"])
 
     def _new_phone(self) -> str:
         taken = {card["КодКартыШтрихкод"] for card in self.base.sets["Catalog_ДисконтныеКарты"].rows[-200:]}
