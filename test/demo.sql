@@ -46,21 +46,18 @@ GROUP BY 1 ORDER BY 3 DESC;
 EXECUTE last_request;
 
 \echo == onec.setup: curated tables with English names, chosen from the metadata
-SELECT onec.setup('demo');
+SELECT target, status, columns FROM onec.setup('demo');
 
 \echo == CALL onec.sync: 1C into local tables, window by window
 CALL onec.sync('demo', days => 900);
-SELECT * FROM onec.sync_status;
-SELECT step, status, rows_read, rows_inserted, rows_updated, rows_deleted, seconds FROM onec.sync_step ORDER BY 1;
+SELECT target, status, rows_read, rows_inserted, rows_updated, rows_deleted, windows_done AS windows, seconds
+FROM onec.sync_status WHERE server = 'demo';
 
 \echo == one customer, as the site reads it
-SELECT jsonb_pretty(onec.profile_json('70000000002'));
+SELECT jsonb_pretty(onec.profile_json('70000000002')::jsonb);
 
 \echo == the ten best customers
-SELECT u.name, u.phone, p.receipts, p.total_revenue, p.average_check, p.purchase_frequency, p.last_purchase::date
-FROM onec.customer_profile p
-LEFT JOIN LATERAL (SELECT name, phone FROM onec.site_user u
-                   WHERE u.server = p.server AND u.customer_id = p.customer_id
-                   ORDER BY phone LIMIT 1) u ON true
-WHERE p.server = 'demo'
-ORDER BY p.total_revenue DESC LIMIT 10;
+SELECT name, phone, receipts, total_revenue, average_check, purchase_frequency, last_purchase::date
+FROM onec.customer_360
+WHERE server = 'demo'
+ORDER BY total_revenue DESC LIMIT 10;
