@@ -49,7 +49,9 @@ EXECUTE last_request;
 SELECT target, status, columns FROM onec.setup('demo');
 
 \echo == CALL onec.sync: 1C into local tables, window by window
+SET client_min_messages = notice;
 CALL onec.sync('demo', days => 900);
+SET client_min_messages = warning;
 SELECT target, status, rows_read, rows_inserted, rows_updated, rows_deleted, windows_done AS windows, seconds
 FROM onec.sync_status WHERE server = 'demo';
 

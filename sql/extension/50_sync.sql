@@ -456,6 +456,16 @@ $$;
 COMMENT ON FUNCTION onec._end_run(name, bigint) IS 'Закончить запуск (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._end_run(name, bigint) FROM PUBLIC;
 
+CREATE FUNCTION onec._step_line(server name, run bigint, ordinal int) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('%s: %s read, %s inserted, %s updated, %s deleted in %s s', s.target, s.rows_read, s.rows_inserted,
+				  s.rows_updated, s.rows_deleted, round(extract(epoch FROM s.finished_at - s.started_at)::numeric, 1))
+	FROM onec.sync_step s WHERE s.server = $1 AND s.run_id = $2 AND s.ordinal = $3
+$$;
+COMMENT ON FUNCTION onec._step_line(name, bigint, int) IS 'Итог шага одной строкой (служебная)';
+
 CREATE FUNCTION onec._check_steps(steps text[]) RETURNS void
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -509,6 +519,7 @@ BEGIN
 		IF good THEN
 			PERFORM onec._end_step(server, run, s.ordinal, s.target, step_days);
 			COMMIT;
+			RAISE NOTICE USING MESSAGE = onec._step_line(server, run, s.ordinal);
 		END IF;
 	END LOOP;
 	DELETE FROM onec.sync_step t WHERE t.server = _sync.server AND t.run_id = run AND t.status = 'waiting';
