@@ -48,8 +48,8 @@ struct OnecSession
 	OnecReply  *cookie_holder;	/* the request that carries it now, or NULL */
 	bool		start_busy;		/* a request under way asks for one */
 	bool		ib_ignored;		/* the base takes no notice of IBSession */
-	int			ib_stale_row;	/* cookies found dead one after the other */
-	TimestampTz ib_not_before;	/* no licence for a session: do not ask before */
+	int			ib_stale_row;	/* 1C sessions that died before they served */
+	TimestampTz ib_not_before;	/* do not ask for a 1C session before */
 
 	int64		started;		/* requests so far */
 	TimestampTz last_start;		/* for min_interval */

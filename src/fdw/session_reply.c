@@ -35,8 +35,8 @@
 /* Consumed bytes after which the other requests under way get their turn. */
 #define POLL_BYTES 65536
 
-#define STALE_ROW_MAX 3			/* dead 1C sessions in a row before we do without */
-#define NO_LICENCE_PAUSE_S 60	/* before a 1C session is asked for again */
+#define STALE_ROW_MAX 3			/* 1C sessions in a row that died unused, before we do without */
+#define PAUSE_S 60				/* before a 1C session is asked for again */
 
 /* What hangs on a memory context; stays there after the reply is gone. */
 struct OnecReplyTie
@@ -83,6 +83,13 @@ keep_cookie(OnecSession *session, const char *cookie)
 	session->cookie = strdup(cookie);
 }
 
+/* Do without a 1C session for a while. */
+static void
+pause_ib(OnecSession *session)
+{
+	session->ib_not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PAUSE_S * 1000);
+}
+
 /* Learn from the head of an answer; once for each answer. */
 static void
 note_ib(OnecReply *reply, const OnecHttpAnswer *answer)
@@ -97,8 +104,7 @@ note_ib(OnecReply *reply, const OnecHttpAnswer *answer)
 	else if (reply->with_start && answer->status == 200)
 		session->ib_ignored = true;
 	else if (reply->with_start && answer->status == 406)
-		session->ib_not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-															 NO_LICENCE_PAUSE_S * 1000);
+		pause_ib(session);
 	if (reply->with_cookie && answer->status == 200)
 		session->ib_stale_row = 0;
 }
@@ -218,7 +224,10 @@ restart(OnecReply *reply)
 	end_reply(reply, "the 1C session had ended; sent again", false);
 	onec_session_drop_cookie(session);
 	if (++session->ib_stale_row >= STALE_ROW_MAX)
-		session->ib_ignored = true;
+	{
+		session->ib_stale_row = 0;
+		pause_ib(session);
+	}
 	onec_transfer_free(reply->transfer);
 	reply->transfer = NULL;
 	memset(&reply->error, 0, sizeof(reply->error));

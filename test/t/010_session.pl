@@ -358,6 +358,9 @@ $r = play($again);
 is($r->{stdout}, join("\n", ('6|01') x 4), 'a dead 1C session is not noticed by the user');
 is(join(' ', map { ($_->{ib} // '-') . ($_->{cookie} ? 'c' : '') } @{ $r->{requests} }), '- start -c start -c',
 	'it is dropped and a new one started');
+$r = play($READ x 2 . "\\! : > $onec->{dir}/sessions\n$READ" x 3);
+is(join(' ', map { ($_->{ib} // '-') . ($_->{cookie} ? 'c' : '') } @{ $r->{requests} }), '- start -c start -c start -c -',
+	'three that died unused are enough for a while');
 $r = play($READ x 4, { like => 'none' }, map { { body => { value => [ { Code => '1' } ] } } } 1 .. 4);
 is(join(' ', map { $_->{ib} // '-' } @{ $r->{requests} }), '- start - -', 'a base that ignores IBSession is left alone');
 $r = play($READ x 2, { body => { value => [] } }, { status => 406, body => '' });
