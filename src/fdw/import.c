@@ -63,6 +63,12 @@ typedef struct ImportOptions
 	bool		functions;
 } ImportOptions;
 
+static char *
+to_server(const char *utf8)
+{
+	return pg_any_to_server(utf8, strlen(utf8), PG_UTF8);
+}
+
 /* ---- families ---- */
 
 char *
@@ -420,6 +426,10 @@ append_columns(StringInfo sql, const OnecTable *table, bool fold)
 	int			count;
 	OnecTableColumn *columns = onec_import_columns(table, fold, &count);
 
+	if (table->type->nproperties > count)
+		ereport(NOTICE,
+				(errmsg("entity set \"%s\" has %d properties; the table has the first %d",
+						to_server(table->set->name), table->type->nproperties, count)));
 	for (int i = 0; i < count; i++)
 	{
 		const OnecTableColumn *column = &columns[i];
@@ -451,12 +461,6 @@ table_statement(const OnecTable *table, const char *name, bool fold, const char 
 					   table->function ? quote_literal_cstr(table->function->name) : "");
 	return psprintf("%s\n) SERVER %s %s", pg_any_to_server(sql.data, sql.len, PG_UTF8),
 					quote_identifier(server), pg_any_to_server(options, strlen(options), PG_UTF8));
-}
-
-static char *
-to_server(const char *utf8)
-{
-	return pg_any_to_server(utf8, strlen(utf8), PG_UTF8);
 }
 
 /* The statements for one table: none, one, or one for each of two spellings in LIMIT TO. */
