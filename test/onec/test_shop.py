@@ -209,7 +209,7 @@ def dirt_of_documents(base: Base) -> dict[str, int]:
         "deleted_documents": len(journal) - len(live),
         "sum_changed": sum(abs(sums[row["Ref"]]) != row["Сумма"] for row in live),
         "inactive_rows": len(off), "inactive_documents": len({row["Recorder"] for row in off}),
-        "same_product_twice": sum(count > 1 and kind in (CHECK, BACK) for (_, kind, _), count in products.items()),
+        "same_product_twice": sum(count > 1 and kind == CHECK for (_, kind, _), count in products.items()),
         "backdated_documents": backdated([row for row in journal if row["Ref_Type"] == CHECK]),
         "reregistered_days": len({row["Period"].date() for row in night}),
         "reregistered_rows": len(night), "shift_reports": len({row["Recorder"] for row in night}),
