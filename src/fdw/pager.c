@@ -61,6 +61,7 @@ struct OnecPager
 	int64		delivered;		/* rows delivered since the start */
 	int			page_target;	/* rows of the next page */
 	size_t		eaten;			/* bytes at the front that the current row uses */
+	bool		timed_out;		/* a page was halved for want of an answer */
 	OnecAttempts attempts;
 };
 
@@ -194,6 +195,7 @@ onec_pager_start(OnecPager *pager, const OnecQuery *query)
 	pager->eaten = 0;
 	pager->page_target = pager->options->page_size > 0 ? pager->options->page_size : FIRST_PAGE;
 	memset(&pager->attempts, 0, sizeof(pager->attempts));
+	pager->timed_out = false;
 	old = MemoryContextSwitchTo(pager->scratch);
 	choose_way(pager);
 	make_parts(pager);
@@ -304,12 +306,19 @@ send_page(OnecPager *pager)
 static bool
 halve_page(OnecPager *pager, const OnecError *error)
 {
-	if (error->kind != ONEC_ERR_SERVER && error->kind != ONEC_ERR_TIMEOUT &&
-		error->kind != ONEC_ERR_LIMIT)
+	bool		timeout = error->kind == ONEC_ERR_TIMEOUT;
+
+	if (error->kind != ONEC_ERR_SERVER && error->kind != ONEC_ERR_LIMIT && !timeout)
+		return false;
+	/* a base that does not answer at all must not take its time again and again */
+	if (timeout && pager->timed_out)
 		return false;
 	if (!onec_draft_is_paged(pager->options, &pager->query) || pager->top <= SMALLEST_PAGE)
 		return false;
+	pager->timed_out |= timeout;
 	pager->refusals->page_rows = Max(pager->top / 2, SMALLEST_PAGE);
+	if (pager->spent)
+		pager->spent->retries++;
 	return true;
 }
 
@@ -385,8 +394,6 @@ page_failed(OnecPager *pager, const OnecError *error)
 			pager->reply = NULL;
 			go_on(pager);
 			onec_reply_free(reply);
-			if (pager->spent)
-				pager->spent->retries++;
 			return;
 		}
 	}

@@ -1,0 +1,188 @@
+-- Discount cards become users of the site: the telephone is the login, one user for all cards of an owner.
+
+CREATE FUNCTION onec.normalize_phone(phone text, country text DEFAULT 'RU') RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT CASE
+			WHEN country IN ('RU', 'KZ') AND length(d) = 11 AND d ~ '^[78]' THEN '7' || substr(d, 2)
+			-- ten digits without the country: mobile numbers begin with 9, those nobody owns with 000
+			WHEN country IN ('RU', 'KZ') AND length(d) = 10 AND d ~ '^(9|0)' AND left(ltrim(phone), 1) <> '+' THEN '7' || d
+			WHEN country = 'BY' AND length(d) = 9 THEN '375' || d
+			WHEN length(d) BETWEEN 11 AND 15 AND (left(ltrim(phone), 1) = '+' OR country = 'BY') THEN d
+		END
+		FROM (SELECT regexp_replace(phone, '[^0-9]', '', 'g') AS d
+			  -- letters make it something else than a number
+			  WHERE phone ~ '^[\s0-9()+.\-]+$') x;
+	END;
+COMMENT ON FUNCTION onec.normalize_phone(text, text) IS
+	'Телефон в едином виде (только цифры, с кодом страны) или NULL, если это не телефон';
+
+CREATE TABLE onec.site_user (
+	server name NOT NULL,
+	user_id uuid NOT NULL,
+	customer_id uuid,
+	phone text,
+	login text,
+	discount_card_id uuid,
+	name text,
+	email text,
+	is_active boolean NOT NULL,
+	conflict_phone boolean NOT NULL DEFAULT false,
+	name_locked boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, user_id)
+);
+CREATE INDEX site_user_phone ON onec.site_user (phone);
+CREATE INDEX site_user_card ON onec.site_user (server, discount_card_id);
+COMMENT ON TABLE onec.site_user IS 'Пользователи сайта: по одному на владельца карт; карта без владельца — сама по себе';
+COMMENT ON COLUMN onec.site_user.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.site_user.user_id IS 'Владелец, а если его нет — карта';
+COMMENT ON COLUMN onec.site_user.customer_id IS 'Контрагент; NULL — у карты нет владельца';
+COMMENT ON COLUMN onec.site_user.phone IS 'Телефон в едином виде';
+COMMENT ON COLUMN onec.site_user.login IS 'Имя для входа: телефон; NULL — телефона нет или он достался другому';
+COMMENT ON COLUMN onec.site_user.discount_card_id IS 'Основная карта';
+COMMENT ON COLUMN onec.site_user.name IS 'Имя';
+COMMENT ON COLUMN onec.site_user.email IS 'Электронная почта';
+COMMENT ON COLUMN onec.site_user.is_active IS 'Есть действующая карта';
+COMMENT ON COLUMN onec.site_user.conflict_phone IS 'Тот же телефон у другого владельца, вход отдан ему';
+COMMENT ON COLUMN onec.site_user.name_locked IS 'Имя исправлено на сайте, из 1С не менять';
+SELECT pg_catalog.pg_extension_config_dump('onec.site_user', '');
+
+CREATE TABLE onec.customer_card (
+	server name NOT NULL,
+	card_id uuid NOT NULL,
+	user_id uuid NOT NULL,
+	customer_id uuid,
+	phone text,
+	is_primary boolean NOT NULL,
+	PRIMARY KEY (server, card_id)
+);
+CREATE INDEX customer_card_user ON onec.customer_card (server, user_id);
+COMMENT ON TABLE onec.customer_card IS 'Чьи карты: все карты каждого пользователя';
+COMMENT ON COLUMN onec.customer_card.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.customer_card.card_id IS 'Карта';
+COMMENT ON COLUMN onec.customer_card.user_id IS 'Пользователь';
+COMMENT ON COLUMN onec.customer_card.customer_id IS 'Контрагент';
+COMMENT ON COLUMN onec.customer_card.phone IS 'Телефон карты в едином виде';
+COMMENT ON COLUMN onec.customer_card.is_primary IS 'Основная карта пользователя';
+SELECT pg_catalog.pg_extension_config_dump('onec.customer_card', '');
+
+-- A name out of a description: not a number, not a word like "retail customer".
+CREATE FUNCTION onec._person_name(name text, ignored text[]) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN name !~ '[[:alpha:]]' OR lower(btrim(name)) = ANY (ignored) THEN NULL ELSE btrim(name) END;
+COMMENT ON FUNCTION onec._person_name(text, text[]) IS 'Имя из наименования или NULL (служебная)';
+
+-- Every card with its user, its telephone, and how lively it is; then one row for each user.
+CREATE FUNCTION onec._cards(server name)
+	RETURNS TABLE (card_id uuid, user_id uuid, customer_id uuid, phone text, live boolean, last_sale timestamp, place bigint)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH country AS MATERIALIZED (SELECT onec.get('phone.country', $1) AS code),
+	sale AS (
+		SELECT l.card_id, max(l.period) AS last_sale FROM onec.sale_line l
+		WHERE l.server = $1 AND l.card_id IS NOT NULL GROUP BY 1),
+	owner_sale AS (
+		SELECT l.customer_id, max(l.period) AS last_sale FROM onec.sale_line l
+		WHERE l.server = $1 AND l.customer_id IS NOT NULL GROUP BY 1),
+	contact AS (
+		SELECT DISTINCT ON (c.customer_id) c.customer_id, p.phone
+		FROM onec.counterparty_contact c, country, LATERAL (SELECT onec.normalize_phone(v, country.code) AS phone, n
+			FROM (VALUES (c.phone, 1), (c.presentation, 2)) x (v, n)) p
+		WHERE c.server = $1 AND p.phone IS NOT NULL
+		ORDER BY c.customer_id, c.line_no, p.n),
+	card AS (
+		SELECT d.card_id, coalesce(d.owner_id, d.card_id) AS user_id, d.owner_id AS customer_id, d.code,
+			   coalesce(onec.normalize_phone(d.barcode, country.code), onec.normalize_phone(d.description, country.code),
+						onec.normalize_phone(p.phone, country.code), t.phone) AS phone,
+			   NOT (d.is_deleted OR coalesce(d.deletion_mark, false) OR coalesce(d.is_invalid, false)) AS live,
+			   coalesce(s.last_sale, o.last_sale) AS last_sale
+		FROM onec.discount_card d CROSS JOIN country
+		LEFT JOIN onec.counterparty p ON p.server = d.server AND p.customer_id = d.owner_id
+		LEFT JOIN contact t ON t.customer_id = d.owner_id
+		LEFT JOIN sale s ON s.card_id = d.card_id
+		LEFT JOIN owner_sale o ON o.customer_id = d.owner_id
+		WHERE d.server = $1)
+	SELECT c.card_id, c.user_id, c.customer_id, c.phone, c.live, c.last_sale,
+		   row_number() OVER (PARTITION BY c.user_id ORDER BY c.live DESC, c.last_sale DESC NULLS LAST, c.code, c.card_id)
+	FROM card c
+$$;
+COMMENT ON FUNCTION onec._cards(name) IS 'Карты с пользователем, телефоном и местом среди его карт (служебная)';
+
+-- The users as they ought to be.
+CREATE FUNCTION onec._people(server name)
+	RETURNS TABLE (user_id uuid, customer_id uuid, phone text, login text, discount_card_id uuid, name text, email text,
+				   is_active boolean, conflict_phone boolean)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH card AS MATERIALIZED (SELECT * FROM onec._cards($1)),
+	person AS (
+		SELECT c.user_id, c.customer_id, c.card_id, l.live, l.last_sale,
+			   coalesce(c.phone, l.phone) AS phone
+		FROM card c
+		JOIN (SELECT k.user_id, bool_or(k.live) AS live, max(k.last_sale) AS last_sale,
+					 (array_agg(k.phone ORDER BY k.place) FILTER (WHERE k.phone IS NOT NULL))[1] AS phone
+			  FROM card k GROUP BY 1) l ON l.user_id = c.user_id
+		WHERE c.place = 1),
+	ranked AS (
+		SELECT p.*, p.phone IS NOT NULL AND row_number() OVER (PARTITION BY p.phone ORDER BY p.live DESC,
+			CASE WHEN (SELECT onec.get('phone.conflict', $1) = 'newest') THEN p.last_sale END DESC NULLS LAST,
+			p.last_sale NULLS LAST, p.user_id) > 1 AS conflict
+		FROM person p)
+	SELECT r.user_id, r.customer_id, r.phone, CASE WHEN NOT r.conflict THEN r.phone END, r.card_id,
+		   coalesce(onec._person_name(k.name, i.list), onec._person_name(k.full_name, i.list)),
+		   nullif(btrim(k.email), ''), r.live, r.conflict
+	FROM ranked r
+	CROSS JOIN (SELECT lower(onec.get('name.ignore', $1))::text[] AS list OFFSET 0) i
+	LEFT JOIN onec.counterparty k ON k.server = $1 AND k.customer_id = r.customer_id
+$$;
+COMMENT ON FUNCTION onec._people(name) IS 'Пользователи, какими они должны быть (служебная)';
+
+CREATE FUNCTION onec._fold_people(server name, OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	n bigint;
+BEGIN
+	CREATE TEMPORARY TABLE onec_people ON COMMIT DROP AS SELECT * FROM onec._people(server);
+	CREATE TEMPORARY TABLE onec_cards ON COMMIT DROP AS SELECT * FROM onec._cards(server);
+	UPDATE onec.site_user u
+	SET customer_id = p.customer_id, phone = p.phone, login = p.login, discount_card_id = p.discount_card_id,
+		name = CASE WHEN u.name_locked THEN u.name ELSE p.name END, email = p.email, is_active = p.is_active,
+		conflict_phone = p.conflict_phone
+	FROM pg_temp.onec_people p
+	WHERE u.server = _fold_people.server AND u.user_id = p.user_id
+	  AND (u.customer_id, u.phone, u.login, u.discount_card_id, CASE WHEN u.name_locked THEN '' ELSE u.name END, u.email, u.is_active, u.conflict_phone)
+		  IS DISTINCT FROM (p.customer_id, p.phone, p.login, p.discount_card_id, CASE WHEN u.name_locked THEN '' ELSE p.name END, p.email, p.is_active, p.conflict_phone);
+	GET DIAGNOSTICS rows_updated = ROW_COUNT;
+	-- a user whose cards are gone stays, switched off
+	UPDATE onec.site_user u SET is_active = false, login = NULL
+	WHERE u.server = _fold_people.server AND (u.is_active OR u.login IS NOT NULL)
+	  AND NOT EXISTS (SELECT FROM pg_temp.onec_people p WHERE p.user_id = u.user_id);
+	GET DIAGNOSTICS n = ROW_COUNT;
+	rows_updated := rows_updated + n;
+	INSERT INTO onec.site_user (server, user_id, customer_id, phone, login, discount_card_id, name, email, is_active, conflict_phone)
+	SELECT _fold_people.server, p.* FROM pg_temp.onec_people p
+	WHERE NOT EXISTS (SELECT FROM onec.site_user u WHERE u.server = _fold_people.server AND u.user_id = p.user_id);
+	GET DIAGNOSTICS rows_inserted = ROW_COUNT;
+	UPDATE onec.customer_card k
+	SET user_id = c.user_id, customer_id = c.customer_id, phone = c.phone, is_primary = c.place = 1
+	FROM pg_temp.onec_cards c
+	WHERE k.server = _fold_people.server AND k.card_id = c.card_id
+	  AND (k.user_id, k.customer_id, k.phone, k.is_primary) IS DISTINCT FROM (c.user_id, c.customer_id, c.phone, c.place = 1);
+	GET DIAGNOSTICS n = ROW_COUNT;
+	rows_updated := rows_updated + n;
+	INSERT INTO onec.customer_card (server, card_id, user_id, customer_id, phone, is_primary)
+	SELECT _fold_people.server, c.card_id, c.user_id, c.customer_id, c.phone, c.place = 1 FROM pg_temp.onec_cards c
+	WHERE NOT EXISTS (SELECT FROM onec.customer_card k WHERE k.server = _fold_people.server AND k.card_id = c.card_id);
+	GET DIAGNOSTICS n = ROW_COUNT;
+	rows_inserted := rows_inserted + n;
+	DELETE FROM onec.customer_card k
+	WHERE k.server = _fold_people.server AND NOT EXISTS (SELECT FROM pg_temp.onec_cards c WHERE c.card_id = k.card_id);
+	GET DIAGNOSTICS rows_deleted = ROW_COUNT;
+	DROP TABLE pg_temp.onec_people, pg_temp.onec_cards;
+END $$;
+COMMENT ON FUNCTION onec._fold_people(name) IS 'Собрать пользователей сайта из карт и контрагентов, записав только отличия (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._fold_people(name) FROM PUBLIC;

@@ -1,0 +1,344 @@
+-- Customer profiles: one row for each customer with a purchase or a card, and the JSON that the site reads.
+
+CREATE TABLE onec.frequency_class (
+	upper_days numeric PRIMARY KEY,
+	code text NOT NULL UNIQUE,
+	title_ru text NOT NULL
+);
+COMMENT ON TABLE onec.frequency_class IS 'Классы частоты покупок по медианному промежутку между визитами';
+COMMENT ON COLUMN onec.frequency_class.upper_days IS 'Промежуток до стольких дней включительно';
+COMMENT ON COLUMN onec.frequency_class.code IS 'Код';
+COMMENT ON COLUMN onec.frequency_class.title_ru IS 'По-русски';
+-- Bounds are geometric midpoints between 1, 7, 14, 30.4, 60.9, 91.3, 182.6, 365.25 and 730.5 days.
+INSERT INTO onec.frequency_class (upper_days, code, title_ru) VALUES
+	(2, 'daily', 'ежедневно'), (10, 'weekly', 'еженедельно'), (21, 'biweekly', 'раз в две недели'),
+	(43, 'monthly', 'ежемесячно'), (75, 'bimonthly', 'раз в два месяца'), (129, 'quarterly', 'раз в квартал'),
+	(258, 'semiannual', 'раз в полгода'), (517, 'annual', 'раз в год'), ('Infinity', 'rare', 'реже');
+
+CREATE TABLE onec.category_map (
+	priority int PRIMARY KEY,
+	pattern text NOT NULL,
+	slug text NOT NULL,
+	title_ru text NOT NULL
+);
+COMMENT ON TABLE onec.category_map IS 'Категории товаров для сайта: первое совпавшее выражение выигрывает';
+COMMENT ON COLUMN onec.category_map.priority IS 'Порядок';
+COMMENT ON COLUMN onec.category_map.pattern IS 'Регулярное выражение по названию категории, без учёта регистра';
+COMMENT ON COLUMN onec.category_map.slug IS 'Обозначение на сайте';
+COMMENT ON COLUMN onec.category_map.title_ru IS 'По-русски';
+INSERT INTO onec.category_map (priority, pattern, slug, title_ru) VALUES
+	(10, 'упаков|пакет|коробк', 'packaging', 'Упаковка'), (20, 'комплект|гарнитур|набор', 'sets', 'Комплекты'),
+	(30, 'серьг|серёж|сереж|пусет', 'earrings', 'Серьги'), (40, 'кольц', 'rings', 'Кольца'),
+	(50, 'колье|ожерель|бусы|чокер', 'necklace', 'Колье'), (60, 'браслет', 'bracelets', 'Браслеты'),
+	(70, 'подвес|кулон', 'pendants', 'Подвески'), (80, 'брош', 'brooches', 'Броши');
+
+CREATE FUNCTION onec._category_slug(name text) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT m.slug FROM onec.category_map m WHERE $1 ~* m.pattern ORDER BY m.priority LIMIT 1), $1)
+$$;
+COMMENT ON FUNCTION onec._category_slug(text) IS 'Обозначение категории по её названию (служебная)';
+
+CREATE TABLE onec.customer_profile (
+	server name NOT NULL,
+	customer_id uuid NOT NULL,
+	total_revenue numeric NOT NULL,
+	gross_revenue numeric NOT NULL,
+	returns_amount numeric NOT NULL,
+	return_rate numeric,
+	receipts int NOT NULL,
+	lines int NOT NULL,
+	visits int NOT NULL,
+	total_items numeric NOT NULL,
+	average_check numeric,
+	median_check numeric,
+	average_line numeric,
+	items_per_receipt numeric,
+	purchase_frequency text NOT NULL,
+	frequency_confidence text,
+	median_gap numeric,
+	mean_gap numeric,
+	first_purchase timestamp,
+	last_purchase timestamp,
+	favorite_categories text[] NOT NULL,
+	favorite_stores text[] NOT NULL,
+	month_share numeric[] NOT NULL,
+	buys_8_march boolean NOT NULL,
+	buys_new_year boolean NOT NULL,
+	buys_valentine boolean NOT NULL,
+	PRIMARY KEY (server, customer_id)
+);
+COMMENT ON TABLE onec.customer_profile IS 'Профили покупателей';
+COMMENT ON COLUMN onec.customer_profile.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.customer_profile.customer_id IS 'Покупатель (контрагент)';
+COMMENT ON COLUMN onec.customer_profile.total_revenue IS 'Выручка за вычетом возвратов';
+COMMENT ON COLUMN onec.customer_profile.gross_revenue IS 'Выручка без возвратов';
+COMMENT ON COLUMN onec.customer_profile.returns_amount IS 'Сумма возвратов, меньше нуля';
+COMMENT ON COLUMN onec.customer_profile.return_rate IS 'Доля возвратов в выручке';
+COMMENT ON COLUMN onec.customer_profile.receipts IS 'Чеков продажи';
+COMMENT ON COLUMN onec.customer_profile.lines IS 'Строк продаж и возвратов';
+COMMENT ON COLUMN onec.customer_profile.visits IS 'Дней с покупкой';
+COMMENT ON COLUMN onec.customer_profile.total_items IS 'Штук';
+COMMENT ON COLUMN onec.customer_profile.average_check IS 'Средний чек';
+COMMENT ON COLUMN onec.customer_profile.median_check IS 'Медианный чек';
+COMMENT ON COLUMN onec.customer_profile.average_line IS 'Средняя сумма строки';
+COMMENT ON COLUMN onec.customer_profile.items_per_receipt IS 'Штук в чеке';
+COMMENT ON COLUMN onec.customer_profile.purchase_frequency IS 'Класс частоты покупок';
+COMMENT ON COLUMN onec.customer_profile.frequency_confidence IS 'Надёжность класса: low, medium, high';
+COMMENT ON COLUMN onec.customer_profile.median_gap IS 'Медианный промежуток между визитами, дней';
+COMMENT ON COLUMN onec.customer_profile.mean_gap IS 'Средний промежуток между визитами, дней';
+COMMENT ON COLUMN onec.customer_profile.first_purchase IS 'Первая покупка, местное время';
+COMMENT ON COLUMN onec.customer_profile.last_purchase IS 'Последняя покупка, местное время';
+COMMENT ON COLUMN onec.customer_profile.favorite_categories IS 'Любимые категории, до пяти';
+COMMENT ON COLUMN onec.customer_profile.favorite_stores IS 'Магазины по числу визитов, до пяти';
+COMMENT ON COLUMN onec.customer_profile.month_share IS 'Доли месяцев (январь … декабрь) в покупках';
+COMMENT ON COLUMN onec.customer_profile.buys_8_march IS 'Покупал с 1 по 8 марта';
+COMMENT ON COLUMN onec.customer_profile.buys_new_year IS 'Покупал с 10 по 31 декабря';
+COMMENT ON COLUMN onec.customer_profile.buys_valentine IS 'Покупал с 7 по 14 февраля';
+SELECT pg_catalog.pg_extension_config_dump('onec.customer_profile', '');
+
+-- Lines that count (3.1 of the definitions): switched on, of a document that is a purchase, of a known customer.
+CREATE FUNCTION onec._lines(server name, customers uuid[])
+	RETURNS TABLE (customer_id uuid, receipt uuid, period timestamp, product_id uuid, store_id uuid, quantity numeric, amount numeric)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT l.customer_id, coalesce(l.document_id, l.recorder), l.period, l.product_id, l.store_id,
+		   coalesce(l.quantity, 0), coalesce(l.amount, 0)
+	FROM onec.sale_line l
+	WHERE l.server = $1 AND l.active IS NOT FALSE AND l.attribution <> 'anonymous' AND l.customer_id IS NOT NULL
+	  -- sub-selects are evaluated once, calls would be for each line
+	  AND l.recorder_type <> ALL ((SELECT onec.get('exclude_recorder_types', $1)::text[])::text[])
+	  AND ((SELECT onec.get('organization_ids', $1) = '{}') OR l.organization_id = ANY ((SELECT onec.get('organization_ids', $1)::uuid[])::uuid[]))
+	  AND ($2 IS NULL OR l.customer_id = ANY ($2))
+$$;
+COMMENT ON FUNCTION onec._lines(name, uuid[]) IS 'Учитываемые строки продаж (служебная)';
+
+-- Values that a customer prefers: weight halves with age; the five heaviest.
+CREATE FUNCTION onec._favorites(server name, customers uuid[], as_of timestamp)
+	RETURNS TABLE (customer_id uuid, categories text[], stores text[])
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH line AS MATERIALIZED (SELECT * FROM onec._lines($1, $2)),
+	limits AS MATERIALIZED (SELECT onec.get('affinity.min_line', $1)::numeric AS min_line,
+		onec.get('affinity.half_life_days', $1)::float8 AS half_life,
+		onec.get('affinity.exclude_categories', $1)::text[] AS excluded),
+	slug AS MATERIALIZED (
+		SELECT p.product_id, onec._category_slug(coalesce(c.name, f.name)) AS value
+		FROM onec.product p
+		LEFT JOIN onec.category c ON c.server = p.server AND c.category_id = p.category_id
+		LEFT JOIN onec.product f ON f.server = p.server AND f.product_id = p.parent_id
+		WHERE p.server = $1),
+	weight AS (
+		SELECT l.customer_id, s.value,
+			   sum(l.amount::float8 * power(2, -greatest(extract(epoch FROM $3 - l.period) / 86400, 0)::float8 / m.half_life)) AS weight,
+			   count(DISTINCT l.receipt) FILTER (WHERE l.amount > 0) AS receipts, max(l.period) AS last
+		FROM line l JOIN slug s ON s.product_id = l.product_id CROSS JOIN limits m
+		WHERE s.value IS NOT NULL AND s.value <> ALL (m.excluded) AND abs(l.amount) >= m.min_line
+		GROUP BY 1, 2),
+	category AS (
+		SELECT w.customer_id, (array_agg(w.value ORDER BY w.weight DESC, w.receipts DESC, w.last DESC, w.value))[1:5] AS list
+		FROM weight w WHERE w.weight > 0 GROUP BY 1),
+	visit AS (
+		SELECT l.customer_id, coalesce(t.name, l.store_id::text) AS value, count(DISTINCT l.period::date) AS visits, max(l.period) AS last
+		FROM line l LEFT JOIN onec.store t ON t.server = $1 AND t.store_id = l.store_id
+		WHERE l.amount > 0 AND l.store_id IS NOT NULL GROUP BY 1, 2),
+	store AS (
+		SELECT v.customer_id, (array_agg(v.value ORDER BY v.visits DESC, v.last DESC, v.value))[1:5] AS list FROM visit v GROUP BY 1)
+	SELECT coalesce(c.customer_id, s.customer_id), coalesce(c.list, '{}'), coalesce(s.list, '{}')
+	FROM category c FULL JOIN store s ON s.customer_id = c.customer_id
+$$;
+COMMENT ON FUNCTION onec._favorites(name, uuid[], timestamp) IS 'Любимые категории и магазины (служебная)';
+
+-- Sums, receipts and visits of each customer.
+CREATE FUNCTION onec._measures(server name, customers uuid[])
+	RETURNS TABLE (customer_id uuid, net numeric, gross numeric, returned numeric, receipts int, lines int, visits int, items numeric,
+				   sale_net numeric, median_check numeric, median_gap numeric, mean_gap numeric, first_at timestamp, last_at timestamp,
+				   month_share numeric[], march bool, new_year bool, valentine bool)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH line AS MATERIALIZED (SELECT * FROM onec._lines($1, $2)),
+	receipt AS MATERIALIZED (
+		SELECT l.customer_id, l.receipt, min(l.period) AS at, sum(l.amount) AS net, sum(l.amount) FILTER (WHERE l.amount > 0) AS gross
+		FROM line l GROUP BY 1, 2),
+	sale AS MATERIALIZED (SELECT * FROM receipt r WHERE r.gross > 0 AND r.net > 0),
+	visit AS MATERIALIZED (
+		SELECT v.customer_id, v.day, v.day - lag(v.day) OVER (PARTITION BY v.customer_id ORDER BY v.day) AS gap
+		FROM (SELECT DISTINCT s.customer_id, s.at::date AS day FROM sale s) v),
+	totals AS (
+		SELECT l.customer_id, sum(l.amount) AS net, coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0) AS gross,
+			   coalesce(sum(l.amount) FILTER (WHERE l.amount < 0), 0) AS returned, count(*)::int AS lines, sum(l.quantity) AS items
+		FROM line l GROUP BY 1),
+	sales AS (
+		SELECT s.customer_id, count(*)::int AS receipts, sum(s.net) AS sale_net, min(s.at) AS first_at, max(s.at) AS last_at,
+			   percentile_cont(0.5) WITHIN GROUP (ORDER BY s.net)::numeric AS median_check
+		FROM sale s GROUP BY 1),
+	visits AS (
+		SELECT v.customer_id, count(*)::int AS visits, percentile_cont(0.5) WITHIN GROUP (ORDER BY v.gap)::numeric AS median_gap, avg(v.gap) AS mean_gap,
+			   bool_or(extract(month FROM v.day) = 3 AND extract(day FROM v.day) <= 8) AS march,
+			   bool_or(extract(month FROM v.day) = 12 AND extract(day FROM v.day) >= 10) AS new_year,
+			   bool_or(extract(month FROM v.day) = 2 AND extract(day FROM v.day) BETWEEN 7 AND 14) AS valentine
+		FROM visit v GROUP BY 1),
+	months AS (
+		SELECT m.customer_id, array_agg(round(coalesce(g.gross, 0) / m.total, 4) ORDER BY n.month) AS share
+		FROM (SELECT l.customer_id, sum(l.amount) AS total FROM line l WHERE l.amount > 0 GROUP BY 1) m
+		CROSS JOIN generate_series(1, 12) n (month)
+		LEFT JOIN (SELECT l.customer_id, extract(month FROM l.period)::int AS month, sum(l.amount) AS gross
+				   FROM line l WHERE l.amount > 0 GROUP BY 1, 2) g ON g.customer_id = m.customer_id AND g.month = n.month
+		GROUP BY 1)
+	SELECT t.customer_id, t.net, t.gross, t.returned, coalesce(s.receipts, 0), t.lines, coalesce(v.visits, 0), t.items, s.sale_net,
+		   s.median_check, v.median_gap, v.mean_gap, s.first_at, s.last_at, coalesce(m.share, '{}'),
+		   coalesce(v.march, false), coalesce(v.new_year, false), coalesce(v.valentine, false)
+	FROM totals t
+	LEFT JOIN sales s ON s.customer_id = t.customer_id
+	LEFT JOIN visits v ON v.customer_id = t.customer_id
+	LEFT JOIN months m ON m.customer_id = t.customer_id
+$$;
+COMMENT ON FUNCTION onec._measures(name, uuid[]) IS 'Суммы, чеки и визиты покупателей (служебная)';
+
+-- The profiles as they ought to be; also of customers who have a card and no purchase.
+CREATE FUNCTION onec._profiles(server name, customers uuid[], as_of timestamp) RETURNS SETOF onec.customer_profile
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH everybody AS (
+		SELECT c.customer_id FROM onec.customer_card c
+		WHERE c.server = $1 AND c.customer_id IS NOT NULL AND ($2 IS NULL OR c.customer_id = ANY ($2))
+		UNION SELECT m.customer_id FROM onec._measures($1, $2) m)
+	SELECT $1, e.customer_id, coalesce(m.net, 0), coalesce(m.gross, 0), coalesce(m.returned, 0),
+		   CASE WHEN m.gross > 0 THEN round(-m.returned / m.gross, 4) END,
+		   coalesce(m.receipts, 0), coalesce(m.lines, 0), coalesce(m.visits, 0), coalesce(m.items, 0),
+		   CASE WHEN (SELECT onec.get('check_unit', $1) = 'row') THEN round(m.net / nullif(m.lines, 0), 2)
+				ELSE round(m.sale_net / nullif(m.receipts, 0), 2) END,
+		   round(m.median_check, 2), round(m.net / nullif(m.lines, 0), 2), round(m.items / nullif(m.receipts, 0), 2),
+		   CASE WHEN coalesce(m.visits, 0) = 0 THEN 'none' WHEN m.visits = 1 THEN 'single'
+				ELSE (SELECT f.code FROM onec.frequency_class f WHERE m.median_gap <= f.upper_days ORDER BY f.upper_days LIMIT 1) END,
+		   CASE WHEN m.visits > 1 THEN CASE WHEN m.visits < 4 THEN 'low' WHEN m.visits < 7 THEN 'medium' ELSE 'high' END END,
+		   m.median_gap, round(m.mean_gap, 2), m.first_at, m.last_at,
+		   coalesce(f.categories, '{}'), coalesce(f.stores, '{}'), coalesce(m.month_share, '{}'),
+		   coalesce(m.march, false), coalesce(m.new_year, false), coalesce(m.valentine, false)
+	FROM everybody e
+	LEFT JOIN onec._measures($1, $2) m ON m.customer_id = e.customer_id
+	LEFT JOIN onec._favorites($1, $2, $3) f ON f.customer_id = e.customer_id
+$$;
+COMMENT ON FUNCTION onec._profiles(name, uuid[], timestamp) IS 'Профили, какими они должны быть (служебная)';
+
+CREATE FUNCTION onec.refresh_profiles(server name DEFAULT NULL, customers uuid[] DEFAULT NULL, as_of date DEFAULT NULL,
+									  OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+BEGIN
+	CREATE TEMPORARY TABLE onec_profiles ON COMMIT DROP AS
+		SELECT * FROM onec._profiles(srv, customers, coalesce(as_of, onec.local_now(srv)::date)::timestamp);
+	ANALYZE pg_temp.onec_profiles;
+	DELETE FROM onec.customer_profile p
+	USING pg_temp.onec_profiles n
+	WHERE p.server = srv AND n.customer_id = p.customer_id AND ROW(p.*) IS DISTINCT FROM ROW(n.*);
+	GET DIAGNOSTICS rows_updated = ROW_COUNT;
+	DELETE FROM onec.customer_profile p
+	WHERE p.server = srv AND (customers IS NULL OR p.customer_id = ANY (customers))
+	  AND NOT EXISTS (SELECT FROM pg_temp.onec_profiles n WHERE n.customer_id = p.customer_id);
+	GET DIAGNOSTICS rows_deleted = ROW_COUNT;
+	INSERT INTO onec.customer_profile
+	SELECT n.* FROM pg_temp.onec_profiles n
+	WHERE NOT EXISTS (SELECT FROM onec.customer_profile p WHERE p.server = srv AND p.customer_id = n.customer_id);
+	GET DIAGNOSTICS rows_inserted = ROW_COUNT;
+	rows_inserted := rows_inserted - rows_updated;
+	DROP TABLE pg_temp.onec_profiles;
+END $$;
+COMMENT ON FUNCTION onec.refresh_profiles(name, uuid[], date) IS
+	'Пересчитать профили (всех или названных покупателей) на дату; неизменившиеся не записываются';
+REVOKE EXECUTE ON FUNCTION onec.refresh_profiles(name, uuid[], date) FROM PUBLIC;
+
+-- Whom a key means: a telephone in any spelling, a card, a customer.
+CREATE FUNCTION onec._person(key text, server name) RETURNS onec.site_user
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	id uuid := onec._ref(key);
+	phones text[];
+	u onec.site_user;
+BEGIN
+	IF id IS NOT NULL THEN
+		SELECT t.* INTO u FROM onec.site_user t
+		WHERE (_person.server IS NULL OR t.server = _person.server)
+		  AND t.user_id IN (SELECT id UNION ALL SELECT c.user_id FROM onec.customer_card c WHERE c.card_id = id)
+		ORDER BY t.server LIMIT 1;
+		RETURN u;
+	END IF;
+	-- what a number without its country means depends on the shop
+	phones := ARRAY(SELECT DISTINCT onec.normalize_phone(key, c) FROM unnest('{RU,KZ,BY}'::text[]) c);
+	SELECT t.* INTO u FROM onec.site_user t
+	WHERE t.phone = ANY (phones) AND (_person.server IS NULL OR t.server = _person.server)
+	  AND t.phone = onec.normalize_phone(key, onec.get('phone.country', t.server))
+	ORDER BY t.conflict_phone, t.is_active DESC, t.server, t.user_id LIMIT 1;
+	RETURN u;
+END $$;
+COMMENT ON FUNCTION onec._person(text, name) IS 'Пользователь по телефону, карте или контрагенту (служебная)';
+
+CREATE FUNCTION onec.customer_json(key text, server name DEFAULT NULL) RETURNS json
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT json_build_object('phone', u.phone, 'discount_card_id', u.discount_card_id, 'customer_id', u.customer_id, 'name', u.name)
+	FROM onec._person($1, $2) u WHERE u.user_id IS NOT NULL
+$$;
+COMMENT ON FUNCTION onec.customer_json(text, name) IS 'Покупатель как JSON: телефон, карта, контрагент, имя';
+
+CREATE FUNCTION onec.purchases_json(key text, days int DEFAULT NULL, max_rows int DEFAULT NULL, server name DEFAULT NULL) RETURNS json
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(
+		(SELECT json_agg(json_build_object('date', to_char(l.period, 'YYYY-MM-DD"T"HH24:MI:SS'), 'amount', l.amount::numeric(15,2),
+				'quantity', l.quantity, 'product_id', l.product_id, 'document_id', l.document_id, 'store_id', l.store_id))
+		 FROM (SELECT s.period, s.amount, s.quantity, s.product_id, coalesce(s.document_id, s.recorder) AS document_id, s.store_id
+			   FROM onec.sale_line s
+			   WHERE s.server = u.server AND s.active IS NOT FALSE
+				 AND s.recorder_type <> ALL (onec.get('exclude_recorder_types', u.server)::text[])
+				 AND (s.customer_id = u.customer_id
+					  OR u.customer_id IS NULL AND s.card_id = u.discount_card_id)
+				 AND ($2 IS NULL OR s.period >= onec.local_now(u.server)::date - $2)
+			   ORDER BY s.period DESC, s.recorder, s.line_no
+			   LIMIT $3) l), '[]'::json)
+	FROM onec._person($1, $4) u WHERE u.user_id IS NOT NULL
+$$;
+COMMENT ON FUNCTION onec.purchases_json(text, int, int, name) IS 'История покупок как JSON, сначала новые';
+
+CREATE FUNCTION onec._statistics_json(server name, customer uuid) RETURNS json
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT json_build_object(
+		'total_revenue', coalesce(p.total_revenue, 0)::numeric(15,2),
+		'total_purchases', CASE WHEN onec.get('check_unit', $1) = 'row' THEN coalesce(p.lines, 0) ELSE coalesce(p.receipts, 0) END,
+		'average_check', p.average_check::numeric(15,2),
+		'favorite_categories', to_json(coalesce(p.favorite_categories, '{}')),
+		'purchase_frequency', coalesce(p.purchase_frequency, 'none'),
+		'total_items', coalesce(p.total_items, 0), 'purchase_count', coalesce(p.receipts, 0), 'visits', coalesce(p.visits, 0),
+		'returns_amount', coalesce(p.returns_amount, 0)::numeric(15,2), 'median_check', p.median_check::numeric(15,2),
+		'favorite_stores', to_json(coalesce(p.favorite_stores, '{}')),
+		'first_purchase', to_char(p.first_purchase, 'YYYY-MM-DD"T"HH24:MI:SS'),
+		'last_purchase', to_char(p.last_purchase, 'YYYY-MM-DD"T"HH24:MI:SS'))
+	FROM (SELECT) x LEFT JOIN onec.customer_profile p ON p.server = $1 AND p.customer_id = $2
+$$;
+COMMENT ON FUNCTION onec._statistics_json(name, uuid) IS 'Статистика покупателя как JSON (служебная)';
+
+CREATE FUNCTION onec.profile_json(key text, days int DEFAULT NULL, max_rows int DEFAULT NULL, server name DEFAULT NULL) RETURNS json
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT json_build_object('phone', u.phone, 'discount_card_id', u.discount_card_id, 'customer_id', u.customer_id, 'name', u.name,
+		'purchases', onec.purchases_json(u.user_id::text, $2, $3, u.server),
+		'statistics', onec._statistics_json(u.server, u.customer_id))
+	FROM onec._person($1, $4) u WHERE u.user_id IS NOT NULL
+$$;
+COMMENT ON FUNCTION onec.profile_json(text, int, int, name) IS
+	'Профиль покупателя как JSON для сайта; ключ — телефон в любом написании, карта или контрагент';
