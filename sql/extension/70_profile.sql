@@ -162,9 +162,11 @@ CREATE FUNCTION onec._measures(server name, customers uuid[])
 AS $$
 	WITH line AS MATERIALIZED (SELECT * FROM onec._lines($1, $2)),
 	receipt AS MATERIALIZED (
-		SELECT l.customer_id, l.receipt, min(l.period) AS at, sum(l.amount) AS net, sum(l.amount) FILTER (WHERE l.amount > 0) AS gross
+		SELECT l.customer_id, l.receipt, min(l.period) AS at, sum(l.amount) AS net, sum(l.amount) FILTER (WHERE l.amount > 0) AS gross,
+			   bool_and(l.amount = 0) AND sum(l.quantity) > 0 AS free
 		FROM line l GROUP BY 1, 2),
-	sale AS MATERIALIZED (SELECT * FROM receipt r WHERE r.gross > 0 AND r.net > 0),
+	-- sold something and not all of it came back; or goods were given that cost nothing, which is a purchase as well
+	sale AS MATERIALIZED (SELECT * FROM receipt r WHERE r.gross > 0 AND r.net > 0 OR r.free),
 	visit AS MATERIALIZED (
 		SELECT v.customer_id, v.day, v.day - lag(v.day) OVER (PARTITION BY v.customer_id ORDER BY v.day) AS gap
 		FROM (SELECT DISTINCT s.customer_id, s.at::date AS day FROM sale s) v),
