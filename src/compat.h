@@ -16,6 +16,9 @@
 #include "nodes/execnodes.h"
 #include "nodes/plannodes.h"
 #include "utils/acl.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #if PG_VERSION_NUM < 150000
 #error "onec_fdw needs PostgreSQL 15 or later"

@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
 #include "fdw/types.h"
 
 /* Digits that fit an int64 whatever they are. */

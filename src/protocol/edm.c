@@ -526,9 +526,8 @@ parse(OnecEdmParser *parser, const char *data, int len, bool last, OnecError *er
 		status = XML_Parse(parser->xml, data, len, last);
 		if (status != XML_STATUS_OK)
 			onec_fail(&parser->error, ONEC_ERR_REPLY,
-					  "the answer is not well-formed metadata: %s at line %lu",
-					  XML_ErrorString(XML_GetErrorCode(parser->xml)),
-					  (unsigned long) XML_GetCurrentLineNumber(parser->xml));
+					  "the answer is not well-formed metadata: %s",
+					  XML_ErrorString(XML_GetErrorCode(parser->xml)));
 	}
 	if (parser->error.kind == ONEC_OK)
 		return true;
