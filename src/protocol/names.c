@@ -3,6 +3,10 @@
  * names.c
  *	  1C names as PostgreSQL identifiers.
  *
+ * Memory: one scratch array for the time of a call.  Errors: only out of memory.
+ * Surprising: a name that a suffix makes can be the plain name of another object, so
+ * suffixes are tried until all names differ.
+ *
  *-------------------------------------------------------------------------
  */
 #include <stdint.h>
@@ -34,19 +38,29 @@ onec_name_local(const char *real, bool fold, char out[ONEC_NAME_SIZE])
 	copy_cut(real, fold, ONEC_NAME_SIZE - 1, out);
 }
 
-void
-onec_name_suffixed(const char *real, bool fold, char out[ONEC_NAME_SIZE])
+/* The "attempt"-th suffixed name; number 0 is the one that others can predict. */
+static void
+make_suffixed(const char *real, bool fold, uint32_t attempt, char *out)
 {
 	uint32_t	hash = 2166136261u;
 	char		tail[10];
 
 	for (const char *c = real; *c; c++)
 		hash = (hash ^ (unsigned char) *c) * 16777619u;
-	snprintf(tail, sizeof(tail), "_%08x", hash);
+	for (; attempt > 0; attempt >>= 8)
+		hash = (hash ^ (attempt & 0xFF)) * 16777619u;
+	snprintf(tail, sizeof(tail), "_%08x", (unsigned int) hash);
 	copy_cut(real, fold, ONEC_NAME_SIZE - sizeof(tail), out);
 	strcat(out, tail);
 }
 
+void
+onec_name_suffixed(const char *real, bool fold, char out[ONEC_NAME_SIZE])
+{
+	make_suffixed(real, fold, 0, out);
+}
+
+/* Equal local names side by side, the one that keeps it first: plain names before made ones. */
 static int
 compare_names(const void *a, const void *b)
 {
@@ -55,15 +69,48 @@ compare_names(const void *a, const void *b)
 	int			diff = strcmp(x->local, y->local);
 
 	if (diff == 0)
-		diff = x->rank - y->rank;
+		diff = (int) x->suffixed - (int) y->suffixed;
+	if (diff == 0)
+		diff = (x->rank > y->rank) - (x->rank < y->rank);
 	return diff ? diff : strcmp(x->real, y->real);
+}
+
+/*
+ * Give all but the first of equal names another one; how many there were.  Numbers depend on
+ * the round and the place among equals only, so that further names change nothing here.
+ */
+static int
+part_equals(OnecName **sorted, int count, bool fold, uint32_t round)
+{
+	char		taken[ONEC_NAME_SIZE] = "";
+	uint32_t	place = 0;
+	int			parted = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		bool		same_real;
+
+		if (i == 0 || strcmp(sorted[i]->local, taken) != 0)
+		{
+			strcpy(taken, sorted[i]->local);
+			place = 0;
+			continue;
+		}
+		place++;
+		same_real = strcmp(sorted[i]->real, sorted[i - 1]->real) == 0;
+		make_suffixed(sorted[i]->real, fold, round > 0 || same_real ? (round << 16) + place : 0,
+					  sorted[i]->local);
+		sorted[i]->suffixed = true;
+		parted++;
+	}
+	return parted;
 }
 
 bool
 onec_names_assign(OnecName *names, int count, bool fold)
 {
 	OnecName  **sorted = malloc(sizeof(OnecName *) * (count > 0 ? count : 1));
-	int			first = 0;
+	uint32_t	round = 0;
 
 	if (sorted == NULL)
 		return false;
@@ -73,17 +120,9 @@ onec_names_assign(OnecName *names, int count, bool fold)
 		names[i].suffixed = false;
 		sorted[i] = &names[i];
 	}
-	qsort(sorted, count, sizeof(OnecName *), compare_names);
-	for (int i = 1; i < count; i++)
-	{
-		if (strcmp(sorted[i]->local, sorted[first]->local) != 0)
-			first = i;
-		else
-			sorted[i]->suffixed = true;
-	}
-	for (int i = 0; i < count; i++)
-		if (names[i].suffixed)
-			onec_name_suffixed(names[i].real, fold, names[i].local);
+	do
+		qsort(sorted, count, sizeof(OnecName *), compare_names);
+	while (part_equals(sorted, count, fold, round++) > 0);
 	free(sorted);
 	return true;
 }

@@ -88,12 +88,41 @@ test_collisions(void)
 	ok(onec_names_assign(one, 0, true), "no names at all");
 }
 
+/* Suffixes that meet: "foo" made to give way takes a name that is already there. */
+static void
+test_met_suffixes(void)
+{
+	static const char *const real[] = {"foo", "FOO", "foo_a9f37ed7", "FOO"};
+	int			order[] = {0, 1, 2, 3};
+	OnecName	names[4];
+	char		first[ONEC_NAME_SIZE] = "";
+
+	onec_name_suffixed("foo", true, names[0].local);
+	is_str(names[0].local, real[2], "the third name is the suffixed first one");
+	for (int turn = 0; turn < 4; turn++)
+	{
+		order[turn] = 0;
+		order[0] = turn;
+		assign(real, order, 4, names);
+		is_str(local_of(names, 4, "foo_a9f37ed7"), "foo_a9f37ed7", "a plain name stays");
+		for (int i = 0; i < 4; i++)
+			for (int j = 0; j < i; j++)
+				ok(strcmp(names[i].local, names[j].local) != 0, "met names %d and %d differ", i, j);
+		if (turn > 0)
+			is_str(local_of(names, 4, "foo"), first, "the given-way name does not depend on the order");
+		strcpy(first, local_of(names, 4, "foo"));
+		order[turn] = turn;
+		order[0] = 0;
+	}
+}
+
 int
 main(void)
 {
 	test_folding();
 	test_suffix();
 	test_collisions();
+	test_met_suffixes();
 	is_int(onec_name_rank("X_RecordType"), 0, "rank of rows");
 	is_int(onec_name_rank("X"), 1, "rank of others");
 	return tap_done();
