@@ -438,7 +438,7 @@ read_exception(json_object *report, OnecBuf *out)
 
 /* Parse a whole document; NULL when it is not JSON (or memory is short). */
 static json_object *
-parse(const char *text, size_t len, int flags)
+parse(const char *text, size_t len)
 {
 	json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
 	json_object *document = NULL;
@@ -447,7 +447,6 @@ parse(const char *text, size_t len, int flags)
 		return NULL;
 	if (len <= INT_MAX)
 	{
-		json_tokener_set_flags(tokener, flags);
 		document = json_tokener_parse_ex(tokener, text, (int) len);
 		if (json_tokener_get_error(tokener) != json_tokener_success)
 		{
@@ -463,7 +462,7 @@ parse(const char *text, size_t len, int flags)
 static void
 read_json(const OnecText *body, OnecBuf *out, OnecError *error)
 {
-	json_object *document = parse(body->start, body->len, 0);
+	json_object *document = parse(body->start, body->len);
 	json_object *report = member(document, "odata.error");
 
 	if (report == NULL)
@@ -519,32 +518,25 @@ onec_error_body(const char *body, size_t len, OnecError *error)
  * Service document
  */
 
-/* Whether a value is a string that can be a name: not empty, no NUL byte, UTF-8. */
+/* Read the names into "names", each with its terminator; a service document is a page like any other. */
 static bool
-is_good_name(json_object *name)
+read_names(OnecRows *rows, const char *body, size_t len, OnecBuf *names, OnecError *error)
 {
-	const char *text;
-	size_t		len;
+	OnecRowsStatus status;
+	size_t		consumed = 0;
 
-	if (!json_object_is_type(name, json_type_string))
-		return false;
-	text = json_object_get_string(name);
-	len = (size_t) json_object_get_string_len(name);
-	/* json-c's own check of UTF-8 lets overlong forms pass */
-	return len > 0 && strlen(text) == len && onec_scan_utf8(text, len);
-}
-
-static bool
-names_good(json_object *list)
-{
-	if (!json_object_is_type(list, json_type_array))
-		return false;
-	for (size_t i = 0; i < json_object_array_length(list); i++)
+	while ((status = onec_rows_next(rows, body, len, true, &consumed, error)) == ONEC_ROWS_ROW)
 	{
-		if (!is_good_name(member(json_object_array_get_idx(list, i), "name")))
-			return false;
+		const OnecField *name = onec_rows_fields(rows);
+
+		if (name->kind != ONEC_FIELD_STRING || name->len == 0)
+			return onec_fail(error, ONEC_ERR_REPLY, "an entity set without a name");
+		onec_buf_append(names, name->text, name->len);
+		onec_buf_putc(names, '\0');
+		body += consumed;
+		len -= consumed;
 	}
-	return true;
+	return status == ONEC_ROWS_END;
 }
 
 bool
@@ -552,31 +544,24 @@ onec_service_document(const char *body, size_t len,
 					  void (*found) (void *arg, const char *name), void *arg,
 					  OnecError *error)
 {
-	json_object *document;
-	json_object *list;
+	static const char *const wanted[] = {"name"};
+	OnecRows   *rows = onec_rows_create(wanted, 1);
+	OnecError	told = {.kind = ONEC_OK};
+	OnecBuf		names;
+	bool		good;
 
-	if (len >= 3 && memcmp(body, "\xEF\xBB\xBF", 3) == 0)
-	{
-		body += 3;
-		len -= 3;
-	}
-	/* strict mode refuses trailing bytes, but also a line feed at the end */
-	while (len > 0 && body[len - 1] != '\0' && strchr(" \t\r\n", body[len - 1]) != NULL)
-		len--;
-	document = parse(body, len, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	list = member(document, "value");
-	if (!names_good(list))
-	{
-		OnecError	told = {.kind = ONEC_OK};
-
-		json_object_put(document);
-		onec_error_body(body, len, &told);
-		/* some of the text is enough to see what came instead */
-		onec_scan_cut(told.message, 300);
-		return onec_fail(error, ONEC_ERR_REPLY, "the answer is not a service document: %s", told.message);
-	}
-	for (size_t i = 0; i < json_object_array_length(list); i++)
-		found(arg, json_object_get_string(member(json_object_array_get_idx(list, i), "name")));
-	json_object_put(document);
-	return true;
+	if (rows == NULL)
+		return onec_fail(error, ONEC_ERR_MEMORY, "out of memory");
+	onec_buf_init(&names);
+	good = read_names(rows, body, len, &names, &told);
+	onec_rows_free(rows);
+	if (names.failed)
+		good = onec_fail(error, ONEC_ERR_MEMORY, "out of memory");
+	else if (!good)
+		onec_fail(error, told.kind == ONEC_ERR_MEMORY ? ONEC_ERR_MEMORY : ONEC_ERR_REPLY,
+				  "the answer is not a service document: %.300s", told.message);
+	for (size_t at = 0; good && at < names.len; at += strlen(names.data + at) + 1)
+		found(arg, names.data + at);
+	onec_buf_free(&names);
+	return good;
 }
