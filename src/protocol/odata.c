@@ -184,6 +184,60 @@ scheme_length(const char *url)
 	return 0;
 }
 
+/* Whether every "%" begins an escape of two digits. */
+static bool
+escapes_complete(const char *text)
+{
+	for (const char *c = strchr(text, '%'); c != NULL; c = strchr(c + 1, '%'))
+		if (escaped_byte(c) < 0)
+			return false;
+	return true;
+}
+
+/* Nothing, or a colon and 1 … 65535. */
+static bool
+is_port(const char *text, size_t len)
+{
+	long		port = 0;
+
+	if (len == 0)
+		return true;
+	if (text[0] != ':' || len < 2 || len > 6)
+		return false;
+	for (size_t i = 1; i < len; i++)
+	{
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		port = port * 10 + (text[i] - '0');
+	}
+	return port >= 1 && port <= 65535;
+}
+
+/* What is wrong with "host[:port]"; names may have any letters, curl knows what to do with them. */
+static const char *
+authority_problem(const char *text, size_t len)
+{
+	size_t		host = 0;
+
+	if (len == 0 || text[0] == ':')
+		return "The address has no host.";
+	if (text[0] == '[')
+	{
+		host = 1 + strspn(text + 1, "0123456789abcdefABCDEF:.");
+		if (host < 3 || host >= len || text[host] != ']')
+			return "The address in brackets is no IPv6 address.";
+		host++;
+	}
+	else
+		while (host < len && text[host] != ':')
+		{
+			if (!is_unreserved(text[host]) && (unsigned char) text[host] < 0x80 && text[host] != '%')
+				return "The name of the host holds a character that no host has.";
+			host++;
+		}
+	return is_port(text + host, len - host) ? NULL : "The port must be a number from 1 to 65535.";
+}
+
 static const char *
 root_problem(const char *url)
 {
@@ -200,9 +254,9 @@ root_problem(const char *url)
 	authority = strcspn(url + scheme, "/");
 	if (memchr(url + scheme, '@', authority) != NULL)
 		return "The address must hold no login.";
-	if (authority == 0 || url[scheme] == ':')
-		return "The address has no host.";
-	return NULL;
+	if (!escapes_complete(url))
+		return "A percent sign in the address must be written as %25.";
+	return authority_problem(url + scheme, authority);
 }
 
 bool

@@ -83,6 +83,24 @@ test_root(void)
 	check_root("http://h/b c", NULL);
 	check_root("http://h/b\r\nX: y", NULL);
 	check_root("http://h\\@g/b", NULL);
+	check_root("http://h:65535", "http://h:65535/odata/standard.odata");
+	check_root("http://h:8080/b/odata/standard.odata/", "http://h:8080/b/odata/standard.odata");
+	check_root("http://дом.рф", "http://%D0%B4%D0%BE%D0%BC.%D1%80%D1%84/odata/standard.odata");
+	check_root("http://h/b@c", "http://h/b@c/odata/standard.odata");
+	check_root("http://h:0/b", NULL);
+	check_root("http://h:65536/b", NULL);
+	check_root("http://h:http/b", NULL);
+	check_root("http://h:/b", NULL);
+	check_root("http://h:80:80/b", NULL);
+	check_root("http://[::1/b", NULL);
+	check_root("http://[]/b", NULL);
+	check_root("http://[::1]x/b", NULL);
+	check_root("http://[h]/b", NULL);
+	check_root("http://h<b/", NULL);
+	check_root("http://a,b/", NULL);
+	check_root("http://h/100%", NULL);
+	check_root("http://h/%2", NULL);
+	check_root("http://h%zz/", NULL);
 	check_root("", NULL);
 }
 
