@@ -3,12 +3,14 @@
  * edm.c
  *	  $metadata of a base, parsed with expat while it arrives.
  *
- * Only what edm.h describes is kept.  Memory: chunks of an arena, freed whole.  Elements are known by
- * their local names, since old and new documents differ in namespaces.  A document type
- * declaration is refused at once: nothing of 1C has one, and entities expand.
+ * Only what edm.h describes is kept.  Memory: chunks of an arena, freed whole.  Errors: kept by the
+ * parser, so that the first one is told whatever is called after it.  Elements are known by their
+ * local names, since old and new documents differ in namespaces.  A document type declaration is
+ * refused at once: nothing of 1C has one, and entities expand.
  *
  *-------------------------------------------------------------------------
  */
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +44,8 @@ typedef struct EdmOwner
 {
 	OnecEdm		edm;			/* first: the public pointer is the owner */
 	Chunk	   *chunks;
-	const OnecEntitySet **sets_by_name;
-	const OnecEdmStruct **types_by_name;
+	void	  **sets_by_name;	/* pointers into the arrays of edm */
+	void	  **types_by_name;
 } EdmOwner;
 
 /* A name that is resolved when all types are known. */
@@ -70,6 +72,7 @@ struct OnecEdmParser
 	List		sets;			/* of OnecEntitySet */
 	List		set_types;		/* of const char *: type names of the sets */
 	List		properties;		/* of the current type */
+	List		index;			/* the last index made */
 	List		keys;			/* of the current type */
 	List		functions;		/* of PendingFunction */
 	List		parameters;		/* of all functions */
@@ -157,35 +160,73 @@ list_keep(OnecEdmParser *parser, List *list, size_t size)
 	return copy;
 }
 
+/* ---- indexes: sorted pointers to structs whose first member is their name ---- */
+
+typedef struct Name
+{
+	const char *text;
+	size_t		len;
+} Name;
+
+static int
+compare_named(const void *a, const void *b)
+{
+	const char *const *x = *(const void *const *) a;
+	const char *const *y = *(const void *const *) b;
+
+	return strcmp(*x, *y);
+}
+
+static int
+compare_name_to(const void *key, const void *item)
+{
+	const Name *name = key;
+	const char *const *named = *(const void *const *) item;
+	int			diff = strncmp(name->text, *named, name->len);
+
+	return diff ? diff : -((*named)[name->len] != '\0');
+}
+
+static void *
+find_named(void *const *index, int count, const char *text, size_t len)
+{
+	Name		name = {text, len};
+	void	  **found = count ? bsearch(&name, index, count, sizeof(void *), compare_name_to) : NULL;
+
+	return found ? *found : NULL;
+}
+
+/* Leave an index of "count" structs of "size" bytes in parser->index; false when out of memory. */
+static bool
+make_index(OnecEdmParser *parser, void *items, int count, size_t size)
+{
+	parser->index.count = 0;
+	for (int i = 0; i < count; i++)
+	{
+		void	   *item = (char *) items + i * size;
+
+		if (!list_add(parser, &parser->index, &item, sizeof(item)))
+			return false;
+	}
+	if (count > 0)
+		qsort(parser->index.items, count, sizeof(void *), compare_named);
+	return true;
+}
+
 /* ---- types ---- */
 
-static const struct
-{
-	const char *label;
-	const char *edm;
-} type_names[] = {
-	[ONEC_EDM_STRING] = {"String", "Edm.String"},
-	[ONEC_EDM_GUID] = {"Guid", "Edm.Guid"},
-	[ONEC_EDM_DATETIME] = {"DateTime", "Edm.DateTime"},
-	[ONEC_EDM_DOUBLE] = {"Double", "Edm.Double"},
-	[ONEC_EDM_INT16] = {"Int16", "Edm.Int16"},
-	[ONEC_EDM_INT32] = {"Int32", "Edm.Int32"},
-	[ONEC_EDM_INT64] = {"Int64", "Edm.Int64"},
-	[ONEC_EDM_BOOLEAN] = {"Boolean", "Edm.Boolean"},
-	[ONEC_EDM_BINARY] = {"Binary", "Edm.Binary"},
-	[ONEC_EDM_STREAM] = {"Stream", "Edm.Stream"},
-	[ONEC_EDM_COMPOSITE] = {"Composite", NULL},
-	[ONEC_EDM_COLLECTION] = {"Collection", NULL},
-	[ONEC_EDM_COMPLEX] = {"Complex", NULL},
-	[ONEC_EDM_UNKNOWN] = {"Unknown", NULL},
+/* In the order of OnecEdmType; up to Stream, "Edm." before it is the name in the document. */
+static const char *const labels[] = {
+	"String", "Guid", "DateTime", "Double", "Int16", "Int32", "Int64", "Boolean", "Binary", "Stream",
+	"Composite", "Collection", "Complex", "Unknown"
 };
 
-#define NTYPES ((int) (sizeof(type_names) / sizeof(type_names[0])))
+_Static_assert(sizeof(labels) / sizeof(labels[0]) == ONEC_EDM_UNKNOWN + 1, "a label for each type");
 
 const char *
 onec_edm_type_label(OnecEdmType type)
 {
-	return type_names[type].label;
+	return labels[type];
 }
 
 bool
@@ -193,9 +234,9 @@ onec_edm_type_from_label(const char *label, OnecEdmType *type)
 {
 	if (strncasecmp(label, "Edm.", 4) == 0)
 		label += 4;
-	for (int i = 0; i < NTYPES; i++)
+	for (int i = 0; i <= ONEC_EDM_UNKNOWN; i++)
 	{
-		if (strcasecmp(label, type_names[i].label) == 0)
+		if (strcasecmp(label, labels[i]) == 0)
 		{
 			*type = (OnecEdmType) i;
 			return true;
@@ -207,14 +248,14 @@ onec_edm_type_from_label(const char *label, OnecEdmType *type)
 static OnecEdmType
 type_of_name(const char *name)
 {
-	for (int i = 0; i < NTYPES; i++)
-		if (type_names[i].edm != NULL && strcmp(name, type_names[i].edm) == 0)
-			return (OnecEdmType) i;
 	if (strncmp(name, "Collection(", 11) == 0)
 		return ONEC_EDM_COLLECTION;
-	if (strncmp(name, "Edm.", 4) == 0)
-		return ONEC_EDM_UNKNOWN;
-	return ONEC_EDM_COMPLEX;
+	if (strncmp(name, "Edm.", 4) != 0)
+		return name[0] ? ONEC_EDM_COMPLEX : ONEC_EDM_UNKNOWN;
+	for (int i = 0; i <= ONEC_EDM_STREAM; i++)
+		if (strcmp(name + 4, labels[i]) == 0)
+			return (OnecEdmType) i;
+	return ONEC_EDM_UNKNOWN;
 }
 
 /* "Collection(StandardODATA.X)" or "StandardODATA.X" → "X". */
@@ -238,16 +279,19 @@ local_type(OnecEdmParser *parser, const char *name)
 /* ---- elements ---- */
 
 static const char *
+local_name(const XML_Char *name)
+{
+	const char *separator = strrchr(name, SEPARATOR);
+
+	return separator ? separator + 1 : name;
+}
+
+static const char *
 attribute(const XML_Char **attributes, const char *name)
 {
 	for (int i = 0; attributes[i] != NULL; i += 2)
-	{
-		const char *local = strrchr(attributes[i], SEPARATOR);
-
-		local = local ? local + 1 : attributes[i];
-		if (strcmp(local, name) == 0)
+		if (strcmp(local_name(attributes[i]), name) == 0)
 			return attributes[i + 1];
-	}
 	return NULL;
 }
 
@@ -269,6 +313,7 @@ add_property(OnecEdmParser *parser, const XML_Char **attributes)
 	const char *type = attribute(attributes, "Type");
 	const char *nullable = attribute(attributes, "Nullable");
 	const char *length = attribute(attributes, "MaxLength");
+	long		max_length = length ? strtol(length, NULL, 10) : 0;
 	OnecProperty property = {0};
 
 	if (name == NULL || name[0] == '\0')
@@ -277,38 +322,43 @@ add_property(OnecEdmParser *parser, const XML_Char **attributes)
 	property.type_name = keep_text(parser, type ? type : "");
 	property.type = type ? type_of_name(type) : ONEC_EDM_UNKNOWN;
 	property.nullable = nullable == NULL || strcmp(nullable, "false") != 0;
-	property.max_length = length ? atoi(length) : 0;
+	property.max_length = max_length > 0 && max_length <= INT_MAX ? (int) max_length : 0;
 	list_add(parser, &parser->properties, &property, sizeof(property));
 }
 
-static const OnecProperty *
-property_with_suffix(const OnecEdmStruct *type, const OnecProperty *property, const char *suffix)
+static OnecProperty *
+indexed_property(const OnecEdmParser *parser, const char *name, size_t len)
+{
+	return find_named((void **) parser->index.items, parser->index.count, name, len);
+}
+
+/* The string property X of "X" + suffix, or NULL. */
+static OnecProperty *
+string_beside(const OnecEdmParser *parser, const OnecProperty *property, const char *suffix)
 {
 	size_t		len = strlen(property->name);
+	size_t		tail = strlen(suffix);
+	OnecProperty *found;
 
-	for (int i = 0; i < type->nproperties; i++)
-		if (strncmp(type->properties[i].name, property->name, len) == 0 &&
-			strcmp(type->properties[i].name + len, suffix) == 0)
-			return &type->properties[i];
-	return NULL;
+	if (len <= tail || strcmp(property->name + len - tail, suffix) != 0)
+		return NULL;
+	found = indexed_property(parser, property->name, len - tail);
+	return found && strcmp(found->type_name, "Edm.String") == 0 ? found : NULL;
 }
 
 /* A string with its type beside it holds values of several types; the pair of a value storage does not. */
 static void
-find_composites(OnecEdmStruct *type)
+find_composites(const OnecEdmParser *parser, OnecEdmStruct *type)
 {
-	for (int i = 0; i < type->nproperties; i++)
-	{
-		OnecProperty *property = &type->properties[i];
-		const OnecProperty *beside;
+	OnecProperty *beside;
 
-		if (property->type != ONEC_EDM_STRING)
-			continue;
-		beside = property_with_suffix(type, property, "_Type");
-		if (beside != NULL && beside->type == ONEC_EDM_STRING &&
-			property_with_suffix(type, property, "_Base64Data") == NULL)
-			property->type = ONEC_EDM_COMPOSITE;
-	}
+	for (int i = 0; i < type->nproperties; i++)
+		if (strcmp(type->properties[i].type_name, "Edm.String") == 0 &&
+			(beside = string_beside(parser, &type->properties[i], "_Type")) != NULL)
+			beside->type = ONEC_EDM_COMPOSITE;
+	for (int i = 0; i < type->nproperties; i++)
+		if ((beside = string_beside(parser, &type->properties[i], "_Base64Data")) != NULL)
+			beside->type = ONEC_EDM_STRING;
 }
 
 static void
@@ -321,12 +371,17 @@ end_struct(OnecEdmParser *parser)
 	type->nkeys = parser->keys.count;
 	type->properties = list_keep(parser, &parser->properties, sizeof(OnecProperty));
 	type->keys = list_keep(parser, &parser->keys, sizeof(const char *));
-	if (type->properties == NULL || type->keys == NULL)
+	if (type->properties == NULL || type->keys == NULL ||
+		!make_index(parser, type->properties, type->nproperties, sizeof(OnecProperty)))
 		return;
-	for (int i = 0; i < type->nproperties; i++)
-		for (int j = 0; j < type->nkeys; j++)
-			type->properties[i].is_key |= strcmp(type->properties[i].name, type->keys[j]) == 0;
-	find_composites(type);
+	for (int i = 0; i < type->nkeys; i++)
+	{
+		OnecProperty *key = indexed_property(parser, type->keys[i], strlen(type->keys[i]));
+
+		if (key != NULL)
+			key->is_key = true;
+	}
+	find_composites(parser, type);
 	list_add(parser, &parser->types, type, sizeof(*type));
 }
 
@@ -393,25 +448,28 @@ end_function(OnecEdmParser *parser)
 		list_add(parser, &parser->functions, function, sizeof(*function));
 }
 
-static const char *
-local_element(const XML_Char *name)
+/* Another root than metadata has: name it, not more than 60 bytes of it and whole characters. */
+static void
+refuse_root(OnecEdmParser *parser, const char *element)
 {
-	const char *local = strrchr(name, SEPARATOR);
+	int			len = (int) strnlen(element, 60);
 
-	return local ? local + 1 : name;
+	while (len > 0 && ((unsigned char) element[len] & 0xC0) == 0x80)
+		len--;
+	onec_fail(&parser->error, ONEC_ERR_REPLY,
+			  "the answer is not metadata: its root element is \"%.*s\"", len, element);
+	XML_StopParser(parser->xml, XML_FALSE);
 }
 
 static void XMLCALL
 element_start(void *arg, const XML_Char *name, const XML_Char **attributes)
 {
 	OnecEdmParser *parser = arg;
-	const char *element = local_element(name);
+	const char *element = local_name(name);
 
 	if (!parser->root_seen && strcmp(element, "Edmx") != 0)
 	{
-		onec_fail(&parser->error, ONEC_ERR_REPLY,
-				  "the answer is not metadata: its root element is \"%.60s\"", element);
-		XML_StopParser(parser->xml, XML_FALSE);
+		refuse_root(parser, element);
 		return;
 	}
 	parser->root_seen = true;
@@ -438,7 +496,7 @@ static void XMLCALL
 element_end(void *arg, const XML_Char *name)
 {
 	OnecEdmParser *parser = arg;
-	const char *element = local_element(name);
+	const char *element = local_name(name);
 
 	if (parser->in_struct &&
 		(strcmp(element, "EntityType") == 0 || strcmp(element, "ComplexType") == 0))
@@ -453,28 +511,15 @@ doctype_start(void *arg, const XML_Char *name, const XML_Char *sysid, const XML_
 {
 	OnecEdmParser *parser = arg;
 
-	(void) name;
 	(void) sysid;
 	(void) pubid;
 	(void) has_subset;
-	onec_fail(&parser->error, ONEC_ERR_REPLY,
-			  "the answer is not metadata: it has a document type declaration");
+	onec_fail(&parser->error, ONEC_ERR_REPLY, "the answer is not metadata: it %s",
+			  strcasecmp(name, "html") == 0 ? "is an HTML page" : "has a document type declaration");
 	XML_StopParser(parser->xml, XML_FALSE);
 }
 
 /* ---- the parser ---- */
-
-static void
-free_chunks(EdmOwner *owner)
-{
-	while (owner->chunks != NULL)
-	{
-		Chunk	   *chunk = owner->chunks;
-
-		owner->chunks = chunk->next;
-		free(chunk);
-	}
-}
 
 OnecEdmParser *
 onec_edm_begin(size_t max_bytes)
@@ -510,6 +555,7 @@ onec_edm_abandon(OnecEdmParser *parser)
 	free(parser->sets.items);
 	free(parser->set_types.items);
 	free(parser->properties.items);
+	free(parser->index.items);
 	free(parser->keys.items);
 	free(parser->functions.items);
 	free(parser->parameters.items);
@@ -519,16 +565,10 @@ onec_edm_abandon(OnecEdmParser *parser)
 static bool
 parse(OnecEdmParser *parser, const char *data, int len, bool last, OnecError *error)
 {
-	enum XML_Status status;
-
-	if (parser->error.kind == ONEC_OK)
-	{
-		status = XML_Parse(parser->xml, data, len, last);
-		if (status != XML_STATUS_OK)
-			onec_fail(&parser->error, ONEC_ERR_REPLY,
-					  "the answer is not well-formed metadata: %s",
-					  XML_ErrorString(XML_GetErrorCode(parser->xml)));
-	}
+	if (parser->error.kind == ONEC_OK && XML_Parse(parser->xml, data, len, last) != XML_STATUS_OK)
+		onec_fail(&parser->error, ONEC_ERR_REPLY, "the answer is %s: %s",
+				  parser->root_seen ? "not well-formed metadata" : "not metadata and no XML",
+				  XML_ErrorString(XML_GetErrorCode(parser->xml)));
 	if (parser->error.kind == ONEC_OK)
 		return true;
 	return onec_fail(error, parser->error.kind, "%s", parser->error.message);
@@ -539,8 +579,7 @@ onec_edm_feed(OnecEdmParser *parser, const char *data, size_t len, OnecError *er
 {
 	parser->bytes += len;
 	if (parser->bytes > parser->max_bytes)
-		return onec_fail(error, ONEC_ERR_LIMIT, "the metadata is longer than %zu bytes",
-						 parser->max_bytes);
+		onec_fail(&parser->error, ONEC_ERR_LIMIT, "the metadata is longer than %zu bytes", parser->max_bytes);
 	while (len > 0)
 	{
 		int			piece = len > (1 << 20) ? 1 << 20 : (int) len;
@@ -555,42 +594,20 @@ onec_edm_feed(OnecEdmParser *parser, const char *data, size_t len, OnecError *er
 
 /* ---- look-ups ---- */
 
-static int
-compare_sets(const void *a, const void *b)
-{
-	return strcmp((*(const OnecEntitySet *const *) a)->name,
-				  (*(const OnecEntitySet *const *) b)->name);
-}
-
-static int
-compare_types(const void *a, const void *b)
-{
-	return strcmp((*(const OnecEdmStruct *const *) a)->name,
-				  (*(const OnecEdmStruct *const *) b)->name);
-}
-
 const OnecEntitySet *
 onec_edm_find_set(const OnecEdm *edm, const char *name)
 {
 	const EdmOwner *owner = (const EdmOwner *) edm;
-	OnecEntitySet wanted = {.name = name};
-	const OnecEntitySet *key = &wanted;
-	const OnecEntitySet **found = bsearch(&key, owner->sets_by_name, edm->nsets, sizeof(key),
-										  compare_sets);
 
-	return found ? *found : NULL;
+	return find_named(owner->sets_by_name, edm->nsets, name, strlen(name));
 }
 
 const OnecEdmStruct *
 onec_edm_find_type(const OnecEdm *edm, const char *name)
 {
 	const EdmOwner *owner = (const EdmOwner *) edm;
-	OnecEdmStruct wanted = {.name = name};
-	const OnecEdmStruct *key = &wanted;
-	const OnecEdmStruct **found = bsearch(&key, owner->types_by_name, edm->ntypes, sizeof(key),
-										  compare_types);
 
-	return found ? *found : NULL;
+	return find_named(owner->types_by_name, edm->ntypes, name, strlen(name));
 }
 
 const OnecProperty *
@@ -602,25 +619,6 @@ onec_edm_find_property(const OnecEdmStruct *type, const char *name)
 	return NULL;
 }
 
-static bool
-make_indexes(OnecEdmParser *parser)
-{
-	EdmOwner   *owner = parser->owner;
-	OnecEdm    *edm = &owner->edm;
-
-	owner->types_by_name = arena_alloc(owner, (edm->ntypes + 1) * sizeof(void *));
-	owner->sets_by_name = arena_alloc(owner, (edm->nsets + 1) * sizeof(void *));
-	if (owner->types_by_name == NULL || owner->sets_by_name == NULL)
-		return out_of_memory(parser);
-	for (int i = 0; i < edm->ntypes; i++)
-		owner->types_by_name[i] = &edm->types[i];
-	for (int i = 0; i < edm->nsets; i++)
-		owner->sets_by_name[i] = &edm->sets[i];
-	qsort(owner->types_by_name, edm->ntypes, sizeof(void *), compare_types);
-	qsort(owner->sets_by_name, edm->nsets, sizeof(void *), compare_sets);
-	return true;
-}
-
 /* All types are known: connect sets and functions with them. */
 static bool
 resolve(OnecEdmParser *parser)
@@ -628,7 +626,6 @@ resolve(OnecEdmParser *parser)
 	OnecEdm    *edm = &parser->owner->edm;
 	const char **set_types = (const char **) parser->set_types.items;
 	PendingFunction *pending = (PendingFunction *) parser->functions.items;
-	int			nparameters = parser->parameters.count;
 	OnecParameter *parameters;
 
 	edm->bytes = parser->bytes;
@@ -639,9 +636,14 @@ resolve(OnecEdmParser *parser)
 	edm->sets = list_keep(parser, &parser->sets, sizeof(OnecEntitySet));
 	parameters = list_keep(parser, &parser->parameters, sizeof(OnecParameter));
 	edm->functions = arena_alloc(parser->owner, edm->nfunctions * sizeof(OnecFunction) + 1);
-	(void) nparameters;
-	if (!edm->types || !edm->sets || !parameters || !edm->functions || !make_indexes(parser))
+	if (!edm->types || !edm->sets || !parameters || !edm->functions)
 		return out_of_memory(parser);
+	if (make_index(parser, edm->types, edm->ntypes, sizeof(OnecEdmStruct)))
+		parser->owner->types_by_name = list_keep(parser, &parser->index, sizeof(void *));
+	if (make_index(parser, edm->sets, edm->nsets, sizeof(OnecEntitySet)))
+		parser->owner->sets_by_name = list_keep(parser, &parser->index, sizeof(void *));
+	if (parser->error.kind != ONEC_OK)
+		return false;
 	for (int i = 0; i < edm->nsets; i++)
 		edm->sets[i].type = onec_edm_find_type(edm, set_types[i]);
 	for (int i = 0; i < edm->nfunctions; i++)
@@ -682,6 +684,12 @@ onec_edm_free(OnecEdm *edm)
 
 	if (owner == NULL)
 		return;
-	free_chunks(owner);
+	while (owner->chunks != NULL)
+	{
+		Chunk	   *chunk = owner->chunks;
+
+		owner->chunks = chunk->next;
+		free(chunk);
+	}
 	free(owner);
 }

@@ -7,6 +7,8 @@
  */
 #include "protocol/edm.h"
 
+#include <time.h>
+
 #include "protocol/buf.h"
 #include "tap.h"
 
@@ -126,6 +128,20 @@ test_document(void)
 		is_int(edm->bytes, buf.len, "its size");
 	}
 	onec_edm_free(edm);
+	for (size_t at = 1; at < buf.len; at++)
+	{
+		OnecEdmParser *parser = onec_edm_begin(1 << 20);
+
+		memset(&error, 0, sizeof(error));
+		if (!onec_edm_feed(parser, buf.data, at, &error) ||
+			!onec_edm_feed(parser, buf.data + at, buf.len - at, &error))
+			fail("parted at byte %zu: %s", at, error.message);
+		edm = onec_edm_finish(parser, &error);
+		if (edm == NULL || edm->nsets != 4 || edm->ntypes != 4 || edm->nfunctions != 2)
+			fail("parted at byte %zu it is the same", at);
+		onec_edm_free(edm);
+	}
+	pass("parted at any byte it is the same");
 	for (size_t piece = 1; piece < 8; piece++)
 	{
 		edm = parse(buf.data, buf.len, piece, 1 << 20, &error);
@@ -167,10 +183,82 @@ test_refused(void)
 	onec_edm_free(edm);
 	check_refused("", "empty");
 	check_refused("<html><body>login</body></html>", "html");
-	check_refused("<!DOCTYPE html><html></html>", "document type");
+	check_refused("<!DOCTYPE html><html></html>", "HTML page");
+	check_refused("<!doctype html><p>login", "no XML");
+	check_refused("1C is being updated", "no XML");
+	check_refused("<!DOCTYPE x><Edmx/>", "document type");
 	check_refused("<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><Edmx>&b;</Edmx>", "document type");
 	check_refused("{\"odata.error\":{}}", "not well-formed");
 	check_refused("<Edmx></Edmx>garbage", "not well-formed");
+}
+
+/* What a hostile or careless document must not do. */
+static void
+test_odd(void)
+{
+	static const char suffixes[] = "<Edmx><EntityType Name=\"t\">"
+		"<Property Name=\"A_Type\" Type=\"Edm.String\"/><Property Name=\"A_Type_Type\" Type=\"Edm.String\"/>"
+		"<Property Name=\"A\" Type=\"Edm.String\" MaxLength=\"Max\"/><Property Name=\"_Type\" Type=\"Edm.String\"/>"
+		"<Property Name=\"Type\" Type=\"Edm.String\"/><Property Name=\"B\" Type=\"Edm.String\"/>"
+		"<Property Name=\"B_Type\" Type=\"Edm.Int16\"/><Property Name=\"C\" MaxLength=\"99999999999999999999\"/>"
+		"</EntityType></Edmx>";
+	char		root[200] = "<a";
+	OnecError	error;
+	OnecEdmParser *parser;
+	OnecEdm    *edm = parse(suffixes, strlen(suffixes), 1000, 1 << 20, &error);
+	const OnecEdmStruct *type = edm ? onec_edm_find_type(edm, "t") : NULL;
+
+	if (ok(type != NULL, "a type with odd names"))
+	{
+		check_type(type, "A", ONEC_EDM_COMPOSITE);
+		check_type(type, "A_Type", ONEC_EDM_COMPOSITE);
+		check_type(type, "_Type", ONEC_EDM_STRING);
+		check_type(type, "Type", ONEC_EDM_STRING);
+		check_type(type, "B", ONEC_EDM_STRING);
+		check_type(type, "C", ONEC_EDM_UNKNOWN);
+		is_int(onec_edm_find_property(type, "A")->max_length, 0, "a length without a number");
+		is_int(onec_edm_find_property(type, "C")->max_length, 0, "a length no integer holds");
+	}
+	onec_edm_free(edm);
+	for (int i = 0; i < 40; i++)
+		strcat(root, "Ж");
+	strcat(root, "/>");
+	edm = parse(root, strlen(root), 1000, 1 << 20, &error);
+	is_str(error.message + strlen(error.message) - 3, "Ж\"", "a long name is cut between characters");
+	onec_edm_free(edm);
+	/* the first error stays, whatever follows */
+	parser = onec_edm_begin(10);
+	memset(&error, 0, sizeof(error));
+	ok(!onec_edm_feed(parser, "<Edmx/>          ", 17, &error), "too long");
+	memset(&error, 0, sizeof(error));
+	ok(onec_edm_finish(parser, &error) == NULL && error.kind == ONEC_ERR_LIMIT, "and told so at the end, too");
+}
+
+/* A type of 50,000 properties: the time must not grow with their square. */
+static void
+test_wide_type(void)
+{
+	OnecBuf		buf;
+	OnecError	error;
+	OnecEdm    *edm;
+	clock_t		start;
+	char		text[100];
+
+	onec_buf_init(&buf);
+	onec_buf_puts(&buf, "<Edmx><EntityType Name=\"t\">");
+	for (int i = 0; i < 50000; i++)
+	{
+		snprintf(text, sizeof(text), "<Property Name=\"Property%d\" Type=\"Edm.String\"/>", i);
+		onec_buf_puts(&buf, text);
+	}
+	onec_buf_puts(&buf, "<Property Name=\"Property49999_Type\" Type=\"Edm.String\"/></EntityType></Edmx>");
+	start = clock();
+	edm = parse(buf.data, buf.len, 16384, 1 << 24, &error);
+	if (ok(edm != NULL && edm->types[0].nproperties == 50001, "a type of 50,001 properties"))
+		is_int(edm->types[0].properties[49999].type, ONEC_EDM_COMPOSITE, "the last pair is found");
+	ok(clock() - start < 3 * CLOCKS_PER_SEC, "in less than 3 s of processor time");
+	onec_edm_free(edm);
+	onec_buf_free(&buf);
 }
 
 static void
@@ -217,6 +305,8 @@ main(void)
 {
 	test_document();
 	test_refused();
+	test_odd();
+	test_wide_type();
 	test_labels();
 	test_sample();
 	return tap_done();
