@@ -51,6 +51,7 @@ struct OnecPager
 	bool		ended;
 	bool		by_date;		/* pages begin at dates */
 	bool		descending;		/* … from the newest on */
+	bool		unfiltered;		/* the base refuses $filter: dates are reached by $skip */
 	bool		in_tie;			/* one date fills a page: its rows are paged by $skip */
 	OnecTie	   *tie;			/* the date reached, and its rows; by_date only */
 	char		bound[ONEC_DATE_SIZE];	/* where the current page begins; empty: open */
@@ -59,6 +60,7 @@ struct OnecPager
 	int64		page_rows;		/* rows delivered of this page */
 	int64		page_bytes;		/* consumed of this page */
 	int64		delivered;		/* rows delivered since the start */
+	int64		part_delivered; /* … of this part */
 	int			page_target;	/* rows of the next page */
 	size_t		eaten;			/* bytes at the front that the current row uses */
 	bool		timed_out;		/* a page was halved for want of an answer */
@@ -175,6 +177,8 @@ choose_way(OnecPager *pager)
 		!pager->refusals->order && !pager->refusals->filter && !pager->refusals->dates;
 	pager->descending = pager->query.norder > 0 && pager->query.order[0].descending;
 	pager->in_tie = false;
+	pager->unfiltered = false;
+	pager->part_delivered = 0;
 	pager->bound[0] = '\0';
 	onec_tie_reset(pager->tie, pager->descending);
 }
@@ -220,7 +224,7 @@ page_top(const OnecPager *pager)
 	if (pager->refusals->page_rows > 0)
 		top = Min(top, pager->refusals->page_rows);
 	/* a hint is good for the first page only: who goes on is not served by small ones */
-	if (hint >= 0 && pager->delivered == 0 && pager->part == 0)
+	if (hint >= 0 && pager->delivered == 0 && pager->part == 0 && !pager->unordered)
 		top = Min(top, Max(hint, 1));
 	return top;
 }
@@ -267,7 +271,7 @@ draft_page(const OnecPager *pager, OnecDraft *draft)
 	OnecQuery	query = pager->query;
 
 	query.filter = list_nth(pager->parts, pager->part);
-	if (pager->bound[0] != '\0')
+	if (pager->bound[0] != '\0' && !pager->unfiltered)
 		query.filter = filter_from(pager, query.filter);
 	onec_draft_request(draft, pager->options, &query, page_ordering(pager),
 				  pager->date);
@@ -282,6 +286,13 @@ draft_page(const OnecPager *pager, OnecDraft *draft)
 		onec_draft_select_all(draft);
 }
 
+/* Rows to pass by so that a page begins with the first row of the date reached. */
+static int64
+date_begin(const OnecPager *pager)
+{
+	return pager->unfiltered ? pager->part_delivered - onec_tie_seen(pager->tie) : 0;
+}
+
 static void
 send_page(OnecPager *pager)
 {
@@ -293,8 +304,7 @@ send_page(OnecPager *pager)
 	pager->page_bytes = 0;
 	pager->eaten = 0;
 	draft_page(pager, &draft);
-	if (pager->skip == 0)
-		onec_tie_page(pager->tie, pager->bound);
+	onec_tie_page(pager->tie, pager->bound, pager->in_tie && pager->skip > date_begin(pager));
 	onec_rows_reset(pager->rows);
 	pager->reply = onec_session_start(pager->session, pager->options, &draft.request,
 									  pager->spent);
@@ -332,6 +342,15 @@ do_without(OnecPager *pager, const OnecError *error)
 	MemoryContext old;
 	bool		filtered = list_nth(pager->parts, pager->part) != NULL;
 
+	/* the set was read without a condition until a date was needed */
+	if (pager->by_date && error->kind == ONEC_ERR_REFUSED && !pager->unfiltered &&
+		pager->bound[0] != '\0' && !filtered)
+	{
+		pager->refusals->filter = true;
+		pager->unfiltered = true;
+		pager->skip = date_begin(pager);
+		return true;
+	}
 	if (pager->delivered > 0 || !onec_draft_is_paged(pager->options, &pager->query))
 		return false;
 	if (error->kind == ONEC_ERR_URL_TOO_LONG && pager->url_budget > 500)
@@ -360,13 +379,13 @@ go_on(OnecPager *pager)
 	{
 		onec_tie_bound(pager->tie, pager->bound);
 		pager->in_tie = false;
-		pager->skip = 0;
+		pager->skip = date_begin(pager);
 	}
 	else if (pager->by_date && !pager->in_tie)
 	{
 		/* once more from its beginning, in an order that $skip can rely on */
 		pager->in_tie = true;
-		pager->skip = 0;
+		pager->skip = date_begin(pager);
 	}
 	else
 		pager->skip += pager->page_rows;
@@ -392,7 +411,8 @@ page_failed(OnecPager *pager, const OnecError *error)
 							   &pager->attempts, pager->spent))
 		{
 			pager->reply = NULL;
-			go_on(pager);
+			if (pager->page_rows > 0)
+				go_on(pager);
 			onec_reply_free(reply);
 			return;
 		}
@@ -463,6 +483,7 @@ page_done(OnecPager *pager)
 	}
 	pager->skip = 0;
 	pager->in_tie = false;
+	pager->part_delivered = 0;
 	pager->bound[0] = '\0';
 	onec_tie_reset(pager->tie, pager->descending);
 	pager->part++;
@@ -493,6 +514,7 @@ is_new(OnecPager *pager, const OnecField *fields)
 			return false;
 	}
 	pager->delivered++;
+	pager->part_delivered++;
 	if (pager->spent)
 		pager->spent->rows++;
 	return true;

@@ -388,6 +388,7 @@ next_row(OnecScan *scan, ForeignScanState *node, TupleTableSlot *slot)
 {
 	bool		first = !scan->started;
 	const OnecField *fields;
+	MemoryContext old;
 
 	if (first)
 		start(scan, node);
@@ -403,9 +404,12 @@ next_row(OnecScan *scan, ForeignScanState *node, TupleTableSlot *slot)
 			fill_slot(scan, slot, fields);
 			return slot;
 		}
+		/* the executor calls us in memory that goes with each row */
+		old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
 		sort_rows(scan, slot, fields);
+		MemoryContextSwitchTo(old);
 	}
-	if (!tuplesort_gettupleslot(scan->sort, true, true, scan->sort_slot, NULL))
+	if (!tuplesort_gettupleslot(scan->sort, true, false, scan->sort_slot, NULL))
 		return ExecClearTuple(slot);
 	return ExecCopySlot(slot, scan->sort_slot);
 }
@@ -426,9 +430,12 @@ count_rows(OnecScan *scan, ForeignScanState *node)
 	fix_opfuncids((Node *) quals);
 	qual = ExecInitQual(quals, NULL);
 	econtext->ecxt_scantuple = slot;
-	while (!TupIsNull(next_row(scan, node, slot)))
+	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
+		next_row(scan, node, slot);
+		if (TupIsNull(slot))
+			break;
 		ResetExprContext(econtext);
 		count += ExecQual(qual, econtext);
 	}

@@ -82,8 +82,10 @@ take_hash(Hashes *hashes, uint64 hash)
 }
 
 void
-onec_tie_page(OnecTie *tie, const char *bound)
+onec_tie_page(OnecTie *tie, const char *bound, bool on)
 {
+	if (on)
+		return;
 	strlcpy(tie->bound, bound, sizeof(tie->bound));
 	tie->expected.count = 0;
 	if (strcmp(tie->date, bound) != 0)
@@ -137,6 +139,12 @@ onec_tie_row(OnecTie *tie, const OnecField *fields, int nfields, const OnecField
 		return false;
 	add_hash(tie, &tie->seen, hash);
 	return true;
+}
+
+int
+onec_tie_seen(const OnecTie *tie)
+{
+	return tie->seen.count;
 }
 
 bool

@@ -27,8 +27,14 @@ extern OnecTie *onec_tie_create(void);
 /* Forget everything; rows will come in ascending or descending order. */
 extern void onec_tie_reset(OnecTie *tie, bool descending);
 
-/* A page begins that was asked for from date "bound" on ("" for the first). */
-extern void onec_tie_page(OnecTie *tie, const char *bound);
+/*
+ * A page begins that was asked for from date "bound" on ("" for the first).  "on": it goes on within the rows of that
+ * date, so that rows expected of the page before may still come.
+ */
+extern void onec_tie_page(OnecTie *tie, const char *bound, bool on);
+
+/* Rows of the date reached that have come. */
+extern int	onec_tie_seen(const OnecTie *tie);
 
 /* Note a row; false when it has come already. */
 extern bool onec_tie_row(OnecTie *tie, const OnecField *fields, int nfields, const OnecField *date);

@@ -1,0 +1,75 @@
+# Bases that refuse $orderby, or $filter, or both in turns: queries answer the same, and a sync comes to the same sums.
+use strict;
+use warnings;
+use utf8;
+
+use OnecTest;
+use Test::More;
+
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
+my $onec = OnecTest->onec('--customers', 120, '--seed', 3);
+my $node = OnecTest->node('refusals');
+
+OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '0', page_size '300'");
+
+sub sql
+{
+	my ($query) = @_;
+	my $r = OnecTest->try($node, $query);
+
+	diag("$query\n$r->{stderr}") if $r->{sqlstate} ne '00000';
+	return $r->{stdout};
+}
+
+my $sale = 'c.AccumulationRegister_Продажи_RecordType';
+
+sql(q{CREATE SCHEMA c; IMPORT FOREIGN SCHEMA "StandardODATA" FROM SERVER shop INTO c});
+sql("CREATE TABLE here AS SELECT * FROM $sale");
+my $rows = sql('SELECT count(*) FROM here');
+cmp_ok($rows, '>', 700, 'the register fills pages');
+
+# Each query for the foreign table and the local copy.
+my @queries = (
+	'SELECT count(*) FROM %s',
+	"SELECT count(*) FROM %s WHERE Period >= '2026-01-01'",
+	"SELECT count(*) FROM %s WHERE Period < '2026-01-01' AND Active",
+	'SELECT sum(Сумма), count(DISTINCT (Recorder, LineNumber)) FROM %s',
+	"SELECT sum(Сумма) FROM %s WHERE Period BETWEEN '2025-06-01' AND '2026-06-01' AND Количество > 0",
+	'SELECT md5(string_agg(Period::text, %%) ) FROM (SELECT Period FROM %s ORDER BY Period NULLS FIRST) x',
+	'SELECT md5(string_agg(Period::text, %%) ) FROM (SELECT Period FROM %s ORDER BY Period DESC NULLS LAST) x',
+	'SELECT string_agg(Сумма::text, %%) FROM (SELECT Сумма FROM %s WHERE Сумма > 0 ORDER BY Сумма DESC LIMIT 7) x',
+	'SELECT count(*) FROM (VALUES (1), (2), (3)) v (n), LATERAL (SELECT FROM %s WHERE LineNumber = v.n) x',
+	"SELECT count(*) FROM %s WHERE Контрагент_Key = ANY (ARRAY(SELECT DISTINCT Контрагент_Key FROM here LIMIT 90))",
+);
+s/%%/','/ for @queries;
+my @want = map { sql(sprintf $_, 'here') } @queries;
+
+for my $mode ({}, { autoorder => \1 }, { refuse_filter => \1 }, { autoorder => \1, refuse_filter => \1 })
+{
+	my $name = join(' and ', sort keys %$mode) || 'no refusal';
+
+	$onec->control('POST', '/modes/clear', {});
+	$onec->control('POST', '/modes', $mode) if %$mode;
+	# each query in a session that knows nothing yet, then all in one that learns
+	is(sql(sprintf $queries[$_], $sale), $want[$_], "$name: " . sprintf($queries[$_], 'sales')) for 0 .. $#queries;
+	is(sql(join ";\n", map { sprintf $_, $sale } @queries), join("\n", @want), "$name: one after the other");
+}
+
+# A refusal that comes when a date is needed for the second page.
+$onec->control('POST', '/modes/clear', {});
+$onec->control('POST', '/modes', { refuse_filter => \1 });
+$onec->control('POST', '/log/clear', {});
+is(sql("SELECT count(Сумма) FROM $sale"), $rows, 'refused in the middle: no row is lost or doubled');
+my @skips = grep { ($_->{query} // '') =~ /\$skip=/ } @{ $onec->control('GET', '/log') };
+cmp_ok(scalar @skips, '>=', 2, 'the rest was reached by $skip');
+
+$onec->control('POST', '/modes/clear', {});
+$onec->control('POST', '/modes', { autoorder => \1, refuse_filter => \1 });
+sql("SELECT FROM onec.setup('shop')");
+sql("CALL onec.sync('shop', full_reload => true, steps => '{cards,purchases}')");
+is(sql("SELECT count(*), (sum(amount) FILTER (WHERE active))::numeric(20,2) FROM onec.sale_line"),
+	sql("SELECT count(*), (sum(Сумма) FILTER (WHERE Active))::numeric(20,2) FROM here"), 'a sync without order and filter');
+
+$node->stop;
+done_testing();
