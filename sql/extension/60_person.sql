@@ -134,7 +134,8 @@ AS $$
 		   coalesce(onec._person_name(k.name, i.list), onec._person_name(k.full_name, i.list)),
 		   nullif(btrim(k.email), ''), r.live, r.conflict
 	FROM ranked r
-	CROSS JOIN (SELECT lower(onec.get('name.ignore', $1))::text[] AS list OFFSET 0) i
+	-- the collation of the server's name would make lower() one of ASCII
+	CROSS JOIN (SELECT lower(onec.get('name.ignore', $1) COLLATE "default")::text[] AS list OFFSET 0) i
 	LEFT JOIN onec.counterparty k ON k.server = $1 AND k.customer_id = r.customer_id
 $$;
 COMMENT ON FUNCTION onec._people(name) IS 'Пользователи, какими они должны быть (служебная)';
