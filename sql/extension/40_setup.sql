@@ -198,6 +198,33 @@ END $$;
 COMMENT ON FUNCTION onec._create_table(name, text, text, text) IS 'Создать внешнюю таблицу для набора 1С (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._create_table(name, text, text, text) FROM PUBLIC;
 
+-- The sums of 1C itself, if the register of sales has them.
+CREATE FUNCTION onec._create_turnover(server name, rows_set text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	register text := regexp_replace(rows_set, '_RecordType$', '');
+	amount text;
+BEGIN
+	IF to_regclass(format('%I.sale_turnover', server)) IS NOT NULL THEN
+		EXECUTE format('DROP FOREIGN TABLE %I.sale_turnover', server);
+	END IF;
+	SELECT p.property || 'Turnover' INTO amount FROM onec._resolve(server, 'sale_line', rows_set) p WHERE p.field = 'amount';
+	IF register = rows_set OR amount IS NULL THEN
+		RETURN;
+	END IF;
+	EXECUTE format('CREATE FOREIGN TABLE %I.sale_turnover (amount numeric OPTIONS (property %L, edm_type ''Double''),
+		startperiod_arg timestamp OPTIONS (argument ''StartPeriod''), endperiod_arg timestamp OPTIONS (argument ''EndPeriod''))
+		SERVER %I OPTIONS (entity_set %L, function ''Turnovers'')', server, amount, server, register);
+	EXECUTE format('COMMENT ON FOREIGN TABLE %I.sale_turnover IS %L', server, 'Обороты продаж за период: ' || register || '/Turnovers');
+	EXECUTE format('COMMENT ON COLUMN %I.sale_turnover.amount IS %L', server, amount);
+	EXECUTE format('COMMENT ON COLUMN %I.sale_turnover.startperiod_arg IS %L', server, 'Начало периода');
+	EXECUTE format('COMMENT ON COLUMN %I.sale_turnover.endperiod_arg IS %L', server, 'Конец периода, включительно');
+END $$;
+COMMENT ON FUNCTION onec._create_turnover(name, text) IS 'Создать таблицу оборотов продаж (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._create_turnover(name, text) FROM PUBLIC;
+
 CREATE FUNCTION onec.setup(server name DEFAULT NULL)
 	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[])
 	LANGUAGE plpgsql VOLATILE
@@ -227,6 +254,9 @@ BEGIN
 		status := 'not published';
 		IF t.entity_set IS NOT NULL THEN
 			status := onec._create_table(srv, t.target, t.entity_set, t.key);
+			IF t.target = 'sale_line' THEN
+				PERFORM onec._create_turnover(srv, t.entity_set);
+			END IF;
 			SELECT count(a.attname), array_agg(f.field ORDER BY f.ordinal) FILTER (WHERE a.attname IS NULL)
 			INTO columns, missing
 			FROM onec.field_source f

@@ -259,7 +259,7 @@ $$;
 COMMENT ON FUNCTION onec.local_now(name) IS 'Который час в базе 1С';
 
 -- The windows to read, oldest first: months, open at both ends where everything is wanted.
-CREATE FUNCTION onec._windows(server name, target text, days int)
+CREATE FUNCTION onec._windows(server name, target text, days int, deep boolean)
 	RETURNS TABLE (from_ts timestamp, till_ts timestamp)
 	LANGUAGE plpgsql VOLATILE
 AS $$
@@ -280,14 +280,23 @@ BEGIN
 		RETURN QUERY SELECT '-infinity'::timestamp, first;
 	ELSE
 		first := today - days;
+		-- a deep run compares the months before with 1C, once for the three tables of purchases
+		IF deep AND target = 'card_sale_line' THEN
+			PERFORM onec._find_drift(server, first::date);
+		END IF;
+		IF target IN ('card_sale_line', 'sale_line', 'receipt') THEN
+			RETURN QUERY
+				SELECT d.month::timestamp, least(d.month + interval '1 month', first)
+				FROM onec.drift d WHERE d.server = _windows.server AND d.repaired_at IS NULL AND d.month < first ORDER BY 1;
+		END IF;
 	END IF;
 	RETURN QUERY
 		SELECT greatest(m, first),
 			   CASE WHEN m + interval '1 month' > today THEN 'infinity'::timestamp ELSE m + interval '1 month' END
 		FROM pg_catalog.generate_series(pg_catalog.date_trunc('month', first), today::timestamp, interval '1 month') m;
 END $$;
-COMMENT ON FUNCTION onec._windows(name, text, int) IS 'Окна, которыми читается таблица (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._windows(name, text, int) FROM PUBLIC;
+COMMENT ON FUNCTION onec._windows(name, text, int, boolean) IS 'Окна, которыми читается таблица (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._windows(name, text, int, boolean) FROM PUBLIC;
 
 -- The steps, their tables, and what else they do.
 CREATE FUNCTION onec._steps(wanted text[])
@@ -388,7 +397,7 @@ COMMENT ON FUNCTION onec._run_window(name, bigint, int, text, timestamp, timesta
 REVOKE EXECUTE ON FUNCTION onec._run_window(name, bigint, int, text, timestamp, timestamp, int) FROM PUBLIC;
 
 -- Prepare a step: its windows, or the reason why it has none.
-CREATE FUNCTION onec._begin_step(server name, run bigint, ordinal int, target text, days int,
+CREATE FUNCTION onec._begin_step(server name, run bigint, ordinal int, target text, days int, deep boolean,
 								 OUT from_list timestamp[], OUT till_list timestamp[])
 	LANGUAGE plpgsql VOLATILE
 AS $$
@@ -407,7 +416,7 @@ BEGIN
 		RETURN;
 	ELSE
 		SELECT pg_catalog.array_agg(w.from_ts), pg_catalog.array_agg(w.till_ts) INTO from_list, till_list
-		FROM onec._windows(server, target, days) w;
+		FROM onec._windows(server, target, days, deep) w;
 	END IF;
 	UPDATE onec.sync_step s SET windows_total = pg_catalog.cardinality(from_list)
 	WHERE s.server = _begin_step.server AND s.run_id = run AND s.ordinal = _begin_step.ordinal;
@@ -419,8 +428,8 @@ EXCEPTION WHEN OTHERS THEN
 	WHERE s.server = _begin_step.server AND s.run_id = run AND s.ordinal = _begin_step.ordinal;
 	RAISE WARNING USING MESSAGE = pg_catalog.format('step "%s" failed: %s', target, text_of), ERRCODE = code;
 END $$;
-COMMENT ON FUNCTION onec._begin_step(name, bigint, int, text, int) IS 'Начать шаг: какие окна читать (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._begin_step(name, bigint, int, text, int) FROM PUBLIC;
+COMMENT ON FUNCTION onec._begin_step(name, bigint, int, text, int, boolean) IS 'Начать шаг: какие окна читать (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._begin_step(name, bigint, int, text, int, boolean) FROM PUBLIC;
 
 CREATE FUNCTION onec._end_step(server name, run bigint, ordinal int, target text, days int) RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -434,6 +443,10 @@ BEGIN
 			CASE WHEN days IS NULL THEN '-infinity'::timestamp ELSE onec.local_now(_end_step.server)::date - days END, clock_timestamp())
 	ON CONFLICT ON CONSTRAINT sync_state_pkey DO UPDATE
 	SET complete_from = least(t.complete_from, excluded.complete_from), last_ok = excluded.last_ok;
+	-- the receipts are the last of the purchases
+	UPDATE onec.drift d SET repaired_at = clock_timestamp()
+	WHERE d.server = _end_step.server AND d.repaired_at IS NULL AND _end_step.target = 'receipt'
+	  AND NOT EXISTS (SELECT FROM onec.sync_step s WHERE s.server = d.server AND s.run_id = run AND s.step = 'purchases' AND s.status = 'failed');
 END $$;
 COMMENT ON FUNCTION onec._end_step(name, bigint, int, text, int) IS 'Закончить шаг (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._end_step(name, bigint, int, text, int) FROM PUBLIC;
@@ -486,7 +499,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._check_steps(text[]) IS 'Проверить параметры синхронизации (служебная)';
 
-CREATE PROCEDURE onec._sync(server name, days int, cards_limit int, steps text[])
+CREATE PROCEDURE onec._sync(server name, days int, cards_limit int, steps text[], deep boolean)
 	LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -506,7 +519,7 @@ BEGIN
 		CONTINUE WHEN s.step = 'loyalty' AND NOT onec.get('loyalty.enabled', server)::boolean;
 		-- a table never read completely is read from the beginning
 		step_days := CASE WHEN EXISTS (SELECT FROM onec.sync_state t WHERE t.server = _sync.server AND t.target = s.target) THEN days END;
-		SELECT b.from_list, b.till_list INTO w FROM onec._begin_step(server, run, s.ordinal, s.target, step_days) b;
+		SELECT b.from_list, b.till_list INTO w FROM onec._begin_step(server, run, s.ordinal, s.target, step_days, deep) b;
 		COMMIT;
 		CONTINUE WHEN w.from_list IS NULL;
 		good := true;
@@ -526,11 +539,11 @@ BEGIN
 	PERFORM onec._end_run(server, run);
 	COMMIT;
 END $$;
-COMMENT ON PROCEDURE onec._sync(name, int, int, text[]) IS 'Синхронизация без проверок (служебная)';
-REVOKE EXECUTE ON PROCEDURE onec._sync(name, int, int, text[]) FROM PUBLIC;
+COMMENT ON PROCEDURE onec._sync(name, int, int, text[], boolean) IS 'Синхронизация без проверок (служебная)';
+REVOKE EXECUTE ON PROCEDURE onec._sync(name, int, int, text[], boolean) FROM PUBLIC;
 
 CREATE PROCEDURE onec.sync(server name DEFAULT NULL, days int DEFAULT NULL, cards_limit int DEFAULT NULL,
-						   steps text[] DEFAULT NULL, full_reload boolean DEFAULT false)
+						   steps text[] DEFAULT NULL, full_reload boolean DEFAULT false, deep boolean DEFAULT false)
 	LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -553,11 +566,11 @@ BEGIN
 	END IF;
 	CALL onec._sync(srv,
 		CASE WHEN full_reload THEN NULL ELSE coalesce(days, onec.get('sync.purchase_days', srv)::int) END,
-		coalesce(cards_limit, onec.get('sync.cards_limit', srv)::int), steps);
+		coalesce(cards_limit, onec.get('sync.cards_limit', srv)::int), steps, deep);
 END $$;
-COMMENT ON PROCEDURE onec.sync(name, int, int, text[], boolean) IS
-	'Синхронизация с 1С: карты, контрагенты, товары, магазины, покупки за days дней, баллы, профили; фиксирует каждое окно, можно прервать и повторить';
-REVOKE EXECUTE ON PROCEDURE onec.sync(name, int, int, text[], boolean) FROM PUBLIC;
+COMMENT ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean) IS
+	'Синхронизация с 1С: карты, контрагенты, товары, магазины, покупки за days дней, баллы, профили; фиксирует каждое окно, можно прервать и повторить; deep — ещё и сверить старые месяцы и перечитать разошедшиеся';
+REVOKE EXECUTE ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean) FROM PUBLIC;
 
 CREATE VIEW onec.sync_status AS
 	SELECT s.server, s.step, s.target, s.status, s.finished_at, now() - s.finished_at AS age,

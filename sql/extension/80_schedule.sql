@@ -21,7 +21,7 @@ BEGIN
 	days := CASE job WHEN 'interval' THEN onec.get('sync.purchase_days', server)::int
 					 WHEN 'nightly' THEN onec.get('nightly.purchase_days', server)::int END;
 	limit_cards := onec.get(CASE job WHEN 'nightly' THEN 'nightly.cards_limit' ELSE 'sync.cards_limit' END, server)::int;
-	CALL onec._sync(server, days, CASE job WHEN 'weekly' THEN 0 ELSE limit_cards END, NULL);
+	CALL onec._sync(server, days, CASE job WHEN 'weekly' THEN 0 ELSE limit_cards END, NULL, job = 'nightly');
 END $$;
 COMMENT ON PROCEDURE onec.run_job(name, text) IS
 	'Выполнить задание: interval — частая синхронизация, nightly — ночная, weekly — полная сверка';

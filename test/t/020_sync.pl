@@ -146,6 +146,24 @@ $onec->control('POST', '/edit', { op => 'random', n => 40, seed => 5 });
 sql("CALL onec.sync('shop', full_reload => true)");
 sums_equal('after edits');
 
+# ---- edits of old months: the nightly job compares and reads again what differs, and nothing else ----
+for my $seed (6, 7, 8)
+{
+	$onec->control('POST', '/edit', { op => 'random', n => 15, seed => $seed });
+	my $differs = sql("SELECT count(*) FROM onec.check_amounts(server => 'shop') WHERE verdict = 'differs'");
+
+	cmp_ok($differs, '>', 0, 'the comparison sees the edits');
+	$onec->control('POST', '/log/clear', {});
+	sql("CALL onec.run_job('shop', 'nightly')");
+	is(sql("SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"), 'ok', 'the nightly job');
+	is(sql("SELECT count(*) FROM onec.check_amounts(server => 'shop') WHERE verdict = 'differs'"), '0', 'every month is equal again');
+	# what moves between stores or customers within a month keeps its sum: the weekly job reads everything
+	sql("CALL onec.run_job('shop', 'weekly')");
+	sums_equal("edits $seed, a night and a week");
+}
+cmp_ok(sql("SELECT count(*) FROM onec.drift WHERE repaired_at IS NOT NULL"), '>', 0, 'months that had drifted are on record');
+is(sql("SELECT count(*) FROM onec.drift WHERE repaired_at IS NULL"), '0', 'and repaired');
+
 # ---- a published purchase log ----
 my $log = ($ENV{ONEC_SHARED} || "$OnecTest::ROOT/../shared") . '/data/CDNOW_sample.txt';
 SKIP:
