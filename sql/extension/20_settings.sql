@@ -27,6 +27,8 @@ INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
 	('endpoint.receipt', 'text', 'DocumentJournal_РозничныеПродажи', NULL, 'Журнал чеков'),
 	('endpoint.loyalty_movement', 'text', 'AccumulationRegister_БонусныеБаллы_RecordType', NULL, 'Движения бонусных баллов'),
 	('endpoint.loyalty_lot', 'text', 'AccumulationRegister_НачисленияБонусныхБаллов_RecordType', NULL, 'Начисления бонусных баллов'),
+	('filter_fields.card_sales', 'text[]', '{ДисконтнаяКарта_Key,ДисконтнаяКарта,Карта_Key,Карта}', NULL, 'Где в продажах по картам искать карту: первое опубликованное'),
+	('filter_fields.loyalty', 'text[]', '{БонуснаяКарта_Key,ДисконтнаяКарта_Key,ВладелецКарты_Key,Контрагент_Key,Покупатель_Key}', NULL, 'Где в баллах искать карту и владельца: первое опубликованное'),
 	('sync.enabled', 'bool', 'true', NULL, 'Синхронизация по расписанию включена'),
 	('sync.interval_hours', 'int', '4', NULL, 'Через сколько часов запускать частую синхронизацию'),
 	('sync.purchase_days', 'int', '3', NULL, 'За сколько дней перечитывать покупки при частой синхронизации'),

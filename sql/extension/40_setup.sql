@@ -144,6 +144,21 @@ CREATE FUNCTION onec._target_title(target text) RETURNS text
 	END;
 COMMENT ON FUNCTION onec._target_title(text) IS 'Русское название таблицы (служебная)';
 
+-- Where to look for a field: the setting of the shop goes before the list of the table.
+CREATE FUNCTION onec._candidates(server name, f onec.field_source) RETURNS text[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN f.target = 'card_sale_line' AND f.field = 'card_id' THEN onec.get('filter_fields.card_sales', $1)::text[] || f.candidates
+		-- a card is looked for where a card is, an owner where an owner is
+		WHEN f.target IN ('loyalty_movement', 'loyalty_lot') AND f.field IN ('card_id', 'owner_id') THEN
+			ARRAY(SELECT c FROM unnest(onec.get('filter_fields.loyalty', $1)::text[]) c
+				  WHERE (c ~ 'Карта') = (f.field = 'card_id')) || f.candidates
+		ELSE f.candidates END
+$$;
+COMMENT ON FUNCTION onec._candidates(name, onec.field_source) IS 'Свойства, в которых ищется поле, по порядку (служебная)';
+
 -- The columns that a foreign table of "target" gets from the properties of a set.
 CREATE FUNCTION onec._resolve(server name, target text, entity_set text)
 	RETURNS TABLE (ordinal int, field text, property text, edm_type text, pg_type text, is_key boolean)
@@ -155,7 +170,7 @@ AS $$
 	FROM onec.field_source f
 	LEFT JOIN LATERAL (
 		SELECT q.property, q.edm_type, q.pg_type
-		FROM unnest(f.candidates) WITH ORDINALITY c (name, n) JOIN published q ON q.property = c.name
+		FROM unnest(onec._candidates($1, f)) WITH ORDINALITY c (name, n) JOIN published q ON q.property = c.name
 		ORDER BY c.n LIMIT 1) p ON true
 	WHERE f.target = $2
 	ORDER BY f.ordinal

@@ -1,5 +1,17 @@
 -- Jobs of pg_cron, which is optional.  Their text is only CALL onec.run_job(…): no address, no login, no numbers.
 
+-- Whether the interval has passed since the last run; ten minutes early is in time.
+CREATE FUNCTION onec._is_due(server name) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT 24 % h = 0 AND h < 24 OR NOT EXISTS (
+		SELECT FROM onec.sync_run r
+		WHERE r.server = $1 AND r.status IN ('ok', 'partial', 'running') AND r.started_at > now() - make_interval(hours => h) + interval '10 minutes')
+	FROM (SELECT onec.get('sync.interval_hours', $1)::int) x (h)
+$$;
+COMMENT ON FUNCTION onec._is_due(name) IS 'Пора ли частой синхронизации (служебная)';
+
 CREATE PROCEDURE onec.run_job(server name, job text)
 	LANGUAGE plpgsql
 AS $$
@@ -16,6 +28,9 @@ BEGIN
 	server := onec._server(server);
 	IF job = 'interval' AND NOT onec.get('sync.enabled', server)::boolean
 		OR job = 'nightly' AND NOT onec.get('nightly.enabled', server)::boolean THEN
+		RETURN;
+	END IF;
+	IF job = 'interval' AND NOT onec._is_due(server) THEN
 		RETURN;
 	END IF;
 	days := CASE job WHEN 'interval' THEN onec.get('sync.purchase_days', server)::int
@@ -48,13 +63,14 @@ DECLARE
 	hours int := onec.get('sync.interval_hours', server)::int;
 	nightly text := onec._cron_time(server, onec.get('nightly.hour', server)::int, onec.get('nightly.minute', server)::int);
 BEGIN
-	IF hours NOT IN (1, 2, 3, 4, 6, 8, 12, 24) THEN
-		RAISE invalid_parameter_value USING
-			MESSAGE = format('sync.interval_hours must divide 24, not %s', hours);
+	IF hours < 1 THEN
+		RAISE invalid_parameter_value USING MESSAGE = format('sync.interval_hours must be at least 1, not %s', hours);
 	END IF;
 	RETURN QUERY
 		SELECT j, format('onec:%s:%s', server, j), c, format('CALL onec.run_job(%L, %L)', server, j)
-		FROM (VALUES ('interval', format('0 */%s * * *', hours)), ('nightly', nightly || ' * * *'),
+		FROM (VALUES ('interval', CASE WHEN 24 % hours = 0 AND hours < 24 THEN format('0 */%s * * *', hours)
+										-- other intervals: every hour the job looks whether it is due
+										ELSE '0 * * * *' END), ('nightly', nightly || ' * * *'),
 					 ('weekly', nightly || ' * * 0')) v (j, c);
 END $$;
 COMMENT ON FUNCTION onec._jobs(name) IS 'Задания расписания сервера (служебная)';
