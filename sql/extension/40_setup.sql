@@ -267,7 +267,9 @@ BEGIN
 		columns := 0;
 		missing := NULL;
 		status := 'not published';
-		IF t.entity_set IS NOT NULL THEN
+		IF t.entity_set IS NULL AND to_regclass(format('%I.%I', srv, t.target)) IS NOT NULL THEN
+			EXECUTE format('DROP FOREIGN TABLE %I.%I', srv, t.target);
+		ELSIF t.entity_set IS NOT NULL THEN
 			status := onec._create_table(srv, t.target, t.entity_set, t.key);
 			IF t.target = 'sale_line' THEN
 				PERFORM onec._create_turnover(srv, t.entity_set);

@@ -49,7 +49,8 @@ for my $number (0 .. $#blocks)
 	}
 	my $answer = run_block($sql);
 	is($answer->{sqlstate}, '00000', "block $number runs: $title") or diag($answer->{stderr});
-	next unless $sql =~ /SELECT/ && $sql !~ /CREATE/;
+	# the shop's last day is fixed, so what asks for the last days may find none
+	next unless $sql =~ /SELECT/ && $sql !~ /CREATE|now\(\)/;
 	isnt($answer->{stdout}, '', "block $number answers");
 }
 

@@ -1,0 +1,128 @@
+-- onec.diagnose: what works with a base, what does not, and what to do, each with the statement to run.
+
+CREATE FUNCTION onec._try(statement text, OUT value text, OUT error text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	detail text;
+BEGIN
+	EXECUTE statement INTO value;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS error = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+	error := concat_ws(': ', error, nullif(detail, ''));
+END $$;
+COMMENT ON FUNCTION onec._try(text) IS 'Выполнить запрос и вернуть значение или ошибку (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._try(text) FROM PUBLIC;
+
+-- One entity set: how many rows, whether conditions and order are taken, what fields were not found.
+CREATE FUNCTION onec._diagnose_target(server name, target text)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := format('%I.%I', server, target);
+	date_column text;
+	missing text;
+	t record;
+BEGIN
+	SELECT min(f.field) FILTER (WHERE f.kind = 'timestamp' AND f.is_key),
+		   string_agg(f.field, ', ' ORDER BY f.ordinal) FILTER (WHERE a.attname IS NULL)
+	INTO date_column, missing
+	FROM onec.field_source f
+	LEFT JOIN pg_attribute a ON a.attrelid = tab::regclass AND a.attname = f.field AND NOT a.attisdropped
+	WHERE f.target = _diagnose_target.target;
+	SELECT * INTO t FROM onec._try(format('SELECT count(*) FROM %s', tab));
+	RETURN QUERY SELECT target || ': rows', CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END, coalesce(t.value, t.error),
+		CASE WHEN t.error IS NOT NULL THEN 'Дайте пользователю 1С право чтения этого объекта' END;
+	IF t.error IS NOT NULL THEN
+		RETURN;
+	END IF;
+	IF missing IS NOT NULL THEN
+		RETURN QUERY SELECT target || ': fields', 'warning', 'no property for ' || missing,
+			'Добавьте имя свойства в onec.field_source и повторите onec.setup, если оно есть под другим именем'::text;
+	END IF;
+	IF date_column IS NOT NULL THEN
+		SELECT * INTO t FROM onec._try(format('SELECT %1$I FROM %2$s WHERE %1$I IS NOT NULL ORDER BY %1$I DESC LIMIT 1', date_column, tab));
+		RETURN QUERY SELECT target || ': newest', CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END, coalesce(t.value, t.error, 'no rows'), NULL::text;
+		RETURN QUERY
+			SELECT target || ': conditions and order',
+				   CASE WHEN bool_or(r.status <> 200) THEN 'warning' ELSE 'ok' END,
+				   coalesce('refused: ' || string_agg(DISTINCT left(r.error, 120), '; ') FILTER (WHERE r.status <> 200), 'accepted'),
+				   CASE WHEN bool_or(r.status <> 200) THEN format('ALTER SERVER %I OPTIONS (ADD push_order ''off'');', _diagnose_target.server) END
+			FROM onec.last_requests() r WHERE r.server = _diagnose_target.server AND r.at >= statement_timestamp()
+				AND r.url LIKE (SELECT o.option_value FROM pg_foreign_table f, pg_options_to_table(f.ftoptions) o
+								WHERE f.ftrelid = tab::regclass AND o.option_name = 'entity_set') || '?%';
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._diagnose_target(name, text) IS 'Проверить один набор 1С (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._diagnose_target(name, text) FROM PUBLIC;
+
+-- Shares that tell whether the shop's habits are those that the sync supposes; telephones and owners are only counted.
+CREATE FUNCTION onec._diagnose_shop(server name)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t record;
+BEGIN
+	IF to_regclass(format('%I.discount_card', server)) IS NOT NULL THEN
+		SELECT * INTO t FROM onec._try(format(
+			'SELECT round(100.0 * count(onec.normalize_phone(c.barcode)) / nullif(count(*), 0), 1) || '' %%'' FROM (SELECT barcode FROM %I.discount_card LIMIT 1000) c', server));
+		RETURN QUERY SELECT 'cards with a telephone as barcode'::text, CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END,
+			coalesce(t.value, t.error, 'no cards'), NULL::text;
+		SELECT * INTO t FROM onec._try(format(
+			'SELECT round(100.0 * count(c.owner_id) / nullif(count(*), 0), 1) || '' %%'' FROM (SELECT owner_id FROM %I.discount_card LIMIT 1000) c', server));
+		RETURN QUERY SELECT 'cards with an owner'::text, CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END, coalesce(t.value, t.error, 'no cards'), NULL::text;
+	END IF;
+	IF to_regclass(format('%I.sale_line', server)) IS NOT NULL THEN
+		SELECT * INTO t FROM onec._try(format(
+			'SELECT round(100.0 * count(*) FILTER (WHERE s.customer_id IS NULL) / nullif(count(*), 0), 1) || '' %%''
+			 FROM (SELECT customer_id FROM %I.sale_line WHERE period >= %L::timestamp) s', server, onec.local_now(server)::date - 30));
+		RETURN QUERY SELECT 'anonymous sales of 30 days'::text, CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END, coalesce(t.value, t.error, 'no sales'), NULL::text;
+		SELECT * INTO t FROM onec._try(format(
+			'SELECT count(*) FROM %I.sale_line WHERE period > %L::timestamp', server, onec.local_now(server) + interval '1 hour'));
+		RETURN QUERY SELECT 'sales in the future'::text, CASE WHEN t.error IS NOT NULL THEN 'failed' WHEN t.value <> '0' THEN 'warning' ELSE 'ok' END,
+			coalesce(t.value, t.error), CASE WHEN t.value <> '0' THEN 'Проверьте параметр timezone сервера и часы 1С' END;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._diagnose_shop(name) IS 'Проверить, похож ли магазин на ожидаемый (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._diagnose_shop(name) FROM PUBLIC;
+
+CREATE FUNCTION onec.diagnose(server name DEFAULT NULL)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	zone text := (SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
+				  WHERE s.srvname = srv AND o.option_name = 'timezone');
+	t record;
+	v record;
+BEGIN
+	SELECT * INTO t FROM onec._try(format('SELECT count(*) FROM onec.entity_sets(%L)', srv));
+	RETURN QUERY SELECT 'connection and metadata'::text, CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END,
+		coalesce(t.value || ' entity sets', t.error),
+		CASE WHEN t.error IS NOT NULL THEN 'Проверьте адрес, логин и пароль: ALTER SERVER, ALTER USER MAPPING' END;
+	IF t.error IS NOT NULL THEN
+		RETURN;
+	END IF;
+	RETURN QUERY SELECT 'time zone'::text, CASE WHEN zone IS NULL THEN 'warning' ELSE 'ok' END,
+		coalesce(zone, 'not set, that of the session is used: ' || current_setting('TimeZone')),
+		CASE WHEN zone IS NULL THEN format('ALTER SERVER %I OPTIONS (ADD timezone ''Europe/Moscow'');', srv) END;
+	FOR v IN SELECT DISTINCT f.target FROM onec.field_source f ORDER BY 1 LOOP
+		IF to_regclass(format('%I.%I', srv, v.target)) IS NULL THEN
+			RETURN QUERY SELECT v.target, 'warning', onec.get('endpoint.' || v.target, srv) || ' is not published, or onec.setup was not run',
+				format('SELECT * FROM onec.setup(%L);', srv);
+		ELSE
+			RETURN QUERY SELECT d.* FROM onec._diagnose_target(srv, v.target) d;
+		END IF;
+	END LOOP;
+	RETURN QUERY SELECT d.* FROM onec._diagnose_shop(srv) d;
+END $$;
+COMMENT ON FUNCTION onec.diagnose(name) IS
+	'Проверить базу 1С: связь, права, наборы, поля, условия и порядок, часовой пояс, доли телефонов и владельцев; с советом';
+REVOKE EXECUTE ON FUNCTION onec.diagnose(name) FROM PUBLIC;
