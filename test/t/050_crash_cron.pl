@@ -1,0 +1,92 @@
+# What one session cannot show: a backend killed in the middle of a sync, and jobs that pg_cron really runs.
+use strict;
+use warnings;
+use utf8;
+
+use OnecTest;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
+my $onec = OnecTest->onec('--customers', 80, '--seed', 4);
+my $cron = OnecTest->have_cron;
+my $node = OnecTest->node('crash', cron => $cron, conf => "restart_after_crash = on\nlog_statement = 'all'\n"
+	  . ($cron && $ENV{TEST_FULL} ? "cron.use_background_workers = on\n" : ''));
+
+OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '1'");
+
+sub sql
+{
+	my ($query) = @_;
+	my $r = OnecTest->try($node, $query);
+
+	diag("$query\n$r->{stderr}") if $r->{sqlstate} ne '00000';
+	return $r->{stdout};
+}
+
+sub up
+{
+	return OnecTest->wait_for(sub { OnecTest->try($node, 'SELECT 1')->{stdout} eq '1' }, 'the server', 30);
+}
+
+sub equal
+{
+	my ($name) = @_;
+	my $truth = $onec->control('GET', '/truth')->{sales};
+
+	is(sql("SELECT count(*), count(*) FILTER (WHERE active), (sum(amount) FILTER (WHERE active))::numeric(20,2) FROM onec.sale_line"),
+		"$truth->{all_rows}|$truth->{active_rows}|$truth->{sum}", $name);
+	return;
+}
+
+sql("SELECT FROM onec.setup('shop')");
+
+# ---- kill -9 at different moments ----
+for my $moment (1 .. ($ENV{TEST_FULL} ? 20 : 3))
+{
+	sql('TRUNCATE onec.sale_line, onec.card_sale_line, onec.discount_card, onec.sync_state') if $moment % 2;
+	$onec->control('POST', '/modes', { page_delay => 30 });
+	my $run = OnecTest->background($node, "CALL onec.sync('shop', full_reload => true)");
+	my $pid = $run->pid;
+	sleep rand(1.5);
+	kill 'KILL', $pid;
+	$run->wait;
+	up() or last;
+	$onec->control('POST', '/modes', { page_delay => 0 });
+	sql("CALL onec.sync('shop', full_reload => true)");
+	equal("killed at moment $moment: the next run converges");
+	is(sql("SELECT count(*) FROM onec.sync_run WHERE status = 'running'"), '0', 'no run is left running');
+}
+is(sql("SELECT count(*) FROM pg_class WHERE relname ~ '^onec_stage'"), '0', 'no staging table is left behind');
+
+# ---- pg_cron ----
+SKIP:
+{
+	skip 'pg_cron is not installed', 7 unless $cron;
+	my $r = OnecTest->try($node, "SELECT onec.schedule('shop')");
+
+	is($r->{sqlstate}, '0A000', 'without the extension pg_cron the schedule says so');
+	like($r->{stderr}, qr/CALL onec\.run_job\('shop', 'nightly'\)/, 'and gives the commands for another cron');
+	sql('CREATE EXTENSION pg_cron');
+	is(sql("SELECT count(*) FROM onec.schedule('shop')"), '3', 'three jobs');
+	sql("SELECT FROM onec.schedule('shop')");
+	is(sql("SELECT count(*), count(DISTINCT jobname) FROM cron.job"), '3|3', 'scheduled twice they are still three');
+	my $runs = sql('SELECT count(*) FROM onec.sync_run');
+	# the same job, every minute: nobody waits four hours
+	sql("SELECT cron.schedule('onec:shop:interval', '* * * * *', command) FROM cron.job WHERE jobname = 'onec:shop:interval'");
+	ok(OnecTest->wait_for(sub { sql("SELECT count(*) FROM onec.sync_run WHERE status = 'ok'") > 0
+				&& sql('SELECT count(*) FROM onec.sync_run') > $runs
+				&& sql("SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1") eq 'ok' }, 'a run of pg_cron', 100), 'pg_cron runs the sync');
+	is(sql("SELECT DISTINCT status FROM cron.job_run_details WHERE status <> 'running'"), 'succeeded', 'and is content with it');
+	is(sql("SELECT onec.unschedule('shop')"), '3', 'the jobs can be taken away');
+}
+
+# ---- the password is nowhere ----
+my $log = do { local $/; open(my $in, '<', $node->logfile) or die; <$in> };
+# the statement that made the user mapping was logged, as documented; nothing else may tell
+my @lines = grep { /demo/ && !/USER MAPPING/ && /password/i } split /\n/, $log;
+is(scalar @lines, 0, 'no password in the log of the server') or diag(@lines[0 .. 1]);
+
+$node->stop;
+done_testing();
