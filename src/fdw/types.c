@@ -137,6 +137,15 @@ static const Rule rules[CLASS_COUNT] = {
 	},
 };
 
+/* The type beside a composite value: 1C takes a comparison with it and finds nothing. */
+static bool
+is_type_column(const OnecColumn *column)
+{
+	size_t		len = strlen(column->property);
+
+	return len > 5 && strcmp(column->property + len - 5, "_Type") == 0;
+}
+
 /*
  * The class of a column.  A column whose PostgreSQL type is not the natural one of its
  * Edm type compares by other rules than 1C, so it has none.
@@ -150,7 +159,7 @@ class_of(const OnecColumn *column)
 	switch (column->edm)
 	{
 		case ONEC_EDM_STRING:
-			if (column->type != TEXTOID && column->type != VARCHAROID)
+			if ((column->type != TEXTOID && column->type != VARCHAROID) || is_type_column(column))
 				return CLASS_NONE;
 			return get_collation_isdeterministic(column->collation) ? CLASS_TEXT : CLASS_NONE;
 		case ONEC_EDM_GUID:
@@ -178,6 +187,8 @@ onec_type_compare(const OnecColumn *column, OnecCompare op, const char **why)
 	*why = rule->why;
 	if (column->edm == ONEC_EDM_COMPOSITE)
 		*why = "the column holds values of several types, which 1C compares without an error and without rows";
+	else if (is_type_column(column))
+		*why = "1C takes conditions on the type of a composite value, and finds nothing";
 	else if (column->edm == ONEC_EDM_UNKNOWN && !column->declared)
 		*why = "the column has no option edm_type";
 	else if (*why == NULL || class_of(column) == CLASS_NONE)
