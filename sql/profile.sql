@@ -101,6 +101,24 @@ SELECT name, phone, login, is_active FROM onec.site_user WHERE server = 'pt' AND
 -- receipts as a view
 SELECT right(receipt_id::text, 2) AS r, right(customer_id::text, 2) AS c, net, gross, returned, lines FROM onec.receipt WHERE server = 'pt' ORDER BY 1;
 
+-- who bought: rows that are alike go with their like in the register of card sales, in order
+INSERT INTO onec.card_sale_line (server, recorder, recorder_type, line_no, card_id, owner_id, product_id, amount) VALUES
+	('pt', '00000000-0000-0000-0000-0000000000e1', 'Document_ОтчетОРозничныхПродажах', 1, '00000000-0000-0000-0000-0000000000c1', NULL, NULL, 100),
+	('pt', '00000000-0000-0000-0000-0000000000e1', 'Document_ОтчетОРозничныхПродажах', 2, '00000000-0000-0000-0000-0000000000c3', NULL, NULL, 100),
+	('pt', '00000000-0000-0000-0000-0000000000e2', 'Document_ЧекККМ', 1, '00000000-0000-0000-0000-0000000000c1', NULL, NULL, 50);
+BEGIN;
+CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
+	SELECT ('00000000-0000-0000-0000-0000000000e' || v.doc)::uuid AS recorder, v.kind AS recorder_type, v.line::bigint AS line_no, v.who::uuid AS customer_id,
+		   v.card::uuid AS card_id, NULL::uuid AS product_id, v.amount::numeric AS amount
+	FROM (VALUES (1, 'Document_ОтчетОРозничныхПродажах', 1, NULL, NULL, 100), (1, 'Document_ОтчетОРозничныхПродажах', 2, NULL, NULL, 100),
+		(1, 'Document_ОтчетОРозничныхПродажах', 3, NULL, NULL, 100), (2, 'Document_ЧекККМ', 1, NULL, NULL, 50), (2, 'Document_ЧекККМ', 2, NULL, NULL, 50),
+		(3, 'Document_ЧекККМ', 1, '00000000-0000-0000-0000-00000000000b', NULL, 7), (3, 'Document_ЧекККМ', 2, NULL, '00000000-0000-0000-0000-0000000000c1', 8),
+		(3, 'Document_ЧекККМ', 3, NULL, NULL, 9)) v (doc, kind, line, who, card, amount);
+SELECT onec._attribute('pt');
+SELECT right(recorder::text, 2) AS r, line_no, right(customer_id::text, 2) AS c, right(card_id::text, 2) AS card, attribution FROM onec_stage ORDER BY 1, 2;
+ROLLBACK;
+DELETE FROM onec.card_sale_line WHERE server = 'pt';
+
 DELETE FROM onec.sale_line WHERE server = 'pt';
 DELETE FROM onec.discount_card WHERE server = 'pt';
 DELETE FROM onec.counterparty WHERE server = 'pt';

@@ -147,15 +147,20 @@ BEGIN
 						   WHEN s.card_id IS NOT NULL THEN 'card'
 						   WHEN r.card_id IS NOT NULL THEN 'card_register'
 						   ELSE 'anonymous' END
-	FROM pg_temp.onec_stage o
+	FROM (SELECT t.*, row_number() OVER (PARTITION BY t.recorder, t.recorder_type, t.product_id, t.amount ORDER BY t.line_no) AS place
+		  FROM pg_temp.onec_stage t) o
 	LEFT JOIN onec.discount_card c ON c.server = _attribute.server AND c.card_id = o.card_id
 	LEFT JOIN LATERAL (
-		SELECT l.card_id, coalesce(l.owner_id, d.owner_id) AS owner_id
-		FROM onec.card_sale_line l
-		LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
-		WHERE l.server = _attribute.server AND l.recorder = o.recorder AND l.recorder_type = o.recorder_type
-		  AND l.product_id IS NOT DISTINCT FROM o.product_id AND l.amount IS NOT DISTINCT FROM o.amount
-		ORDER BY l.line_no LIMIT 1) r ON true
+		-- of rows that are alike the n-th goes with the n-th; where all have one card, with that
+		SELECT m.card_id, m.owner_id FROM (
+			SELECT l.card_id, coalesce(l.owner_id, d.owner_id) AS owner_id, row_number() OVER (ORDER BY l.line_no) AS n,
+				   min(l.card_id::text) OVER () = max(l.card_id::text) OVER () AS alone
+			FROM onec.card_sale_line l
+			LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
+			WHERE l.server = _attribute.server AND l.recorder = o.recorder AND l.recorder_type = o.recorder_type
+			  AND l.product_id IS NOT DISTINCT FROM o.product_id AND l.amount IS NOT DISTINCT FROM o.amount) m
+		WHERE m.n = o.place OR m.alone
+		ORDER BY m.n <> o.place, m.n LIMIT 1) r ON true
 	WHERE s.recorder = o.recorder AND s.recorder_type = o.recorder_type AND s.line_no = o.line_no;
 END $$;
 COMMENT ON FUNCTION onec._attribute(name) IS 'Определить покупателя прочитанных строк продаж (служебная)';
@@ -246,6 +251,26 @@ END $$;
 COMMENT ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, int) IS 'Заменить одно окно местной таблицы (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, int) FROM PUBLIC;
 
+-- A base that publishes only the register of card sales: its rows are the sales.
+CREATE FUNCTION onec._sales_from_cards(server name, OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT truncated boolean)
+	LANGUAGE plpgsql VOLATILE
+AS $$
+BEGIN
+	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
+		SELECT l.server, 'card_sales'::text AS register, l.recorder, l.recorder_type, l.line_no, l.period, l.active,
+			   coalesce(l.owner_id, d.owner_id) AS customer_id, l.card_id, l.product_id, l.variant_id, l.quantity, l.amount, 'card'::text AS attribution
+		FROM onec.card_sale_line l
+		LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
+		WHERE l.server = _sales_from_cards.server;
+	GET DIAGNOSTICS read = ROW_COUNT;
+	truncated := false;
+	ANALYZE pg_temp.onec_stage;
+	SELECT m.inserted, m.updated, m.deleted INTO inserted, updated, deleted FROM onec._merge(server, 'sale_line', 'true', false) m;
+	DROP TABLE pg_temp.onec_stage;
+END $$;
+COMMENT ON FUNCTION onec._sales_from_cards(name) IS 'Продажи из регистра продаж по картам, если другого нет (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._sales_from_cards(name) FROM PUBLIC;
+
 -- The clock of the base.
 CREATE FUNCTION onec.local_now(server name DEFAULT NULL) RETURNS timestamp
 	LANGUAGE sql STABLE
@@ -281,7 +306,7 @@ BEGIN
 	ELSE
 		first := today - days;
 		-- a deep run compares the months before with 1C, once for the three tables of purchases
-		IF deep AND target = 'card_sale_line' THEN
+		IF deep AND target = 'card_sale_line' AND pg_catalog.to_regclass(pg_catalog.format('%I.sale_line', server)) IS NOT NULL THEN
 			PERFORM onec._find_drift(server, first::date);
 		END IF;
 		IF target IN ('card_sale_line', 'sale_line', 'receipt') THEN
@@ -321,8 +346,10 @@ CREATE FUNCTION onec._close_lost_runs(server name) RETURNS void
 AS $$
 	UPDATE onec.sync_run r SET status = 'interrupted', finished_at = now(), message = 'the process ended before the run'
 	WHERE r.server = $1 AND r.status = 'running'
+	  -- of another role's process only its number may be seen: then it counts as being at work
 	  AND NOT EXISTS (SELECT FROM pg_stat_activity a
-					  WHERE a.pid = r.pid AND a.backend_start = r.backend_start AND a.state = 'active' AND a.pid <> pg_backend_pid());
+					  WHERE a.pid = r.pid AND coalesce(a.backend_start, r.backend_start) = r.backend_start
+						AND coalesce(a.state, 'active') = 'active' AND a.pid <> pg_backend_pid());
 	UPDATE onec.sync_step s SET status = 'failed', finished_at = now(), message = 'interrupted'
 	FROM onec.sync_run r
 	WHERE r.server = $1 AND r.status = 'interrupted' AND s.server = r.server AND s.run_id = r.run_id AND s.status IN ('running', 'waiting');
@@ -375,6 +402,8 @@ BEGIN
 	ELSIF target = 'customer_profile' THEN
 		SELECT 0::bigint AS read, f.rows_inserted AS inserted, f.rows_updated AS updated, f.rows_deleted AS deleted, false AS truncated
 		INTO w FROM onec.refresh_profiles(server) f;
+	ELSIF target = 'sale_line' AND pg_catalog.to_regclass(pg_catalog.format('%I.sale_line', server)) IS NULL THEN
+		SELECT * INTO w FROM onec._sales_from_cards(server);
 	ELSE
 		SELECT * INTO w FROM onec._sync_window(server, target, from_ts, till_ts, max_rows);
 	END IF;
@@ -407,7 +436,9 @@ DECLARE
 BEGIN
 	UPDATE onec.sync_step s SET status = 'running', started_at = pg_catalog.clock_timestamp()
 	WHERE s.server = _begin_step.server AND s.run_id = run AND s.ordinal = _begin_step.ordinal;
-	IF target IN ('site_user', 'customer_profile') THEN
+	IF target IN ('site_user', 'customer_profile')
+		OR target = 'sale_line' AND pg_catalog.to_regclass(pg_catalog.format('%I.sale_line', server)) IS NULL
+			AND pg_catalog.to_regclass(pg_catalog.format('%I.card_sale_line', server)) IS NOT NULL THEN
 		from_list := ARRAY[NULL::timestamp];
 		till_list := from_list;
 	ELSIF pg_catalog.to_regclass(pg_catalog.format('%I.%I', server, target)) IS NULL THEN
@@ -517,8 +548,10 @@ BEGIN
 	END IF;
 	FOR s IN SELECT t.ordinal, t.target, t.step FROM onec._steps(steps) t ORDER BY t.ordinal LOOP
 		CONTINUE WHEN s.step = 'loyalty' AND NOT onec.get('loyalty.enabled', server)::boolean;
-		-- a table never read completely is read from the beginning
-		step_days := CASE WHEN EXISTS (SELECT FROM onec.sync_state t WHERE t.server = _sync.server AND t.target = s.target) THEN days END;
+		-- a table never read completely is read from the beginning; after a pause longer than "days" its days are read, too
+		step_days := (SELECT CASE WHEN days IS NOT NULL THEN
+						  greatest(days, pg_catalog.ceil(extract(epoch FROM pg_catalog.clock_timestamp() - t.last_ok) / 86400)::int) END
+					  FROM onec.sync_state t WHERE t.server = _sync.server AND t.target = s.target);
 		SELECT b.from_list, b.till_list INTO w FROM onec._begin_step(server, run, s.ordinal, s.target, step_days, deep) b;
 		COMMIT;
 		CONTINUE WHEN w.from_list IS NULL;
@@ -542,6 +575,10 @@ END $$;
 COMMENT ON PROCEDURE onec._sync(name, int, int, text[], boolean) IS 'Синхронизация без проверок (служебная)';
 REVOKE EXECUTE ON PROCEDURE onec._sync(name, int, int, text[], boolean) FROM PUBLIC;
 
+CREATE FUNCTION onec._in_transaction_block() RETURNS boolean
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_in_transaction_block';
+COMMENT ON FUNCTION onec._in_transaction_block() IS 'Внутри BEGIN … COMMIT или другого блока, который нельзя завершить (служебная)';
+
 CREATE PROCEDURE onec.sync(server name DEFAULT NULL, days int DEFAULT NULL, cards_limit int DEFAULT NULL,
 						   steps text[] DEFAULT NULL, full_reload boolean DEFAULT false, deep boolean DEFAULT false)
 	LANGUAGE plpgsql
@@ -549,7 +586,7 @@ AS $$
 DECLARE
 	srv name;
 BEGIN
-	IF pg_catalog.now() <> pg_catalog.statement_timestamp() THEN
+	IF onec._in_transaction_block() THEN
 		RAISE invalid_transaction_termination USING
 			MESSAGE = 'onec.sync cannot run inside a transaction block',
 			HINT = 'It commits window by window: call it outside of BEGIN … COMMIT, as a statement of its own.';

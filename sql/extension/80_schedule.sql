@@ -1,5 +1,30 @@
 -- Jobs of pg_cron, which is optional.  Their text is only CALL onec.run_job(…): no address, no login, no numbers.
 
+-- The minute and hour in GMT of a local time of the base today: the clock of pg_cron 1.4.
+CREATE FUNCTION onec._cron_time(server name, hour int, minute int) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('%s %s', extract(minute FROM t)::int, extract(hour FROM t)::int)
+	FROM (SELECT ((onec.local_now($1)::date + make_time($2, $3, 0)) AT TIME ZONE coalesce(
+			(SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
+			 WHERE s.srvname = $1 AND o.option_name = 'timezone'), current_setting('TimeZone'))) AT TIME ZONE 'GMT') x (t)
+$$;
+COMMENT ON FUNCTION onec._cron_time(name, int, int) IS 'Местное время базы 1С как минута и час по Гринвичу (служебная)';
+
+-- Jobs that begin in one minute would end as "skipped (busy)", all but one, and not the right one: the smaller
+-- job leaves its turn to the larger.
+CREATE FUNCTION onec._gives_way(server name, job text, at timestamptz DEFAULT now()) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(to_char(x.gmt, 'FMMI FMHH24') = onec._cron_time($1, onec.get('nightly.hour', $1)::int, onec.get('nightly.minute', $1)::int)
+		   AND ($2 = 'interval' AND (onec.get('nightly.enabled', $1)::boolean OR extract(dow FROM x.gmt) = 0)
+				OR $2 = 'nightly' AND extract(dow FROM x.gmt) = 0), false)
+	FROM (SELECT $3 AT TIME ZONE 'GMT') x (gmt)
+$$;
+COMMENT ON FUNCTION onec._gives_way(name, text, timestamptz) IS 'Уступает ли задание большему, назначенному на ту же минуту (служебная)';
+
 -- Whether the interval has passed since the last run; ten minutes early is in time.
 CREATE FUNCTION onec._is_due(server name) RETURNS boolean
 	LANGUAGE sql STABLE
@@ -30,7 +55,7 @@ BEGIN
 		OR job = 'nightly' AND NOT onec.get('nightly.enabled', server)::boolean THEN
 		RETURN;
 	END IF;
-	IF job = 'interval' AND NOT onec._is_due(server) THEN
+	IF job = 'interval' AND NOT onec._is_due(server) OR onec._gives_way(server, job) THEN
 		RETURN;
 	END IF;
 	days := CASE job WHEN 'interval' THEN onec.get('sync.purchase_days', server)::int
@@ -41,18 +66,6 @@ END $$;
 COMMENT ON PROCEDURE onec.run_job(name, text) IS
 	'Выполнить задание: interval — частая синхронизация, nightly — ночная, weekly — полная сверка';
 REVOKE EXECUTE ON PROCEDURE onec.run_job(name, text) FROM PUBLIC;
-
--- The minute and hour in GMT of a local time of the base today: the clock of pg_cron 1.4.
-CREATE FUNCTION onec._cron_time(server name, hour int, minute int) RETURNS text
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT format('%s %s', extract(minute FROM t)::int, extract(hour FROM t)::int)
-	FROM (SELECT ((onec.local_now($1)::date + make_time($2, $3, 0)) AT TIME ZONE coalesce(
-			(SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-			 WHERE s.srvname = $1 AND o.option_name = 'timezone'), current_setting('TimeZone'))) AT TIME ZONE 'GMT') x (t)
-$$;
-COMMENT ON FUNCTION onec._cron_time(name, int, int) IS 'Местное время базы 1С как минута и час по Гринвичу (служебная)';
 
 CREATE FUNCTION onec._jobs(server name)
 	RETURNS TABLE (job text, job_name text, cron text, command text)

@@ -37,6 +37,7 @@ PG_FUNCTION_INFO_V1(onec_entity_sets);
 PG_FUNCTION_INFO_V1(onec_properties);
 PG_FUNCTION_INFO_V1(onec_last_requests);
 PG_FUNCTION_INFO_V1(onec_import_schema_sql);
+PG_FUNCTION_INFO_V1(onec_in_transaction_block);
 
 /* A server the caller may use, and its tables. */
 typedef struct Base
@@ -387,4 +388,14 @@ onec_import_schema_sql(PG_FUNCTION_ARGS)
 			PG_RETURN_INT32(0);
 	}
 	PG_RETURN_INT32(import_with_comments(find_server(server_name), schema, remote, limit));
+}
+
+/*
+ * Is this a block that a procedure cannot end?  Comparing clocks does not tell: in the extended protocol a
+ * transaction begins with Parse, the statement's time is that of Bind.
+ */
+Datum
+onec_in_transaction_block(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(IsTransactionBlock());
 }

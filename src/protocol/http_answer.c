@@ -323,6 +323,11 @@ onec_answer_explain(OnecTransfer *transfer, CURLcode code)
 			onec_fail(error, ONEC_ERR_LIMIT, "announced answer is larger than the limit of %zu bytes",
 					  transfer->max_response);
 			break;
+#if LIBCURL_VERSION_NUM >= 0x080600
+		case CURLE_TOO_LARGE:
+			onec_fail(error, ONEC_ERR_LIMIT, "header of the answer is too long");
+			break;
+#endif
 		case CURLE_OUT_OF_MEMORY:
 			if (transfer->connected && !transfer->header_done)
 				onec_fail(error, ONEC_ERR_LIMIT, "header line of the answer is too long");

@@ -164,6 +164,18 @@ for my $seed (6, 7, 8)
 cmp_ok(sql("SELECT count(*) FROM onec.drift WHERE repaired_at IS NOT NULL"), '>', 0, 'months that had drifted are on record');
 is(sql("SELECT count(*) FROM onec.drift WHERE repaired_at IS NULL"), '0', 'and repaired');
 
+# ---- a base that publishes only the register of card sales: its rows are the sales ----
+OnecTest->server($node, $onec, name => 'cards', options => "timezone 'Europe/Moscow'");
+sql("SELECT onec.set('endpoint.sale_line', 'AccumulationRegister_Нет_RecordType', 'cards')");
+sql("SELECT FROM onec.setup('cards')");
+sql("CALL onec.run_job('cards', 'nightly')");
+my $by_card = $onec->control('GET', '/truth')->{card_sales};
+is(sql("SELECT count(*), count(*) FILTER (WHERE active), (sum(amount) FILTER (WHERE active))::numeric(20,2), min(register), min(attribution)
+		FROM onec.sale_line WHERE server = 'cards'"),
+	"$by_card->{all_rows}|$by_card->{active_rows}|$by_card->{sum}|card_sales|card", 'card sales alone become the sales');
+sql("CALL onec.run_job('cards', 'nightly')");
+is(sql("SELECT sum(rows_inserted + rows_updated + rows_deleted) FROM onec.sync_status WHERE server = 'cards'"), '0', 'and stay as they are');
+
 # ---- a published purchase log ----
 my $log = ($ENV{ONEC_SHARED} || "$OnecTest::ROOT/../shared") . '/data/CDNOW_sample.txt';
 SKIP:
