@@ -25,7 +25,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--timezone", default="Europe/Moscow")
     parser.add_argument("--no-dirt", action="store_true", help="a shop without planted dirt")
-    parser.add_argument("--unthinned", action="store_true", help="every receipt stays, none is archived")
+    parser.add_argument("--unthinned", action="store_true", help="no seasons and no returns: the bare purchase process")
     parser.add_argument("--tiny", action="store_true", help="serve the small base of selftest.py instead of the shop")
     parser.add_argument("--purchase-log", metavar="FILE", help="serve a purchase log instead of the shop")
     parser.add_argument("--user", default="demo")

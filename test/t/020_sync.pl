@@ -141,6 +141,19 @@ $r = OnecTest->try($node, "CALL onec.sync('shop', steps => '{purchase}')");
 is($r->{sqlstate}, '22023', 'an unknown step is refused');
 is(scalar @{ $onec->control('GET', '/log') }, 0, 'nothing was asked of 1C');
 
+# ---- the extended protocol, in which most drivers speak: there a transaction begins before the statement does ----
+{
+	my $script = PostgreSQL::Test::Utils::tempdir() . '/sync.sql';
+
+	open(my $out, '>', $script) or die $!;
+	print $out "CALL onec.sync('shop', days => 1, steps => '{stores}');\n";
+	close $out;
+	my ($stdout, $stderr) = ('', '');
+	IPC::Run::run([ 'pgbench', '-n', '-M', 'extended', '-t', 1, '-f', $script, $node->connstr('postgres') ],
+		\undef, \$stdout, \$stderr) or diag($stderr);
+	like($stdout, qr{transactions actually processed: 1/1}, 'the extended protocol can sync');
+}
+
 # ---- edits in 1C ----
 $onec->control('POST', '/edit', { op => 'random', n => 40, seed => 5 });
 sql("CALL onec.sync('shop', full_reload => true)");
