@@ -12,6 +12,7 @@
 #include "utils/guc.h"
 
 #include "fdw/callbacks.h"
+#include "fdw/lookup.h"
 #include "fdw/session.h"
 
 PG_MODULE_MAGIC;
@@ -29,6 +30,11 @@ _PG_init(void)
 							 "Log every request to 1C.",
 							 "The address is logged decoded; credentials never are.",
 							 &onec_log_requests, false, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("onec_fdw.enable_lookup",
+							 "Let the planner join by looking up many keys with one request.",
+							 NULL,
+							 &onec_enable_lookup, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
+	onec_lookup_init();
 	MarkGUCPrefixReserved("onec_fdw");
 }
 

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/stratnum.h"
+#include "catalog/pg_collation_d.h"
 #include "catalog/pg_operator_d.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -19,137 +20,21 @@
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/formatting.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
 #include "fdw/deparse.h"
+#include "fdw/derived.h"
 #include "fdw/filter.h"
+#include "fdw/operand.h"
 
-/* The side of a comparison that is not the column. */
-typedef struct Operand
-{
-	Oid			type;
-	bool		known;			/* else a run-time value while planning */
-	bool		isnull;
-	Datum		value;
-	int			number;			/* of the run-time value */
-} Operand;
-
-static const OnecCompare commuted[ONEC_COMPARES] = {
-	[ONEC_EQ] = ONEC_EQ, [ONEC_NE] = ONEC_NE, [ONEC_LT] = ONEC_GT,
-	[ONEC_LE] = ONEC_GE, [ONEC_GT] = ONEC_LT, [ONEC_GE] = ONEC_LE,
-};
-
-/* ---- operands ---- */
-
-const OnecColumn *
-onec_deparse_column(const OnecDeparse *deparse, Node *node)
-{
-	Var		   *var;
-
-	while (node != NULL && IsA(node, RelabelType))
-		node = (Node *) ((RelabelType *) node)->arg;
-	if (node == NULL || !IsA(node, Var))
-		return NULL;
-	var = (Var *) node;
-	if (var->varno != deparse->varno || var->varlevelsup != 0 || var->varattno <= 0 ||
-		var->varattno > deparse->ncolumns)
-		return NULL;
-	return &deparse->columns[var->varattno - 1];
-}
-
-static bool
-has_column(Node *node, void *varno)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return ((Var *) node)->varno == *(int *) varno && ((Var *) node)->varlevelsup == 0;
-	return expression_tree_walker(node, has_column, varno);
-}
-
-int
-onec_deparse_param(OnecDeparse *deparse, Expr *expr)
-{
-	int			number = 0;
-	ListCell   *lc;
-
-	foreach(lc, deparse->params)
-	{
-		number++;
-		if (equal(lfirst(lc), expr))
-			return number;
-	}
-	if (deparse->values != NULL)
-		return 0;
-	if (has_column((Node *) expr, &deparse->varno) || contain_subplans((Node *) expr) ||
-		contain_volatile_functions((Node *) expr))
-		return 0;
-	deparse->params = lappend(deparse->params, expr);
-	return number + 1;
-}
-
-/* Fill "operand" from an expression without columns; false when it has some. */
-static bool
-read_operand(OnecDeparse *deparse, Expr *expr, Operand *operand)
-{
-	while (IsA(expr, RelabelType))
-		expr = ((RelabelType *) expr)->arg;
-	memset(operand, 0, sizeof(*operand));
-	operand->type = exprType((Node *) expr);
-	if (IsA(expr, Const))
-	{
-		operand->known = true;
-		operand->isnull = ((Const *) expr)->constisnull;
-		operand->value = ((Const *) expr)->constvalue;
-		return true;
-	}
-	operand->number = onec_deparse_param(deparse, expr);
-	if (operand->number == 0)
-		return false;
-	if (deparse->values != NULL)
-	{
-		operand->known = true;
-		operand->isnull = deparse->values[operand->number - 1].isnull;
-		operand->value = deparse->values[operand->number - 1].value;
-	}
-	return true;
-}
+#define MAX_DERIVED 20			/* values of a list, each of which takes a condition of its own */
 
 /* ---- comparisons ---- */
-
-/* The comparison that operator "opno" is for the column's type, by its default order. */
-static bool
-compare_of_operator(Oid opno, Oid type, OnecCompare *op)
-{
-	static const OnecCompare by_strategy[] = {
-		[BTLessStrategyNumber] = ONEC_LT,
-		[BTLessEqualStrategyNumber] = ONEC_LE,
-		[BTEqualStrategyNumber] = ONEC_EQ,
-		[BTGreaterEqualStrategyNumber] = ONEC_GE,
-		[BTGreaterStrategyNumber] = ONEC_GT,
-	};
-	TypeCacheEntry *cache = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
-	ListCell   *lc;
-
-	foreach(lc, get_op_btree_interpretation(opno))
-	{
-		OpBtreeInterpretation *found = lfirst(lc);
-
-		if (found->opfamily_id != cache->btree_opf)
-			continue;
-		*op = found->strategy == ROWCOMPARE_NE ? ONEC_NE : by_strategy[found->strategy];
-		return true;
-	}
-	return false;
-}
-
-static OnecExpr *
-make_placeholder(const Operand *operand)
-{
-	return onec_make_literal(ONEC_LIT_PARAM, psprintf("$%d", operand->number));
-}
 
 /* Whether values of "type" can be written for the column at all, whatever they are. */
 static bool
@@ -175,7 +60,7 @@ type_fits(const OnecColumn *column, Oid type)
 
 static OnecTerm
 compare_operand(OnecDeparse *deparse, const OnecColumn *column, OnecCompare op,
-				const Operand *operand)
+				const OnecOperand *operand)
 {
 	const char *why;
 	OnecTerm	term;
@@ -191,71 +76,252 @@ compare_operand(OnecDeparse *deparse, const OnecColumn *column, OnecCompare op,
 		return onec_filter_value(deparse, column, op, operand->type, operand->value);
 	if (!type_fits(column, operand->type))
 		return onec_term_no("1C has no literal for the value");
-	term = onec_filter_literal(deparse, column, op, make_placeholder(operand));
+	term = onec_filter_literal(deparse, column, op, onec_operand_placeholder(operand));
 	/* values of other types may turn out unsayable: that is not for promises */
 	if (operand->type == TIMESTAMPTZOID && term.verdict == ONEC_EXACT)
 		term.verdict = ONEC_SUPERSET;
 	return term;
 }
 
-/* ---- LIKE ---- */
+/* ---- patterns ---- */
+
+/* Whether a text has no letters that have another case. */
+static bool
+is_caseless(text *value)
+{
+	char	   *plain = text_to_cstring(value);
+	size_t		len = strlen(plain);
+
+	return strcmp(str_tolower(plain, len, DEFAULT_COLLATION_OID), plain) == 0 &&
+		strcmp(str_toupper(plain, len, DEFAULT_COLLATION_OID), plain) == 0;
+}
+
+/* "text" as a pattern for what begins with it. */
+static char *
+escape_prefix(text *value)
+{
+	StringInfoData pattern;
+
+	initStringInfo(&pattern);
+	for (char *in = text_to_cstring(value); *in; in++)
+	{
+		if (*in == '%' || *in == '_' || *in == '\\')
+			appendStringInfoChar(&pattern, '\\');
+		appendStringInfoChar(&pattern, *in);
+	}
+	appendStringInfoChar(&pattern, '%');
+	return pattern.data;
+}
+
+typedef enum PatternKind
+{
+	PATTERN_LIKE,
+	PATTERN_ILIKE,
+	PATTERN_PREFIX
+} PatternKind;
 
 static OnecTerm
-deparse_like(OnecDeparse *deparse, OpExpr *op)
+deparse_pattern(OnecDeparse *deparse, PatternKind kind, List *args)
 {
-	const OnecColumn *column = onec_deparse_column(deparse, linitial(op->args));
-	Operand		pattern;
+	const OnecColumn *column = onec_deparse_column(deparse, linitial(args));
+	OnecOperand pattern;
 	const char *why;
-	OnecExpr   *call;
 
-	if (column == NULL || !read_operand(deparse, lsecond(op->args), &pattern))
+	if (column == NULL || column->argument != NULL ||
+		!onec_operand_read(deparse, lsecond(args), &pattern))
 		return onec_term_no("it is not a pattern for a column");
 	if (onec_type_compare(column, ONEC_EQ, &why) == ONEC_NO)
 		return onec_term_no(why);
 	if (pattern.isnull)
 		return onec_term_none();
-	if (pattern.known)
-		return onec_filter_like(column, TextDatumGetCString(pattern.value));
-	call = onec_make_expr(ONEC_EXPR_CALL, 2);
-	call->name = "startswith";
-	call->args[0] = onec_make_field(column);
-	call->args[1] = make_placeholder(&pattern);
-	return onec_term_tree(ONEC_SUPERSET, call);
+	if (!pattern.known)
+		return onec_term_tree(ONEC_SUPERSET, onec_make_call("like", onec_make_field(column),
+															onec_operand_placeholder(&pattern)));
+	if (kind == PATTERN_ILIKE && !deparse->ignores_case &&
+		!is_caseless(DatumGetTextPP(pattern.value)))
+		return onec_term_no("whether 1C ignores case is not known: see the option ignores_case");
+	if (kind == PATTERN_PREFIX)
+		return onec_filter_like(column, escape_prefix(DatumGetTextPP(pattern.value)));
+	return onec_filter_like(column, TextDatumGetCString(pattern.value));
 }
 
 /* ---- operators ---- */
 
+/* Two columns: numbers or dates, whose order 1C shares. */
+static OnecTerm
+compare_columns(OnecDeparse *deparse, const OnecColumn *left, OnecCompare op,
+				const OnecColumn *right)
+{
+	const char *why;
+	OnecTerm	terms[3];
+	OnecExpr   *empty;
+	int			count = 1;
+
+	if (left->argument || right->argument || left->type != right->type ||
+		onec_type_compare(left, ONEC_LT, &why) != ONEC_EXACT ||
+		onec_type_compare(right, ONEC_LT, &why) != ONEC_EXACT)
+		return onec_term_no("1C compares only numbers and dates of one row with each other reliably");
+	terms[0] = onec_term_tree(ONEC_EXACT, onec_make_compare(left, op, onec_make_field(right)));
+	empty = onec_make_not_empty(deparse, left);
+	if (empty == NULL)
+		return terms[0];
+	if (!deparse->exact)
+	{
+		terms[0].verdict = ONEC_SUPERSET;
+		return terms[0];
+	}
+	terms[count++] = onec_term_tree(ONEC_EXACT, empty);
+	terms[count++] = onec_term_tree(ONEC_EXACT, onec_make_not_empty(deparse, right));
+	return onec_term_and(terms, count);
+}
+
+/* A comparison whose column side is "node", which is not a plain column. */
+static OnecTerm
+deparse_derived(OnecDeparse *deparse, OpExpr *expr, bool swapped)
+{
+	Node	   *node = swapped ? lsecond(expr->args) : linitial(expr->args);
+	OnecDerived derived = onec_derived_read(deparse, node);
+	OnecOperand operand;
+	OnecCompare op;
+
+	if (derived.column == NULL)
+		return onec_term_no("it is not a comparison of a column");
+	if (!onec_operator_compare(expr->opno, exprType(onec_strip_relabel(node)), &op))
+		return onec_term_no("1C has no such operator");
+	if (!onec_operand_read(deparse, swapped ? linitial(expr->args) : lsecond(expr->args), &operand))
+		return onec_term_no("it compares the column with other columns, or with a volatile function");
+	return onec_derived_compare(deparse, &derived, swapped ? onec_commuted[op] : op, &operand);
+}
+
+static OnecTerm
+deparse_comparison(OnecDeparse *deparse, OpExpr *expr)
+{
+	const OnecColumn *left = onec_deparse_column(deparse, linitial(expr->args));
+	const OnecColumn *right = onec_deparse_column(deparse, lsecond(expr->args));
+	const OnecColumn *column = left ? left : right;
+	OnecOperand operand;
+	OnecCompare op;
+	const char *why;
+
+	if (column == NULL)
+		return deparse_derived(deparse, expr, !onec_operand_has_column(deparse, linitial(expr->args)));
+	if (!onec_operator_compare(expr->opno, column->type, &op))
+		return onec_term_no("1C has no such operator");
+	if (OidIsValid(expr->inputcollid) && !get_collation_isdeterministic(expr->inputcollid))
+		return onec_term_no("the collation is not deterministic");
+	if (left != NULL && right != NULL)
+		return compare_columns(deparse, left, op, right);
+	op = left ? op : onec_commuted[op];
+	if (column->argument == NULL && onec_type_compare(column, op, &why) == ONEC_NO)
+		return onec_term_no(why);
+	if (!onec_operand_read(deparse, left ? lsecond(expr->args) : linitial(expr->args), &operand))
+		return onec_term_no("it compares the column with other columns, or with a volatile function");
+	return compare_operand(deparse, column, op, &operand);
+}
+
 static OnecTerm
 deparse_operator(OnecDeparse *deparse, OpExpr *expr)
 {
-	const OnecColumn *column;
-	Operand		operand;
-	OnecCompare op;
-	const char *why;
-	bool		swapped = false;
-
 	if (expr->opno == OID_TEXT_LIKE_OP)
-		return deparse_like(deparse, expr);
+		return deparse_pattern(deparse, PATTERN_LIKE, expr->args);
+	if (expr->opno == OID_TEXT_ICLIKE_OP)
+		return deparse_pattern(deparse, PATTERN_ILIKE, expr->args);
+	if (expr->opfuncid == F_STARTS_WITH)
+		return deparse_pattern(deparse, PATTERN_PREFIX, expr->args);
 	if (list_length(expr->args) != 2)
 		return onec_term_no("1C has no such operator");
-	column = onec_deparse_column(deparse, linitial(expr->args));
-	if (column == NULL)
-	{
-		column = onec_deparse_column(deparse, lsecond(expr->args));
-		swapped = true;
-	}
-	if (column == NULL)
-		return onec_term_no("it is not a comparison of a column");
-	if (!compare_of_operator(expr->opno, column->type, &op))
+	return deparse_comparison(deparse, expr);
+}
+
+/* (a, b) > (x, y): nothing before x. */
+static OnecTerm
+deparse_row(OnecDeparse *deparse, RowCompareExpr *expr)
+{
+	OpExpr		first = {.xpr.type = T_OpExpr, .opno = linitial_oid(expr->opnos)};
+	Oid			type = exprType(linitial(expr->largs));
+	TypeCacheEntry *cache = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
+	OnecCompare op;
+	OnecTerm	term;
+	int			strategy;
+
+	if (!onec_operator_compare(first.opno, type, &op) || op == ONEC_EQ || op == ONEC_NE)
 		return onec_term_no("1C has no such operator");
-	op = swapped ? commuted[op] : op;
-	if (OidIsValid(expr->inputcollid) && !get_collation_isdeterministic(expr->inputcollid))
-		return onec_term_no("the collation is not deterministic");
-	if (column->argument == NULL && onec_type_compare(column, op, &why) == ONEC_NO)
-		return onec_term_no(why);
-	if (!read_operand(deparse, swapped ? linitial(expr->args) : lsecond(expr->args), &operand))
+	strategy = op == ONEC_LT || op == ONEC_LE ? BTLessEqualStrategyNumber : BTGreaterEqualStrategyNumber;
+	first.opno = get_opfamily_member(cache->btree_opf, type, exprType(linitial(expr->rargs)), strategy);
+	if (!OidIsValid(first.opno))
+		return onec_term_no("1C has no such operator");
+	first.opfuncid = get_opcode(first.opno);
+	first.inputcollid = linitial_oid(expr->inputcollids);
+	first.args = list_make2(linitial(expr->largs), linitial(expr->rargs));
+	term = deparse_operator(deparse, &first);
+	if (term.verdict == ONEC_EXACT && term.kind != ONEC_TERM_NONE)
+		term.verdict = ONEC_SUPERSET;
+	return term;
+}
+
+/* "a IS NOT DISTINCT FROM value": a comparison, unless the value is NULL. */
+static OnecTerm
+deparse_not_distinct(OnecDeparse *deparse, DistinctExpr *expr)
+{
+	OpExpr		equal = *(OpExpr *) expr;
+	Expr	   *value;
+	OnecOperand operand;
+
+	equal.xpr.type = T_OpExpr;
+	value = onec_operand_has_column(deparse, linitial(expr->args)) ? lsecond(expr->args) : linitial(expr->args);
+	if (onec_operand_has_column(deparse, (Node *) value) || !onec_operand_read(deparse, value, &operand))
 		return onec_term_no("it compares the column with other columns, or with a volatile function");
-	return compare_operand(deparse, column, op, &operand);
+	if (operand.known && operand.isnull)
+		return onec_term_no("empty values and JSON null both read as NULL");
+	return deparse_operator(deparse, &equal);
+}
+
+/* ---- lists ---- */
+
+/* A list for what is computed from a column: each value for itself. */
+static OnecTerm
+deparse_derived_array(OnecDeparse *deparse, const OnecDerived *derived, Oid type, Datum value)
+{
+	ArrayType  *array = DatumGetArrayTypeP(value);
+	int16		len;
+	bool		byval;
+	char		align;
+	Datum	   *datums;
+	bool	   *nulls;
+	int			count;
+	OnecTerm   *terms;
+
+	get_typlenbyvalalign(type, &len, &byval, &align);
+	deconstruct_array(array, type, len, byval, align, &datums, &nulls, &count);
+	if (count > MAX_DERIVED)
+		return onec_term_no("the list is long");
+	terms = palloc(sizeof(OnecTerm) * (count + 1));
+	for (int i = 0; i < count; i++)
+	{
+		OnecOperand operand = {.type = type, .known = true, .isnull = nulls[i], .value = datums[i]};
+
+		terms[i] = onec_derived_compare(deparse, derived, ONEC_EQ, &operand);
+	}
+	return onec_term_or(terms, count);
+}
+
+static OnecTerm
+deparse_derived_list(OnecDeparse *deparse, ScalarArrayOpExpr *expr)
+{
+	OnecDerived derived = onec_derived_read(deparse, linitial(expr->args));
+	OnecCompare op;
+	OnecOperand array;
+
+	if (derived.column == NULL || !expr->useOr ||
+		!onec_operator_compare(expr->opno, exprType(onec_strip_relabel(linitial(expr->args))), &op) ||
+		op != ONEC_EQ || !onec_operand_read(deparse, lsecond(expr->args), &array))
+		return onec_term_no("it is not a list for a column");
+	if (array.isnull)
+		return onec_term_none();
+	if (array.known)
+		return deparse_derived_array(deparse, &derived, get_base_element_type(array.type), array.value);
+	return onec_term_tree(ONEC_SUPERSET, onec_make_compare(derived.column, ONEC_EQ,
+														   onec_operand_placeholder(&array)));
 }
 
 /* column = ANY (array), column <> ALL (array) */
@@ -264,18 +330,20 @@ deparse_array(OnecDeparse *deparse, ScalarArrayOpExpr *expr)
 {
 	const OnecColumn *column = onec_deparse_column(deparse, linitial(expr->args));
 	OnecCompare op;
-	Operand		array;
+	OnecOperand array;
 	OnecElements	elements;
 	const char *why;
 
-	if (column == NULL || !compare_of_operator(expr->opno, column->type, &op) ||
+	if (column == NULL)
+		return deparse_derived_list(deparse, expr);
+	if (!onec_operator_compare(expr->opno, column->type, &op) ||
 		op != (expr->useOr ? ONEC_EQ : ONEC_NE) || column->argument != NULL)
 		return onec_term_no("it is not a list for a column");
 	if (OidIsValid(expr->inputcollid) && !get_collation_isdeterministic(expr->inputcollid))
 		return onec_term_no("the collation is not deterministic");
 	if (onec_type_compare(column, op, &why) == ONEC_NO)
 		return onec_term_no(why);
-	if (!read_operand(deparse, lsecond(expr->args), &array))
+	if (!onec_operand_read(deparse, lsecond(expr->args), &array))
 		return onec_term_no("the list depends on other columns, or on a volatile function");
 	if (array.isnull)
 		return onec_term_none();
@@ -284,7 +352,10 @@ deparse_array(OnecDeparse *deparse, ScalarArrayOpExpr *expr)
 		if (!type_fits(column, get_base_element_type(array.type)))
 			return onec_term_no("1C has no literal for the values");
 		/* the number of values is not known, nor whether they fit into one request */
-		return onec_term_tree(ONEC_SUPERSET, onec_make_compare(column, op, make_placeholder(&array)));
+		return onec_term_tree(ONEC_SUPERSET, op == ONEC_NE ?
+							  onec_make_compare(column, op, onec_operand_placeholder(&array)) :
+							  onec_make_list(ONEC_EXPR_IN, list_make2(onec_make_field(column),
+																	  onec_operand_placeholder(&array))));
 	}
 	elements = onec_filter_elements(deparse, column, array.value);
 	if (elements.why != NULL)
@@ -370,13 +441,15 @@ deparse_not(OnecDeparse *deparse, Expr *arg)
 
 	if (column != NULL)
 		return compare_bool(deparse, column, false);
+	if (IsA(arg, DistinctExpr))
+		return deparse_not_distinct(deparse, (DistinctExpr *) arg);
 	inner.exact = true;
 	term = onec_deparse_qual(&inner, arg);
 	deparse->params = inner.params;
 	if (term.verdict != ONEC_EXACT)
 		return onec_term_no("NOT needs a condition that 1C answers exactly");
 	if (term.kind == ONEC_TERM_NONE)
-		return (OnecTerm) {.verdict = ONEC_SUPERSET, .kind = ONEC_TERM_ALL};
+		return onec_term_all(ONEC_SUPERSET);
 	if (term.kind == ONEC_TERM_ALL)
 		return onec_term_none();
 	expr = onec_make_expr(ONEC_EXPR_NOT, 1);
@@ -386,65 +459,20 @@ deparse_not(OnecDeparse *deparse, Expr *arg)
 
 /* ---- AND, OR ---- */
 
+static OnecTerm *
+deparse_list(OnecDeparse *deparse, List *quals)
+{
+	OnecTerm   *terms = palloc(sizeof(OnecTerm) * (list_length(quals) + 1));
+
+	for (int i = 0; i < list_length(quals); i++)
+		terms[i] = onec_deparse_qual(deparse, list_nth(quals, i));
+	return terms;
+}
+
 OnecTerm
 onec_deparse_quals(OnecDeparse *deparse, List *quals)
 {
-	OnecVerdict verdict = ONEC_EXACT;
-	const char *why = NULL;
-	List	   *arms = NIL;
-	bool		none = false;
-	ListCell   *lc;
-
-	foreach(lc, quals)
-	{
-		OnecTerm	term = onec_deparse_qual(deparse, lfirst(lc));
-
-		if (term.verdict == ONEC_NO)
-			why = term.why;
-		if (term.verdict != ONEC_EXACT)
-			verdict = ONEC_SUPERSET;
-		if (term.verdict == ONEC_NO || term.kind == ONEC_TERM_ALL)
-			continue;
-		if (term.kind == ONEC_TERM_NONE)
-			none = true;
-		else
-			arms = lappend(arms, term.expr);
-	}
-	if (none)
-		return onec_term_none();
-	if (arms == NIL && why != NULL)
-		return onec_term_no(why);
-	if (arms == NIL)
-		return (OnecTerm) {.verdict = verdict, .kind = ONEC_TERM_ALL};
-	return onec_term_tree(verdict, onec_make_list(ONEC_EXPR_AND, arms));
-}
-
-static OnecTerm
-deparse_or(OnecDeparse *deparse, List *args)
-{
-	OnecVerdict verdict = ONEC_EXACT;
-	List	   *arms = NIL;
-	bool		all = false;
-	ListCell   *lc;
-
-	foreach(lc, args)
-	{
-		OnecTerm	term = onec_deparse_qual(deparse, lfirst(lc));
-
-		if (term.verdict == ONEC_NO)
-			return term;
-		if (term.verdict != ONEC_EXACT)
-			verdict = ONEC_SUPERSET;
-		if (term.kind == ONEC_TERM_ALL)
-			all = true;
-		else if (term.kind == ONEC_TERM_TREE)
-			arms = lappend(arms, term.expr);
-	}
-	if (all)
-		return (OnecTerm) {.verdict = verdict, .kind = ONEC_TERM_ALL};
-	if (arms == NIL)
-		return onec_term_none();
-	return onec_term_tree(verdict, onec_make_list(ONEC_EXPR_OR, arms));
+	return onec_term_and(deparse_list(deparse, quals), list_length(quals));
 }
 
 static OnecTerm
@@ -455,7 +483,7 @@ deparse_bool_expr(OnecDeparse *deparse, BoolExpr *expr)
 		case AND_EXPR:
 			return onec_deparse_quals(deparse, expr->args);
 		case OR_EXPR:
-			return deparse_or(deparse, expr->args);
+			return onec_term_or(deparse_list(deparse, expr->args), list_length(expr->args));
 		default:
 			return deparse_not(deparse, linitial(expr->args));
 	}
@@ -475,6 +503,14 @@ onec_deparse_qual(OnecDeparse *deparse, Expr *qual)
 			return deparse_array(deparse, (ScalarArrayOpExpr *) qual);
 		case T_BoolExpr:
 			return deparse_bool_expr(deparse, (BoolExpr *) qual);
+		case T_RowCompareExpr:
+			return deparse_row(deparse, (RowCompareExpr *) qual);
+		case T_DistinctExpr:
+			return onec_term_no("rows with NULL are wanted too, which 1C leaves out of comparisons");
+		case T_FuncExpr:
+			if (((FuncExpr *) qual)->funcid == F_STARTS_WITH)
+				return deparse_pattern(deparse, PATTERN_PREFIX, ((FuncExpr *) qual)->args);
+			break;
 		case T_BooleanTest:
 			return deparse_boolean_test(deparse, (BooleanTest *) qual);
 		case T_NullTest:
@@ -487,7 +523,7 @@ onec_deparse_qual(OnecDeparse *deparse, Expr *qual)
 		case T_Const:
 			if (((Const *) qual)->constisnull || !DatumGetBool(((Const *) qual)->constvalue))
 				return onec_term_none();
-			return (OnecTerm) {.verdict = ONEC_EXACT, .kind = ONEC_TERM_ALL};
+			return onec_term_all(ONEC_EXACT);
 		default:
 			break;
 	}
@@ -516,9 +552,9 @@ onec_deparse_equal(OnecDeparse *deparse, List *quals, AttrNumber attnum)
 			value = linitial(op->args);
 		else
 			continue;
-		if (!compare_of_operator(op->opno, wanted->type, &compare) || compare != ONEC_EQ)
+		if (!onec_operator_compare(op->opno, wanted->type, &compare) || compare != ONEC_EQ)
 			continue;
-		if (has_column((Node *) value, &deparse->varno) ||
+		if (onec_operand_has_column(deparse, (Node *) value) ||
 			contain_volatile_functions((Node *) value) || contain_subplans((Node *) value))
 			continue;
 		return (Expr *) coerce_to_target_type(NULL, (Node *) copyObject(value),

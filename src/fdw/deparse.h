@@ -33,6 +33,7 @@ typedef struct OnecDeparse
 	const OnecColumn *columns;	/* by attnum - 1 */
 	int			ncolumns;
 	bool		empty_as_null;
+	bool		ignores_case;	/* 1C's comparisons of text do, surely */
 	bool		exact;			/* the filter must not return more than asked: say so where it takes more words */
 	const OnecValue *values;	/* of "params"; NULL while planning */
 

@@ -26,12 +26,22 @@ static const char *const verdict_names[] = {
 	[ONEC_EXACT] = "sent, exact",
 };
 
+/* Whether a qual is the list of keys that a look-up join fills in. */
+static bool
+is_lookup(Expr *qual)
+{
+	return IsA(qual, ScalarArrayOpExpr) && IsA(lsecond(((ScalarArrayOpExpr *) qual)->args), CaseTestExpr);
+}
+
 /* The text of a qual; those with columns of other tables are only named. */
 static char *
 qual_text(const OnecScan *scan, Expr *qual)
 {
 	Relids		varnos = pull_varnos(NULL, (Node *) qual);
 	Node	   *copy;
+
+	if (is_lookup(qual))
+		return pstrdup("(keys of the look-up join)");
 
 	varnos = bms_del_member(varnos, scan->deparse.varno);
 	if (!bms_is_empty(varnos))
@@ -104,6 +114,9 @@ onec_scan_explain(ForeignScanState *node, ExplainState *es)
 	text = onec_pager_text(scan->options, &scan->query, &scan->wanted, scan->count);
 	ExplainPropertyText("1C Request", nothing ? "none, no row can match" :
 						pg_any_to_server(text, strlen(text), PG_UTF8), es);
+	if (scan->query.nulls != ONEC_NULLS_ALIKE)
+		ExplainPropertyText("1C Rows Without a Date", scan->query.nulls == ONEC_NULLS_FIRST ?
+							"first, by a request of their own" : "last, by a request of their own", es);
 	if (es->verbose)
 		explain_quals(qual_lines(scan), es);
 	if (es->analyze)

@@ -42,6 +42,65 @@ onec_term_tree(OnecVerdict verdict, OnecExpr *expr)
 	return (OnecTerm) {.verdict = verdict, .kind = ONEC_TERM_TREE, .expr = expr};
 }
 
+OnecTerm
+onec_term_all(OnecVerdict verdict)
+{
+	return (OnecTerm) {.verdict = verdict, .kind = ONEC_TERM_ALL};
+}
+
+OnecTerm
+onec_term_and(const OnecTerm *terms, int nterms)
+{
+	OnecVerdict verdict = ONEC_EXACT;
+	const char *why = NULL;
+	List	   *arms = NIL;
+	bool		none = false;
+
+	for (int i = 0; i < nterms; i++)
+	{
+		if (terms[i].verdict == ONEC_NO)
+			why = terms[i].why;
+		if (terms[i].verdict != ONEC_EXACT)
+			verdict = ONEC_SUPERSET;
+		if (terms[i].verdict == ONEC_NO || terms[i].kind == ONEC_TERM_ALL)
+			continue;
+		if (terms[i].kind == ONEC_TERM_NONE)
+			none = true;
+		else
+			arms = lappend(arms, terms[i].expr);
+	}
+	if (none)
+		return onec_term_none();
+	if (arms == NIL)
+		return why ? onec_term_no(why) : onec_term_all(verdict);
+	return onec_term_tree(verdict, onec_make_list(ONEC_EXPR_AND, arms));
+}
+
+OnecTerm
+onec_term_or(const OnecTerm *terms, int nterms)
+{
+	OnecVerdict verdict = ONEC_EXACT;
+	List	   *arms = NIL;
+	bool		all = false;
+
+	for (int i = 0; i < nterms; i++)
+	{
+		if (terms[i].verdict == ONEC_NO)
+			return terms[i];
+		if (terms[i].verdict != ONEC_EXACT)
+			verdict = ONEC_SUPERSET;
+		if (terms[i].kind == ONEC_TERM_ALL)
+			all = true;
+		else if (terms[i].kind == ONEC_TERM_TREE)
+			arms = lappend(arms, terms[i].expr);
+	}
+	if (all)
+		return onec_term_all(verdict);
+	if (arms == NIL)
+		return onec_term_none();
+	return onec_term_tree(verdict, onec_make_list(ONEC_EXPR_OR, arms));
+}
+
 /* ---- trees ---- */
 
 OnecExpr *
@@ -83,6 +142,18 @@ onec_make_compare(const OnecColumn *column, OnecCompare op, OnecExpr *literal)
 	expr->args[0] = onec_make_field(column);
 	expr->args[1] = literal;
 	return expr;
+}
+
+OnecExpr *
+onec_make_call(const char *name, OnecExpr *first, OnecExpr *second)
+{
+	OnecExpr   *call = onec_make_expr(ONEC_EXPR_CALL, second ? 2 : 1);
+
+	call->name = name;
+	call->args[0] = first;
+	if (second)
+		call->args[1] = second;
+	return call;
 }
 
 /* Whether an arm's own arms may stand in its place: AND within AND, OR within OR. */
@@ -137,7 +208,7 @@ term_not_null(const OnecDeparse *deparse, const OnecColumn *column)
 
 	if (not_empty != NULL && deparse->exact)
 		return onec_term_tree(ONEC_SUPERSET, not_empty);
-	return (OnecTerm) {.verdict = ONEC_SUPERSET, .kind = ONEC_TERM_ALL};
+	return onec_term_all(ONEC_SUPERSET);
 }
 
 /* A value beyond everything that 1C holds. */
@@ -233,77 +304,56 @@ onec_filter_value(const OnecDeparse *deparse, const OnecColumn *column, OnecComp
 	return onec_filter_literal(deparse, column, op, onec_make_literal(constant.kind, constant.text));
 }
 
-/* ---- LIKE ---- */
-
-/*
- * The text before the first wildcard, unescaped; *whole tells that there is no wildcard at all.  NULL
- * for a pattern that ends in its escape.
- */
-static char *
-like_prefix(const char *pattern, bool *whole)
-{
-	char	   *prefix = palloc(strlen(pattern) + 1);
-	char	   *out = prefix;
-
-	*whole = true;
-	for (const char *in = pattern; *in; in++)
-	{
-		if (*in == '%' || *in == '_')
-		{
-			*whole = false;
-			break;
-		}
-		if (*in == '\\' && *++in == '\0')
-			return NULL;
-		*out++ = *in;
-	}
-	*out = '\0';
-	return prefix;
-}
-
-OnecTerm
-onec_filter_like(const OnecColumn *column, const char *pattern)
-{
-	bool		whole;
-	char	   *prefix = like_prefix(pattern, &whole);
-	OnecExpr   *call;
-
-	if (prefix == NULL)
-		return onec_term_no("the pattern ends in its escape");
-	if (whole)
-		return onec_term_tree(ONEC_SUPERSET,
-						 onec_make_compare(column, ONEC_EQ,
-									  onec_make_literal(ONEC_LIT_STRING, onec_utf8(prefix))));
-	/* 1C may have dropped the blanks at the end of a value */
-	for (char *end = prefix + strlen(prefix); end > prefix && end[-1] == ' ';)
-		*--end = '\0';
-	if (prefix[0] == '\0')
-		return onec_term_no("the pattern has no beginning to look for");
-	call = onec_make_expr(ONEC_EXPR_CALL, 2);
-	call->name = "startswith";
-	call->args[0] = onec_make_field(column);
-	call->args[1] = onec_make_literal(ONEC_LIT_STRING, onec_utf8(prefix));
-	return onec_term_tree(ONEC_SUPERSET, call);
-}
-
 /* ---- lists ---- */
 
 static void
 add_element(const OnecDeparse *deparse, const OnecColumn *column, const OnecConstant *constant,
 			OnecElements *elements)
 {
-	ListCell   *lc;
-
 	if (constant->sent == ONEC_SENT_NOT)
 		elements->why = "1C has no literal for one of the values";
 	if (constant->sent != ONEC_SENT_AS_IS || is_empty_value(deparse, column, constant->text))
 		return;
-	if (list_length(elements->literals) < 100)
-		foreach(lc, elements->literals)
-			if (strcmp(((OnecExpr *) lfirst(lc))->lit_text, constant->text) == 0)
-				return;
 	elements->literals = lappend(elements->literals,
 								 onec_make_literal(constant->kind, constant->text));
+}
+
+/* A literal and its place in the list. */
+typedef struct Placed
+{
+	OnecExpr   *literal;
+	int			place;
+} Placed;
+
+static int
+compare_texts(const void *a, const void *b)
+{
+	const Placed *left = a;
+	const Placed *right = b;
+	int			order = strcmp(left->literal->lit_text, right->literal->lit_text);
+
+	return order != 0 ? order : left->place - right->place;
+}
+
+/* Leave out literals that came before: a row must not match in two parts of a list. */
+static List *
+distinct_literals(List *literals)
+{
+	int			count = list_length(literals);
+	Placed	   *placed = palloc(sizeof(Placed) * (count + 1));
+	bool	   *again = palloc0(count + 1);
+	List	   *distinct = NIL;
+
+	for (int i = 0; i < count; i++)
+		placed[i] = (Placed) {list_nth(literals, i), i};
+	qsort(placed, count, sizeof(Placed), compare_texts);
+	for (int i = 1; i < count; i++)
+		again[placed[i].place] = strcmp(placed[i].literal->lit_text,
+										placed[i - 1].literal->lit_text) == 0;
+	for (int i = 0; i < count; i++)
+		if (!again[i])
+			distinct = lappend(distinct, list_nth(literals, i));
+	return distinct;
 }
 
 OnecElements
@@ -333,6 +383,7 @@ onec_filter_elements(const OnecDeparse *deparse, const OnecColumn *column, Datum
 		onec_type_encode(column, type, datums[i], &constant);
 		add_element(deparse, column, &constant, &elements);
 	}
+	elements.literals = distinct_literals(elements.literals);
 	return elements;
 }
 
@@ -363,7 +414,7 @@ onec_filter_not_in(const OnecDeparse *deparse, const OnecColumn *column, List *l
 	if (not_empty != NULL && deparse->exact)
 		arms = lappend(arms, not_empty);
 	if (arms == NIL)
-		return (OnecTerm) {.verdict = ONEC_SUPERSET, .kind = ONEC_TERM_ALL};
+		return onec_term_all(ONEC_SUPERSET);
 	return onec_term_tree(not_empty == NULL || deparse->exact ? ONEC_EXACT : ONEC_SUPERSET,
 					 onec_make_list(ONEC_EXPR_AND, arms));
 }

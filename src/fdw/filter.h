@@ -22,6 +22,16 @@ extern OnecTerm onec_term_no(const char *why);
 extern OnecTerm onec_term_none(void);
 extern OnecTerm onec_term_tree(OnecVerdict verdict, OnecExpr *expr);
 
+/* Every row matches, and maybe more than do (SUPERSET). */
+extern OnecTerm onec_term_all(OnecVerdict verdict);
+
+/*
+ * All of the terms, any of the terms.  AND drops what must stay here, and is NO if that is all; OR is NO if
+ * one of its arms is.
+ */
+extern OnecTerm onec_term_and(const OnecTerm *terms, int nterms);
+extern OnecTerm onec_term_or(const OnecTerm *terms, int nterms);
+
 /* Nodes of the tree. */
 extern OnecExpr *onec_make_expr(OnecExprKind kind, int nargs);
 extern OnecExpr *onec_make_field(const OnecColumn *column);
@@ -40,8 +50,14 @@ extern OnecTerm onec_filter_literal(const OnecDeparse *deparse, const OnecColumn
 extern OnecTerm onec_filter_value(const OnecDeparse *deparse, const OnecColumn *column,
 								  OnecCompare op, Oid type, Datum value);
 
-/* column LIKE pattern */
+/*
+ * column LIKE pattern (of the server's encoding), by what the pattern says in clear: how the text begins, ends, and
+ * what it holds between.  Always a superset.
+ */
 extern OnecTerm onec_filter_like(const OnecColumn *column, const char *pattern);
+
+/* name(column, argument) */
+extern OnecExpr *onec_make_call(const char *name, OnecExpr *first, OnecExpr *second);
 
 /* Values of an array that differ as 1C would write them, as literals; NULLs are counted apart. */
 typedef struct OnecElements

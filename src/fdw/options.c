@@ -110,6 +110,7 @@ static const OptionDef option_defs[] = {
 	SWITCH(push_count, READING, "on"),
 	SWITCH(allowed_only, READING, "off"),
 	SWITCH(empty_as_null, READING, "on"),
+	SWITCH(ignores_case, READING, "off"),
 	NUMBER(request_cost, READING, KIND_REAL, 0, 0, 1e12, "1000"),
 	NUMBER(tuple_cost, READING, KIND_REAL, 0, 0, 1e12, "0.1"),
 	OTHER("updatable", READING, KIND_BOOL),

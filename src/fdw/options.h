@@ -47,6 +47,7 @@ typedef struct OnecOptions
 	bool		push_count;
 	bool		allowed_only;
 	bool		empty_as_null;
+	bool		ignores_case;	/* 1C compares text without regard to case */
 	bool		tls_verify;		/* check the certificate */
 	double		request_cost;
 	double		tuple_cost;

@@ -69,6 +69,50 @@ struct OnecPager
 
 /* ---- the requests that make up a query ---- */
 
+/* "filter and date op value"; "filter" may be NULL. */
+static const OnecExpr *
+filter_by_date(const OnecPager *pager, const OnecExpr *filter, const char *op, const char *value)
+{
+	OnecExpr   *parts = palloc0(sizeof(OnecExpr) * 4);
+	OnecExpr  **args = palloc(sizeof(OnecExpr *) * 4);
+
+	parts[0].kind = ONEC_EXPR_FIELD;
+	parts[0].name = pager->date;
+	parts[1].kind = ONEC_EXPR_LITERAL;
+	parts[1].lit_kind = ONEC_LIT_DATETIME;
+	parts[1].lit_text = value;
+	args[0] = &parts[0];
+	args[1] = &parts[1];
+	parts[2].kind = ONEC_EXPR_COMPARE;
+	parts[2].op = op;
+	parts[2].nargs = 2;
+	parts[2].args = args;
+	if (filter == NULL)
+		return &parts[2];
+	args[2] = (OnecExpr *) filter;
+	args[3] = &parts[2];
+	parts[3].kind = ONEC_EXPR_AND;
+	parts[3].nargs = 2;
+	parts[3].args = args + 2;
+	return &parts[3];
+}
+
+/* The whole set by one filter; rows without a date apart from the others where the order wants that. */
+static List *
+whole_parts(OnecPager *pager, const OnecExpr *filter)
+{
+	const OnecExpr *empty;
+	const OnecExpr *rest;
+
+	if (pager->query.nulls == ONEC_NULLS_ALIKE || pager->unordered)
+		return list_make1((void *) filter);
+	empty = filter_by_date(pager, filter, "eq", ONEC_EMPTY_DATE);
+	rest = filter_by_date(pager, filter, "ne", ONEC_EMPTY_DATE);
+	if (pager->query.nulls == ONEC_NULLS_FIRST)
+		return list_make2((void *) empty, (void *) rest);
+	return list_make2((void *) rest, (void *) empty);
+}
+
 static void
 make_parts(OnecPager *pager)
 {
@@ -85,13 +129,13 @@ make_parts(OnecPager *pager)
 	rest = onec_draft_url_size(pager->options->root, &draft.request);
 	if (filter == NULL || rest <= budget)
 	{
-		pager->parts = list_make1((void *) filter);
+		pager->parts = whole_parts(pager, filter);
 		return;
 	}
 	/* parts of an ordered set would have to be merged; then 1C reads it whole */
 	if (list == NULL || pager->query.norder > 0)
 	{
-		pager->parts = list_make1(NULL);
+		pager->parts = whole_parts(pager, NULL);
 		return;
 	}
 	rest -= onec_odata_encoded_size(list);
@@ -171,7 +215,9 @@ onec_pager_stop(OnecPager *pager)
 static void
 choose_way(OnecPager *pager)
 {
-	pager->unordered = pager->query.norder > 0 && pager->refusals->order;
+	pager->unordered = pager->query.norder > 0 &&
+		(pager->refusals->order ||
+		 (pager->query.nulls != ONEC_NULLS_ALIKE && pager->refusals->filter));
 	pager->by_date = pager->query.skip == 0 && pager->date_at >= 0 &&
 		onec_draft_may_go_by_date(pager->options, &pager->query, pager->date) &&
 		!pager->refusals->order && !pager->refusals->filter && !pager->refusals->dates;
@@ -224,37 +270,9 @@ page_top(const OnecPager *pager)
 	if (pager->refusals->page_rows > 0)
 		top = Min(top, pager->refusals->page_rows);
 	/* a hint is good for the first page only: who goes on is not served by small ones */
-	if (hint >= 0 && pager->delivered == 0 && pager->part == 0 && !pager->unordered)
+	if (hint >= 0 && pager->delivered == 0 && !pager->unordered)
 		top = Min(top, Max(hint, 1));
 	return top;
-}
-
-/* "date ge datetime'…'", beside the filter if there is one. */
-static const OnecExpr *
-filter_from(const OnecPager *pager, const OnecExpr *filter)
-{
-	OnecExpr   *parts = palloc0(sizeof(OnecExpr) * 4);
-	OnecExpr  **args = palloc(sizeof(OnecExpr *) * 4);
-
-	parts[0].kind = ONEC_EXPR_FIELD;
-	parts[0].name = pager->date;
-	parts[1].kind = ONEC_EXPR_LITERAL;
-	parts[1].lit_kind = ONEC_LIT_DATETIME;
-	parts[1].lit_text = pager->bound;
-	args[0] = &parts[0];
-	args[1] = &parts[1];
-	parts[2].kind = ONEC_EXPR_COMPARE;
-	parts[2].op = pager->descending ? "le" : "ge";
-	parts[2].nargs = 2;
-	parts[2].args = args;
-	if (filter == NULL)
-		return &parts[2];
-	args[2] = (OnecExpr *) filter;
-	args[3] = &parts[2];
-	parts[3].kind = ONEC_EXPR_AND;
-	parts[3].nargs = 2;
-	parts[3].args = args + 2;
-	return &parts[3];
 }
 
 static OnecOrdering
@@ -272,7 +290,8 @@ draft_page(const OnecPager *pager, OnecDraft *draft)
 
 	query.filter = list_nth(pager->parts, pager->part);
 	if (pager->bound[0] != '\0' && !pager->unfiltered)
-		query.filter = filter_from(pager, query.filter);
+		query.filter = filter_by_date(pager, query.filter, pager->descending ? "le" : "ge",
+									  pager->bound);
 	onec_draft_request(draft, pager->options, &query, page_ordering(pager),
 				  pager->date);
 	onec_draft_select(draft, pager->names, pager->nnames, pager->fallback);
@@ -619,8 +638,13 @@ onec_pager_text(const OnecOptions *options, const OnecQuery *query, const OnecWa
 	OnecBuf		buf;
 	char	   *text;
 
+	OnecQuery	shown = *query;
+
 	keep_names(&pager, wanted->names, wanted->nnames, by_date && !count ? wanted->date : NULL);
-	onec_draft_request(&draft, options, query, count ? ONEC_ORDERING_NONE : by_date ? ONEC_ORDERING_DATE : ONEC_ORDERING_TOTAL,
+	pager.date = wanted->date;
+	if (query->nulls != ONEC_NULLS_ALIKE)
+		shown.filter = filter_by_date(&pager, query->filter, "ne", ONEC_EMPTY_DATE);
+	onec_draft_request(&draft, options, &shown, count ? ONEC_ORDERING_NONE : by_date ? ONEC_ORDERING_DATE : ONEC_ORDERING_TOTAL,
 				  wanted->date);
 	draft.request.count = count;
 	if (!count)

@@ -20,6 +20,14 @@
 
 typedef struct OnecPager OnecPager;
 
+/* Where rows without a date stand in the promised order, when 1C would put them elsewhere. */
+typedef enum OnecNulls
+{
+	ONEC_NULLS_ALIKE,			/* where 1C puts them, or there are none */
+	ONEC_NULLS_FIRST,
+	ONEC_NULLS_LAST
+} OnecNulls;
+
 /* What to read; all memory must live until the pager is started anew. */
 typedef struct OnecQuery
 {
@@ -30,6 +38,7 @@ typedef struct OnecQuery
 	int			narguments;
 	const OnecOrder *order;		/* promised to the executor */
 	int			norder;
+	OnecNulls	nulls;			/* of order[0], which is the date then: they take a request of their own */
 	int64		skip;			/* rows to pass by, for samples; then dates are of no help */
 	int64		hint;			/* rows that are probably enough; < 0: unknown */
 } OnecQuery;

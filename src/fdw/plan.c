@@ -31,37 +31,20 @@
 #include "compat.h"
 #include "fdw/callbacks.h"
 #include "fdw/deparse.h"
-#include "fdw/options.h"
 #include "fdw/plan.h"
 
 #define DEFAULT_ROWS 10000.0	/* of a table never analyzed */
 #define PLANNED_PAGE 1000.0		/* rows of a page, for costs */
 
-/* fdw_private of a base relation. */
-typedef struct OnecRel
-{
-	Oid			relid;
-	OnecOptions *options;
-	OnecColumn *columns;
-	int			ncolumns;
-	double		remote_rows;	/* rows that 1C returns for the base quals */
-} OnecRel;
-
-/* fdw_private of a path; turned into that of the plan. */
-typedef struct OnecPathPlan
-{
-	List	   *order;			/* of IntList */
-	double		hint;
-} OnecPathPlan;
-
-static OnecDeparse
-deparse_for(const OnecRel *info, RelOptInfo *rel, bool exact)
+OnecDeparse
+onec_plan_deparse(const OnecRel *info, RelOptInfo *rel, bool exact)
 {
 	return (OnecDeparse) {
 		.varno = rel->relid,
 		.columns = info->columns,
 		.ncolumns = info->ncolumns,
 		.empty_as_null = info->options->empty_as_null,
+		.ignores_case = info->options->ignores_case,
 		.exact = exact,
 	};
 }
@@ -69,7 +52,7 @@ deparse_for(const OnecRel *info, RelOptInfo *rel, bool exact)
 static bool
 goes(const OnecRel *info, RelOptInfo *rel, Expr *qual)
 {
-	OnecDeparse deparse = deparse_for(info, rel, false);
+	OnecDeparse deparse = onec_plan_deparse(info, rel, false);
 
 	if (!info->options->push_filter)
 		return false;
@@ -82,7 +65,7 @@ goes(const OnecRel *info, RelOptInfo *rel, Expr *qual)
 static bool
 fixes_key(const OnecRel *info, RelOptInfo *rel, List *quals)
 {
-	OnecDeparse deparse = deparse_for(info, rel, false);
+	OnecDeparse deparse = onec_plan_deparse(info, rel, false);
 	char	   *keys;
 
 	if (info->options->key == NULL || info->options->function != NULL)
@@ -172,13 +155,27 @@ never_null(const OnecDeparse *deparse, RelOptInfo *rel, const OnecColumn *column
 	return false;
 }
 
-/* The column by which 1C can order as the pathkey asks, or NULL. */
+/* The date by which the set is kept is there in every row, if only as the empty date. */
+static bool
+is_date_of_set(const OnecRel *info, const OnecColumn *column)
+{
+	const char *date = onec_options_date(info->columns, info->ncolumns);
+
+	return date != NULL && strcmp(date, onec_utf8(column->property)) == 0 &&
+		info->options->empty_as_null && info->options->push_filter;
+}
+
+/*
+ * The column by which 1C can order as the pathkey asks, or NULL.  *nulls: rows without a date, which are 1C's
+ * least, stand at the other end.
+ */
 static const OnecColumn *
-column_of_pathkey(const OnecDeparse *deparse, RelOptInfo *rel, PathKey *pathkey)
+column_of_pathkey(const OnecDeparse *deparse, RelOptInfo *rel, PathKey *pathkey, OnecNulls *nulls)
 {
 	bool		descending = pathkey->pk_strategy == BTGreaterStrategyNumber;
 	ListCell   *lc;
 
+	*nulls = ONEC_NULLS_ALIKE;
 	if (pathkey->pk_eclass->ec_has_volatile)
 		return NULL;
 	foreach(lc, pathkey->pk_eclass->ec_members)
@@ -194,32 +191,42 @@ column_of_pathkey(const OnecDeparse *deparse, RelOptInfo *rel, PathKey *pathkey)
 		if (lookup_type_cache(column->type, TYPECACHE_BTREE_OPFAMILY)->btree_opf !=
 			pathkey->pk_opfamily)
 			continue;
-		/* the empty value, which reads as NULL, is 1C's least */
-		if (pathkey->pk_nulls_first != descending || never_null(deparse, rel, column))
-			return column;
+		if (pathkey->pk_nulls_first == descending && !never_null(deparse, rel, column))
+			*nulls = descending ? ONEC_NULLS_FIRST : ONEC_NULLS_LAST;
+		return column;
 	}
 	return NULL;
 }
 
-/* The query's order as a list of (attnum, descending), or NIL. */
+/* The query's order as a list of (attnum, descending, nulls first), or NIL. */
 static List *
-order_for_query(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
+order_for_query(PlannerInfo *root, RelOptInfo *rel, OnecRel *info, OnecNulls *nulls)
 {
-	OnecDeparse deparse = deparse_for(info, rel, false);
+	OnecDeparse deparse = onec_plan_deparse(info, rel, false);
 	List	   *order = NIL;
 	ListCell   *lc;
 
+	*nulls = ONEC_NULLS_ALIKE;
 	if (!info->options->push_order || info->options->function != NULL)
 		return NIL;
 	foreach(lc, root->query_pathkeys)
 	{
 		PathKey    *pathkey = lfirst_node(PathKey, lc);
-		const OnecColumn *column = column_of_pathkey(&deparse, rel, pathkey);
+		OnecNulls	these;
+		const OnecColumn *column = column_of_pathkey(&deparse, rel, pathkey, &these);
 
 		if (column == NULL)
 			return NIL;
-		order = lappend(order, list_make2_int(column->attnum,
-											  pathkey->pk_strategy == BTGreaterStrategyNumber));
+		if (these != ONEC_NULLS_ALIKE)
+		{
+			/* only the first key can be cut in two */
+			if (order != NIL || !is_date_of_set(info, column))
+				return NIL;
+			*nulls = these;
+		}
+		order = lappend(order, list_make3_int(column->attnum,
+											  pathkey->pk_strategy == BTGreaterStrategyNumber,
+											  pathkey->pk_nulls_first));
 	}
 	return order;
 }
@@ -239,11 +246,12 @@ limit_hint(PlannerInfo *root, RelOptInfo *rel, bool in_order)
 }
 
 static List *
-path_plan(List *order, double hint)
+path_plan(List *order, OnecNulls nulls, double hint)
 {
 	OnecPathPlan *plan = palloc0(sizeof(OnecPathPlan));
 
 	plan->order = order;
+	plan->nulls = nulls;
 	plan->hint = hint;
 	return list_make1(plan);
 }
@@ -251,7 +259,8 @@ path_plan(List *order, double hint)
 static void
 add_base_paths(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 {
-	List	   *order = root->query_pathkeys ? order_for_query(root, rel, info) : NIL;
+	OnecNulls	nulls;
+	List	   *order = order_for_query(root, rel, info, &nulls);
 	Cost		startup;
 	Cost		total;
 
@@ -259,7 +268,7 @@ add_base_paths(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 	add_path(rel, (Path *)
 			 create_foreignscan_path(root, rel, NULL, rel->rows, startup, total, NIL,
 									 rel->lateral_relids, NULL ONEC_FDW_RESTRICTINFO,
-									 path_plan(NIL, limit_hint(root, rel, false))));
+									 path_plan(NIL, ONEC_NULLS_ALIKE, limit_hint(root, rel, false))));
 	if (order == NIL)
 		return;
 	/* pages come in some order anyway, so this one costs next to nothing more */
@@ -267,7 +276,7 @@ add_base_paths(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 			 create_foreignscan_path(root, rel, NULL, rel->rows, startup,
 									 total + cpu_operator_cost, root->query_pathkeys,
 									 rel->lateral_relids, NULL ONEC_FDW_RESTRICTINFO,
-									 path_plan(order, limit_hint(root, rel, true))));
+									 path_plan(order, nulls, limit_hint(root, rel, true))));
 }
 
 /* ---- paths with values of other tables ---- */
@@ -297,7 +306,7 @@ member_is_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec, Equiv
 static List *
 usable_join_clauses(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 {
-	ColumnMatch match = {.deparse = deparse_for(info, rel, false)};
+	ColumnMatch match = {.deparse = onec_plan_deparse(info, rel, false)};
 	List	   *clauses = NIL;
 	ListCell   *lc;
 
@@ -334,7 +343,7 @@ add_param_path(PlannerInfo *root, RelOptInfo *rel, OnecRel *info, Relids outer)
 	add_path(rel, (Path *)
 			 create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL,
 									 param->ppi_req_outer, NULL ONEC_FDW_RESTRICTINFO,
-									 path_plan(NIL, -1)));
+									 path_plan(NIL, ONEC_NULLS_ALIKE, -1)));
 }
 
 void
@@ -363,6 +372,22 @@ onec_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 		seen = lappend(seen, outer);
 		add_param_path(root, rel, info, outer);
 	}
+}
+
+/* ---- a path with the keys of a look-up join ---- */
+
+ForeignPath *
+onec_plan_lookup_path(PlannerInfo *root, RelOptInfo *rel, Expr *lookup, double rows,
+					  double requests)
+{
+	OnecRel    *info = rel->fdw_private;
+	List	   *private = path_plan(NIL, ONEC_NULLS_ALIKE, -1);
+	Cost		total = requests * info->options->request_cost +
+		rows * (info->options->tuple_cost + cpu_tuple_cost);
+
+	((OnecPathPlan *) linitial(private))->lookup = lookup;
+	return create_foreignscan_path(root, rel, NULL, rows, info->options->request_cost, total, NIL,
+								   NULL, NULL ONEC_FDW_RESTRICTINFO, private);
 }
 
 /* ---- the plan ---- */
@@ -411,19 +436,26 @@ static List *
 scan_private(RelOptInfo *rel, const OnecRel *info, List *quals, const OnecPathPlan *path,
 			 List **exprs)
 {
-	OnecDeparse deparse = deparse_for(info, rel, false);
+	OnecDeparse deparse = onec_plan_deparse(info, rel, false);
 	List	   *arguments;
 	List	   *values;
+	ListCell   *lc;
 
+	if (path->lookup != NULL)
+		quals = lappend(list_copy(quals), path->lookup);
 	if (info->options->push_filter)
 		(void) onec_deparse_quals(&deparse, quals);
 	arguments = argument_columns(&deparse, quals, &values);
 	*exprs = list_concat(copyObject(deparse.params), values);
+	/* the keys are put in their place by the join */
+	foreach(lc, *exprs)
+		if (IsA(lfirst(lc), CaseTestExpr))
+			lfirst(lc) = makeNullConst(((CaseTestExpr *) lfirst(lc))->typeId, -1, InvalidOid);
 	return lcons(makeInteger((int) info->relid),
 				 list_concat(list_make5(makeInteger(rel->relid), copyObject(quals),
 										deparse.params, arguments,
 										used_columns(rel, info, quals)),
-							 list_make3(path->order,
+							 list_make4(path->order, makeInteger(path->nulls),
 										makeInteger((int) Min(path->hint, 1e9)),
 										makeBoolean(false))));
 }
@@ -432,7 +464,7 @@ scan_private(RelOptInfo *rel, const OnecRel *info, List *quals, const OnecPathPl
 static ForeignScan *
 plan_count(RelOptInfo *rel, ForeignPath *path, List *tlist)
 {
-	OnecPathPlan count_path = {NIL, -1};
+	OnecPathPlan count_path = {.hint = -1};
 	RelOptInfo *base = linitial(path->fdw_private);
 	OnecRel    *info = base->fdw_private;
 	List	   *quals = extract_actual_clauses(base->baserestrictinfo, false);
@@ -481,7 +513,7 @@ is_plain_count(PlannerInfo *root, RelOptInfo *output, const GroupPathExtraData *
 static bool
 is_exact(RelOptInfo *base, const OnecRel *info)
 {
-	OnecDeparse deparse = deparse_for(info, base, true);
+	OnecDeparse deparse = onec_plan_deparse(info, base, true);
 	List	   *quals = extract_actual_clauses(base->baserestrictinfo, false);
 	ListCell   *lc;
 

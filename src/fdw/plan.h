@@ -1,14 +1,41 @@
 /*-------------------------------------------------------------------------
  *
  * plan.h
- *	  What the planner hands to the executor in ForeignScan.fdw_private.
+ *	  What planning keeps of a foreign table, and what it hands to the executor.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef ONEC_PLAN_H
 #define ONEC_PLAN_H
 
-/* Members of the list fdw_private, in this order. */
+#include "postgres.h"
+
+#include "nodes/pathnodes.h"
+
+#include "fdw/deparse.h"
+#include "fdw/options.h"
+#include "fdw/pager.h"
+
+/* fdw_private of a base relation. */
+typedef struct OnecRel
+{
+	Oid			relid;
+	OnecOptions *options;
+	OnecColumn *columns;
+	int			ncolumns;
+	double		remote_rows;	/* rows that 1C returns for the base quals */
+} OnecRel;
+
+/* The only member of fdw_private of a path of a base relation; turned into the members below. */
+typedef struct OnecPathPlan
+{
+	List	   *order;			/* of IntList */
+	OnecNulls	nulls;
+	double		hint;
+	Expr	   *lookup;			/* "column = ANY (keys)", keys being a CaseTestExpr; or NULL */
+} OnecPathPlan;
+
+/* Members of ForeignScan.fdw_private, in this order. */
 typedef enum OnecPrivate
 {
 	ONEC_PRIVATE_RELID,			/* Integer: the foreign table, as an OID */
@@ -18,9 +45,20 @@ typedef enum OnecPrivate
 								 * evaluation, in the same order, then the arguments */
 	ONEC_PRIVATE_ARGUMENTS,		/* IntList: attnums of argument columns that have a value */
 	ONEC_PRIVATE_ATTRS,			/* IntList: attnums that are used */
-	ONEC_PRIVATE_ORDER,			/* List of IntList (attnum, descending) that is promised */
+	ONEC_PRIVATE_ORDER,			/* List of IntList (attnum, descending, nulls first) that is promised */
+	ONEC_PRIVATE_NULLS,			/* Integer: OnecNulls of that order */
 	ONEC_PRIVATE_HINT,			/* Integer: rows probably enough; -1: unknown */
 	ONEC_PRIVATE_COUNT			/* Boolean: the scan returns the number of rows */
 } OnecPrivate;
+
+/* What deparse needs to know of the table; "exact" as in deparse.h. */
+extern OnecDeparse onec_plan_deparse(const OnecRel *info, RelOptInfo *rel, bool exact);
+
+/*
+ * A path that reads the rows of "rel" that belong to the keys which a look-up join gives it (lookup.h), "rows" of
+ * them by "requests".
+ */
+extern ForeignPath *onec_plan_lookup_path(PlannerInfo *root, RelOptInfo *rel, Expr *lookup,
+										  double rows, double requests);
 
 #endif							/* ONEC_PLAN_H */

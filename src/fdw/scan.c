@@ -37,13 +37,15 @@ read_order(OnecScan *scan, List *order)
 
 	scan->order = palloc0(sizeof(OnecOrder) * (list_length(order) + 1));
 	scan->order_attnums = palloc0(sizeof(int) * (list_length(order) + 1));
+	scan->order_nulls_first = palloc0(sizeof(bool) * (list_length(order) + 1));
 	foreach(lc, order)
 	{
-		List	   *pair = lfirst(lc);
-		int			attnum = linitial_int(pair);
+		List	   *key = lfirst(lc);
+		int			attnum = linitial_int(key);
 
 		scan->order[scan->norder].property = onec_utf8(scan->columns[attnum - 1].property);
-		scan->order[scan->norder].descending = lsecond_int(pair) != 0;
+		scan->order[scan->norder].descending = lsecond_int(key) != 0;
+		scan->order_nulls_first[scan->norder] = lthird_int(key) != 0;
 		scan->order_attnums[scan->norder++] = attnum;
 	}
 }
@@ -94,6 +96,7 @@ read_plan(ForeignScan *plan)
 {
 	List	   *private = plan->fdw_private;
 	OnecScan   *scan = palloc0(sizeof(OnecScan));
+	ListCell   *lc;
 
 	scan->relid = (Oid) intVal(list_nth(private, ONEC_PRIVATE_RELID));
 	scan->options = onec_options_of_table(scan->relid);
@@ -107,8 +110,14 @@ read_plan(ForeignScan *plan)
 		.columns = scan->columns,
 		.ncolumns = scan->ncolumns,
 		.empty_as_null = scan->options->empty_as_null,
+		.ignores_case = scan->options->ignores_case,
 		.params = list_nth(private, ONEC_PRIVATE_PARAMS),
 	};
+	scan->lookup = -1;
+	foreach(lc, scan->deparse.params)
+		if (IsA(lfirst(lc), CaseTestExpr))
+			scan->lookup = foreach_current_index(lc);
+	scan->nulls = intVal(list_nth(private, ONEC_PRIVATE_NULLS));
 	read_order(scan, list_nth(private, ONEC_PRIVATE_ORDER));
 	read_wanted(scan, list_nth(private, ONEC_PRIVATE_ATTRS));
 	return scan;
@@ -125,6 +134,7 @@ find_key(const OnecScan *scan, const OnecExpr *filter)
 	if (filter == NULL || scan->options->key == NULL || scan->options->function != NULL)
 		return NULL;
 	if (filter->kind == ONEC_EXPR_COMPARE && strcmp(filter->op, "eq") == 0 &&
+		filter->args[0]->kind == ONEC_EXPR_FIELD && filter->args[1]->kind == ONEC_EXPR_LITERAL &&
 		filter->args[1]->lit_kind != ONEC_LIT_STRING &&
 		strcmp(filter->args[0]->name, onec_utf8(scan->options->key)) == 0)
 		return filter->args[1];
@@ -211,6 +221,7 @@ onec_scan_query(OnecScan *scan, bool exact, bool *nothing)
 	scan->query.key = scan->count ? NULL : find_key(scan, scan->query.filter);
 	scan->query.order = scan->order;
 	scan->query.norder = scan->query.key ? 0 : scan->norder;
+	scan->query.nulls = scan->query.norder > 0 ? scan->nulls : ONEC_NULLS_ALIKE;
 	scan->query.hint = scan->hint;
 	if (scan->options->function != NULL)
 		query_arguments(scan, nothing);
@@ -263,6 +274,8 @@ evaluate(OnecScan *scan, ForeignScanState *node)
 		value->value = datumCopy(value->value, byval, len);
 		MemoryContextSwitchTo(old);
 	}
+	if (scan->lookup >= 0)
+		scan->values[scan->lookup] = (OnecValue) {.value = scan->lookup_keys};
 	scan->deparse.values = scan->values;
 }
 
@@ -356,7 +369,6 @@ sort_rows(OnecScan *scan, TupleTableSlot *slot, const OnecField *fields)
 	AttrNumber *attnums = palloc(sizeof(AttrNumber) * scan->norder);
 	Oid		   *operators = palloc(sizeof(Oid) * scan->norder);
 	Oid		   *collations = palloc0(sizeof(Oid) * scan->norder);
-	bool	   *nulls_first = palloc(sizeof(bool) * scan->norder);
 
 	for (int i = 0; i < scan->norder; i++)
 	{
@@ -366,11 +378,9 @@ sort_rows(OnecScan *scan, TupleTableSlot *slot, const OnecField *fields)
 		type = lookup_type_cache(TupleDescAttr(desc, attnums[i] - 1)->atttypid,
 								 TYPECACHE_LT_OPR | TYPECACHE_GT_OPR);
 		operators[i] = scan->order[i].descending ? type->gt_opr : type->lt_opr;
-		/* promised only where the empty value, 1C's least, is where NULL is */
-		nulls_first[i] = !scan->order[i].descending;
 	}
 	scan->sort = tuplesort_begin_heap(desc, scan->norder, attnums, operators, collations,
-									  nulls_first, work_mem, NULL, TUPLESORT_NONE);
+									  scan->order_nulls_first, work_mem, NULL, TUPLESORT_NONE);
 	for (; fields != NULL; fields = onec_pager_next(scan->pager))
 	{
 		CHECK_FOR_INTERRUPTS();

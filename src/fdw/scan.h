@@ -33,6 +33,8 @@ typedef struct OnecScan
 	int64		hint;
 	OnecOrder  *order;
 	int		   *order_attnums;
+	bool	   *order_nulls_first;
+	OnecNulls	nulls;
 	int			norder;
 
 	/* wanted columns */
@@ -42,6 +44,8 @@ typedef struct OnecScan
 	OnecWanted	wanted;
 
 	/* execution */
+	Datum		lookup_keys;	/* array given by a look-up join before a rescan */
+	int			lookup;			/* its number among the values; -1: no such join */
 	List	   *expr_states;	/* of params, then of argument values */
 	OnecValue  *values;			/* the same order */
 	OnecSession *session;

@@ -25,7 +25,6 @@
 #include "fdw/types.h"
 
 #define EMPTY_GUID "00000000-0000-0000-0000-000000000000"
-#define EMPTY_DATE "0001-01-01T00:00:00"
 
 /* The natural PostgreSQL type of each Edm type. */
 typedef struct TypeDef
@@ -214,7 +213,7 @@ onec_type_empty(const OnecColumn *column, bool empty_as_null, OnecLiteralKind *k
 			return EMPTY_GUID;
 		case CLASS_DATE:
 			*kind = ONEC_LIT_DATETIME;
-			return EMPTY_DATE;
+			return ONEC_EMPTY_DATE;
 		default:
 			return NULL;
 	}
@@ -339,7 +338,8 @@ encode_number_class(Oid type, Datum value, OnecConstant *constant)
 			constant->text = psprintf(INT64_FORMAT, DatumGetInt64(value));
 			break;
 		case NUMERICOID:
-			numeric = DatumGetNumeric(value);
+			/* 1.50 and 1.5 are one value: let them be one text */
+			numeric = DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale, value));
 			constant->text = DatumGetCString(DirectFunctionCall1(numeric_out,
 																 NumericGetDatum(numeric)));
 			/* NaN is the largest of all */

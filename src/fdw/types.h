@@ -17,6 +17,8 @@
 #include "protocol/json_rows.h"
 #include "protocol/odata.h"
 
+#define ONEC_EMPTY_DATE "0001-01-01T00:00:00"	/* of 1C; reads as NULL */
+
 /* SQL type that IMPORT gives a property: "uuid", "timestamp", "numeric" … */
 extern const char *onec_type_sql(OnecEdmType edm);
 

@@ -1,0 +1,388 @@
+/*-------------------------------------------------------------------------
+ *
+ * lookup_path.c
+ *	  Planning of joins that look many keys up at a time.
+ *
+ * A path is offered for each join of anything with a foreign table of ours by an equality that 1C can
+ * answer.  Its plan has two children: the outer side, and a foreign scan whose list of keys is
+ * filled in at run time (a CaseTestExpr stands for it).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "foreign/fdwapi.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/restrictinfo.h"
+#include "utils/lsyscache.h"
+#include "utils/selfuncs.h"
+
+#include "fdw/callbacks.h"
+#include "fdw/filter.h"
+#include "fdw/lookup.h"
+#include "fdw/operand.h"
+#include "fdw/plan.h"
+
+#define LITERAL_SIZE 46			/* bytes that a key takes in an address, about */
+#define REQUEST_SIZE 400		/* bytes of the rest of an address, about */
+
+bool		onec_enable_lookup = true;
+
+static set_join_pathlist_hook_type previous_hook = NULL;
+
+/* A join in the making. */
+typedef struct LookupJoin
+{
+	PlannerInfo *root;
+	RelOptInfo *joinrel;
+	RelOptInfo *outer;
+	RelOptInfo *inner;
+	JoinType	jointype;
+	JoinPathExtraData *extra;
+
+	/* the clause that is looked up */
+	RestrictInfo *clause;
+	Expr	   *outer_key;
+	Expr	   *inner_key;
+	Oid			operator;		/* outer = inner */
+	const OnecColumn *column;
+} LookupJoin;
+
+/* ---- whether ---- */
+
+static bool
+is_ours(const RelOptInfo *rel)
+{
+	return rel->reloptkind == RELOPT_BASEREL && rel->fdwroutine != NULL &&
+		rel->fdwroutine->GetForeignPaths == onec_plan_paths && rel->fdw_private != NULL;
+}
+
+static bool
+has_pseudoconstant(List *rinfos)
+{
+	ListCell   *lc;
+
+	foreach(lc, rinfos)
+		if (lfirst_node(RestrictInfo, lc)->pseudoconstant)
+			return true;
+	return false;
+}
+
+/* Rows that are locked may have to be joined again one by one, which this join cannot do. */
+static bool
+is_possible(const LookupJoin *join)
+{
+	const OnecRel *info;
+	const Query *parse = join->root->parse;
+
+	if (!onec_enable_lookup || !is_ours(join->inner) || parse->rowMarks != NIL ||
+		(parse->commandType != CMD_SELECT && parse->commandType != CMD_INSERT))
+		return false;
+	info = join->inner->fdw_private;
+	return info->options->push_filter && info->options->function == NULL &&
+		bms_is_empty(join->inner->lateral_relids) && bms_is_empty(join->joinrel->lateral_relids) &&
+		!has_pseudoconstant(join->inner->baserestrictinfo) &&
+		!has_pseudoconstant(join->extra->restrictlist);
+}
+
+/* Whether the clause compares a column of the inner side with a key of the outer; then remember it. */
+static bool
+use_clause(LookupJoin *join, RestrictInfo *rinfo)
+{
+	OpExpr	   *op = (OpExpr *) rinfo->clause;
+	OnecDeparse deparse = onec_plan_deparse(join->inner->fdw_private, join->inner, false);
+	bool		outer_left;
+	const char *why;
+
+	if (!rinfo->can_join || !OidIsValid(rinfo->hashjoinoperator) || !IsA(op, OpExpr))
+		return false;
+	outer_left = bms_is_subset(rinfo->left_relids, join->outer->relids) &&
+		bms_is_subset(rinfo->right_relids, join->inner->relids);
+	if (!outer_left && !(bms_is_subset(rinfo->right_relids, join->outer->relids) &&
+						 bms_is_subset(rinfo->left_relids, join->inner->relids)))
+		return false;
+	join->outer_key = outer_left ? linitial(op->args) : lsecond(op->args);
+	join->inner_key = outer_left ? lsecond(op->args) : linitial(op->args);
+	join->operator = outer_left ? op->opno : get_commutator(op->opno);
+	join->column = onec_deparse_column(&deparse, (Node *) join->inner_key);
+	join->clause = rinfo;
+	return join->column != NULL && join->column->argument == NULL && OidIsValid(join->operator) &&
+		onec_type_compare(join->column, ONEC_EQ, &why) != ONEC_NO;
+}
+
+/* "column = ANY (keys)", or NULL when 1C cannot be asked so. */
+static Expr *
+make_lookup(const LookupJoin *join)
+{
+	OnecDeparse deparse = onec_plan_deparse(join->inner->fdw_private, join->inner, false);
+	ScalarArrayOpExpr *list = makeNode(ScalarArrayOpExpr);
+	CaseTestExpr *keys = makeNode(CaseTestExpr);
+	Oid			operator = get_commutator(join->operator);
+
+	keys->typeId = get_array_type(exprType((Node *) join->outer_key));
+	keys->typeMod = -1;
+	if (!OidIsValid(keys->typeId) || !OidIsValid(operator))
+		return NULL;
+	list->opno = operator;
+	list->useOr = true;
+	list->inputcollid = ((OpExpr *) join->clause->clause)->inputcollid;
+	list->args = list_make2(copyObject(join->inner_key), keys);
+	list->location = -1;
+	return onec_deparse_qual(&deparse, (Expr *) list).verdict == ONEC_NO ? NULL : (Expr *) list;
+}
+
+/* The first clause of the join itself that can be looked up, the entity key before all others. */
+static Expr *
+find_lookup(LookupJoin *join, List *joinquals)
+{
+	const char *key = ((OnecRel *) join->inner->fdw_private)->options->key;
+	Expr	   *found = NULL;
+	LookupJoin	best = *join;
+	ListCell   *lc;
+
+	foreach(lc, joinquals)
+	{
+		Expr	   *lookup;
+
+		if (!use_clause(join, lfirst(lc)))
+			continue;
+		lookup = make_lookup(join);
+		if (lookup == NULL)
+			continue;
+		if (found == NULL || (key != NULL && strcmp(join->column->property, key) == 0))
+		{
+			found = lookup;
+			best = *join;
+		}
+	}
+	*join = best;
+	return found;
+}
+
+/* ---- what it costs ---- */
+
+/* Bytes that the keys may take in one address. */
+static int
+room_for_keys(const LookupJoin *join)
+{
+	const OnecRel *info = join->inner->fdw_private;
+
+	return Max(info->options->max_url - REQUEST_SIZE, LITERAL_SIZE);
+}
+
+/* Bytes of "column eq '' or ". */
+static int
+size_beside_key(const LookupJoin *join)
+{
+	return (int) onec_odata_encoded_size(onec_make_field(join->column)) + 24;
+}
+
+static double
+estimate_requests(const LookupJoin *join, double keys)
+{
+	return ceil(keys / Max(room_for_keys(join) / (size_beside_key(join) + LITERAL_SIZE), 1));
+}
+
+/* Rows of the inner side that have one of so many keys. */
+static double
+estimate_rows(const LookupJoin *join, double keys)
+{
+	const OnecRel *info = join->inner->fdw_private;
+	double		distinct = estimate_num_groups(join->root, list_make1(join->inner_key),
+											   Max(join->inner->tuples, 1), NULL, NULL);
+
+	if (info->options->key != NULL && strcmp(join->column->property, info->options->key) == 0)
+		distinct = Max(join->inner->tuples, 1);
+	return clamp_row_est(Min(info->remote_rows, keys * info->remote_rows / Max(distinct, 1)));
+}
+
+/* ---- the path ---- */
+
+static Plan *plan_lookup(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist,
+						 List *clauses, List *custom_plans);
+
+static const CustomPathMethods path_methods = {
+	.CustomName = "Onec Lookup Join",
+	.PlanCustomPath = plan_lookup,
+};
+
+static const CustomScanMethods plan_methods = {
+	.CustomName = "Onec Lookup Join",
+	.CreateCustomScanState = onec_lookup_create_state,
+};
+
+static void
+add_lookup_path(LookupJoin *join, Path *outer, Expr *lookup)
+{
+	CustomPath *path = makeNode(CustomPath);
+	double		keys = estimate_num_groups(join->root, list_make1(join->outer_key),
+										   Max(outer->rows, 1), NULL, NULL);
+	double		rows = estimate_rows(join, keys);
+	ForeignPath *inner = onec_plan_lookup_path(join->root, join->inner, lookup, rows,
+											   estimate_requests(join, keys));
+
+	path->path.pathtype = T_CustomScan;
+	path->path.parent = join->joinrel;
+	path->path.pathtarget = join->joinrel->reltarget;
+	path->path.rows = join->joinrel->rows;
+	path->path.startup_cost = outer->startup_cost + inner->path.startup_cost;
+	path->path.total_cost = outer->total_cost + inner->path.total_cost +
+		cpu_operator_cost * (outer->rows + rows) + cpu_tuple_cost * join->joinrel->rows;
+	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+	path->custom_paths = list_make2(outer, inner);
+	/* texts that 1C holds for equal must not come in answers of two requests to one batch */
+	path->custom_private = list_make5(makeInteger(join->jointype),
+									  makeInteger((int) join->operator),
+									  makeInteger((int) ((OpExpr *) join->clause->clause)->inputcollid),
+									  makeInteger(join->column->edm == ONEC_EDM_STRING ?
+												  room_for_keys(join) : 0),
+									  makeInteger(size_beside_key(join)));
+	path->custom_private = list_concat(path->custom_private,
+									   list_make3(join->outer_key, join->inner_key,
+												  join->extra->restrictlist));
+	path->methods = &path_methods;
+	add_path(join->joinrel, (Path *) path);
+}
+
+/* Conditions of the join itself; those above an outer join are not. */
+static List *
+join_conditions(const LookupJoin *join)
+{
+	List	   *conditions = NIL;
+	ListCell   *lc;
+
+	foreach(lc, join->extra->restrictlist)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
+
+		if (!IS_OUTER_JOIN(join->jointype) || !RINFO_IS_PUSHED_DOWN(rinfo, join->joinrel->relids))
+			conditions = lappend(conditions, rinfo);
+	}
+	return conditions;
+}
+
+static void
+consider_lookup(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel, RelOptInfo *innerrel,
+				JoinType jointype, JoinPathExtraData *extra)
+{
+	LookupJoin	join = {
+		.root = root,.joinrel = joinrel,.outer = outerrel,.inner = innerrel,
+		.jointype = jointype,.extra = extra
+	};
+	Path	   *outer = outerrel->cheapest_total_path;
+	Expr	   *lookup;
+
+	if (previous_hook)
+		previous_hook(root, joinrel, outerrel, innerrel, jointype, extra);
+	if (outer == NULL || outer->param_info != NULL || !is_possible(&join))
+		return;
+	if (jointype == JOIN_UNIQUE_OUTER)
+	{
+		outer = (Path *) create_unique_path(root, outerrel, outer, extra->sjinfo);
+		join.jointype = JOIN_INNER;
+	}
+	else if (jointype != JOIN_INNER && jointype != JOIN_LEFT && jointype != JOIN_SEMI &&
+			 jointype != JOIN_ANTI)
+		return;
+	lookup = outer ? find_lookup(&join, join_conditions(&join)) : NULL;
+	if (lookup != NULL)
+		add_lookup_path(&join, outer, lookup);
+}
+
+/* ---- the plan ---- */
+
+/* Number of the column of "tlist" that holds what "node" stands for, or 0. */
+static int
+find_source(List *tlist, Node *node)
+{
+	ListCell   *lc;
+
+	foreach(lc, tlist)
+	{
+		TargetEntry *entry = lfirst(lc);
+		Node	   *expr = (Node *) entry->expr;
+
+		if (IsA(node, Var) && IsA(expr, Var) && ((Var *) node)->varno == ((Var *) expr)->varno &&
+			((Var *) node)->varattno == ((Var *) expr)->varattno)
+			return entry->resno;
+		if (IsA(node, PlaceHolderVar) && IsA(expr, PlaceHolderVar) &&
+			((PlaceHolderVar *) node)->phid == ((PlaceHolderVar *) expr)->phid)
+			return entry->resno;
+	}
+	return 0;
+}
+
+/*
+ * What the node's expressions use, as the target list that they are matched with, and where each comes from.
+ */
+static List *
+scan_tlist(List *exprs, List *custom_plans, List **sources)
+{
+	List	   *outer = ((Plan *) linitial(custom_plans))->targetlist;
+	List	   *inner = ((Plan *) lsecond(custom_plans))->targetlist;
+	List	   *used = pull_var_clause((Node *) exprs, PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
+									   PVC_INCLUDE_PLACEHOLDERS);
+	List	   *distinct = list_union(NIL, used);
+	List	   *tlist = NIL;
+	ListCell   *lc;
+
+	*sources = NIL;
+	foreach(lc, distinct)
+	{
+		int			from_outer = find_source(outer, lfirst(lc));
+		int			from_inner = from_outer ? 0 : find_source(inner, lfirst(lc));
+
+		if (!from_outer && !from_inner)
+			elog(ERROR, "look-up join: neither side has a value that is used above it");
+		tlist = lappend(tlist, makeTargetEntry(lfirst(lc), list_length(tlist) + 1, NULL, false));
+		*sources = lappend_int(*sources, from_outer ? from_outer : -from_inner);
+	}
+	return tlist;
+}
+
+static Plan *
+plan_lookup(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist, List *clauses,
+			List *custom_plans)
+{
+	CustomScan *scan = makeNode(CustomScan);
+	List	   *private = best_path->custom_private;
+	JoinType	jointype = intVal(linitial(private));
+	Expr	   *outer_key = list_nth(private, ONEC_LOOKUP_SOURCES);
+	Expr	   *inner_key = list_nth(private, ONEC_LOOKUP_SOURCES + 1);
+	List	   *restrictlist = list_nth(private, ONEC_LOOKUP_SOURCES + 2);
+	List	   *joinquals;
+	List	   *otherquals = NIL;
+	List	   *sources;
+
+	if (IS_OUTER_JOIN(jointype))
+		extract_actual_join_clauses(restrictlist, rel->relids, &joinquals, &otherquals);
+	else
+		joinquals = extract_actual_clauses(restrictlist, false);
+	scan->custom_exprs = list_make3(joinquals, outer_key, inner_key);
+	scan->custom_scan_tlist = scan_tlist(list_make3(tlist, otherquals, scan->custom_exprs),
+										 custom_plans, &sources);
+	/* what describes the join stays as it is */
+	scan->custom_private = lappend(list_copy_head(private, ONEC_LOOKUP_SOURCES), sources);
+	scan->custom_plans = custom_plans;
+	scan->scan.plan.targetlist = tlist;
+	scan->scan.plan.qual = otherquals;
+	scan->scan.scanrelid = 0;
+	scan->flags = best_path->flags;
+	scan->methods = &plan_methods;
+	return &scan->scan.plan;
+}
+
+void
+onec_lookup_init(void)
+{
+	RegisterCustomScanMethods(&plan_methods);
+	previous_hook = set_join_pathlist_hook;
+	set_join_pathlist_hook = consider_lookup;
+}
