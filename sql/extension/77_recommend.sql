@@ -261,3 +261,315 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec.similar_items(uuid, int, name) IS
 	'Что покупают вместе с товаром: ближайшие соседи из onec.product_pair, кроме снятых с продажи';
+
+-- What customers bought before a moment, returned or not, each product once; the last of them speak for their taste.
+CREATE FUNCTION onec._bought_by(server name, customers uuid[], before timestamp)
+	RETURNS TABLE (customer_id uuid, product_id uuid, at timestamp, slug text, consumable boolean, place bigint)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH last AS (
+		SELECT l.customer_id, l.product_id, max(l.period) AS at FROM onec._lines($1, $2) l
+		WHERE l.amount > 0 AND l.period < $3 AND l.product_id IS NOT NULL GROUP BY 1, 2)
+	SELECT l.customer_id, l.product_id, l.at, coalesce(g.slug, ''), coalesce(g.consumable, false),
+		   row_number() OVER (PARTITION BY l.customer_id ORDER BY l.at DESC, l.product_id)
+	FROM last l LEFT JOIN onec._goods($1) g ON g.product_id = l.product_id
+	WHERE NOT coalesce(g.excluded, false)
+$$;
+COMMENT ON FUNCTION onec._bought_by(name, uuid[], timestamp) IS 'Купленное каждым покупателем, новое впереди (служебная)';
+
+-- Shares of the categories in what a customer buys (3.5 of the definitions), pulled towards the shop's own shares where
+-- there are few receipts: who bought one brooch is no lover of brooches yet.
+CREATE FUNCTION onec._tastes(server name, customers uuid[], before timestamp, shop jsonb)
+	RETURNS TABLE (customer_id uuid, slug text, receipts bigint, share numeric, factor numeric, place bigint)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH limits AS MATERIALIZED (SELECT onec.get('affinity.min_line', $1)::numeric AS min_line,
+		onec.get('affinity.half_life_days', $1)::float8 AS half_life, onec.get('recommend.category_prior', $1)::numeric AS prior),
+	line AS MATERIALIZED (
+		SELECT l.customer_id, coalesce(g.slug, '') AS slug, l.receipt, l.amount > 0 AS sold,
+			   round((l.amount::float8 * power(2, -extract(epoch FROM $3 - l.period)::float8 / 86400 / m.half_life))::numeric, 4) AS weight
+		FROM onec._lines($1, $2) l LEFT JOIN onec._goods($1) g ON g.product_id = l.product_id CROSS JOIN limits m
+		WHERE l.period < $3 AND l.product_id IS NOT NULL AND NOT coalesce(g.excluded, false) AND abs(l.amount) >= m.min_line),
+	weight AS (
+		SELECT l.customer_id, l.slug, greatest(sum(l.weight), 0) AS weight, count(DISTINCT l.receipt) FILTER (WHERE l.sold) AS receipts
+		FROM line l GROUP BY 1, 2),
+	total AS (
+		SELECT w.customer_id, sum(w.weight) AS weight, r.receipts FROM weight w
+		JOIN (SELECT l.customer_id, count(DISTINCT l.receipt) FILTER (WHERE l.sold) AS receipts FROM line l GROUP BY 1) r ON r.customer_id = w.customer_id
+		GROUP BY 1, 3 HAVING sum(w.weight) > 0),
+	mixed AS (
+		SELECT t.customer_id, s.key AS slug, w.weight, coalesce(w.receipts, 0) AS receipts, s.value::numeric AS usual,
+			   (t.receipts * coalesce(w.weight, 0) / t.weight + m.prior * s.value::numeric) / (t.receipts + m.prior) AS share
+		FROM total t CROSS JOIN jsonb_each_text($4) s CROSS JOIN limits m
+		LEFT JOIN weight w ON w.customer_id = t.customer_id AND w.slug = s.key)
+	SELECT x.customer_id, x.slug, x.receipts, x.share, x.share / x.usual,
+		   row_number() OVER (PARTITION BY x.customer_id ORDER BY x.weight DESC NULLS LAST, x.receipts DESC, x.slug)
+	FROM mixed x WHERE x.usual > 0
+$$;
+COMMENT ON FUNCTION onec._tastes(name, uuid[], timestamp, jsonb) IS 'Склонность покупателей к категориям (служебная)';
+
+-- Offers of all kinds, unranked: kind 1 is what goes with the last goods bought, 2 to 5 are bestsellers to fall back on.
+-- The schema is onec, or pg_temp for what was known at an earlier moment.
+CREATE FUNCTION onec._together(server name, customers uuid[], before timestamp, shop jsonb, source name)
+	RETURNS TABLE (customer_id uuid, product_id uuid, score numeric)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN QUERY EXECUTE format($q$
+		WITH recent AS MATERIALIZED (
+			SELECT b.customer_id, b.product_id,
+				   round(power(2, -extract(epoch FROM $3 - b.at)::float8 / 86400 / $5)::numeric, 6) AS weight
+			FROM onec._bought_by($1, $2, $3) b WHERE b.place <= $6),
+		pair AS MATERIALIZED (
+			SELECT p.product_id, p.other_id, max(p.score) AS score FROM %1$I.product_pair p
+			WHERE p.server = $1 AND p.product_id IN (SELECT r.product_id FROM recent r) GROUP BY 1, 2),
+		found AS MATERIALIZED (
+			SELECT r.customer_id, p.other_id, sum(p.score * r.weight) AS score
+			FROM recent r JOIN pair p ON p.product_id = r.product_id GROUP BY 1, 2),
+		slug AS MATERIALIZED (SELECT g.product_id, coalesce(g.slug, '') AS slug FROM onec._goods($1) g),
+		taste AS MATERIALIZED (SELECT t.customer_id, t.slug, t.factor FROM onec._tastes($1, $2, $3, $4) t)
+		SELECT f.customer_id, f.other_id, round(f.score * coalesce(t.factor, 1), 6)
+		FROM found f LEFT JOIN slug s ON s.product_id = f.other_id
+		LEFT JOIN taste t ON t.customer_id = f.customer_id AND t.slug = coalesce(s.slug, '')$q$, source)
+	USING server, customers, before, shop, onec.get('recommend.half_life_days', server)::float8, onec.get('recommend.last_products', server)::int;
+END $$;
+COMMENT ON FUNCTION onec._together(name, uuid[], timestamp, jsonb, name) IS 'Что покупают вместе с купленным (служебная)';
+
+-- For the customers in "short"; "customers" is NULL when they are too many to be looked up one by one.
+CREATE FUNCTION onec._fallback(server name, customers uuid[], short uuid[], before timestamp, shop jsonb, source name, n int)
+	RETURNS TABLE (customer_id uuid, product_id uuid, score numeric, kind int)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	-- so many places cannot all be taken by what a customer has bought or is offered already
+	RETURN QUERY EXECUTE format($q$
+		WITH who AS MATERIALIZED (
+			SELECT c.id, 3 * $6 + count(b.product_id) AS enough
+			FROM unnest($7) c (id) LEFT JOIN onec._bought_by($1, $2, $3) b ON b.customer_id = c.id GROUP BY 1),
+		visit AS (
+			SELECT l.customer_id, l.store_id::text AS store, count(DISTINCT l.period::date) AS days, max(l.period) AS last
+			FROM onec._lines($1, $2) l WHERE l.amount > 0 AND l.period < $3 AND l.store_id IS NOT NULL GROUP BY 1, 2),
+		home AS (
+			SELECT DISTINCT ON (v.customer_id) v.customer_id, v.store FROM visit v
+			ORDER BY v.customer_id, v.days DESC, v.last DESC, v.store),
+		favorite AS (
+			SELECT t.customer_id, t.slug, t.share FROM onec._tastes($1, $2, $3, $4) t WHERE t.place <= 5 AND t.receipts >= $5 AND t.slug <> '')
+		SELECT w.id, b.product_id, round(f.share * b.share, 6), 2
+		FROM who w JOIN favorite f ON f.customer_id = w.id
+		JOIN %1$I.bestseller b ON b.server = $1 AND b.scope = 'category' AND b.scope_key = f.slug AND b.place <= w.enough
+		UNION ALL
+		SELECT w.id, b.product_id, round(b.share, 6), 3
+		FROM who w JOIN home h ON h.customer_id = w.id
+		JOIN %1$I.bestseller b ON b.server = $1 AND b.scope = 'store' AND b.scope_key = h.store AND b.place <= w.enough
+		UNION ALL
+		SELECT w.id, b.product_id, round(b.share, 6), CASE b.scope WHEN 'month' THEN 4 ELSE 5 END
+		FROM who w JOIN %1$I.bestseller b ON b.server = $1 AND b.place <= w.enough
+		WHERE b.scope = 'all' OR b.scope = 'month' AND b.scope_key = extract(month FROM $3)::int::text$q$, source)
+	USING server, customers, before, shop, onec.get('recommend.favorite_receipts', server)::int, n, short;
+END $$;
+COMMENT ON FUNCTION onec._fallback(name, uuid[], uuid[], timestamp, jsonb, name, int) IS 'Хиты продаж на случай, когда покупок мало (служебная)';
+
+-- The shop's own shares of the categories, by money.
+CREATE FUNCTION onec._shop_shares(server name, source name) RETURNS jsonb
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	shares jsonb;
+BEGIN
+	EXECUTE format($q$
+		SELECT coalesce(jsonb_object_agg(x.slug, x.share), '{}')
+		FROM (SELECT coalesce(g.slug, '') AS slug, round(sum(b.amount) / sum(sum(b.amount)) OVER (), 8) AS share
+			  FROM %I.bestseller b LEFT JOIN onec._goods($1) g ON g.product_id = b.product_id
+			  WHERE b.server = $1 AND b.scope = 'all' GROUP BY 1) x$q$, source)
+	INTO shares USING server;
+	RETURN shares;
+END $$;
+COMMENT ON FUNCTION onec._shop_shares(name, name) IS 'Доли категорий в выручке магазина (служебная)';
+
+-- The best n for each customer: first what goes with their purchases, then one kind of bestseller after the other.
+CREATE FUNCTION onec._recommend(server name, customers uuid[], n int, before timestamp, source name)
+	RETURNS TABLE (customer_id uuid, rank int, product_id uuid, score numeric, reason text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	shop jsonb := onec._shop_shares(server, source);
+BEGIN
+	RETURN QUERY EXECUTE format($q$
+		WITH bought_all AS MATERIALIZED (SELECT b.customer_id, b.product_id, b.consumable FROM onec._bought_by($1, $2, $3) b),
+		bought AS (SELECT a.customer_id, a.product_id FROM bought_all a WHERE NOT a.consumable),
+		-- marks of today say nothing of what was on sale at an earlier moment
+		offered AS MATERIALIZED (
+			SELECT b.product_id FROM %1$I.bestseller b LEFT JOIN onec._goods($1) g ON g.product_id = b.product_id
+			WHERE b.server = $1 AND b.scope = 'all' AND NOT coalesce(g.excluded, false)
+			  AND (%1$L = 'pg_temp' OR NOT coalesce(g.withdrawn, false))),
+		together AS MATERIALIZED (
+			SELECT t.customer_id, t.product_id, t.score, 1 AS kind FROM onec._together($1, $2, $3, $4, %1$L) t JOIN offered o ON o.product_id = t.product_id
+			WHERE NOT EXISTS (SELECT FROM bought b WHERE b.customer_id = t.customer_id AND b.product_id = t.product_id)),
+		short AS (
+			SELECT array_agg(c.id) AS ids FROM (SELECT unnest($2) UNION SELECT a.customer_id FROM bought_all a WHERE $2 IS NULL) c (id)
+			WHERE c.id NOT IN (SELECT t.customer_id FROM together t GROUP BY 1 HAVING count(*) >= $5)),
+		other AS (
+			SELECT f.customer_id, f.product_id, f.score, f.kind
+			FROM short s CROSS JOIN LATERAL onec._fallback($1, $2, s.ids, $3, $4, %1$L, $5) f JOIN offered o ON o.product_id = f.product_id
+			WHERE NOT EXISTS (SELECT FROM bought b WHERE b.customer_id = f.customer_id AND b.product_id = f.product_id)),
+		once AS (
+			SELECT DISTINCT ON (x.customer_id, x.product_id) x.* FROM (SELECT * FROM together UNION ALL SELECT * FROM other) x
+			ORDER BY x.customer_id, x.product_id, x.kind, x.score DESC),
+		ranked AS (
+			SELECT c.*, row_number() OVER (PARTITION BY c.customer_id ORDER BY c.kind, c.score DESC, c.product_id)::int AS rank FROM once c)
+		SELECT r.customer_id, r.rank, r.product_id, r.score,
+			   ('{bought_together,favourite_category,store,season,bestseller}'::text[])[r.kind]
+		FROM ranked r WHERE r.rank <= $5$q$, source)
+	USING server, customers, before, shop, n;
+END $$;
+COMMENT ON FUNCTION onec._recommend(name, uuid[], int, timestamp, name) IS 'Рекомендации на указанное время (служебная)';
+
+-- Whom a key means: whoever has a profile, and customers who have no card.
+CREATE FUNCTION onec._buyer(key text, INOUT server name, OUT customer uuid)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u onec.site_user := onec._person(key, server);
+BEGIN
+	IF u.user_id IS NOT NULL THEN
+		server := u.server;
+		customer := coalesce(u.customer_id, u.user_id);
+		RETURN;
+	END IF;
+	server := onec._server(server);
+	SELECT l.customer_id INTO customer FROM onec.sale_line l WHERE l.server = _buyer.server AND l.customer_id = onec._ref(key) LIMIT 1;
+END $$;
+COMMENT ON FUNCTION onec._buyer(text, name) IS 'Покупатель по телефону, карте или контрагенту (служебная)';
+
+CREATE FUNCTION onec.recommend(customer text, n int DEFAULT 10, server name DEFAULT NULL)
+	RETURNS TABLE (rank int, product_id uuid, name text, score numeric, reason text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	-- a visitor without a name has no history; a name that is not known has nothing at all
+	SELECT r.rank, r.product_id, p.name, r.score, r.reason
+	FROM onec._buyer($1, CASE WHEN $1 IS NULL THEN onec._server($3) ELSE $3 END) b
+	CROSS JOIN LATERAL onec._recommend(b.server, ARRAY[coalesce(b.customer, '00000000-0000-0000-0000-000000000000'::uuid)], $2,
+		onec.local_now(b.server), 'onec') r
+	LEFT JOIN onec.product p ON p.server = b.server AND p.product_id = r.product_id
+	WHERE $1 IS NULL OR b.customer IS NOT NULL
+	ORDER BY r.rank
+$$;
+COMMENT ON FUNCTION onec.recommend(text, int, name) IS
+	'Что предложить покупателю (телефон, карта или контрагент; NULL — незнакомому): товары по порядку и причина: bought_together — '
+	'берут вместе с купленным, favourite_category — хит любимой категории, store — хит его магазина, season — хит этого месяца, '
+	'bestseller — хит продаж; оценки сравнимы только внутри одной причины';
+
+CREATE TABLE onec.recommendation_feed (
+	server name NOT NULL,
+	customer_id uuid NOT NULL,
+	product_id uuid NOT NULL,
+	rank int NOT NULL,
+	score numeric NOT NULL,
+	reason text NOT NULL,
+	PRIMARY KEY (server, customer_id, product_id)
+);
+COMMENT ON TABLE onec.recommendation_feed IS 'Рекомендации всем, кто что-нибудь купил, для сайта и рассылок; обновляет onec.refresh_recommendations';
+COMMENT ON COLUMN onec.recommendation_feed.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.recommendation_feed.customer_id IS 'Покупатель';
+COMMENT ON COLUMN onec.recommendation_feed.product_id IS 'Товар';
+COMMENT ON COLUMN onec.recommendation_feed.rank IS 'Место';
+COMMENT ON COLUMN onec.recommendation_feed.score IS 'Оценка; сравнима только внутри одной причины';
+COMMENT ON COLUMN onec.recommendation_feed.reason IS 'Причина: bought_together, favourite_category, store, season, bestseller';
+SELECT pg_catalog.pg_extension_config_dump('onec.recommendation_feed', '');
+
+CREATE FUNCTION onec.refresh_recommendations(server name DEFAULT NULL, as_of date DEFAULT NULL,
+											 OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+BEGIN
+	CREATE TEMPORARY TABLE onec_feed ON COMMIT DROP AS
+		SELECT srv AS server, r.customer_id, r.product_id, r.rank, r.score, r.reason
+		FROM onec._recommend(srv, NULL, onec.get('recommend.feed_size', srv)::int, coalesce(as_of, onec.local_now(srv)::date)::timestamp, 'onec') r;
+	ANALYZE pg_temp.onec_feed;
+	DELETE FROM onec.recommendation_feed f
+	USING pg_temp.onec_feed n
+	WHERE f.server = srv AND n.customer_id = f.customer_id AND n.product_id = f.product_id AND ROW(f.*) IS DISTINCT FROM ROW(n.*);
+	GET DIAGNOSTICS rows_updated = ROW_COUNT;
+	DELETE FROM onec.recommendation_feed f
+	WHERE f.server = srv AND NOT EXISTS (SELECT FROM pg_temp.onec_feed n WHERE n.customer_id = f.customer_id AND n.product_id = f.product_id);
+	GET DIAGNOSTICS rows_deleted = ROW_COUNT;
+	INSERT INTO onec.recommendation_feed
+	SELECT n.* FROM pg_temp.onec_feed n
+	WHERE NOT EXISTS (SELECT FROM onec.recommendation_feed f
+		WHERE f.server = srv AND f.customer_id = n.customer_id AND f.product_id = n.product_id);
+	GET DIAGNOSTICS rows_inserted = ROW_COUNT;
+	rows_inserted := rows_inserted - rows_updated;
+	DROP TABLE pg_temp.onec_feed;
+END $$;
+COMMENT ON FUNCTION onec.refresh_recommendations(name, date) IS
+	'Обновить recommendation_feed по покупкам до даты; неизменившиеся строки не записываются; сначала нужен onec.refresh_pairs';
+REVOKE EXECUTE ON FUNCTION onec.refresh_recommendations(name, date) FROM PUBLIC;
+
+-- What can be said honestly of a difference in so many customers: below 1.96 standard errors it may be chance.
+CREATE FUNCTION onec._verdict(customers int, better int, worse int) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN customers < 30 OR better + worse < 10 THEN 'too few customers to tell'
+		WHEN abs(better - worse) < 1.96 * sqrt(better + worse) THEN 'no different from bestsellers: the difference may be chance'
+		WHEN better > worse THEN 'better than bestsellers'
+		ELSE 'worse than bestsellers: offer bestsellers instead'
+	END;
+COMMENT ON FUNCTION onec._verdict(int, int, int) IS 'Вывод из сравнения рекомендаций с хитами продаж (служебная)';
+
+-- Who bought something new of what would have been offered on the day, against plain bestsellers with the same goods left
+-- out.  The verdict is of McNemar's test: only customers count for whom one way hit and the other missed.
+CREATE FUNCTION onec.eval_recommend(server name, cut_date date, OUT customers int, OUT hits int, OUT hit_rate numeric,
+									OUT baseline_hits int, OUT baseline_rate numeric, OUT only_recommended int, OUT only_baseline int,
+									OUT verdict text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	cut timestamp := cut_date::timestamp;
+BEGIN
+	PERFORM onec._collect(srv, cut);
+	CREATE TEMPORARY TABLE onec_known ON COMMIT DROP AS SELECT * FROM onec._bought_by(srv, NULL, cut);
+	CREATE TEMPORARY TABLE onec_later ON COMMIT DROP AS
+		SELECT l.customer_id, l.product_id FROM onec._lines(srv, NULL) l
+		WHERE l.period >= cut AND l.amount > 0 AND l.customer_id IN (SELECT k.customer_id FROM pg_temp.onec_known k)
+		  AND NOT EXISTS (SELECT FROM onec._goods(srv) g WHERE g.product_id = l.product_id AND g.excluded)
+		EXCEPT SELECT k.customer_id, k.product_id FROM pg_temp.onec_known k WHERE NOT k.consumable;
+	CREATE TEMPORARY TABLE onec_offer ON COMMIT DROP AS SELECT r.customer_id, r.product_id FROM onec._recommend(srv, NULL, 10, cut, 'pg_temp') r;
+	ANALYZE pg_temp.onec_known, pg_temp.onec_later, pg_temp.onec_offer;
+	WITH who AS (SELECT l.customer_id, count(*) AS n FROM pg_temp.onec_later l GROUP BY 1),
+	known AS (SELECT k.customer_id, count(*) AS n FROM pg_temp.onec_known k GROUP BY 1),
+	plain AS (
+		SELECT x.customer_id, x.product_id
+		FROM (SELECT w.customer_id, b.product_id, row_number() OVER (PARTITION BY w.customer_id ORDER BY b.place) AS place
+			  FROM who w JOIN known k ON k.customer_id = w.customer_id JOIN pg_temp.bestseller b ON b.scope = 'all' AND b.place <= k.n + 10
+			  WHERE NOT EXISTS (SELECT FROM pg_temp.onec_known o
+				  WHERE o.customer_id = w.customer_id AND o.product_id = b.product_id AND NOT o.consumable)) x
+		WHERE x.place <= 10),
+	outcome AS (
+		SELECT w.customer_id, w.customer_id IN (SELECT o.customer_id FROM pg_temp.onec_offer o NATURAL JOIN pg_temp.onec_later) AS hit,
+			   w.customer_id IN (SELECT p.customer_id FROM plain p NATURAL JOIN pg_temp.onec_later) AS plain_hit
+		FROM who w)
+	SELECT count(*), count(*) FILTER (WHERE o.hit), count(*) FILTER (WHERE o.plain_hit),
+		   count(*) FILTER (WHERE o.hit AND NOT o.plain_hit), count(*) FILTER (WHERE o.plain_hit AND NOT o.hit)
+	INTO customers, hits, baseline_hits, only_recommended, only_baseline FROM outcome o;
+	hit_rate := round(hits::numeric / nullif(customers, 0), 4);
+	baseline_rate := round(baseline_hits::numeric / nullif(customers, 0), 4);
+	verdict := onec._verdict(customers, only_recommended, only_baseline);
+	DROP TABLE pg_temp.product_pair, pg_temp.bestseller, pg_temp.onec_known, pg_temp.onec_later, pg_temp.onec_offer;
+END $$;
+COMMENT ON FUNCTION onec.eval_recommend(name, date) IS
+	'Проверка рекомендаций на прошлом: кому из покупателей, купивших после даты новое для себя, оно было бы предложено в первой '
+	'десятке, и сколько угадали бы просто хиты продаж; покупки после даты при составлении рекомендаций не видны';
+REVOKE EXECUTE ON FUNCTION onec.eval_recommend(name, date) FROM PUBLIC;
