@@ -293,13 +293,66 @@ onec_import_key(const OnecTable *table)
 	return key.data;
 }
 
+static bool
+is_one_of(const char *name, const char *const *list, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(list[i], name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Whether 1C applies a condition on the property before it aggregates or takes the last of each.  A condition on
+ * anything but a dimension would change what is aggregated (onec-odata.md 5).
+ */
+static bool
+is_dimension(const OnecTable *table, const OnecProperty *property)
+{
+	static const char *const others[] = {
+		"Period", "SecondPeriod", "MinutePeriod", "HourPeriod", "DayPeriod", "WeekPeriod",
+		"TenDaysPeriod", "MonthPeriod", "QuarterPeriod", "HalfYearPeriod", "YearPeriod",
+		"Recorder", "Recorder_Type", "Recorder_Key", "LineNumber", "Active", "RecordType",
+		"Account_Key", "BalancedAccount_Key", "AccountDr_Key", "AccountCr_Key"
+	};
+	const char *function = table->function->name;
+
+	/* rows as they are: any of these is a condition on rows */
+	if (strcmp(function, "RecordsWithExtDimensions") == 0)
+		return strcmp(property->name, "Period") == 0 ||
+			(property->type == ONEC_EDM_GUID && strncmp(property->name, "Recorder", 8) != 0);
+	if (is_one_of(property->name, others, lengthof(others)))
+		return false;
+	if (strncmp(function, "Slice", 5) == 0)
+		return property->is_key;
+	return property->type == ONEC_EDM_GUID || property->type == ONEC_EDM_BOOLEAN ||
+		property->type == ONEC_EDM_DATETIME || property->type == ONEC_EDM_STRING;
+}
+
+char *
+onec_import_dimensions(const OnecTable *table)
+{
+	StringInfoData names;
+
+	if (table->function == NULL)
+		return NULL;
+	initStringInfo(&names);
+	for (int i = 0; i < table->type->nproperties; i++)
+		if (is_dimension(table, &table->type->properties[i]))
+			appendStringInfo(&names, "%s%s", names.len > 0 ? "," : "",
+							 table->type->properties[i].name);
+	return names.len > 0 ? names.data : NULL;
+}
+
 /* ---- columns ---- */
 
-/* Conditions come from WHERE, dimensions from the columns used: neither is an argument here. */
+/* Conditions come from WHERE; Top returns any rows it likes, and OrderBy does nothing. */
 static bool
 is_argument(const OnecParameter *parameter)
 {
-	return strcmp(parameter->name, "Condition") != 0 && strcmp(parameter->name, "Dimensions") != 0;
+	static const char *const others[] = {"Condition", "Top", "OrderBy"};
+
+	return !is_one_of(parameter->name, others, lengthof(others));
 }
 
 static int
@@ -449,16 +502,19 @@ table_statement(const OnecTable *table, const char *name, bool fold, const char 
 {
 	StringInfoData sql;
 	char	   *key = onec_import_key(table);
+	char	   *dimensions = onec_import_dimensions(table);
 	char	   *options;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE FOREIGN TABLE %s (", quote_identifier(name));
 	append_columns(&sql, table, fold);
-	options = psprintf("OPTIONS (entity_set %s%s%s%s%s)",
+	options = psprintf("OPTIONS (entity_set %s%s%s%s%s%s%s)",
 					   quote_literal_cstr(table->set->name),
 					   key ? ", key " : "", key ? quote_literal_cstr(key) : "",
 					   table->function ? ", function " : "",
-					   table->function ? quote_literal_cstr(table->function->name) : "");
+					   table->function ? quote_literal_cstr(table->function->name) : "",
+					   dimensions ? ", dimensions " : "",
+					   dimensions ? quote_literal_cstr(dimensions) : "");
 	return psprintf("%s\n) SERVER %s %s", pg_any_to_server(sql.data, sql.len, PG_UTF8),
 					quote_identifier(server), pg_any_to_server(options, strlen(options), PG_UTF8));
 }

@@ -50,6 +50,9 @@ extern OnecTableColumn *onec_import_columns(const OnecTable *table, bool fold, i
 /* Properties of the key, comma-separated; NULL for none. */
 extern char *onec_import_key(const OnecTable *table);
 
+/* Properties of a function's result on which it takes conditions, comma-separated; NULL for none, and for sets. */
+extern char *onec_import_dimensions(const OnecTable *table);
+
 /* The kind of object: the name up to the first "_", e.g. "Catalog". */
 extern char *onec_import_family(const char *entity_set);
 

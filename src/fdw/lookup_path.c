@@ -366,8 +366,9 @@ plan_lookup(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tli
 	else
 		joinquals = extract_actual_clauses(restrictlist, false);
 	scan->custom_exprs = list_make3(joinquals, outer_key, inner_key);
-	scan->custom_scan_tlist = scan_tlist(list_make3(tlist, otherquals, scan->custom_exprs),
-										 custom_plans, &sources);
+	/* core may put another target list in the place of ours, of anything that the join can give */
+	scan->custom_scan_tlist = scan_tlist(list_make4(rel->reltarget->exprs, tlist, otherquals,
+													scan->custom_exprs), custom_plans, &sources);
 	/* what describes the join stays as it is */
 	scan->custom_private = lappend(list_copy_head(private, ONEC_LOOKUP_SOURCES), sources);
 	scan->custom_plans = custom_plans;

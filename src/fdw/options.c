@@ -122,6 +122,7 @@ static const OptionDef option_defs[] = {
 	TEXT(entity_set, IN_TABLE),
 	TEXT(function, IN_TABLE),
 	TEXT(key, IN_TABLE),
+	OTHER("dimensions", IN_TABLE, KIND_TEXT),
 	OTHER("property", IN_COLUMN, KIND_TEXT),
 	OTHER("argument", IN_COLUMN, KIND_TEXT),
 	OTHER("edm_type", IN_COLUMN, KIND_EDM),
@@ -540,6 +541,31 @@ read_column(OnecColumn *column, Oid relid, Form_pg_attribute attr)
 		column->edm = onec_type_infer(column->type, column->property);
 }
 
+static const char *
+given_option(List *options, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, options)
+		if (strcmp(lfirst_node(DefElem, lc)->defname, name) == 0)
+			return defGetString(lfirst_node(DefElem, lc));
+	return NULL;
+}
+
+bool
+onec_options_names_contain(const char *names, const char *name)
+{
+	size_t		len = strlen(name);
+
+	for (const char *at = names; at != NULL; at = strchr(at, ','))
+	{
+		at += *at == ',';
+		if (strncmp(at, name, len) == 0 && (at[len] == ',' || at[len] == '\0'))
+			return true;
+	}
+	return false;
+}
+
 OnecColumn *
 onec_options_columns(Oid relid, int *natts)
 {
@@ -547,13 +573,20 @@ onec_options_columns(Oid relid, int *natts)
 	TupleDesc	desc = RelationGetDescr(rel);
 	OnecColumn *columns = palloc0(sizeof(OnecColumn) * (desc->natts + 1));
 
+	List	   *options = GetForeignTable(relid)->options;
+	bool		function = given_option(options, "function") != NULL;
+	const char *dimensions = given_option(options, "dimensions");
+
 	*natts = desc->natts;
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attr = TupleDescAttr(desc, i);
 
-		if (!attr->attisdropped && !attr->attgenerated)
-			read_column(&columns[i], relid, attr);
+		if (attr->attisdropped || attr->attgenerated)
+			continue;
+		read_column(&columns[i], relid, attr);
+		columns[i].computed = function && columns[i].argument == NULL &&
+			 !onec_options_names_contain(dimensions, columns[i].property);
 	}
 	table_close(rel, NoLock);
 	return columns;

@@ -68,6 +68,7 @@ typedef struct OnecColumn
 	Oid			collation;
 	const char *property;		/* 1C's name; the column's own when not given */
 	const char *argument;		/* function parameter that its "=" qual supplies, or NULL */
+	bool		computed;		/* by a function: 1C takes no conditions on it */
 	bool		declared;		/* option edm_type is given */
 	OnecEdmType edm;			/* declared, else inferred from the column's type */
 } OnecColumn;
@@ -80,6 +81,9 @@ extern OnecOptions *onec_options_of_table(Oid relid);
  * The columns of a foreign table, indexed by attnum - 1; dropped ones have attnum 0.
  */
 extern OnecColumn *onec_options_columns(Oid relid, int *natts);
+
+/* Whether "name" is one of the comma-separated "names", which may be NULL (options key, dimensions). */
+extern bool onec_options_names_contain(const char *names, const char *name);
 
 /* The property by whose dates 1C keeps a set (Period of registers, Date of documents), or NULL. */
 extern const char *onec_options_date(const OnecColumn *columns, int ncolumns);

@@ -165,6 +165,16 @@ is_date_of_set(const OnecRel *info, const OnecColumn *column)
 		info->options->empty_as_null && info->options->push_filter;
 }
 
+/* A part of the entity key is never null (and no empty value reads so unless it is a date or a reference). */
+static bool
+is_in_key(const OnecRel *info, const OnecColumn *column)
+{
+	OnecLiteralKind kind;
+
+	return onec_options_names_contain(info->options->key, column->property) &&
+		onec_type_empty(column, info->options->empty_as_null, &kind) == NULL;
+}
+
 /*
  * The column by which 1C can order as the pathkey asks, or NULL.  *nulls: rows without a date, which are 1C's
  * least, stand at the other end.
@@ -191,7 +201,8 @@ column_of_pathkey(const OnecDeparse *deparse, RelOptInfo *rel, PathKey *pathkey,
 		if (lookup_type_cache(column->type, TYPECACHE_BTREE_OPFAMILY)->btree_opf !=
 			pathkey->pk_opfamily)
 			continue;
-		if (pathkey->pk_nulls_first == descending && !never_null(deparse, rel, column))
+		if (pathkey->pk_nulls_first == descending && !never_null(deparse, rel, column) &&
+			!is_in_key(rel->fdw_private, column))
 			*nulls = descending ? ONEC_NULLS_FIRST : ONEC_NULLS_LAST;
 		return column;
 	}

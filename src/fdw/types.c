@@ -155,6 +155,8 @@ class_of(const OnecColumn *column)
 	bool		number = column->type == NUMERICOID || column->type == INT2OID ||
 		column->type == INT4OID || column->type == INT8OID;
 
+	if (column->computed)
+		return CLASS_NONE;
 	switch (column->edm)
 	{
 		case ONEC_EDM_STRING:
@@ -186,6 +188,8 @@ onec_type_compare(const OnecColumn *column, OnecCompare op, const char **why)
 	*why = rule->why;
 	if (column->edm == ONEC_EDM_COMPOSITE)
 		*why = "the column holds values of several types, which 1C compares without an error and without rows";
+	else if (column->computed)
+		*why = "a condition on what 1C's function computes is none on its rows";
 	else if (is_type_column(column))
 		*why = "1C takes conditions on the type of a composite value, and finds nothing";
 	else if (column->edm == ONEC_EDM_UNKNOWN && !column->declared)

@@ -184,8 +184,11 @@ def functions() -> list[Function]:
             Function("SliceFirst", "InformationRegister_Цены", piece, ("Товар",), ("Цена",))]
 
 
-def small_base() -> Base:
+def small_base(extra: int = 0) -> Base:
+    """The base of these tests; "extra" goods more, for what needs a large catalog."""
     owner = goods()
+    for i in range(100, 100 + extra):
+        owner.rows.append({**owner.rows[-1], "Ref_Key": guid(2, i), "Code": f"G-{i}", "Description": f"Товар {i}", "Состав": []})
     found = [stores(), owner, composition(owner), receipts(), *sales(), *points(), prices()]
     base = Base({one.name: one for one in found}, functions())
     base.edits = Edits(base)

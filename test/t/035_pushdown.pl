@@ -1,0 +1,188 @@
+# What is asked of 1C for each documented condition: the request, the verdict of EXPLAIN, and the rows, which are those of a
+# local copy.  The cases are test/data/pushdown_cases, from which the READMEs' tables are written.
+use strict;
+use warnings;
+use utf8;
+
+use OnecTest;
+use Test::More;
+
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
+my $onec = OnecTest->onec('--customers', 200, '--seed', 1);
+my $node = OnecTest->node('pushdown', conf => "timezone = 'Europe/Moscow'\n");
+OnecTest->server($node, $onec, name => 'c');
+
+sub run
+{
+	my ($sql, $quiet) = @_;
+
+	utf8::encode($sql) if utf8::is_utf8($sql);
+	my $r = OnecTest->try($node, $sql);
+	utf8::decode($r->{$_}) for qw(stdout stderr);
+	diag($r->{stderr}) if $r->{sqlstate} ne '00000' && !$quiet;
+	return $r->{stdout};
+}
+
+my @sets = ('AccumulationRegister_Продажи_RecordType', 'Catalog_ДисконтныеКарты', 'Catalog_Номенклатура');
+run('CREATE SCHEMA c; CREATE SCHEMA here; IMPORT FOREIGN SCHEMA "StandardODATA" LIMIT TO (' . join(', ', @sets) . ') FROM SERVER c INTO c');
+run("CREATE TABLE here.$_ AS SELECT * FROM c.$_") for @sets;
+my $store = run("SELECT min(Склад_Key::text) FROM here.$sets[0]");
+
+# ---- the documented cases ----
+# The request, verdict and rows of a condition: (sent, verdict, agreement, number of rows).
+sub look
+{
+	my ($set, $condition, $custom) = @_;
+	my $plan = run("EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM c.$set WHERE $condition");
+	my @verdicts = $plan =~ /1C Qual: .*: (sent, exact|sent, superset|local, .*)$/mg;
+	my @here = grep { /^local/ } @verdicts;
+	my $verdict = @here == @verdicts && @here ? $here[0] : (grep { !/exact/ } @verdicts) ? 'superset' : 'exact';
+	my $rows = "SELECT md5(coalesce(string_agg(x::text, '|' ORDER BY x::text), '')), count(*) FROM (SELECT * FROM %s.$set WHERE $condition) x";
+	my @answers = split /\n/, run(sprintf("$rows;$rows", 'c', 'here') .
+		"; SELECT substring(url FROM '[&?].filter=(.*?)(?:&[\$]|\$)') FROM onec.last_requests() WHERE url !~ 'metadata' ORDER BY at LIMIT 1; SELECT count(*) FROM onec.last_requests()");
+
+	$verdict =~ s/^local, //;
+	return {
+		verdict => $verdict,
+		alike => $answers[0] eq $answers[1],
+		rows => (split /\|/, $answers[1])[1],
+		# a filter of an empty answer is no line at all
+		sent => $answers[-1] eq '0' ? 'none' : @answers == 4 ? $answers[2] : '',
+	};
+}
+
+my ($set, %seen, $found);
+open(my $in, '<:encoding(UTF-8)', "$OnecTest::ROOT/test/data/pushdown_cases") or die $!;
+while (my $line = <$in>)
+{
+	chomp $line;
+	next if $line eq '' || $line =~ /^#/;
+	my @parts = map { s/^\s+|\s+$//gr } split /\|/, $line, -1;
+	if ($line =~ /^=/)
+	{
+		$set = $parts[2];
+		next;
+	}
+	s/<1>/$store/g for @parts;
+	my ($condition, $sent, $verdict) = @parts;
+	my $r = look($set, $condition);
+
+	is($r->{sent}, $sent, "$condition: the request");
+	is($r->{verdict}, $verdict, "$condition: the verdict");
+	ok($r->{alike}, "$condition: the rows");
+	$seen{$verdict =~ /^(exact|superset)$/ ? $1 : 'here'}++;
+	$found++ if $r->{rows} > 0;
+}
+cmp_ok($seen{$_}, '>=', 10, "cases that are $_: $seen{$_}") for qw(exact superset here);
+cmp_ok($found, '>=', 30, "$found conditions find rows");
+is(system("$OnecTest::ROOT/test/pushdown_table", '--check'), 0, 'the READMEs say what was proved');
+
+# ---- parameters: a generic plan asks as a custom one does ----
+my @parameters = (
+	[ 'timestamp', 'Period >= $1', "'2026-09-01'" ],
+	[ 'date', 'Period::date = $1', "'2026-03-08'" ],
+	[ 'numeric', 'extract(year FROM Period) = $1', '2026' ],
+	[ 'numeric', 'Сумма * $1 > 6000', '-2' ],
+	[ 'uuid[]', 'Склад_Key = ANY ($1)', "'{$store,NULL}'" ],
+	[ 'uuid', 'Склад_Key IS NOT DISTINCT FROM $1', "'$store'" ],
+	[ 'uuid', 'Склад_Key IS NOT DISTINCT FROM $1', 'NULL' ],
+	[ 'timestamp', 'Period > $1', 'NULL' ],
+);
+for my $case (@parameters)
+{
+	my ($type, $condition, $value) = @$case;
+	my @asked = map {
+		run("SET plan_cache_mode = $_; PREPARE q($type) AS SELECT count(*) FROM (SELECT * FROM c.$sets[0] WHERE $condition OFFSET 0) x;
+			EXECUTE q($value); SELECT url FROM onec.last_requests() ORDER BY at")
+	} qw(force_custom_plan force_generic_plan);
+	my $here = run("PREPARE q($type) AS SELECT count(*) FROM here.$sets[0] WHERE $condition; EXECUTE q($value)");
+
+	is($asked[1], $asked[0], "$condition, $value: generic and custom plans ask alike");
+	is((split /\n/, $asked[0])[0], $here, '… and right');
+}
+
+# ---- order and limit ----
+my $register = $sets[0];
+my @orders = (
+	[ "Period DESC LIMIT 3", 'Period desc', 2, 3 ],
+	[ "Period LIMIT 3", 'Period', 1, 3 ],
+	[ "Period DESC NULLS LAST LIMIT 3", 'Period desc', 1, 3 ],
+	[ "Period, LineNumber LIMIT 5", 'Period,LineNumber', 1, 5 ],
+);
+for my $case (@orders)
+{
+	my ($order, $orderby, $requests, $top) = @$case;
+	my ($rows, $here, $last, $count) = split /\n/, run("SELECT array_agg(Period) FROM (SELECT Period FROM c.$register ORDER BY $order) x;
+		SELECT array_agg(Period) FROM (SELECT Period FROM here.$register ORDER BY $order) x;
+		SELECT url FROM onec.last_requests() ORDER BY at DESC LIMIT 1; SELECT count(*) FROM onec.last_requests()");
+
+	is($rows, $here, "ORDER BY $order");
+	like($last, qr/orderby=\Q$orderby\E&\$top=$top$/, '… is asked for in one small page');
+	is($count, $requests, '… by so many requests');
+}
+for my $aggregate ('max(Period)', 'min(Period)')
+{
+	my ($far, $here, $rows) = split /\n/, run("SELECT $aggregate FROM c.$register; SELECT $aggregate FROM here.$register;
+		SELECT sum(rows) FROM onec.last_requests()");
+
+	is($far, $here, $aggregate);
+	is($rows, 1, '… reads one row');
+}
+
+# ---- counts ----
+for my $case ([ "Период" => "Period >= '2026-03-01' AND Active", 1 ], [ 'год' => 'extract(year FROM Period) = 2026', 1 ],
+	[ 'пусто' => 'Склад_Key IS NOT NULL AND Сумма <> 0', 0 ])
+{
+	my ($name, $condition, $counted) = @$case;
+	my ($far, $here, $url) = split /\n/, run("SELECT count(*) FROM c.$register WHERE $condition; SELECT count(*) FROM here.$register WHERE $condition;
+		SELECT min(url) FROM onec.last_requests()");
+
+	is($far, $here, "count(*) WHERE $condition");
+	is($url =~ /\$count/ ? 1 : 0, $counted, '… by 1C, if it is exact');
+}
+
+# ---- look-up joins ----
+run('CREATE TABLE here.key AS SELECT DISTINCT Номенклатура_Key AS k FROM here.' . $register . '; INSERT INTO here.key VALUES (NULL), (gen_random_uuid()); ANALYZE here.key;');
+my $only = 'SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_nestloop = off';
+for my $case (
+	[ inner => 'SELECT k, Description FROM here.key JOIN %s.Catalog_Номенклатура p ON p.Ref_Key = k' ],
+	[ left => 'SELECT k, Description FROM here.key LEFT JOIN %s.Catalog_Номенклатура p ON p.Ref_Key = k AND p.Description LIKE \'К%%\'' ],
+	[ 'left, then a condition' => 'SELECT k, Description FROM here.key LEFT JOIN %s.Catalog_Номенклатура p ON p.Ref_Key = k WHERE p.Description LIKE \'К%%\' OR p.Ref_Key IS NULL' ],
+	[ semi => 'SELECT k FROM here.key WHERE EXISTS (SELECT FROM %s.Catalog_Номенклатура p WHERE p.Ref_Key = k AND p.Code <> \'\')' ],
+	[ anti => 'SELECT k FROM here.key WHERE NOT EXISTS (SELECT FROM %s.Catalog_Номенклатура p WHERE p.Ref_Key = k)' ],
+	[ 'many rows a key' => 'SELECT k, Сумма FROM (SELECT * FROM here.key ORDER BY k LIMIT 40) key JOIN %s.AccumulationRegister_Продажи_RecordType s ON s.Номенклатура_Key = k AND Сумма > 100' ],
+	[ 'in' => 'SELECT Description FROM %s.Catalog_Номенклатура WHERE Ref_Key IN (SELECT k FROM here.key)' ],
+	[ 'text' => 'SELECT c.КодКартыШтрихкод, p.Ref_Key FROM here.Catalog_ДисконтныеКарты c JOIN %s.Catalog_ДисконтныеКарты p ON p.КодКартыШтрихкод = c.КодКартыШтрихкод' ],
+	[ 'numbers of another type' => 'SELECT n, sum(Сумма) FROM generate_series(1::int, 3) n JOIN %s.AccumulationRegister_Продажи_RecordType s ON s.LineNumber = n GROUP BY n' ],
+	[ 'aggregated above' => 'SELECT count(*), count(Description), min(k::text) FROM here.key LEFT JOIN %s.Catalog_Номенклатура p ON p.Ref_Key = k' ],
+	[ 'inside a nested loop' => 'SELECT n, l.c FROM generate_series(1, 3) n, LATERAL (SELECT count(*) AS c FROM (SELECT * FROM here.key ORDER BY k OFFSET n * 10 LIMIT 20) key JOIN %s.Catalog_Номенклатура p ON p.Ref_Key = k) l' ],
+)
+{
+	my ($name, $query) = @$case;
+	my $rows = "SELECT md5(coalesce(string_agg(x::text, '|' ORDER BY x::text), '')), count(*) FROM ($query) x";
+	my ($far, $here) = split /\n/, run("$only;" . sprintf("$rows;$rows", 'c', 'here'));
+	my $plan = run("$only; EXPLAIN (VERBOSE, COSTS OFF) " . sprintf($query, 'c'));
+
+	ok($far && $far eq $here, "look-up join, $name") or diag("$far / $here");
+	like($plan, qr/Onec Lookup Join/, '… is one');
+}
+
+# ---- many keys cost few requests ----
+my $large = OnecTest->onec('--tiny', '--rows', 200000);
+OnecTest->server($node, $large, name => 'large');
+run(q{CREATE SCHEMA large; IMPORT FOREIGN SCHEMA "Catalog" FROM SERVER large INTO large;
+	CREATE TABLE here.k AS SELECT Ref_Key AS k FROM large.Catalog_Товары WHERE Code LIKE '%7' LIMIT 1000; ANALYZE here.k; ANALYZE large.Catalog_Товары});
+my ($joined, $requests, $read) = split /\n/, run('SELECT count(*) FROM here.k JOIN large.Catalog_Товары p ON p.Ref_Key = k;
+	SELECT count(*) FROM onec.last_requests(); SELECT sum(rows) FROM onec.last_requests()');
+is($joined, 1000, 'a join of 1,000 keys with a catalog of 200,000 rows');
+cmp_ok($requests, '<=', 60, "… costs $requests requests");
+is($read, 1000, '… and reads the rows that match');
+
+# ---- EXPLAIN asks nothing ----
+$onec->stop;
+like(run("EXPLAIN (VERBOSE, FORMAT JSON) SELECT count(*) FROM c.$register WHERE Period::date = now()::date AND Сумма > 1"), qr/"1C Request"/, 'EXPLAIN works with 1C down');
+
+$large->stop;
+$node->stop;
+done_testing();
