@@ -321,7 +321,8 @@ is_dimension(const OnecTable *table, const OnecProperty *property)
 	if (strcmp(function, "RecordsWithExtDimensions") == 0)
 		return strcmp(property->name, "Period") == 0 ||
 			(property->type == ONEC_EDM_GUID && strncmp(property->name, "Recorder", 8) != 0);
-	if (is_one_of(property->name, others, lengthof(others)))
+	if (is_one_of(property->name, others, lengthof(others)) ||
+		strstr(property->name, "_Type") != NULL)
 		return false;
 	if (strncmp(function, "Slice", 5) == 0)
 		return property->is_key;
