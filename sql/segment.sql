@@ -1,0 +1,163 @@
+-- RFM, cohorts, ABC/XYZ and the other views of an analyst from rows put here by hand; each is compared with a published
+-- result or with a query that goes another way.
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+SET TIME ZONE 'UTC';
+CREATE SERVER sg FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/base', timezone 'Europe/Moscow');
+
+-- five customers whose scores R's package rfm publishes, with the cut points of its data
+SELECT v.days, v.orders, v.amount, v.published,
+	   onec.rfm_score(v.days, c.r, 'r_compat', true)::text || onec.rfm_score(v.orders, c.f, 'r_compat') || onec.rfm_score(v.amount, c.m, 'r_compat') AS scored
+FROM (VALUES (205, 6, 472, '343'), (140, 3, 340, '412'), (194, 4, 405, '323'), (98, 7, 596, '544'), (132, 5, 448, '433')) v (days, orders, amount, published),
+	 (VALUES ('{114,180,296.4,481}'::numeric[], '{3,4,5,7}'::numeric[], '{254.8,381,505.4,665}'::numeric[])) c (r, f, m);
+-- the rules differ only between a cut point and the next whole number
+SELECT x, onec.rfm_score(x, '{254.8,381}'), onec.rfm_score(x, '{254.8,381}', 'r_compat') AS r_compat, onec.rfm_score(x, '{254.8,381}', 'quantile', true) AS reversed
+FROM unnest('{254,254.8,255,255.8,381,381.5,382,NULL}'::numeric[]) x;
+
+-- a shop of two years and a half: 40 customers, 12 products, 3 stores, returns of all kinds, and what does not count.
+-- Everything follows from the number of the receipt.
+CREATE FUNCTION dice(what text, sides int) RETURNS int LANGUAGE sql IMMUTABLE AS
+	$$ SELECT (('x' || substr(md5($1), 1, 8))::bit(32)::bigint % $2)::int $$;
+CREATE FUNCTION id(kind text, n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS
+	$$ SELECT ('00000000-0000-0000-000' || kind || '-' || lpad(n::text, 12, '0'))::uuid $$;
+CREATE TEMPORARY TABLE sold AS
+	SELECT i, l, '2023-11-03 10:00'::timestamp + dice('day' || i, 820) * interval '1 day' + dice('hour' || i, 11) * interval '1 hour' AS at,
+		   CASE WHEN dice('who' || i, 4) > 0 THEN id('a', least(dice('who2' || i, 40), dice('who3' || i, 40))) END AS who,
+		   id('b', dice('what' || i || '/' || l, 12)) AS product, nullif(dice('where' || i, 4), 3) AS store,
+		   1 + dice('n' || i || '/' || l, 3) / 2 AS quantity, dice('sum' || i || '/' || l, 60) * 100 + 90.50 * (dice('sum' || i || '/' || l, 60) > 0)::int AS amount
+	FROM generate_series(1, 420) i, generate_series(1, 3) l WHERE l <= 1 + dice('lines' || i, 5) / 2;
+INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, active, customer_id, product_id, store_id, document_id, document_type,
+							quantity, amount, attribution)
+	SELECT 'sg', 'sales', id('d', i), CASE WHEN i % 17 = 0 THEN 'Document_ВводНачальныхОстатков' ELSE 'Document_ЧекККМ' END, l, at, i % 19 > 0, who, product,
+		   id('c', store), id('d', i), 'Document_ЧекККМ', quantity, amount, CASE WHEN who IS NULL THEN 'anonymous' ELSE 'counterparty' END FROM sold
+	UNION ALL
+	-- the whole of each ninth receipt comes back, a part of each eleventh, and of each thirteenth by a document that does not name the sale
+	SELECT 'sg', 'sales', id('e', i), 'Document_ЧекККМВозврат', l, at + dice('back' || i, 40) * interval '1 day', true, who, product, id('c', store),
+		   CASE WHEN i % 9 = 0 OR i % 11 = 0 THEN id('d', i) END, 'Document_ЧекККМ', -quantity, -amount, CASE WHEN who IS NULL THEN 'anonymous' ELSE 'counterparty' END
+	FROM sold WHERE i % 9 = 0 OR i % 11 = 0 AND l = 1 OR i % 13 = 0 AND l = 1;
+-- cards: of buyers, and of two people who never bought
+INSERT INTO onec.discount_card (server, card_id, code, description, barcode, owner_id, deletion_mark)
+	SELECT 'sg', id('f', n), n::text, 'Карта', '7000000' || lpad(n::text, 4, '0'), id('a', n), false FROM generate_series(0, 41) n;
+INSERT INTO onec.counterparty (server, customer_id, name) SELECT 'sg', id('a', n), 'Покупатель ' || n FROM generate_series(0, 41) n;
+INSERT INTO onec.product (server, product_id, name) SELECT 'sg', id('b', n), 'Товар ' || n FROM generate_series(0, 11) n;
+INSERT INTO onec.store (server, store_id, name) SELECT 'sg', id('c', n), 'Магазин ' || n FROM generate_series(0, 2) n;
+SELECT rows_inserted FROM onec._fold_people('sg');
+
+-- the oracle's own facts: what counts, and which receipts are purchases
+CREATE TEMPORARY VIEW fact AS
+	SELECT * FROM onec.sale_line s WHERE s.server = 'sg' AND s.active AND s.recorder_type <> 'Document_ВводНачальныхОстатков';
+CREATE FUNCTION bought(day date) RETURNS TABLE (who uuid, doc uuid, at timestamp, net numeric) LANGUAGE plpgsql AS $$
+DECLARE
+	d record;
+	plus numeric;
+BEGIN
+	FOR d IN SELECT DISTINCT f.customer_id AS c, coalesce(f.document_id, f.recorder) AS r FROM fact f WHERE f.period::date <= day LOOP
+		SELECT d.c, d.r, min(f.period), sum(f.amount), sum(CASE WHEN f.amount > 0 THEN f.amount ELSE 0 END) INTO who, doc, at, net, plus
+		FROM fact f WHERE coalesce(f.document_id, f.recorder) = d.r AND f.customer_id IS NOT DISTINCT FROM d.c AND f.period::date <= day;
+		CONTINUE WHEN plus > 0 AND net <= 0;
+		CONTINUE WHEN plus = 0 AND (net < 0 OR NOT EXISTS (SELECT FROM fact f WHERE f.document_id = d.r AND f.quantity > 0));
+		RETURN NEXT;
+	END LOOP;
+END $$;
+SELECT count(*) AS receipts, count(DISTINCT who) AS buyers, count(*) FILTER (WHERE who IS NULL) AS anonymous FROM bought('2026-03-01');
+
+-- RFM against the same from other building blocks, in each mode and for both frequencies
+CREATE FUNCTION oracle(day date, days int, by_receipts boolean, mode text)
+	RETURNS TABLE (customer_id uuid, recency int, frequency int, monetary numeric, r int, f int, m int) LANGUAGE sql AS $$
+	WITH v AS (
+		SELECT p.n, (SELECT day - max(b.at::date) FROM bought(day) b WHERE b.who = p.n) AS recency,
+			   (SELECT CASE WHEN by_receipts THEN count(*) ELSE count(DISTINCT b.at::date) END FROM bought(day) b WHERE b.who = p.n AND day - b.at::date < days)::int AS frequency,
+			   (SELECT coalesce(sum(x.amount), 0) FROM fact x WHERE x.customer_id = p.n AND x.period::date <= day AND day - x.period::date < days) AS monetary
+		FROM (SELECT id('a', n) AS n FROM generate_series(0, 41) n) p),
+	q AS (SELECT percentile_cont(array[.2,.4,.6,.8]) WITHIN GROUP (ORDER BY v.recency) AS r, percentile_cont(array[.2,.4,.6,.8]) WITHIN GROUP (ORDER BY v.frequency) AS f,
+				 percentile_cont(array[.2,.4,.6,.8]) WITHIN GROUP (ORDER BY v.monetary) AS m FROM v WHERE v.frequency > 0),
+	c AS (SELECT CASE WHEN mode = 'thresholds' THEN '{30,60,120,240}' ELSE q.r END AS r, CASE WHEN mode = 'thresholds' THEN '{1,2,3,5}' ELSE q.f END AS f,
+				 CASE WHEN mode = 'thresholds' THEN '{3000,10000,30000,60000}' ELSE q.m END AS m, CASE WHEN mode = 'r_compat' THEN 0.9999999 ELSE 0.0000001 END AS e FROM q)
+	SELECT v.n, v.recency, v.frequency, v.monetary,
+		   CASE WHEN v.frequency > 0 THEN 5 - ((v.recency > c.r[1] + c.e)::int + (v.recency > c.r[2] + c.e)::int + (v.recency > c.r[3] + c.e)::int + (v.recency > c.r[4] + c.e)::int) END,
+		   CASE WHEN v.frequency > 0 THEN 1 + ((v.frequency > c.f[1] + c.e)::int + (v.frequency > c.f[2] + c.e)::int + (v.frequency > c.f[3] + c.e)::int + (v.frequency > c.f[4] + c.e)::int) END,
+		   CASE WHEN v.frequency > 0 THEN 1 + ((v.monetary > c.m[1] + c.e)::int + (v.monetary > c.m[2] + c.e)::int + (v.monetary > c.m[3] + c.e)::int + (v.monetary > c.m[4] + c.e)::int) END
+	FROM v, c $$;
+CREATE FUNCTION compared(day date, days int, by_receipts boolean, mode text) RETURNS TABLE (customers bigint, scored bigint, different bigint) LANGUAGE sql AS $$
+	SELECT onec.set('rfm.window', days::text, 'sg'), onec.set('rfm.mode', mode, 'sg'), onec.set('rfm.frequency', CASE WHEN by_receipts THEN 'receipts' ELSE 'visits' END, 'sg');
+	SELECT count(*), count(x.rfm), count(*) FILTER (WHERE ROW(x.recency_days, x.frequency, x.monetary, x.r_score, x.f_score, x.m_score, x.rfm)
+		IS DISTINCT FROM ROW(o.recency, o.frequency, o.monetary, o.r, o.f, o.m, o.r::text || o.f::text || o.m::text))
+	FROM onec.rfm('sg', day) x FULL JOIN oracle(day, CASE WHEN days = 0 THEN 100000 ELSE days END, by_receipts, mode) o ON o.customer_id = x.customer_id $$;
+SELECT mode, days, c.* FROM unnest('{quantile,thresholds,r_compat}'::text[]) mode, unnest('{0,90,365}'::int[]) days, compared('2026-01-10', days, days = 90, mode) c;
+SELECT c.* FROM compared('2024-12-31', 365, false, 'quantile') c;
+SELECT onec.set('rfm.mode', NULL, 'sg'), onec.set('rfm.window', NULL, 'sg'), onec.set('rfm.frequency', NULL, 'sg');
+
+-- the classes, and that they hold everybody once
+SELECT * FROM onec.rfm_cutpoints('sg', '2026-01-10');
+SELECT c.measure, sum(c.customers), bool_and(c.smallest > c.above) AS above, bool_and(c.largest <= c.up_to) AS up_to FROM onec.rfm_cutpoints('sg', '2026-01-10') c GROUP BY 1 ORDER BY 1;
+-- equal values have equal scores
+SELECT count(*) AS values, count(*) FILTER (WHERE n > 1) AS split FROM (SELECT count(DISTINCT f_score) AS n FROM onec.rfm('sg', '2026-01-10') GROUP BY frequency) x;
+-- quintiles of nothing, of one value, of a few
+SELECT onec._quintiles('{}'), onec._quintiles('{7}'), onec._quintiles('{1,1,1,1,5}'), onec._quintiles('{1,2,3,4,5,6}'), onec._quintiles('{0.1,0.2}');
+SELECT count(*) FROM onec.rfm('sg', '2020-01-01') WHERE rfm IS NOT NULL OR segment <> 'prospect' OR recency_days IS NOT NULL;
+SELECT count(*) FROM onec.rfm_cutpoints('sg', '2020-01-01') WHERE customers > 0;
+
+-- segments: the first that fits wins, the rest are others
+SELECT onec.load_rfm_segments('default', 'sg');
+SELECT segment, segment_title, count(*), min(rfm), max(rfm) FROM onec.rfm('sg', '2026-01-10') GROUP BY 1, 2 ORDER BY 1;
+SELECT count(*) AS customers, count(*) FILTER (WHERE r.segment IS DISTINCT FROM CASE
+	WHEN r.recency_days IS NULL THEN 'prospect' WHEN r.rfm IS NULL THEN 'inactive' WHEN r.rfm = '555' THEN 'champions' WHEN r.rfm ~ '[345][345][2345]' THEN 'potential_loyalist'
+	WHEN r.rfm ~ '[234][234][234]' THEN 'loyal' WHEN r.rfm ~ '[34][123][345]' THEN 'promising' WHEN r.rfm ~ '[45][123].' THEN 'new' WHEN r.rfm ~ '[12][34][45]' THEN 'cant_lose'
+	WHEN r.rfm ~ '[12][2345][45]' THEN 'at_risk' WHEN r.rfm ~ '[123][345][345]' THEN 'need_attention' WHEN r.rfm ~ '[23][123][1234]' THEN 'about_to_sleep' WHEN r.rfm ~ '1..' THEN 'lost'
+	ELSE 'others' END) AS different FROM onec.rfm('sg', '2026-01-10') r;
+-- in the other sets every triple has its segment
+SELECT onec.load_rfm_segments('shopify', 'sg');
+SELECT segment, count(*), min(rfm), max(rfm) FROM onec.rfm('sg', '2026-01-10') GROUP BY 1 ORDER BY 1;
+SELECT count(*) AS triples, count(s.code) AS with_segment FROM generate_series(1, 5) r, generate_series(2, 10) fm
+LEFT JOIN LATERAL (SELECT t.code FROM onec.rfm_segment t WHERE t.set_name = 'shopify' AND r BETWEEN t.r_lo AND t.r_hi AND fm / 2.0 BETWEEN t.fm_lo AND t.fm_hi LIMIT 1) s ON true;
+SELECT onec.load_rfm_segments('simple', 'sg');
+SELECT count(*) AS customers, count(*) FILTER (WHERE segment IS DISTINCT FROM CASE WHEN rfm IS NULL AND recency_days IS NULL THEN 'prospect' WHEN rfm IS NULL THEN 'inactive'
+	WHEN r_score + f_score + m_score >= 12 THEN 'vip' WHEN r_score + f_score + m_score >= 8 THEN 'active' WHEN r_score + f_score + m_score >= 5 THEN 'regular'
+	WHEN recency_days > 90 THEN 'sleeping' ELSE 'new' END) AS different FROM onec.rfm('sg', '2026-01-10');
+INSERT INTO onec.rfm_segment (set_name, priority, code, title_ru, r_lo, m_lo) VALUES ('own', 1, 'best', 'Лучшие', 5, 4);
+SELECT onec.load_rfm_segments('own', 'sg');
+SELECT DISTINCT segment, segment_title FROM onec.rfm('sg', '2026-01-10') ORDER BY 1;
+SELECT onec.load_rfm_segments('owm', 'sg');
+SELECT onec.load_rfm_segments('default', 'sg');
+DELETE FROM onec.rfm_segment WHERE set_name = 'own';
+SELECT onec.set('rfm.mode', 'thresholds', 'sg'), onec.set('rfm.frequency_cuts', '{1,3,2,4}', 'sg');
+SELECT count(*) FROM onec.rfm('sg', '2026-01-10');
+SELECT onec.set('rfm.frequency_cuts', NULL, 'sg');
+SELECT onec.set('rfm.mode', 'ntile', 'sg');
+SELECT onec.set('rfm.mode', NULL, 'sg');
+
+-- the table: only what changed is written
+SELECT * FROM onec.refresh_rfm('sg', '2026-01-10');
+SELECT * FROM onec.refresh_rfm('sg', '2026-01-10');
+SELECT count(*) AS rows, count(*) FILTER (WHERE ROW(c.last_purchase, c.frequency, c.monetary, c.rfm, c.segment) IS DISTINCT FROM
+	ROW(date '2026-01-10' - r.recency_days, r.frequency, r.monetary, r.rfm, r.segment)) AS different
+FROM onec.customer_rfm c FULL JOIN onec.rfm('sg', '2026-01-10') r ON r.customer_id = c.customer_id WHERE c.server IS NOT DISTINCT FROM 'sg';
+UPDATE onec.sale_line SET amount = amount + 1 WHERE server = 'sg' AND recorder = (SELECT b.doc FROM bought('2026-01-10') b WHERE b.who IS NOT NULL AND b.at > '2025-06-01' ORDER BY b.at, b.doc LIMIT 1) AND line_no = 1;
+SELECT rows_inserted, rows_updated, rows_deleted FROM onec.refresh_rfm('sg', '2026-01-10');
+DELETE FROM onec.customer_card WHERE server = 'sg' AND customer_id = id('a', 41);
+SELECT rows_inserted, rows_updated, rows_deleted FROM onec.refresh_rfm('sg', '2026-01-10');
+SELECT s.segment, s.segment_title, s.customers, s.share, s.monetary, s.monetary_share FROM onec.rfm_summary s WHERE s.server = 'sg' ORDER BY 1;
+SELECT sum(s.customers) AS customers, sum(s.monetary) = (SELECT sum(f.amount) FROM fact f WHERE f.customer_id IS NOT NULL AND f.period::date BETWEEN '2025-01-11' AND '2026-01-10') AS all_revenue
+FROM onec.rfm_summary s WHERE s.server = 'sg';
+-- neither the order of rows nor the zone of the session matters
+SELECT md5(string_agg(r::text, ';' ORDER BY r.customer_id)) AS before FROM onec.rfm('sg', '2026-01-10') r \gset
+CREATE TEMPORARY TABLE shuffled AS SELECT * FROM onec.sale_line WHERE server = 'sg' ORDER BY md5(recorder::text || line_no);
+DELETE FROM onec.sale_line WHERE server = 'sg';
+INSERT INTO onec.sale_line SELECT * FROM shuffled;
+SET TIME ZONE 'Pacific/Kiritimati';
+SELECT md5(string_agg(r::text, ';' ORDER BY r.customer_id)) = :'before' AS same FROM onec.rfm('sg', '2026-01-10') r;
+SET TIME ZONE 'UTC';
+
+DELETE FROM onec.sale_line WHERE server = 'sg';
+DELETE FROM onec.loyalty_movement WHERE server = 'sg';
+DELETE FROM onec.discount_card WHERE server = 'sg';
+DELETE FROM onec.counterparty WHERE server = 'sg';
+DELETE FROM onec.product WHERE server = 'sg';
+DELETE FROM onec.store WHERE server = 'sg';
+DELETE FROM onec.site_user WHERE server = 'sg';
+DELETE FROM onec.customer_card WHERE server = 'sg';
+DELETE FROM onec.customer_profile WHERE server = 'sg';
+DELETE FROM onec.customer_rfm WHERE server = 'sg';
+DELETE FROM onec.config WHERE server = 'sg';
+DROP FUNCTION compared, oracle, bought, id, dice CASCADE;
+DROP SERVER sg;
