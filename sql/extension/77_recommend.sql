@@ -8,7 +8,8 @@ INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
 	('recommend.half_life_days', 'numeric', '180', NULL, 'За сколько дней вес купленного товара в рекомендациях падает вдвое'),
 	('recommend.last_products', 'int', '20', NULL, 'По скольким последним товарам покупателя рекомендовать'),
 	('recommend.active_days', 'int', '365', NULL, 'Товары, не продававшиеся столько дней, не рекомендовать; за столько же дней считаются хиты продаж'),
-	('recommend.category_prior', 'numeric', '6', NULL, 'Скольким чекам равна уверенность в том, что покупатель любит те же категории, что и все'),
+	('recommend.category_prior', 'numeric', '30', NULL, 'Скольким чекам равна уверенность в том, что покупатель любит те же категории, что и все'),
+	('recommend.popularity', 'numeric', '10', NULL, 'Сколько весит доля товара в продажах рядом с оценками пар; 0 — только пары'),
 	('recommend.favorite_receipts', 'int', '2', NULL, 'С какого числа чеков категория считается любимой'),
 	('recommend.consumable_categories', 'text[]', '{}', NULL, 'Категории расходного: предлагать и то, что уже куплено'),
 	('recommend.feed_size', 'int', '10', NULL, 'Сколько товаров каждому покупателю в recommendation_feed');
@@ -177,7 +178,7 @@ BEGIN
 		SELECT 'month', extract(month FROM b.at)::int::text, b.product_id, count(*)::int, sum(b.amount)
 		FROM pg_temp.onec_bought b WHERE b.product_id IN (SELECT r.product_id FROM recent r) GROUP BY 2, b.product_id),
 	ranked AS (
-		SELECT c.*, c.receipts / sum(c.receipts) OVER (PARTITION BY c.scope, c.scope_key) AS share,
+		SELECT c.*, c.receipts::numeric / sum(c.receipts) OVER (PARTITION BY c.scope, c.scope_key) AS share,
 			   row_number() OVER (PARTITION BY c.scope, c.scope_key ORDER BY c.receipts DESC, c.product_id)::int AS place
 		FROM counted c)
 	SELECT server, r.scope, r.scope_key, r.product_id, r.receipts, r.amount, round(r.share, 8), r.place
@@ -331,10 +332,12 @@ BEGIN
 			FROM recent r JOIN pair p ON p.product_id = r.product_id GROUP BY 1, 2),
 		slug AS MATERIALIZED (SELECT g.product_id, coalesce(g.slug, '') AS slug FROM onec._goods($1) g),
 		taste AS MATERIALIZED (SELECT t.customer_id, t.slug, t.factor FROM onec._tastes($1, $2, $3, $4) t)
-		SELECT f.customer_id, f.other_id, round(f.score * coalesce(t.factor, 1), 6)
-		FROM found f LEFT JOIN slug s ON s.product_id = f.other_id
+		SELECT f.customer_id, f.other_id, round((f.score + $7 * b.share) * coalesce(t.factor, 1), 6)
+		FROM found f JOIN %1$I.bestseller b ON b.server = $1 AND b.scope = 'all' AND b.product_id = f.other_id
+		LEFT JOIN slug s ON s.product_id = f.other_id
 		LEFT JOIN taste t ON t.customer_id = f.customer_id AND t.slug = coalesce(s.slug, '')$q$, source)
-	USING server, customers, before, shop, onec.get('recommend.half_life_days', server)::float8, onec.get('recommend.last_products', server)::int;
+	USING server, customers, before, shop, onec.get('recommend.half_life_days', server)::float8, onec.get('recommend.last_products', server)::int,
+		onec.get('recommend.popularity', server)::numeric;
 END $$;
 COMMENT ON FUNCTION onec._together(name, uuid[], timestamp, jsonb, name) IS 'Что покупают вместе с купленным (служебная)';
 
@@ -448,7 +451,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._buyer(text, name) IS 'Покупатель по телефону, карте или контрагенту (служебная)';
 
-CREATE FUNCTION onec.recommend(customer text, n int DEFAULT 10, server name DEFAULT NULL)
+CREATE FUNCTION onec.recommend(customer text, n int DEFAULT 10, server name DEFAULT NULL, as_of date DEFAULT NULL)
 	RETURNS TABLE (rank int, product_id uuid, name text, score numeric, reason text)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -457,12 +460,12 @@ AS $$
 	SELECT r.rank, r.product_id, p.name, r.score, r.reason
 	FROM onec._buyer($1, CASE WHEN $1 IS NULL THEN onec._server($3) ELSE $3 END) b
 	CROSS JOIN LATERAL onec._recommend(b.server, ARRAY[coalesce(b.customer, '00000000-0000-0000-0000-000000000000'::uuid)], $2,
-		onec.local_now(b.server), 'onec') r
+		coalesce($4::timestamp, onec.local_now(b.server)), 'onec') r
 	LEFT JOIN onec.product p ON p.server = b.server AND p.product_id = r.product_id
 	WHERE $1 IS NULL OR b.customer IS NOT NULL
 	ORDER BY r.rank
 $$;
-COMMENT ON FUNCTION onec.recommend(text, int, name) IS
+COMMENT ON FUNCTION onec.recommend(text, int, name, date) IS
 	'Что предложить покупателю (телефон, карта или контрагент; NULL — незнакомому): товары по порядку и причина: bought_together — '
 	'берут вместе с купленным, favourite_category — хит любимой категории, store — хит его магазина, season — хит этого месяца, '
 	'bestseller — хит продаж; оценки сравнимы только внутри одной причины';
@@ -516,60 +519,79 @@ COMMENT ON FUNCTION onec.refresh_recommendations(name, date) IS
 	'Обновить recommendation_feed по покупкам до даты; неизменившиеся строки не записываются; сначала нужен onec.refresh_pairs';
 REVOKE EXECUTE ON FUNCTION onec.refresh_recommendations(name, date) FROM PUBLIC;
 
--- What can be said honestly of a difference in so many customers: below 1.96 standard errors it may be chance.
+-- What can be said honestly of customers for whom only one of two ways hit (McNemar's test): below 1.96 standard errors the
+-- difference may be chance.
 CREATE FUNCTION onec._verdict(customers int, better int, worse int) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE
-		WHEN customers < 30 OR better + worse < 10 THEN 'too few customers to tell'
-		WHEN abs(better - worse) < 1.96 * sqrt(better + worse) THEN 'no different from bestsellers: the difference may be chance'
-		WHEN better > worse THEN 'better than bestsellers'
-		ELSE 'worse than bestsellers: offer bestsellers instead'
+		WHEN customers < 30 THEN 'too few customers to compare with'
+		WHEN better + worse < 10 OR abs(better - worse) < 1.96 * sqrt(better + worse) THEN 'no different from'
+		WHEN better > worse THEN 'better than'
+		ELSE 'worse than'
 	END;
-COMMENT ON FUNCTION onec._verdict(int, int, int) IS 'Вывод из сравнения рекомендаций с хитами продаж (служебная)';
+COMMENT ON FUNCTION onec._verdict(int, int, int) IS 'Вывод из сравнения двух способов (служебная)';
 
--- Who bought something new of what would have been offered on the day, against plain bestsellers with the same goods left
--- out.  The verdict is of McNemar's test: only customers count for whom one way hit and the other missed.
-CREATE FUNCTION onec.eval_recommend(server name, cut_date date, OUT customers int, OUT hits int, OUT hit_rate numeric,
-									OUT baseline_hits int, OUT baseline_rate numeric, OUT only_recommended int, OUT only_baseline int,
-									OUT verdict text)
+-- What is compared, as it would have been offered on the day: recommendations, the same ten bestsellers for everyone, and
+-- bestsellers without what the customer has.  The last is the harder one: much of a hit rate comes from leaving goods out.
+CREATE FUNCTION onec._collect_trial(server name, cut timestamp) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	srv name := onec._server(server);
-	cut timestamp := cut_date::timestamp;
 BEGIN
-	PERFORM onec._collect(srv, cut);
-	CREATE TEMPORARY TABLE onec_known ON COMMIT DROP AS SELECT * FROM onec._bought_by(srv, NULL, cut);
+	PERFORM onec._collect(server, cut);
+	CREATE TEMPORARY TABLE onec_known ON COMMIT DROP AS SELECT * FROM onec._bought_by(server, NULL, cut);
 	CREATE TEMPORARY TABLE onec_later ON COMMIT DROP AS
-		SELECT l.customer_id, l.product_id FROM onec._lines(srv, NULL) l
-		WHERE l.period >= cut AND l.amount > 0 AND l.customer_id IN (SELECT k.customer_id FROM pg_temp.onec_known k)
-		  AND NOT EXISTS (SELECT FROM onec._goods(srv) g WHERE g.product_id = l.product_id AND g.excluded)
+		SELECT l.customer_id, l.product_id FROM onec._lines(server, NULL) l
+		WHERE l.period >= cut AND l.amount > 0 AND l.product_id IS NOT NULL AND l.customer_id IN (SELECT k.customer_id FROM pg_temp.onec_known k)
+		  AND NOT EXISTS (SELECT FROM onec._goods(server) g WHERE g.product_id = l.product_id AND g.excluded)
 		EXCEPT SELECT k.customer_id, k.product_id FROM pg_temp.onec_known k WHERE NOT k.consumable;
-	CREATE TEMPORARY TABLE onec_offer ON COMMIT DROP AS SELECT r.customer_id, r.product_id FROM onec._recommend(srv, NULL, 10, cut, 'pg_temp') r;
-	ANALYZE pg_temp.onec_known, pg_temp.onec_later, pg_temp.onec_offer;
-	WITH who AS (SELECT l.customer_id, count(*) AS n FROM pg_temp.onec_later l GROUP BY 1),
-	known AS (SELECT k.customer_id, count(*) AS n FROM pg_temp.onec_known k GROUP BY 1),
-	plain AS (
-		SELECT x.customer_id, x.product_id
-		FROM (SELECT w.customer_id, b.product_id, row_number() OVER (PARTITION BY w.customer_id ORDER BY b.place) AS place
-			  FROM who w JOIN known k ON k.customer_id = w.customer_id JOIN pg_temp.bestseller b ON b.scope = 'all' AND b.place <= k.n + 10
-			  WHERE NOT EXISTS (SELECT FROM pg_temp.onec_known o
-				  WHERE o.customer_id = w.customer_id AND o.product_id = b.product_id AND NOT o.consumable)) x
-		WHERE x.place <= 10),
+	CREATE TEMPORARY TABLE onec_offer ON COMMIT DROP AS
+		SELECT 'recommended' AS way, r.customer_id, r.product_id FROM onec._recommend(server, NULL, 10, cut, 'pg_temp') r;
+	ANALYZE pg_temp.onec_known, pg_temp.onec_later;
+	INSERT INTO pg_temp.onec_offer
+	WITH who AS (SELECT k.customer_id, count(*) AS n FROM pg_temp.onec_known k WHERE k.customer_id IN (SELECT l.customer_id FROM pg_temp.onec_later l) GROUP BY 1)
+	SELECT 'bestsellers', w.customer_id, b.product_id FROM who w JOIN pg_temp.bestseller b ON b.scope = 'all' AND b.place <= 10
+	UNION ALL
+	SELECT 'new bestsellers', x.customer_id, x.product_id
+	FROM (SELECT w.customer_id, b.product_id, row_number() OVER (PARTITION BY w.customer_id ORDER BY b.place) AS place
+		  FROM who w JOIN pg_temp.bestseller b ON b.scope = 'all' AND b.place <= w.n + 10
+		  WHERE NOT EXISTS (SELECT FROM pg_temp.onec_known o
+			  WHERE o.customer_id = w.customer_id AND o.product_id = b.product_id AND NOT o.consumable)) x
+	WHERE x.place <= 10;
+	DROP TABLE pg_temp.product_pair, pg_temp.bestseller, pg_temp.onec_known;
+	ANALYZE pg_temp.onec_offer;
+END $$;
+COMMENT ON FUNCTION onec._collect_trial(name, timestamp) IS 'Что предложили бы в указанный день разные способы (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._collect_trial(name, timestamp) FROM PUBLIC;
+
+CREATE FUNCTION onec.eval_recommend(server name, cut_date date, OUT customers int, OUT hits int, OUT hit_rate numeric,
+									OUT bestseller_hits int, OUT bestseller_rate numeric,
+									OUT new_bestseller_hits int, OUT new_bestseller_rate numeric, OUT verdict text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec._collect_trial(onec._server(server), cut_date::timestamp);
+	WITH hit AS MATERIALIZED (
+		SELECT DISTINCT o.way, o.customer_id FROM pg_temp.onec_offer o
+		JOIN pg_temp.onec_later l ON l.customer_id = o.customer_id AND l.product_id = o.product_id),
 	outcome AS (
-		SELECT w.customer_id, w.customer_id IN (SELECT o.customer_id FROM pg_temp.onec_offer o NATURAL JOIN pg_temp.onec_later) AS hit,
-			   w.customer_id IN (SELECT p.customer_id FROM plain p NATURAL JOIN pg_temp.onec_later) AS plain_hit
-		FROM who w)
-	SELECT count(*), count(*) FILTER (WHERE o.hit), count(*) FILTER (WHERE o.plain_hit),
-		   count(*) FILTER (WHERE o.hit AND NOT o.plain_hit), count(*) FILTER (WHERE o.plain_hit AND NOT o.hit)
-	INTO customers, hits, baseline_hits, only_recommended, only_baseline FROM outcome o;
+		SELECT w.customer_id, w.customer_id IN (SELECT h.customer_id FROM hit h WHERE h.way = 'recommended') AS ours,
+			   w.customer_id IN (SELECT h.customer_id FROM hit h WHERE h.way = 'bestsellers') AS plain,
+			   w.customer_id IN (SELECT h.customer_id FROM hit h WHERE h.way = 'new bestsellers') AS new
+		FROM (SELECT DISTINCT l.customer_id FROM pg_temp.onec_later l) w)
+	SELECT count(*), count(*) FILTER (WHERE o.ours), count(*) FILTER (WHERE o.plain), count(*) FILTER (WHERE o.new),
+		   format('%s the same ten bestsellers for everyone; %s bestsellers that the customer has not bought yet',
+			   onec._verdict(count(*)::int, (count(*) FILTER (WHERE o.ours AND NOT o.plain))::int, (count(*) FILTER (WHERE o.plain AND NOT o.ours))::int),
+			   onec._verdict(count(*)::int, (count(*) FILTER (WHERE o.ours AND NOT o.new))::int, (count(*) FILTER (WHERE o.new AND NOT o.ours))::int))
+	INTO customers, hits, bestseller_hits, new_bestseller_hits, verdict FROM outcome o;
 	hit_rate := round(hits::numeric / nullif(customers, 0), 4);
-	baseline_rate := round(baseline_hits::numeric / nullif(customers, 0), 4);
-	verdict := onec._verdict(customers, only_recommended, only_baseline);
-	DROP TABLE pg_temp.product_pair, pg_temp.bestseller, pg_temp.onec_known, pg_temp.onec_later, pg_temp.onec_offer;
+	bestseller_rate := round(bestseller_hits::numeric / nullif(customers, 0), 4);
+	new_bestseller_rate := round(new_bestseller_hits::numeric / nullif(customers, 0), 4);
+	DROP TABLE pg_temp.onec_later, pg_temp.onec_offer;
 END $$;
 COMMENT ON FUNCTION onec.eval_recommend(name, date) IS
-	'Проверка рекомендаций на прошлом: кому из покупателей, купивших после даты новое для себя, оно было бы предложено в первой '
-	'десятке, и сколько угадали бы просто хиты продаж; покупки после даты при составлении рекомендаций не видны';
+	'Проверка рекомендаций на прошлом: скольким из покупателей, купивших после даты новое для себя, оно было бы предложено в первой '
+	'десятке; то же для десяти хитов продаж, одних на всех, и для хитов, которых у покупателя ещё нет; '
+	'покупки после даты при составлении предложений не видны';
 REVOKE EXECUTE ON FUNCTION onec.eval_recommend(name, date) FROM PUBLIC;
