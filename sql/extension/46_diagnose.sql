@@ -91,6 +91,67 @@ END $$;
 COMMENT ON FUNCTION onec._diagnose_shop(name) IS 'Проверить, похож ли магазин на ожидаемый (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._diagnose_shop(name) FROM PUBLIC;
 
+-- Whether 1C finds a text by its letters in the other case: the wrapper drops such rows, the log of requests counts them.
+CREATE FUNCTION onec._diagnose_case(server name)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t record;
+	other text;
+	found bigint;
+BEGIN
+	IF to_regclass(format('%I.product', server)) IS NULL THEN
+		RETURN;
+	END IF;
+	SELECT * INTO t FROM onec._try(format('SELECT max(name) FROM (SELECT name FROM %I.product LIMIT 200) p WHERE upper(name) <> lower(name)', server));
+	IF t.value IS NULL THEN
+		RETURN;
+	END IF;
+	other := CASE WHEN upper(t.value) <> t.value THEN upper(t.value) ELSE lower(t.value) END;
+	SELECT * INTO t FROM onec._try(format('SELECT count(*) FROM %I.product WHERE name = %L', server, other));
+	SELECT r.rows INTO found FROM onec.last_requests() r WHERE r.server = _diagnose_case.server AND r.url LIKE '%$filter=%' ORDER BY r.at DESC LIMIT 1;
+	RETURN QUERY SELECT 'text without case'::text, CASE WHEN t.error IS NOT NULL THEN 'failed' ELSE 'ok' END,
+		coalesce(t.error, CASE WHEN found > 0 THEN '1C ignores case' ELSE '1C does not find a text by other case' END),
+		CASE WHEN found > 0 THEN format('ALTER SERVER %I OPTIONS (ADD ignores_case ''on'');', server) END;
+END $$;
+COMMENT ON FUNCTION onec._diagnose_case(name) IS 'Проверить, различает ли база регистр букв (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._diagnose_case(name) FROM PUBLIC;
+
+-- Whether the recorder of a sale can be asked for by cast(): tried with the option on, which is then as it was.
+CREATE FUNCTION onec._diagnose_composite(server name)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := format('%I.sale_line', server);
+	recorder text;
+	recorder_type text;
+	found text;
+BEGIN
+	IF to_regclass(tab) IS NULL OR NOT EXISTS (
+		SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(tab) AND a.attname = 'recorder' AND a.attfdwoptions @> '{edm_type=Composite}') THEN
+		RETURN;
+	END IF;
+	BEGIN
+		EXECUTE format('SELECT recorder::text, recorder_type FROM %s WHERE recorder IS NOT NULL LIMIT 1', tab) INTO recorder, recorder_type;
+		EXECUTE format('ALTER FOREIGN TABLE %s OPTIONS (ADD push_composite ''on'')', tab);
+		EXECUTE format('SELECT count(*) FROM %s WHERE recorder::text IS NOT NULL AND recorder = %L AND recorder_type = %L', tab, recorder, recorder_type) INTO found;
+		RAISE EXCEPTION USING ERRCODE = 'OC001', MESSAGE = coalesce(found, '0');
+	EXCEPTION WHEN SQLSTATE 'OC001' THEN
+		found := SQLERRM;
+	WHEN OTHERS THEN
+		found := '0';
+	END;
+	RETURN QUERY SELECT 'values of several types'::text, 'ok'::text,
+		CASE WHEN found <> '0' THEN '1C finds them by cast()' ELSE '1C does not find them by cast()' END,
+		CASE WHEN found <> '0' THEN format('ALTER SERVER %I OPTIONS (ADD push_composite ''on'');', server) END;
+END $$;
+COMMENT ON FUNCTION onec._diagnose_composite(name) IS 'Проверить, ищет ли база по значениям составного типа (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._diagnose_composite(name) FROM PUBLIC;
+
 CREATE FUNCTION onec.diagnose(server name DEFAULT NULL)
 	RETURNS TABLE ("check" text, status text, detail text, advice text)
 	LANGUAGE plpgsql VOLATILE
@@ -121,7 +182,10 @@ BEGIN
 			RETURN QUERY SELECT d.* FROM onec._diagnose_target(srv, v.target) d;
 		END IF;
 	END LOOP;
+	RETURN QUERY SELECT d.* FROM onec._diagnose_case(srv) d;
+	RETURN QUERY SELECT d.* FROM onec._diagnose_composite(srv) d;
 	RETURN QUERY SELECT d.* FROM onec._diagnose_shop(srv) d;
+	PERFORM onec.remember_refusals(srv);
 END $$;
 COMMENT ON FUNCTION onec.diagnose(name) IS
 	'Проверить базу 1С: связь, права, наборы, поля, условия и порядок, часовой пояс, доли телефонов и владельцев; с советом';

@@ -27,6 +27,7 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+#include "fdw/composite.h"
 #include "fdw/deparse.h"
 #include "fdw/derived.h"
 #include "fdw/filter.h"
@@ -459,20 +460,22 @@ deparse_not(OnecDeparse *deparse, Expr *arg)
 
 /* ---- AND, OR ---- */
 
+/* A term for each qual; "all" of them have to hold. */
 static OnecTerm *
-deparse_list(OnecDeparse *deparse, List *quals)
+deparse_list(OnecDeparse *deparse, List *quals, bool all)
 {
 	OnecTerm   *terms = palloc(sizeof(OnecTerm) * (list_length(quals) + 1));
 
 	for (int i = 0; i < list_length(quals); i++)
-		terms[i] = onec_deparse_qual(deparse, list_nth(quals, i));
+		if (!all || !onec_composite_pair(deparse, quals, list_nth(quals, i), &terms[i]))
+			terms[i] = onec_deparse_qual(deparse, list_nth(quals, i));
 	return terms;
 }
 
 OnecTerm
 onec_deparse_quals(OnecDeparse *deparse, List *quals)
 {
-	return onec_term_and(deparse_list(deparse, quals), list_length(quals));
+	return onec_term_and(deparse_list(deparse, quals, true), list_length(quals));
 }
 
 static OnecTerm
@@ -483,7 +486,7 @@ deparse_bool_expr(OnecDeparse *deparse, BoolExpr *expr)
 		case AND_EXPR:
 			return onec_deparse_quals(deparse, expr->args);
 		case OR_EXPR:
-			return onec_term_or(deparse_list(deparse, expr->args), list_length(expr->args));
+			return onec_term_or(deparse_list(deparse, expr->args, false), list_length(expr->args));
 		default:
 			return deparse_not(deparse, linitial(expr->args));
 	}

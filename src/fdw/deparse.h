@@ -34,6 +34,7 @@ typedef struct OnecDeparse
 	int			ncolumns;
 	bool		empty_as_null;
 	bool		ignores_case;	/* 1C's comparisons of text do, surely */
+	bool		composites;		/* values of several types may be compared, by cast() */
 	bool		exact;			/* the filter must not return more than asked: say so where it takes more words */
 	const OnecValue *values;	/* of "params"; NULL while planning */
 

@@ -18,6 +18,7 @@
 
 #include "compat.h"
 #include "fdw/callbacks.h"
+#include "fdw/composite.h"
 #include "fdw/scan.h"
 
 static const char *const verdict_names[] = {
@@ -61,8 +62,10 @@ qual_lines(OnecScan *scan)
 	foreach(lc, scan->quals)
 	{
 		Expr	   *qual = lfirst(lc);
-		OnecTerm	term = onec_deparse_qual(&scan->deparse, qual);
+		OnecTerm	term;
 
+		if (!onec_composite_pair(&scan->deparse, scan->quals, qual, &term))
+			term = onec_deparse_qual(&scan->deparse, qual);
 		if (!scan->options->push_filter)
 			term = (OnecTerm) {.verdict = ONEC_NO, .why = "push_filter is off"};
 		if (term.verdict == ONEC_NO)

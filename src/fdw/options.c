@@ -108,6 +108,7 @@ static const OptionDef option_defs[] = {
 	SWITCH(push_filter, READING, "on"),
 	SWITCH(push_order, READING, "on"),
 	SWITCH(push_count, READING, "on"),
+	SWITCH(push_composite, READING, "off"),
 	SWITCH(allowed_only, READING, "off"),
 	SWITCH(empty_as_null, READING, "on"),
 	SWITCH(ignores_case, READING, "off"),

@@ -45,6 +45,7 @@ typedef struct OnecOptions
 	bool		push_filter;
 	bool		push_order;
 	bool		push_count;
+	bool		push_composite;
 	bool		allowed_only;
 	bool		empty_as_null;
 	bool		ignores_case;	/* 1C compares text without regard to case */

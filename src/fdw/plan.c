@@ -45,6 +45,7 @@ onec_plan_deparse(const OnecRel *info, RelOptInfo *rel, bool exact)
 		.ncolumns = info->ncolumns,
 		.empty_as_null = info->options->empty_as_null,
 		.ignores_case = info->options->ignores_case,
+		.composites = info->options->push_composite,
 		.exact = exact,
 	};
 }

@@ -111,6 +111,7 @@ read_plan(ForeignScan *plan)
 		.ncolumns = scan->ncolumns,
 		.empty_as_null = scan->options->empty_as_null,
 		.ignores_case = scan->options->ignores_case,
+		.composites = scan->options->push_composite,
 		.params = list_nth(private, ONEC_PRIVATE_PARAMS),
 	};
 	scan->lookup = -1;

@@ -43,12 +43,6 @@ typedef struct SessionEntry
 	OnecSession *session;		/* NULL only when its creation failed */
 } SessionEntry;
 
-typedef struct SetRefusals
-{
-	char	   *entity_set;
-	OnecRefusals refusals;
-} SetRefusals;
-
 static HTAB *sessions = NULL;	/* made by the first onec_session_get() */
 static OnecHttp *pool = NULL;	/* likewise by the first request */
 static uint64 catalog_changes = 0;	/* counted by the syscache callbacks */
@@ -161,14 +155,7 @@ onec_session_drop_cookie(OnecSession *session)
 static void
 forget_learned(OnecSession *session)
 {
-	ListCell   *lc;
-
-	foreach(lc, session->refusals)
-	{
-		SetRefusals *set = lfirst(lc);
-
-		memset(&set->refusals, 0, sizeof(set->refusals));
-	}
+	onec_session_forget_refusals(session);
 	session->ib_ignored = false;
 	session->ib_stale_row = 0;
 	session->ib_not_before = 0;
@@ -233,25 +220,20 @@ onec_session_get(const OnecOptions *options, Oid userid)
 	return session;
 }
 
-OnecRefusals *
-onec_session_refusals(OnecSession *session, const char *entity_set)
+List *
+onec_session_all(void)
 {
-	MemoryContext old;
-	SetRefusals *set;
-	ListCell   *lc;
+	List	   *all = NIL;
+	HASH_SEQ_STATUS scan;
+	SessionEntry *entry;
 
-	foreach(lc, session->refusals)
-	{
-		set = lfirst(lc);
-		if (strcmp(set->entity_set, entity_set) == 0)
-			return &set->refusals;
-	}
-	old = MemoryContextSwitchTo(session->context);
-	set = palloc0(sizeof(SetRefusals));
-	set->entity_set = pstrdup(entity_set);
-	session->refusals = lappend(session->refusals, set);
-	MemoryContextSwitchTo(old);
-	return &set->refusals;
+	if (sessions == NULL)
+		return NIL;
+	hash_seq_init(&scan, sessions);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		if (entry->session != NULL && entry->session->server_name != NULL)
+			all = lappend(all, entry->session);
+	return all;
 }
 
 /* ---- the end ---- */

@@ -55,7 +55,7 @@ struct OnecSession
 	TimestampTz last_start;		/* for min_interval */
 	int			gave_up_after;	/* attempts of the request given up last, 0: none */
 
-	List	   *refusals;		/* of SetRefusals, see session.c */
+	List	   *refusals;		/* of SetRefusals, see session_refusal.c */
 
 	OnecEdm    *edm;			/* or NULL */
 	TimestampTz edm_read;		/* 0: do not use edm any more */
@@ -112,6 +112,12 @@ struct OnecReply
 
 /* session.c: the pool of this backend; waits on the latch and serves interrupts. */
 extern OnecHttp *onec_session_pool(void);
+
+/* session.c: the sessions of this backend, a palloc'd List of OnecSession. */
+extern List *onec_session_all(void);
+
+/* session_refusal.c: have everything tried anew. */
+extern void onec_session_forget_refusals(OnecSession *session);
 
 /* session.c: forget the 1C session; it is not asked to end. */
 extern void onec_session_drop_cookie(OnecSession *session);

@@ -56,6 +56,20 @@ for my $mode ({}, { autoorder => \1 }, { refuse_filter => \1 }, { autoorder => \
 	is(sql(join ";\n", map { sprintf $_, $sale } @queries), join("\n", @want), "$name: one after the other");
 }
 
+# What was learned is seen, kept for other sessions, and forgotten when asked.
+$onec->control('POST', '/modes/clear', {});
+$onec->control('POST', '/modes', { refuse_filter => \1 });
+my $one = "SELECT count(*) FROM (SELECT * FROM $sale WHERE Сумма > 5000 LIMIT 1) x";
+my $last = 'SELECT count(*), count(*) FILTER (WHERE status <> 200) FROM onec.last_requests()';
+my $shown = "SELECT server, entity_set ~ 'Продажи', capability, remembered FROM onec.server_capability ORDER BY capability";
+like(sql("$one; $shown"), qr/shop\|t\|filter\|f/, 'a refusal is seen by the session that met it');
+is(sql($shown), '', '… and by no other');
+like(sql("$one; SELECT onec.remember_refusals('shop') > 0; $shown"), qr/\bt\n.*shop\|t\|filter\|t/s, '… until it is remembered');
+is((split /\n/, sql("$one; $last"))[1], '1|0', 'a new session does not ask for it');
+is(sql("SELECT onec.remember_refusals('shop')"), '0', 'nothing new is remembered twice');
+isnt(sql("SELECT onec.forget_refusals('shop')"), '0', 'it can be forgotten');
+isnt((split /\n/, sql("$one; $last"))[1], '1|0', '… and is asked for again');
+
 # A refusal that comes when a date is needed for the second page.
 $onec->control('POST', '/modes/clear', {});
 $onec->control('POST', '/modes', { refuse_filter => \1 });

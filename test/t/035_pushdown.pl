@@ -78,6 +78,23 @@ cmp_ok($seen{$_}, '>=', 10, "cases that are $_: $seen{$_}") for qw(exact superse
 cmp_ok($found, '>=', 30, "$found conditions find rows");
 is(system("$OnecTest::ROOT/test/pushdown_table", '--check'), 0, 'the READMEs say what was proved');
 
+# ---- what has to be allowed: values of several types, and patterns without case ----
+run('ALTER SERVER c OPTIONS (ADD push_composite \'on\', ADD ignores_case \'on\')');
+my ($recorder, $type) = split /\|/, run("SELECT min(Recorder), min(Recorder_Type) FROM here.$sets[0] WHERE Recorder = (SELECT min(Recorder) FROM here.$sets[0])");
+for my $case ([ $sets[0], "Recorder = '$recorder' AND Recorder_Type = '$type'", "Recorder eq cast(guid'$recorder','" . $type =~ s/StandardODATA.//r . "')" ],
+	[ $sets[0], "Recorder = '$recorder' AND Recorder_Type = 'Edm.String'", '' ],
+	[ $sets[0], "Recorder = 'x' AND Recorder_Type = '$type'", '' ],
+	[ $sets[0], "Recorder = '$recorder' OR Recorder_Type = '$type'", '' ],
+	[ $sets[1], "Description ILIKE '%АРТ%'", "substringof('АРТ',Description)" ])
+{
+	my ($set, $condition, $sent) = @$case;
+	my $r = look($set, $condition);
+
+	is($r->{sent}, $sent, "$condition, allowed: the request");
+	ok($r->{alike}, '… and the rows');
+}
+run('ALTER SERVER c OPTIONS (DROP push_composite, DROP ignores_case)');
+
 # ---- parameters: a generic plan asks as a custom one does ----
 my @parameters = (
 	[ 'timestamp', 'Period >= $1', "'2026-09-01'" ],

@@ -1,0 +1,66 @@
+-- What a base was found to refuse: seen by the session that was refused, remembered for those to come.
+
+CREATE TABLE onec.refusal (
+	server name NOT NULL,
+	entity_set text NOT NULL,
+	capability text NOT NULL CHECK (capability IN ('filter', 'order', 'count', 'dates', 'page_rows')),
+	page_rows int,
+	found_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (server, entity_set, capability)
+);
+COMMENT ON TABLE onec.refusal IS 'В чём база 1С отказывает; новые сеансы этого уже не просят';
+COMMENT ON COLUMN onec.refusal.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.refusal.entity_set IS 'Набор';
+COMMENT ON COLUMN onec.refusal.capability IS 'Что не принято: filter — условие, order — порядок, count — счёт, dates — порядок по дате, page_rows — большая страница';
+COMMENT ON COLUMN onec.refusal.page_rows IS 'Самая большая страница, которая удалась';
+COMMENT ON COLUMN onec.refusal.found_at IS 'Когда замечено';
+SELECT pg_catalog.pg_extension_config_dump('onec.refusal', '');
+
+CREATE FUNCTION onec.session_refusals(OUT server name, OUT entity_set text, OUT capability text, OUT page_rows int)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_session_refusals_sql';
+COMMENT ON FUNCTION onec.session_refusals() IS 'В чём базы 1С отказали этому сеансу';
+
+CREATE VIEW onec.server_capability AS
+	SELECT coalesce(s.server, r.server) AS server, coalesce(s.entity_set, r.entity_set) AS entity_set,
+		   coalesce(s.capability, r.capability) AS capability, coalesce(s.page_rows, r.page_rows) AS page_rows,
+		   r.server IS NOT NULL AS remembered, r.found_at
+	FROM onec.session_refusals() s
+	FULL JOIN onec.refusal r ON r.server = s.server AND r.entity_set = s.entity_set AND r.capability = s.capability;
+COMMENT ON VIEW onec.server_capability IS 'В чём базы 1С отказывают: замеченное этим сеансом и то, что помнится для всех';
+COMMENT ON COLUMN onec.server_capability.remembered IS 'Помнится для всех сеансов (onec.remember_refusals)';
+GRANT SELECT ON onec.refusal, onec.server_capability TO PUBLIC;
+
+CREATE FUNCTION onec.remember_refusals(server name) RETURNS int
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	added int;
+BEGIN
+	INSERT INTO onec.refusal AS r (server, entity_set, capability, page_rows)
+		SELECT s.server, s.entity_set, s.capability, min(s.page_rows) FROM onec.session_refusals() s
+		WHERE s.server = remember_refusals.server GROUP BY 1, 2, 3
+		ON CONFLICT ON CONSTRAINT refusal_pkey DO UPDATE SET page_rows = excluded.page_rows
+		WHERE r.page_rows IS DISTINCT FROM excluded.page_rows;
+	GET DIAGNOSTICS added = ROW_COUNT;
+	RETURN added;
+END $$;
+COMMENT ON FUNCTION onec.remember_refusals(name) IS
+	'Запомнить для всех сеансов, в чём база отказала этому; так делают синхронизация и onec.diagnose. Возвращает число записанного';
+REVOKE EXECUTE ON FUNCTION onec.remember_refusals(name) FROM PUBLIC;
+
+CREATE FUNCTION onec.forget_refusals(server name) RETURNS int
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	gone int;
+BEGIN
+	DELETE FROM onec.refusal r WHERE r.server = forget_refusals.server;
+	GET DIAGNOSTICS gone = ROW_COUNT;
+	RETURN gone;
+END $$;
+COMMENT ON FUNCTION onec.forget_refusals(name) IS
+	'Забыть отказы базы: новые сеансы попробуют всё снова. Возвращает число забытого';
+REVOKE EXECUTE ON FUNCTION onec.forget_refusals(name) FROM PUBLIC;
