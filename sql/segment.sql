@@ -148,6 +148,38 @@ SET TIME ZONE 'Pacific/Kiritimati';
 SELECT md5(string_agg(r::text, ';' ORDER BY r.customer_id)) = :'before' AS same FROM onec.rfm('sg', '2026-01-10') r;
 SET TIME ZONE 'UTC';
 
+-- cohorts, each cell counted by itself
+CREATE FUNCTION month_of(d timestamp) RETURNS date LANGUAGE sql IMMUTABLE AS $$ SELECT make_date(extract(year FROM d)::int, extract(month FROM d)::int, 1) $$;
+CREATE FUNCTION cohorts_differ(day date) RETURNS TABLE (cells bigint, future bigint, different bigint) LANGUAGE sql AS $$
+	WITH b AS MATERIALIZED (SELECT * FROM bought(day) x WHERE x.who IS NOT NULL),
+	born AS MATERIALIZED (SELECT DISTINCT ON (b.who) b.who, month_of(b.at) AS cohort FROM b ORDER BY b.who, b.at),
+	o AS (
+		SELECT c.cohort, n, (c.cohort + n * interval '1 month')::date AS month, (SELECT count(*) FROM born WHERE born.cohort = c.cohort) AS customers
+		FROM (SELECT DISTINCT cohort FROM born) c, generate_series(0, 60) n
+		WHERE c.cohort + n * interval '1 month' - (c.cohort - (SELECT min(cohort) FROM born)) * interval '1 day' <= month_of(day) + interval '15 days'),
+	p AS (
+		SELECT o.*, o.month <= day AS past, (SELECT count(DISTINCT b.who) FROM b JOIN born USING (who) WHERE born.cohort = o.cohort AND month_of(b.at) = o.month) AS retained,
+			   (SELECT count(*) FROM b JOIN born USING (who) WHERE born.cohort = o.cohort AND month_of(b.at) = o.month) AS receipts,
+			   (SELECT coalesce(sum(f.amount), 0) FROM fact f JOIN born ON born.who = f.customer_id WHERE born.cohort = o.cohort AND f.period::date <= day
+				AND (month_of(f.period) = o.month OR o.n = 0 AND month_of(f.period) < o.month)) AS net,
+			   (SELECT sum(f.amount) FROM fact f JOIN born ON born.who = f.customer_id WHERE born.cohort = o.cohort AND f.period::date <= day AND month_of(f.period) <= o.month) AS sum
+		FROM o)
+	SELECT count(*), count(*) FILTER (WHERE c.retained IS NULL), count(*) FILTER (WHERE ROW(c.month, c.customers, c.retained, c.retention, c.receipts, c.net, c.cumulative_net_per_customer)
+		IS DISTINCT FROM ROW(p.month, p.customers, CASE WHEN p.past THEN p.retained END, CASE WHEN p.past THEN round(p.retained / p.customers::numeric, 4) END,
+							 CASE WHEN p.past THEN p.receipts END, CASE WHEN p.past THEN p.net END, CASE WHEN p.past THEN round(p.sum / p.customers, 2) END))
+	FROM onec.cohort_retention_at('sg', day) c FULL JOIN p ON p.cohort = c.cohort AND p.n = c."offset" $$;
+SELECT day, c.* FROM unnest('{2024-05-31,2025-06-15,2026-01-10}'::date[]) day, cohorts_differ(day) c;
+SELECT c."offset", c.month, c.customers, c.retained, c.retention, c.receipts, c.net, c.cumulative_net_per_customer, c.is_partial, c.left_censored
+FROM onec.cohort_retention_at('sg', '2024-05-15') c WHERE c.cohort = '2024-01-01';
+SELECT DISTINCT c.cohort, c.left_censored FROM onec.cohort_retention_at('sg', '2024-05-31') c ORDER BY 1;
+SELECT m->>'server' AS server, m->>'as_of' AS as_of, m->>'offsets' AS offsets FROM onec.cohort_matrix('sg', '2024-02-10') m;
+SELECT c->>'cohort' AS cohort, c->>'customers' AS customers, c->>'left_censored' AS censored, c->>'retained' AS retained, c->>'retention' AS retention, c->>'net' AS net,
+	   c->>'cumulative_net_per_customer' AS cumulative FROM json_array_elements(onec.cohort_matrix('sg', '2024-02-10')->'cohorts') c;
+SELECT onec.cohort_matrix('sg', '2020-01-01');
+SELECT count(*) > 0 AS rows, count(*) FILTER (WHERE v IS DISTINCT FROM f) AS different
+FROM (SELECT c.cohort, c."offset", c.retained, c.net FROM onec.cohort_retention c WHERE c.server = 'sg') v
+FULL JOIN (SELECT c.cohort, c."offset", c.retained, c.net FROM onec.cohort_retention_at('sg', onec.local_now('sg')::date) c) f ON f = v;
+
 DELETE FROM onec.sale_line WHERE server = 'sg';
 DELETE FROM onec.loyalty_movement WHERE server = 'sg';
 DELETE FROM onec.discount_card WHERE server = 'sg';
@@ -159,5 +191,5 @@ DELETE FROM onec.customer_card WHERE server = 'sg';
 DELETE FROM onec.customer_profile WHERE server = 'sg';
 DELETE FROM onec.customer_rfm WHERE server = 'sg';
 DELETE FROM onec.config WHERE server = 'sg';
-DROP FUNCTION compared, oracle, bought, id, dice CASCADE;
+DROP FUNCTION cohorts_differ, month_of, compared, oracle, bought, id, dice CASCADE;
 DROP SERVER sg;
