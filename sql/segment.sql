@@ -180,6 +180,100 @@ SELECT count(*) > 0 AS rows, count(*) FILTER (WHERE v IS DISTINCT FROM f) AS dif
 FROM (SELECT c.cohort, c."offset", c.retained, c.net FROM onec.cohort_retention c WHERE c.server = 'sg') v
 FULL JOIN (SELECT c.cohort, c."offset", c.retained, c.net FROM onec.cohort_retention_at('sg', onec.local_now('sg')::date) c) f ON f = v;
 
+-- ABC/XYZ: shares by comparing each with all, variation from sums of squares
+CREATE FUNCTION abc_differs(day date, since timestamp) RETURNS TABLE (items bigint, classes text, different bigint) LANGUAGE sql AS $$
+	WITH f AS MATERIALIZED (SELECT * FROM fact x WHERE x.period::date <= day AND x.period >= since),
+	item AS (SELECT 'customer' AS kind, customer_id AS id, sum(amount) AS net FROM f WHERE customer_id IS NOT NULL GROUP BY 2
+			 UNION ALL SELECT 'product', product_id, sum(amount) FROM f GROUP BY 2),
+	share AS (SELECT i.*, (SELECT sum(j.net) FROM item j WHERE j.kind = i.kind AND j.net > 0 AND j.net >= i.net) / (SELECT sum(j.net) FROM item j WHERE j.kind = i.kind AND j.net > 0) AS upto,
+					 i.net = (SELECT max(j.net) FROM item j WHERE j.kind = i.kind) AS top FROM item i),
+	vary AS (
+		SELECT s.*, v.* FROM share s CROSS JOIN LATERAL (
+			SELECT count(*) AS months, avg(m.net)::float8 AS mean, sqrt(greatest(avg(m.net * m.net) - avg(m.net) ^ 2, 0))::float8 AS deviation
+			FROM (SELECT sum(f.amount) AS net FROM f WHERE s.id = CASE s.kind WHEN 'customer' THEN f.customer_id ELSE f.product_id END
+				  AND to_char(f.period, 'YYYY-MM') <= to_char(day - 27, 'YYYY-MM') GROUP BY to_char(f.period, 'YYYY-MM')) m) v),
+	o AS (SELECT *, CASE WHEN net <= 0 THEN 'C' WHEN upto <= 0.8 OR top THEN 'A' WHEN upto <= 0.95 THEN 'B' ELSE 'C' END AS abc,
+				 CASE WHEN months < 3 OR mean <= 0 THEN '' WHEN deviation / mean <= 0.4 THEN 'X' WHEN deviation / mean <= 0.6 THEN 'Y' ELSE 'Z' END AS xyz FROM vary)
+	SELECT count(*), (SELECT string_agg(x.class || ' ' || x.n, ', ' ORDER BY x.class) FROM (SELECT o.abc || o.xyz AS class, count(*) AS n FROM o GROUP BY 1) x),
+		   count(*) FILTER (WHERE ROW(a.net, a.cumulative_share, a.class, a.active_months) IS DISTINCT FROM ROW(o.net, round(coalesce(o.upto, 1), 4), o.abc || o.xyz, o.months)
+			OR a.variation IS DISTINCT FROM CASE WHEN o.mean > 0 THEN round((o.deviation / o.mean)::numeric, 4) END)
+	FROM onec.abc_xyz_at('sg', day) a FULL JOIN o ON o.kind = a.kind AND o.id = a.item_id $$;
+SELECT onec.set('xyz.x', '0.4', 'sg'), onec.set('xyz.y', '0.6', 'sg');
+SELECT c.* FROM abc_differs('2026-01-27', '2025-02-01') c;
+SELECT onec.set('abc.months', '0', 'sg');
+SELECT c.* FROM abc_differs('2025-10-27', '-infinity') c;
+SELECT onec.set('abc.months', NULL, 'sg');
+-- equal sums stay together, the only one is A, what was only returned is C
+CREATE FUNCTION small(kind text, sums numeric[]) RETURNS TABLE (net numeric, upto numeric, abc text, xyz text) LANGUAGE sql AS $$
+	DELETE FROM onec.sale_line WHERE server = 'sg2';
+	INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, customer_id, product_id, quantity, amount, attribution)
+		SELECT 'sg2', 'sales', id('d', n::int), 'Document_ЧекККМ', 1, '2026-01-10', id('a', n::int), id('b', n::int), sign(s), s, 'counterparty' FROM unnest(sums) WITH ORDINALITY u (s, n);
+	SELECT a.net, a.cumulative_share, a.abc, a.xyz FROM onec.abc_xyz_at('sg2', '2026-01-20') a WHERE a.kind = small.kind $$;
+CREATE SERVER sg2 FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/base', timezone 'Europe/Moscow');
+SELECT * FROM small('product', '{50,30,10,5,5,-3}');
+SELECT * FROM small('customer', '{40,20,20,20}');
+SELECT * FROM small('product', '{100}');
+SELECT * FROM small('product', '{-5,0}');
+DELETE FROM onec.sale_line WHERE server = 'sg2';
+
+CREATE TEMPORARY TABLE bought_then AS SELECT * FROM bought('2026-01-10');
+-- seasons: history begins on the 6th of November, so that month counts from the next year on
+SELECT min(period) FROM fact;
+SELECT m.month, m.observed, m.gross, m.net, m.receipts, m.gross_per_month, m.net_per_month, m.season_index, m.whole_year FROM onec.month_season_at('sg', '2026-01-10') m;
+SELECT count(*) AS months, count(*) FILTER (WHERE ROW(m.observed, m.gross, m.net, m.receipts, m.gross_per_month) IS DISTINCT FROM ROW(o.times, o.gross, o.net, o.receipts, round(o.gross / o.times, 2))) AS different,
+	   round(avg(m.season_index), 3) AS mean
+FROM onec.month_season_at('sg', '2026-01-10') m
+JOIN (SELECT n, count(*) AS times,
+			 (SELECT sum(f.amount) FROM fact f WHERE f.amount > 0 AND f.period >= '2023-12-01' AND f.period < '2026-01-01' AND to_char(f.period, 'FMMM') = n::text) AS gross,
+			 (SELECT sum(f.amount) FROM fact f WHERE f.period >= '2023-12-01' AND f.period < '2026-01-01' AND to_char(f.period, 'FMMM') = n::text) AS net,
+			 (SELECT count(*) FROM bought_then b WHERE b.at >= '2023-12-01' AND b.at < '2026-01-01' AND to_char(b.at, 'FMMM') = n::text) AS receipts
+	  FROM generate_series(1, 12) n, unnest('{2023,2024,2025}'::int[]) y WHERE make_date(y, n, 1) BETWEEN '2023-12-01' AND '2025-12-01' GROUP BY n) o ON o.n = m.month;
+-- the last day of a month ends it; a history shorter than a year cannot be compared
+SELECT m.month, m.observed, m.whole_year FROM onec.month_season_at('sg', '2024-01-31') m WHERE m.observed > 0;
+SELECT count(*), sum(m.observed) FROM onec.month_season_at('sg', '2020-01-31') m;
+
+-- hours on the shop's clock, in the whole year before the day
+SELECT count(*) AS cells, sum(w.receipts) AS receipts, (sum(w.days) / 24)::int AS days, sum(w.share) > 0.99 AS whole, count(*) FILTER (WHERE ROW(w.receipts, w.net, w.days) IS DISTINCT FROM ROW(
+	(SELECT count(*) FROM bought_then b WHERE b.at >= '2025-01-11' AND to_char(b.at, 'ID HH24') = w.weekday || ' ' || lpad(w.hour::text, 2, '0')),
+	(SELECT coalesce(sum(b.net), 0) FROM bought_then b WHERE b.at >= '2025-01-11' AND to_char(b.at, 'ID HH24') = w.weekday || ' ' || lpad(w.hour::text, 2, '0')),
+	(SELECT count(*) FROM generate_series(0, 364) d WHERE to_char(date '2026-01-10' - d, 'ID') = w.weekday::text))) AS different
+FROM onec.weekday_hour_at('sg', '2026-01-10') w;
+SET TIME ZONE 'Asia/Tokyo';
+SELECT w.* FROM onec.weekday_hour_at('sg', '2026-01-10') w WHERE w.weekday = 6 AND w.hour BETWEEN 9 AND 12;
+SET TIME ZONE 'UTC';
+
+-- stores
+SELECT right(t.store_id::text, 2) AS store, t.receipts, t.customers, t.items, t.gross, t.returned, t.net, t.share, t.average_check, t.known_share, t.previous_net, t.change
+FROM onec.store_summary_at('sg', '2026-01-10') t;
+SELECT count(*) AS stores, count(*) FILTER (WHERE ROW(t.items, t.gross, t.returned, t.net, t.receipts, t.customers, t.previous_net, t.average_check) IS DISTINCT FROM ROW(
+	(SELECT sum(f.quantity) FROM fact f WHERE f.store_id IS NOT DISTINCT FROM t.store_id AND f.period::date BETWEEN '2025-01-11' AND '2026-01-10'),
+	(SELECT sum(f.amount) FROM fact f WHERE f.store_id IS NOT DISTINCT FROM t.store_id AND f.period::date BETWEEN '2025-01-11' AND '2026-01-10' AND f.amount > 0),
+	(SELECT sum(f.amount) FROM fact f WHERE f.store_id IS NOT DISTINCT FROM t.store_id AND f.period::date BETWEEN '2025-01-11' AND '2026-01-10' AND f.amount < 0),
+	(SELECT sum(f.amount) FROM fact f WHERE f.store_id IS NOT DISTINCT FROM t.store_id AND f.period::date BETWEEN '2025-01-11' AND '2026-01-10'),
+	(SELECT count(*) FROM bought_then b WHERE b.at >= '2025-01-11' AND EXISTS (SELECT FROM fact f WHERE f.document_id = b.doc AND f.store_id IS NOT DISTINCT FROM t.store_id)),
+	(SELECT count(DISTINCT b.who) FROM bought_then b WHERE b.at >= '2025-01-11' AND EXISTS (SELECT FROM fact f WHERE f.document_id = b.doc AND f.store_id IS NOT DISTINCT FROM t.store_id)),
+	(SELECT sum(f.amount) FROM fact f WHERE f.store_id IS NOT DISTINCT FROM t.store_id AND f.period::date BETWEEN '2024-01-12' AND '2025-01-10'),
+	(SELECT round(avg(b.net), 2) FROM bought_then b WHERE b.at >= '2025-01-11' AND EXISTS (SELECT FROM fact f WHERE f.document_id = b.doc AND f.store_id IS NOT DISTINCT FROM t.store_id)))) AS different,
+	sum(t.net) = (SELECT sum(f.amount) FROM fact f WHERE f.period::date BETWEEN '2025-01-11' AND '2026-01-10') AS all_revenue
+FROM onec.store_summary_at('sg', '2026-01-10') t;
+
+-- the views show today, with names
+CREATE FUNCTION today() RETURNS date LANGUAGE sql AS $$ SELECT onec.local_now('sg')::date $$;
+SELECT count(*) > 0 AS rows, count(*) FILTER (WHERE v IS DISTINCT FROM f) AS different
+FROM (SELECT a.kind, a.item_id, a.net, a.class, a.title FROM onec.abc_xyz a WHERE a.server = 'sg') v
+FULL JOIN (SELECT a.kind, a.item_id, a.net, a.class, CASE a.kind WHEN 'product' THEN 'Товар ' ELSE 'Покупатель ' END || right(a.item_id::text, 12)::int
+		   FROM onec.abc_xyz_at('sg', today()) a) f ON f = v;
+SELECT count(*) AS rows, count(*) FILTER (WHERE v IS DISTINCT FROM f) AS different
+FROM (SELECT m.month, m.observed, m.net, m.season_index FROM onec.month_season m WHERE m.server = 'sg') v
+FULL JOIN (SELECT m.month, m.observed, m.net, m.season_index FROM onec.month_season_at('sg', today()) m) f ON f = v;
+SELECT count(*) AS rows, count(*) FILTER (WHERE v IS DISTINCT FROM f) AS different
+FROM (SELECT w.weekday, w.hour, w.days, w.receipts FROM onec.weekday_hour w WHERE w.server = 'sg') v
+FULL JOIN (SELECT w.weekday, w.hour, w.days, w.receipts FROM onec.weekday_hour_at('sg', today()) w) f ON f = v;
+SELECT onec.set('analysis.window', '0', 'sg');
+SELECT t.store, t.net = (SELECT sum(f.amount) FROM fact f WHERE f.store_id IS NOT DISTINCT FROM t.store_id) AS all_time, t.previous_net, t.change
+FROM onec.store_summary t WHERE t.server = 'sg' ORDER BY 1;
+SELECT onec.set('analysis.window', NULL, 'sg');
+
 DELETE FROM onec.sale_line WHERE server = 'sg';
 DELETE FROM onec.loyalty_movement WHERE server = 'sg';
 DELETE FROM onec.discount_card WHERE server = 'sg';
@@ -191,5 +285,6 @@ DELETE FROM onec.customer_card WHERE server = 'sg';
 DELETE FROM onec.customer_profile WHERE server = 'sg';
 DELETE FROM onec.customer_rfm WHERE server = 'sg';
 DELETE FROM onec.config WHERE server = 'sg';
-DROP FUNCTION cohorts_differ, month_of, compared, oracle, bought, id, dice CASCADE;
+DROP FUNCTION today, small, abc_differs, cohorts_differ, month_of, compared, oracle, bought, id, dice CASCADE;
+DROP SERVER sg2;
 DROP SERVER sg;

@@ -132,3 +132,196 @@ AS $$
 	FROM me
 $$;
 COMMENT ON FUNCTION onec.cohort_matrix(name, date) IS 'Когорты как JSON для тепловой карты: строка на когорту, будущие месяцы null';
+
+-- Equal sums share one class, which their common cumulative share gives; the largest are A even if they alone exceed the limit.
+-- The month that still runs is left out of the variation, for it would look like a fall.
+CREATE FUNCTION onec.abc_xyz_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
+	RETURNS TABLE (kind text, item_id uuid, net numeric, share numeric, cumulative_share numeric, abc text, active_months bigint,
+				   monthly_net numeric, variation numeric, xyz text, class text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH me AS MATERIALIZED (
+		SELECT d.*, date_trunc('month', d.day::timestamp) AS this_month, date_trunc('month', (d.day + 1)::timestamp) AS next_day,
+			   onec.get('abc.months', d.server_name)::int AS months, onec.get('abc.a', d.server_name)::numeric AS a, onec.get('abc.b', d.server_name)::numeric AS b,
+			   onec.get('xyz.x', d.server_name)::numeric AS x, onec.get('xyz.y', d.server_name)::numeric AS y, onec.get('xyz.min_months', d.server_name)::int AS least
+		FROM onec._day($1, $2) d),
+	line AS MATERIALIZED (
+		SELECT l.customer_id, l.product_id, date_trunc('month', l.period) AS month, l.amount FROM me, onec._shop_lines(me.server_name, me.day) l
+		WHERE me.months <= 0 OR l.period >= me.this_month - (me.months - 1) * interval '1 month'),
+	month AS (
+		SELECT 'customer' AS kind, l.customer_id AS item_id, l.month, sum(l.amount) AS net FROM line l WHERE l.customer_id IS NOT NULL GROUP BY 2, 3
+		UNION ALL
+		SELECT 'product', l.product_id, l.month, sum(l.amount) FROM line l WHERE l.product_id IS NOT NULL GROUP BY 2, 3),
+	item AS (
+		SELECT m.kind, m.item_id, sum(m.net) AS net, count(*) FILTER (WHERE m.month < me.next_day) AS months,
+			   avg(m.net) FILTER (WHERE m.month < me.next_day) AS mean, stddev_pop(m.net) FILTER (WHERE m.month < me.next_day) AS deviation
+		FROM month m CROSS JOIN me GROUP BY 1, 2),
+	ranked AS (
+		SELECT i.*, sum(greatest(i.net, 0)) OVER (PARTITION BY i.kind ORDER BY i.net DESC RANGE UNBOUNDED PRECEDING) AS running,
+			   nullif(sum(greatest(i.net, 0)) OVER (PARTITION BY i.kind), 0) AS total, rank() OVER (PARTITION BY i.kind ORDER BY i.net DESC) AS place
+		FROM item i),
+	class AS (
+		SELECT r.*, CASE WHEN r.net <= 0 THEN 'C' WHEN r.running <= r.total * me.a OR r.place = 1 THEN 'A' WHEN r.running <= r.total * me.b THEN 'B' ELSE 'C' END AS abc,
+			   CASE WHEN r.months < me.least OR r.mean <= 0 THEN NULL WHEN r.deviation <= r.mean * me.x THEN 'X' WHEN r.deviation <= r.mean * me.y THEN 'Y' ELSE 'Z' END AS xyz
+		FROM ranked r CROSS JOIN me)
+	SELECT c.kind, c.item_id, c.net, round(c.net / c.total, 4), round(c.running / c.total, 4), c.abc, c.months, round(c.mean, 2),
+		   CASE WHEN c.mean > 0 THEN round(c.deviation / c.mean, 4) END, c.xyz, c.abc || coalesce(c.xyz, '')
+	FROM class c
+	ORDER BY c.kind, c.net DESC, c.item_id
+$$;
+COMMENT ON FUNCTION onec.abc_xyz_at(name, date) IS 'ABC/XYZ покупателей (kind = customer) и товаров (kind = product) на дату';
+
+CREATE VIEW onec.abc_xyz AS
+	SELECT s.server, a.kind, a.item_id, coalesce(p.name, u.name, c.name) AS title, a.net, a.share, a.cumulative_share, a.abc, a.active_months, a.monthly_net,
+		   a.variation, a.xyz, a.class
+	FROM onec._servers s CROSS JOIN LATERAL onec.abc_xyz_at(s.server) a
+	LEFT JOIN onec.product p ON a.kind = 'product' AND p.server = s.server AND p.product_id = a.item_id
+	LEFT JOIN onec.site_user u ON a.kind = 'customer' AND u.server = s.server AND u.user_id = a.item_id
+	LEFT JOIN onec.counterparty c ON a.kind = 'customer' AND c.server = s.server AND c.customer_id = a.item_id;
+COMMENT ON VIEW onec.abc_xyz IS 'ABC/XYZ покупателей и товаров: доля в выручке и постоянство спроса';
+COMMENT ON COLUMN onec.abc_xyz.kind IS 'customer — покупатель, product — товар';
+COMMENT ON COLUMN onec.abc_xyz.item_id IS 'Покупатель или товар';
+COMMENT ON COLUMN onec.abc_xyz.title IS 'Имя или название';
+COMMENT ON COLUMN onec.abc_xyz.net IS 'Выручка за вычетом возвратов';
+COMMENT ON COLUMN onec.abc_xyz.cumulative_share IS 'Накопленная доля, от больших к меньшим; равные вместе';
+COMMENT ON COLUMN onec.abc_xyz.abc IS 'A — главные, B — средние, C — остальные и убыточные';
+COMMENT ON COLUMN onec.abc_xyz.active_months IS 'Законченных месяцев с продажами';
+COMMENT ON COLUMN onec.abc_xyz.variation IS 'Коэффициент вариации месячной выручки';
+COMMENT ON COLUMN onec.abc_xyz.xyz IS 'X — ровный спрос, Y — меняется, Z — случайный; пусто — мало месяцев';
+
+-- Whole months only: the first counts if the history begins on its first day, the last if it is over.  Each calendar month is
+-- divided by how often it was observed, so that a month seen three times does not look stronger than one seen twice.
+CREATE FUNCTION onec.month_season_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
+	RETURNS TABLE (month int, observed bigint, gross numeric, net numeric, receipts bigint, gross_per_month numeric, net_per_month numeric,
+				   season_index numeric, whole_year boolean)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH me AS MATERIALIZED (SELECT * FROM onec._day($1, $2)),
+	line AS MATERIALIZED (SELECT l.* FROM me, onec._shop_lines(me.server_name, me.day) l),
+	span AS MATERIALIZED (
+		SELECT date_trunc('month', min(l.period)::date + interval '1 month -1 day') AS from_month,
+			   date_trunc('month', (me.day + 1)::timestamp) AS till
+		FROM line l CROSS JOIN me GROUP BY me.day),
+	seen AS (
+		SELECT extract(month FROM g.month)::int AS month, count(*) AS observed
+		FROM span s CROSS JOIN LATERAL generate_series(s.from_month, s.till - interval '1 month', interval '1 month') g (month) GROUP BY 1),
+	money AS (
+		SELECT extract(month FROM l.period)::int AS month, coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0) AS gross, sum(l.amount) AS net
+		FROM line l CROSS JOIN span s WHERE l.period >= s.from_month AND l.period < s.till GROUP BY 1),
+	sale AS (
+		SELECT extract(month FROM l.at)::int AS month, count(DISTINCT ROW(l.receipt, l.customer_id)) AS receipts
+		FROM line l CROSS JOIN span s WHERE l.is_sale AND l.at >= s.from_month AND l.at < s.till GROUP BY 1),
+	rate AS (
+		SELECT n.month, coalesce(o.observed, 0) AS observed, CASE WHEN o.observed > 0 THEN coalesce(m.gross, 0) END AS gross,
+			   CASE WHEN o.observed > 0 THEN coalesce(m.net, 0) END AS net, CASE WHEN o.observed > 0 THEN coalesce(s.receipts, 0) END AS receipts
+		FROM generate_series(1, 12) n (month)
+		LEFT JOIN seen o ON o.month = n.month LEFT JOIN money m ON m.month = n.month LEFT JOIN sale s ON s.month = n.month)
+	SELECT r.month, r.observed, r.gross, r.net, r.receipts, round(r.gross / nullif(r.observed, 0), 2), round(r.net / nullif(r.observed, 0), 2),
+		   round(r.gross / nullif(r.observed, 0) / nullif(avg(r.gross / nullif(r.observed, 0)) OVER (), 0), 4), min(r.observed) OVER () > 0
+	FROM rate r
+	ORDER BY r.month
+$$;
+COMMENT ON FUNCTION onec.month_season_at(name, date) IS 'Сезонность магазина по календарным месяцам на дату';
+
+CREATE VIEW onec.month_season AS
+	SELECT s.server, m.month, m.observed, m.gross, m.net, m.receipts, m.gross_per_month, m.net_per_month, m.season_index, m.whole_year
+	FROM onec._servers s CROSS JOIN LATERAL onec.month_season_at(s.server) m;
+COMMENT ON VIEW onec.month_season IS 'Сезонность магазина: выручка календарного месяца, делённая на то, сколько раз он наблюдался';
+COMMENT ON COLUMN onec.month_season.month IS 'Календарный месяц, 1 — январь';
+COMMENT ON COLUMN onec.month_season.observed IS 'Сколько раз месяц наблюдался целиком';
+COMMENT ON COLUMN onec.month_season.gross IS 'Выручка без возвратов за все наблюдения';
+COMMENT ON COLUMN onec.month_season.net IS 'Выручка за вычетом возвратов за все наблюдения';
+COMMENT ON COLUMN onec.month_season.gross_per_month IS 'Выручка без возвратов за один такой месяц';
+COMMENT ON COLUMN onec.month_season.season_index IS 'Во сколько раз больше среднего месяца';
+COMMENT ON COLUMN onec.month_season.whole_year IS 'Наблюдался весь год: месяцы можно сравнивать';
+
+-- First moment of the last "days" days, the day itself included; all of them if there is no limit.
+CREATE FUNCTION onec._since(day date, days int) RETURNS timestamp
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT CASE WHEN days > 0 THEN (day + 1 - days)::timestamp ELSE '-infinity'::timestamp END;
+	END;
+COMMENT ON FUNCTION onec._since(date, int) IS 'Начало последних дней (служебная)';
+
+-- Periods are local wall time already: an hour here is the hour on the shop's clock.
+CREATE FUNCTION onec.weekday_hour_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
+	RETURNS TABLE (weekday int, hour int, days bigint, receipts bigint, net numeric, receipts_per_day numeric, share numeric)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH me AS MATERIALIZED (SELECT d.*, onec._since(d.day, onec.get('analysis.window', d.server_name)::int) AS since FROM onec._day($1, $2) d),
+	line AS MATERIALIZED (SELECT l.* FROM me, onec._shop_lines(me.server_name, me.day) l),
+	day AS (
+		SELECT extract(isodow FROM g.day)::int AS weekday, count(*) AS days
+		FROM (SELECT greatest(min(l.period)::date, me.since) AS first, me.day AS last FROM line l CROSS JOIN me GROUP BY me.since, me.day) s
+		CROSS JOIN LATERAL generate_series(s.first::date::timestamp, s.last::timestamp, interval '1 day') g (day) GROUP BY 1),
+	sale AS (
+		SELECT extract(isodow FROM l.at)::int AS weekday, extract(hour FROM l.at)::int AS hour,
+			   count(DISTINCT ROW(l.receipt, l.customer_id)) AS receipts, sum(l.amount) AS net
+		FROM line l CROSS JOIN me WHERE l.is_sale AND l.at >= me.since GROUP BY 1, 2)
+	SELECT w.weekday, h.hour, coalesce(d.days, 0), coalesce(s.receipts, 0), coalesce(s.net, 0), round(coalesce(s.receipts, 0)::numeric / d.days, 3),
+		   round(coalesce(s.receipts, 0) / nullif(sum(s.receipts) OVER (), 0), 4)
+	FROM generate_series(1, 7) w (weekday) CROSS JOIN generate_series(0, 23) h (hour)
+	LEFT JOIN day d ON d.weekday = w.weekday
+	LEFT JOIN sale s ON s.weekday = w.weekday AND s.hour = h.hour
+	ORDER BY 1, 2
+$$;
+COMMENT ON FUNCTION onec.weekday_hour_at(name, date) IS 'Карта дней недели и часов на дату: когда покупают';
+
+CREATE VIEW onec.weekday_hour AS
+	SELECT s.server, w.weekday, w.hour, w.days, w.receipts, w.net, w.receipts_per_day, w.share
+	FROM onec._servers s CROSS JOIN LATERAL onec.weekday_hour_at(s.server) w;
+COMMENT ON VIEW onec.weekday_hour IS 'Карта дней недели и часов, местное время: когда покупают';
+COMMENT ON COLUMN onec.weekday_hour.weekday IS 'День недели, 1 — понедельник';
+COMMENT ON COLUMN onec.weekday_hour.hour IS 'Час по местному времени';
+COMMENT ON COLUMN onec.weekday_hour.days IS 'Сколько таких дней недели было';
+COMMENT ON COLUMN onec.weekday_hour.receipts IS 'Чеков продажи';
+COMMENT ON COLUMN onec.weekday_hour.net IS 'Их сумма за вычетом возвратов';
+COMMENT ON COLUMN onec.weekday_hour.receipts_per_day IS 'Чеков за один такой день';
+COMMENT ON COLUMN onec.weekday_hour.share IS 'Доля во всех чеках';
+
+-- A receipt counts in each store that has a line of it; money counts where and when the line was.
+CREATE FUNCTION onec.store_summary_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
+	RETURNS TABLE (store_id uuid, receipts bigint, customers bigint, items numeric, gross numeric, returned numeric, net numeric, share numeric,
+				   average_check numeric, known_share numeric, first_sale timestamp, last_sale timestamp, previous_net numeric, change numeric)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH me AS MATERIALIZED (
+		SELECT d.*, w.days, onec._since(d.day, w.days) AS since
+		FROM onec._day($1, $2) d CROSS JOIN LATERAL (SELECT onec.get('analysis.window', d.server_name)::int AS days) w),
+	line AS MATERIALIZED (SELECT l.* FROM me, onec._shop_lines(me.server_name, me.day) l),
+	money AS (
+		SELECT l.store_id, sum(l.quantity) FILTER (WHERE l.period >= me.since) AS items, coalesce(sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount > 0), 0) AS gross,
+			   coalesce(sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount < 0), 0) AS returned, sum(l.amount) FILTER (WHERE l.period >= me.since) AS net,
+			   sum(l.amount) FILTER (WHERE l.period >= me.since AND l.customer_id IS NOT NULL) AS known,
+			   CASE WHEN me.days > 0 THEN coalesce(sum(l.amount) FILTER (WHERE l.period < me.since), 0) END AS previous
+		FROM line l CROSS JOIN me WHERE me.days <= 0 OR l.period >= me.since - me.days * interval '1 day' GROUP BY l.store_id, me.days),
+	sale AS (
+		SELECT l.store_id, count(DISTINCT ROW(l.receipt, l.customer_id)) AS receipts, count(DISTINCT l.customer_id) AS customers, sum(l.amount) AS net,
+			   min(l.at) AS first, max(l.at) AS last
+		FROM line l CROSS JOIN me WHERE l.is_sale AND l.at >= me.since GROUP BY 1)
+	SELECT m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(m.items, 0), m.gross, m.returned, coalesce(m.net, 0),
+		   round(coalesce(m.net, 0) / nullif(sum(m.net) OVER (), 0), 4), round(s.net / s.receipts, 2), round(coalesce(m.known, 0) / nullif(m.net, 0), 4),
+		   s.first, s.last, m.previous, round(coalesce(m.net, 0) / nullif(m.previous, 0) - 1, 4)
+	FROM money m LEFT JOIN sale s ON s.store_id IS NOT DISTINCT FROM m.store_id
+	ORDER BY coalesce(m.net, 0) DESC, m.store_id
+$$;
+COMMENT ON FUNCTION onec.store_summary_at(name, date) IS 'Магазины на дату: чеки, покупатели, выручка и её изменение';
+
+CREATE VIEW onec.store_summary AS
+	SELECT s.server, t.store_id, n.name AS store, t.receipts, t.customers, t.items, t.gross, t.returned, t.net, t.share, t.average_check, t.known_share,
+		   t.first_sale, t.last_sale, t.previous_net, t.change
+	FROM onec._servers s CROSS JOIN LATERAL onec.store_summary_at(s.server) t
+	LEFT JOIN onec.store n ON n.server = s.server AND n.store_id = t.store_id;
+COMMENT ON VIEW onec.store_summary IS 'Магазины за последние дни (analysis.window): чеки, покупатели, выручка, сравнение с такими же днями до того';
+COMMENT ON COLUMN onec.store_summary.store_id IS 'Магазин; пусто — не указан';
+COMMENT ON COLUMN onec.store_summary.receipts IS 'Чеков продажи';
+COMMENT ON COLUMN onec.store_summary.customers IS 'Известных покупателей';
+COMMENT ON COLUMN onec.store_summary.net IS 'Выручка за вычетом возвратов';
+COMMENT ON COLUMN onec.store_summary.share IS 'Доля в выручке';
+COMMENT ON COLUMN onec.store_summary.known_share IS 'Какая доля выручки от известных покупателей';
+COMMENT ON COLUMN onec.store_summary.previous_net IS 'Выручка за столько же дней до того';
+COMMENT ON COLUMN onec.store_summary.change IS 'Изменение выручки: 0.1 — выросла на десятую';
