@@ -117,6 +117,8 @@ onec_scan_explain(ForeignScanState *node, ExplainState *es)
 	text = onec_pager_text(scan->options, &scan->query, &scan->wanted, scan->count);
 	ExplainPropertyText("1C Request", nothing ? "none, no row can match" :
 						pg_any_to_server(text, strlen(text), PG_UTF8), es);
+	if (scan->totals)
+		ExplainPropertyText("1C Totals", "turnovers in place of records", es);
 	if (scan->query.nulls != ONEC_NULLS_ALIKE)
 		ExplainPropertyText("1C Rows Without a Date", scan->query.nulls == ONEC_NULLS_FIRST ?
 							"first, by a request of their own" : "last, by a request of their own", es);

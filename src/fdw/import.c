@@ -259,6 +259,24 @@ collect_functions(const OnecEdm *edm, OnecTable *tables)
 	return n;
 }
 
+/* Tell records of registers of their Turnovers, which know what is a dimension and what a resource. */
+static void
+link_turnovers(OnecTable *tables, int nsets, int count)
+{
+	for (int i = nsets; i < count; i++)
+	{
+		size_t		len = strlen(tables[i].set->name);
+
+		if (strcmp(tables[i].function->name, "Turnovers") != 0 ||
+			strncmp(tables[i].set->name, "AccumulationRegister_", 21) != 0)
+			continue;
+		for (int j = 0; j < nsets; j++)
+			if (strncmp(tables[j].set->name, tables[i].set->name, len) == 0 &&
+				strcmp(tables[j].set->name + len, "_RecordType") == 0)
+				tables[j].turnovers = &tables[i];
+	}
+}
+
 OnecTable *
 onec_import_tables(const OnecEdm *edm, bool fold, int *count)
 {
@@ -267,8 +285,11 @@ onec_import_tables(const OnecEdm *edm, bool fold, int *count)
 	OnecName   *local;
 	OnecName   *exact;
 	int			n = collect_sets(edm, tables);
+	int			nsets;
 
+	nsets = n;
 	n += collect_functions(edm, tables + n);
+	link_turnovers(tables, nsets, n);
 	local = place_names(tables, n, fold);
 	exact = fold ? place_names(tables, n, false) : local;
 	for (int i = 0; i < n; i++)
@@ -335,6 +356,8 @@ onec_import_dimensions(const OnecTable *table)
 {
 	StringInfoData names;
 
+	if (table->turnovers != NULL)
+		table = table->turnovers;
 	if (table->function == NULL)
 		return NULL;
 	initStringInfo(&names);
@@ -342,6 +365,27 @@ onec_import_dimensions(const OnecTable *table)
 		if (is_dimension(table, &table->type->properties[i]))
 			appendStringInfo(&names, "%s%s", names.len > 0 ? "," : "",
 							 table->type->properties[i].name);
+	return names.len > 0 ? names.data : NULL;
+}
+
+char *
+onec_import_resources(const OnecTable *table)
+{
+	StringInfoData names;
+	const OnecEdmStruct *type;
+
+	if (table->turnovers == NULL)
+		return NULL;
+	type = table->turnovers->type;
+	initStringInfo(&names);
+	for (int i = 0; i < type->nproperties; i++)
+	{
+		const char *name = type->properties[i].name;
+		int			len = (int) strlen(name) - (int) strlen("Turnover");
+
+		if (type->properties[i].type == ONEC_EDM_DOUBLE && len > 0 && strcmp(name + len, "Turnover") == 0)
+			appendStringInfo(&names, "%s%.*s", names.len > 0 ? "," : "", len, name);
+	}
 	return names.len > 0 ? names.data : NULL;
 }
 
@@ -497,27 +541,33 @@ append_columns(StringInfo sql, const OnecTable *table, bool fold)
 	}
 }
 
+static void
+append_option(StringInfo options, const char *name, const char *value)
+{
+	if (value != NULL)
+		appendStringInfo(options, "%s%s %s", options->len > 0 ? ", " : "", name,
+						 quote_literal_cstr(value));
+}
+
 /* CREATE FOREIGN TABLE for one table under one name, in the database's encoding. */
 static char *
 table_statement(const OnecTable *table, const char *name, bool fold, const char *server)
 {
 	StringInfoData sql;
-	char	   *key = onec_import_key(table);
-	char	   *dimensions = onec_import_dimensions(table);
-	char	   *options;
+	StringInfoData options;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE FOREIGN TABLE %s (", quote_identifier(name));
 	append_columns(&sql, table, fold);
-	options = psprintf("OPTIONS (entity_set %s%s%s%s%s%s%s)",
-					   quote_literal_cstr(table->set->name),
-					   key ? ", key " : "", key ? quote_literal_cstr(key) : "",
-					   table->function ? ", function " : "",
-					   table->function ? quote_literal_cstr(table->function->name) : "",
-					   dimensions ? ", dimensions " : "",
-					   dimensions ? quote_literal_cstr(dimensions) : "");
-	return psprintf("%s\n) SERVER %s %s", pg_any_to_server(sql.data, sql.len, PG_UTF8),
-					quote_identifier(server), pg_any_to_server(options, strlen(options), PG_UTF8));
+	initStringInfo(&options);
+	append_option(&options, "entity_set", table->set->name);
+	append_option(&options, "key", onec_import_key(table));
+	append_option(&options, "function", table->function ? table->function->name : NULL);
+	append_option(&options, "dimensions", onec_import_dimensions(table));
+	append_option(&options, "resources", onec_import_resources(table));
+	return psprintf("%s\n) SERVER %s OPTIONS (%s)", pg_any_to_server(sql.data, sql.len, PG_UTF8),
+					quote_identifier(server),
+					pg_any_to_server(options.data, options.len, PG_UTF8));
 }
 
 /* The statements for one table: none, one, or one for each of two spellings in LIMIT TO. */

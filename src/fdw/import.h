@@ -24,6 +24,7 @@ typedef struct OnecTable
 	const OnecFunction *function;	/* a virtual table; else NULL */
 	const OnecEdmStruct *type;	/* of its rows */
 	const char *real;			/* Set, or Set_Function */
+	const struct OnecTable *turnovers;	/* of a register's records: their virtual table, or NULL */
 	bool		tabular;		/* a tabular section of another set */
 	char		local[ONEC_NAME_SIZE];	/* its name here */
 	char		exact[ONEC_NAME_SIZE];	/* the name it has when not folded */
@@ -50,8 +51,14 @@ extern OnecTableColumn *onec_import_columns(const OnecTable *table, bool fold, i
 /* Properties of the key, comma-separated; NULL for none. */
 extern char *onec_import_key(const OnecTable *table);
 
-/* Properties of a function's result on which it takes conditions, comma-separated; NULL for none, and for sets. */
+/*
+ * Properties of a function's result on which it takes conditions, comma-separated; of a register's records those of its
+ * Turnovers; NULL for none.
+ */
 extern char *onec_import_dimensions(const OnecTable *table);
+
+/* Properties that the Turnovers of a register's records add up, comma-separated; NULL for none. */
+extern char *onec_import_resources(const OnecTable *table);
 
 /* The kind of object: the name up to the first "_", e.g. "Catalog". */
 extern char *onec_import_family(const char *entity_set);

@@ -46,6 +46,7 @@ typedef struct OnecOptions
 	bool		push_order;
 	bool		push_count;
 	bool		push_composite;
+	bool		push_sum;
 	bool		allowed_only;
 	bool		empty_as_null;
 	bool		ignores_case;	/* 1C compares text without regard to case */
@@ -58,6 +59,8 @@ typedef struct OnecOptions
 	char	   *entity_set;
 	char	   *function;
 	char	   *key;			/* properties of the entity key, comma-separated */
+	char	   *dimensions;		/* of the function, or of the register's totals; likewise */
+	char	   *resources;		/* which the register adds up; likewise */
 } OnecOptions;
 
 /* What a foreign table's column is on the wire. */

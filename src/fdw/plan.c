@@ -32,6 +32,7 @@
 #include "fdw/callbacks.h"
 #include "fdw/deparse.h"
 #include "fdw/plan.h"
+#include "fdw/totals.h"
 
 #define DEFAULT_ROWS 10000.0	/* of a table never analyzed */
 #define PLANNED_PAGE 1000.0		/* rows of a page, for costs */
@@ -268,6 +269,21 @@ path_plan(List *order, OnecNulls nulls, double hint)
 	return list_make1(plan);
 }
 
+/* Rows of Turnovers in place of the records: fewer, by as much as sales repeat. */
+static void
+add_totals_path(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
+{
+	List	   *private = path_plan(NIL, ONEC_NULLS_ALIKE, -1);
+	double		rows = clamp_row_est(rel->rows / 10);
+
+	((OnecPathPlan *) linitial(private))->totals = true;
+	add_path(rel, (Path *)
+			 create_foreignscan_path(root, rel, NULL, rows, info->options->request_cost,
+									 info->options->request_cost +
+									 rows * (info->options->tuple_cost + cpu_tuple_cost), NIL,
+									 NULL, NULL ONEC_FDW_RESTRICTINFO, private));
+}
+
 static void
 add_base_paths(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 {
@@ -277,6 +293,8 @@ add_base_paths(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 	Cost		total;
 
 	cost_read(info, info->remote_rows, &startup, &total);
+	if (onec_totals_possible(root, rel, info))
+		add_totals_path(root, rel, info);
 	add_path(rel, (Path *)
 			 create_foreignscan_path(root, rel, NULL, rel->rows, startup, total, NIL,
 									 rel->lateral_relids, NULL ONEC_FDW_RESTRICTINFO,
@@ -451,8 +469,15 @@ scan_private(RelOptInfo *rel, const OnecRel *info, List *quals, const OnecPathPl
 	OnecDeparse deparse = onec_plan_deparse(info, rel, false);
 	List	   *arguments;
 	List	   *values;
+	List	   *periods = NIL;
+	OnecExpr   *bounds[2];
 	ListCell   *lc;
 
+	if (path->totals)
+	{
+		quals = onec_totals_quals(info, rel, quals, &periods);
+		(void) onec_totals_period(&deparse, periods, &bounds[0], &bounds[1]);
+	}
 	if (path->lookup != NULL)
 		quals = lappend(list_copy(quals), path->lookup);
 	if (info->options->push_filter)
@@ -467,9 +492,11 @@ scan_private(RelOptInfo *rel, const OnecRel *info, List *quals, const OnecPathPl
 				 list_concat(list_make5(makeInteger(rel->relid), copyObject(quals),
 										deparse.params, arguments,
 										used_columns(rel, info, quals)),
-							 list_make4(path->order, makeInteger(path->nulls),
-										makeInteger((int) Min(path->hint, 1e9)),
-										makeBoolean(false))));
+							 list_concat(list_make4(path->order, makeInteger(path->nulls),
+													makeInteger((int) Min(path->hint, 1e9)),
+													makeBoolean(false)),
+										 list_make2(makeBoolean(path->totals),
+													copyObject(periods)))));
 }
 
 /* The plan of "SELECT count(*)": one row, and its quals for a base that does not count. */
@@ -495,6 +522,7 @@ onec_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	List	   *quals;
 	List	   *exprs;
 	List	   *private;
+	List	   *periods;
 
 	(void) root;
 	(void) relid;
@@ -502,6 +530,9 @@ onec_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 		return plan_count(rel, path, tlist);
 	quals = extract_actual_clauses(clauses, false);
 	private = scan_private(rel, rel->fdw_private, quals, linitial(path->fdw_private), &exprs);
+	/* conditions that Turnovers has answered have no columns left to be checked by */
+	if (((OnecPathPlan *) linitial(path->fdw_private))->totals)
+		quals = onec_totals_quals(rel->fdw_private, rel, quals, &periods);
 	return make_foreignscan(tlist, quals, rel->relid, exprs, private, NIL, NIL, outer_plan);
 }
 

@@ -32,6 +32,7 @@ typedef struct OnecPathPlan
 	List	   *order;			/* of IntList */
 	OnecNulls	nulls;
 	double		hint;
+	bool		totals;			/* read Turnovers in place of the records (totals.h) */
 	Expr	   *lookup;			/* "column = ANY (keys)", keys being a CaseTestExpr; or NULL */
 } OnecPathPlan;
 
@@ -48,7 +49,9 @@ typedef enum OnecPrivate
 	ONEC_PRIVATE_ORDER,			/* List of IntList (attnum, descending, nulls first) that is promised */
 	ONEC_PRIVATE_NULLS,			/* Integer: OnecNulls of that order */
 	ONEC_PRIVATE_HINT,			/* Integer: rows probably enough; -1: unknown */
-	ONEC_PRIVATE_COUNT			/* Boolean: the scan returns the number of rows */
+	ONEC_PRIVATE_COUNT,			/* Boolean: the scan returns the number of rows */
+	ONEC_PRIVATE_TOTALS,		/* Boolean: it reads Turnovers in place of the records */
+	ONEC_PRIVATE_PERIODS		/* List of Expr: then, conditions on the period */
 } OnecPrivate;
 
 /* What deparse needs to know of the table; "exact" as in deparse.h. */

@@ -27,6 +27,7 @@
 #include "fdw/callbacks.h"
 #include "fdw/plan.h"
 #include "fdw/scan.h"
+#include "fdw/totals.h"
 
 /* ---- from plan to state ---- */
 
@@ -102,6 +103,8 @@ read_plan(ForeignScan *plan)
 	scan->options = onec_options_of_table(scan->relid);
 	scan->columns = onec_options_columns(scan->relid, &scan->ncolumns);
 	scan->quals = list_nth(private, ONEC_PRIVATE_QUALS);
+	scan->totals = boolVal(list_nth(private, ONEC_PRIVATE_TOTALS));
+	scan->periods = list_nth(private, ONEC_PRIVATE_PERIODS);
 	scan->arguments = list_nth(private, ONEC_PRIVATE_ARGUMENTS);
 	scan->hint = intVal(list_nth(private, ONEC_PRIVATE_HINT));
 	scan->count = boolVal(list_nth(private, ONEC_PRIVATE_COUNT));
@@ -119,6 +122,11 @@ read_plan(ForeignScan *plan)
 		if (IsA(lfirst(lc), CaseTestExpr))
 			scan->lookup = foreach_current_index(lc);
 	scan->nulls = intVal(list_nth(private, ONEC_PRIVATE_NULLS));
+	if (scan->totals)
+	{
+		scan->columns = onec_totals_columns(scan->options, scan->columns, scan->ncolumns);
+		scan->options = onec_totals_options(scan->options);
+	}
 	read_order(scan, list_nth(private, ONEC_PRIVATE_ORDER));
 	read_wanted(scan, list_nth(private, ONEC_PRIVATE_ATTRS));
 	return scan;
@@ -177,7 +185,8 @@ static void
 query_arguments(OnecScan *scan, bool *nothing)
 {
 	int			nparams = list_length(scan->deparse.params);
-	OnecArgument *arguments = palloc0(sizeof(OnecArgument) * (list_length(scan->arguments) + 1));
+	OnecArgument *arguments = palloc0(sizeof(OnecArgument) * (list_length(scan->arguments) + 3));
+	OnecExpr   *bounds[2] = {NULL, NULL};
 	int			count = 0;
 	ListCell   *lc;
 
@@ -194,6 +203,11 @@ query_arguments(OnecScan *scan, bool *nothing)
 		arguments[count].value = argument_literal(column, value, nparams + count + 1);
 		count++;
 	}
+	if (scan->totals && !onec_totals_period(&scan->deparse, scan->periods, &bounds[0], &bounds[1]))
+		*nothing = true;
+	for (int i = 0; i < 2; i++)
+		if (bounds[i] != NULL)
+			arguments[count++] = (OnecArgument) {i == 0 ? "StartPeriod" : "EndPeriod", bounds[i]};
 	if (scan->query.filter != NULL)
 	{
 		arguments[count].name = "Condition";

@@ -159,6 +159,36 @@ for my $case ([ "Период" => "Period >= '2026-03-01' AND Active", 1 ], [ '�
 	is($url =~ /\$count/ ? 1 : 0, $counted, '… by 1C, if it is exact');
 }
 
+# ---- sums that Turnovers answers ----
+run("ALTER SERVER c OPTIONS (ADD push_sum 'on')");
+for my $case (
+	[ 'Склад_Key, sum(Сумма), sum(Количество)', 'Active', 'GROUP BY 1', '' ],
+	[ 'Номенклатура_Key, sum(Сумма)', "Active AND Period >= '2026-01-01' AND Period < '2026-04-01'", 'GROUP BY 1',
+		"StartPeriod=datetime'2026-01-01T00:00:00'&EndPeriod=datetime'2026-03-31T23:59:59'" ],
+	[ 'sum(Сумма)', "Active AND Period > '2026-01-01 10:00:00.5' AND Period <= date '2026-04-01'", '', "StartPeriod=datetime'2026-01-01T10:00:01'&EndPeriod=datetime'2026-04-01T00:00:00'" ],
+	[ 'Контрагент_Key, sum(Сумма)', "Active = true AND Склад_Key = '$store' AND Контрагент_Key IS NOT NULL", 'GROUP BY 1 HAVING sum(Сумма) > 1000',
+		"Condition='Контрагент_Key ne guid''00000000-0000-0000-0000-000000000000'' and Склад_Key eq guid''$store'''" ],
+	[ 'sum(Сумма)', "Active AND Period >= NULL::timestamp", '', undef ],
+	# what Turnovers does not know: records as they are
+	[ 'Склад_Key, sum(Сумма)', 'true', 'GROUP BY 1', 0 ],
+	[ 'Склад_Key, sum(Сумма)', "Active AND Period < '2026-01-01'", 'GROUP BY 1', 0 ],
+	[ 'Склад_Key, sum(Сумма), count(*)', 'Active', 'GROUP BY 1', 0 ],
+	[ 'Склад_Key, sum(Сумма) FILTER (WHERE Сумма > 0)', 'Active', 'GROUP BY 1', 0 ],
+	[ 'Склад_Key, sum(DISTINCT Сумма)', 'Active', 'GROUP BY 1', 0 ],
+	[ "date_trunc('month', Period), sum(Сумма)", 'Active', 'GROUP BY 1', 0 ],
+	[ 'Склад_Key, sum(Сумма)', 'Active AND LineNumber > 1', 'GROUP BY 1', 0 ],
+)
+{
+	my ($columns, $condition, $rest, $arguments) = @$case;
+	my $query = "SELECT md5(coalesce(string_agg(x::text, '|' ORDER BY x::text), '')), count(*) FROM (SELECT $columns FROM %s.$register WHERE $condition $rest) x";
+	my ($far, $here, $url) = split /\n/, run(sprintf("$query;$query;", 'c', 'here') . 'SELECT min(url) FROM onec.last_requests()');
+	my $wanted = !defined $arguments ? qr/^\z/ : $arguments eq '0' ? qr/_RecordType\?/ : qr/\/Turnovers\Q@{[ $arguments ? "?$arguments" : '' ]}\E$/;
+
+	is($far, $here, "$columns WHERE $condition $rest");
+	like($url // '', $wanted, '… is asked of ' . (!defined $arguments ? 'nobody' : $arguments eq '0' ? 'the records' : 'Turnovers'));
+}
+run("ALTER SERVER c OPTIONS (DROP push_sum)");
+
 # ---- look-up joins ----
 run('CREATE TABLE here.key AS SELECT DISTINCT Номенклатура_Key AS k FROM here.' . $register . '; INSERT INTO here.key VALUES (NULL), (gen_random_uuid()); ANALYZE here.key;');
 my $only = 'SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_nestloop = off';
