@@ -274,6 +274,63 @@ SELECT t.store, t.net = (SELECT sum(f.amount) FROM fact f WHERE f.store_id IS NO
 FROM onec.store_summary t WHERE t.server = 'sg' ORDER BY 1;
 SELECT onec.set('analysis.window', NULL, 'sg');
 
+-- revenue by month and store
+SELECT count(*) > 50 AS rows, count(*) FILTER (WHERE ROW(r.net, r.gross, r.returned, r.known_net, r.receipts, r.customers) IS DISTINCT FROM ROW(
+	(SELECT sum(f.amount) FROM fact f WHERE f.store_id IS NOT DISTINCT FROM r.store_id AND month_of(f.period) = r.month AND f.period::date <= '2026-01-10'),
+	(SELECT coalesce(sum(f.amount), 0) FROM fact f WHERE f.store_id IS NOT DISTINCT FROM r.store_id AND month_of(f.period) = r.month AND f.period::date <= '2026-01-10' AND f.amount > 0),
+	(SELECT coalesce(sum(f.amount), 0) FROM fact f WHERE f.store_id IS NOT DISTINCT FROM r.store_id AND month_of(f.period) = r.month AND f.period::date <= '2026-01-10' AND f.amount < 0),
+	(SELECT coalesce(sum(f.amount), 0) FROM fact f WHERE f.store_id IS NOT DISTINCT FROM r.store_id AND month_of(f.period) = r.month AND f.period::date <= '2026-01-10' AND f.customer_id IS NOT NULL),
+	(SELECT count(*) FROM bought_then b WHERE month_of(b.at) = r.month AND EXISTS (SELECT FROM fact f WHERE f.document_id = b.doc AND f.store_id IS NOT DISTINCT FROM r.store_id)),
+	(SELECT count(DISTINCT b.who) FROM bought_then b WHERE month_of(b.at) = r.month AND EXISTS (SELECT FROM fact f WHERE f.document_id = b.doc AND f.store_id IS NOT DISTINCT FROM r.store_id)))) AS different,
+	sum(r.new_customers) = (SELECT count(DISTINCT b.who) FROM bought_then b) AS each_new_once
+FROM onec.revenue_month_at('sg', '2026-01-10') r;
+SELECT count(*) > 0 AS rows, sum(r.net) = (SELECT sum(amount) FROM fact) AS all_revenue, count(*) FILTER (WHERE r.store IS DISTINCT FROM 'Магазин ' || right(r.store_id::text, 12)::int) AS misnamed
+FROM onec.revenue_month r WHERE r.server = 'sg';
+
+-- neither the order of rows nor the zone of the session matters
+CREATE FUNCTION printed() RETURNS text LANGUAGE sql AS $$
+	SELECT md5((SELECT string_agg(x::text, '' ORDER BY x::text COLLATE "C") FROM onec.cohort_retention_at('sg', '2026-01-10') x) || onec.cohort_matrix('sg', '2026-01-10')
+		|| (SELECT string_agg(x::text, '') FROM onec.abc_xyz_at('sg', '2026-01-10') x) || (SELECT string_agg(x::text, '') FROM onec.month_season_at('sg', '2026-01-10') x)
+		|| (SELECT string_agg(x::text, '') FROM onec.weekday_hour_at('sg', '2026-01-10') x) || (SELECT string_agg(x::text, '') FROM onec.store_summary_at('sg', '2026-01-10') x)
+		|| (SELECT string_agg(x::text, '') FROM onec.revenue_month_at('sg', '2026-01-10') x)) $$;
+SELECT printed() AS before \gset
+DELETE FROM onec.sale_line WHERE server = 'sg';
+INSERT INTO onec.sale_line SELECT * FROM shuffled ORDER BY amount, md5(recorder::text);
+SET TIME ZONE 'Pacific/Kiritimati';
+SELECT printed() = :'before' AS same;
+SET TIME ZONE 'UTC';
+
+-- whom to call.  Profiles by hand: a regular who is due, one overdue, one lost, one seen once, one with two visits, one without a telephone
+DELETE FROM onec.sale_line WHERE server = 'sg';
+INSERT INTO onec.customer_profile (server, customer_id, total_revenue, gross_revenue, returns_amount, receipts, lines, visits, total_items, purchase_frequency,
+								   median_gap, last_purchase, favorite_categories, favorite_stores, month_share, buys_8_march, buys_new_year, buys_valentine)
+	SELECT 'sg', id('a', n), revenue, revenue, 0, visits, visits, visits, visits, 'monthly', gap, last, '{earrings}', '{}', '{}', false, false, false
+	FROM (VALUES (50, 100, 4, 30, timestamp '2026-01-12 19:00'), (51, 900, 4, 30, '2025-12-01 10:00'), (52, 800, 4, 30, '2025-08-01 10:00'), (53, 700, 1, NULL, '2026-01-01 10:00'),
+				 (54, 600, 2, 60, '2025-12-31 10:00'), (55, 500, 4, 30, '2026-01-12 10:00')) v (n, revenue, visits, gap, last);
+INSERT INTO onec.site_user (server, user_id, customer_id, phone, is_active, name)
+	SELECT 'sg', id('a', n), id('a', n), CASE WHEN n <> 55 THEN '7000000' || lpad(n::text, 4, '0') END, true, 'Имя ' || n FROM generate_series(50, 57) n;
+INSERT INTO onec.customer_card (server, card_id, user_id, customer_id, is_primary) SELECT 'sg', id('f', n), id('a', n), id('a', n), true FROM generate_series(50, 57) n;
+-- points: 56 has 300 left, of which 120 and 100 burn in time and 50 later; 57 has spent most of what would burn; 51 loses nothing soon
+INSERT INTO onec.loyalty_movement (server, recorder, recorder_type, line_no, period, active, kind, card_id, accrued)
+	SELECT 'sg', id('1', n), 'Document_НачислениеИСписаниеБонусныхБаллов', n, at, n <> 9, kind, id('f', who), points
+	FROM (VALUES (1, timestamp '2025-02-01', 'Receipt', 56, 350), (2, '2025-06-01', 'Expense', 56, 50), (3, '2026-02-11', 'Expense', 56, 120), (4, '2026-02-20 10:00', 'Expense', 56, 100),
+				 (5, '2026-02-26', 'Expense', 56, 50), (6, '2025-02-01', 'Receipt', 57, 200), (7, '2025-03-01', 'Expense', 57, 170.5), (8, '2026-02-12', 'Expense', 57, 200),
+				 (9, '2026-02-12', 'Expense', 50, 10), (10, '2026-02-12', 'Receipt', 51, 10)) v (n, at, kind, who, points);
+-- on the 10th of February: 50 is expected on the 11th; 51 was on the 31st of December, after 71 days of 30; 52 is 6.4 gaps late;
+-- the shop's usual gap is 30, so that of 54 is (60 + 2*30)/3 = 40 and the day is the 9th
+SELECT right(c.customer_id::text, 2) AS who, c.place, c.reasons, c.expected_next, c.days_since, c.overdue_ratio, c.usual_gap, c.points_balance, c.points_burning, c.points_burn_on
+FROM onec.call_list_at('sg', '2026-02-10') c ORDER BY c.place;
+SELECT onec.set('call.min_visits', '1', 'sg'), onec.set('call.max_overdue', '10', 'sg'), onec.set('call.days_ahead', '0', 'sg'), onec.set('call.points_days', '1', 'sg');
+SELECT right(c.customer_id::text, 2) AS who, c.reasons, c.overdue_ratio, c.points_burning FROM onec.call_list_at('sg', '2026-02-10') c ORDER BY c.place;
+SELECT onec.set('loyalty.enabled', 'false', 'sg');
+SELECT count(*) FROM onec.call_list_at('sg', '2026-02-10') c WHERE 'points' = ANY (c.reasons) OR c.points_balance IS NOT NULL;
+SELECT onec.set('loyalty.enabled', NULL, 'sg');
+-- the view, a day from today
+BEGIN;
+UPDATE onec.customer_profile SET last_purchase = onec.local_now('sg')::date - CASE WHEN customer_id = id('a', 50) THEN 30 ELSE 1000 END WHERE server = 'sg';
+SELECT c.name, c.phone, c.why = 'ждём ' || to_char(today(), 'DD.MM.YYYY') AS why, c.total_revenue, c.favorite_categories FROM onec.call_list c WHERE c.server = 'sg';
+COMMIT;
+
 DELETE FROM onec.sale_line WHERE server = 'sg';
 DELETE FROM onec.loyalty_movement WHERE server = 'sg';
 DELETE FROM onec.discount_card WHERE server = 'sg';
@@ -285,6 +342,6 @@ DELETE FROM onec.customer_card WHERE server = 'sg';
 DELETE FROM onec.customer_profile WHERE server = 'sg';
 DELETE FROM onec.customer_rfm WHERE server = 'sg';
 DELETE FROM onec.config WHERE server = 'sg';
-DROP FUNCTION today, small, abc_differs, cohorts_differ, month_of, compared, oracle, bought, id, dice CASCADE;
+DROP FUNCTION printed, today, small, abc_differs, cohorts_differ, month_of, compared, oracle, bought, id, dice CASCADE;
 DROP SERVER sg2;
 DROP SERVER sg;

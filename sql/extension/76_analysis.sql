@@ -325,3 +325,124 @@ COMMENT ON COLUMN onec.store_summary.share IS 'Доля в выручке';
 COMMENT ON COLUMN onec.store_summary.known_share IS 'Какая доля выручки от известных покупателей';
 COMMENT ON COLUMN onec.store_summary.previous_net IS 'Выручка за столько же дней до того';
 COMMENT ON COLUMN onec.store_summary.change IS 'Изменение выручки: 0.1 — выросла на десятую';
+
+CREATE FUNCTION onec.revenue_month_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
+	RETURNS TABLE (month date, store_id uuid, receipts bigint, customers bigint, new_customers bigint, gross numeric, returned numeric, net numeric, known_net numeric)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH me AS MATERIALIZED (SELECT * FROM onec._day($1, $2)),
+	line AS MATERIALIZED (SELECT l.* FROM me, onec._shop_lines(me.server_name, me.day) l),
+	first AS (SELECT l.customer_id, min(l.at) AS at FROM line l WHERE l.is_sale AND l.customer_id IS NOT NULL GROUP BY 1),
+	money AS (
+		SELECT date_trunc('month', l.period) AS month, l.store_id, coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0) AS gross,
+			   coalesce(sum(l.amount) FILTER (WHERE l.amount < 0), 0) AS returned, sum(l.amount) AS net,
+			   coalesce(sum(l.amount) FILTER (WHERE l.customer_id IS NOT NULL), 0) AS known
+		FROM line l GROUP BY 1, 2),
+	sale AS (
+		SELECT date_trunc('month', l.at) AS month, l.store_id, count(DISTINCT ROW(l.receipt, l.customer_id)) AS receipts,
+			   count(DISTINCT l.customer_id) AS customers, count(DISTINCT l.customer_id) FILTER (WHERE l.at = f.at) AS new
+		FROM line l LEFT JOIN first f ON f.customer_id = l.customer_id WHERE l.is_sale GROUP BY 1, 2)
+	SELECT m.month::date, m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(s.new, 0), m.gross, m.returned, m.net, m.known
+	FROM money m LEFT JOIN sale s ON s.month = m.month AND s.store_id IS NOT DISTINCT FROM m.store_id
+	ORDER BY 1, 2
+$$;
+COMMENT ON FUNCTION onec.revenue_month_at(name, date) IS 'Выручка по месяцам и магазинам на дату';
+
+CREATE VIEW onec.revenue_month AS
+	SELECT s.server, r.month, r.store_id, n.name AS store, r.receipts, r.customers, r.new_customers, r.gross, r.returned, r.net, r.known_net
+	FROM onec._servers s CROSS JOIN LATERAL onec.revenue_month_at(s.server) r
+	LEFT JOIN onec.store n ON n.server = s.server AND n.store_id = r.store_id;
+COMMENT ON VIEW onec.revenue_month IS 'Выручка по месяцам и магазинам';
+COMMENT ON COLUMN onec.revenue_month.receipts IS 'Чеков продажи';
+COMMENT ON COLUMN onec.revenue_month.customers IS 'Известных покупателей';
+COMMENT ON COLUMN onec.revenue_month.new_customers IS 'Из них купили впервые';
+COMMENT ON COLUMN onec.revenue_month.net IS 'Выручка за вычетом возвратов';
+COMMENT ON COLUMN onec.revenue_month.known_net IS 'Из неё от известных покупателей';
+
+-- A gap known from one or two intervals is drawn to the shop's usual one, as if two intervals of that length were known as well.
+CREATE FUNCTION onec._expected(server name, day date)
+	RETURNS TABLE (customer_id uuid, gap numeric, expected_next date, days_since int, overdue_ratio numeric)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH buyer AS MATERIALIZED (
+		SELECT p.customer_id, p.visits - 1 AS gaps, p.median_gap, p.last_purchase::date AS last FROM onec.customer_profile p
+		WHERE p.server = $1 AND p.visits > 0 AND p.last_purchase < $2 + 1),
+	usual AS (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY b.median_gap)::numeric AS gap FROM buyer b),
+	g AS (
+		SELECT b.customer_id, b.last, CASE WHEN b.gaps >= 2 THEN b.median_gap ELSE (b.gaps * coalesce(b.median_gap, 0) + 2 * u.gap) / (b.gaps + 2) END AS gap
+		FROM buyer b CROSS JOIN usual u)
+	SELECT g.customer_id, round(g.gap, 1), g.last + round(g.gap)::int, $2 - g.last, round(($2 - g.last) / nullif(g.gap, 0), 2) FROM g
+$$;
+COMMENT ON FUNCTION onec._expected(name, date) IS 'Когда ждать покупателей снова (служебная)';
+
+-- Points burn by movements dated ahead.  They were written when the points were granted, so no more can burn than is left.
+CREATE FUNCTION onec._burning(server name, day date, days int)
+	RETURNS TABLE (customer_id uuid, balance numeric, burning numeric, burn_on date)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH move AS (
+		SELECT c.customer_id, m.period, CASE m.kind WHEN 'Expense' THEN -1 ELSE 1 END * (coalesce(m.accrued, 0) - coalesce(m.spent, 0)) AS points
+		FROM onec.loyalty_movement m JOIN onec.customer_card c ON c.server = m.server AND c.card_id = m.card_id
+		WHERE m.server = $1 AND m.active IS NOT FALSE AND c.customer_id IS NOT NULL AND m.period < $2 + 1 + $3 AND onec.get('loyalty.enabled', $1)::boolean),
+	total AS (
+		SELECT m.customer_id, coalesce(sum(m.points) FILTER (WHERE m.period < $2 + 1), 0) AS balance,
+			   coalesce(-sum(m.points) FILTER (WHERE m.period >= $2 + 1 AND m.points < 0), 0) AS burning,
+			   min(m.period) FILTER (WHERE m.period >= $2 + 1 AND m.points < 0)::date AS burn_on
+		FROM move m GROUP BY 1)
+	SELECT t.customer_id, t.balance, least(t.burning, greatest(t.balance, 0)), t.burn_on FROM total t
+$$;
+COMMENT ON FUNCTION onec._burning(name, date, int) IS 'Какие баллы скоро сгорят (служебная)';
+
+CREATE FUNCTION onec.call_list_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
+	RETURNS TABLE (place bigint, customer_id uuid, reasons text[], expected_next date, days_since int, overdue_ratio numeric, usual_gap numeric,
+				   points_balance numeric, points_burning numeric, points_burn_on date)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH me AS MATERIALIZED (
+		SELECT d.*, onec.get('call.days_ahead', d.server_name)::int AS ahead, onec.get('call.max_overdue', d.server_name)::numeric AS limit_ratio,
+			   onec.get('call.min_visits', d.server_name)::int AS min_visits, onec.get('call.points_days', d.server_name)::int AS points_days
+		FROM onec._day($1, $2) d),
+	person AS (
+		SELECT u.customer_id, coalesce(p.total_revenue, 0) AS revenue, e.expected_next, e.days_since, e.overdue_ratio, e.gap, b.balance, b.burning, b.burn_on,
+			   p.visits >= me.min_visits AND e.expected_next < me.day AND e.overdue_ratio <= me.limit_ratio AS overdue,
+			   p.visits >= me.min_visits AND e.expected_next BETWEEN me.day AND me.day + me.ahead AS due, b.burning > 0 AS burns
+		FROM me
+		JOIN onec.site_user u ON u.server = me.server_name AND u.is_active AND u.customer_id IS NOT NULL AND coalesce(u.phone, u.email) IS NOT NULL
+		LEFT JOIN onec.customer_profile p ON p.server = me.server_name AND p.customer_id = u.customer_id
+		LEFT JOIN onec._expected(me.server_name, me.day) e ON e.customer_id = u.customer_id
+		LEFT JOIN onec._burning(me.server_name, me.day, me.points_days) b ON b.customer_id = u.customer_id)
+	SELECT row_number() OVER (ORDER BY p.revenue DESC, p.customer_id), p.customer_id,
+		   array_remove(ARRAY[CASE WHEN p.overdue THEN 'overdue' END, CASE WHEN p.due THEN 'due' END, CASE WHEN p.burns THEN 'points' END], NULL),
+		   p.expected_next, p.days_since, p.overdue_ratio, p.gap, p.balance, CASE WHEN p.burns THEN p.burning END, CASE WHEN p.burns THEN p.burn_on END
+	FROM person p
+	WHERE p.overdue OR p.due OR p.burns
+	ORDER BY 1
+$$;
+COMMENT ON FUNCTION onec.call_list_at(name, date) IS 'Кому позвонить: кого ждём, кто опаздывает, у кого сгорают баллы; по профилям, какие они сейчас';
+
+CREATE VIEW onec.call_list AS
+	SELECT s.server, l.place, l.customer_id, u.name, u.phone, u.email, l.reasons,
+		   array_to_string(ARRAY[CASE WHEN 'overdue' = ANY (l.reasons) THEN 'давно пора, ждали ' || to_char(l.expected_next, 'DD.MM.YYYY') END,
+								 CASE WHEN 'due' = ANY (l.reasons) THEN 'ждём ' || to_char(l.expected_next, 'DD.MM.YYYY') END,
+								 CASE WHEN 'points' = ANY (l.reasons) THEN 'сгорят баллы: ' || trim_scale(l.points_burning) || ', ' || to_char(l.points_burn_on, 'DD.MM.YYYY') END], '; ') AS why,
+		   l.expected_next, l.days_since, l.overdue_ratio, l.usual_gap, p.last_purchase, p.visits, p.average_check, p.total_revenue, p.favorite_categories,
+		   r.segment_title AS segment, l.points_balance, l.points_burning, l.points_burn_on
+	FROM onec._servers s CROSS JOIN LATERAL onec.call_list_at(s.server) l
+	JOIN onec.site_user u ON u.server = s.server AND u.customer_id = l.customer_id
+	LEFT JOIN onec.customer_profile p ON p.server = s.server AND p.customer_id = l.customer_id
+	LEFT JOIN onec.customer_rfm r ON r.server = s.server AND r.customer_id = l.customer_id;
+COMMENT ON VIEW onec.call_list IS 'Кому позвонить: кого ждём в ближайшие дни, кто опаздывает, у кого сгорают баллы; сначала те, кто принёс больше';
+COMMENT ON COLUMN onec.call_list.place IS 'Очередь: по выручке';
+COMMENT ON COLUMN onec.call_list.reasons IS 'overdue — опаздывает, due — ждём, points — сгорают баллы';
+COMMENT ON COLUMN onec.call_list.why IS 'Почему, словами';
+COMMENT ON COLUMN onec.call_list.expected_next IS 'Когда ждали или ждём: последняя покупка и обычный промежуток';
+COMMENT ON COLUMN onec.call_list.overdue_ratio IS 'Сколько обычных промежутков прошло';
+COMMENT ON COLUMN onec.call_list.usual_gap IS 'Обычный промежуток, дней';
+COMMENT ON COLUMN onec.call_list.segment IS 'Сегмент RFM';
+COMMENT ON COLUMN onec.call_list.points_balance IS 'Баллов сейчас';
+COMMENT ON COLUMN onec.call_list.points_burning IS 'Сколько из них скоро сгорит';
+COMMENT ON COLUMN onec.call_list.points_burn_on IS 'Когда сгорят первые';
