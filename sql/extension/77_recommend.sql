@@ -120,6 +120,10 @@ AS $$
 DECLARE
 	baskets bigint;
 	shrink float8 := onec.get('pairs.shrink', server);
+	-- variables: a call in a condition is made for each row
+	min_together int := onec.get('pairs.min_together', server);
+	max_basket int := onec.get('pairs.max_basket', server);
+	top int := onec.get('pairs.top', server);
 BEGIN
 	CREATE TEMPORARY TABLE onec_number ON COMMIT DROP AS
 		SELECT x.product_id, row_number() OVER (ORDER BY x.product_id)::int AS no FROM (SELECT DISTINCT b.product_id FROM pg_temp.onec_bought b) x;
@@ -130,7 +134,7 @@ BEGIN
 									ELSE dense_rank() OVER (ORDER BY b.customer_id) END AS basket, b.product_id
 					FROM pg_temp.onec_bought b) k
 			  JOIN pg_temp.onec_number n ON n.product_id = k.product_id) x
-		WHERE x.size <= onec.get('pairs.max_basket', server)::int;
+		WHERE x.size <= max_basket;
 	ANALYZE pg_temp.onec_basket;
 	baskets := (SELECT count(DISTINCT b.basket) FROM pg_temp.onec_basket b);
 	INSERT INTO pg_temp.product_pair
@@ -140,7 +144,7 @@ BEGIN
 		SELECT a.no AS a, b.no AS b, count(*)::int AS n
 		FROM pg_temp.onec_basket a JOIN pg_temp.onec_basket b ON b.basket = a.basket AND b.no > a.no
 		WHERE a.size > 1 AND b.size > 1
-		GROUP BY 1, 2 HAVING count(*) >= onec.get('pairs.min_together', server)::int),
+		GROUP BY 1, 2 HAVING count(*) >= min_together),
 	both_ways AS (SELECT p.a, p.b, p.n FROM pair p UNION ALL SELECT p.b, p.a, p.n FROM pair p),
 	measured AS (
 		SELECT a.product_id, b.product_id AS other_id, a.n AS n_a, b.n AS n_b, p.n AS n_ab,
@@ -152,7 +156,7 @@ BEGIN
 	SELECT server, basis, r.product_id, r.other_id, r.n_a, r.n_b, r.n_ab, round(r.n_ab::numeric / baskets, 8), round(r.n_ab::numeric / r.n_a, 6),
 		   round(r.n_ab::numeric * baskets / (r.n_a::numeric * r.n_b), 4), round(r.cosine::numeric, 6),
 		   round(r.n_ab::numeric / (r.n_a + r.n_b - r.n_ab), 6), r.score
-	FROM ranked r WHERE r.place <= onec.get('pairs.top', server)::int;
+	FROM ranked r WHERE r.place <= top;
 	DROP TABLE pg_temp.onec_number, pg_temp.onec_basket;
 END $$;
 COMMENT ON FUNCTION onec._collect_pairs(name, text) IS 'Пары товаров по чекам или по покупателям (служебная)';
