@@ -457,7 +457,7 @@ compare_number(OnecDeparse *deparse, Node *node, OnecCompare op, Numeric value)
 	{
 		OnecOperand operand;
 		Numeric		number;
-		Expr	   *other;
+		Expr	   *other = NULL;
 		bool		left;
 		char		sign;
 
@@ -497,7 +497,7 @@ is_known(OnecDeparse *deparse, Node *node)
 	for (;;)
 	{
 		OnecOperand operand;
-		Expr	   *other;
+		Expr	   *other = NULL;
 		bool		left;
 
 		node = onec_strip_relabel(node);

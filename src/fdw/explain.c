@@ -11,6 +11,7 @@
 
 #include "commands/explain.h"
 #include "mb/pg_wchar.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
@@ -34,6 +35,24 @@ is_lookup(Expr *qual)
 	return IsA(qual, ScalarArrayOpExpr) && IsA(lsecond(((ScalarArrayOpExpr *) qual)->args), CaseTestExpr);
 }
 
+/*
+ * Values of sub-plans stand as $0, $1 …: without a plan, PostgreSQL cannot tell whose they are, and since 17 must not
+ * be asked.
+ */
+static Node *
+name_params(Node *node, void *context)
+{
+	Param	   *param;
+
+	if (node == NULL)
+		return NULL;
+	if (!IsA(node, Param))
+		return expression_tree_mutator(node, name_params, context);
+	param = copyObject((Param *) node);
+	param->paramkind = PARAM_EXTERN;
+	return (Node *) param;
+}
+
 /* The text of a qual; those with columns of other tables are only named. */
 static char *
 qual_text(const OnecScan *scan, Expr *qual)
@@ -47,7 +66,7 @@ qual_text(const OnecScan *scan, Expr *qual)
 	varnos = bms_del_member(varnos, scan->deparse.varno);
 	if (!bms_is_empty(varnos))
 		return pstrdup("(join condition)");
-	copy = copyObject((Node *) qual);
+	copy = name_params((Node *) qual, NULL);
 	ChangeVarNodes(copy, scan->deparse.varno, 1, 0);
 	return deparse_expression(copy, deparse_context_for(get_rel_name(scan->relid), scan->relid),
 							  false, false);
