@@ -319,32 +319,65 @@ find_source(List *tlist, Node *node)
 	return 0;
 }
 
-/*
- * What the node's expressions use, as the target list that they are matched with, and where each comes from.
- */
 static List *
-scan_tlist(List *exprs, List *custom_plans, List **sources)
+used_values(Node *exprs)
+{
+	return list_union(NIL, pull_var_clause(exprs, PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
+										   PVC_INCLUDE_PLACEHOLDERS));
+}
+
+/*
+ * The same value may be marked as nulled by an outer join above it, and not below it.  One column serves both: the
+ * mark of the value above is put on the one below.
+ */
+static Node *
+mark_as_above(Node *node, void *context)
+{
+	TargetEntry *entry;
+	int			at;
+
+	if (node == NULL)
+		return NULL;
+	if (!IsA(node, Var) && !IsA(node, PlaceHolderVar))
+		return expression_tree_mutator(node, mark_as_above, context);
+	at = find_source((List *) context, node);
+	if (at == 0)
+		return node;
+	entry = list_nth((List *) context, at - 1);
+	return copyObject((Node *) entry->expr);
+}
+
+static List *
+add_values(List *tlist, List *values)
+{
+	ListCell   *lc;
+
+	foreach(lc, values)
+		if (find_source(tlist, lfirst(lc)) == 0)
+			tlist = lappend(tlist, makeTargetEntry(lfirst(lc), list_length(tlist) + 1, NULL, false));
+	return tlist;
+}
+
+/* Where each column of the scan tuple comes from. */
+static List *
+find_sources(List *tlist, List *custom_plans)
 {
 	List	   *outer = ((Plan *) linitial(custom_plans))->targetlist;
 	List	   *inner = ((Plan *) lsecond(custom_plans))->targetlist;
-	List	   *used = pull_var_clause((Node *) exprs, PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
-									   PVC_INCLUDE_PLACEHOLDERS);
-	List	   *distinct = list_union(NIL, used);
-	List	   *tlist = NIL;
+	List	   *sources = NIL;
 	ListCell   *lc;
 
-	*sources = NIL;
-	foreach(lc, distinct)
+	foreach(lc, tlist)
 	{
-		int			from_outer = find_source(outer, lfirst(lc));
-		int			from_inner = from_outer ? 0 : find_source(inner, lfirst(lc));
+		Node	   *value = (Node *) lfirst_node(TargetEntry, lc)->expr;
+		int			from_outer = find_source(outer, value);
+		int			from_inner = from_outer ? 0 : find_source(inner, value);
 
 		if (!from_outer && !from_inner)
 			elog(ERROR, "look-up join: neither side has a value that is used above it");
-		tlist = lappend(tlist, makeTargetEntry(lfirst(lc), list_length(tlist) + 1, NULL, false));
-		*sources = lappend_int(*sources, from_outer ? from_outer : -from_inner);
+		sources = lappend_int(sources, from_outer ? from_outer : -from_inner);
 	}
-	return tlist;
+	return sources;
 }
 
 static Plan *
@@ -359,18 +392,23 @@ plan_lookup(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tli
 	List	   *restrictlist = list_nth(private, ONEC_LOOKUP_SOURCES + 2);
 	List	   *joinquals;
 	List	   *otherquals = NIL;
-	List	   *sources;
+	List	   *above;
+	List	   *below;
 
 	if (IS_OUTER_JOIN(jointype))
 		extract_actual_join_clauses(restrictlist, rel->relids, &joinquals, &otherquals);
 	else
 		joinquals = extract_actual_clauses(restrictlist, false);
-	scan->custom_exprs = list_make3(joinquals, outer_key, inner_key);
+	below = list_make3(joinquals, outer_key, inner_key);
 	/* core may put another target list in the place of ours, of anything that the join can give */
-	scan->custom_scan_tlist = scan_tlist(list_make4(rel->reltarget->exprs, tlist, otherquals,
-													scan->custom_exprs), custom_plans, &sources);
+	above = list_make3(rel->reltarget->exprs, tlist, otherquals);
+	scan->custom_scan_tlist = add_values(NIL, used_values((Node *) above));
+	scan->custom_exprs = (List *) mark_as_above((Node *) below, scan->custom_scan_tlist);
+	scan->custom_scan_tlist = add_values(scan->custom_scan_tlist,
+										 used_values((Node *) scan->custom_exprs));
 	/* what describes the join stays as it is */
-	scan->custom_private = lappend(list_copy_head(private, ONEC_LOOKUP_SOURCES), sources);
+	scan->custom_private = lappend(list_copy_head(private, ONEC_LOOKUP_SOURCES),
+								   find_sources(scan->custom_scan_tlist, custom_plans));
 	scan->custom_plans = custom_plans;
 	scan->scan.plan.targetlist = tlist;
 	scan->scan.plan.qual = otherquals;
