@@ -94,6 +94,9 @@ SELECT c.measure, sum(c.customers), bool_and(c.smallest > c.above) AS above, boo
 SELECT count(*) AS values, count(*) FILTER (WHERE n > 1) AS split FROM (SELECT count(DISTINCT f_score) AS n FROM onec.rfm('sg', '2026-01-10') GROUP BY frequency) x;
 -- quintiles of nothing, of one value, of a few
 SELECT onec._quintiles('{}'), onec._quintiles('{7}'), onec._quintiles('{1,1,1,1,5}'), onec._quintiles('{1,2,3,4,5,6}'), onec._quintiles('{0.1,0.2}');
+SELECT count(*) AS lists, count(*) FILTER (WHERE abs(q.exact[k] - q.float[k]) > 1e-9) AS different, count(*) FILTER (WHERE q.exact[k] = ANY (q.list)) AS on_a_value
+FROM generate_series(1, 4) k, (SELECT onec._quintiles(array_agg(v ORDER BY v)) AS exact, percentile_cont(array[.2,.4,.6,.8]) WITHIN GROUP (ORDER BY v) AS float, array_agg(v) AS list
+							   FROM generate_series(1, 60) n, generate_series(1, n) i, LATERAL (SELECT dice(n || 'v' || i, 500) / 4.0 AS v) v GROUP BY n) q;
 SELECT count(*) FROM onec.rfm('sg', '2020-01-01') WHERE rfm IS NOT NULL OR segment <> 'prospect' OR recency_days IS NOT NULL;
 SELECT count(*) FROM onec.rfm_cutpoints('sg', '2020-01-01') WHERE customers > 0;
 

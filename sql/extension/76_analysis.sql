@@ -426,7 +426,7 @@ COMMENT ON FUNCTION onec.call_list_at(name, date) IS 'Кому позвонит�
 
 CREATE VIEW onec.call_list AS
 	SELECT s.server, l.place, l.customer_id, u.name, u.phone, u.email, l.reasons,
-		   array_to_string(ARRAY[CASE WHEN 'overdue' = ANY (l.reasons) THEN 'давно пора, ждали ' || to_char(l.expected_next, 'DD.MM.YYYY') END,
+		   array_to_string(ARRAY[CASE WHEN 'overdue' = ANY (l.reasons) THEN 'опаздывает, ждали ' || to_char(l.expected_next, 'DD.MM.YYYY') END,
 								 CASE WHEN 'due' = ANY (l.reasons) THEN 'ждём ' || to_char(l.expected_next, 'DD.MM.YYYY') END,
 								 CASE WHEN 'points' = ANY (l.reasons) THEN 'сгорят баллы: ' || trim_scale(l.points_burning) || ', ' || to_char(l.points_burn_on, 'DD.MM.YYYY') END], '; ') AS why,
 		   l.expected_next, l.days_since, l.overdue_ratio, l.usual_gap, p.last_purchase, p.visits, p.average_check, p.total_revenue, p.favorite_categories,
