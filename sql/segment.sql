@@ -303,6 +303,14 @@ SET TIME ZONE 'Pacific/Kiritimati';
 SELECT printed() = :'before' AS same;
 SET TIME ZONE 'UTC';
 
+-- one organization of two, and no document excluded
+UPDATE onec.sale_line SET organization_id = id('9', line_no::int) WHERE server = 'sg';
+SELECT onec.set('organization_ids', array[id('9', 2)]::text, 'sg'), onec.set('exclude_recorder_types', '{}', 'sg');
+SELECT sum(r.net) = (SELECT sum(s.amount) FROM onec.sale_line s WHERE s.server = 'sg' AND s.active AND s.line_no = 2) AS net FROM onec.revenue_month_at('sg', '2026-12-31') r;
+SELECT sum(r.monetary) = (SELECT sum(s.amount) FROM onec.sale_line s WHERE s.server = 'sg' AND s.active AND s.line_no = 2 AND s.customer_id IS NOT NULL AND s.period >= '2025-02-01' AND s.period < '2026-02-01') AS monetary
+FROM onec.rfm('sg', '2026-01-31') r;
+SELECT onec.set('organization_ids', NULL, 'sg'), onec.set('exclude_recorder_types', NULL, 'sg');
+
 -- whom to call.  Profiles by hand: a regular who is due, one overdue, one lost, one seen once, one with two visits, one without a telephone
 DELETE FROM onec.sale_line WHERE server = 'sg';
 INSERT INTO onec.customer_profile (server, customer_id, total_revenue, gross_revenue, returns_amount, receipts, lines, visits, total_items, purchase_frequency,
