@@ -146,6 +146,9 @@ extern double onec_clv_palive(const OnecClvParams *params, const OnecClvRow *cus
  */
 extern double onec_clv_expected(const OnecClvParams *params, const OnecClvRow *customer, double horizon);
 
+/* Sort by (x, m) and join equal rows, adding their counts; how many rows are left. */
+extern size_t onec_spend_collapse(OnecSpendRow *rows, size_t count);
+
 /* log L of the spend: [GG] eq. 1a.  NaN if a parameter is not above 0 or a row has x <= 0 or m <= 0. */
 extern double onec_spend_loglik(const OnecSpendParams *params, const OnecSpendRow *rows, size_t count);
 
@@ -155,7 +158,7 @@ extern OnecClvStatus onec_spend_fit(const OnecSpendRow *rows, size_t count, cons
 
 /*
  * Expected spend per visit, in the money of m: [GG] eq. 5, (p v + p x m) / (p x + q - 1).  m does not
- * count if x = 0.  NaN if parameters are not valid or x < 0, or m <= 0 where it counts.
+ * count if x = 0.  NaN if parameters are not valid or x < 0, or m < 0 where it counts.
  */
 extern double onec_spend_expected(const OnecSpendParams *params, double x, double m);
 

@@ -8,6 +8,7 @@
  *-------------------------------------------------------------------------
  */
 #include <math.h>
+#include <stdlib.h>
 
 #include "stats/clv.h"
 #include "stats/minimum.h"
@@ -32,6 +33,34 @@ bool
 onec_spend_params_valid(const OnecSpendParams *params)
 {
 	return positive(params->p) && positive(params->q) && positive(params->v) && params->q > 1;
+}
+
+static int
+compare_rows(const void *left, const void *right)
+{
+	const OnecSpendRow *a = left;
+	const OnecSpendRow *b = right;
+	int			diff = (a->x > b->x) - (a->x < b->x);
+
+	return diff ? diff : (a->m > b->m) - (a->m < b->m);
+}
+
+size_t
+onec_spend_collapse(OnecSpendRow *rows, size_t count)
+{
+	size_t		kept = 0;
+
+	if (count == 0)
+		return 0;
+	qsort(rows, count, sizeof(*rows), compare_rows);
+	for (size_t i = 1; i < count; i++)
+	{
+		if (compare_rows(&rows[kept], &rows[i]) == 0)
+			rows[kept].count += rows[i].count;
+		else
+			rows[++kept] = rows[i];
+	}
+	return kept + 1;
 }
 
 double
@@ -170,7 +199,7 @@ onec_spend_expected(const OnecSpendParams *params, double x, double m)
 		return NAN;
 	if (x == 0)
 		return params->p * params->v / (params->q - 1);
-	if (!positive(m))
+	if (!isfinite(m) || m < 0)
 		return NAN;
 	return params->p * (params->v + x * m) / (params->p * x + params->q - 1);
 }

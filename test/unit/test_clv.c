@@ -363,7 +363,7 @@ test_refusals(void)
 	ok(isnan(onec_clv_value(&cdnow_bg, &good, 1, &year)), "impossible discount");
 	year = (OnecClvHorizon) {0, 1, 0};
 	ok(isnan(onec_clv_value(&cdnow_bg, &good, 1, &year)), "no months");
-	ok(isnan(onec_spend_expected(&cdnow_spend, 1, 0)), "no money");
+	ok(isnan(onec_spend_expected(&cdnow_spend, 1, -1)), "money below 0");
 	ok(isnan(onec_spend_expected(&(OnecSpendParams) {6, 1, 15}, 1, 10)), "q = 1 has no mean");
 }
 
@@ -472,12 +472,16 @@ test_collapse(void)
 {
 	OnecClvRow	rows[] = {{2, 3, 4, 1}, {0, 0, 4, 2}, {2, 3, 4, 5}, {0, 0, 1, 1}, {2, 3, 4.5, 1}, {0, 0, 4, 1}};
 	OnecClvRow	copy[6];
+	OnecSpendRow money[] = {{2, 7, 1}, {1, 10, 1}, {1, 9, 1}, {1, 10, 2}};
 
 	memcpy(copy, rows, sizeof(rows));
 	is_int(onec_clv_collapse(rows, 6), 4, "equal histories become one row");
 	ok(rows[0].t == 1 && rows[1].count == 3 && rows[2].count == 6 && rows[3].t == 4.5, "with their counts");
 	is_near(onec_clv_loglik(&cdnow_bg, rows, 4), onec_clv_loglik(&cdnow_bg, copy, 6), 1e-9, "and the same likelihood");
 	is_int(onec_clv_collapse(rows, 0), 0, "nothing stays nothing");
+	is_int(onec_spend_collapse(money, 4), 3, "equal spend becomes one row");
+	ok(money[0].m == 9 && money[1].count == 3 && money[2].x == 2, "with its count, in order");
+	is_int(onec_spend_collapse(money, 0), 0, "nothing stays nothing here too");
 }
 
 /* With a penalty parameters are smaller, and the likelihood is not what was maximised. */
