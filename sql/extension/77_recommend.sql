@@ -315,35 +315,52 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._tastes(name, uuid[], timestamp, jsonb) IS 'Склонность покупателей к категориям (служебная)';
 
--- Offers of all kinds, unranked: kind 1 is what goes with the last goods bought, 2 to 5 are bestsellers to fall back on.
--- The schema is onec, or pg_temp for what was known at an earlier moment.
-CREATE FUNCTION onec._together(server name, customers uuid[], before timestamp, shop jsonb, source name)
+-- What may be offered: sold of late and not withdrawn.  The schema is onec, or pg_temp for what was known at an earlier
+-- moment; marks of today say nothing of that.
+CREATE FUNCTION onec._offered(server name, source name) RETURNS TABLE (product_id uuid, slug text, share numeric)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN QUERY EXECUTE format($q$
+		SELECT b.product_id, coalesce(g.slug, ''), b.share FROM %I.bestseller b LEFT JOIN onec._goods($1) g ON g.product_id = b.product_id
+		WHERE b.server = $1 AND b.scope = 'all' AND NOT coalesce(g.excluded, false) AND ($2 OR NOT coalesce(g.withdrawn, false))$q$, source)
+	USING server, source = 'pg_temp';
+END $$;
+COMMENT ON FUNCTION onec._offered(name, name) IS 'Товары, которые можно предлагать (служебная)';
+
+-- What goes with the last goods bought, the best n for each customer: cut here, because there are hundreds for each.
+CREATE FUNCTION onec._together(server name, customers uuid[], before timestamp, shop jsonb, source name, n int)
 	RETURNS TABLE (customer_id uuid, product_id uuid, score numeric)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN QUERY EXECUTE format($q$
-		WITH recent AS MATERIALIZED (
-			SELECT b.customer_id, b.product_id,
-				   round(power(2, -extract(epoch FROM $3 - b.at)::float8 / 86400 / $5)::numeric, 6) AS weight
-			FROM onec._bought_by($1, $2, $3) b WHERE b.place <= $6),
+		WITH mine AS MATERIALIZED (SELECT * FROM onec._bought_by($1, $2, $3)),
+		recent AS MATERIALIZED (
+			SELECT m.customer_id, m.product_id, round(power(2, -extract(epoch FROM $3 - m.at)::float8 / 86400 / $5)::numeric, 6) AS weight
+			FROM mine m WHERE m.place <= $6),
 		pair AS MATERIALIZED (
 			SELECT p.product_id, p.other_id, max(p.score) AS score FROM %1$I.product_pair p
 			WHERE p.server = $1 AND p.product_id IN (SELECT r.product_id FROM recent r) GROUP BY 1, 2),
 		found AS MATERIALIZED (
 			SELECT r.customer_id, p.other_id, sum(p.score * r.weight) AS score
 			FROM recent r JOIN pair p ON p.product_id = r.product_id GROUP BY 1, 2),
-		slug AS MATERIALIZED (SELECT g.product_id, coalesce(g.slug, '') AS slug FROM onec._goods($1) g),
-		taste AS MATERIALIZED (SELECT t.customer_id, t.slug, t.factor FROM onec._tastes($1, $2, $3, $4) t)
-		SELECT f.customer_id, f.other_id, round((f.score + $7 * b.share) * coalesce(t.factor, 1), 6)
-		FROM found f JOIN %1$I.bestseller b ON b.server = $1 AND b.scope = 'all' AND b.product_id = f.other_id
-		LEFT JOIN slug s ON s.product_id = f.other_id
-		LEFT JOIN taste t ON t.customer_id = f.customer_id AND t.slug = coalesce(s.slug, '')$q$, source)
+		offered AS MATERIALIZED (SELECT * FROM onec._offered($1, %1$L)),
+		taste AS MATERIALIZED (SELECT t.customer_id, t.slug, t.factor FROM onec._tastes($1, $2, $3, $4) t),
+		scored AS (
+			SELECT f.customer_id, f.other_id, round((f.score + $7 * o.share) * coalesce(t.factor, 1), 6) AS score
+			FROM found f JOIN offered o ON o.product_id = f.other_id
+			LEFT JOIN taste t ON t.customer_id = f.customer_id AND t.slug = o.slug
+			WHERE NOT EXISTS (SELECT FROM mine m WHERE m.customer_id = f.customer_id AND m.product_id = f.other_id AND NOT m.consumable)),
+		ranked AS (
+			SELECT s.*, row_number() OVER (PARTITION BY s.customer_id ORDER BY s.score DESC, s.other_id) AS place FROM scored s)
+		SELECT r.customer_id, r.other_id, r.score FROM ranked r WHERE r.place <= $8$q$, source)
 	USING server, customers, before, shop, onec.get('recommend.half_life_days', server)::float8, onec.get('recommend.last_products', server)::int,
-		onec.get('recommend.popularity', server)::numeric;
+		onec.get('recommend.popularity', server)::numeric, n;
 END $$;
-COMMENT ON FUNCTION onec._together(name, uuid[], timestamp, jsonb, name) IS 'Что покупают вместе с купленным (служебная)';
+COMMENT ON FUNCTION onec._together(name, uuid[], timestamp, jsonb, name, int) IS 'Что покупают вместе с купленным (служебная)';
 
 -- For the customers in "short"; "customers" is NULL when they are too many to be looked up one by one.
 CREATE FUNCTION onec._fallback(server name, customers uuid[], short uuid[], before timestamp, shop jsonb, source name, n int)
@@ -410,14 +427,8 @@ BEGIN
 	RETURN QUERY EXECUTE format($q$
 		WITH bought_all AS MATERIALIZED (SELECT b.customer_id, b.product_id, b.consumable FROM onec._bought_by($1, $2, $3) b),
 		bought AS (SELECT a.customer_id, a.product_id FROM bought_all a WHERE NOT a.consumable),
-		-- marks of today say nothing of what was on sale at an earlier moment
-		offered AS MATERIALIZED (
-			SELECT b.product_id FROM %1$I.bestseller b LEFT JOIN onec._goods($1) g ON g.product_id = b.product_id
-			WHERE b.server = $1 AND b.scope = 'all' AND NOT coalesce(g.excluded, false)
-			  AND (%1$L = 'pg_temp' OR NOT coalesce(g.withdrawn, false))),
-		together AS MATERIALIZED (
-			SELECT t.customer_id, t.product_id, t.score, 1 AS kind FROM onec._together($1, $2, $3, $4, %1$L) t JOIN offered o ON o.product_id = t.product_id
-			WHERE NOT EXISTS (SELECT FROM bought b WHERE b.customer_id = t.customer_id AND b.product_id = t.product_id)),
+		offered AS MATERIALIZED (SELECT o.product_id FROM onec._offered($1, %1$L) o),
+		together AS MATERIALIZED (SELECT t.*, 1 AS kind FROM onec._together($1, $2, $3, $4, %1$L, $5) t),
 		short AS (
 			SELECT array_agg(c.id) AS ids FROM (SELECT unnest($2) UNION SELECT a.customer_id FROM bought_all a WHERE $2 IS NULL) c (id)
 			WHERE c.id NOT IN (SELECT t.customer_id FROM together t GROUP BY 1 HAVING count(*) >= $5)),
