@@ -64,7 +64,11 @@ is($most, 'bought_together', 'most are bought together');
 # The goods of a visit are drawn without regard to earlier ones, but for a price about what the customer spends: who knows
 # the past can leave out what the customer has, and hardly guess better.  So recommendations beat the same ten
 # bestsellers for everyone, and are as good as bestsellers that the customer has not bought; neither more nor less is claimed.
-for my $day ('2026-05-23', '2026-08-23')
+# Half a year earlier there is less to go by, and no better way is found at all.
+my $alike = 'no different from bestsellers that the customer has not bought yet';
+my %say = ('2026-05-23' => "better than the same ten bestsellers for everyone; $alike", '2026-08-23' => "better than the same ten bestsellers for everyone; $alike",
+	'2025-11-23' => "no different from the same ten bestsellers for everyone; $alike");
+for my $day (sort keys %say)
 {
 	my ($customers, $hits, $plain, $new, $verdict) = split /\|/,
 	  sql("SELECT customers, hits, bestseller_hits, new_bestseller_hits, verdict FROM onec.eval_recommend('shop', '$day')");
@@ -72,11 +76,11 @@ for my $day ('2026-05-23', '2026-08-23')
 	diag("$day: of $customers customers $hits hit by recommendations, $plain by bestsellers, $new by new bestsellers");
 	cmp_ok($customers, '>', 500, "$day: enough customers");
 	cmp_ok($hits, '>', $plain, 'more hits than bestsellers');
-	is($verdict, 'better than the same ten bestsellers for everyone; no different from bestsellers that the customer has not bought yet', 'said honestly');
+	is($verdict, $say{$day}, 'said honestly');
 	is(sql(<<"SQL"), "$customers|$plain", 'customers and bestsellers counted by hand');
 		WITH line AS (
 			SELECT customer_id AS c, product_id AS p, coalesce(document_id, recorder) AS d, amount, period FROM onec.sale_line
-			WHERE active AND attribution <> 'anonymous' AND recorder_type <> 'Document_ВводНачальныхОстатков'
+			WHERE active AND attribution <> 'anonymous' AND customer_id IS NOT NULL AND recorder_type <> 'Document_ВводНачальныхОстатков'
 			  AND product_id NOT IN (SELECT product_id FROM onec.purchase WHERE category ~ 'паков')),
 		past AS (SELECT * FROM line WHERE period < '$day'),
 		top AS (
