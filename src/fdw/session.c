@@ -145,10 +145,10 @@ set_text(OnecSession *session, char **text, const char *value)
 }
 
 void
-onec_session_drop_cookie(OnecSession *session)
+onec_ib_drop(OnecIb *ib)
 {
-	free(session->cookie);
-	session->cookie = NULL;
+	free(ib->cookie);
+	ib->cookie = NULL;
 }
 
 /* Forget what was learned of the base, so that ALTER SERVER is a way to have it tried anew. */
@@ -163,7 +163,7 @@ forget_learned(OnecSession *session)
 	session->server_changed = false;
 }
 
-static void finish_sessions(OnecSession **list, int count);
+static void finish_sessions(OnecSession *session);
 
 /* Take in what the catalogs say now. */
 static void
@@ -178,9 +178,7 @@ renew(OnecSession *session, const OnecOptions *options)
 
 	if (!same)
 	{
-		if (session->cookie != NULL)
-			finish_sessions(&session, 1);
-		onec_session_drop_cookie(session);
+		finish_sessions(session);
 		session->generation++;
 		session->started = 0;
 		session->server_changed = true;
@@ -240,7 +238,7 @@ onec_session_all(void)
 
 /* Ask 1C to end a session; NULL when that cannot even be asked. */
 static OnecTransfer *
-start_finish(const OnecSession *session)
+start_finish(const OnecSession *session, const OnecIb *ib)
 {
 	OnecRequest service = {.top = -1};
 	OnecError	error = {0};
@@ -252,7 +250,7 @@ start_finish(const OnecSession *session)
 	{
 		OnecHttpRequest request = {
 			.method = "GET",.url = url.data,.authorization = session->authorization,
-			.accept = "application/json",.ib_session = "finish",.cookie = session->cookie,
+			.accept = "application/json",.ib_session = "finish",.cookie = ib->cookie,
 			.ca_file = session->ca_file,.insecure = session->insecure,
 			.connect_timeout_ms = FINISH_MS,.request_timeout_ms = FINISH_MS,
 			.max_response = FINISH_BODY,.high_water = FINISH_BODY
@@ -276,20 +274,14 @@ answered(const OnecTransfer *transfer)
 	return answer.status != 0;
 }
 
-/* Free 1C's licences; never raises, takes FINISH_MS at most for all of them. */
+/* Wait until 1C has begun to answer all, FINISH_MS at most. */
 static void
-finish_sessions(OnecSession **list, int count)
+wait_for_answers(OnecTransfer **transfers, int count)
 {
-	OnecTransfer *transfers[FINISH_MAX];
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FINISH_MS);
 	long		left = FINISH_MS;
 	int			open = 0;
 
-	if (pool == NULL)
-		return;
-	uninterruptible = true;
-	for (int i = 0; i < count; i++)
-		transfers[i] = start_finish(list[i]);
 	onec_http_poll(pool);
 	while (open < count && left > 0)
 	{
@@ -299,24 +291,57 @@ finish_sessions(OnecSession **list, int count)
 			onec_http_wait(pool, left);
 		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 	}
+}
+
+/* Ask for the end of a base's 1C sessions, and forget them; returns the number asked for. */
+static int
+start_finishes(OnecSession *session, OnecTransfer **transfers, int room)
+{
+	int			count = 0;
+
+	for (int i = 0; i < ONEC_IB_MAX; i++)
+	{
+		if (session->ib[i].cookie != NULL && count < room)
+			transfers[count++] = start_finish(session, &session->ib[i]);
+		onec_ib_drop(&session->ib[i]);
+	}
+	return count;
+}
+
+/* Free 1C's licences; never raises, takes FINISH_MS at most for all of them. */
+static void
+finish_transfers(OnecTransfer **transfers, int count)
+{
+	uninterruptible = true;
+	if (count > 0)
+		wait_for_answers(transfers, count);
 	for (int i = 0; i < count; i++)
 		onec_transfer_free(transfers[i]);
 	uninterruptible = false;
 }
 
+static void
+finish_sessions(OnecSession *session)
+{
+	OnecTransfer *transfers[ONEC_IB_MAX];
+
+	if (pool != NULL)
+		finish_transfers(transfers, start_finishes(session, transfers, ONEC_IB_MAX));
+}
+
 void
 onec_session_exit(int code, Datum arg)
 {
-	OnecSession *list[FINISH_MAX];
+	OnecTransfer *transfers[FINISH_MAX];
 	HASH_SEQ_STATUS scan;
 	SessionEntry *entry;
 	int			count = 0;
 
+	if (pool == NULL)
+		return;
 	hash_seq_init(&scan, sessions);
 	while ((entry = hash_seq_search(&scan)) != NULL)
-		if (entry->session != NULL && entry->session->cookie != NULL && count < FINISH_MAX)
-			list[count++] = entry->session;
-	finish_sessions(list, count);
-	for (int i = 0; i < count; i++)
-		onec_session_drop_cookie(list[i]);
+		if (entry->session != NULL)
+			count += start_finishes(entry->session, transfers + count, FINISH_MAX - count);
+	finish_transfers(transfers, count);
 }

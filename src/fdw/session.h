@@ -76,6 +76,9 @@ extern OnecRefusals *onec_session_refusals(OnecSession *session, const char *ent
 extern OnecReply *onec_session_start(OnecSession *session, const OnecOptions *options,
 									 const OnecRequest *request, OnecSpent *spent);
 
+/* Requests of this backend to the base that 1C has not yet answered whole. */
+extern int	onec_session_under_way(const OnecSession *session);
+
 /* Free the reply when "context" is reset or deleted, unless onec_reply_free() came first. */
 extern void onec_reply_attach(OnecReply *reply, MemoryContext context);
 

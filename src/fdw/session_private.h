@@ -27,6 +27,15 @@ typedef struct OnecSessionKey
  * Lives until backend exit: scans keep pointers to it.  When the server or the user mapping
  * changes, the next onec_session_get() renews the content in place.
  */
+#define ONEC_IB_MAX 8			/* 1C sessions of a base; the largest value of prefetch */
+
+/* A 1C session: one request at a time may use it. */
+typedef struct OnecIb
+{
+	char	   *cookie;			/* malloc'ed; NULL: none yet */
+	OnecReply  *holder;			/* the request that carries it, or asks for it, or NULL */
+} OnecIb;
+
 struct OnecSession
 {
 	OnecSessionKey key;
@@ -43,10 +52,8 @@ struct OnecSession
 	char	   *ca_file;		/* or NULL */
 	bool		insecure;
 
-	/* the 1C session: one request at a time may use it */
-	char	   *cookie;			/* malloc'ed, or NULL */
-	OnecReply  *cookie_holder;	/* the request that carries it now, or NULL */
-	bool		start_busy;		/* a request under way asks for one */
+	OnecIb		ib[ONEC_IB_MAX];	/* 1C sessions, as many as requests may be under way */
+	OnecReply  *replies;		/* all there are, newest first */
 	bool		ib_ignored;		/* the base takes no notice of IBSession */
 	int			ib_stale_row;	/* 1C sessions that died before they served */
 	TimestampTz ib_not_before;	/* do not ask for a 1C session before */
@@ -90,7 +97,9 @@ struct OnecReply
 	int			request_timeout;
 	size_t		max_response;
 	size_t		high_water;
-	bool		use_ib;			/* the option "session" */
+	OnecReply  *older;			/* of the session's replies */
+	int			ib_room;		/* 1C sessions that may be had; 0: the option "session" is off */
+	OnecIb	   *ib;				/* that of this request, or NULL */
 	uint32		generation;		/* of the session, when this was sent */
 
 	bool		with_cookie;	/* this request carries the cookie of the 1C session */
@@ -119,8 +128,8 @@ extern List *onec_session_all(void);
 /* session_refusal.c: have everything tried anew. */
 extern void onec_session_forget_refusals(OnecSession *session);
 
-/* session.c: forget the 1C session; it is not asked to end. */
-extern void onec_session_drop_cookie(OnecSession *session);
+/* session.c: forget a 1C session; it is not asked to end. */
+extern void onec_ib_drop(OnecIb *ib);
 
 /*
  * session_error.c: fill "error" for an answer that is not a good one.  "reply" tells what

@@ -5,7 +5,7 @@
  *
  * A 1C session (IBSession) holds a licence of the base and serves one request at a time. The
  * first request of a backend goes without, the second asks for one, later ones carry its
- * cookie unless another request under way does.  A 1C session that has died on the other side
+ * cookie; where several requests may be under way (option prefetch), as many 1C sessions serve them.  A 1C session that has died on the other side
  * is noticed by an error page that 1C's OData did not write; the request is then sent once
  * more, and its caller never hears of it.
  *
@@ -49,38 +49,48 @@ struct OnecReplyTie
 
 /* An answer that has arrived whole has freed its 1C session, read or not. */
 static bool
-is_cookie_busy(const OnecSession *session)
+is_under_way(const OnecReply *reply)
 {
-	const OnecReply *holder = session->cookie_holder;
-
-	return holder != NULL && holder->transfer != NULL && !onec_transfer_ended(holder->transfer);
+	return reply != NULL && reply->transfer != NULL && !onec_transfer_ended(reply->transfer);
 }
 
-/* Decide whether a request carries the cookie, asks for one, or goes without. */
+/* A 1C session that is free; else a place for one more, if one may be asked for now. */
+static OnecIb *
+find_ib(OnecReply *reply)
+{
+	OnecSession *session = reply->session;
+	OnecIb	   *place = NULL;
+
+	for (int i = 0; i < reply->ib_room; i++)
+	{
+		OnecIb	   *ib = &session->ib[i];
+
+		if (is_under_way(ib->holder))
+			continue;
+		if (ib->cookie != NULL)
+			return ib;
+		if (place == NULL)
+			place = ib;
+	}
+	return session->started > 0 && GetCurrentTimestamp() >= session->ib_not_before ? place : NULL;
+}
+
+/* Decide whether a request carries the cookie of a 1C session, asks for one, or goes without. */
 static void
 choose_ib(OnecReply *reply)
 {
-	OnecSession *session = reply->session;
-
-	reply->with_cookie = false;
-	reply->with_start = false;
-	if (!reply->use_ib || session->ib_ignored)
-		return;
-	if (session->cookie != NULL)
-		reply->with_cookie = !is_cookie_busy(session);
-	else
-		reply->with_start = session->started > 0 && !session->start_busy &&
-			GetCurrentTimestamp() >= session->ib_not_before;
-	if (reply->with_cookie)
-		session->cookie_holder = reply;
-	session->start_busy |= reply->with_start;
+	reply->ib = reply->session->ib_ignored ? NULL : find_ib(reply);
+	reply->with_cookie = reply->ib != NULL && reply->ib->cookie != NULL;
+	reply->with_start = reply->ib != NULL && !reply->with_cookie;
+	if (reply->ib != NULL)
+		reply->ib->holder = reply;
 }
 
 static void
-keep_cookie(OnecSession *session, const char *cookie)
+keep_cookie(OnecIb *ib, const char *cookie)
 {
-	onec_session_drop_cookie(session);
-	session->cookie = strdup(cookie);
+	onec_ib_drop(ib);
+	ib->cookie = strdup(cookie);
 }
 
 /* Do without a 1C session for a while. */
@@ -100,7 +110,7 @@ note_ib(OnecReply *reply, const OnecHttpAnswer *answer)
 		return;
 	reply->ib_noted = true;
 	if ((reply->with_start || reply->with_cookie) && answer->cookie != NULL)
-		keep_cookie(session, answer->cookie);
+		keep_cookie(reply->ib, answer->cookie);
 	else if (reply->with_start && answer->status == 200)
 		session->ib_ignored = true;
 	else if (reply->with_start && answer->status == 406)
@@ -146,7 +156,6 @@ write_log_line(const OnecReply *reply, const OnecHttpAnswer *answer, const char 
 static void
 end_reply(OnecReply *reply, const char *error, bool quiet)
 {
-	OnecSession *session = reply->session;
 	OnecHttpAnswer answer = {.retry_after_s = -1};
 
 	if (reply->ended)
@@ -155,10 +164,8 @@ end_reply(OnecReply *reply, const char *error, bool quiet)
 	if (reply->transfer != NULL)
 		onec_transfer_answer(reply->transfer, &answer);
 	note_ib(reply, &answer);
-	if (session->cookie_holder == reply)
-		session->cookie_holder = NULL;
-	if (reply->with_start)
-		session->start_busy = false;
+	if (reply->ib != NULL && reply->ib->holder == reply)
+		reply->ib->holder = NULL;
 	reply->retry_after_s = answer.retry_after_s;
 	reply->elapsed_ms = answer.elapsed_ms;
 	if (reply->spent != NULL)
@@ -191,7 +198,7 @@ send_request(OnecReply *reply)
 	request.accept = reply->expect == ONEC_EXPECT_JSON ? "application/json" :
 		reply->expect == ONEC_EXPECT_XML ? "application/xml" : NULL;
 	request.ib_session = reply->with_start ? "start" : NULL;
-	request.cookie = reply->with_cookie ? session->cookie : NULL;
+	request.cookie = reply->with_cookie ? reply->ib->cookie : NULL;
 	request.ca_file = session->ca_file;
 	request.insecure = session->insecure;
 	request.connect_timeout_ms = reply->connect_timeout * 1000L;
@@ -222,7 +229,7 @@ restart(OnecReply *reply)
 	if (!looks_stale(reply))
 		return false;
 	end_reply(reply, "the 1C session had ended; sent again", false);
-	onec_session_drop_cookie(session);
+	onec_ib_drop(reply->ib);
 	if (++session->ib_stale_row >= STALE_ROW_MAX)
 	{
 		session->ib_stale_row = 0;
@@ -246,7 +253,7 @@ copy_limits(OnecReply *reply, const OnecOptions *options)
 	reply->request_timeout = options->request_timeout;
 	reply->max_response = (size_t) options->max_response;
 	reply->high_water = Max((size_t) options->page_bytes, HIGH_WATER_MIN);
-	reply->use_ib = options->session;
+	reply->ib_room = options->session ? Max(options->prefetch, 1) : 0;
 }
 
 /* A reply with its two addresses; ERROR when memory is short or the URL is beyond reason. */
@@ -257,6 +264,8 @@ make_reply(OnecSession *session, const OnecOptions *options, const OnecRequest *
 	OnecError	error = {0};
 
 	reply->session = session;
+	reply->older = session->replies;
+	session->replies = reply;
 	reply->log.slot = -1;
 	reply->retry_after_s = -1;
 	reply->expect = request->metadata ? ONEC_EXPECT_XML :
@@ -434,6 +443,27 @@ onec_reply_rows(OnecReply *reply, int64 rows)
 	onec_log_rows(reply->log, rows);
 }
 
+static void
+unlink_reply(OnecReply *reply)
+{
+	OnecReply **link = &reply->session->replies;
+
+	while (*link != NULL && *link != reply)
+		link = &(*link)->older;
+	if (*link != NULL)
+		*link = reply->older;
+}
+
+int
+onec_session_under_way(const OnecSession *session)
+{
+	int			count = 0;
+
+	for (const OnecReply *reply = session->replies; reply != NULL; reply = reply->older)
+		count += is_under_way(reply);
+	return count;
+}
+
 void
 onec_reply_free(OnecReply *reply)
 {
@@ -442,6 +472,7 @@ onec_reply_free(OnecReply *reply)
 	end_reply(reply, reply->judged ? NULL : "cancelled", false);
 	if (reply->tie != NULL)
 		reply->tie->reply = NULL;
+	unlink_reply(reply);
 	onec_transfer_free(reply->transfer);
 	onec_buf_free(&reply->url);
 	onec_buf_free(&reply->text);

@@ -77,6 +77,12 @@ extern long onec_rows_count(const OnecRows *rows);
 /* odata.nextLink of the page if one was seen, else NULL; valid until reset. */
 extern const char *onec_rows_next_link(const OnecRows *rows);
 
+/*
+ * The last text that a member "name" has in a piece of a page, as it stands there; false when there is none, it takes
+ * more than "size" bytes with its terminator, or has escapes.  A guess at what the page ends with: the piece is not parsed.
+ */
+extern bool onec_rows_last_text(const char *data, size_t len, const char *name, char *text, size_t size);
+
 extern void onec_rows_free(OnecRows *rows);
 
 /*

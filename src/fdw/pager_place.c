@@ -1,0 +1,204 @@
+/*-------------------------------------------------------------------------
+ *
+ * pager_place.c
+ *	  Which page comes next, and which are asked for ahead.
+ *
+ * The way through a set is decided here page by page; what is asked for ahead follows the same way as far as it
+ * can be foreseen: by $skip, by windows of dates, or by the last date of a page that has arrived.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+
+#include "fdw/pager_private.h"
+
+/* Rows to pass by so that a page begins with the first row of the date reached. */
+int64
+onec_pager_date_begin(const OnecPager *pager)
+{
+	return pager->unfiltered ? pager->part_delivered - onec_tie_seen(pager->tie) : 0;
+}
+
+/* Rows that a window is meant to hold: a few less than a page, so that most take one request. */
+static int64
+window_rows(const OnecPager *pager)
+{
+	return Max(onec_pager_top(pager) * 85 / 100, 1);
+}
+
+static OnecReply *
+send_request(OnecPager *pager, const OnecPlace *place)
+{
+	MemoryContext old = MemoryContextSwitchTo(pager->scratch);
+	OnecDraft	draft;
+	OnecReply  *reply;
+
+	onec_pager_draft(pager, place, &draft);
+	reply = onec_session_start(pager->session, pager->options, &draft.request, pager->spent);
+	onec_reply_attach(reply, pager->context);
+	MemoryContextSwitchTo(old);
+	return reply;
+}
+
+/* ---- pages asked for ahead ---- */
+
+/* Whether it is time: the query goes on beyond what its limit made probable, and in pages. */
+static bool
+may_go_ahead(const OnecPager *pager)
+{
+	return pager->options->prefetch > 0 && pager->options->min_interval == 0 && pager->delivered > 0 &&
+		(pager->query.hint < 0 || pager->delivered > pager->query.hint) && !pager->unfiltered &&
+		pager->at.top > 0 && onec_draft_is_paged(pager->options, &pager->query);
+}
+
+/* Whether the current page is likely to be full: it has arrived whole, and its first rows tell how large they are. */
+static bool
+looks_full(const OnecPager *pager, size_t unread)
+{
+	double		rows;
+
+	if (pager->page_rows < Min(pager->at.top / 4, 100) || pager->page_bytes <= 0)
+		return false;
+	rows = pager->page_rows * (1 + (double) unread / pager->page_bytes);
+	return rows >= pager->at.top * 0.98;
+}
+
+/* The page after the current one, if what has arrived of it tells which that is. */
+static bool
+guess_next(const OnecPager *pager, OnecPlace *next)
+{
+	size_t		len;
+	bool		done;
+	const char *data = onec_reply_data(pager->reply, &len, &done);
+
+	*next = pager->at;
+	if (!done || !looks_full(pager, len))
+		return false;
+	if (!pager->by_date || pager->at.in_tie)
+	{
+		next->skip += pager->at.top;
+		return true;
+	}
+	return onec_rows_last_text(data, len, pager->names[pager->date_at], next->bound,
+							   sizeof(next->bound)) &&
+		strcmp(next->bound, pager->at.bound) != 0;
+}
+
+/* The place behind the last one that is asked for; false when that is not known. */
+static bool
+place_behind(OnecPager *pager, OnecPlace *next)
+{
+	const OnecPlace *last = pager->ahead.count > 0 ?
+		&pager->ahead.places[pager->ahead.count - 1] : &pager->at;
+
+	if (pager->windowed && last->limit[0] != '\0')
+	{
+		*next = (OnecPlace) {.part = last->part};
+		strlcpy(next->bound, last->limit, sizeof(next->bound));
+		onec_windows_end(&pager->windows, next->bound, window_rows(pager),
+						 GetCurrentStatementStartTimestamp(), next->limit);
+		return true;
+	}
+	if (pager->windowed && pager->by_date)
+		return false;
+	if (pager->ahead.count == 0)
+		return guess_next(pager, next);
+	if (pager->by_date)
+		return false;
+	*next = *last;
+	next->skip += last->top;
+	return true;
+}
+
+/* Ask for as many pages ahead as may be under way. */
+void
+onec_pager_go_ahead(OnecPager *pager)
+{
+	OnecPlace	next;
+
+	while (pager->ahead.count < Min(pager->options->prefetch, ONEC_AHEAD_MAX) &&
+		   may_go_ahead(pager) &&
+		   onec_session_under_way(pager->session) < pager->options->prefetch &&
+		   place_behind(pager, &next))
+	{
+		next.top = onec_pager_top(pager);
+		onec_ahead_add(&pager->ahead, &next, send_request(pager, &next));
+	}
+}
+
+/* ---- the current page ---- */
+
+void
+onec_pager_send(OnecPager *pager)
+{
+	pager->at.top = onec_pager_top(pager);
+	pager->page_rows = 0;
+	pager->page_bytes = 0;
+	pager->eaten = 0;
+	pager->middle[0] = '\0';
+	onec_tie_page(pager->tie, pager->at.bound,
+				  pager->at.in_tie && pager->at.skip > onec_pager_date_begin(pager));
+	onec_rows_reset(pager->rows);
+	pager->reply = onec_ahead_take(&pager->ahead, &pager->at);
+	if (pager->reply == NULL)
+		pager->reply = send_request(pager, &pager->at);
+	onec_pager_go_ahead(pager);
+}
+
+/* ---- the next page ---- */
+
+/* The next request begins behind the rows that have come. */
+void
+onec_pager_go_on(OnecPager *pager)
+{
+	if (pager->by_date && onec_tie_moved(pager->tie))
+	{
+		onec_tie_bound(pager->tie, pager->at.bound);
+		pager->at.in_tie = false;
+		pager->at.skip = onec_pager_date_begin(pager);
+		if (pager->windowed && pager->at.limit[0] == '\0')
+			onec_windows_end(&pager->windows, pager->at.bound, window_rows(pager),
+							 GetCurrentStatementStartTimestamp(), pager->at.limit);
+	}
+	else if (pager->by_date && !pager->at.in_tie)
+	{
+		/* once more from its beginning, in an order that $skip can rely on */
+		pager->at.in_tie = true;
+		pager->at.skip = onec_pager_date_begin(pager);
+	}
+	else
+		pager->at.skip += pager->page_rows;
+}
+
+/* The window is read: on to the one behind it, as it was asked for ahead if it was. */
+void
+onec_pager_next_window(OnecPager *pager)
+{
+	OnecPlace	next = {.part = pager->at.part};
+	const OnecPlace *ahead = &pager->ahead.places[0];
+
+	strlcpy(next.bound, pager->at.limit, sizeof(next.bound));
+	if (pager->ahead.count > 0 && strcmp(ahead->bound, next.bound) == 0)
+		strlcpy(next.limit, ahead->limit, sizeof(next.limit));
+	else
+		onec_windows_end(&pager->windows, next.bound, window_rows(pager),
+						 GetCurrentStatementStartTimestamp(), next.limit);
+	pager->at = next;
+}
+
+/* Learn how dense the rows of the page are. */
+void
+onec_pager_note_density(OnecPager *pager, bool full)
+{
+	char		last[ONEC_DATE_SIZE];
+
+	if (!pager->windowed)
+		return;
+	onec_tie_bound(pager->tie, last);
+	if (full && pager->middle[0] != '\0')
+		onec_windows_note(&pager->windows, pager->page_rows - pager->at.top / 2, pager->middle, last);
+	else if (!full && pager->at.limit[0] != '\0')
+		onec_windows_note(&pager->windows, pager->page_rows, pager->at.bound, pager->at.limit);
+}

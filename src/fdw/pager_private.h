@@ -1,0 +1,92 @@
+/*-------------------------------------------------------------------------
+ *
+ * pager_private.h
+ *	  What the files of the pager share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_PAGER_PRIVATE_H
+#define ONEC_PAGER_PRIVATE_H
+
+#include "postgres.h"
+
+#include "fdw/ahead.h"
+#include "fdw/draft.h"
+#include "fdw/pager.h"
+#include "fdw/tie.h"
+#include "fdw/windows.h"
+
+#define FIRST_PAGE 1000			/* rows, before anything is known of their size */
+#define LARGEST_PAGE 20000
+#define LOOK_ROWS 128			/* between looks at what else might be asked for */
+#define SMALLEST_PAGE 50		/* below this a failing page is not halved any more */
+
+struct OnecPager
+{
+	OnecSession *session;
+	const OnecOptions *options;
+	OnecRefusals *refusals;
+	OnecSpent  *spent;
+	OnecRows   *rows;			/* malloc'ed */
+	OnecReply  *reply;			/* the page under way, or NULL */
+	MemoryContext context;		/* of the pager */
+	MemoryContext scratch;		/* reset at each start */
+	const char **names;			/* wanted, then the date unless it is among them */
+	int			nnames;
+	const char *date;			/* the date by which the set is kept, or NULL */
+	int			date_at;		/* its place in names; -1: not wanted by anybody */
+	const char *fallback;
+
+	/* of the current start */
+	OnecQuery	query;
+	List	   *parts;			/* of OnecExpr: filters of the requests that make up the query */
+	int			url_budget;		/* bytes */
+	bool		unordered;
+	bool		ended;
+	bool		by_date;		/* pages begin at dates */
+	bool		descending;		/* … from the newest on */
+	bool		unfiltered;		/* the base refuses $filter: dates are reached by $skip */
+	bool		windowed;		/* … and end at dates, so that several may be under way */
+	OnecTie	   *tie;			/* the date reached, and its rows; by_date only */
+	OnecPlace	at;				/* the current page */
+	OnecAhead	ahead;			/* pages asked for beyond it */
+	OnecWindows windows;
+	char		middle[ONEC_DATE_SIZE]; /* date of a row amid the current page */
+	int64		page_rows;		/* rows delivered of this page */
+	int64		page_bytes;		/* consumed of this page */
+	int64		delivered;		/* rows delivered since the start */
+	int64		part_delivered; /* … of this part */
+	int			page_target;	/* rows of the next page */
+	size_t		eaten;			/* bytes at the front that the current row uses */
+	bool		timed_out;		/* a page was halved for want of an answer */
+	OnecAttempts attempts;
+};
+
+/* pager_request.c: copy the wanted names and see to it that "date", unless NULL, is among them. */
+extern void onec_pager_keep_names(OnecPager *pager, const char *const *names, int nnames,
+								  const char *date);
+
+/* pager_request.c: the filters of the requests that make up the query. */
+extern void onec_pager_make_parts(OnecPager *pager);
+
+/* pager_request.c: rows to ask for next. */
+extern int64 onec_pager_top(const OnecPager *pager);
+
+/* pager_request.c: the request for a page. */
+extern void onec_pager_draft(const OnecPager *pager, const OnecPlace *place, OnecDraft *draft);
+
+/* pager_place.c: rows to pass by so that a page begins with the first row of the date reached. */
+extern int64 onec_pager_date_begin(const OnecPager *pager);
+
+/* pager_place.c: have the page at "at" come, and such as follow it while there is room. */
+extern void onec_pager_send(OnecPager *pager);
+extern void onec_pager_go_ahead(OnecPager *pager);
+
+/* pager_place.c: the next request begins behind the rows that have come; or with the next window. */
+extern void onec_pager_go_on(OnecPager *pager);
+extern void onec_pager_next_window(OnecPager *pager);
+
+/* pager_place.c: learn how dense the rows of a page were, which was full or not. */
+extern void onec_pager_note_density(OnecPager *pager, bool full);
+
+#endif							/* ONEC_PAGER_PRIVATE_H */

@@ -1,0 +1,218 @@
+/*-------------------------------------------------------------------------
+ *
+ * pager_request.c
+ *	  Requests of a query: its parts, one page of them, its count.
+ *
+ * A query is one request, or several: where a list of keys does not fit into one address, and where
+ * rows without a date have to come apart from the others.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fdw/filter.h"
+#include "fdw/pager_private.h"
+#include "fdw/types.h"
+
+/* ---- columns ---- */
+
+/* Copy the wanted names and see to it that the date is among them. */
+void
+onec_pager_keep_names(OnecPager *pager, const char *const *names, int nnames, const char *date)
+{
+	pager->names = palloc(sizeof(char *) * (nnames + 1));
+	pager->nnames = nnames;
+	pager->date_at = -1;
+	for (int i = 0; i < nnames; i++)
+	{
+		pager->names[i] = names[i];
+		if (date != NULL && strcmp(names[i], date) == 0)
+			pager->date_at = i;
+	}
+	if (date == NULL || pager->date_at >= 0)
+		return;
+	pager->date_at = nnames;
+	pager->names[pager->nnames++] = date;
+}
+
+/* ---- parts ---- */
+
+/* "filter and date op value"; "filter" may be NULL. */
+static const OnecExpr *
+filter_by_date(const OnecPager *pager, const OnecExpr *filter, const char *op, const char *value)
+{
+	OnecExpr   *compare = onec_make_expr(ONEC_EXPR_COMPARE, 2);
+
+	compare->op = op;
+	compare->args[0] = onec_make_expr(ONEC_EXPR_FIELD, 0);
+	compare->args[0]->name = pager->date;
+	compare->args[1] = onec_make_literal(ONEC_LIT_DATETIME, value);
+	if (filter == NULL)
+		return compare;
+	return onec_make_list(ONEC_EXPR_AND, list_make2((void *) filter, compare));
+}
+
+/* The whole set by one filter; rows without a date apart from the others where the order wants that. */
+static List *
+whole_parts(OnecPager *pager, const OnecExpr *filter)
+{
+	const OnecExpr *empty;
+	const OnecExpr *rest;
+
+	if (pager->query.nulls == ONEC_NULLS_ALIKE || pager->unordered)
+		return list_make1((void *) filter);
+	empty = filter_by_date(pager, filter, "eq", ONEC_EMPTY_DATE);
+	rest = filter_by_date(pager, filter, "ne", ONEC_EMPTY_DATE);
+	if (pager->query.nulls == ONEC_NULLS_FIRST)
+		return list_make2((void *) empty, (void *) rest);
+	return list_make2((void *) rest, (void *) empty);
+}
+
+void
+onec_pager_make_parts(OnecPager *pager)
+{
+	const OnecExpr *filter = pager->refusals->filter ? NULL : pager->query.filter;
+	const OnecExpr *list = onec_draft_find_list(filter);
+	size_t		budget = pager->url_budget;
+	OnecDraft	draft;
+	size_t		rest;
+
+	onec_draft_request(&draft, pager->options, &pager->query, ONEC_ORDERING_TOTAL,
+					   pager->date);
+	onec_draft_select(&draft, pager->names, pager->nnames, pager->fallback);
+	rest = onec_draft_url_size(pager->options->root, &draft.request);
+	if (filter == NULL || rest <= budget)
+	{
+		pager->parts = whole_parts(pager, filter);
+		return;
+	}
+	/* parts of an ordered set would have to be merged; then 1C reads it whole */
+	if (list == NULL || pager->query.norder > 0)
+	{
+		pager->parts = whole_parts(pager, NULL);
+		return;
+	}
+	rest -= onec_odata_encoded_size(list);
+	pager->parts = onec_draft_parts(filter, list, rest < budget ? budget - rest : 1);
+}
+
+/* ---- one page ---- */
+
+/* Rows to ask for next. */
+int64
+onec_pager_top(const OnecPager *pager)
+{
+	int64		top = pager->page_target;
+	int64		hint = pager->query.hint;
+
+	if (pager->refusals->page_rows > 0)
+		top = Min(top, pager->refusals->page_rows);
+	/* a hint is good for the first page only: who goes on is not served by small ones */
+	if (hint >= 0 && pager->delivered == 0 && !pager->unordered)
+		top = Min(top, Max(hint, 1));
+	return top;
+}
+
+static OnecOrdering
+page_ordering(const OnecPager *pager, const OnecPlace *place)
+{
+	if (pager->refusals->order)
+		return ONEC_ORDERING_NONE;
+	return pager->by_date && !place->in_tie ? ONEC_ORDERING_DATE : ONEC_ORDERING_TOTAL;
+}
+
+void
+onec_pager_draft(const OnecPager *pager, const OnecPlace *place, OnecDraft *draft)
+{
+	OnecQuery	query = pager->query;
+
+	query.filter = list_nth(pager->parts, place->part);
+	if (place->bound[0] != '\0' && !pager->unfiltered)
+		query.filter = filter_by_date(pager, query.filter, pager->descending ? "le" : "ge",
+									  place->bound);
+	if (place->limit[0] != '\0')
+		query.filter = filter_by_date(pager, query.filter, "lt", place->limit);
+	onec_draft_request(draft, pager->options, &query, page_ordering(pager, place),
+					   pager->date);
+	onec_draft_select(draft, pager->names, pager->nnames, pager->fallback);
+	if (onec_draft_is_paged(pager->options, &pager->query))
+	{
+		draft->request.top = place->top;
+		draft->request.skip = place->skip;
+	}
+	if (draft->request.nselect > 1 &&
+		onec_draft_url_size(pager->options->root, &draft->request) > (size_t) pager->url_budget)
+		onec_draft_select_all(draft);
+}
+
+/* ---- counting ---- */
+
+/* The number that is the body of a /$count, which begins with a byte order mark. */
+static bool
+parse_count(const char *body, int64 *count)
+{
+	char	   *end;
+
+	if (strncmp(body, "\xEF\xBB\xBF", 3) == 0)
+		body += 3;
+	errno = 0;
+	*count = strtoll(body, &end, 10);
+	while (*end == ' ' || *end == '\r' || *end == '\n')
+		end++;
+	return errno == 0 && end != body && *end == '\0' && *count >= 0;
+}
+
+bool
+onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *count)
+{
+	OnecDraft		draft;
+	OnecError	error = {0};
+	char	   *body;
+	size_t		len;
+
+	if (pager->refusals->count || (query->filter != NULL && pager->refusals->filter))
+		return false;
+	onec_draft_request(&draft, pager->options, query, ONEC_ORDERING_NONE, NULL);
+	draft.request.count = true;
+	if (onec_draft_url_size(pager->options->root, &draft.request) > (size_t) pager->options->max_url)
+		return false;
+	if (onec_session_fetch(pager->session, pager->options, &draft.request, pager->spent,
+						   &body, &len, &error) &&
+		parse_count(body, count))
+		return true;
+	/* a set or a right that is missing is for the scan to report */
+	if (error.kind == ONEC_OK || error.kind == ONEC_ERR_REFUSED)
+		pager->refusals->count = true;
+	return false;
+}
+
+char *
+onec_pager_text(const OnecOptions *options, const OnecQuery *query, const OnecWanted *wanted,
+				bool count)
+{
+	bool		by_date = onec_draft_may_go_by_date(options, query, wanted->date);
+	OnecPager	pager = {0};
+	OnecDraft		draft;
+	OnecBuf		buf;
+	char	   *text;
+
+	OnecQuery	shown = *query;
+
+	onec_pager_keep_names(&pager, wanted->names, wanted->nnames, by_date && !count ? wanted->date : NULL);
+	pager.date = wanted->date;
+	if (query->nulls != ONEC_NULLS_ALIKE)
+		shown.filter = filter_by_date(&pager, query->filter, "ne", ONEC_EMPTY_DATE);
+	onec_draft_request(&draft, options, &shown, count ? ONEC_ORDERING_NONE : by_date ? ONEC_ORDERING_DATE : ONEC_ORDERING_TOTAL,
+				  wanted->date);
+	draft.request.count = count;
+	if (!count)
+		onec_draft_select(&draft, pager.names, pager.nnames, wanted->fallback);
+	if (!count && onec_draft_is_paged(options, query))
+		draft.request.top = query->hint >= 0 ? Max(query->hint, 1) :
+			options->page_size > 0 ? options->page_size : FIRST_PAGE;
+	onec_buf_init(&buf);
+	onec_odata_text(&draft.request, &buf);
+	text = pstrdup(buf.data ? buf.data : "");
+	onec_buf_free(&buf);
+	return text;
+}

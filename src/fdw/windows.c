@@ -1,0 +1,88 @@
+/*-------------------------------------------------------------------------
+ *
+ * windows.c
+ *	  How wide a window of dates is that holds about a page.
+ *
+ * Dates are 1C's texts (YYYY-MM-DDTHH:MM:SS), of an unknown zone: a day or two more or less do no harm here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "utils/timestamp.h"
+
+#include "fdw/windows.h"
+
+#define SLACK (2 * SECS_PER_DAY)	/* between the base's clock and ours */
+#define SPARSE 4.0				/* by what an empty stretch widens the next window */
+#define MAX_WIDTH (3660.0 * SECS_PER_DAY)
+
+void
+onec_windows_reset(OnecWindows *windows)
+{
+	windows->density = 0;
+	windows->width = 0;
+}
+
+static bool
+parse_date(const char *text, Timestamp *date)
+{
+	int			part[6];
+	fsec_t		fsec = 0;
+	struct pg_tm tm = {0};
+
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &part[0], &part[1], &part[2], &part[3], &part[4],
+			   &part[5]) != 6)
+		return false;
+	tm.tm_year = part[0];
+	tm.tm_mon = part[1];
+	tm.tm_mday = part[2];
+	tm.tm_hour = part[3];
+	tm.tm_min = part[4];
+	tm.tm_sec = part[5];
+	return tm2timestamp(&tm, fsec, NULL, date) == 0;
+}
+
+void
+onec_windows_note(OnecWindows *windows, int64 rows, const char *from, const char *to)
+{
+	Timestamp	begin;
+	Timestamp	end;
+	double		seconds;
+
+	if (!parse_date(from, &begin) || !parse_date(to, &end) || end <= begin)
+		return;
+	seconds = (double) (end - begin) / USECS_PER_SEC;
+	if (rows > 0)
+		windows->density = rows / seconds;
+	else
+	{
+		/* nothing here: look further */
+		windows->density = 0;
+		windows->width = Max(windows->width, seconds) * SPARSE;
+	}
+}
+
+void
+onec_windows_end(OnecWindows *windows, const char *from, int64 rows, TimestampTz now,
+				 char end[ONEC_DATE_SIZE])
+{
+	Timestamp	begin;
+	Timestamp	stop;
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	end[0] = '\0';
+	if (windows->density > 0)
+		windows->width = rows / windows->density;
+	if (windows->width <= 0 || !parse_date(from, &begin) || begin > now + SLACK * USECS_PER_SEC)
+		return;
+	windows->width = Min(Max(ceil(windows->width), 1), MAX_WIDTH);
+	stop = begin + (int64) windows->width * USECS_PER_SEC;
+	if (timestamp2tm(stop, NULL, &tm, &fsec, NULL, NULL) != 0 || tm.tm_year > 9999)
+		return;
+	snprintf(end, ONEC_DATE_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday,
+			 tm.tm_hour, tm.tm_min, tm.tm_sec);
+}

@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * windows.h
+ *	  How wide a window of dates is that holds about a page.
+ *
+ * Where several requests may be under way, a set with dates is cut into windows that abut; each begins where the one
+ * before ends, so they can be asked for at once.  Their width follows the density of the rows seen last.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_WINDOWS_H
+#define ONEC_WINDOWS_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+#include "fdw/tie.h"
+
+typedef struct OnecWindows
+{
+	double		density;		/* rows a second, of the rows seen last; 0: not known */
+	double		width;			/* of the last window, seconds */
+} OnecWindows;
+
+/* Begin with nothing known. */
+extern void onec_windows_reset(OnecWindows *windows);
+
+/* "rows" rows lie between two dates of 1C. */
+extern void onec_windows_note(OnecWindows *windows, int64 rows, const char *from, const char *to);
+
+/*
+ * Where the window that begins at "from" ends, to hold about "rows" rows; an empty text when it had better stay open: it
+ * begins after "now", so that what lies there is little or nothing.
+ */
+extern void onec_windows_end(OnecWindows *windows, const char *from, int64 rows, TimestampTz now,
+							 char end[ONEC_DATE_SIZE]);
+
+#endif							/* ONEC_WINDOWS_H */
