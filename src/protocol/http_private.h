@@ -40,6 +40,7 @@ struct OnecHttp
 	OnecTransfer *first;		/* all transfers, ended ones too */
 	OnecTransfer *starting;		/* the one onec_http_start() works on */
 	CURLMcode	broken;			/* libcurl gave up on the whole pool */
+	OnecBuf		spare;			/* memory of an answer, for the next while others are under way */
 	int64_t		timer_at;		/* when libcurl wants to be called */
 	int64_t		left_at;		/* when the caller last got control back */
 	int64_t		away_us;		/* how long the caller was away, not yet settled */

@@ -27,6 +27,7 @@
 
 #define RECEIVE_BUFFER (56L * 1024)
 #define MAX_HOST 255
+#define LARGEST_SPARE (8 * 1024 * 1024)
 
 size_t
 onec_transfer_unread(const OnecTransfer *transfer)
@@ -220,13 +221,36 @@ onec_transfer_finish(OnecTransfer *transfer, CURLcode code)
 	free_headers(transfer);
 }
 
+/*
+ * Fresh memory costs more than the bytes that go there, so the buffer of an answer serves the next one as
+ * long as answers overlap.
+ */
+static void
+give_back(OnecTransfer *transfer)
+{
+	OnecHttp   *http = transfer->http;
+
+	if (http->first != NULL && transfer->body.cap > http->spare.cap &&
+		transfer->body.cap <= LARGEST_SPARE)
+	{
+		OnecBuf		other = http->spare;
+
+		http->spare = transfer->body;
+		onec_buf_clear(&http->spare);
+		transfer->body = other;
+	}
+	onec_buf_free(&transfer->body);
+	if (http->first == NULL)
+		onec_buf_free(&http->spare);
+}
+
 void
 onec_transfer_release(OnecTransfer *transfer)
 {
 	if (transfer->easy != NULL)
 		curl_easy_cleanup(transfer->easy);
 	free_headers(transfer);
-	onec_buf_free(&transfer->body);
+	give_back(transfer);
 	free(transfer->host);
 	free(transfer->content_type);
 	free(transfer->location);
@@ -425,7 +449,8 @@ onec_transfer_create(OnecHttp *http, const OnecHttpRequest *request, OnecError *
 	transfer->connect_by = transfer->started_at + (int64_t) request->connect_timeout_ms * 1000;
 	transfer->answer_by = transfer->started_at + (int64_t) request->request_timeout_ms * 1000;
 	transfer->speed_at = ONEC_NEVER;
-	onec_buf_init(&transfer->body);
+	transfer->body = http->spare;
+	onec_buf_init(&http->spare);
 
 	/* an empty Content-Type takes libcurl's form type out of a POST */
 	good = read_address(transfer, request->url, error) &&
