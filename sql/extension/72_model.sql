@@ -155,7 +155,8 @@ BEGIN
 			format('Кто чаще приходит, тот и тратит больше (корреляция %s): ценность постоянных занижена', round(spend.correlation::numeric, 2)) END,
 		clock_timestamp());
 	DELETE FROM onec.clv_model c WHERE c.server = srv AND c.as_of = day AND c.model = kind;
-	INSERT INTO onec.clv_model SELECT (result).*;
+	-- another session that did the same at this moment has the same result
+	INSERT INTO onec.clv_model SELECT (result).* ON CONFLICT DO NOTHING;
 	RETURN result;
 END $$;
 COMMENT ON FUNCTION onec.fit_clv(name, date, text) IS
@@ -200,7 +201,10 @@ COMMENT ON FUNCTION onec.customer_clv_at(name, date, text) IS
 	'Оценки покупателей на дату по последней годной модели не новее этой даты; нет модели — нет строк (причина в onec.clv_model)';
 
 CREATE VIEW onec.customer_clv AS
-	SELECT c.* FROM (SELECT DISTINCT m.server FROM onec.clv_model m) s CROSS JOIN LATERAL onec.customer_clv_at(s.server) c;
+	-- a model may outlive its server
+	SELECT c.* FROM pg_catalog.pg_foreign_server f JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = f.srvfdw
+	CROSS JOIN LATERAL onec.customer_clv_at(f.srvname) c
+	WHERE w.fdwname = 'onec_fdw';
 COMMENT ON VIEW onec.customer_clv IS 'Покупатели сегодня по последней годной модели: вероятность ухода, ожидаемые визиты и выручка';
 COMMENT ON COLUMN onec.customer_clv.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.customer_clv.customer_id IS 'Покупатель (контрагент)';

@@ -13,6 +13,7 @@
 #include "stats/minimum.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <time.h>
 
 #include "tap.h"
@@ -525,6 +526,91 @@ test_minimum(void)
 	ok(!none.converged && none.best == INFINITY, "no value, no minimum");
 }
 
+/* Numbers of no pattern, the same on every machine (splitmix64). */
+static uint64_t random_state = 20260101;
+
+static double
+uniform(void)
+{
+	uint64_t	z = (random_state += 0x9e3779b97f4a7c15u);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return ((z ^ (z >> 31)) >> 11) * 0x1p-53 + 0x1p-54;
+}
+
+/* Gamma(shape, 1) by Marsaglia and Tsang (2000). */
+static double
+gamma_random(double shape)
+{
+	double		d = shape + 1 - 1.0 / 3;
+
+	for (;;)
+	{
+		double		normal = sqrt(-2 * log(uniform())) * cos(2 * acos(-1) * uniform());
+		double		root = 1 + normal / sqrt(9 * d);
+
+		if (root > 0 && log(uniform()) < normal * normal / 2 + d - d * pow(root, 3) + 3 * d * log(root))
+			return d * pow(root, 3) * pow(uniform(), 1 / shape);
+	}
+}
+
+/* A customer as MBG/NBD and Gamma-Gamma have it, first seen up to two years before the end of 130 weeks. */
+static void
+simulate(const OnecClvParams *p, const OnecSpendParams *s, OnecClvRow *row, OnecSpendRow *money)
+{
+	double		rate = gamma_random(p->r) / p->alpha;
+	double		one = gamma_random(p->a);
+	double		leave = one / (one + gamma_random(p->b));
+	double		nu = gamma_random(s->q) / s->v;
+	double		at = 0;
+	double		sum = 0;
+
+	*row = (OnecClvRow) {0, 0, 26 + 104 * uniform(), 1};
+	while (uniform() > leave)
+	{
+		at -= log(uniform()) / rate;
+		if (at > row->t)
+			break;
+		row->x++;
+		row->tx = at;
+		sum += gamma_random(s->p) / nu;
+	}
+	*money = (OnecSpendRow) {row->x, row->x > 0 ? sum / row->x : 0, 1};
+}
+
+/* Parameters that made the data are found again: those of a jeweller, within 15 %. */
+static void
+test_recovery(void)
+{
+	static OnecClvRow rows[5000];
+	static OnecSpendRow money[5000];
+	const OnecClvParams truth = {ONEC_CLV_MBGNBD, 0.6, 9, 0.9, 3.2};
+	const OnecSpendParams purse = {4, 4.5, 3719};
+	OnecClvOptions options = {.model = ONEC_CLV_MBGNBD};
+	OnecClvFit	fit;
+	OnecSpendFit spend;
+	size_t		repeaters = 0;
+	size_t		count;
+
+	for (int i = 0; i < 5000; i++)
+	{
+		simulate(&truth, &purse, &rows[i], &money[repeaters]);
+		repeaters += rows[i].x > 0;
+	}
+	count = onec_clv_collapse(rows, 5000);
+	is_int(onec_clv_fit(rows, count, &options, &fit), ONEC_CLV_OK, "5000 invented customers");
+	is_near(fit.params.r, truth.r, 0.15 * truth.r, "r is found again");
+	is_near(fit.params.alpha, truth.alpha, 0.15 * truth.alpha, "alpha is found again");
+	is_near(fit.params.a, truth.a, 0.15 * truth.a, "a is found again");
+	is_near(fit.params.b, truth.b, 0.15 * truth.b, "b is found again");
+	ok(fit.loglik >= onec_clv_loglik(&truth, rows, count), "at a place no less likely than the truth");
+	is_int(onec_spend_fit(money, repeaters, &options, &spend), ONEC_CLV_OK, "and their money");
+	is_near(spend.params.p, purse.p, 0.15 * purse.p, "p is found again");
+	is_near(spend.params.q, purse.q, 0.15 * purse.q, "q is found again");
+	is_near(spend.params.v, purse.v, 0.15 * purse.v, "v is found again");
+}
+
 int
 main(void)
 {
@@ -549,5 +635,6 @@ main(void)
 	test_statuses();
 	test_collapse();
 	test_minimum();
+	test_recovery();
 	return tap_done();
 }
