@@ -207,6 +207,7 @@ page_failed(OnecPager *pager, const OnecError *error)
 							   &pager->attempts, pager->spent))
 		{
 			pager->reply = NULL;
+			onec_ahead_drop(&pager->ahead);
 			if (pager->page_rows > 0)
 				onec_pager_go_on(pager);
 			onec_reply_free(reply);
@@ -215,20 +216,6 @@ page_failed(OnecPager *pager, const OnecError *error)
 	}
 	onec_pager_draft(pager, &pager->at, &draft);
 	onec_session_raise(pager->session, pager->options, &draft.request, error);
-}
-
-/* Aim the next page at page_bytes. */
-static void
-adapt_page(OnecPager *pager)
-{
-	int64		target;
-
-	if (pager->options->page_size > 0 || pager->page_rows < 20 || pager->page_bytes <= 0)
-		return;
-	target = pager->options->page_bytes / Max(pager->page_bytes / pager->page_rows, 1);
-	/* not by leaps: one page says little of the next */
-	target = Min(target, Max(pager->page_rows * 4, FIRST_PAGE));
-	pager->page_target = Max(Min(target, LARGEST_PAGE), SMALLEST_PAGE);
 }
 
 static void
@@ -270,7 +257,7 @@ page_done(OnecPager *pager)
 	memset(&pager->attempts, 0, sizeof(pager->attempts));
 	if (pager->spent)
 		pager->spent->pages++;
-	adapt_page(pager);
+	onec_pager_adapt(pager, pager->page_rows, pager->page_bytes);
 	/* more rows than asked for: the base ignores $top, so this was everything */
 	full = onec_draft_is_paged(pager->options, &pager->query) && pager->page_rows == pager->at.top;
 	onec_pager_note_density(pager, full);

@@ -67,7 +67,7 @@ looks_full(const OnecPager *pager, size_t unread)
 
 /* The page after the current one, if what has arrived of it tells which that is. */
 static bool
-guess_next(const OnecPager *pager, OnecPlace *next)
+guess_next(OnecPager *pager, OnecPlace *next)
 {
 	size_t		len;
 	bool		done;
@@ -76,6 +76,7 @@ guess_next(const OnecPager *pager, OnecPlace *next)
 	*next = pager->at;
 	if (!done || !looks_full(pager, len))
 		return false;
+	onec_pager_adapt(pager, pager->at.top, pager->page_bytes + (int64) len);
 	if (!pager->by_date || pager->at.in_tie)
 	{
 		next->skip += pager->at.top;
@@ -112,6 +113,17 @@ place_behind(OnecPager *pager, OnecPlace *next)
 	return true;
 }
 
+/* Whether one more request may be under way.  A window that holds more than a page needs one when it is its turn. */
+static bool
+is_room(const OnecPager *pager)
+{
+	int			under_way = onec_session_under_way(pager->session);
+
+	if (pager->windowed && (pager->reply == NULL || !onec_reply_under_way(pager->reply)))
+		under_way++;
+	return under_way < pager->options->prefetch;
+}
+
 /* Ask for as many pages ahead as may be under way. */
 void
 onec_pager_go_ahead(OnecPager *pager)
@@ -119,9 +131,7 @@ onec_pager_go_ahead(OnecPager *pager)
 	OnecPlace	next;
 
 	while (pager->ahead.count < Min(pager->options->prefetch, ONEC_AHEAD_MAX) &&
-		   may_go_ahead(pager) &&
-		   onec_session_under_way(pager->session) < pager->options->prefetch &&
-		   place_behind(pager, &next))
+		   may_go_ahead(pager) && is_room(pager) && place_behind(pager, &next))
 	{
 		next.top = onec_pager_top(pager);
 		onec_ahead_add(&pager->ahead, &next, send_request(pager, &next));

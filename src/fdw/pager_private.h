@@ -72,6 +72,9 @@ extern void onec_pager_make_parts(OnecPager *pager);
 /* pager_request.c: rows to ask for next. */
 extern int64 onec_pager_top(const OnecPager *pager);
 
+/* pager_request.c: aim the next page at page_bytes, after one of so many rows and bytes. */
+extern void onec_pager_adapt(OnecPager *pager, int64 rows, int64 bytes);
+
 /* pager_request.c: the request for a page. */
 extern void onec_pager_draft(const OnecPager *pager, const OnecPlace *place, OnecDraft *draft);
 

@@ -113,6 +113,19 @@ onec_pager_top(const OnecPager *pager)
 	return top;
 }
 
+void
+onec_pager_adapt(OnecPager *pager, int64 rows, int64 bytes)
+{
+	int64		target;
+
+	if (pager->options->page_size > 0 || rows < 20 || bytes <= 0)
+		return;
+	target = pager->options->page_bytes / Max(bytes / rows, 1);
+	/* not by leaps: one page says little of the next */
+	target = Min(target, Max(rows * 4, FIRST_PAGE));
+	pager->page_target = Max(Min(target, LARGEST_PAGE), SMALLEST_PAGE);
+}
+
 static OnecOrdering
 page_ordering(const OnecPager *pager, const OnecPlace *place)
 {

@@ -297,10 +297,23 @@ wait_for_answers(OnecTransfer **transfers, int count)
 static int
 start_finishes(OnecSession *session, OnecTransfer **transfers, int room)
 {
+	OnecTransfer *late[ONEC_IB_MAX];
 	int			count = 0;
 
 	for (int i = 0; i < ONEC_IB_MAX; i++)
+		if (session->orphans[i] != NULL)
+			late[count++] = session->orphans[i];
+	uninterruptible = true;
+	if (count > 0)
+		wait_for_answers(late, count);
+	uninterruptible = false;
+	onec_session_sweep(session);
+	count = 0;
+	for (int i = 0; i < ONEC_IB_MAX; i++)
 	{
+		if (session->orphans[i] != NULL)
+			onec_transfer_free(session->orphans[i]);
+		session->orphans[i] = NULL;
 		if (session->ib[i].cookie != NULL && count < room)
 			transfers[count++] = start_finish(session, &session->ib[i]);
 		onec_ib_drop(&session->ib[i]);

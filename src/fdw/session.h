@@ -76,6 +76,9 @@ extern OnecRefusals *onec_session_refusals(OnecSession *session, const char *ent
 extern OnecReply *onec_session_start(OnecSession *session, const OnecOptions *options,
 									 const OnecRequest *request, OnecSpent *spent);
 
+/* Whether 1C has yet to answer, in part or in whole. */
+extern bool onec_reply_under_way(const OnecReply *reply);
+
 /* Requests of this backend to the base that 1C has not yet answered whole. */
 extern int	onec_session_under_way(const OnecSession *session);
 

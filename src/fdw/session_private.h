@@ -53,6 +53,7 @@ struct OnecSession
 	bool		insecure;
 
 	OnecIb		ib[ONEC_IB_MAX];	/* 1C sessions, as many as requests may be under way */
+	OnecTransfer *orphans[ONEC_IB_MAX]; /* nobody wants their answer but for the 1C session that it brings */
 	OnecReply  *replies;		/* all there are, newest first */
 	bool		ib_ignored;		/* the base takes no notice of IBSession */
 	int			ib_stale_row;	/* 1C sessions that died before they served */
@@ -127,6 +128,9 @@ extern List *onec_session_all(void);
 
 /* session_refusal.c: have everything tried anew. */
 extern void onec_session_forget_refusals(OnecSession *session);
+
+/* session_reply.c: take the 1C sessions that unwanted answers have brought by now. */
+extern void onec_session_sweep(OnecSession *session);
 
 /* session.c: forget a 1C session; it is not asked to end. */
 extern void onec_ib_drop(OnecIb *ib);

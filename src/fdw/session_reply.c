@@ -48,8 +48,8 @@ struct OnecReplyTie
 /* ---- the 1C session ---- */
 
 /* An answer that has arrived whole has freed its 1C session, read or not. */
-static bool
-is_under_way(const OnecReply *reply)
+bool
+onec_reply_under_way(const OnecReply *reply)
 {
 	return reply != NULL && reply->transfer != NULL && !onec_transfer_ended(reply->transfer);
 }
@@ -65,7 +65,7 @@ find_ib(OnecReply *reply)
 	{
 		OnecIb	   *ib = &session->ib[i];
 
-		if (is_under_way(ib->holder))
+		if (onec_reply_under_way(ib->holder))
 			continue;
 		if (ib->cookie != NULL)
 			return ib;
@@ -303,6 +303,7 @@ onec_session_start(OnecSession *session, const OnecOptions *options,
 						options->server_name),
 				 errhint("Run the query again.")));
 	(void) onec_session_pool();
+	onec_session_sweep(session);
 	onec_session_pace(session, options);
 	session->gave_up_after = 0;
 	reply = make_reply(session, options, request);
@@ -443,6 +444,52 @@ onec_reply_rows(OnecReply *reply, int64 rows)
 	onec_log_rows(reply->log, rows);
 }
 
+/* A request that asks for a 1C session is not cut off before that is known: nobody would end it. */
+static bool
+orphan(OnecReply *reply)
+{
+	OnecHttpAnswer answer;
+
+	if (!reply->with_start || reply->transfer == NULL || onec_transfer_ended(reply->transfer) ||
+		reply->generation != reply->session->generation)
+		return false;
+	onec_transfer_answer(reply->transfer, &answer);
+	for (int i = 0; i < ONEC_IB_MAX && answer.status == 0; i++)
+	{
+		if (reply->session->orphans[i] != NULL)
+			continue;
+		reply->session->orphans[i] = reply->transfer;
+		reply->transfer = NULL;
+		return true;
+	}
+	return false;
+}
+
+void
+onec_session_sweep(OnecSession *session)
+{
+	for (int i = 0; i < ONEC_IB_MAX; i++)
+	{
+		OnecTransfer *transfer = session->orphans[i];
+		OnecHttpAnswer answer;
+
+		if (transfer == NULL)
+			continue;
+		onec_transfer_answer(transfer, &answer);
+		if (answer.status == 0 && !onec_transfer_ended(transfer))
+			continue;
+		for (int j = 0; j < ONEC_IB_MAX && answer.cookie != NULL; j++)
+		{
+			if (session->ib[j].cookie != NULL || session->ib[j].holder != NULL)
+				continue;
+			keep_cookie(&session->ib[j], answer.cookie);
+			break;
+		}
+		onec_transfer_free(transfer);
+		session->orphans[i] = NULL;
+	}
+}
+
 static void
 unlink_reply(OnecReply *reply)
 {
@@ -460,7 +507,7 @@ onec_session_under_way(const OnecSession *session)
 	int			count = 0;
 
 	for (const OnecReply *reply = session->replies; reply != NULL; reply = reply->older)
-		count += is_under_way(reply);
+		count += onec_reply_under_way(reply);
 	return count;
 }
 
@@ -473,7 +520,8 @@ onec_reply_free(OnecReply *reply)
 	if (reply->tie != NULL)
 		reply->tie->reply = NULL;
 	unlink_reply(reply);
-	onec_transfer_free(reply->transfer);
+	if (!orphan(reply))
+		onec_transfer_free(reply->transfer);
 	onec_buf_free(&reply->url);
 	onec_buf_free(&reply->text);
 	pfree(reply);

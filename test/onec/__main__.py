@@ -26,8 +26,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--timezone", default="Europe/Moscow")
     parser.add_argument("--no-dirt", action="store_true", help="a shop without planted dirt")
     parser.add_argument("--unthinned", action="store_true", help="no seasons and no returns: the bare purchase process")
-    parser.add_argument("--tiny", action="store_true", help="serve the small base of selftest.py instead of the shop")
+    parser.add_argument("--tiny", action="store_true", help="serve the small base of tiny.py instead of the shop")
     parser.add_argument("--rows", type=int, default=0, metavar="N", help="with --tiny: so many goods more")
+    parser.add_argument("--lines", type=int, default=0, metavar="N", help="with --tiny: so many sales more")
+    parser.add_argument("--shape", choices=("even", "burst", "sparse"), default="even", help="how those are spread over time")
     parser.add_argument("--purchase-log", metavar="FILE", help="serve a purchase log instead of the shop")
     parser.add_argument("--user", default="demo")
     parser.add_argument("--password", default="demo")
@@ -43,8 +45,8 @@ def build(options: argparse.Namespace) -> Base:
         import purchase_log
         return purchase_log.build(options.purchase_log)
     if options.tiny:
-        import selftest
-        return selftest.small_base(options.rows)
+        import tiny
+        return tiny.small_base(options.rows, options.lines, options.shape)
     import shop
     return shop.build(seed=options.seed, customers=options.customers, timezone=options.timezone,
                       dirt=not options.no_dirt, unthinned=options.unthinned)

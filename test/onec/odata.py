@@ -54,6 +54,7 @@ class Modes:
 
     autoorder: Any = False  # true or a pattern of set names: $orderby answers 500
     refuse_filter: Any = False  # true or a pattern of set names: $filter answers 500
+    ignore_filter: bool = False  # $filter is taken and has no effect
     no_recordtype: bool = False  # _RecordType sets are not published
     no_count: bool = False
     no_session: bool = False
@@ -199,6 +200,8 @@ class Service:
         if text is None:
             positions = view.matching(None)
         else:
+            if self.modes.ignore_filter:
+                return range(len(view.rows))
             if hits(self.modes.refuse_filter, view.name):
                 raise Refusal(500, -1, "Ошибка AUTOORDER: отбор по этой таблице не может быть выполнен")
             positions = view.matching(text)

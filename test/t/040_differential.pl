@@ -286,10 +286,11 @@ while ($done < $rounds && $wrong < 5)
 		$base->[-1]->control('POST', '/modes/clear', {});
 		$base->[-1]->control('POST', '/modes', { pick('autoorder', 'refuse_filter') => \1 }) if rand() < 0.3;
 	}
-	my $sql = join ";\n", (map { "ALTER SERVER $_->[0] OPTIONS (SET page_size '$size')" } @bases),
+	my ($ahead, $paging) = (pick(0, 1, 1, 2, 4), pick(qw(auto auto windows skip)));
+	my $sql = join ";\n", (map { "ALTER SERVER $_->[0] OPTIONS (SET page_size '$size', SET prefetch '$ahead', SET paging '$paging')" } @bases),
 	  map { 'BEGIN; ' . pair($_, $_->{tree}, ++$n) . '; COMMIT; RESET ALL' } @batch;
 
-	$sql =~ s/SET page_size/ADD page_size/g if $done == 0;
+	$sql =~ s/SET (page_size|prefetch|paging)/ADD $1/g if $done == 0;
 	my $r = run($sql);
 	my @answers = split /\n/, $r->{stdout};
 	my $clean = $r->{sqlstate} eq '00000' && @answers == 2 * @batch;
@@ -306,7 +307,7 @@ while ($done < $rounds && $wrong < 5)
 		$failing += $why->{sqlstate} ne '00000';
 		next if $why->{sqlstate} ne '00000' && run('BEGIN; ' . sql_of($q, "$q->{table}{base}_here", text_of($tree)) . '; COMMIT')->{sqlstate} eq $why->{sqlstate};
 		$wrong++;
-		fail("query of $q->{table}{base}, page size $size");
+		fail("query of $q->{table}{base}, page size $size, $ahead ahead, paging $paging");
 		diag(pair($q, $tree, 0), "\n", join(' / ', @answer), "\n", $why->{stderr});
 	}
 	$done += @batch;
