@@ -401,7 +401,7 @@ BEGIN
 		INTO w FROM onec._fold_people(server) f;
 	ELSIF target = 'customer_profile' THEN
 		SELECT 0::bigint AS read, f.rows_inserted AS inserted, f.rows_updated AS updated, f.rows_deleted AS deleted, false AS truncated
-		INTO w FROM onec.refresh_profiles(server) f;
+		INTO w FROM onec._refresh_customers(server) f;
 	ELSIF target = 'sale_line' AND pg_catalog.to_regclass(pg_catalog.format('%I.sale_line', server)) IS NULL THEN
 		SELECT * INTO w FROM onec._sales_from_cards(server);
 	ELSE
@@ -569,6 +569,7 @@ BEGIN
 		END IF;
 	END LOOP;
 	DELETE FROM onec.sync_step t WHERE t.server = _sync.server AND t.run_id = run AND t.status = 'waiting';
+	PERFORM onec.remember_refusals(server);
 	PERFORM onec._end_run(server, run);
 	COMMIT;
 END $$;

@@ -62,6 +62,10 @@ BEGIN
 					 WHEN 'nightly' THEN onec.get('nightly.purchase_days', server)::int END;
 	limit_cards := onec.get(CASE job WHEN 'nightly' THEN 'nightly.cards_limit' ELSE 'sync.cards_limit' END, server)::int;
 	CALL onec._sync(server, days, CASE job WHEN 'weekly' THEN 0 ELSE limit_cards END, NULL, job = 'nightly');
+	IF job = 'weekly' THEN
+		PERFORM onec.refresh_models(server);
+		COMMIT;
+	END IF;
 END $$;
 COMMENT ON PROCEDURE onec.run_job(name, text) IS
 	'Выполнить задание: interval — частая синхронизация, nightly — ночная, weekly — полная сверка';
