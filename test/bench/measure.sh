@@ -78,6 +78,12 @@ load_by_python() {
     check_loaded copy.py
 }
 
+# Whether the tables of server $1 give the rows that were made: a figure for other rows is worth nothing.
+check_read() {
+    [ "$(psql -XAtc "SELECT count(*) = $rows AND count(DISTINCT period) = $rows AND round(sum(Сумма) * 100) = $kopecks FROM $1.sale")" = t ] ||
+        { echo "$1 gives wrong rows" >&2; return 1; }
+}
+
 check_loaded() {
     [ "$(psql -XAtc "SELECT count(*) = $rows AND round(sum(Сумма) * 100) = $kopecks FROM loaded")" = t ] ||
         echo "wrong rows: $1" >&2
