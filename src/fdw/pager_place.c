@@ -14,6 +14,8 @@
 
 #include "fdw/pager_private.h"
 
+#define CROWDED 4				/* pages in a window that are not worth what was asked for behind it */
+
 /* Rows to pass by so that a page begins with the first row of the date reached. */
 int64
 onec_pager_date_begin(const OnecPager *pager)
@@ -159,6 +161,22 @@ onec_pager_send(OnecPager *pager)
 
 /* ---- the next page ---- */
 
+/* Where the window ends that begins at the date reached; one that turned out to hold far too much is cut. */
+static void
+end_window(OnecPager *pager)
+{
+	OnecPlace  *at = &pager->at;
+
+	if (at->limit[0] != '\0')
+	{
+		if (onec_windows_rows(&pager->windows, at->bound, at->limit) < CROWDED * window_rows(pager))
+			return;
+		onec_ahead_drop(&pager->ahead);
+	}
+	onec_windows_end(&pager->windows, at->bound, window_rows(pager),
+					 GetCurrentStatementStartTimestamp(), at->limit);
+}
+
 /* The next request begins behind the rows that have come. */
 void
 onec_pager_go_on(OnecPager *pager)
@@ -168,9 +186,8 @@ onec_pager_go_on(OnecPager *pager)
 		onec_tie_bound(pager->tie, pager->at.bound);
 		pager->at.in_tie = false;
 		pager->at.skip = onec_pager_date_begin(pager);
-		if (pager->windowed && pager->at.limit[0] == '\0')
-			onec_windows_end(&pager->windows, pager->at.bound, window_rows(pager),
-							 GetCurrentStatementStartTimestamp(), pager->at.limit);
+		if (pager->windowed)
+			end_window(pager);
 	}
 	else if (pager->by_date && !pager->at.in_tie)
 	{

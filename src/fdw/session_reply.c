@@ -54,38 +54,6 @@ onec_reply_under_way(const OnecReply *reply)
 	return reply != NULL && reply->transfer != NULL && !onec_transfer_ended(reply->transfer);
 }
 
-/* A 1C session that is free; else a place for one more, if one may be asked for now. */
-static OnecIb *
-find_ib(OnecReply *reply)
-{
-	OnecSession *session = reply->session;
-	OnecIb	   *place = NULL;
-
-	for (int i = 0; i < reply->ib_room; i++)
-	{
-		OnecIb	   *ib = &session->ib[i];
-
-		if (onec_reply_under_way(ib->holder))
-			continue;
-		if (ib->cookie != NULL)
-			return ib;
-		if (place == NULL)
-			place = ib;
-	}
-	return session->started > 0 && GetCurrentTimestamp() >= session->ib_not_before ? place : NULL;
-}
-
-/* Decide whether a request carries the cookie of a 1C session, asks for one, or goes without. */
-static void
-choose_ib(OnecReply *reply)
-{
-	reply->ib = reply->session->ib_ignored ? NULL : find_ib(reply);
-	reply->with_cookie = reply->ib != NULL && reply->ib->cookie != NULL;
-	reply->with_start = reply->ib != NULL && !reply->with_cookie;
-	if (reply->ib != NULL)
-		reply->ib->holder = reply;
-}
-
 static void
 keep_cookie(OnecIb *ib, const char *cookie)
 {
@@ -117,6 +85,51 @@ note_ib(OnecReply *reply, const OnecHttpAnswer *answer)
 		pause_ib(session);
 	if (reply->with_cookie && answer->status == 200)
 		session->ib_stale_row = 0;
+}
+
+/* The same for an answer that has arrived, but was not looked at yet. */
+static void
+note_answer(OnecReply *reply)
+{
+	OnecHttpAnswer answer;
+
+	onec_transfer_answer(reply->transfer, &answer);
+	note_ib(reply, &answer);
+}
+
+/* A 1C session that is free; else a place for one more, if one may be asked for now. */
+static OnecIb *
+find_ib(OnecReply *reply)
+{
+	OnecSession *session = reply->session;
+	OnecIb	   *place = NULL;
+
+	for (int i = 0; i < reply->ib_room; i++)
+	{
+		OnecIb	   *ib = &session->ib[i];
+
+		if (onec_reply_under_way(ib->holder))
+			continue;
+		/* it has brought a 1C session, maybe, that nobody has looked at yet */
+		if (ib->holder != NULL && ib->holder->transfer != NULL)
+			note_answer(ib->holder);
+		if (ib->cookie != NULL)
+			return ib;
+		if (place == NULL)
+			place = ib;
+	}
+	return session->started > 0 && GetCurrentTimestamp() >= session->ib_not_before ? place : NULL;
+}
+
+/* Decide whether a request carries the cookie of a 1C session, asks for one, or goes without. */
+static void
+choose_ib(OnecReply *reply)
+{
+	reply->ib = reply->session->ib_ignored ? NULL : find_ib(reply);
+	reply->with_cookie = reply->ib != NULL && reply->ib->cookie != NULL;
+	reply->with_start = reply->ib != NULL && !reply->with_cookie;
+	if (reply->ib != NULL)
+		reply->ib->holder = reply;
 }
 
 /*

@@ -45,16 +45,31 @@ parse_date(const char *text, Timestamp *date)
 	return tm2timestamp(&tm, fsec, NULL, date) == 0;
 }
 
-void
-onec_windows_note(OnecWindows *windows, int64 rows, const char *from, const char *to)
+/* Seconds between two dates; 0 where they are none, or in the wrong order. */
+static double
+seconds_between(const char *from, const char *to)
 {
 	Timestamp	begin;
 	Timestamp	end;
-	double		seconds;
 
 	if (!parse_date(from, &begin) || !parse_date(to, &end) || end <= begin)
+		return 0;
+	return (double) (end - begin) / USECS_PER_SEC;
+}
+
+double
+onec_windows_rows(const OnecWindows *windows, const char *from, const char *to)
+{
+	return windows->density * seconds_between(from, to);
+}
+
+void
+onec_windows_note(OnecWindows *windows, int64 rows, const char *from, const char *to)
+{
+	double		seconds = seconds_between(from, to);
+
+	if (seconds <= 0)
 		return;
-	seconds = (double) (end - begin) / USECS_PER_SEC;
 	if (rows > 0)
 		windows->density = rows / seconds;
 	else

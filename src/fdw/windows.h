@@ -29,6 +29,9 @@ extern void onec_windows_reset(OnecWindows *windows);
 /* "rows" rows lie between two dates of 1C. */
 extern void onec_windows_note(OnecWindows *windows, int64 rows, const char *from, const char *to);
 
+/* How many rows probably lie between two dates; 0: not known. */
+extern double onec_windows_rows(const OnecWindows *windows, const char *from, const char *to);
+
 /*
  * Where the window that begins at "from" ends, to hold about "rows" rows; an empty text when it had better stay open: it
  * begins after "now", so that what lies there is little or nothing.
