@@ -26,3 +26,124 @@ SELECT count(sold('ot', 9000 + n, 1, at, who, 1, 800, amount)) FROM (VALUES
 SELECT sold('ot', 9013, 2, '2026-01-05 10:00', 305, 1, 800, -100);
 SELECT no(customer_id) AS who, visits, last_visit, gap, expected_next, window_from, window_to, days_since, overdue_ratio, churn_class
 FROM onec.next_purchase('ot', '2026-03-01') ORDER BY 1;
+
+-- a shop of two years and a half with goods of four categories and three brands, three stores, returns, ties; everything
+-- follows from the number of the receipt
+CREATE FUNCTION dice(what text, sides int) RETURNS int LANGUAGE sql IMMUTABLE AS
+	$$ SELECT (('x' || substr(md5($1), 1, 8))::bit(32)::bigint % $2)::int $$;
+INSERT INTO onec.category (server, category_id, name)
+	SELECT s, id(c), n FROM unnest('{ot,ot2}'::name[]) s, (VALUES (901, 'Серьги'), (902, 'Кольца'), (903, 'Часы'), (904, 'Упаковка')) v (c, n);
+INSERT INTO onec.product (server, product_id, name, category_id, brand_id)
+	SELECT s, id(p), CASE WHEN p % 6 = 0 THEN 'Товар Янтарин ' ELSE 'Товар ' END || p, id(CASE WHEN p = 20 THEN 904 WHEN p < 19 THEN 901 + p % 3 END),
+		   id(CASE p % 4 WHEN 0 THEN 951 WHEN 1 THEN 952 END)
+	FROM unnest('{ot,ot2}'::name[]) s, generate_series(1, 20) p;
+INSERT INTO onec.store (server, store_id, name) SELECT s, id(800 + n), 'Магазин ' || 3 - n FROM unnest('{ot,ot2}'::name[]) s, generate_series(0, 1) n;
+-- the server's own rows come before the common ones
+INSERT INTO onec.brand_map (server, priority, brand_id, pattern, slug, title_ru) VALUES
+	('', 1, NULL, 'янтарин', 'common', 'Общая'), ('ot', 10, id(951), NULL, 'moon', 'Лунница'), ('ot', 5, NULL, 'янтарин', 'amber', 'Янтарин'),
+	('ot2', 10, id(951), NULL, 'moon', 'Лунница'), ('ot2', 5, NULL, 'янтарин', 'amber', 'Янтарин');
+CREATE TEMPORARY TABLE made AS
+	SELECT i, l, timestamp '2023-09-14 09:00' + dice('day' || i, 890) * interval '1 day' + dice('hour' || i, 15) * interval '1 hour' AS at,
+		   nullif(least(dice('who' || i, 45), dice('who2' || i, 45)), 44) AS who, 1 + least(dice('what' || i || '/' || l, 20), dice('what2' || i || '/' || l, 20)) AS product,
+		   nullif(800 + dice('where' || i, 4), 803) AS store, (ARRAY[0, 3, 100, 100, 250, 999.90])[1 + dice('sum' || i || '/' || l, 6)] AS amount
+	FROM generate_series(1, 500) i, generate_series(1, 3) l WHERE l <= 1 + dice('lines' || i, 5) / 2;
+SELECT count(sold('ot', i, l, at, who, product, store, amount, CASE WHEN i % 17 = 0 THEN 'Document_ВводНачальныхОстатков' ELSE 'Document_ЧекККМ' END, i % 19 > 0)) FROM made;
+-- what comes back: whole receipts, first lines, and lines that do not name their sale
+SELECT count(sold('ot', 1000 + i, l, at + dice('back' || i, 60) * interval '1 day', who, product, store, -amount, 'Document_ЧекККМВозврат', true,
+				  CASE WHEN i % 7 = 0 OR i % 11 = 0 THEN i END)) FROM made WHERE i % 7 = 0 OR i % 11 = 0 AND l = 1 OR i % 13 = 0 AND l = 1;
+INSERT INTO onec.sale_line SELECT (l).* FROM (SELECT jsonb_populate_record(s, '{"server": "ot2"}') AS l FROM onec.sale_line s
+	WHERE s.server = 'ot' ORDER BY s.line_no DESC, s.recorder DESC) x;
+
+-- the oracle's own facts: lines that count on the day, and which receipts are purchases
+\set day '''2026-01-20'''
+CREATE TEMPORARY TABLE fact AS
+	SELECT no(customer_id) AS c, no(document_id) AS d, no(product_id) AS p, no(store_id) AS s, period AS at, amount, quantity AS q FROM onec.sale_line
+	WHERE server = 'ot' AND active AND recorder_type LIKE '%Чек%' AND period::date <= :day;
+CREATE TEMPORARY TABLE bought AS
+	SELECT b.* FROM (SELECT DISTINCT c, d FROM fact WHERE c IS NOT NULL) k,
+		LATERAL (SELECT k.c, k.d, min(f.at) AS at, sum(f.amount) AS net, max(f.amount) AS top, min(f.amount) AS low, sum(f.q) AS q FROM fact f WHERE f.c = k.c AND f.d = k.d) b
+	WHERE b.top > 0 AND b.net > 0 OR b.top = 0 AND b.low = 0 AND b.q > 0;
+
+-- the next purchase by brute force: days of purchases, each looked for its predecessor; quartiles between neighbours
+CREATE TEMPORARY TABLE gaps AS
+	SELECT c, day, day - (SELECT max(o.at::date) FROM bought o WHERE o.c = v.c AND o.at::date < v.day) AS gap
+	FROM (SELECT DISTINCT c, at::date AS day FROM bought) v;
+CREATE FUNCTION between_(list numeric[], part numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
+	SELECT list[k + 1] + (coalesce(list[k + 2], list[k + 1]) - list[k + 1]) * (part * (cardinality(list) - 1) - k)
+	FROM (SELECT floor(part * (cardinality(list) - 1))::int AS k) x $$;
+CREATE TEMPORARY TABLE due AS
+	WITH one AS (SELECT c, count(*) AS visits, max(day) AS last, array_agg(gap::numeric ORDER BY gap) FILTER (WHERE gap IS NOT NULL) AS list FROM gaps GROUP BY c),
+	usual AS (SELECT between_(array_agg(m ORDER BY m), 0.5) AS m0 FROM (SELECT between_(list, 0.5) AS m FROM one WHERE visits > 1) x)
+	SELECT o.*, :day::date - last AS late, CASE WHEN visits = 1 THEN m0 WHEN visits = 2 THEN (list[1] + 2 * m0) / 3 ELSE between_(list, 0.5) END AS g FROM one o, usual;
+SELECT count(*) AS compared, count(*) FILTER (WHERE visits = 1) AS single, count(*) FILTER (WHERE visits = 2) AS twice, count(*) FILTER (WHERE visits > 4) AS window_, max(late / g) > 4 AS lost
+FROM due;
+SELECT count(*) FILTER (WHERE n.customer_id IS NULL OR d.c IS NULL) AS not_in_both, count(*) FILTER (WHERE n.visits <> d.visits OR n.last_visit <> d.last) AS visits,
+	   max(abs(n.gap - d.g)) <= 0.00005 AS gap, count(*) FILTER (WHERE n.expected_next <> d.last + round(d.g)::int) AS expected,
+	   count(*) FILTER (WHERE (n.window_from, n.window_to) IS DISTINCT FROM (CASE WHEN visits_ THEN d.last + round(between_(list, 0.25))::int END,
+																			 CASE WHEN visits_ THEN d.last + round(between_(list, 0.75))::int END)) AS windows,
+	   max(abs(n.overdue_ratio - late / g)) <= 0.005 AS overdue,
+	   count(*) FILTER (WHERE n.churn_class IS DISTINCT FROM left('single_', 7 * (d.visits = 1)::int)
+			|| (ARRAY['active', 'due', 'at_risk', 'lapsed', 'lost'])[1 + (SELECT count(*) FROM unnest('{1,1.5,2.5,4}'::numeric[]) x WHERE round(late / g, 6) > x)]) AS classes
+FROM onec.next_purchase('ot', :day) n FULL JOIN (SELECT *, visits > 4 AS visits_ FROM due) d ON id(d.c) = n.customer_id;
+
+-- seasons: whole months are October 2023 to December 2025, thus nine calendar months twice, three times the last quarter
+CREATE TEMPORARY TABLE seasons AS
+	WITH m AS (SELECT n AS month, CASE WHEN n >= 10 THEN 3 ELSE 2 END AS seen FROM generate_series(1, 12) n),
+	line AS (SELECT c, extract(month FROM at)::int AS month, amount FROM fact WHERE amount > 0 AND at >= '2023-10-01' AND at < '2026-01-01'),
+	shop AS (SELECT month, (SELECT sum(amount) FROM line l WHERE l.month = m.month) / seen AS rate FROM m),
+	who AS (SELECT c, (SELECT count(*) FROM bought b WHERE b.c = w.c AND at >= '2023-10-01' AND at < '2026-01-01') AS receipts,
+				   EXISTS (SELECT FROM line l WHERE l.c = w.c) AS paid FROM (SELECT DISTINCT c FROM fact WHERE c IS NOT NULL) w)
+	SELECT w.c, m.month, receipts,
+		   12 * CASE WHEN receipts > 0 AND paid THEN (share + 6.0 / receipts * g) / (1 + 6.0 / receipts) ELSE g END AS index
+	FROM who w CROSS JOIN m,
+		LATERAL (SELECT (SELECT rate FROM shop s WHERE s.month = m.month) / (SELECT sum(rate) FROM shop) AS g) g,
+		LATERAL (SELECT coalesce((SELECT sum(amount) FROM line l WHERE l.c = w.c AND l.month = m.month), 0) / seen
+					/ nullif((SELECT sum(amount / (SELECT seen FROM m o WHERE o.month = l.month)) FROM line l WHERE l.c = w.c), 0) AS share) s;
+SELECT count(*) AS customers, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM seasons x WHERE id(x.c) = s.customer_id AND x.receipts = s.receipts)) AS receipts,
+	   max((SELECT max(abs(x.index - s.month_index[x.month])) FROM seasons x WHERE id(x.c) = s.customer_id)) < 0.0005 AS index,
+	   count(*) FILTER (WHERE peak_months <> coalesce((SELECT array_agg(month::int ORDER BY v DESC, month) FROM (
+			SELECT month, v FROM unnest(month_index) WITH ORDINALITY u (v, month) WHERE v >= 1.25 ORDER BY v DESC, month LIMIT 3) p), '{}')) AS peaks,
+	   count(*) FILTER (WHERE cardinality(peak_months) = 3) AS three, max(cardinality(peak_months)) AS most,
+	   count(*) FILTER (WHERE buys_8_march <> EXISTS (SELECT FROM bought b WHERE id(b.c) = s.customer_id AND to_char(at, 'MMDD') BETWEEN '0301' AND '0308')) AS march,
+	   count(*) FILTER (WHERE buys_new_year <> EXISTS (SELECT FROM bought b WHERE id(b.c) = s.customer_id AND to_char(at, 'MMDD') BETWEEN '1210' AND '1231')) AS new_year,
+	   count(*) FILTER (WHERE buys_valentine <> EXISTS (SELECT FROM bought b WHERE id(b.c) = s.customer_id AND to_char(at, 'MMDD') BETWEEN '0207' AND '0214')) AS valentine,
+	   count(*) FILTER (WHERE buys_8_march) AS some_march, count(*) FILTER (WHERE buys_new_year) AS some_new_year, count(*) FILTER (WHERE buys_valentine) AS some_valentine
+FROM onec.season('ot', :day) s;
+
+-- the profile's own reckoning of the next purchase, which the call list uses, agrees
+SELECT * FROM onec.refresh_profiles('ot', as_of => '2026-06-30');
+SELECT count(*) AS both, count(*) FILTER (WHERE e.customer_id IS NULL OR round(n.gap, 1) <> e.gap OR n.expected_next <> e.expected_next OR n.overdue_ratio <> e.overdue_ratio) AS differ
+FROM onec.next_purchase('ot', '2026-06-30') n LEFT JOIN onec._expected('ot', '2026-06-30') e ON e.customer_id = n.customer_id;
+
+-- preferences by brute force: each customer, each value
+CREATE TEMPORARY TABLE meant AS
+	SELECT p, 'category' AS kind, CASE p % 3 WHEN 0 THEN 'earrings' WHEN 1 THEN 'rings' ELSE 'Часы' END AS value FROM generate_series(1, 18) p
+	UNION ALL SELECT p, 'brand', CASE WHEN p % 6 = 0 THEN 'amber' WHEN p % 4 = 0 THEN 'moon' ELSE id(952)::text END FROM generate_series(1, 19) p WHERE p % 6 = 0 OR p % 4 < 2;
+CREATE TEMPORARY TABLE liked AS
+	SELECT f.c, m.kind, m.value, sum(f.amount * exp(ln(0.5) * (:day::date - f.at::date) / 365)) AS weight, max(f.at) FILTER (WHERE f.amount > 0) AS last,
+		   (SELECT count(*) FROM bought b WHERE b.c = f.c AND EXISTS (SELECT FROM fact x JOIN meant y ON y.p = x.p WHERE x.c = f.c AND x.d = b.d AND x.amount >= 5
+																	   AND y.kind = m.kind AND y.value = m.value)) AS receipts
+	FROM fact f JOIN meant m USING (p) WHERE f.c IS NOT NULL AND abs(f.amount) >= 5 GROUP BY f.c, m.kind, m.value
+	UNION ALL
+	SELECT c, 'store', id(s)::text, count(DISTINCT day), max(at), count(DISTINCT d)
+	FROM (SELECT f.c, f.s, f.d, b.at::date AS day, b.at FROM fact f JOIN bought b USING (c, d) WHERE f.amount >= 0 AND f.s IS NOT NULL) v GROUP BY c, s;
+CREATE TEMPORARY TABLE judged AS
+	SELECT l.*, weight / (SELECT sum(weight) FROM liked o WHERE o.c = l.c AND o.kind = l.kind AND o.weight > 0) AS share,
+		   (SELECT sum(weight) FROM liked o WHERE o.kind = l.kind AND o.value = l.value) / (SELECT sum(weight) FROM liked o WHERE o.kind = l.kind) AS usual,
+		   (SELECT count(*) FROM bought b WHERE b.c = l.c) AS all_,
+		   1 + (SELECT count(*) FROM liked o WHERE o.c = l.c AND o.kind = l.kind AND
+				CASE WHEN round(o.weight, 6) <> round(l.weight, 6) THEN o.weight > l.weight WHEN o.receipts <> l.receipts THEN o.receipts > l.receipts
+					 WHEN o.last <> l.last THEN o.last > l.last ELSE convert_to(CASE o.value WHEN id(800)::text THEN 'Магазин 3' WHEN id(801)::text THEN 'Магазин 2' ELSE o.value END, 'UTF8')
+						< convert_to(CASE l.value WHEN id(800)::text THEN 'Магазин 3' WHEN id(801)::text THEN 'Магазин 2' ELSE l.value END, 'UTF8') END) AS place
+	FROM liked l WHERE weight > 0;
+CREATE TEMPORARY TABLE got AS SELECT * FROM onec.affinity('ot', :day);
+SELECT coalesce(g.kind, j.kind) AS kind, count(*) AS compared, count(*) FILTER (WHERE g.kind IS NULL OR j.kind IS NULL) AS not_in_both, max(abs(weight_)) < 0.006 AS weight,
+	   max(abs(g.share - j.share)) < 0.00006 AS share, count(*) FILTER (WHERE g.receipts <> j.receipts) AS receipts, max(abs(g.penetration - j.receipts / nullif(all_, 0)::numeric)) < 0.00006 AS penetration,
+	   max(abs(g.lift - j.share / nullif(usual, 0))) < 0.006 AS lift, count(*) FILTER (WHERE g.last_at <> j.last) AS last, count(*) FILTER (WHERE g.place <> j.place) AS places,
+	   max(abs(g.diversity - (1 - (SELECT sum(share * share) FROM judged o WHERE o.c = j.c AND o.kind = j.kind)))) < 0.00006 AS diversity
+FROM got g FULL JOIN judged j ON id(j.c) = g.customer_id AND j.kind = g.kind AND j.value = g.value_id, LATERAL (SELECT g.weight - j.weight AS weight_) w GROUP BY 1 ORDER BY 1;
+-- ties that only receipts, only the last day, only the name decide
+SELECT count(*) FILTER (WHERE a.receipts > b.receipts) AS by_receipts, count(*) FILTER (WHERE a.receipts = b.receipts AND a.last > b.last) AS by_date,
+	   count(*) FILTER (WHERE a.receipts = b.receipts AND a.last = b.last) AS by_name
+FROM judged a JOIN judged b ON b.c = a.c AND b.kind = a.kind AND b.place = a.place + 1 AND round(b.weight, 6) = round(a.weight, 6);
+SELECT DISTINCT kind, value_id, title FROM got ORDER BY 1, 2, 3;

@@ -75,6 +75,16 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._usual_gap(name, date) IS 'Обычный промежуток между визитами в магазине (служебная)';
 
+-- A third of a whole number times 1.5 may be whole: the limits are rounded, so that such a day falls on its right side.
+CREATE FUNCTION onec._churn_class(days int, gap numeric, visits int) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT CASE WHEN gap IS NOT NULL AND days IS NOT NULL THEN CASE WHEN visits = 1 THEN 'single_' ELSE '' END ||
+			CASE WHEN days <= gap THEN 'active' WHEN days <= round(gap * 1.5, 3) THEN 'due' WHEN days <= round(gap * 2.5, 3) THEN 'at_risk'
+				 WHEN days <= round(gap * 4, 3) THEN 'lapsed' ELSE 'lost' END END;
+	END;
+COMMENT ON FUNCTION onec._churn_class(int, numeric, int) IS 'Класс оттока по прошедшим дням и обычному промежутку (служебная)';
+
 -- A gap known from one interval is drawn to the shop's usual one, as if two intervals of that length were known as well (3.6).
 CREATE FUNCTION onec._next_purchase(server name, as_of date, customers uuid[], usual numeric)
 	RETURNS TABLE (customer_id uuid, visits int, last_visit date, gap numeric, expected_next date, window_from date, window_to date,
@@ -84,14 +94,12 @@ CREATE FUNCTION onec._next_purchase(server name, as_of date, customers uuid[], u
 AS $$
 	WITH g AS (
 		SELECT v.*, $2 - v.last_day AS days,
-			   CASE WHEN v.visits >= 3 THEN v.median_gap ELSE ((v.visits - 1) * coalesce(v.median_gap, 0) + 2 * $4) / (v.visits + 1) END AS gap
+			   round(CASE WHEN v.visits >= 3 THEN v.median_gap ELSE ((v.visits - 1) * coalesce(v.median_gap, 0) + 2 * $4) / (v.visits + 1) END, 4) AS gap
 		FROM onec._visit_gaps($1, $2, $3) v)
-	SELECT g.customer_id, g.visits, g.last_day, round(g.gap, 1), g.last_day + round(g.gap)::int,
+	SELECT g.customer_id, g.visits, g.last_day, g.gap, g.last_day + round(g.gap)::int,
 		   CASE WHEN g.visits >= 5 THEN g.last_day + round(g.low_gap)::int END, CASE WHEN g.visits >= 5 THEN g.last_day + round(g.high_gap)::int END,
 		   g.days, round(g.days / nullif(g.gap, 0), 2),
-		   CASE WHEN g.gap IS NOT NULL THEN CASE WHEN g.visits = 1 THEN 'single_' ELSE '' END ||
-				CASE WHEN g.days <= g.gap THEN 'active' WHEN g.days <= g.gap * 1.5 THEN 'due' WHEN g.days <= g.gap * 2.5 THEN 'at_risk'
-					 WHEN g.days <= g.gap * 4 THEN 'lapsed' ELSE 'lost' END END
+		   onec._churn_class(g.days, g.gap, g.visits)
 	FROM g
 $$;
 COMMENT ON FUNCTION onec._next_purchase(name, date, uuid[], numeric) IS 'Когда ждать покупателей при известном обычном промежутке (служебная)';
@@ -106,3 +114,405 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec.next_purchase(name, date, uuid[]) IS
 	'Когда ждать покупателей (всех или названных) снова, насколько опаздывают и класс оттока; single_* — купившие один раз';
+
+-- What seasons are measured by: which whole months the shop was observed, and its own curve.  A calendar month never seen
+-- whole is taken for an average one.
+CREATE FUNCTION onec._season_base(server name, as_of date) RETURNS jsonb
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH m AS (SELECT s.month, s.observed, coalesce(s.season_index, 1) AS rate, sum(coalesce(s.season_index, 1)) OVER () AS total FROM onec.month_season_at($1, $2) s),
+	span AS (SELECT sum(m.observed)::int AS months, date_trunc('month', ($2 + 1)::timestamp) AS till FROM m)
+	SELECT jsonb_build_object('from', s.till - s.months * interval '1 month', 'till', s.till,
+		'observed', (SELECT jsonb_agg(m.observed ORDER BY m.month) FROM m), 'curve', (SELECT jsonb_agg(round(m.rate / m.total, 6) ORDER BY m.month) FROM m))
+	FROM span s
+$$;
+COMMENT ON FUNCTION onec._season_base(name, date) IS 'Наблюдавшиеся месяцы и сезонность магазина (служебная)';
+
+-- Shares of the months drawn to the shop's curve: (receipts * share + prior * curve) / (receipts + prior), 1 being an average
+-- month (3.4).  Money counts in months seen whole, divided by how often they were; holidays count on any day.
+CREATE FUNCTION onec._season(server name, as_of date, customers uuid[], base jsonb)
+	RETURNS TABLE (customer_id uuid, receipts int, month_index numeric[], peak_months int[], buys_8_march boolean, buys_new_year boolean, buys_valentine boolean)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH span AS MATERIALIZED (
+		SELECT ($4 ->> 'from')::timestamp AS since, ($4 ->> 'till')::timestamp AS till,
+			   onec.get('season.prior_receipts', $1)::numeric AS prior, onec.get('season.peak_index', $1)::numeric AS peak),
+	month AS MATERIALIZED (
+		SELECT n.month, ($4 -> 'observed' ->> n.month - 1)::numeric AS observed, ($4 -> 'curve' ->> n.month - 1)::numeric AS usual FROM generate_series(1, 12) n (month)),
+	line AS MATERIALIZED (SELECT * FROM onec._known_lines($1, $2, $3)),
+	person AS (
+		SELECT l.customer_id, count(DISTINCT l.receipt) FILTER (WHERE l.is_sale AND l.at >= s.since AND l.at < s.till) AS receipts,
+			   coalesce(bool_or(l.is_sale AND extract(month FROM l.at) = 3 AND extract(day FROM l.at) <= 8), false) AS march,
+			   coalesce(bool_or(l.is_sale AND extract(month FROM l.at) = 12 AND extract(day FROM l.at) >= 10), false) AS new_year,
+			   coalesce(bool_or(l.is_sale AND extract(month FROM l.at) = 2 AND extract(day FROM l.at) BETWEEN 7 AND 14), false) AS valentine
+		FROM line l CROSS JOIN span s GROUP BY 1),
+	money AS (
+		SELECT l.customer_id, m.month, sum(l.amount) / m.observed AS rate
+		FROM line l CROSS JOIN span s JOIN month m ON m.month = extract(month FROM l.period)
+		WHERE l.amount > 0 AND l.period >= s.since AND l.period < s.till GROUP BY 1, 2, m.observed),
+	total AS (SELECT m.customer_id, sum(m.rate) AS rate FROM money m GROUP BY 1),
+	index AS (
+		SELECT p.customer_id, m.month,
+			   round(CASE WHEN t.rate > 0 AND p.receipts > 0 THEN (p.receipts * coalesce(g.rate, 0) / t.rate + s.prior * m.usual) / (p.receipts + s.prior)
+						  ELSE m.usual END * 12, 4) AS value
+		FROM person p CROSS JOIN month m CROSS JOIN span s
+		LEFT JOIN total t ON t.customer_id = p.customer_id LEFT JOIN money g ON g.customer_id = p.customer_id AND g.month = m.month),
+	vector AS (
+		SELECT i.customer_id, array_agg(i.value ORDER BY i.month) AS list,
+			   coalesce((array_agg(i.month ORDER BY i.value DESC, i.month) FILTER (WHERE i.value >= s.peak))[1:3], '{}') AS peaks
+		FROM index i CROSS JOIN span s GROUP BY 1)
+	SELECT p.customer_id, p.receipts::int, v.list, v.peaks, p.march, p.new_year, p.valentine
+	FROM person p JOIN vector v ON v.customer_id = p.customer_id
+$$;
+COMMENT ON FUNCTION onec._season(name, date, uuid[], jsonb) IS 'Сезонность покупателей при известной сезонности магазина (служебная)';
+
+CREATE FUNCTION onec.season(server name DEFAULT NULL, as_of date DEFAULT NULL, customers uuid[] DEFAULT NULL)
+	RETURNS TABLE (customer_id uuid, receipts int, month_index numeric[], peak_months int[], buys_8_march boolean, buys_new_year boolean, buys_valentine boolean)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT s.* FROM onec._day($1, $2) d CROSS JOIN LATERAL onec._season(d.server_name, d.day, $3, onec._season_base(d.server_name, d.day)) s
+$$;
+COMMENT ON FUNCTION onec.season(name, date, uuid[]) IS
+	'Сезонность покупателей (всех или названных): индексы месяцев (1 — средний), до трёх пиков от сильного к слабому, праздники';
+
+-- What a product is worth to a taste: its category, its brand; none for packaging and its like.
+CREATE FUNCTION onec._tags(server name) RETURNS TABLE (product_id uuid, kind text, value_id text, title text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH product AS MATERIALIZED (
+		SELECT p.product_id, p.name, p.brand_id, coalesce(c.name, f.name) AS category
+		FROM onec.product p
+		LEFT JOIN onec.category c ON c.server = p.server AND c.category_id = p.category_id
+		LEFT JOIN onec.product f ON f.server = p.server AND f.product_id = p.parent_id
+		WHERE p.server = $1),
+	category AS MATERIALIZED (
+		SELECT n.name, onec._category_slug(n.name) AS slug FROM (SELECT DISTINCT p.category AS name FROM product p WHERE p.category IS NOT NULL) n),
+	kept AS MATERIALIZED (
+		SELECT p.product_id, p.name, p.brand_id, c.slug FROM product p LEFT JOIN category c ON c.name = p.category
+		WHERE c.slug IS NULL OR c.slug <> ALL ((SELECT onec.get('affinity.exclude_categories', $1)::text[])::text[])),
+	brand AS (
+		SELECT k.product_id, coalesce(b.slug, k.brand_id::text) AS value_id, coalesce(b.title_ru, k.brand_id::text) AS title
+		FROM kept k LEFT JOIN LATERAL (
+			SELECT m.slug, m.title_ru FROM onec.brand_map m
+			WHERE m.server IN ($1, '') AND (m.brand_id IS NULL OR m.brand_id = k.brand_id) AND (m.pattern IS NULL OR k.name ~* m.pattern)
+			ORDER BY m.server = '', m.priority LIMIT 1) b ON true)
+	SELECT k.product_id, 'category', k.slug, coalesce((SELECT m.title_ru FROM onec.category_map m WHERE m.slug = k.slug ORDER BY m.priority LIMIT 1), k.slug)
+	FROM kept k WHERE k.slug IS NOT NULL
+	UNION ALL
+	SELECT b.product_id, 'brand', b.value_id, b.title FROM brand b WHERE b.value_id IS NOT NULL
+$$;
+COMMENT ON FUNCTION onec._tags(name) IS 'Категория и марка каждого товара (служебная)';
+
+-- Money that halves with age for categories and brands, visits for stores (3.5).  Ages are whole days and each line's weight
+-- is rounded, so that a sum does not depend on the order of its terms.
+CREATE FUNCTION onec._weights(server name, as_of date, customers uuid[], only_kind text)
+	RETURNS TABLE (customer_id uuid, kind text, value_id text, title text, weight numeric, receipts int, all_receipts int, last_at timestamp)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH line AS MATERIALIZED (SELECT * FROM onec._known_lines($1, $2, $3)),
+	limits AS MATERIALIZED (SELECT onec.get('affinity.min_line', $1)::numeric AS min_line, onec.get('affinity.half_life_days', $1)::float8 AS half_life),
+	person AS MATERIALIZED (SELECT l.customer_id, count(DISTINCT l.receipt)::int AS receipts FROM line l WHERE l.is_sale GROUP BY 1),
+	tag AS MATERIALIZED (SELECT t.* FROM onec._tags($1) t WHERE $4 IS NULL OR t.kind = $4),
+	heavy AS MATERIALIZED (
+		SELECT l.customer_id, l.receipt, l.is_sale AND l.amount > 0 AS sold, l.period, l.product_id, l.amount,
+			   round((l.amount::float8 * power(2, -($2 - l.period::date) / m.half_life))::numeric, 6) AS weight
+		FROM line l CROSS JOIN limits m WHERE abs(l.amount) >= m.min_line AND $4 IS DISTINCT FROM 'store'),
+	found AS (
+		SELECT h.customer_id, t.kind, t.value_id, min(t.title) AS title, sum(h.weight) AS weight,
+			   count(DISTINCT h.receipt) FILTER (WHERE h.sold)::int AS receipts, max(h.period) FILTER (WHERE h.amount > 0) AS last_at
+		FROM heavy h JOIN tag t ON t.product_id = h.product_id GROUP BY 1, 2, 3
+		UNION ALL
+		SELECT l.customer_id, 'store', l.store_id::text, coalesce(min(s.name), l.store_id::text), count(DISTINCT l.at::date),
+			   count(DISTINCT l.receipt)::int, max(l.at)
+		FROM line l LEFT JOIN onec.store s ON s.server = $1 AND s.store_id = l.store_id
+		WHERE l.is_sale AND l.amount >= 0 AND l.store_id IS NOT NULL AND coalesce($4, 'store') = 'store' GROUP BY 1, l.store_id)
+	SELECT f.customer_id, f.kind, f.value_id, f.title, f.weight, f.receipts, coalesce(p.receipts, 0), f.last_at
+	FROM found f LEFT JOIN person p ON p.customer_id = f.customer_id
+$$;
+COMMENT ON FUNCTION onec._weights(name, date, uuid[], text) IS 'Вес категорий, марок и магазинов у покупателей (служебная)';
+
+-- The shop's shares come as {"kind": {"value": share}}, or from the rows themselves if those are of all customers.
+CREATE FUNCTION onec._affinity(server name, as_of date, customers uuid[], only_kind text, shop jsonb)
+	RETURNS TABLE (customer_id uuid, kind text, value_id text, title text, place int, weight numeric, share numeric, receipts int,
+				   penetration numeric, lift numeric, last_at timestamp, diversity numeric, shop_share numeric)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH found AS MATERIALIZED (SELECT * FROM onec._weights($1, $2, $3, $4)),
+	shop AS MATERIALIZED (
+		SELECT k.key AS kind, v.key AS value_id, v.value::numeric AS share FROM jsonb_each($5) k CROSS JOIN LATERAL jsonb_each_text(k.value) v
+		UNION ALL
+		SELECT s.kind, s.value_id, round(s.weight / nullif(sum(s.weight) OVER (PARTITION BY s.kind), 0), 6)
+		FROM (SELECT f.kind, f.value_id, greatest(sum(f.weight), 0) AS weight FROM found f WHERE $5 IS NULL GROUP BY 1, 2) s),
+	liked AS (
+		SELECT f.*, f.weight / sum(f.weight) OVER (PARTITION BY f.customer_id, f.kind) AS share,
+			   row_number() OVER (PARTITION BY f.customer_id, f.kind ORDER BY f.weight DESC, f.receipts DESC, f.last_at DESC,
+								  CASE f.kind WHEN 'store' THEN f.title ELSE f.value_id END COLLATE "C", f.value_id COLLATE "C") AS place
+		FROM found f WHERE f.weight > 0)
+	SELECT l.customer_id, l.kind, l.value_id, l.title, l.place::int, round(l.weight, 2), round(l.share, 4), l.receipts,
+		   round(l.receipts::numeric / nullif(l.all_receipts, 0), 4), round(l.share / nullif(s.share, 0), 2), l.last_at,
+		   round(1 - sum(l.share * l.share) OVER (PARTITION BY l.customer_id, l.kind), 4), s.share
+	FROM liked l LEFT JOIN shop s ON s.kind = l.kind AND s.value_id = l.value_id
+$$;
+COMMENT ON FUNCTION onec._affinity(name, date, uuid[], text, jsonb) IS 'Предпочтения покупателей при известных долях магазина (служебная)';
+
+CREATE FUNCTION onec._shop_shares(server name, as_of date, only_kind text) RETURNS jsonb
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(jsonb_object_agg(k.kind, k.shares), '{}')
+	FROM (SELECT v.kind, jsonb_object_agg(v.value_id, v.shop_share) AS shares
+		  FROM (SELECT DISTINCT a.kind, a.value_id, a.shop_share FROM onec._affinity($1, $2, NULL, $3, NULL) a) v GROUP BY 1) k
+$$;
+COMMENT ON FUNCTION onec._shop_shares(name, date, text) IS 'Доли категорий, марок и магазинов у всех известных покупателей (служебная)';
+
+CREATE FUNCTION onec.affinity(server name DEFAULT NULL, as_of date DEFAULT NULL, customers uuid[] DEFAULT NULL, only_kind text DEFAULT NULL)
+	RETURNS TABLE (customer_id uuid, kind text, value_id text, title text, place int, weight numeric, share numeric, receipts int,
+				   penetration numeric, lift numeric, last_at timestamp, diversity numeric)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT a.customer_id, a.kind, a.value_id, a.title, a.place, a.weight, a.share, a.receipts, a.penetration, a.lift, a.last_at, a.diversity
+	FROM onec._day($1, $2) d
+	CROSS JOIN LATERAL onec._affinity(d.server_name, d.day, $3, $4, CASE WHEN $3 IS NOT NULL THEN onec._shop_shares(d.server_name, d.day, $4) END) a
+$$;
+COMMENT ON FUNCTION onec.affinity(name, date, uuid[], text) IS
+	'Предпочтения покупателей (всех или названных): only_kind — category, brand, store или пусто для всех; первые пять мест — любимые';
+
+CREATE TABLE onec.customer_affinity (
+	server name NOT NULL,
+	customer_id uuid NOT NULL,
+	kind text NOT NULL,
+	value_id text NOT NULL,
+	title text NOT NULL,
+	place int NOT NULL,
+	weight numeric NOT NULL,
+	weighed_on date NOT NULL,
+	share numeric NOT NULL,
+	receipts int NOT NULL,
+	penetration numeric,
+	lift numeric,
+	last_at timestamp,
+	PRIMARY KEY (server, customer_id, kind, value_id)
+);
+COMMENT ON TABLE onec.customer_affinity IS 'Предпочтения покупателей: категории, марки и магазины';
+COMMENT ON COLUMN onec.customer_affinity.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.customer_affinity.customer_id IS 'Покупатель (контрагент)';
+COMMENT ON COLUMN onec.customer_affinity.kind IS 'category — категория, brand — марка, store — магазин';
+COMMENT ON COLUMN onec.customer_affinity.value_id IS 'Обозначение категории или марки, ссылка на магазин';
+COMMENT ON COLUMN onec.customer_affinity.title IS 'По-русски';
+COMMENT ON COLUMN onec.customer_affinity.place IS 'Место у покупателя; первые пять — любимые';
+COMMENT ON COLUMN onec.customer_affinity.weight IS 'Вес на день weighed_on: сумма покупок, вдвое меньше за каждые affinity.half_life_days; у магазина — дней с покупкой';
+COMMENT ON COLUMN onec.customer_affinity.weighed_on IS 'На какой день вес; строка не переписывается, пока он лишь убывает со временем';
+COMMENT ON COLUMN onec.customer_affinity.share IS 'Доля в весе всех значений этого вида';
+COMMENT ON COLUMN onec.customer_affinity.receipts IS 'Чеков продажи';
+COMMENT ON COLUMN onec.customer_affinity.penetration IS 'Доля чеков покупателя';
+COMMENT ON COLUMN onec.customer_affinity.lift IS 'Во сколько раз доля больше, чем у всех известных покупателей';
+COMMENT ON COLUMN onec.customer_affinity.last_at IS 'Последняя покупка, местное время';
+SELECT pg_catalog.pg_extension_config_dump('onec.customer_affinity', '');
+
+CREATE TABLE onec.customer_outlook (
+	server name NOT NULL,
+	customer_id uuid NOT NULL,
+	month_index numeric[] NOT NULL,
+	peak_months int[] NOT NULL,
+	buys_8_march boolean NOT NULL,
+	buys_new_year boolean NOT NULL,
+	buys_valentine boolean NOT NULL,
+	visits int NOT NULL,
+	last_visit date,
+	gap numeric,
+	expected_next date,
+	window_from date,
+	window_to date,
+	days_since int,
+	overdue_ratio numeric,
+	churn_class text,
+	favorite_categories text[] NOT NULL,
+	favorite_brands text[] NOT NULL,
+	favorite_stores text[] NOT NULL,
+	category_diversity numeric,
+	brand_diversity numeric,
+	store_diversity numeric,
+	PRIMARY KEY (server, customer_id)
+);
+COMMENT ON TABLE onec.customer_outlook IS 'Чего ждать от покупателей: сезонность, следующая покупка, класс оттока, любимое; на день последнего пересчёта';
+COMMENT ON COLUMN onec.customer_outlook.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.customer_outlook.customer_id IS 'Покупатель (контрагент)';
+COMMENT ON COLUMN onec.customer_outlook.month_index IS 'Индексы месяцев (январь … декабрь): 1 — средний месяц';
+COMMENT ON COLUMN onec.customer_outlook.peak_months IS 'До трёх месяцев-пиков, от сильного к слабому';
+COMMENT ON COLUMN onec.customer_outlook.buys_8_march IS 'Покупал с 1 по 8 марта';
+COMMENT ON COLUMN onec.customer_outlook.buys_new_year IS 'Покупал с 10 по 31 декабря';
+COMMENT ON COLUMN onec.customer_outlook.buys_valentine IS 'Покупал с 7 по 14 февраля';
+COMMENT ON COLUMN onec.customer_outlook.visits IS 'Дней с покупкой';
+COMMENT ON COLUMN onec.customer_outlook.last_visit IS 'День последней покупки';
+COMMENT ON COLUMN onec.customer_outlook.gap IS 'Обычный промежуток, дней';
+COMMENT ON COLUMN onec.customer_outlook.expected_next IS 'Когда ждать снова';
+COMMENT ON COLUMN onec.customer_outlook.window_from IS 'Начало окна ожидания: четверть промежутков короче; при четырёх промежутках и больше';
+COMMENT ON COLUMN onec.customer_outlook.window_to IS 'Конец окна ожидания: четверть промежутков длиннее';
+COMMENT ON COLUMN onec.customer_outlook.days_since IS 'Дней с последней покупки';
+COMMENT ON COLUMN onec.customer_outlook.overdue_ratio IS 'Сколько обычных промежутков прошло';
+COMMENT ON COLUMN onec.customer_outlook.churn_class IS 'active, due, at_risk, lapsed, lost; у купивших один раз — single_*';
+COMMENT ON COLUMN onec.customer_outlook.favorite_categories IS 'Любимые категории по-русски, до пяти';
+COMMENT ON COLUMN onec.customer_outlook.favorite_brands IS 'Любимые марки, до пяти';
+COMMENT ON COLUMN onec.customer_outlook.favorite_stores IS 'Магазины по числу визитов, до пяти';
+COMMENT ON COLUMN onec.customer_outlook.category_diversity IS 'Разнообразие категорий: 0 — одна, ближе к 1 — много поровну';
+COMMENT ON COLUMN onec.customer_outlook.brand_diversity IS 'Разнообразие марок';
+COMMENT ON COLUMN onec.customer_outlook.store_diversity IS 'Разнообразие магазинов';
+SELECT pg_catalog.pg_extension_config_dump('onec.customer_outlook', '');
+
+CREATE TABLE onec.outlook_baseline (
+	server name PRIMARY KEY,
+	as_of date NOT NULL,
+	season jsonb NOT NULL,
+	usual_gap numeric,
+	shares jsonb NOT NULL
+);
+COMMENT ON TABLE onec.outlook_baseline IS 'С чем сравниваются покупатели: сезонность магазина, обычный промежуток, доли; от последнего полного пересчёта';
+COMMENT ON COLUMN onec.outlook_baseline.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.outlook_baseline.as_of IS 'На какой день';
+COMMENT ON COLUMN onec.outlook_baseline.season IS 'Наблюдавшиеся месяцы и кривая сезонности';
+COMMENT ON COLUMN onec.outlook_baseline.usual_gap IS 'Обычный промежуток между визитами, дней';
+COMMENT ON COLUMN onec.outlook_baseline.shares IS 'Доли категорий, марок и магазинов';
+SELECT pg_catalog.pg_extension_config_dump('onec.outlook_baseline', '');
+
+-- A row whose weight has only faded since it was written says the same as the new one.
+CREATE FUNCTION onec._store_affinity(server name, customers uuid[], day date, OUT ins bigint, OUT upd bigint, OUT del bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := server;
+	half_life float8 := onec.get('affinity.half_life_days', server)::float8;
+BEGIN
+	DELETE FROM onec.customer_affinity a
+	WHERE a.server = srv AND (customers IS NULL OR a.customer_id = ANY (customers))
+	  AND NOT EXISTS (SELECT FROM pg_temp.onec_affinity n WHERE n.customer_id = a.customer_id AND n.kind = a.kind AND n.value_id = a.value_id);
+	GET DIAGNOSTICS del = ROW_COUNT;
+	UPDATE onec.customer_affinity a SET title = n.title, place = n.place, weight = n.weight, weighed_on = day, share = n.share, receipts = n.receipts,
+		penetration = n.penetration, lift = n.lift, last_at = n.last_at
+	FROM pg_temp.onec_affinity n
+	WHERE a.server = srv AND n.customer_id = a.customer_id AND n.kind = a.kind AND n.value_id = a.value_id
+	  AND (ROW(a.title, a.place, a.share, a.receipts, a.penetration, a.lift, a.last_at)
+		   IS DISTINCT FROM ROW(n.title, n.place, n.share, n.receipts, n.penetration, n.lift, n.last_at)
+		   OR abs(n.weight - a.weight::float8 * CASE a.kind WHEN 'store' THEN 1 ELSE power(2, (a.weighed_on - day) / half_life) END) > 0.02);
+	GET DIAGNOSTICS upd = ROW_COUNT;
+	INSERT INTO onec.customer_affinity (server, customer_id, kind, value_id, title, place, weight, weighed_on, share, receipts, penetration, lift, last_at)
+	SELECT srv, n.customer_id, n.kind, n.value_id, n.title, n.place, n.weight, day, n.share, n.receipts, n.penetration, n.lift, n.last_at
+	FROM pg_temp.onec_affinity n
+	WHERE NOT EXISTS (SELECT FROM onec.customer_affinity a
+					  WHERE a.server = srv AND a.customer_id = n.customer_id AND a.kind = n.kind AND a.value_id = n.value_id);
+	GET DIAGNOSTICS ins = ROW_COUNT;
+END $$;
+COMMENT ON FUNCTION onec._store_affinity(name, uuid[], date) IS 'Записать изменившиеся предпочтения (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._store_affinity(name, uuid[], date) FROM PUBLIC;
+
+CREATE FUNCTION onec._store_outlook(server name, customers uuid[], OUT ins bigint, OUT upd bigint, OUT del bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := server;
+BEGIN
+	DELETE FROM onec.customer_outlook o USING pg_temp.onec_outlook n
+	WHERE o.server = srv AND n.customer_id = o.customer_id AND ROW(o.*) IS DISTINCT FROM ROW(n.*);
+	GET DIAGNOSTICS upd = ROW_COUNT;
+	DELETE FROM onec.customer_outlook o
+	WHERE o.server = srv AND (customers IS NULL OR o.customer_id = ANY (customers))
+	  AND NOT EXISTS (SELECT FROM pg_temp.onec_outlook n WHERE n.customer_id = o.customer_id);
+	GET DIAGNOSTICS del = ROW_COUNT;
+	INSERT INTO onec.customer_outlook
+	SELECT n.* FROM pg_temp.onec_outlook n
+	WHERE NOT EXISTS (SELECT FROM onec.customer_outlook o WHERE o.server = srv AND o.customer_id = n.customer_id);
+	GET DIAGNOSTICS ins = ROW_COUNT;
+	ins := ins - upd;
+END $$;
+COMMENT ON FUNCTION onec._store_outlook(name, uuid[]) IS 'Записать изменившиеся ожидания (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._store_outlook(name, uuid[]) FROM PUBLIC;
+
+-- The rows of customer_outlook as they ought to be; preferences are taken from the temporary table made before.
+CREATE FUNCTION onec._outlook(server name, as_of date, customers uuid[], season jsonb, usual numeric) RETURNS SETOF onec.customer_outlook
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN QUERY
+		WITH liked AS (
+			SELECT a.customer_id,
+				   array_agg(a.title ORDER BY a.place) FILTER (WHERE a.kind = 'category' AND a.place <= 5) AS categories,
+				   array_agg(a.title ORDER BY a.place) FILTER (WHERE a.kind = 'brand' AND a.place <= 5) AS brands,
+				   array_agg(a.title ORDER BY a.place) FILTER (WHERE a.kind = 'store' AND a.place <= 5) AS stores,
+				   max(a.diversity) FILTER (WHERE a.kind = 'category') AS category, max(a.diversity) FILTER (WHERE a.kind = 'brand') AS brand,
+				   max(a.diversity) FILTER (WHERE a.kind = 'store') AS store
+			FROM pg_temp.onec_affinity a GROUP BY 1)
+		SELECT _outlook.server, s.customer_id, s.month_index, s.peak_months, s.buys_8_march, s.buys_new_year, s.buys_valentine,
+			   coalesce(n.visits, 0), n.last_visit, n.gap, n.expected_next, n.window_from, n.window_to, n.days_since, n.overdue_ratio, n.churn_class,
+			   coalesce(l.categories, '{}'), coalesce(l.brands, '{}'), coalesce(l.stores, '{}'), l.category, l.brand, l.store
+		FROM onec._season(_outlook.server, as_of, customers, season) s
+		LEFT JOIN onec._next_purchase(_outlook.server, as_of, customers, usual) n ON n.customer_id = s.customer_id
+		LEFT JOIN liked l ON l.customer_id = s.customer_id;
+END $$;
+COMMENT ON FUNCTION onec._outlook(name, date, uuid[], jsonb, numeric) IS 'Ожидания, какими они должны быть (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._outlook(name, date, uuid[], jsonb, numeric) FROM PUBLIC;
+
+-- All customers are compared with the shop as it is; a few with what the last full refresh knew of it, unless that is old,
+-- for to look at the whole shop would cost more than they do.
+CREATE FUNCTION onec.refresh_outlook(server name DEFAULT NULL, customers uuid[] DEFAULT NULL, as_of date DEFAULT NULL,
+									 OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	day date := coalesce(as_of, onec.local_now(srv)::date);
+	b onec.outlook_baseline;
+	a record;
+	o record;
+BEGIN
+	SELECT t.* INTO b FROM onec.outlook_baseline t
+	WHERE t.server = srv AND customers IS NOT NULL AND abs(day - t.as_of) <= onec.get('outlook.baseline_days', srv)::int;
+	IF b.server IS NULL THEN
+		b := ROW(srv, day, onec._season_base(srv, day), onec._usual_gap(srv, day),
+				 CASE WHEN customers IS NOT NULL THEN onec._shop_shares(srv, day, NULL) END);
+	END IF;
+	CREATE TEMPORARY TABLE onec_affinity ON COMMIT DROP AS SELECT x.* FROM onec._affinity(srv, day, customers, NULL, b.shares) x;
+	ANALYZE pg_temp.onec_affinity;
+	IF b.shares IS NULL THEN
+		SELECT coalesce(jsonb_object_agg(k.kind, k.shares), '{}') INTO b.shares
+		FROM (SELECT v.kind, jsonb_object_agg(v.value_id, v.shop_share) AS shares
+			  FROM (SELECT DISTINCT x.kind, x.value_id, x.shop_share FROM pg_temp.onec_affinity x) v GROUP BY 1) k;
+	END IF;
+	INSERT INTO onec.outlook_baseline AS t VALUES (b.*)
+	ON CONFLICT ON CONSTRAINT outlook_baseline_pkey DO UPDATE
+		SET as_of = excluded.as_of, season = excluded.season, usual_gap = excluded.usual_gap, shares = excluded.shares
+		WHERE ROW(t.*) IS DISTINCT FROM ROW(excluded.*);
+	CREATE TEMPORARY TABLE onec_outlook ON COMMIT DROP AS SELECT x.* FROM onec._outlook(srv, day, customers, b.season, b.usual_gap) x;
+	ANALYZE pg_temp.onec_outlook;
+	SELECT * INTO a FROM onec._store_affinity(srv, customers, day);
+	SELECT * INTO o FROM onec._store_outlook(srv, customers);
+	rows_inserted := a.ins + o.ins;
+	rows_updated := a.upd + o.upd;
+	rows_deleted := a.del + o.del;
+	DROP TABLE pg_temp.onec_affinity, pg_temp.onec_outlook;
+END $$;
+COMMENT ON FUNCTION onec.refresh_outlook(name, uuid[], date) IS
+	'Пересчитать ожидания и предпочтения (всех или названных покупателей) на дату; неизменившиеся не записываются';
+REVOKE EXECUTE ON FUNCTION onec.refresh_outlook(name, uuid[], date) FROM PUBLIC;
+
+-- The table keeps the day of its refresh; days go on for those whom no refresh has touched.
+CREATE VIEW onec.outlook AS
+	SELECT o.server, o.customer_id, o.month_index, o.peak_months, o.buys_8_march, o.buys_new_year, o.buys_valentine, o.visits, o.last_visit, o.gap,
+		   o.expected_next, o.window_from, o.window_to, d.day - o.last_visit AS days_since, round((d.day - o.last_visit) / nullif(o.gap, 0), 2) AS overdue_ratio,
+		   onec._churn_class(d.day - o.last_visit, o.gap, o.visits) AS churn_class, o.favorite_categories, o.favorite_brands, o.favorite_stores,
+		   o.category_diversity, o.brand_diversity, o.store_diversity
+	FROM (SELECT t.server, onec.local_now(t.server)::date AS day FROM onec.outlook_baseline t OFFSET 0) d
+	JOIN onec.customer_outlook o ON o.server = d.server;
+COMMENT ON VIEW onec.outlook IS 'Чего ждать от покупателей сегодня: customer_outlook с опозданием и классом оттока на сегодняшний день';
+COMMENT ON COLUMN onec.outlook.days_since IS 'Дней с последней покупки на сегодня';
+COMMENT ON COLUMN onec.outlook.overdue_ratio IS 'Сколько обычных промежутков прошло на сегодня';
+COMMENT ON COLUMN onec.outlook.churn_class IS 'Класс оттока на сегодня: active, due, at_risk, lapsed, lost; у купивших один раз — single_*';
