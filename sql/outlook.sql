@@ -23,6 +23,9 @@ SELECT count(sold('ot', 9000 + n, 1, at, who, 1, 800, amount)) FROM (VALUES
 	(4, 303, '2025-10-01 23:59', 100), (5, 303, '2025-10-02 00:01', 100), (6, 303, '2025-10-21 10:00', 100), (7, 303, '2025-10-21 18:00', 100),
 	(8, 304, '2025-01-01 10:00', 100), (9, 304, '2025-01-11 10:00', 100), (10, 304, '2025-01-31 10:00', 100), (11, 304, '2025-03-02 10:00', 100),
 	(12, 304, '2025-04-11 10:00', 100), (13, 305, '2026-01-01 10:00', 100), (14, 306, '2026-02-20 10:00', 0)) v (n, who, at, amount);
+-- equal visits of two stores on the same days, one with more receipts there, though its name comes later
+SELECT count(sold('ot', 9020 + n, 1, at, 307, 1, store, 100)) FROM (VALUES
+	(1, '2025-05-01 10:00'::timestamp, 800), (2, '2025-05-01 10:00', 801), (3, '2025-05-01 10:00', 800), (4, '2025-06-01 10:00', 800), (5, '2025-06-01 10:00', 801)) v (n, at, store);
 SELECT sold('ot', 9013, 2, '2026-01-05 10:00', 305, 1, 800, -100);
 SELECT no(customer_id) AS who, visits, last_visit, gap, expected_next, window_from, window_to, days_since, overdue_ratio, churn_class
 FROM onec.next_purchase('ot', '2026-03-01') ORDER BY 1;
@@ -147,3 +150,90 @@ SELECT count(*) FILTER (WHERE a.receipts > b.receipts) AS by_receipts, count(*) 
 	   count(*) FILTER (WHERE a.receipts = b.receipts AND a.last = b.last) AS by_name
 FROM judged a JOIN judged b ON b.c = a.c AND b.kind = a.kind AND b.place = a.place + 1 AND round(b.weight, 6) = round(a.weight, 6);
 SELECT DISTINCT kind, value_id, title FROM got ORDER BY 1, 2, 3;
+SELECT place, title, weight, receipts, penetration FROM got WHERE customer_id = id(307) AND kind = 'store' ORDER BY 1;
+
+-- a refresh writes what the functions say, one of a few customers what it says of these
+SELECT * FROM onec.refresh_outlook('ot', as_of => :day);
+CREATE VIEW stored AS
+	SELECT server, customer_id, kind, value_id, title, place, weight, share, receipts, penetration, lift, last_at FROM onec.customer_affinity;
+SELECT (SELECT count(*) FROM stored WHERE server = 'ot') = (SELECT count(*) FROM got) AS as_many, count(*) AS differ FROM (
+	SELECT customer_id, kind, value_id, title, place, weight, share, receipts, penetration, lift, last_at FROM got EXCEPT SELECT customer_id, kind, value_id, title, place, weight, share, receipts, penetration, lift, last_at FROM stored WHERE server = 'ot') x;
+SELECT count(*) AS customers, count(*) FILTER (WHERE s.customer_id IS NULL) AS missing,
+	   count(*) FILTER (WHERE ROW(o.month_index, o.peak_months, o.buys_8_march, o.buys_new_year, o.buys_valentine)
+			IS DISTINCT FROM ROW(s.month_index, s.peak_months, s.buys_8_march, s.buys_new_year, s.buys_valentine)) AS seasons,
+	   count(*) FILTER (WHERE ROW(nullif(o.visits, 0), o.last_visit, o.gap, o.expected_next, o.window_from, o.window_to, o.days_since, o.overdue_ratio, o.churn_class)
+			IS DISTINCT FROM ROW(n.visits, n.last_visit, n.gap, n.expected_next, n.window_from, n.window_to, n.days_since, n.overdue_ratio, n.churn_class)) AS next,
+	   count(*) FILTER (WHERE favorite_stores <> ARRAY(SELECT title FROM got g WHERE g.customer_id = o.customer_id AND kind = 'store' ORDER BY place LIMIT 5)
+			OR favorite_categories <> ARRAY(SELECT title FROM got g WHERE g.customer_id = o.customer_id AND kind = 'category' ORDER BY place LIMIT 5)
+			OR favorite_brands <> ARRAY(SELECT title FROM got g WHERE g.customer_id = o.customer_id AND kind = 'brand' ORDER BY place LIMIT 5)) AS favourites,
+	   count(*) FILTER (WHERE ROW(category_diversity, brand_diversity, store_diversity) IS DISTINCT FROM ROW((SELECT max(diversity) FROM got g WHERE g.customer_id = o.customer_id AND kind = 'category'),
+			(SELECT max(diversity) FROM got g WHERE g.customer_id = o.customer_id AND kind = 'brand'), (SELECT max(diversity) FROM got g WHERE g.customer_id = o.customer_id AND kind = 'store'))) AS diversity
+FROM onec.customer_outlook o LEFT JOIN onec.season('ot', :day) s ON s.customer_id = o.customer_id LEFT JOIN onec.next_purchase('ot', :day) n ON n.customer_id = o.customer_id
+WHERE o.server = 'ot';
+SELECT count(*) AS few, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM got g WHERE to_jsonb(g) = to_jsonb(a))) AS differ
+FROM onec.affinity('ot', :day, ARRAY[id(3), id(7), id(301)]) a;
+SELECT count(*) = (SELECT count(*) FROM got WHERE kind = 'brand') AS as_many, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM got g WHERE to_jsonb(g) = to_jsonb(a))) AS differ
+FROM onec.affinity('ot', :day, NULL, 'brand') a;
+SELECT count(*) AS few, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM onec.season('ot', :day) g WHERE to_jsonb(g) = to_jsonb(a))) AS differ
+FROM onec.season('ot', :day, ARRAY[id(3), id(7), id(301)]) a;
+SELECT count(*) AS few, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM onec.next_purchase('ot', :day) g WHERE to_jsonb(g) = to_jsonb(a))) AS differ
+FROM onec.next_purchase('ot', :day, ARRAY[id(3), id(7), id(301)]) a;
+
+-- rows in another order, a session elsewhere: the same
+SET TIME ZONE 'Asia/Vladivostok';
+SET enable_hashagg = off;
+SELECT rows_inserted > 0 AS some FROM onec.refresh_outlook('ot2', as_of => :day);
+RESET enable_hashagg;
+SET TIME ZONE 'UTC';
+SELECT count(*) AS differ FROM (SELECT to_jsonb(s) - 'server' FROM stored s WHERE server = 'ot' EXCEPT SELECT to_jsonb(s) - 'server' FROM stored s WHERE server = 'ot2') x;
+SELECT count(*) AS differ FROM (SELECT to_jsonb(s) - 'server' FROM onec.customer_outlook s WHERE server = 'ot'
+	EXCEPT SELECT to_jsonb(s) - 'server' FROM onec.customer_outlook s WHERE server = 'ot2') x;
+
+-- a second run writes nothing; a day later preferences have only faded, and what is kept of them stands for the new day
+CREATE VIEW put AS SELECT ctid AS c, xmin::text AS x, 'a' AS t FROM onec.customer_affinity UNION ALL SELECT ctid, xmin::text, 'o' FROM onec.customer_outlook
+	UNION ALL SELECT ctid, xmin::text, 'b' FROM onec.outlook_baseline;
+CREATE TEMPORARY TABLE puts AS SELECT * FROM put;
+SELECT * FROM onec.refresh_outlook('ot', as_of => :day);
+SELECT count(*) AS moved FROM (SELECT * FROM puts EXCEPT ALL SELECT * FROM put) x;
+BEGIN;
+DELETE FROM onec.sale_line WHERE server = 'ot' AND period::date > :day;
+SELECT rows_inserted, rows_updated, rows_deleted FROM onec.refresh_outlook('ot', as_of => :day::date + 1);
+SELECT count(*) FILTER (WHERE t = 'a') AS affinity, count(*) FILTER (WHERE t = 'o') > 40 AS outlook FROM (SELECT * FROM puts EXCEPT ALL SELECT * FROM put) x;
+SELECT max(abs(a.weight - c.weight * power(0.5, CASE c.kind WHEN 'store' THEN 0 ELSE 1.0 END / 365))) < 0.011 AS faded
+FROM onec.affinity('ot', :day::date + 1) a JOIN onec.customer_affinity c ON c.server = 'ot' AND c.customer_id = a.customer_id AND c.kind = a.kind AND c.value_id = a.value_id;
+ROLLBACK;
+-- one line more: its customer's rows are written and no others; a sum set right in 1C counts, though shares stay
+BEGIN;
+SELECT sold('ot', 9100, 1, :day::timestamp + interval '12 hours', 301, 3, 801, 500);
+SELECT * FROM onec.refresh_outlook('ot', ARRAY[id(301)], :day);
+SELECT kind, value_id, place, weight, share, receipts, lift FROM onec.customer_affinity WHERE server = 'ot' AND customer_id = id(301) ORDER BY 1, 3;
+SELECT count(*) FILTER (WHERE t = 'b') AS baseline FROM (SELECT * FROM puts EXCEPT ALL SELECT * FROM put) x;
+UPDATE onec.sale_line SET amount = amount * 2 WHERE server = 'ot' AND customer_id = id(301);
+SELECT * FROM onec.refresh_outlook('ot', ARRAY[id(301)], :day);
+-- all its rows gone from 1C: none are left here
+DELETE FROM onec.sale_line WHERE server = 'ot' AND customer_id = id(301);
+SELECT * FROM onec.refresh_outlook('ot', ARRAY[id(301)], :day);
+ROLLBACK;
+-- what a few are compared with is thrown away when it is old
+BEGIN;
+SELECT rows_updated > 0 AS some FROM onec.refresh_outlook('ot', ARRAY[id(3)], :day::date + 30);
+SELECT server, as_of - :day::date AS days_later FROM onec.outlook_baseline WHERE server = 'ot';
+ROLLBACK;
+
+-- the view goes on by the day: classes at their very limits, from a clock of its own
+SELECT d AS days, onec._churn_class(d, 31.3333, 2) AS twice, onec._churn_class(d, 20, 1) AS single, onec._churn_class(d, NULL, 1) AS unknown
+FROM unnest('{0,20,21,30,31,32,47,48,50,51,78,79,80,81,125,126}'::int[]) d;
+SELECT count(*) > 40 AS some, count(*) FILTER (WHERE o.days_since <> late) AS days, max(abs(o.overdue_ratio - late / o.gap)) <= 0.005 AS overdue,
+	   count(*) FILTER (WHERE o.churn_class <> left('single_', 7 * (visits = 1)::int) || CASE WHEN late > 4 * o.gap THEN 'lost' WHEN late > 2.5 * o.gap THEN 'lapsed'
+						WHEN late > 1.5 * o.gap THEN 'at_risk' WHEN late > o.gap THEN 'due' ELSE 'active' END) AS classes
+FROM onec.outlook o, LATERAL (SELECT (now() AT TIME ZONE 'Europe/Moscow')::date - o.last_visit AS late) d WHERE o.server = 'ot' AND o.visits <> 2;
+
+-- a shop without sales, and one where nobody came twice
+SELECT * FROM onec.refresh_outlook('ot2', as_of => '2020-01-01');
+SELECT count(*) AS rows_ FROM onec.customer_outlook WHERE server = 'ot2';
+DELETE FROM onec.sale_line WHERE server = 'ot2';
+SELECT sold('ot2', 1, 1, '2026-01-10', 1, 3, 800, 500);
+SELECT * FROM onec.refresh_outlook('ot2', as_of => '2026-01-20');
+SELECT month_index, peak_months, visits, gap, expected_next, days_since, overdue_ratio, churn_class, favorite_categories, category_diversity
+FROM onec.customer_outlook WHERE server = 'ot2';
+DROP SERVER ot, ot2;

@@ -94,12 +94,12 @@ CREATE FUNCTION onec._next_purchase(server name, as_of date, customers uuid[], u
 AS $$
 	WITH g AS (
 		SELECT v.*, $2 - v.last_day AS days,
-			   round(CASE WHEN v.visits >= 3 THEN v.median_gap ELSE ((v.visits - 1) * coalesce(v.median_gap, 0) + 2 * $4) / (v.visits + 1) END, 4) AS gap
+			   CASE WHEN v.visits >= 3 THEN v.median_gap ELSE ((v.visits - 1) * coalesce(v.median_gap, 0) + 2 * $4) / (v.visits + 1) END AS gap
 		FROM onec._visit_gaps($1, $2, $3) v)
-	SELECT g.customer_id, g.visits, g.last_day, g.gap, g.last_day + round(g.gap)::int,
+	SELECT g.customer_id, g.visits, g.last_day, round(g.gap, 4), g.last_day + round(g.gap)::int,
 		   CASE WHEN g.visits >= 5 THEN g.last_day + round(g.low_gap)::int END, CASE WHEN g.visits >= 5 THEN g.last_day + round(g.high_gap)::int END,
 		   g.days, round(g.days / nullif(g.gap, 0), 2),
-		   onec._churn_class(g.days, g.gap, g.visits)
+		   onec._churn_class(g.days, round(g.gap, 4), g.visits)
 	FROM g
 $$;
 COMMENT ON FUNCTION onec._next_purchase(name, date, uuid[], numeric) IS 'Когда ждать покупателей при известном обычном промежутке (служебная)';
