@@ -129,12 +129,14 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._season_base(name, date) IS 'Наблюдавшиеся месяцы и сезонность магазина (служебная)';
 
+-- Nested loops are off here and below: the planner takes what a function returns for a few rows, and they are all customers.
 -- Shares of the months drawn to the shop's curve: (receipts * share + prior * curve) / (receipts + prior), 1 being an average
 -- month (3.4).  Money counts in months seen whole, divided by how often they were; holidays count on any day.
 CREATE FUNCTION onec._season(server name, as_of date, customers uuid[], base jsonb)
 	RETURNS TABLE (customer_id uuid, receipts int, month_index numeric[], peak_months int[], buys_8_march boolean, buys_new_year boolean, buys_valentine boolean)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
 AS $$
 	WITH span AS MATERIALIZED (
 		SELECT ($4 ->> 'from')::timestamp AS since, ($4 ->> 'till')::timestamp AS till,
@@ -143,26 +145,26 @@ AS $$
 		SELECT n.month, ($4 -> 'observed' ->> n.month - 1)::numeric AS observed, ($4 -> 'curve' ->> n.month - 1)::numeric AS usual FROM generate_series(1, 12) n (month)),
 	line AS MATERIALIZED (SELECT * FROM onec._known_lines($1, $2, $3)),
 	person AS (
-		SELECT l.customer_id, count(DISTINCT l.receipt) FILTER (WHERE l.is_sale AND l.at >= s.since AND l.at < s.till) AS receipts,
+		SELECT l.customer_id, count(DISTINCT l.receipt) FILTER (WHERE l.is_sale AND l.at >= (SELECT s.since FROM span s) AND l.at < (SELECT s.till FROM span s)) AS receipts,
 			   coalesce(bool_or(l.is_sale AND extract(month FROM l.at) = 3 AND extract(day FROM l.at) <= 8), false) AS march,
 			   coalesce(bool_or(l.is_sale AND extract(month FROM l.at) = 12 AND extract(day FROM l.at) >= 10), false) AS new_year,
 			   coalesce(bool_or(l.is_sale AND extract(month FROM l.at) = 2 AND extract(day FROM l.at) BETWEEN 7 AND 14), false) AS valentine
-		FROM line l CROSS JOIN span s GROUP BY 1),
+		FROM line l GROUP BY 1),
 	money AS (
 		SELECT l.customer_id, m.month, sum(l.amount) / m.observed AS rate
-		FROM line l CROSS JOIN span s JOIN month m ON m.month = extract(month FROM l.period)
-		WHERE l.amount > 0 AND l.period >= s.since AND l.period < s.till GROUP BY 1, 2, m.observed),
+		FROM line l JOIN month m ON m.month = extract(month FROM l.period)
+		WHERE l.amount > 0 AND l.period >= (SELECT s.since FROM span s) AND l.period < (SELECT s.till FROM span s) GROUP BY 1, 2, m.observed),
 	total AS (SELECT m.customer_id, sum(m.rate) AS rate FROM money m GROUP BY 1),
 	index AS (
 		SELECT p.customer_id, m.month,
-			   round(CASE WHEN t.rate > 0 AND p.receipts > 0 THEN (p.receipts * coalesce(g.rate, 0) / t.rate + s.prior * m.usual) / (p.receipts + s.prior)
+			   round(CASE WHEN t.rate > 0 AND p.receipts > 0 THEN (p.receipts * coalesce(g.rate, 0) / t.rate + (SELECT s.prior FROM span s) * m.usual) / (p.receipts + (SELECT s.prior FROM span s))
 						  ELSE m.usual END * 12, 4) AS value
-		FROM person p CROSS JOIN month m CROSS JOIN span s
+		FROM person p CROSS JOIN month m
 		LEFT JOIN total t ON t.customer_id = p.customer_id LEFT JOIN money g ON g.customer_id = p.customer_id AND g.month = m.month),
 	vector AS (
 		SELECT i.customer_id, array_agg(i.value ORDER BY i.month) AS list,
-			   coalesce((array_agg(i.month ORDER BY i.value DESC, i.month) FILTER (WHERE i.value >= s.peak))[1:3], '{}') AS peaks
-		FROM index i CROSS JOIN span s GROUP BY 1)
+			   coalesce((array_agg(i.month ORDER BY i.value DESC, i.month) FILTER (WHERE i.value >= (SELECT s.peak FROM span s)))[1:3], '{}') AS peaks
+		FROM index i GROUP BY 1)
 	SELECT p.customer_id, p.receipts::int, v.list, v.peaks, p.march, p.new_year, p.valentine
 	FROM person p JOIN vector v ON v.customer_id = p.customer_id
 $$;
@@ -213,6 +215,7 @@ CREATE FUNCTION onec._weights(server name, as_of date, customers uuid[], only_ki
 	RETURNS TABLE (customer_id uuid, kind text, value_id text, title text, weight numeric, receipts int, all_receipts int, last_at timestamp)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
 AS $$
 	WITH line AS MATERIALIZED (SELECT * FROM onec._known_lines($1, $2, $3)),
 	limits AS MATERIALIZED (SELECT onec.get('affinity.min_line', $1)::numeric AS min_line, onec.get('affinity.half_life_days', $1)::float8 AS half_life),
@@ -220,8 +223,8 @@ AS $$
 	tag AS MATERIALIZED (SELECT t.* FROM onec._tags($1) t WHERE $4 IS NULL OR t.kind = $4),
 	heavy AS MATERIALIZED (
 		SELECT l.customer_id, l.receipt, l.is_sale AND l.amount > 0 AS sold, l.period, l.product_id, l.amount,
-			   round((l.amount::float8 * power(2, -($2 - l.period::date) / m.half_life))::numeric, 6) AS weight
-		FROM line l CROSS JOIN limits m WHERE abs(l.amount) >= m.min_line AND $4 IS DISTINCT FROM 'store'),
+			   round((l.amount::float8 * power(2, -($2 - l.period::date) / (SELECT m.half_life FROM limits m)))::numeric, 6) AS weight
+		FROM line l WHERE abs(l.amount) >= (SELECT m.min_line FROM limits m) AND $4 IS DISTINCT FROM 'store'),
 	found AS (
 		SELECT h.customer_id, t.kind, t.value_id, min(t.title) AS title, sum(h.weight) AS weight,
 			   count(DISTINCT h.receipt) FILTER (WHERE h.sold)::int AS receipts, max(h.period) FILTER (WHERE h.amount > 0) AS last_at
@@ -242,6 +245,7 @@ CREATE FUNCTION onec._affinity(server name, as_of date, customers uuid[], only_k
 				   penetration numeric, lift numeric, last_at timestamp, diversity numeric, shop_share numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
 AS $$
 	WITH found AS MATERIALIZED (SELECT * FROM onec._weights($1, $2, $3, $4)),
 	shop AS MATERIALIZED (
@@ -385,6 +389,7 @@ SELECT pg_catalog.pg_extension_config_dump('onec.outlook_baseline', '');
 CREATE FUNCTION onec._store_affinity(server name, customers uuid[], day date, OUT ins bigint, OUT upd bigint, OUT del bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
 AS $$
 DECLARE
 	srv name := server;
@@ -415,6 +420,7 @@ REVOKE EXECUTE ON FUNCTION onec._store_affinity(name, uuid[], date) FROM PUBLIC;
 CREATE FUNCTION onec._store_outlook(server name, customers uuid[], OUT ins bigint, OUT upd bigint, OUT del bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
 AS $$
 DECLARE
 	srv name := server;
@@ -439,6 +445,7 @@ REVOKE EXECUTE ON FUNCTION onec._store_outlook(name, uuid[]) FROM PUBLIC;
 CREATE FUNCTION onec._outlook(server name, as_of date, customers uuid[], season jsonb, usual numeric) RETURNS SETOF onec.customer_outlook
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
 AS $$
 BEGIN
 	RETURN QUERY
