@@ -130,13 +130,14 @@ $$;
 COMMENT ON FUNCTION onec._season_base(name, date) IS 'Наблюдавшиеся месяцы и сезонность магазина (служебная)';
 
 -- Nested loops are off here and below: the planner takes what a function returns for a few rows, and they are all customers.
+-- What it then reckons where a loop cannot be avoided would have each such query compiled.
 -- Shares of the months drawn to the shop's curve: (receipts * share + prior * curve) / (receipts + prior), 1 being an average
 -- month (3.4).  Money counts in months seen whole, divided by how often they were; holidays count on any day.
 CREATE FUNCTION onec._season(server name, as_of date, customers uuid[], base jsonb)
 	RETURNS TABLE (customer_id uuid, receipts int, month_index numeric[], peak_months int[], buys_8_march boolean, buys_new_year boolean, buys_valentine boolean)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_nestloop = off
+	SET enable_nestloop = off SET jit = off
 AS $$
 	WITH span AS MATERIALIZED (
 		SELECT ($4 ->> 'from')::timestamp AS since, ($4 ->> 'till')::timestamp AS till,
@@ -215,7 +216,7 @@ CREATE FUNCTION onec._weights(server name, as_of date, customers uuid[], only_ki
 	RETURNS TABLE (customer_id uuid, kind text, value_id text, title text, weight numeric, receipts int, all_receipts int, last_at timestamp)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_nestloop = off
+	SET enable_nestloop = off SET jit = off
 AS $$
 	WITH line AS MATERIALIZED (SELECT * FROM onec._known_lines($1, $2, $3)),
 	limits AS MATERIALIZED (SELECT onec.get('affinity.min_line', $1)::numeric AS min_line, onec.get('affinity.half_life_days', $1)::float8 AS half_life),
@@ -245,7 +246,7 @@ CREATE FUNCTION onec._affinity(server name, as_of date, customers uuid[], only_k
 				   penetration numeric, lift numeric, last_at timestamp, diversity numeric, shop_share numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_nestloop = off
+	SET enable_nestloop = off SET jit = off
 AS $$
 	WITH found AS MATERIALIZED (SELECT * FROM onec._weights($1, $2, $3, $4)),
 	shop AS MATERIALIZED (
@@ -389,7 +390,6 @@ SELECT pg_catalog.pg_extension_config_dump('onec.outlook_baseline', '');
 CREATE FUNCTION onec._store_affinity(server name, customers uuid[], day date, OUT ins bigint, OUT upd bigint, OUT del bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_nestloop = off
 AS $$
 DECLARE
 	srv name := server;
@@ -420,7 +420,6 @@ REVOKE EXECUTE ON FUNCTION onec._store_affinity(name, uuid[], date) FROM PUBLIC;
 CREATE FUNCTION onec._store_outlook(server name, customers uuid[], OUT ins bigint, OUT upd bigint, OUT del bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_nestloop = off
 AS $$
 DECLARE
 	srv name := server;
@@ -445,7 +444,7 @@ REVOKE EXECUTE ON FUNCTION onec._store_outlook(name, uuid[]) FROM PUBLIC;
 CREATE FUNCTION onec._outlook(server name, as_of date, customers uuid[], season jsonb, usual numeric) RETURNS SETOF onec.customer_outlook
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_nestloop = off
+	SET enable_nestloop = off SET jit = off
 AS $$
 BEGIN
 	RETURN QUERY
