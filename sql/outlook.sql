@@ -236,4 +236,16 @@ SELECT sold('ot2', 1, 1, '2026-01-10', 1, 3, 800, 500);
 SELECT * FROM onec.refresh_outlook('ot2', as_of => '2026-01-20');
 SELECT month_index, peak_months, visits, gap, expected_next, days_since, overdue_ratio, churn_class, favorite_categories, category_diversity
 FROM onec.customer_outlook WHERE server = 'ot2';
+
 DROP SERVER ot, ot2;
+DELETE FROM onec.sale_line WHERE server IN ('ot', 'ot2');
+DELETE FROM onec.product WHERE server IN ('ot', 'ot2');
+DELETE FROM onec.category WHERE server IN ('ot', 'ot2');
+DELETE FROM onec.store WHERE server IN ('ot', 'ot2');
+DELETE FROM onec.customer_profile WHERE server = 'ot';
+DELETE FROM onec.brand_map;
+DELETE FROM onec.customer_affinity;
+DELETE FROM onec.customer_outlook;
+DELETE FROM onec.outlook_baseline;
+DROP VIEW stored, put;
+DROP FUNCTION sold, id, no, dice, between_;
