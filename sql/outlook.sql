@@ -237,6 +237,20 @@ SELECT * FROM onec.refresh_outlook('ot2', as_of => '2026-01-20');
 SELECT month_index, peak_months, visits, gap, expected_next, days_since, overdue_ratio, churn_class, favorite_categories, category_diversity
 FROM onec.customer_outlook WHERE server = 'ot2';
 
+-- a year of one buyer: three months of just 1.25, one stronger, one a little weaker
+DELETE FROM onec.sale_line WHERE server = 'ot2';
+SELECT count(sold('ot2', m, 1, make_date(2025, m, 1)::timestamp, 1, 3, 800, amount))
+FROM unnest('{500,500,500,600,499,314,314,314,314,315,315,315}'::numeric[]) WITH ORDINALITY v (amount, m_), LATERAL (SELECT m_::int AS m) x;
+SELECT month_index, peak_months FROM onec.season('ot2', '2026-01-20');
+-- the first and the last days of the holidays, and their neighbours
+DELETE FROM onec.sale_line WHERE server = 'ot2';
+SELECT count(sold('ot2', n::int, 1, at, n::int, 3, 800, 100)) FROM unnest('{2025-02-06 23:59,2025-02-07 00:00,2025-02-14 23:59,2025-02-15 00:00,2025-02-28 23:59,2025-03-01 00:00,
+	2025-03-08 23:59,2025-03-09 00:00,2025-12-09 23:59,2025-12-10 00:00,2025-12-31 23:59,2026-01-01 00:00}'::timestamp[]) WITH ORDINALITY v (at, n);
+SELECT to_char(l.period, 'DD.MM') AS day, buys_valentine, buys_8_march, buys_new_year FROM onec.season('ot2', '2026-01-20') s
+JOIN onec.sale_line l ON l.server = 'ot2' AND l.customer_id = s.customer_id ORDER BY l.period;
+-- only up to the day asked for
+SELECT count(*) AS customers, bool_or(buys_8_march) AS march, bool_or(buys_new_year) AS new_year FROM onec.season('ot2', '2025-12-09');
+
 DROP SERVER ot, ot2;
 DELETE FROM onec.sale_line WHERE server IN ('ot', 'ot2');
 DELETE FROM onec.product WHERE server IN ('ot', 'ot2');
