@@ -7,12 +7,14 @@ AS $$
 DECLARE
 	p record;
 	r record;
+	o record;
 BEGIN
 	SELECT * INTO p FROM onec.refresh_profiles(server);
 	SELECT * INTO r FROM onec.refresh_rfm(server);
-	rows_inserted := p.rows_inserted + r.rows_inserted;
-	rows_updated := p.rows_updated + r.rows_updated;
-	rows_deleted := p.rows_deleted + r.rows_deleted;
+	SELECT * INTO o FROM onec.refresh_outlook(server);
+	rows_inserted := p.rows_inserted + r.rows_inserted + o.rows_inserted;
+	rows_updated := p.rows_updated + r.rows_updated + o.rows_updated;
+	rows_deleted := p.rows_deleted + r.rows_deleted + o.rows_deleted;
 END $$;
 COMMENT ON FUNCTION onec._refresh_customers(name) IS 'Обновить профили и RFM после синхронизации (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._refresh_customers(name) FROM PUBLIC;

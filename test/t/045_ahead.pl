@@ -40,7 +40,8 @@ for my $size (@sizes)
 {
 	for my $shape (qw(even burst sparse))
 	{
-		next if $size > 200_000 && $shape eq 'sparse';
+		# a million rows take the demo 1C minutes: the worst shape only
+		next if $size > 200_000 && $shape ne 'burst';
 		my $onec = OnecTest->onec('--tiny', '--lines', $size, '--shape', $shape);
 
 		run("DROP SERVER IF EXISTS big CASCADE; DROP SCHEMA IF EXISTS s CASCADE");
@@ -53,6 +54,7 @@ for my $size (@sizes)
 		for my $way ([ 'auto', 0 ], [ 'auto', 1 ], [ 'auto', 4 ], [ 'windows', 1 ])
 		{
 			my ($paging, $prefetch) = @$way;
+			next if $size > 200_000 && $prefetch == 0 || $size > 200_000 && $paging eq 'windows';
 			my $name = "$size rows, $shape, paging $paging, prefetch $prefetch";
 			run("ALTER SERVER big OPTIONS (SET paging '$paging', SET prefetch '$prefetch')");
 			my ($answer, $requests, $touched, $returned, $busiest) = cost($onec, $query);
