@@ -10,7 +10,7 @@ use Test::More;
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
 my $node = OnecTest->node('ahead');
-my @sizes = $ENV{TEST_FULL} ? (100_000, 1_000_000) : (20_000);
+my @sizes = $ENV{TEST_FULL} ? (100_000) : (20_000);
 my $page = 1000;
 my $sale = 's.AccumulationRegister_Продажи_RecordType';
 
@@ -40,26 +40,22 @@ for my $size (@sizes)
 {
 	for my $shape (qw(even burst sparse))
 	{
-		# a million rows take the demo 1C minutes: the worst shape only
-		next if $size > 200_000 && $shape ne 'burst';
 		my $onec = OnecTest->onec('--tiny', '--lines', $size, '--shape', $shape);
 
 		run("DROP SERVER IF EXISTS big CASCADE; DROP SCHEMA IF EXISTS s CASCADE");
 		OnecTest->server($node, $onec, name => 'big', options => "page_size '$page', paging 'skip', prefetch '0', push_count 'off'");
 		run('CREATE SCHEMA s; IMPORT FOREIGN SCHEMA "StandardODATA" FROM SERVER big INTO s OPTIONS (functions \'off\')');
 		my $query = "SELECT count(*), sum(Сумма), count(DISTINCT Recorder), min(Period), max(Period) FROM $sale";
-		my $truth = $size > 200_000 ? undef : run($query);
+		my $truth = run($query);
 		my $rows;
 
 		for my $way ([ 'auto', 0 ], [ 'auto', 1 ], [ 'auto', 4 ], [ 'windows', 1 ])
 		{
 			my ($paging, $prefetch) = @$way;
-			next if $size > 200_000 && $prefetch == 0 || $size > 200_000 && $paging eq 'windows';
 			my $name = "$size rows, $shape, paging $paging, prefetch $prefetch";
 			run("ALTER SERVER big OPTIONS (SET paging '$paging', SET prefetch '$prefetch')");
 			my ($answer, $requests, $touched, $returned, $busiest) = cost($onec, $query);
 
-			$truth = $answer unless defined $truth;
 			is($answer, $truth, "$name: the same answer");
 			($rows) = $answer =~ /^(\d+)/;
 			# metadata is not asked for again, the rest are pages
