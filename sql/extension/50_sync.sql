@@ -271,18 +271,6 @@ END $$;
 COMMENT ON FUNCTION onec._sales_from_cards(name) IS 'Продажи из регистра продаж по картам, если другого нет (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._sales_from_cards(name) FROM PUBLIC;
 
--- The clock of the base.
-CREATE FUNCTION onec.local_now(server name DEFAULT NULL) RETURNS timestamp
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT now() AT TIME ZONE coalesce(
-		(SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-		 WHERE s.srvname = onec._server($1) AND o.option_name = 'timezone'),
-		current_setting('TimeZone'))
-$$;
-COMMENT ON FUNCTION onec.local_now(name) IS 'Который час в базе 1С';
-
 -- The windows to read, oldest first: months, open at both ends where everything is wanted.
 CREATE FUNCTION onec._windows(server name, target text, days int, deep boolean)
 	RETURNS TABLE (from_ts timestamp, till_ts timestamp)
