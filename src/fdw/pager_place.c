@@ -27,7 +27,7 @@ onec_pager_date_begin(const OnecPager *pager)
 static int64
 window_rows(const OnecPager *pager)
 {
-	return Max(onec_pager_top(pager) * 85 / 100, 1);
+	return Max(onec_pager_top(pager) * 93 / 100, 1);
 }
 
 static OnecReply *

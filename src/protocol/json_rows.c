@@ -243,7 +243,7 @@ scan_column(OnecCursor *c, int previous, int *column)
 		const OnecColumn *expected = &columns->list[guess];
 
 		if ((size_t) (c->end - c->p) > expected->len && c->p[expected->len] == '"' &&
-			memcmp(c->p, expected->name, expected->len) == 0)
+			onec_scan_same(c->p, expected->name, expected->len))
 		{
 			c->p += expected->len + 1;
 			*column = guess;

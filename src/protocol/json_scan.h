@@ -92,6 +92,22 @@ onec_scan_word(const char *p)
 	return word;
 }
 
+/* memcmp() == 0 for short texts, without the call: it is asked about the name of every member. */
+static inline bool
+onec_scan_same(const char *a, const char *b, size_t len)
+{
+	size_t		at = 0;
+
+	if (len < 8)
+		return memcmp(a, b, len) == 0;
+	for (; at + 8 < len; at += 8)
+	{
+		if (onec_scan_word(a + at) != onec_scan_word(b + at))
+			return false;
+	}
+	return onec_scan_word(a + len - 8) == onec_scan_word(b + len - 8);
+}
+
 #define ONEC_SCAN_EVERY_BYTE UINT64_C(0x0101010101010101)
 #define ONEC_SCAN_HIGH_BITS UINT64_C(0x8080808080808080)
 
