@@ -1,0 +1,179 @@
+# Any edits, any faults: after one nightly and one weekly run the sums here are those of the demo 1C, which are added up by a
+# program that knows nothing of the extension.  A run that finds nothing new writes no row and asks little.
+use strict;
+use warnings;
+use utf8;
+
+use OnecTest;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
+my $sequences = $ENV{TEST_FULL} ? 200 : 10;
+my $onec = OnecTest->onec('--customers', 60, '--seed', 3);
+my $node = OnecTest->node('oracle');
+my $counted = "server = 'shop' AND active AND recorder_type <> 'Document_ВводНачальныхОстатков'";
+
+# What may go wrong on the way to 1C; each acts once or a few times.  ORDER and FILTER are what 1C says of what it refuses.
+my @faults = (
+	sub { { match => $_[0], nth => $_[1], status => 503, times => 1 } },
+	sub { { match => $_[0], nth => $_[1], status => 500, times => 3, every => 2 } },
+	sub { { match => $_[0], nth => $_[1], cut_at => 300 + 97 * $_[1], times => 1 } },
+	sub { { match => $_[0], nth => $_[1], reset => 1, times => 1 } },
+	sub { { match => $_[0], nth => $_[1], close => 1, times => 2 } },
+	sub { { match => $_[0], nth => $_[1], html => 1, status => 200, times => 1 } },
+	sub { { match => $_[0], nth => $_[1], body => '', times => 1 } },
+	sub { { match => $_[0], nth => $_[1], drop_session => 1, status => 400, times => 1 } },
+	sub { { match => $_[0], after => $_[1], status => 502, times => 40 } },
+	sub { { match => "$_[0].*orderby", after => $_[1], status => 500, times => 2, error => { code => -1, message => 'AUTOORDER' } } },
+	sub { { match => "$_[0].*filter", after => $_[1], status => 500, times => 2, error => { code => 20, message => 'Операция не разрешена' } } },
+);
+my @places = ('Продажи_RecordType', 'ПродажиПоДисконтнымКартам', 'РозничныеПродажи', 'ДисконтныеКарты', 'Контрагенты', 'Номенклатура',
+	'БонусныеБаллы', 'Turnovers', '\$count', '.');
+
+sub sql
+{
+	my ($query) = @_;
+	my $r = OnecTest->try($node, $query);
+
+	diag("$query\n$r->{stderr}") if $r->{sqlstate} ne '00000';
+	return $r->{stdout};
+}
+
+# Lines that differ between what 1C has and what is here, "key|rows|sum" each.
+sub differences
+{
+	my ($what, $query, $want) = @_;
+	my %got = map { (split /\|/, $_, 2)[0] => $_ } split /\n/, sql($query);
+	my %all = map { $_ => 1 } keys %got, keys %$want;
+
+	return map { "$what $_: 1C " . ($want->{$_} ? "$want->{$_}{rows}|$want->{$_}{sum}" : 'nothing') . ', here ' . ($got{$_} // 'nothing') }
+	  grep { ($got{$_} // '') ne ($want->{$_} ? "$_|$want->{$_}{rows}|$want->{$_}{sum}" : '') } sort keys %all;
+}
+
+sub wrong
+{
+	my $truth = $onec->control('GET', '/truth');
+	my $counted_truth = $truth->{sales}{counted};
+	my %customers = %{ $counted_truth->{by_customer} };
+	my %balances = map { $_ => { rows => 1, sum => $truth->{loyalty}{balance}{cards}{$_} } } keys %{ $truth->{loyalty}{balance}{cards} };
+	my $at = $truth->{loyalty}{balance}{at};
+
+	delete $customers{''};
+	return (
+		differences('month', "SELECT to_char(period, 'YYYY-MM'), count(*), sum(amount)::numeric(20,2) FROM onec.sale_line WHERE $counted GROUP BY 1",
+			$counted_truth->{by_month}),
+		differences('customer', "SELECT customer_id, count(*), sum(amount)::numeric(20,2) FROM onec.sale_line
+			WHERE $counted AND attribution = 'counterparty' GROUP BY 1", \%customers),
+		differences('store', "SELECT store_id, count(*), sum(amount)::numeric(20,2) FROM onec.sale_line WHERE $counted GROUP BY 1",
+			$counted_truth->{by_store}),
+		differences('card', "SELECT card_id, count(*), sum(amount)::numeric(20,2) FROM onec.card_sale_line WHERE server = 'shop' AND active GROUP BY 1",
+			$truth->{card_sales}{by_card}),
+		differences('points', "SELECT card_id, 1, sum(CASE kind WHEN 'Receipt' THEN 1 ELSE -1 END * (coalesce(accrued, 0) - coalesce(spent, 0)))::numeric(20,2) AS b
+			FROM onec.loyalty_movement WHERE server = 'shop' AND active AND period <= '$at' GROUP BY 1
+			HAVING sum(CASE kind WHEN 'Receipt' THEN 1 ELSE -1 END * (coalesce(accrued, 0) - coalesce(spent, 0))) <> 0", \%balances),
+		(grep { $_ ne '' } split /\n/, sql("SELECT 'rows here ' || count(*) || ', in 1C $truth->{sales}{all_rows}' FROM onec.sale_line WHERE server = 'shop'
+			HAVING count(*) <> $truth->{sales}{all_rows}")),
+		(grep { $_ ne '' } split /\n/, sql("SELECT 'profile of ' || p.customer_id || ': ' || p.total_revenue FROM onec.customer_profile p
+			WHERE total_revenue <> (SELECT coalesce(sum(amount), 0) FROM onec.sale_line l WHERE l.server = p.server AND l.customer_id = p.customer_id AND $counted)")));
+}
+
+sub last_run { return sql("SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"); }
+
+sub edit
+{
+	my ($n, $seed) = @_;
+	return map { $_->{op} } @{ $onec->control('POST', '/edit', { op => 'random', n => $n, seed => $seed })->{done} };
+}
+
+OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '0'");
+sql("SELECT FROM onec.setup('shop')");
+sql("CALL onec.sync('shop', full_reload => true)");
+is(join("\n", wrong()), '', 'first load');
+
+# ---- sequences ----
+my (%statuses, %edits, $failures);
+srand(20261123);
+for my $seed (1 .. $sequences)
+{
+	$edits{$_}++ for edit(1 + int(rand(8)), "$seed/a");
+	for my $job ((qw(interval nightly weekly))[rand 3], 'nightly')
+	{
+		if ($seed % 2)
+		{
+			$onec->control('POST', '/faults', $faults[rand @faults]->($places[rand @places], 1 + int(rand(12)))) for 1 .. 1 + int(rand(3));
+		}
+		sql("CALL onec.run_job('shop', '$job')");
+		$statuses{ last_run() }++;
+		$onec->control('POST', '/faults/clear', {});
+		$edits{$_}++ for edit(1 + int(rand(3)), "$seed/$job");
+	}
+	sql("CALL onec.run_job('shop', '$_')") for qw(nightly weekly);
+	my @wrong = wrong();
+	push @wrong, 'the last run: ' . last_run() if last_run() ne 'ok';
+	next unless @wrong;
+	$failures++;
+	diag("after sequence $seed:\n" . join("\n", @wrong[0 .. ($#wrong > 9 ? 9 : $#wrong)]));
+}
+is($failures // 0, 0, "$sequences sequences of edits: months, customers, stores, cards and points are equal to 1C's own");
+note('edits: ' . join(', ', map { "$_ $edits{$_}" } sort keys %edits));
+note('runs with faults: ' . join(', ', map { "$_ $statuses{$_}" } sort keys %statuses));
+cmp_ok(($statuses{partial} // 0) + ($statuses{failed} // 0), '>', 0, 'some runs were really disturbed');
+
+# ---- what many small steps have led to is what one load leads to ----
+OnecTest->server($node, $onec, name => 'fresh', options => "timezone 'Europe/Moscow'");
+sql("SELECT FROM onec.setup('fresh')");
+sql("CALL onec.run_job('fresh', 'weekly')");
+is(last_run(), 'ok', 'the same base loaded at once');
+for my $table (split /\n/, sql("SELECT DISTINCT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+	WHERE table_schema = 'onec' AND table_type = 'BASE TABLE' AND column_name = 'server'
+	AND table_name !~ '^(config|setting|sync_|drift|refusal|clv_model|loyalty_rule|forgotten)' ORDER BY 1"))
+{
+	# of what is gone in 1C only marks are left here, and when a value was worked out is no part of it
+	my ($columns, $mark) = split /\|/, sql("SELECT string_agg(quote_ident(column_name), ', '), bool_or(column_name = 'is_deleted')
+		FROM information_schema.columns WHERE table_schema = 'onec' AND table_name = '$table' AND column_name <> 'server' AND data_type !~ 'with time zone'");
+	# a user whose last card went to another stays here, switched off
+	my $rows = "SELECT $columns FROM onec.$table t WHERE " . ($mark eq 't' ? 'NOT is_deleted AND ' : '') .
+	  ($table eq 'site_user' ? 'EXISTS (SELECT FROM onec.customer_card k WHERE k.server = t.server AND k.user_id = t.user_id) AND ' : '') . 'server =';
+
+	is(sql("(SELECT 'many steps', x FROM ($rows 'shop' EXCEPT ALL $rows 'fresh') x LIMIT 5) UNION ALL
+		(SELECT 'one load', x FROM ($rows 'fresh' EXCEPT ALL $rows 'shop') x LIMIT 5)"), '', "$table is the same");
+}
+
+# ---- nothing new: nothing is written, little is asked ----
+my $written = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables
+	WHERE schemaname = 'onec' AND relname NOT IN ('sync_run', 'sync_step', 'sync_state', 'clv_model')";    # these are accounts of runs and fits
+
+# what a run has done is in the counters when its backend is gone
+sub written
+{
+	my $last = -1;
+
+	OnecTest->wait_for(sub {
+			my $now = sql($written);
+			my $calm = $now eq $last;
+			sleep(0.3);
+			$last = $now;
+			return $calm;
+		}, 'calm counters', 20);
+	return $last;
+}
+
+for my $job (qw(nightly weekly))
+{
+	my $before = written();
+	$onec->control('POST', '/log/clear', {});
+	sql("CALL onec.run_job('shop', '$job')");
+	is(written(), $before, "$job with nothing new writes no row");
+	my @asked = @{ $onec->control('GET', '/log') };
+	my $windows = sql("SELECT sum(windows_done) FROM onec.sync_step s WHERE run_id = (SELECT max(run_id) FROM onec.sync_run)");
+	my $months = sql("SELECT count(DISTINCT date_trunc('month', period)) FROM onec.sale_line");
+	my $small = 20;    # metadata, second pages of catalogs, what two dates of one page ask again
+
+	cmp_ok(scalar @asked, '<=', $windows + ($job eq 'nightly' ? 2 * $months : 0) + $small,
+		"and asks little ($windows windows, $months months)");
+}
+
+$node->stop;
+done_testing();
