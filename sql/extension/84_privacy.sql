@@ -1,19 +1,296 @@
--- Personal data: who reads what, and how a person is forgotten.
+-- Personal data: how a person is forgotten, how old purchases are deleted, who reads what.
+--
+-- 1C goes on holding whom we forget, and every sync would bring them back.  So their references, which say nothing by
+-- themselves, stay in onec.forgotten, and the rows that a sync stages are passed through onec._drop_forgotten.
+
+CREATE TABLE onec.forgotten (
+	server name NOT NULL,
+	id uuid NOT NULL,
+	forgotten_at timestamptz NOT NULL DEFAULT now(),
+	requested_by name NOT NULL DEFAULT session_user,
+	PRIMARY KEY (server, id)
+);
+COMMENT ON TABLE onec.forgotten IS
+	'Кого забыли (onec.forget): только ссылки 1С, чтобы синхронизация не вернула человека; строку можно удалить, когда он снова согласен';
+COMMENT ON COLUMN onec.forgotten.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.forgotten.id IS 'Ссылка на контрагента или карту в 1С';
+COMMENT ON COLUMN onec.forgotten.forgotten_at IS 'Когда';
+COMMENT ON COLUMN onec.forgotten.requested_by IS 'Кто вызвал: роль PostgreSQL';
+SELECT pg_catalog.pg_extension_config_dump('onec.forgotten', '');
+
+-- The columns that say whose a row is, of every table of the extension: what is added later is found as well.
+CREATE FUNCTION onec._whose() RETURNS TABLE (table_name text, condition text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT c.relname::text, string_agg(format('t.%I = ANY ($2)', a.attname), ' OR ' ORDER BY a.attnum)
+	FROM pg_class c
+	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid = 'uuid'::regtype
+	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'onec_fdw'
+	WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'onec'::regnamespace
+	  AND a.attname IN ('customer_id', 'user_id', 'owner_id', 'card_id', 'discount_card_id')
+	GROUP BY 1
+$$;
+COMMENT ON FUNCTION onec._whose() IS 'Таблицы со строками о людях и условие, чья строка (служебная)';
+
+-- The statement that takes the people of the array $2 out of the rows of server $1.  Sales and receipts stay, for the shop's
+-- sums are made of them, but are nobody's; another's purchase with a card of theirs stays his.  Rows of card sales stay as
+-- well: without them a line of somebody else that looks alike would be taken for theirs.
+CREATE FUNCTION onec._erasure(table_name text, relation text, condition text) RETURNS text
+	LANGUAGE sql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format(CASE $1
+		WHEN 'sale_line' THEN
+			'UPDATE %s t SET card_id = NULL, customer_id = CASE WHEN t.customer_id <> ALL ($2) THEN t.customer_id END, '
+			'attribution = CASE WHEN t.customer_id <> ALL ($2) THEN t.attribution ELSE ''anonymous'' END '
+			'WHERE t.server = $1 AND (%s)'
+		WHEN 'card_sale_line' THEN 'UPDATE %s t SET card_id = NULL, owner_id = NULL WHERE t.server = $1 AND (%s)'
+		WHEN 'receipt_journal' THEN 'UPDATE %s t SET customer_id = NULL WHERE t.server = $1 AND (%s)'
+		ELSE 'DELETE FROM %s t WHERE t.server = $1 AND (%s)' END, $2, $3)
+$$;
+COMMENT ON FUNCTION onec._erasure(text, text, text) IS 'Запрос, который убирает людей из таблицы (служебная)';
+
+-- Everybody whom a key may mean, users of the site or not.  An identifier that is no card is taken for a customer's.
+CREATE FUNCTION onec._meant(server name, key text) RETURNS SETOF uuid
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	id uuid := onec._ref(btrim(key));
+	country text := onec.get('phone.country', server);
+	wanted text := onec.normalize_phone(key, country);
+BEGIN
+	IF id IS NOT NULL THEN
+		RETURN NEXT coalesce(
+			(SELECT coalesce(d.owner_id, d.card_id) FROM onec.discount_card d WHERE d.server = _meant.server AND d.card_id = id),
+			(SELECT c.user_id FROM onec.customer_card c WHERE c.server = _meant.server AND c.card_id = id),
+			(SELECT min(l.owner_id::text)::uuid FROM onec.card_sale_line l WHERE l.server = _meant.server AND l.card_id = id),
+			id);
+		RETURN;
+	END IF;
+	RETURN QUERY
+		SELECT u.user_id FROM onec.site_user u WHERE u.server = _meant.server AND (u.login = btrim(key) OR u.phone = wanted)
+		UNION SELECT c.user_id FROM onec.customer_card c WHERE c.server = _meant.server AND c.phone = wanted
+		UNION SELECT coalesce(d.owner_id, d.card_id) FROM onec.discount_card d
+			WHERE d.server = _meant.server AND wanted IS NOT NULL AND wanted IN (onec.normalize_phone(d.barcode, country), onec.normalize_phone(d.description, country),
+				onec.normalize_phone(d.magnetic_code, country))
+		UNION SELECT p.customer_id FROM onec.counterparty p
+			WHERE p.server = _meant.server AND wanted IS NOT NULL AND wanted IN (onec.normalize_phone(p.phone, country), onec.normalize_phone(p.name, country),
+				onec.normalize_phone(p.full_name, country))
+		UNION SELECT c.customer_id FROM onec.counterparty_contact c
+			WHERE c.server = _meant.server AND wanted IS NOT NULL AND wanted IN (onec.normalize_phone(c.phone, country), onec.normalize_phone(c.presentation, country));
+END $$;
+COMMENT ON FUNCTION onec._meant(name, text) IS 'Все, кого может означать ключ (служебная)';
+
+-- A person and their cards.  A card that has another owner by now is his.
+CREATE FUNCTION onec._ids_of(server name, person uuid) RETURNS uuid[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT array_agg(DISTINCT x.id)
+	FROM (SELECT $2 AS id
+		  UNION ALL SELECT d.card_id FROM onec.discount_card d WHERE d.server = $1 AND d.owner_id = $2
+		  UNION ALL SELECT c.card_id FROM onec.customer_card c WHERE c.server = $1 AND $2 IN (c.user_id, c.customer_id)
+		  UNION ALL SELECT u.discount_card_id FROM onec.site_user u WHERE u.server = $1 AND $2 IN (u.user_id, u.customer_id)
+		  UNION ALL SELECT l.card_id FROM onec.card_sale_line l WHERE l.server = $1 AND l.owner_id = $2
+		  UNION ALL SELECT l.card_id FROM onec.loyalty_lot l WHERE l.server = $1 AND l.owner_id = $2) x
+	WHERE x.id IS NOT NULL
+	  AND NOT EXISTS (SELECT FROM onec.discount_card o WHERE o.server = $1 AND o.card_id = x.id AND coalesce(o.owner_id, o.card_id) <> $2)
+$$;
+COMMENT ON FUNCTION onec._ids_of(name, uuid) IS 'Человек и его карты (служебная)';
+
+CREATE FUNCTION onec.forget(key text, server name DEFAULT NULL) RETURNS TABLE (table_name text, rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	people uuid[];
+	ids uuid[];
+	condition text;
+	total bigint := 0;
+BEGIN
+	-- waits for the window that a sync is writing, and the next one waits for us
+	LOCK TABLE onec.forgotten IN EXCLUSIVE MODE;
+	people := ARRAY(SELECT m FROM onec._meant(srv, key) m ORDER BY m);
+	IF cardinality(people) > 1 THEN
+		RAISE cardinality_violation USING
+			MESSAGE = format('%s people have this telephone', cardinality(people)),
+			DETAIL = format('Their identifiers: %s.', array_to_string(people, ', ')),
+			HINT = 'Forget each of them by identifier.';
+	END IF;
+	ids := onec._ids_of(srv, people[1]);
+	FOR table_name, condition IN SELECT w.table_name, w.condition FROM onec._whose() w ORDER BY 1 LOOP
+		EXECUTE onec._erasure(table_name, format('onec.%I', table_name), condition) USING srv, ids;
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		total := total + rows;
+		IF rows > 0 THEN
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+	-- the key is not repeated: the server's log is no place for a telephone
+	IF total = 0 AND NOT EXISTS (SELECT FROM onec.forgotten f WHERE f.server = srv AND f.id = people[1]) THEN
+		RAISE no_data_found USING MESSAGE = format('nobody on server "%s" is known by this key', srv),
+			HINT = 'A key is a telephone in any spelling, the login, or the identifier of a card or of a customer.';
+	END IF;
+	INSERT INTO onec.forgotten (server, id) SELECT srv, i FROM unnest(ids) i ON CONFLICT DO NOTHING;
+END $$;
+COMMENT ON FUNCTION onec.forget(text, name) IS
+	'Забыть человека (152-ФЗ) по телефону, логину, карте или контрагенту: удалить всё личное, покупки оставить безымянными, '
+	'из 1С больше не брать; показывает, в какой таблице сколько строк затронуто. Необратимо; в самой 1С данные остаются';
+REVOKE EXECUTE ON FUNCTION onec.forget(text, name) FROM PUBLIC;
+
+-- Between staging and merging: whoever is forgotten leaves pg_temp.onec_stage as they left the local tables.  The lock lets
+-- onec.forget wait until this transaction ends, so it is to be taken, too, before tables are made of one another.
+CREATE FUNCTION onec._drop_forgotten(server name, target text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	ids uuid[];
+	condition text;
+	touched bigint;
+BEGIN
+	LOCK TABLE onec.forgotten IN ROW SHARE MODE;
+	ids := ARRAY(SELECT f.id FROM onec.forgotten f WHERE f.server = _drop_forgotten.server);
+	SELECT w.condition INTO condition FROM onec._whose() w WHERE w.table_name = onec._local_table(target);
+	IF ids = '{}' OR condition IS NULL OR to_regclass('pg_temp.onec_stage') IS NULL THEN
+		RETURN 0;
+	END IF;
+	IF target = 'discount_card' THEN
+		-- a new card of theirs is theirs
+		INSERT INTO onec.forgotten (server, id)
+		SELECT s.server, s.card_id FROM pg_temp.onec_stage s WHERE s.owner_id = ANY (ids)
+		ON CONFLICT DO NOTHING;
+	END IF;
+	IF target = 'sale_line' THEN
+		-- made of card sales that are nobody's already
+		condition := condition || ' OR t.customer_id IS NULL AND t.card_id IS NULL AND t.attribution <> ''anonymous''';
+	END IF;
+	EXECUTE onec._erasure(onec._local_table(target), 'pg_temp.onec_stage', condition) USING server, ids;
+	GET DIAGNOSTICS touched = ROW_COUNT;
+	RETURN touched;
+END $$;
+COMMENT ON FUNCTION onec._drop_forgotten(name, text) IS 'Убрать забытых из прочитанных строк; возвращает, сколько строк затронуто (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._drop_forgotten(name, text) FROM PUBLIC;
+
+-- Balances are sums of all movements, so those of a card go only where they come to nothing by that day.
+CREATE FUNCTION onec.purge(before date, server name DEFAULT NULL) RETURNS TABLE (table_name text, rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	statement text;
+BEGIN
+	IF (before <= onec.local_now(srv)::date) IS NOT TRUE THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'purge needs a day that is not in the future';
+	END IF;
+	FOR table_name, statement IN SELECT * FROM (VALUES
+		('card_sale_line', 'DELETE FROM onec.card_sale_line l WHERE l.server = $1 AND l.period < $2'),
+		('loyalty_movement', $q$DELETE FROM onec.loyalty_movement l WHERE l.server = $1 AND l.period < $2 AND NOT EXISTS (
+			SELECT FROM onec.loyalty_movement m
+			WHERE m.server = $1 AND m.card_id IS NOT DISTINCT FROM l.card_id AND m.period < $2 AND m.active IS NOT FALSE
+			HAVING sum(CASE m.kind WHEN 'Expense' THEN -1 ELSE 1 END * (coalesce(m.accrued, 0) - coalesce(m.spent, 0))) <> 0)$q$),
+		('loyalty_lot', 'DELETE FROM onec.loyalty_lot l WHERE l.server = $1 AND l.period < $2 AND NOT EXISTS (
+			SELECT FROM onec.loyalty_movement m WHERE m.server = $1 AND m.card_id = l.card_id AND m.period < $2)'),
+		('receipt_journal', 'DELETE FROM onec.receipt_journal r WHERE r.server = $1 AND r.date < $2'),
+		('sale_line', 'DELETE FROM onec.sale_line l WHERE l.server = $1 AND l.period < $2')) v LOOP
+		EXECUTE statement USING srv, before::timestamp;
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		RETURN NEXT;
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION onec.purge(date, name) IS
+	'Удалить покупки, чеки и баллы раньше этого дня (остатки баллов не меняются); потом пересчитайте профили. '
+	'Полная и глубокая синхронизация прочитает удалённое снова';
+REVOKE EXECUTE ON FUNCTION onec.purge(date, name) FROM PUBLIC;
+
+-- What is left to see of a telephone, a name, an address: enough to tell two of them apart, not to reach anybody.
+CREATE FUNCTION onec._masked(value text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN value ~ '^[0-9]{10,}$' THEN left(value, 4) || repeat('*', length(value) - 6) || right(value, 2)
+				ELSE left(value, 1) || '***' END;
+COMMENT ON FUNCTION onec._masked(text) IS 'Телефон, имя или почта под маской (служебная)';
 
 CREATE VIEW onec.site_user_masked AS
-	SELECT u.server, u.user_id, u.customer_id, left(u.phone, 4) || repeat('*', greatest(length(u.phone) - 6, 0)) || right(u.phone, 2) AS phone,
-		   left(u.name, 1) || '***' AS name, u.is_active
+	SELECT u.server, u.user_id, u.customer_id, onec._masked(u.phone) AS phone, onec._masked(u.name) AS name, u.is_active
 	FROM onec.site_user u;
 COMMENT ON VIEW onec.site_user_masked IS 'Пользователи без телефонов и имён: для аналитиков';
 
--- Roles are the owner's to make; this gives one of them what an analyst reads.
+CREATE VIEW onec.customer_360_masked AS
+	SELECT p.server, p.customer_id, p.total_revenue, p.gross_revenue, p.returns_amount, p.return_rate, p.receipts, p.lines, p.visits, p.total_items,
+		   p.average_check, p.median_check, p.average_line, p.items_per_receipt, p.purchase_frequency, p.frequency_confidence, p.median_gap, p.mean_gap,
+		   p.first_purchase, p.last_purchase, p.favorite_categories, p.favorite_stores, p.month_share, p.buys_8_march, p.buys_new_year, p.buys_valentine,
+		   onec._masked(u.phone) AS phone, onec._masked(u.name) AS name, onec._masked(u.email) AS email, u.discount_card_id, u.is_active,
+		   w.now::date - p.last_purchase::date AS days_since,
+		   p.last_purchase::date - p.first_purchase::date AS tenure_days,
+		   (SELECT count(*) FROM onec.customer_card c WHERE c.server = p.server AND c.user_id = p.customer_id) AS cards
+	FROM onec._shop w JOIN onec.customer_profile p ON p.server = w.server
+	LEFT JOIN onec.site_user u ON u.server = p.server AND u.user_id = p.customer_id;
+COMMENT ON VIEW onec.customer_360_masked IS 'Всё о покупателе одной строкой без телефона, имени и почты: для аналитиков';
+COMMENT ON COLUMN onec.customer_360_masked.phone IS 'Телефон под маской';
+COMMENT ON COLUMN onec.customer_360_masked.name IS 'Имя под маской';
+COMMENT ON COLUMN onec.customer_360_masked.email IS 'Электронная почта под маской';
+
+CREATE VIEW onec.purchase_masked AS
+	SELECT l.server, l.period, l.customer_id, l.card_id, l.product_id, p.name AS product, c.name AS category, l.store_id, s.name AS store,
+		   l.document_id, l.document_type, l.recorder, l.recorder_type, l.line_no, l.quantity, l.amount, l.cost, l.active, l.attribution
+	FROM onec.sale_line l
+	LEFT JOIN onec.product p ON p.server = l.server AND p.product_id = l.product_id
+	LEFT JOIN onec.category c ON c.server = p.server AND c.category_id = p.category_id
+	LEFT JOIN onec.store s ON s.server = l.server AND s.store_id = l.store_id;
+COMMENT ON VIEW onec.purchase_masked IS 'Строки продаж с названиями товара и магазина, без имени и телефона: для аналитиков';
+
+CREATE VIEW onec.abc_xyz_masked AS
+	SELECT a.server, a.kind, a.item_id, CASE a.kind WHEN 'customer' THEN onec._masked(a.title) ELSE a.title END AS title, a.net, a.share,
+		   a.cumulative_share, a.abc, a.active_months, a.monthly_net, a.variation, a.xyz, a.class
+	FROM onec.abc_xyz a;
+COMMENT ON VIEW onec.abc_xyz_masked IS 'ABC/XYZ покупателей и товаров без имён: для аналитиков';
+COMMENT ON COLUMN onec.abc_xyz_masked.title IS 'Товар или имя покупателя под маской';
+
+-- Roles are the owner's to make; this gives one of them what an analyst reads.  The list names what is allowed, so a table
+-- that is added later is closed until somebody has looked whether it tells of people.
 CREATE FUNCTION onec.grant_reader(role regrole) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	open text[] := '{setting,config,settings,field_source,env_name,refusal,server_capability,_servers,_shop,
+		product,category,store,sale_line,receipt_journal,receipt,loyalty_movement,loyalty_lot,loyalty_balance,
+		category_map,brand_map,frequency_class,rfm_segment,customer_profile,customer_affinity,customer_outlook,outlook_baseline,outlook,
+		customer_rfm,rfm_summary,clv_model,customer_clv,cohort_retention,abc_xyz_masked,month_season,weekday_hour,store_summary,revenue_month,
+		product_pair,bestseller,recommendation_feed,site_user_masked,customer_360_masked,purchase_masked,
+		sync_run,sync_step,sync_state,sync_status,sync_progress,drift,data_quality}';
+BEGIN
+	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
+	-- whatever an earlier version or a hasty hand gave
+	EXECUTE format('REVOKE SELECT ON ALL TABLES IN SCHEMA onec FROM %s', role);
+	EXECUTE format('GRANT SELECT ON %s TO %s',
+		(SELECT string_agg(format('onec.%I', c.relname), ', ') FROM pg_class c WHERE c.relnamespace = 'onec'::regnamespace AND c.relname = ANY (open)), role);
+END $$;
+COMMENT ON FUNCTION onec.grant_reader(regrole) IS 'Дать роли право читать витрины магазина, в которых нет телефонов, имён и почты; прочие права на чтение отнять';
+REVOKE EXECUTE ON FUNCTION onec.grant_reader(regrole) FROM PUBLIC;
+
+-- The site asks for one customer at a time, by key, and reads no table.
+ALTER FUNCTION onec.customer_json(text, name) SECURITY DEFINER;
+ALTER FUNCTION onec.purchases_json(text, int, int, name) SECURITY DEFINER;
+ALTER FUNCTION onec.profile_json(text, int, int, name) SECURITY DEFINER;
+ALTER FUNCTION onec.recommend(text, int, name, date) SECURITY DEFINER;
+REVOKE EXECUTE ON FUNCTION onec.customer_json(text, name), onec.purchases_json(text, int, int, name),
+	onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date) FROM PUBLIC;
+
+CREATE FUNCTION onec.grant_site(role regrole) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
-	EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA onec TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.customer_json(text, name), onec.purchases_json(text, int, int, name), '
+		'onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date) TO %s', role);
 END $$;
-COMMENT ON FUNCTION onec.grant_reader(regrole) IS 'Дать роли право читать таблицы и представления магазина';
-REVOKE EXECUTE ON FUNCTION onec.grant_reader(regrole) FROM PUBLIC;
+COMMENT ON FUNCTION onec.grant_site(regrole) IS
+	'Дать роли сайта профиль, покупки и рекомендации одного покупателя по ключу: customer_json, purchases_json, profile_json, recommend; таблиц она не читает';
+REVOKE EXECUTE ON FUNCTION onec.grant_site(regrole) FROM PUBLIC;
