@@ -22,7 +22,8 @@ INSERT INTO onec.counterparty (server, customer_id, name, full_name, phone, emai
 	('pv', pg_temp.id('e'), 'Выдумкина Зоя', NULL, '+7 (000) 770-00-05', NULL);
 INSERT INTO onec.counterparty_contact (server, customer_id, line_no, kind, presentation, phone, email) VALUES
 	('pv', pg_temp.id('a'), 1, 'Телефон', '8 (000) 770-00-21', '8 (000) 770-00-21', NULL),
-	('pv', pg_temp.id('a'), 2, 'Почта', 'ustinya@shop.example', NULL, 'ustinya@shop.example');
+	('pv', pg_temp.id('a'), 2, 'Почта', 'ustinya@shop.example', NULL, 'ustinya@shop.example'),
+	('pv', pg_temp.id('b'), 1, 'Почта', 'glafira@shop.example', NULL, 'glafira@shop.example');
 INSERT INTO onec.category (server, category_id, name) VALUES ('pv', pg_temp.id('71'), 'Кольца'), ('pv', pg_temp.id('72'), 'Серьги');
 INSERT INTO onec.product (server, product_id, name, category_id)
 SELECT 'pv', pg_temp.id('9' || n), 'Товар ' || n, pg_temp.id('7' || n % 2 + 1) FROM generate_series(1, 5) n;
@@ -90,6 +91,15 @@ CREATE TEMP TABLE sold AS
 CREATE TEMP TABLE other AS SELECT s.* FROM onec.sale_line s WHERE s.server = 'pv' AND customer_id IS DISTINCT FROM pg_temp.id('a') AND card_id IS DISTINCT FROM pg_temp.id('c1');
 CREATE TEMP TABLE receipts AS SELECT count(*), sum(amount) FROM onec.receipt_journal WHERE server = 'pv';
 
+DO $$
+DECLARE
+	t text;
+BEGIN
+	FOR t IN SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind = 'r' LOOP
+		EXECUTE format('ANALYZE onec.%I', t);
+	END LOOP;
+END $$;
+SELECT count(DISTINCT tablename) > 5 AS sampled FROM pg_stats s WHERE schemaname = 'onec' AND s::text ~ 'Устинья|ustinya|70007700001|77000000-0000-0000-0000-00000000000a';
 -- nobody, more than one, then "a" by the second telephone of a second card
 SELECT * FROM onec.forget('+7 (000) 770-99-99', 'pv');
 SELECT * FROM onec.forget('nobody', 'pv');
@@ -101,6 +111,7 @@ SELECT * FROM onec.forget('8 (000) 770-00-11', 'pv');
 
 -- nothing tells of "a" but the references that keep a sync from bringing them back
 SELECT * FROM pg_temp.of_a();
+SELECT tablename, attname FROM pg_stats s WHERE schemaname = 'onec' AND s::text ~ 'Устинья|ustinya|700077000[01]1|77000000-0000-0000-0000-00000000000a';
 SELECT server, id, requested_by = session_user AS by_me FROM onec.forgotten ORDER BY id;
 -- the shop has sold what it had sold
 SELECT count(*), sum(amount) AS amount, sum(quantity) AS quantity, string_agg(recorder || '/' || line_no || '/' || amount || '/' || period, ',' ORDER BY recorder, line_no) AS lines
@@ -126,7 +137,7 @@ BEGIN
 	dropped := onec._drop_forgotten('pv', target);
 	SELECT m.inserted, m.updated, m.deleted INTO inserted, updated, deleted
 	FROM onec._merge('pv', target, 'true', target IN ('discount_card', 'counterparty', 'product')) m;
-	DROP TABLE pg_temp.onec_stage;
+	DROP TABLE IF EXISTS pg_temp.onec_stage;
 END $$;
 CREATE VIEW pg_temp.a_sync AS SELECT t.target, r.* FROM unnest('{discount_card,counterparty,counterparty_contact,product,card_sale_line,sale_line,receipt,
 	loyalty_movement,loyalty_lot}'::text[]) t (target), pg_temp.read_again(t.target) r;
@@ -155,6 +166,20 @@ SELECT attribution, count(*), count(customer_id) AS customers, count(card_id) AS
 SELECT onec._drop_forgotten('elsewhere', 'sale_line');
 DROP TABLE pg_temp.onec_stage;
 SELECT onec._drop_forgotten('pv', 'sale_line'), onec._drop_forgotten('pv', 'site_user');
+
+-- a window that is being written and a person that is being forgotten wait for one another
+CREATE VIEW pg_temp.held AS SELECT l.mode FROM pg_locks l WHERE l.relation = 'onec.forgotten'::regclass AND l.pid = pg_backend_pid() AND l.mode <> 'AccessShareLock';
+BEGIN;
+SELECT onec._drop_forgotten('pv', 'customer_profile');
+SELECT * FROM pg_temp.held;
+COMMIT;
+BEGIN;
+SELECT count(*) FROM onec.forget(pg_temp.id('a')::text, 'pv');
+SELECT * FROM pg_temp.held ORDER BY 1;
+ROLLBACK;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FROM onec.forget(pg_temp.id('a')::text, 'pv');
+ROLLBACK;
 
 -- who has no card, by a telephone that only 1C knows; a card without an owner; the two of one telephone
 SELECT * FROM onec.forget('80007700005', 'pv');

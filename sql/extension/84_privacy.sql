@@ -112,6 +112,9 @@ DECLARE
 	condition text;
 	total bigint := 0;
 BEGIN
+	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+		RAISE invalid_transaction_state USING MESSAGE = 'onec.forget must see what others have committed: it needs READ COMMITTED';
+	END IF;
 	-- waits for the window that a sync is writing, and the next one waits for us
 	LOCK TABLE onec.forgotten IN EXCLUSIVE MODE;
 	people := ARRAY(SELECT m FROM onec._meant(srv, key) m ORDER BY m);
@@ -127,6 +130,8 @@ BEGIN
 		GET DIAGNOSTICS rows = ROW_COUNT;
 		total := total + rows;
 		IF rows > 0 THEN
+			-- the planner's statistics hold samples of telephones and names
+			EXECUTE format('ANALYZE onec.%I', table_name);
 			RETURN NEXT;
 		END IF;
 	END LOOP;
