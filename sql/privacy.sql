@@ -132,6 +132,8 @@ BEGIN
 	DROP TABLE IF EXISTS pg_temp.onec_stage;
 	EXECUTE format('CREATE TEMPORARY TABLE onec_stage AS SELECT * FROM pg_temp.%I', 'of_1c_' || target);
 	IF target = 'sale_line' THEN
+		ALTER TABLE pg_temp.onec_stage ADD COLUMN register text DEFAULT 'sales', ADD COLUMN attribution text;
+		UPDATE pg_temp.onec_stage SET attribution = CASE WHEN customer_id IS NULL THEN 'anonymous' ELSE 'counterparty' END;
 		PERFORM onec._attribute('pv');
 	END IF;
 	dropped := onec._drop_forgotten('pv', target);

@@ -50,6 +50,10 @@ COMMENT ON FUNCTION onec.remember_refusals(name) IS
 	'Запомнить для всех сеансов, в чём база отказала этому; так делают синхронизация и onec.diagnose. Возвращает число записанного';
 REVOKE EXECUTE ON FUNCTION onec.remember_refusals(name) FROM PUBLIC;
 
+CREATE FUNCTION onec._forget_session_refusals(server name) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_forget_session_refusals_sql';
+COMMENT ON FUNCTION onec._forget_session_refusals(name) IS 'Забыть отказы, замеченные этим сеансом (служебная)';
+
 CREATE FUNCTION onec.forget_refusals(server name) RETURNS int
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -59,8 +63,9 @@ DECLARE
 BEGIN
 	DELETE FROM onec.refusal r WHERE r.server = forget_refusals.server;
 	GET DIAGNOSTICS gone = ROW_COUNT;
+	PERFORM onec._forget_session_refusals(server);
 	RETURN gone;
 END $$;
 COMMENT ON FUNCTION onec.forget_refusals(name) IS
-	'Забыть отказы базы: новые сеансы попробуют всё снова. Возвращает число забытого';
+	'Забыть отказы базы: этот и новые сеансы попробуют всё снова; так делает и полное чтение. Возвращает число забытого';
 REVOKE EXECUTE ON FUNCTION onec.forget_refusals(name) FROM PUBLIC;

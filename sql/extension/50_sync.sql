@@ -103,7 +103,7 @@ AS $$
 			WHEN a.attname IS NULL AND f.kind = 'type' THEN '''''::text'
 			WHEN a.attname IS NULL THEN format('NULL::%s', CASE f.kind WHEN 'ref' THEN 'uuid' ELSE f.kind END)
 			WHEN f.kind = 'ref' AND a.atttypid = 'text'::regtype THEN format('onec._ref(f.%I)', f.field)
-			WHEN f.kind = 'type' THEN format('coalesce(regexp_replace(f.%I, ''^StandardODATA\.'', ''''), '''')', f.field)
+			WHEN f.kind = 'type' THEN format('CASE WHEN starts_with(f.%1$I, ''StandardODATA.'') THEN substr(f.%1$I, 15) ELSE coalesce(f.%1$I, '''') END', f.field)
 			ELSE format('f.%I::%s', f.field, CASE f.kind WHEN 'ref' THEN 'uuid' ELSE f.kind END)
 		END || format(' AS %I', f.field), ', ' ORDER BY f.ordinal)
 	FROM onec.field_source f
@@ -124,8 +124,12 @@ BEGIN
 		DROP TABLE pg_temp.onec_stage;
 	END IF;
 	EXECUTE pg_catalog.format(
-		'CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT %L::name AS server, %s FROM %I.%I f WHERE %s %s',
-		server, onec._stage_list(server, target), server, target, condition,
+		'CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
+			SELECT %L::name AS server, r.*%s FROM (SELECT %s FROM %I.%I f WHERE %s %s) r',
+		server,
+		CASE target WHEN 'sale_line' THEN
+			', ''sales''::text AS register, CASE WHEN r.customer_id IS NULL THEN ''anonymous'' ELSE ''counterparty'' END AS attribution' END,
+		onec._stage_list(server, target), server, target, condition,
 		CASE WHEN max_rows > 0 THEN pg_catalog.format('LIMIT %s', max_rows) ELSE '' END);
 	GET DIAGNOSTICS staged = ROW_COUNT;
 	RETURN staged;
@@ -134,83 +138,108 @@ COMMENT ON FUNCTION onec._stage(name, text, text, int) IS 'Прочитать с
 REVOKE EXECUTE ON FUNCTION onec._stage(name, text, text, int) FROM PUBLIC;
 
 -- Who bought: the counterparty of the row, else the owner of its card, else what the register of card sales tells.
+-- A row without them is staged as anonymous.
 CREATE FUNCTION onec._attribute(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 AS $$
 BEGIN
-	ALTER TABLE pg_temp.onec_stage ADD COLUMN register text, ADD COLUMN attribution text;
+	UPDATE pg_temp.onec_stage s SET customer_id = coalesce(s.customer_id, c.owner_id), attribution = 'card'
+	FROM onec.discount_card c
+	WHERE c.server = _attribute.server AND c.card_id = s.card_id AND s.attribution = 'anonymous';
+	UPDATE pg_temp.onec_stage s SET attribution = 'card' WHERE s.card_id IS NOT NULL AND s.attribution = 'anonymous';
+	IF NOT EXISTS (SELECT FROM onec.card_sale_line l WHERE l.server = _attribute.server) THEN
+		RETURN;
+	END IF;
+	-- of rows that are alike the n-th goes with the n-th; where all have one card, with that
+	WITH sold AS (
+		SELECT t.ctid AS place, t.recorder, t.recorder_type, coalesce(t.product_id::text, '') AS product, coalesce(t.amount, 'NaN') AS amount,
+			   row_number() OVER (PARTITION BY t.recorder, t.recorder_type, t.product_id, t.amount ORDER BY t.line_no) AS n,
+			   t.card_id IS NULL OR t.attribution = 'anonymous' AS wanted
+		FROM pg_temp.onec_stage t),
+	carded AS (
+		SELECT l.recorder, l.recorder_type, coalesce(l.product_id::text, '') AS product, coalesce(l.amount, 'NaN') AS amount,
+			   l.card_id, coalesce(l.owner_id, d.owner_id) AS owner_id,
+			   row_number() OVER (alike ORDER BY l.line_no) AS n, min(l.card_id::text) OVER alike = max(l.card_id::text) OVER alike
+				   AND count(l.card_id) OVER alike = count(*) OVER alike AS alone
+		FROM (SELECT DISTINCT t.recorder, t.recorder_type FROM pg_temp.onec_stage t) t
+		JOIN onec.card_sale_line l ON l.server = _attribute.server AND l.recorder = t.recorder AND l.recorder_type = t.recorder_type
+		LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
+		WINDOW alike AS (PARTITION BY l.recorder, l.recorder_type, l.product_id, l.amount))
 	UPDATE pg_temp.onec_stage s
-	SET register = 'sales',
-		customer_id = coalesce(s.customer_id, c.owner_id, r.owner_id),
-		card_id = coalesce(s.card_id, r.card_id),
-		attribution = CASE WHEN s.customer_id IS NOT NULL THEN 'counterparty'
-						   WHEN s.card_id IS NOT NULL THEN 'card'
-						   WHEN r.card_id IS NOT NULL THEN 'card_register'
-						   ELSE 'anonymous' END
-	FROM (SELECT t.*, row_number() OVER (PARTITION BY t.recorder, t.recorder_type, t.product_id, t.amount ORDER BY t.line_no) AS place
-		  FROM pg_temp.onec_stage t) o
-	LEFT JOIN onec.discount_card c ON c.server = _attribute.server AND c.card_id = o.card_id
-	LEFT JOIN LATERAL (
-		-- of rows that are alike the n-th goes with the n-th; where all have one card, with that
-		SELECT m.card_id, m.owner_id FROM (
-			SELECT l.card_id, coalesce(l.owner_id, d.owner_id) AS owner_id, row_number() OVER (ORDER BY l.line_no) AS n,
-				   min(l.card_id::text) OVER () = max(l.card_id::text) OVER () AS alone
-			FROM onec.card_sale_line l
-			LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
-			WHERE l.server = _attribute.server AND l.recorder = o.recorder AND l.recorder_type = o.recorder_type
-			  AND l.product_id IS NOT DISTINCT FROM o.product_id AND l.amount IS NOT DISTINCT FROM o.amount) m
-		WHERE m.n = o.place OR m.alone
-		ORDER BY m.n <> o.place, m.n LIMIT 1) r ON true
-	WHERE s.recorder = o.recorder AND s.recorder_type = o.recorder_type AND s.line_no = o.line_no;
+	SET customer_id = coalesce(s.customer_id, r.owner_id), card_id = coalesce(s.card_id, r.card_id),
+		attribution = CASE WHEN s.attribution = 'anonymous' THEN 'card_register' ELSE s.attribution END
+	FROM (SELECT o.place, CASE WHEN e.n IS NOT NULL THEN e.card_id ELSE f.card_id END AS card_id,
+				 CASE WHEN e.n IS NOT NULL THEN e.owner_id ELSE f.owner_id END AS owner_id
+		  FROM sold o
+		  LEFT JOIN carded e ON (e.recorder, e.recorder_type, e.product, e.amount, e.n) = (o.recorder, o.recorder_type, o.product, o.amount, o.n)
+		  LEFT JOIN carded f ON (f.recorder, f.recorder_type, f.product, f.amount) = (o.recorder, o.recorder_type, o.product, o.amount)
+			AND f.n = 1 AND f.alone
+		  WHERE o.wanted) r
+	WHERE s.ctid = r.place AND r.card_id IS NOT NULL;
 END $$;
 COMMENT ON FUNCTION onec._attribute(name) IS 'Определить покупателя прочитанных строк продаж (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._attribute(name) FROM PUBLIC;
 
--- Make the rows of the local table that satisfy "scope" equal to the staged ones.  Rows that are alike are not written.
+-- How the local table of a target is compared with pg_temp.onec_stage: its columns as SQL, t being here and s what was read.
+CREATE FUNCTION onec._merge_parts(tab regclass, OUT key text, OUT same_key text, OUT columns text, OUT set_list text, OUT differs text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NOT NULL),
+		   string_agg(format('s.%1$I = t.%1$I', a.attname), ' AND ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NOT NULL),
+		   string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum),
+		   string_agg(format('%1$I = s.%1$I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL),
+		   format('ROW(%s) IS DISTINCT FROM ROW(%s)',
+				  string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL),
+				  string_agg(format('s.%I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL))
+	FROM pg_attribute a
+	JOIN pg_attribute b ON b.attrelid = to_regclass('pg_temp.onec_stage') AND b.attname = a.attname AND b.attnum > 0
+	LEFT JOIN pg_index i ON i.indrelid = tab AND i.indisprimary AND a.attnum = ANY (i.indkey)
+	WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped
+$$;
+COMMENT ON FUNCTION onec._merge_parts(regclass) IS 'Столбцы местной таблицы для сравнения с прочитанным (служебная)';
+
+-- Make the rows of the local table that satisfy "scope" equal to the staged ones (all rows, and none is deleted, if it is NULL).
+-- One comparison finds what differs, and mostly that is nothing; only that is written.  A staged row may be here outside of the
+-- scope: its document has got another date.
 CREATE FUNCTION onec._merge(server name, target text, scope text, mark_deleted boolean,
 							OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
 	tab regclass := ('onec.' || pg_catalog.quote_ident(onec._local_table(target)))::regclass;
-	key_match text;
-	columns text;
-	set_list text;
-	differs text;
-	gone text;
+	part record;
+	moved bigint;
 BEGIN
-	SELECT pg_catalog.string_agg(pg_catalog.format('s.%1$I = t.%1$I', a.attname), ' AND ') INTO key_match
-	FROM pg_catalog.pg_index i
-	JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-	WHERE i.indrelid = tab AND i.indisprimary;
-	SELECT pg_catalog.string_agg(pg_catalog.format('%I', a.attname), ', ' ORDER BY a.attnum),
-		   pg_catalog.string_agg(pg_catalog.format('%1$I = s.%1$I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL),
-		   'ROW(' || pg_catalog.string_agg(pg_catalog.format('t.%I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL)
-			   || ') IS DISTINCT FROM ROW('
-			   || pg_catalog.string_agg(pg_catalog.format('s.%I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL) || ')'
-	INTO columns, set_list, differs
-	FROM pg_catalog.pg_attribute a
-	JOIN pg_catalog.pg_attribute b ON b.attrelid = 'pg_temp.onec_stage'::regclass AND b.attname = a.attname AND b.attnum > 0
-	LEFT JOIN pg_catalog.pg_index i ON i.indrelid = tab AND i.indisprimary AND a.attnum = ANY (i.indkey)
-	WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped;
-	gone := CASE WHEN mark_deleted THEN ' OR t.is_deleted' ELSE '' END;
-	EXECUTE pg_catalog.format('UPDATE %s t SET %s%s FROM pg_temp.onec_stage s WHERE %s AND (%s%s)', tab, set_list,
-		CASE WHEN mark_deleted THEN ', is_deleted = false' ELSE '' END, key_match, differs, gone);
-	GET DIAGNOSTICS updated = ROW_COUNT;
-	IF scope IS NULL THEN
-		deleted := 0;
-	ELSE
-		EXECUTE pg_catalog.format(
-			CASE WHEN mark_deleted
-				 THEN 'UPDATE %s t SET is_deleted = true WHERE t.server = %L AND NOT t.is_deleted AND (%s) AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s WHERE %s)'
-				 ELSE 'DELETE FROM %s t WHERE t.server = %L AND (%s) AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s WHERE %s)' END,
-			tab, server, scope, key_match);
-		GET DIAGNOSTICS deleted = ROW_COUNT;
+	SELECT * INTO part FROM onec._merge_parts(tab);
+	IF mark_deleted THEN
+		part.set_list := part.set_list || ', is_deleted = false';
+		part.differs := part.differs || ' OR t.is_deleted';
 	END IF;
 	EXECUTE pg_catalog.format(
-		'INSERT INTO %1$s (%2$s) SELECT %2$s FROM pg_temp.onec_stage s WHERE NOT EXISTS (SELECT FROM %1$s t WHERE %3$s)',
-		tab, columns, key_match);
-	GET DIAGNOSTICS inserted = ROW_COUNT;
+		'CREATE TEMPORARY TABLE onec_change ON COMMIT DROP AS
+			SELECT s.place, t.server IS NOT NULL AS here, %1$s
+			FROM (SELECT ctid AS place, * FROM pg_temp.onec_stage) s
+			%2$s JOIN (SELECT * FROM %3$s WHERE server = %4$L AND (%5$s)) t ON %6$s
+			WHERE t.server IS NULL OR s.server IS NULL OR %7$s',
+		(SELECT pg_catalog.string_agg(pg_catalog.format('t.%s', k), ', ') FROM pg_catalog.regexp_split_to_table(part.key, ', ') k),
+		CASE WHEN scope IS NULL THEN 'LEFT' ELSE 'FULL' END, tab, server, coalesce(scope, 'true'), part.same_key, part.differs);
+	EXECUTE pg_catalog.format('UPDATE %s t SET %s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE c.here AND %s',
+		tab, part.set_list, part.same_key);
+	GET DIAGNOSTICS updated = ROW_COUNT;
+	EXECUTE pg_catalog.format(CASE WHEN mark_deleted THEN 'UPDATE %s t SET is_deleted = true FROM' ELSE 'DELETE FROM %s t USING' END
+		|| ' pg_temp.onec_change s WHERE s.place IS NULL AND %s%s',
+		tab, part.same_key, CASE WHEN mark_deleted THEN ' AND NOT t.is_deleted' ELSE '' END);
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	EXECUTE pg_catalog.format(
+		'WITH written AS (INSERT INTO %1$s AS t (%2$s)
+			SELECT %3$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE NOT c.here
+			ON CONFLICT (%4$s) DO UPDATE SET %5$s RETURNING t.xmax = 0 AS fresh)
+		 SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM written',
+		tab, part.columns, 's.' || pg_catalog.replace(part.columns, ', ', ', s.'), part.key,
+		pg_catalog.regexp_replace(part.set_list, '= s\.', '= excluded.', 'g')) INTO inserted, moved;
+	updated := updated + moved;
+	DROP TABLE pg_temp.onec_change;
 END $$;
 COMMENT ON FUNCTION onec._merge(name, text, text, boolean) IS 'Привести местную таблицу к прочитанному, записав только отличия (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._merge(name, text, text, boolean) FROM PUBLIC;
@@ -239,10 +268,11 @@ BEGIN
 	END IF;
 	read := onec._stage(server, target, condition, max_rows);
 	truncated := max_rows > 0 AND read >= max_rows;
+	ANALYZE pg_temp.onec_stage;
 	IF target = 'sale_line' THEN
 		PERFORM onec._attribute(server);
 	END IF;
-	ANALYZE pg_temp.onec_stage;
+	PERFORM onec._drop_forgotten(server, target);
 	scope := CASE WHEN NOT truncated THEN condition END;
 	SELECT m.inserted, m.updated, m.deleted INTO inserted, updated, deleted
 	FROM onec._merge(server, target, scope, has_mark) m;
@@ -264,6 +294,7 @@ BEGIN
 		WHERE l.server = _sales_from_cards.server;
 	GET DIAGNOSTICS read = ROW_COUNT;
 	truncated := false;
+	PERFORM onec._drop_forgotten(server, 'sale_line');
 	ANALYZE pg_temp.onec_stage;
 	SELECT m.inserted, m.updated, m.deleted INTO inserted, updated, deleted FROM onec._merge(server, 'sale_line', 'true', false) m;
 	DROP TABLE pg_temp.onec_stage;
@@ -384,6 +415,9 @@ DECLARE
 	text_of text;
 	detail text;
 BEGIN
+	IF target IN ('site_user', 'customer_profile') THEN
+		PERFORM onec._drop_forgotten(server, target);
+	END IF;
 	IF target = 'site_user' THEN
 		SELECT 0::bigint AS read, f.rows_inserted AS inserted, f.rows_updated AS updated, f.rows_deleted AS deleted, false AS truncated
 		INTO w FROM onec._fold_people(server) f;
@@ -533,6 +567,10 @@ BEGIN
 	IF run IS NULL THEN
 		RAISE NOTICE USING MESSAGE = pg_catalog.format('sync of "%s" skipped (busy): another run is at work', server);
 		RETURN;
+	END IF;
+	-- who reads everything also finds out anew what the base refuses: it may have been a passing trouble
+	IF days IS NULL THEN
+		PERFORM onec.forget_refusals(server);
 	END IF;
 	FOR s IN SELECT t.ordinal, t.target, t.step FROM onec._steps(steps) t ORDER BY t.ordinal LOOP
 		CONTINUE WHEN s.step = 'loyalty' AND NOT onec.get('loyalty.enabled', server)::boolean;

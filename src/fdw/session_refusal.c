@@ -23,6 +23,7 @@
 #include "fdw/session_private.h"
 
 PG_FUNCTION_INFO_V1(onec_session_refusals_sql);
+PG_FUNCTION_INFO_V1(onec_forget_session_refusals_sql);
 
 typedef struct SetRefusals
 {
@@ -187,4 +188,21 @@ onec_session_refusals_sql(PG_FUNCTION_ARGS)
 			put_set(result, session, lfirst(set));
 	}
 	return (Datum) 0;
+}
+
+/* onec._forget_session_refusals(server): this session tries everything again. */
+Datum
+onec_forget_session_refusals_sql(PG_FUNCTION_ARGS)
+{
+	const char *server = NameStr(*PG_GETARG_NAME(0));
+	ListCell   *lc;
+
+	foreach(lc, onec_session_all())
+	{
+		OnecSession *session = lfirst(lc);
+
+		if (strcmp(session->server_name, server) == 0)
+			onec_session_forget_refusals(session);
+	}
+	PG_RETURN_VOID();
 }

@@ -160,7 +160,7 @@ sub written
 	return $last;
 }
 
-for my $job (qw(nightly weekly))
+for my $job (qw(weekly nightly))
 {
 	my $before = written();
 	$onec->control('POST', '/log/clear', {});
