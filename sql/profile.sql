@@ -114,6 +114,8 @@ CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
 		(1, 'Document_ОтчетОРозничныхПродажах', 3, NULL, NULL, 100), (2, 'Document_ЧекККМ', 1, NULL, NULL, 50), (2, 'Document_ЧекККМ', 2, NULL, NULL, 50),
 		(3, 'Document_ЧекККМ', 1, '00000000-0000-0000-0000-00000000000b', NULL, 7), (3, 'Document_ЧекККМ', 2, NULL, '00000000-0000-0000-0000-0000000000c1', 8),
 		(3, 'Document_ЧекККМ', 3, NULL, NULL, 9)) v (doc, kind, line, who, card, amount);
+ALTER TABLE onec_stage ADD COLUMN attribution text;
+UPDATE onec_stage SET attribution = CASE WHEN customer_id IS NULL THEN 'anonymous' ELSE 'counterparty' END;
 SELECT onec._attribute('pt');
 SELECT right(recorder::text, 2) AS r, line_no, right(customer_id::text, 2) AS c, right(card_id::text, 2) AS card, attribution FROM onec_stage ORDER BY 1, 2;
 ROLLBACK;

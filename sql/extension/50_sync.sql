@@ -224,6 +224,11 @@ BEGIN
 			WHERE t.server IS NULL OR s.server IS NULL OR %7$s',
 		(SELECT pg_catalog.string_agg(pg_catalog.format('t.%s', k), ', ') FROM pg_catalog.regexp_split_to_table(part.key, ', ') k),
 		CASE WHEN scope IS NULL THEN 'LEFT' ELSE 'FULL' END, tab, server, coalesce(scope, 'true'), part.same_key, part.differs);
+	IF target = 'sale_line' THEN
+		PERFORM onec._touch_customers(server);
+	ELSIF target = 'product' THEN
+		PERFORM onec._touch_buyers(server);
+	END IF;
 	EXECUTE pg_catalog.format('UPDATE %s t SET %s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE c.here AND %s',
 		tab, part.set_list, part.same_key);
 	GET DIAGNOSTICS updated = ROW_COUNT;
@@ -423,7 +428,7 @@ BEGIN
 		INTO w FROM onec._fold_people(server) f;
 	ELSIF target = 'customer_profile' THEN
 		SELECT 0::bigint AS read, f.rows_inserted AS inserted, f.rows_updated AS updated, f.rows_deleted AS deleted, false AS truncated
-		INTO w FROM onec._refresh_customers(server) f;
+		INTO w FROM onec._refresh_customers(server, from_ts IS NOT NULL) f;
 	ELSIF target = 'sale_line' AND pg_catalog.to_regclass(pg_catalog.format('%I.sale_line', server)) IS NULL THEN
 		SELECT * INTO w FROM onec._sales_from_cards(server);
 	ELSE
@@ -461,7 +466,8 @@ BEGIN
 	IF target IN ('site_user', 'customer_profile')
 		OR target = 'sale_line' AND pg_catalog.to_regclass(pg_catalog.format('%I.sale_line', server)) IS NULL
 			AND pg_catalog.to_regclass(pg_catalog.format('%I.card_sale_line', server)) IS NOT NULL THEN
-		from_list := ARRAY[NULL::timestamp];
+		-- a start without days: everything
+		from_list := ARRAY[CASE WHEN days IS NULL THEN '-infinity'::timestamp END];
 		till_list := from_list;
 	ELSIF pg_catalog.to_regclass(pg_catalog.format('%I.%I', server, target)) IS NULL THEN
 		UPDATE onec.sync_step s SET status = 'not published', finished_at = pg_catalog.clock_timestamp()

@@ -1,23 +1,143 @@
--- What is computed anew after a sync: for customers each time, of the whole shop once a week.
+-- What is computed anew after a sync: for customers whose purchases have changed each time, of the whole shop once a week.
 
-CREATE FUNCTION onec._refresh_customers(server name, OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
+CREATE TABLE onec.touched_customer (
+	server name NOT NULL,
+	customer_id uuid NOT NULL,
+	PRIMARY KEY (server, customer_id)
+);
+COMMENT ON TABLE onec.touched_customer IS 'Покупатели, чьи покупки изменились после пересчёта их профилей';
+COMMENT ON COLUMN onec.touched_customer.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.touched_customer.customer_id IS 'Покупатель (контрагент)';
+SELECT pg_catalog.pg_extension_config_dump('onec.touched_customer', '');
+
+CREATE TABLE onec.profile_state (
+	server name PRIMARY KEY,
+	definitions text NOT NULL
+);
+COMMENT ON TABLE onec.profile_state IS 'При каких настройках и справочниках пересчитаны все профили';
+COMMENT ON COLUMN onec.profile_state.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.profile_state.definitions IS 'Свёртка настроек, категорий и магазинов: когда она другая, пересчитываются все';
+SELECT pg_catalog.pg_extension_config_dump('onec.profile_state', '');
+
+-- All that profiles depend on besides the sales and the products bought.
+CREATE FUNCTION onec._definitions(server name) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT md5(string_agg(d.line, E'\n' ORDER BY d.line COLLATE "C")) FROM (
+		SELECT 'setting ' || s.key || '=' || coalesce(onec.get(s.key, $1), '') FROM onec.setting s
+		WHERE s.key ~ '^(affinity|season|outlook|rfm)\.' OR s.key IN ('check_unit', 'exclude_recorder_types', 'organization_ids')
+		UNION ALL SELECT 'category_map ' || m::text FROM onec.category_map m
+		UNION ALL SELECT 'brand_map ' || m::text FROM onec.brand_map m
+		UNION ALL SELECT 'frequency_class ' || f::text FROM onec.frequency_class f
+		UNION ALL SELECT 'category ' || c.category_id || ' ' || coalesce(c.name, '') FROM onec.category c WHERE c.server = $1
+		UNION ALL SELECT 'store ' || t.store_id || ' ' || coalesce(t.name, '') FROM onec.store t WHERE t.server = $1) d (line)
+$$;
+COMMENT ON FUNCTION onec._definitions(name) IS 'Свёртка всего, от чего зависят профили, кроме продаж и товаров (служебная)';
+
+-- Note whom the changes of a window of sales concern, as pg_temp.onec_change and pg_temp.onec_stage have them: before they are written.
+CREATE FUNCTION onec._touch_customers(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	-- before the first full refresh everybody is new
+	IF NOT EXISTS (SELECT FROM onec.profile_state p WHERE p.server = _touch_customers.server) THEN
+		RETURN;
+	END IF;
+	INSERT INTO onec.touched_customer
+	SELECT DISTINCT _touch_customers.server, x.customer_id FROM (
+		SELECT s.customer_id FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
+		UNION ALL
+		-- whose a row was
+		SELECT l.customer_id
+		FROM (SELECT c.register, c.recorder, c.recorder_type, c.line_no FROM pg_temp.onec_change c WHERE c.here
+			  UNION ALL
+			  SELECT s.register, s.recorder, s.recorder_type, s.line_no
+			  FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE NOT c.here) k
+		JOIN onec.sale_line l ON l.server = _touch_customers.server AND l.register = k.register AND l.recorder = k.recorder
+			AND l.recorder_type = k.recorder_type AND l.line_no = k.line_no) x
+	WHERE x.customer_id IS NOT NULL
+	ON CONFLICT DO NOTHING;
+END $$;
+COMMENT ON FUNCTION onec._touch_customers(name) IS 'Запомнить покупателей, которых касаются изменения окна (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._touch_customers(name) FROM PUBLIC;
+
+-- The same for products whose name, category or brand has changed.
+CREATE FUNCTION onec._touch_buyers(server name) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO onec.touched_customer
+	SELECT DISTINCT l.server, l.customer_id
+	FROM onec.sale_line l JOIN pg_temp.onec_change c ON c.product_id = l.product_id AND c.here
+	WHERE l.server = $1 AND l.customer_id IS NOT NULL AND EXISTS (SELECT FROM onec.profile_state p WHERE p.server = $1)
+	ON CONFLICT DO NOTHING
+$$;
+COMMENT ON FUNCTION onec._touch_buyers(name) IS 'Запомнить покупателей изменившихся товаров (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._touch_buyers(name) FROM PUBLIC;
+
+-- Whose profiles have to be computed again; NULL: everybody's, which above a tenth of all costs less than to pick them.
+CREATE FUNCTION onec._stale_customers(server name) RETURNS uuid[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH stale AS (
+		SELECT t.customer_id FROM onec.touched_customer t WHERE t.server = $1
+		UNION
+		SELECT c.customer_id FROM onec.customer_card c
+		WHERE c.server = $1 AND c.customer_id IS NOT NULL
+		  AND NOT EXISTS (SELECT FROM onec.customer_profile p WHERE p.server = $1 AND p.customer_id = c.customer_id)
+		UNION
+		SELECT p.customer_id FROM onec.customer_profile p
+		WHERE p.server = $1 AND p.lines = 0
+		  AND NOT EXISTS (SELECT FROM onec.customer_card c WHERE c.server = $1 AND c.customer_id = p.customer_id))
+	SELECT CASE WHEN count(*) <= greatest(100, (SELECT count(*) FROM onec.customer_profile p WHERE p.server = $1) / 10)
+				THEN coalesce(array_agg(s.customer_id), '{}') END
+	FROM stale s
+$$;
+COMMENT ON FUNCTION onec._stale_customers(name) IS 'Чьи профили пора пересчитать; NULL — все (служебная)';
+
+CREATE FUNCTION onec._refresh_customers(server name, everybody boolean DEFAULT true,
+										OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	defined text := onec._definitions(server);
+	customers uuid[];
 	p record;
-	r record;
 	o record;
+	r record;
 BEGIN
-	SELECT * INTO p FROM onec.refresh_profiles(server);
+	IF NOT everybody AND EXISTS (SELECT FROM onec.profile_state s WHERE s.server = _refresh_customers.server AND s.definitions = defined) THEN
+		customers := onec._stale_customers(server);
+	END IF;
+	IF customers = '{}' THEN
+		rows_inserted := 0;
+		rows_updated := 0;
+		rows_deleted := 0;
+	ELSE
+		SELECT * INTO p FROM onec.refresh_profiles(server, customers);
+		SELECT * INTO o FROM onec.refresh_outlook(server, customers);
+		rows_inserted := p.rows_inserted + o.rows_inserted;
+		rows_updated := p.rows_updated + o.rows_updated;
+		rows_deleted := p.rows_deleted + o.rows_deleted;
+	END IF;
+	-- scores compare everybody with everybody, today
 	SELECT * INTO r FROM onec.refresh_rfm(server);
-	SELECT * INTO o FROM onec.refresh_outlook(server);
-	rows_inserted := p.rows_inserted + r.rows_inserted + o.rows_inserted;
-	rows_updated := p.rows_updated + r.rows_updated + o.rows_updated;
-	rows_deleted := p.rows_deleted + r.rows_deleted + o.rows_deleted;
+	rows_inserted := rows_inserted + r.rows_inserted;
+	rows_updated := rows_updated + r.rows_updated;
+	rows_deleted := rows_deleted + r.rows_deleted;
+	DELETE FROM onec.touched_customer t WHERE t.server = _refresh_customers.server;
+	IF customers IS NULL THEN
+		INSERT INTO onec.profile_state AS s VALUES (server, defined)
+		ON CONFLICT ON CONSTRAINT profile_state_pkey DO UPDATE SET definitions = excluded.definitions WHERE s.definitions <> excluded.definitions;
+	END IF;
 END $$;
-COMMENT ON FUNCTION onec._refresh_customers(name) IS 'Обновить профили и RFM после синхронизации (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._refresh_customers(name) FROM PUBLIC;
+COMMENT ON FUNCTION onec._refresh_customers(name, boolean) IS
+	'Обновить после синхронизации профили, ожидания (everybody — всех, иначе тех, чьи покупки изменились) и RFM (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._refresh_customers(name, boolean) FROM PUBLIC;
 
 -- Each part stands alone: what fails is told, the rest is done.
 CREATE FUNCTION onec.refresh_models(server name DEFAULT NULL)
