@@ -47,6 +47,9 @@ INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
 	('affinity.exclude_categories', 'text[]', '{packaging}', NULL, 'Категории, которые не говорят о предпочтениях'),
 	('phone.country', 'text', 'RU', '{RU,KZ,BY}', 'Страна телефонов без кода'),
 	('phone.conflict', 'text', 'newest', '{newest,first}', 'Кому принадлежит телефон двух карт разных владельцев'),
+	('keep.job_days', 'int', '30', NULL, 'Сколько дней хранить записи pg_cron о заданиях; 0 — все'),
+	('keep.run_days', 'int', '180', NULL, 'Сколько дней хранить журнал запусков синхронизации; 0 — весь'),
+	('keep.drift_days', 'int', '180', NULL, 'Сколько дней помнить разошедшиеся и перечитанные месяцы; 0 — всегда'),
 	('name.ignore', 'text[]', '{Розничный покупатель,Покупатель,Физлицо,Физическое лицо}', NULL, 'Наименования, которые не являются именами');
 
 CREATE TABLE onec.config (

@@ -1,16 +1,38 @@
 -- Jobs of pg_cron, which is optional.  Their text is only CALL onec.run_job(…): no address, no login, no numbers.
 
--- The minute and hour in GMT of a local time of the base today: the clock of pg_cron 1.4.
-CREATE FUNCTION onec._cron_time(server name, hour int, minute int) RETURNS text
+-- The zone of the base: the server's option, else the database's.
+CREATE FUNCTION onec._server_zone(server name) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT format('%s %s', extract(minute FROM t)::int, extract(hour FROM t)::int)
-	FROM (SELECT ((onec.local_now($1)::date + make_time($2, $3, 0)) AT TIME ZONE coalesce(
-			(SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-			 WHERE s.srvname = $1 AND o.option_name = 'timezone'), current_setting('TimeZone'))) AT TIME ZONE 'GMT') x (t)
+	SELECT coalesce((SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
+					 WHERE s.srvname = $1 AND o.option_name = 'timezone'), current_setting('TimeZone'))
 $$;
-COMMENT ON FUNCTION onec._cron_time(name, int, int) IS 'Местное время базы 1С как минута и час по Гринвичу (служебная)';
+COMMENT ON FUNCTION onec._server_zone(name) IS 'Часовой пояс базы 1С (служебная)';
+
+-- The clock of pg_cron: GMT, and from 1.5 on what cron.timezone says.  pg_settings shows a setting only where the library has
+-- defined it: a line of postgresql.conf that 1.4 does not understand does not count.
+CREATE FUNCTION onec._cron_zone() RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT nullif(s.setting, '') FROM pg_settings s WHERE s.name = 'cron.timezone'), 'GMT')
+$$;
+COMMENT ON FUNCTION onec._cron_zone() IS 'Часовой пояс, по которому работает pg_cron (служебная)';
+
+-- The minute and hour on the clock of pg_cron of a local time of the base, at its next occurrence: on the eve of a change
+-- of the clocks that is already the new one.
+CREATE FUNCTION onec._cron_time(server name, hour int, minute int, at timestamptz DEFAULT now()) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('%s %s', extract(minute FROM x.t)::int, extract(hour FROM x.t)::int)
+	FROM (SELECT onec._server_zone($1) AS zone, make_time($2, $3, 0) AS time) z,
+		 LATERAL (SELECT date_trunc('minute', $4 AT TIME ZONE z.zone) AS now) l,
+		 LATERAL (SELECT ((l.now::date + z.time + CASE WHEN l.now::time > z.time THEN interval '1 day' ELSE interval '0' END)
+						  AT TIME ZONE z.zone) AT TIME ZONE onec._cron_zone() AS t) x
+$$;
+COMMENT ON FUNCTION onec._cron_time(name, int, int, timestamptz) IS 'Местное время базы 1С как минута и час по часам pg_cron (служебная)';
 
 -- Jobs that begin in one minute would end as "skipped (busy)", all but one, and not the right one: the smaller
 -- job leaves its turn to the larger.
@@ -18,10 +40,10 @@ CREATE FUNCTION onec._gives_way(server name, job text, at timestamptz DEFAULT no
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce(to_char(x.gmt, 'FMMI FMHH24') = onec._cron_time($1, onec.get('nightly.hour', $1)::int, onec.get('nightly.minute', $1)::int)
-		   AND ($2 = 'interval' AND (onec.get('nightly.enabled', $1)::boolean OR extract(dow FROM x.gmt) = 0)
-				OR $2 = 'nightly' AND extract(dow FROM x.gmt) = 0), false)
-	FROM (SELECT $3 AT TIME ZONE 'GMT') x (gmt)
+	SELECT coalesce(to_char(x.clock, 'FMMI FMHH24') = onec._cron_time($1, onec.get('nightly.hour', $1)::int, onec.get('nightly.minute', $1)::int, $3)
+		   AND ($2 = 'interval' AND (onec.get('nightly.enabled', $1)::boolean OR extract(dow FROM x.clock) = 0)
+				OR $2 = 'nightly' AND extract(dow FROM x.clock) = 0), false)
+	FROM (SELECT $3 AT TIME ZONE onec._cron_zone()) x (clock)
 $$;
 COMMENT ON FUNCTION onec._gives_way(name, text, timestamptz) IS 'Уступает ли задание большему, назначенному на ту же минуту (служебная)';
 
@@ -37,25 +59,233 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._is_due(name) IS 'Пора ли частой синхронизации (служебная)';
 
-CREATE PROCEDURE onec.run_job(server name, job text)
+-- The jobs, and what each is called in pg_cron, whose names end at 63 bytes.  A job of another database than pg_cron's has
+-- that in its name: there may be a server of the same name in each.
+CREATE FUNCTION onec._job_names(server name, database name DEFAULT NULL)
+	RETURNS TABLE (job text, job_name text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT v.job, format('onec:%s:%s', CASE WHEN octet_length(w.owner) > 45 THEN md5(w.owner) ELSE w.owner END, v.job)
+	FROM (SELECT concat_ws('.', $2, $1) AS owner) w, (VALUES ('interval'), ('nightly'), ('weekly'), ('housekeeping')) v (job)
+$$;
+COMMENT ON FUNCTION onec._job_names(name, name) IS 'Задания сервера и их имена в pg_cron (служебная)';
+
+CREATE FUNCTION onec._jobs(server name, at timestamptz DEFAULT now())
+	RETURNS TABLE (job text, job_name text, cron text, command text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	hours int := onec.get('sync.interval_hours', server)::int;
+	hour int := onec.get('nightly.hour', server)::int;
+	minute int := onec.get('nightly.minute', server)::int;
+	nightly text := onec._cron_time(server, hour, minute, at);
+BEGIN
+	IF hours < 1 THEN
+		RAISE invalid_parameter_value USING MESSAGE = format('sync.interval_hours must be at least 1, not %s', hours);
+	END IF;
+	RETURN QUERY
+		SELECT n.job, n.job_name, v.cron, format('CALL onec.run_job(%L, %L)', server, n.job)
+		FROM onec._job_names(server) n
+		JOIN (VALUES (1, 'interval', CASE WHEN 24 % hours = 0 AND hours < 24 THEN format('0 */%s * * *', hours)
+										  -- other intervals: every hour the job looks whether it is due
+										  ELSE '0 * * * *' END),
+					 (2, 'nightly', nightly || ' * * *'), (3, 'weekly', nightly || ' * * 0'),
+					 -- after the night: it sets the clock for the next one
+					 (4, 'housekeeping', onec._cron_time(server, (hour + 1) % 24, minute, at) || ' * * *')) v (place, job, cron)
+			ON v.job = n.job
+		ORDER BY v.place;
+END $$;
+COMMENT ON FUNCTION onec._jobs(name, timestamptz) IS 'Задания расписания сервера (служебная)';
+
+-- Where pg_cron is: here, not created (it could be here), elsewhere (in another database), none.
+CREATE FUNCTION onec._cron_place() RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN c.home <> current_database() THEN 'elsewhere'
+				WHEN EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN 'here'
+				WHEN c.home IS NOT NULL THEN 'not created'
+				ELSE 'none' END
+	FROM (SELECT (SELECT s.setting FROM pg_settings s WHERE s.name = 'cron.database_name')) c (home)
+$$;
+COMMENT ON FUNCTION onec._cron_place() IS 'Где pg_cron: here, not created, elsewhere, none (служебная)';
+
+-- A text inside double quotes of a line of crontab, where a percent sign would end the line.
+CREATE FUNCTION onec._shell(value text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT '"' || replace(regexp_replace($1, '([\\"$`])', '\\\1', 'g'), '%', '\%') || '"'
+$$;
+COMMENT ON FUNCTION onec._shell(text) IS 'Текст в кавычках для строки crontab (служебная)';
+
+-- What to do where this database has no pg_cron: lines for its own database, or for the system's cron.
+CREATE FUNCTION onec._schedule_hint(server name) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE onec._cron_place()
+		WHEN 'elsewhere' THEN format(E'Run in database "%s":\n%s',
+			(SELECT s.setting FROM pg_settings s WHERE s.name = 'cron.database_name'),
+			string_agg(format('SELECT cron.schedule_in_database(%L, %L, %L, %L, %L);', n.job_name, j.cron, j.command, current_database(), current_user), E'\n'))
+		ELSE format(E'%sor put these lines into a crontab (its clock must be %s):\n%s',
+			CASE onec._cron_place() WHEN 'not created' THEN 'Run CREATE EXTENSION pg_cron, '
+									ELSE 'Install pg_cron and add it to shared_preload_libraries, ' END, onec._cron_zone(),
+			string_agg(format('%s psql -X -q -d %s -c %s', j.cron, onec._shell(current_database()), onec._shell(j.command)), E'\n')) END
+	FROM onec._jobs($1) j JOIN onec._job_names($1, current_database()) n ON n.job = j.job
+$$;
+COMMENT ON FUNCTION onec._schedule_hint(name) IS 'Что сделать, если pg_cron не в этой базе данных (служебная)';
+
+CREATE FUNCTION onec.schedule(server name DEFAULT NULL)
+	RETURNS TABLE (job text, cron text, command text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	j record;
+BEGIN
+	IF onec._cron_place() <> 'here' THEN
+		RAISE feature_not_supported USING
+			MESSAGE = CASE onec._cron_place() WHEN 'elsewhere' THEN 'pg_cron works in another database'
+											  ELSE 'pg_cron is not installed in this database' END,
+			HINT = onec._schedule_hint(srv);
+	END IF;
+	FOR j IN SELECT * FROM onec._jobs(srv) LOOP
+		EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING j.job_name, j.cron, j.command;
+		job := j.job_name;
+		cron := j.cron;
+		command := j.command;
+		RETURN NEXT;
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION onec.schedule(name) IS
+	'Создать задания pg_cron; можно повторять. Если pg_cron в другой базе данных или его нет, подсказка ошибки содержит готовые строки';
+REVOKE EXECUTE ON FUNCTION onec.schedule(name) FROM PUBLIC;
+
+CREATE FUNCTION onec.unschedule(server name DEFAULT NULL) RETURNS int
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	removed int := 0;
+BEGIN
+	IF onec._cron_place() = 'elsewhere' THEN
+		RAISE NOTICE USING
+			MESSAGE = 'pg_cron works in another database',
+			HINT = format(E'Run in database "%s":\n%s', (SELECT s.setting FROM pg_settings s WHERE s.name = 'cron.database_name'),
+				(SELECT string_agg(format('SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %L;', n.job_name), E'\n')
+				 FROM onec._job_names(srv, current_database()) n));
+	ELSIF onec._cron_place() = 'here' THEN
+		EXECUTE 'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j
+				 WHERE j.database = current_database() AND j.jobname IN (SELECT n.job_name FROM onec._job_names($1) n)'
+			INTO removed USING srv;
+	END IF;
+	RETURN removed;
+END $$;
+COMMENT ON FUNCTION onec.unschedule(name) IS 'Убрать задания pg_cron; возвращает их число';
+REVOKE EXECUTE ON FUNCTION onec.unschedule(name) FROM PUBLIC;
+
+-- Old entries of pg_cron's own log, which it never cleans: those of our commands only.  A job that could not even start has no
+-- times; it goes with its neighbours.
+CREATE FUNCTION onec._forget_job_runs(server name, days int) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	deleted bigint;
+BEGIN
+	IF days <= 0 OR onec._cron_place() <> 'here' THEN
+		RETURN 0;
+	END IF;
+	EXECUTE '
+		WITH ours AS (SELECT d.runid, coalesce(d.start_time, d.end_time) AS at FROM cron.job_run_details d
+					  WHERE d.database = current_database() AND d.command IN (SELECT j.command FROM onec._jobs($1) j)),
+			 old AS (SELECT max(o.runid) AS runid FROM ours o WHERE o.at < now() - make_interval(days => $2))
+		DELETE FROM cron.job_run_details d USING ours o, old
+		WHERE d.runid = o.runid AND (o.at < now() - make_interval(days => $2) OR o.at IS NULL AND o.runid < old.runid)'
+		USING server, days;
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	RETURN deleted;
+END $$;
+COMMENT ON FUNCTION onec._forget_job_runs(name, int) IS 'Удалить старые записи журнала pg_cron о наших заданиях (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._forget_job_runs(name, int) FROM PUBLIC;
+
+-- Jobs whose time is that of the other half of the year.  A time that somebody chose is left alone.
+CREATE FUNCTION onec._reschedule(server name) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	moved bigint := 0;
+BEGIN
+	IF onec._cron_place() = 'here' THEN
+		EXECUTE '
+			SELECT count(cron.schedule(w.job_name, w.cron, w.command))
+			FROM onec._jobs($1) w JOIN cron.job j ON j.jobname = w.job_name AND j.username = current_user AND j.database = current_database()
+			WHERE j.schedule <> w.cron AND EXISTS (
+				SELECT FROM generate_series(now() - interval ''360 days'', now(), interval ''30 days'') t, onec._jobs($1, t) o
+				WHERE o.job = w.job AND o.cron = j.schedule)'
+			INTO moved USING server;
+	END IF;
+	RETURN moved;
+END $$;
+COMMENT ON FUNCTION onec._reschedule(name) IS 'Перенести задания после перевода часов (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._reschedule(name) FROM PUBLIC;
+
+CREATE FUNCTION onec._housekeep(server name, OUT job_runs bigint, OUT runs bigint, OUT drifts bigint, OUT moved bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	run_days int := onec.get('keep.run_days', server)::int;
+	drift_days int := onec.get('keep.drift_days', server)::int;
+BEGIN
+	job_runs := onec._forget_job_runs(server, onec.get('keep.job_days', server)::int);
+	-- the newest run, and the newest that did something, tell how things stand
+	DELETE FROM onec.sync_run r
+	WHERE r.server = _housekeep.server AND run_days > 0 AND r.started_at < now() - make_interval(days => run_days) AND r.status <> 'running'
+	  AND r.run_id < (SELECT max(n.run_id) FILTER (WHERE n.status <> 'skipped (busy)') FROM onec.sync_run n WHERE n.server = _housekeep.server);
+	GET DIAGNOSTICS runs = ROW_COUNT;
+	DELETE FROM onec.sync_step s
+	WHERE s.server = _housekeep.server AND NOT EXISTS (SELECT FROM onec.sync_run r WHERE r.server = s.server AND r.run_id = s.run_id);
+	DELETE FROM onec.drift d
+	WHERE d.server = _housekeep.server AND drift_days > 0 AND d.repaired_at < now() - make_interval(days => drift_days);
+	GET DIAGNOSTICS drifts = ROW_COUNT;
+	moved := onec._reschedule(server);
+END $$;
+COMMENT ON FUNCTION onec._housekeep(name) IS 'Удалить старые журналы, поправить время заданий (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._housekeep(name) FROM PUBLIC;
+
+CREATE FUNCTION onec._check_job(job text) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF job IS NULL OR job NOT IN (SELECT n.job FROM onec._job_names('') n) THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('unrecognized job "%s"', job),
+			HINT = 'Jobs are interval, nightly, weekly and housekeeping.';
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._check_job(text) IS 'Проверить имя задания (служебная)';
+
+CREATE PROCEDURE onec._work(server name, job text)
 	LANGUAGE plpgsql
 AS $$
 DECLARE
 	days int;
 	limit_cards int;
+	kept record;
 BEGIN
-	COMMIT;
-	IF job NOT IN ('interval', 'nightly', 'weekly') THEN
-		RAISE invalid_parameter_value USING
-			MESSAGE = pg_catalog.format('unrecognized job "%s"', job),
-			HINT = 'Jobs are interval, nightly and weekly.';
-	END IF;
-	server := onec._server(server);
-	IF job = 'interval' AND NOT onec.get('sync.enabled', server)::boolean
-		OR job = 'nightly' AND NOT onec.get('nightly.enabled', server)::boolean THEN
-		RETURN;
-	END IF;
-	IF job = 'interval' AND NOT onec._is_due(server) OR onec._gives_way(server, job) THEN
+	IF job = 'housekeeping' THEN
+		SELECT * INTO kept FROM onec._housekeep(server);
+		COMMIT;
+		RAISE NOTICE USING MESSAGE = pg_catalog.format('deleted: %s entries of pg_cron, %s runs, %s months; jobs moved: %s',
+			kept.job_runs, kept.runs, kept.drifts, kept.moved);
 		RETURN;
 	END IF;
 	days := CASE job WHEN 'interval' THEN onec.get('sync.purchase_days', server)::int
@@ -67,72 +297,37 @@ BEGIN
 		COMMIT;
 	END IF;
 END $$;
+COMMENT ON PROCEDURE onec._work(name, text) IS 'Выполнить задание без проверок (служебная)';
+REVOKE EXECUTE ON PROCEDURE onec._work(name, text) FROM PUBLIC;
+
+CREATE PROCEDURE onec.run_job(server name, job text)
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	COMMIT;
+	PERFORM onec._check_job(job);
+	server := onec._server(server);
+	IF job = 'interval' AND NOT onec.get('sync.enabled', server)::boolean
+		OR job = 'nightly' AND NOT onec.get('nightly.enabled', server)::boolean THEN
+		RETURN;
+	END IF;
+	IF job = 'interval' AND NOT onec._is_due(server) OR onec._gives_way(server, job) THEN
+		RETURN;
+	END IF;
+	CALL onec._work(server, job);
+END $$;
 COMMENT ON PROCEDURE onec.run_job(name, text) IS
-	'Выполнить задание: interval — частая синхронизация, nightly — ночная, weekly — полная сверка';
+	'Выполнить задание: interval — частая синхронизация, nightly — ночная, weekly — полная сверка, housekeeping — уборка журналов';
 REVOKE EXECUTE ON PROCEDURE onec.run_job(name, text) FROM PUBLIC;
 
-CREATE FUNCTION onec._jobs(server name)
-	RETURNS TABLE (job text, job_name text, cron text, command text)
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
+CREATE PROCEDURE onec.run_now(job text, server name DEFAULT NULL)
+	LANGUAGE plpgsql
 AS $$
-DECLARE
-	hours int := onec.get('sync.interval_hours', server)::int;
-	nightly text := onec._cron_time(server, onec.get('nightly.hour', server)::int, onec.get('nightly.minute', server)::int);
 BEGIN
-	IF hours < 1 THEN
-		RAISE invalid_parameter_value USING MESSAGE = format('sync.interval_hours must be at least 1, not %s', hours);
-	END IF;
-	RETURN QUERY
-		SELECT j, format('onec:%s:%s', server, j), c, format('CALL onec.run_job(%L, %L)', server, j)
-		FROM (VALUES ('interval', CASE WHEN 24 % hours = 0 AND hours < 24 THEN format('0 */%s * * *', hours)
-										-- other intervals: every hour the job looks whether it is due
-										ELSE '0 * * * *' END), ('nightly', nightly || ' * * *'),
-					 ('weekly', nightly || ' * * 0')) v (j, c);
+	COMMIT;
+	PERFORM onec._check_job(job);
+	CALL onec._work(onec._server(server), job);
 END $$;
-COMMENT ON FUNCTION onec._jobs(name) IS 'Задания расписания сервера (служебная)';
-
--- pg_cron is called by name only when it is there.
-CREATE FUNCTION onec.schedule(server name DEFAULT NULL)
-	RETURNS TABLE (job text, cron_gmt text, command text)
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec._server(server);
-	j record;
-BEGIN
-	IF to_regnamespace('cron') IS NULL THEN
-		RAISE feature_not_supported USING
-			MESSAGE = 'pg_cron is not installed in this database',
-			DETAIL = (SELECT string_agg(format('%s: %s: %s', t.job_name, t.cron, t.command), E'\n') FROM onec._jobs(srv) t),
-			HINT = 'Run CREATE EXTENSION pg_cron, or call these commands from the system''s cron (times are GMT).';
-	END IF;
-	FOR j IN SELECT * FROM onec._jobs(srv) LOOP
-		EXECUTE 'SELECT cron.schedule($1, $2, $3)' USING j.job_name, j.cron, j.command;
-		job := j.job_name;
-		cron_gmt := j.cron;
-		command := j.command;
-		RETURN NEXT;
-	END LOOP;
-END $$;
-COMMENT ON FUNCTION onec.schedule(name) IS 'Создать задания pg_cron; можно повторять';
-REVOKE EXECUTE ON FUNCTION onec.schedule(name) FROM PUBLIC;
-
-CREATE FUNCTION onec.unschedule(server name DEFAULT NULL) RETURNS int
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec._server(server);
-	removed int := 0;
-BEGIN
-	IF to_regnamespace('cron') IS NULL THEN
-		RETURN 0;
-	END IF;
-	EXECUTE 'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j WHERE j.jobname IN (SELECT t.job_name FROM onec._jobs($1) t)'
-		INTO removed USING srv;
-	RETURN removed;
-END $$;
-COMMENT ON FUNCTION onec.unschedule(name) IS 'Убрать задания pg_cron; возвращает их число';
-REVOKE EXECUTE ON FUNCTION onec.unschedule(name) FROM PUBLIC;
+COMMENT ON PROCEDURE onec.run_now(text, name) IS
+	'Выполнить задание сейчас, даже если оно выключено или его время не пришло: interval, nightly, weekly, housekeeping';
+REVOKE EXECUTE ON PROCEDURE onec.run_now(text, name) FROM PUBLIC;

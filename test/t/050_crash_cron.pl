@@ -1,4 +1,4 @@
-# What one session cannot show: a backend killed in the middle of a sync, and jobs that pg_cron really runs.
+# What one session cannot show: a backend killed in the middle of a sync.
 use strict;
 use warnings;
 use utf8;
@@ -10,9 +10,7 @@ use Time::HiRes qw(sleep);
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
 my $onec = OnecTest->onec('--customers', 80, '--seed', 4);
-my $cron = OnecTest->have_cron;
-my $node = OnecTest->node('crash', cron => $cron, conf => "restart_after_crash = on\nlog_statement = 'all'\n"
-	  . ($cron && $ENV{TEST_FULL} ? "cron.use_background_workers = on\n" : ''));
+my $node = OnecTest->node('crash', conf => "restart_after_crash = on\nlog_statement = 'all'\n");
 
 OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '1'");
 
@@ -59,28 +57,6 @@ for my $moment (1 .. ($ENV{TEST_FULL} ? 20 : 3))
 	is(sql("SELECT count(*) FROM onec.sync_run WHERE status = 'running'"), '0', 'no run is left running');
 }
 is(sql("SELECT count(*) FROM pg_class WHERE relname ~ '^onec_stage'"), '0', 'no staging table is left behind');
-
-# ---- pg_cron ----
-SKIP:
-{
-	skip 'pg_cron is not installed', 7 unless $cron;
-	my $r = OnecTest->try($node, "SELECT onec.schedule('shop')");
-
-	is($r->{sqlstate}, '0A000', 'without the extension pg_cron the schedule says so');
-	like($r->{stderr}, qr/CALL onec\.run_job\('shop', 'nightly'\)/, 'and gives the commands for another cron');
-	sql('CREATE EXTENSION pg_cron');
-	is(sql("SELECT count(*) FROM onec.schedule('shop')"), '3', 'three jobs');
-	sql("SELECT FROM onec.schedule('shop')");
-	is(sql("SELECT count(*), count(DISTINCT jobname) FROM cron.job"), '3|3', 'scheduled twice they are still three');
-	my $runs = sql('SELECT count(*) FROM onec.sync_run');
-	# the same job, every minute: nobody waits four hours
-	sql("SELECT cron.schedule('onec:shop:interval', '* * * * *', command) FROM cron.job WHERE jobname = 'onec:shop:interval'");
-	ok(OnecTest->wait_for(sub { sql("SELECT count(*) FROM onec.sync_run WHERE status = 'ok'") > 0
-				&& sql('SELECT count(*) FROM onec.sync_run') > $runs
-				&& sql("SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1") eq 'ok' }, 'a run of pg_cron', 100), 'pg_cron runs the sync');
-	is(sql("SELECT DISTINCT status FROM cron.job_run_details WHERE status <> 'running'"), 'succeeded', 'and is content with it');
-	is(sql("SELECT onec.unschedule('shop')"), '3', 'the jobs can be taken away');
-}
 
 # ---- the password is nowhere ----
 my $log = do { local $/; open(my $in, '<', $node->logfile) or die; <$in> };

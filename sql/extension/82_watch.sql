@@ -1,0 +1,211 @@
+-- Watching the jobs and acting on a run: what is scheduled and when it comes, how old the data are, cancelling.
+
+-- The next minute a schedule of pg_cron means, on the clock of "zone", after a moment.  Known are the forms that are used
+-- here: minute and hour as a number, * or */N, every day or one day of the week; NULL for others.
+CREATE FUNCTION onec._next_run(cron text, zone text, after timestamptz) RETURNS timestamptz
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH part AS (
+		SELECT p.ordinal, p.top, f.form[p.ordinal] AS value
+		FROM (SELECT regexp_match($1, '^(\d+|\*|\*/[1-9]\d*) (\d+|\*|\*/[1-9]\d*) \* \* ([0-7]|\*)$') AS form) f, (VALUES (1, 59), (2, 23), (3, 6)) p (ordinal, top)),
+	allowed AS (
+		SELECT part.ordinal, i.n
+		FROM part, LATERAL generate_series(0, part.top) i (n)
+		WHERE CASE WHEN part.value = '*' THEN true
+				   WHEN part.value LIKE '*/%' THEN i.n % substr(part.value, 3)::int = 0
+				   -- seven is Sunday, too
+				   ELSE i.n = part.value::int % CASE part.ordinal WHEN 3 THEN 7 ELSE 100 END END)
+	SELECT min(x.at)
+	FROM generate_series(($3 AT TIME ZONE $2)::date - 1, ($3 AT TIME ZONE $2)::date + 8, interval '1 day') d (day),
+		 LATERAL (SELECT (d.day + make_interval(hours => h.n, mins => m.n)) AT TIME ZONE $2 AS at
+				  FROM allowed m, allowed h, allowed w
+				  WHERE m.ordinal = 1 AND h.ordinal = 2 AND w.ordinal = 3 AND w.n = extract(dow FROM d.day)) x
+	WHERE x.at > $3
+$$;
+COMMENT ON FUNCTION onec._next_run(text, text, timestamptz) IS 'Когда сработает расписание pg_cron после указанного момента (служебная)';
+
+-- What pg_cron knows of our jobs; no rows where it is not in this database, or may not be looked at.
+CREATE FUNCTION onec._cron_jobs()
+	RETURNS TABLE (server name, job text, jobid bigint, cron text, active boolean,
+				   last_start timestamptz, last_status text, last_message text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec._cron_place() <> 'here' OR NOT has_schema_privilege('cron', 'USAGE') THEN
+		RETURN;
+	END IF;
+	RETURN QUERY EXECUTE '
+		SELECT s.srvname, n.job, j.jobid, j.schedule, j.active, d.start_time, d.status, d.return_message
+		FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = ''onec_fdw'',
+			 LATERAL onec._job_names(s.srvname) n
+		JOIN cron.job j ON j.jobname = n.job_name AND j.database = current_database()
+		LEFT JOIN LATERAL (SELECT r.start_time, r.status, r.return_message FROM cron.job_run_details r
+						   WHERE r.jobid = j.jobid ORDER BY r.runid DESC LIMIT 1) d ON true';
+END $$;
+COMMENT ON FUNCTION onec._cron_jobs() IS 'Что знает pg_cron о наших заданиях; без pg_cron — ничего (служебная)';
+
+-- The moment before which the job only looks and goes away: an interval that does not divide the day.
+CREATE FUNCTION onec._due_from(server name, job text) RETURNS timestamptz
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT max(r.started_at) + make_interval(hours => h.hours) - interval '10 minutes 1 microsecond'
+	FROM (SELECT onec.get('sync.interval_hours', $1)::int) h (hours)
+	JOIN onec.sync_run r ON r.server = $1 AND r.status IN ('ok', 'partial', 'running')
+	WHERE $2 = 'interval' AND (24 % h.hours <> 0 OR h.hours >= 24)
+	GROUP BY h.hours
+$$;
+COMMENT ON FUNCTION onec._due_from(name, text) IS 'Раньше какого времени частая синхронизация не начнётся (служебная)';
+
+CREATE FUNCTION onec._job_hint(server name, job text, jobid bigint, active boolean, stale boolean, last_message text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN onec._cron_place() = 'elsewhere' THEN format('pg_cron works in another database: SELECT onec.schedule(%L) tells what to run there', $1)
+		WHEN onec._cron_place() = 'not created' THEN format('run CREATE EXTENSION pg_cron, then SELECT onec.schedule(%L)', $1)
+		WHEN onec._cron_place() = 'none' THEN format('no pg_cron: SELECT onec.schedule(%L) gives lines for a crontab', $1)
+		WHEN NOT has_schema_privilege('cron', 'USAGE') THEN 'the jobs are seen by those who have the right USAGE on schema cron'
+		WHEN $3 IS NULL THEN format('not scheduled: SELECT onec.schedule(%L)', $1)
+		WHEN NOT $4 THEN format('switched off: SELECT cron.alter_job(%s, active => true)', $3)
+		WHEN $5 THEN format('the time differs from the settings (changed since, or the clocks were): SELECT onec.schedule(%L)', $1)
+		WHEN $6 ~* 'connection failed|could not connect' THEN
+			'pg_cron could not connect: set cron.use_background_workers = on, or let it in by pg_hba.conf or .pgpass'
+		WHEN $2 = 'interval' AND NOT onec.get('sync.enabled', $1)::boolean THEN 'does nothing: sync.enabled is false'
+		WHEN $2 = 'nightly' AND NOT onec.get('nightly.enabled', $1)::boolean THEN 'does nothing: nightly.enabled is false' END
+$$;
+COMMENT ON FUNCTION onec._job_hint(name, text, bigint, boolean, boolean, text) IS 'Что сделать с заданием (служебная)';
+
+CREATE VIEW onec.schedule_status AS
+	SELECT s.srvname AS server, w.job, j.cron, j.active,
+		   n.next_run AT TIME ZONE 'GMT' AS next_run_gmt,
+		   n.next_run AT TIME ZONE onec._server_zone(s.srvname) AS next_run_local,
+		   j.last_start, j.last_status, j.last_message, j.cron <> w.cron AS stale,
+		   onec._job_hint(s.srvname, w.job, j.jobid, j.active, j.cron <> w.cron, j.last_message) AS hint
+	FROM pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper f ON f.oid = s.srvfdw AND f.fdwname = 'onec_fdw'
+	CROSS JOIN LATERAL onec._jobs(s.srvname) w
+	LEFT JOIN onec._cron_jobs() j ON j.server = s.srvname AND j.job = w.job
+	LEFT JOIN LATERAL (
+		SELECT onec._next_run(j.cron, onec._cron_zone(), greatest(now(), onec._due_from(s.srvname, w.job))) AS next_run
+		WHERE j.active) n ON true;
+COMMENT ON VIEW onec.schedule_status IS 'Задания pg_cron: когда следующий запуск, чем кончился последний, что сделать';
+COMMENT ON COLUMN onec.schedule_status.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.schedule_status.job IS 'Задание: interval, nightly, weekly, housekeeping';
+COMMENT ON COLUMN onec.schedule_status.cron IS 'Расписание в pg_cron; NULL — задания нет или его не видно';
+COMMENT ON COLUMN onec.schedule_status.active IS 'Включено ли задание';
+COMMENT ON COLUMN onec.schedule_status.next_run_gmt IS 'Следующий запуск по Гринвичу';
+COMMENT ON COLUMN onec.schedule_status.next_run_local IS 'Следующий запуск по местному времени базы 1С';
+COMMENT ON COLUMN onec.schedule_status.last_start IS 'Начало последнего запуска';
+COMMENT ON COLUMN onec.schedule_status.last_status IS 'Итог последнего запуска для pg_cron; итог синхронизации — в onec.sync_status';
+COMMENT ON COLUMN onec.schedule_status.last_message IS 'Последнее сообщение pg_cron';
+COMMENT ON COLUMN onec.schedule_status.stale IS 'Расписание уже не соответствует настройке: её изменили или перевели часы';
+COMMENT ON COLUMN onec.schedule_status.hint IS 'Что сделать; NULL — всё в порядке';
+
+-- In the place of the one that looked at a single table.
+DROP FUNCTION IF EXISTS onec.lag_seconds(text, name);
+
+-- The oldest of the tables of the step tells: a step is as fresh as its stalest part.  What 1C does not publish has no age.
+CREATE FUNCTION onec.lag_seconds(step text DEFAULT 'purchases', server name DEFAULT NULL) RETURNS numeric
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	lag numeric;
+BEGIN
+	IF NOT EXISTS (SELECT FROM onec._steps(NULL) s WHERE lag_seconds.step IN (s.step, s.target)) THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('unrecognized step: %s', step),
+			HINT = 'Steps are cards, counterparties, products, stores, purchases, loyalty, profiles, or the name of a table.';
+	END IF;
+	SELECT CASE WHEN count(*) = count(t.last_ok) THEN extract(epoch FROM clock_timestamp() - min(t.last_ok)) END INTO lag
+	FROM onec._steps(NULL) s
+	LEFT JOIN onec.sync_state t ON t.server = srv AND t.target = s.target
+	WHERE lag_seconds.step IN (s.step, s.target) AND (SELECT l.status FROM onec.sync_step l WHERE l.server = srv AND l.target = s.target AND l.status <> 'waiting'
+		   ORDER BY l.run_id DESC LIMIT 1) IS DISTINCT FROM 'not published';
+	RETURN lag;
+END $$;
+COMMENT ON FUNCTION onec.lag_seconds(text, name) IS
+	'Сколько секунд прошло с последнего успешного конца шага (cards, counterparties, products, stores, purchases, loyalty, profiles) или чтения таблицы; NULL — его ещё не было';
+
+-- Is the process of the run still at it?  NULL where this role may not see.
+CREATE FUNCTION onec._at_work(run_pid int, run_backend_start timestamptz) RETURNS boolean
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT pg_stat_clear_snapshot();
+	SELECT CASE WHEN count(*) = 0 THEN false
+				WHEN bool_or(a.backend_start IS NULL) THEN NULL
+				ELSE bool_or(a.backend_start = $2 AND coalesce(a.state, 'active') = 'active') END
+	FROM pg_stat_activity a WHERE a.pid = $1 AND a.pid <> pg_backend_pid()
+$$;
+COMMENT ON FUNCTION onec._at_work(int, timestamptz) IS 'Занят ли ещё процесс запуска; NULL — не видно (служебная)';
+
+CREATE FUNCTION onec.cancel(run bigint DEFAULT NULL, server name DEFAULT NULL) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := CASE WHEN run IS NULL OR server IS NOT NULL THEN onec._server(server) END;
+	r record;
+	busy boolean;
+BEGIN
+	SELECT t.* INTO r FROM onec.sync_run t
+	WHERE (srv IS NULL OR t.server = srv) AND CASE WHEN run IS NULL THEN t.status = 'running' ELSE t.run_id = run END
+	ORDER BY t.run_id DESC LIMIT 1;
+	IF run IS NOT NULL AND r.run_id IS NULL THEN
+		RAISE invalid_parameter_value USING MESSAGE = format('run %s does not exist', run), HINT = 'See onec.sync_run.';
+	END IF;
+	IF r.status IS DISTINCT FROM 'running' THEN
+		RETURN false;
+	END IF;
+	busy := onec._at_work(r.pid, r.backend_start);
+	IF busy IS NULL THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = format('permission denied to cancel run %s', r.run_id),
+			DETAIL = 'Its process belongs to another role, so whether it still works on the run cannot be seen.',
+			HINT = 'Be a member of that role, or of pg_signal_backend and pg_read_all_stats.';
+	END IF;
+	IF busy THEN
+		PERFORM pg_cancel_backend(r.pid);
+	END IF;
+	FOR i IN 1 .. 100 LOOP
+		EXIT WHEN busy IS FALSE;
+		PERFORM pg_sleep(0.05);
+		busy := onec._at_work(r.pid, r.backend_start);
+	END LOOP;
+	RETURN onec._cancelled(r.server, r.run_id, busy IS FALSE);
+END $$;
+COMMENT ON FUNCTION onec.cancel(bigint, name) IS
+	'Прервать идущую синхронизацию (по номеру запуска или по серверу); true — прервана, false — прерывать было нечего; права как у pg_cancel_backend';
+
+-- The account of a run that was told to stop.  It may have come to its end by itself in the meantime; who may only send
+-- signals leaves the account to the next run.
+CREATE FUNCTION onec._cancelled(server name, run bigint, gone boolean) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	state text;
+BEGIN
+	SELECT r.status INTO state FROM onec.sync_run r WHERE r.server = _cancelled.server AND r.run_id = run;
+	IF state IS DISTINCT FROM 'running' THEN
+		RETURN state = 'interrupted';
+	END IF;
+	IF NOT gone THEN
+		RAISE WARNING USING
+			MESSAGE = format('run %s has been told to stop, but is still at work', run),
+			HINT = 'If it does not end soon, see pg_terminate_backend.';
+		RETURN false;
+	END IF;
+	IF has_table_privilege('onec.sync_run', 'UPDATE') AND has_table_privilege('onec.sync_step', 'UPDATE') THEN
+		UPDATE onec.sync_run r SET status = 'interrupted', finished_at = clock_timestamp(), message = 'cancelled by ' || session_user
+		WHERE r.server = _cancelled.server AND r.run_id = run AND r.status = 'running';
+		UPDATE onec.sync_step s SET status = 'failed', finished_at = clock_timestamp(), message = 'interrupted'
+		WHERE s.server = _cancelled.server AND s.run_id = run AND s.status IN ('running', 'waiting');
+	END IF;
+	RETURN true;
+END $$;
+COMMENT ON FUNCTION onec._cancelled(name, bigint, boolean) IS 'Записать итог прерванного запуска (служебная)';
