@@ -17,7 +17,7 @@ AS $$
 				   -- seven is Sunday, too
 				   ELSE i.n = part.value::int % CASE part.ordinal WHEN 3 THEN 7 ELSE 100 END END)
 	SELECT min(x.at)
-	FROM generate_series(($3 AT TIME ZONE $2)::date - 1, ($3 AT TIME ZONE $2)::date + 8, interval '1 day') d (day),
+	FROM generate_series(date_trunc('day', $3 AT TIME ZONE $2) - interval '1 day', ($3 AT TIME ZONE $2) + interval '8 days', interval '1 day') d (day),
 		 LATERAL (SELECT (d.day + make_interval(hours => h.n, mins => m.n)) AT TIME ZONE $2 AS at
 				  FROM allowed m, allowed h, allowed w
 				  WHERE m.ordinal = 1 AND h.ordinal = 2 AND w.ordinal = 3 AND w.n = extract(dow FROM d.day)) x

@@ -77,7 +77,7 @@ END { delete $ENV{TZ}; POSIX::tzset(); }
 		sql("CREATE SERVER $name FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/x', timezone '$zone')");
 	}
 	sql("CREATE SERVER europe_moscow FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/x', timezone 'Europe/Moscow')");
-	my $got = sql('SELECT onec._cron_time(translate(lower(zone), \'/\', \'_\'), hour, minute, to_timestamp(at)) FROM (VALUES '
+	my $got = sql('SET TimeZone = \'America/New_York\'; SELECT onec._cron_time(translate(lower(zone), \'/\', \'_\'), hour, minute, to_timestamp(at)) FROM (VALUES '
 		  . join(', ', @rows) . ') v (zone, hour, minute, at)');
 	is_deeply([ split /\n/, $got ], \@expected, "local times on the clock of pg_cron (seed $seed)");
 	is(sql("SELECT string_agg(onec._cron_time('berlin', 3, 0, at::timestamptz), ', ' ORDER BY at)
@@ -112,9 +112,10 @@ sub next_minute
 			push @expected, next_minute($cron, $at);
 		}
 	}
-	is_deeply([ split /\n/, sql("SELECT extract(epoch FROM onec._next_run(cron, 'GMT', to_timestamp(at)))::bigint FROM (VALUES "
+	is_deeply([ split /\n/, sql("SET TimeZone = 'America/New_York'; SELECT extract(epoch FROM onec._next_run(cron, 'GMT', to_timestamp(at)))::bigint FROM (VALUES "
 				  . join(', ', @rows) . ') v (cron, at)') ],
 		\@expected, 'the next run of a schedule');
+	is(sql("SET TimeZone = 'Asia/Kolkata'; SELECT onec._next_run('0 3 * * *', 'Asia/Tokyo', '2026-11-23 00:00Z') = '2026-11-23 18:00Z'"), 't', 'on another clock');
 	is(sql("SELECT onec._next_run('0 0 1 * *', 'GMT', now()) IS NULL"), 't', 'a form that is not known has none');
 }
 
@@ -216,6 +217,240 @@ sub begin_slow
 		 SELECT 'shop', now(), 'running', $pid, backend_start - interval '1 hour' FROM pg_stat_activity WHERE pid = $pid");
 	is(sql("SELECT onec.cancel(server => 'shop')"), 't', 'a run whose process is gone is closed');
 	is($innocent->wait->{sqlstate}, '00000', 'and the process that has its number is left alone');
+}
+
+# ---- pg_cron ----
+# pg_cron's own clock is left alone: the jobs are moved to every minute, and back.
+sub every_minute
+{
+	my ($condition, @jobs) = @_;
+	my $list = join ', ', map { "'$_'" } @jobs;
+
+	sql("SELECT cron.alter_job(jobid, schedule => '* * * * *') FROM cron.job WHERE jobname IN ($list)");
+	my $good = OnecTest->wait_for($condition, "jobs of pg_cron", 100);
+	sql("SELECT cron.alter_job(jobid, schedule => '0 0 1 1 *') FROM cron.job WHERE jobname IN ($list)");
+	diag(sql('SELECT command, database, status, return_message FROM cron.job_run_details WHERE start_time > now() - interval \'5 minutes\''))
+	  unless $good;
+	return $good;
+}
+
+# Runs of a day count that went well, after a moment.
+sub good_runs
+{
+	my ($days, $since, %options) = @_;
+
+	return sql("SELECT count(*) FROM onec.sync_run WHERE status = 'ok' AND days = $days AND started_at > '$since'", %options);
+}
+
+sub restart
+{
+	my ($conf) = @_;
+
+	$node->append_conf('postgresql.conf', $conf);
+	$node->restart;
+	return;
+}
+
+sub status
+{
+	my ($columns, $server, $job) = @_;
+
+	return sql("SELECT $columns FROM onec.schedule_status WHERE server = '$server' AND job = '$job'");
+}
+
+sub check_status
+{
+	is(sql("SELECT count(*), count(DISTINCT job) FROM onec.schedule('shop')"), '4|4', 'four jobs');
+	sql("SELECT FROM onec.schedule('shop'); SELECT FROM onec.schedule('berlin')");
+	is(sql("SELECT count(*), count(DISTINCT jobname) FROM cron.job"), '8|8', 'scheduled twice they are still four of a server');
+	for (['shop', 'Europe/Moscow'], ['berlin', 'Europe/Berlin'])
+	{
+		my ($server, $zone) = @$_;
+		my ($minute, $hour) = split / /, gmt_of($zone, 3, 0, time);
+		is(status("cron, active, to_char(next_run_gmt, 'HH24:MI'), to_char(next_run_local, 'HH24:MI'), next_run_gmt > now() AT TIME ZONE 'GMT',
+				next_run_gmt <= now() AT TIME ZONE 'GMT' + interval '1 day', stale, hint IS NULL", $server, 'nightly'),
+			"$minute $hour * * *|t|" . sprintf('%02d:%02d', $hour, $minute) . '|03:00|t|t|f|t', "$server: the night of the shop");
+	}
+	is(status('extract(dow FROM next_run_gmt)', 'shop', 'weekly'), '0', 'a week ends on Sunday');
+
+	sql("SELECT cron.alter_job(jobid, active => false) FROM cron.job WHERE jobname = 'onec:shop:weekly'");
+	like(status("next_run_gmt IS NULL, hint", 'shop', 'weekly'), qr/^t\|switched off/, 'a job that is off has no next run');
+	sql("SELECT cron.alter_job(jobid, active => true) FROM cron.job WHERE jobname = 'onec:shop:weekly'");
+
+	# seven hours do not divide a day: each hour the job looks; the last run was just now
+	sql("SELECT onec.set('sync.interval_hours', '7', 'shop')");
+	is(status('cron, stale', 'shop', 'interval'), '0 */4 * * *|t', 'after a change of the setting the job is stale');
+	like(status('hint', 'shop', 'interval'), qr/SELECT onec\.schedule\('shop'\)/, 'and the hint says what to do');
+	sql("SELECT FROM onec.schedule('shop')");
+	is(status('cron, stale', 'shop', 'interval'), '0 * * * *|f', 'scheduled again it is not');
+	my $last = sql("SELECT extract(epoch FROM max(started_at))::bigint FROM onec.sync_run WHERE server = 'shop' AND status IN ('ok', 'partial')");
+	my $due = $last + 7 * 3600 - 600;
+	$due += 3600 - $due % 3600;
+	is(status('extract(epoch FROM next_run_gmt AT TIME ZONE \'GMT\')::bigint', 'shop', 'interval'), $due, 'its next run is the first hour at which it is due');
+	sql("SELECT onec.set('sync.interval_hours', NULL, 'shop')");
+	sql("SELECT FROM onec.schedule('shop')");
+	return;
+}
+
+# pg_cron from 1.5 on may have another clock than GMT.
+sub check_zone
+{
+	my $definition = sql("SELECT pg_get_functiondef('onec._cron_zone()'::regprocedure)");
+
+	sql("CREATE OR REPLACE FUNCTION onec._cron_zone() RETURNS text LANGUAGE sql STABLE RETURN 'Asia/Tokyo'");
+	# Tokyo knows no summer time
+	my ($minute, $hour) = split / /, gmt_of('Europe/Berlin', 3, 0, time);
+	$hour = ($hour + 9) % 24;
+	sql("SELECT FROM onec.schedule('berlin')");
+	is(status("cron, to_char(next_run_local, 'HH24:MI')", 'berlin', 'nightly'), "$minute $hour * * *|03:00", 'a clock of pg_cron other than GMT');
+	sql($definition);
+	is(status('stale', 'berlin', 'nightly'), 't', 'another clock makes the job stale');
+	sql("SELECT FROM onec.schedule('berlin')");
+	return;
+}
+
+sub check_clocks
+{
+	my $now = gmt_of('Europe/Berlin', 3, 0, time);
+	# the middle of January and of July
+	my ($other) = grep { $_ ne $now } map { gmt_of('Europe/Berlin', 3, 0, $_) } 1_768_435_200, 1_784_073_600;
+
+	sql("SELECT cron.alter_job(jobid, schedule => '$other * * ' || CASE WHEN jobname LIKE '%weekly' THEN '0' ELSE '*' END)
+		 FROM cron.job WHERE jobname IN ('onec:berlin:nightly', 'onec:berlin:weekly')");
+	sql("SELECT cron.alter_job(jobid, schedule => '7 7 * * *') FROM cron.job WHERE jobname = 'onec:berlin:housekeeping'");
+	is(status('stale', 'berlin', 'nightly') . status('stale', 'berlin', 'weekly'), 'tt', 'after a change of the clocks the jobs are stale');
+	sql("INSERT INTO onec.sync_run (server, started_at, status, pid) VALUES ('berlin', now() - interval '300 days', 'skipped (busy)', 1),
+		 ('berlin', now() - interval '299 days', 'ok', 1), ('berlin', now() - interval '298 days', 'skipped (busy)', 1)");
+	sql("CALL onec.run_now('housekeeping', 'berlin')");
+	is(status('cron', 'berlin', 'nightly') . ', ' . status('cron', 'berlin', 'weekly'), "$now * * *, $now * * 0", 'housekeeping moves them');
+	is(status('cron, stale', 'berlin', 'housekeeping'), '7 7 * * *|t', 'a time that somebody chose stays');
+	is(sql("SELECT string_agg(status, ', ' ORDER BY run_id) FROM onec.sync_run WHERE server = 'berlin'"), 'ok, skipped (busy)',
+		'the newest run that did something is kept, however old');
+	return;
+}
+
+# Old entries, each with what should become of it.
+sub plant_old
+{
+	sql("INSERT INTO cron.job_run_details (jobid, database, username, command, status, return_message, start_time)
+		 SELECT 1, d, current_user, c, 'planted', m, now() - make_interval(days => days)
+		 FROM (VALUES ('stays: not ours', 'postgres', 'SELECT 1', 400), ('goes: has no time', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', NULL),
+					  ('goes', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', 31), ('stays: young', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', 29),
+					  ('stays: another server', 'postgres', 'CALL onec.run_job(''berlin'', ''nightly'')', 400),
+					  ('stays: another database', 'branch', 'CALL onec.run_job(''shop'', ''nightly'')', 400),
+					  ('stays: newer without time', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', NULL)) v (m, d, c, days)");
+	sql("INSERT INTO onec.drift (server, month, found_at, repaired_at)
+		 SELECT 'shop', m, now() - interval '400 days', now() - make_interval(days => days)
+		 FROM (VALUES ('2001-01-01'::date, 181), ('2001-02-01', 179), ('2001-03-01', NULL)) v (m, days)");
+	# runs that there were are made old, every other one too young to go
+	sql("UPDATE onec.sync_run SET started_at = now() - make_interval(days => CASE WHEN run_id % 2 = 0 THEN 181 ELSE 179 END) WHERE server = 'shop'");
+	return;
+}
+
+sub check_old
+{
+	is(sql("SELECT string_agg(return_message, ', ' ORDER BY return_message) FROM cron.job_run_details WHERE status = 'planted'"),
+		'stays: another database, stays: another server, stays: newer without time, stays: not ours, stays: young', 'old entries of our jobs go, and no others');
+	is(sql("SELECT string_agg(month::text, ' ' ORDER BY month) FROM onec.drift WHERE month < '2002-01-01'"), '2001-02-01 2001-03-01',
+		'months repaired long ago go');
+	is(sql("SELECT count(*) FILTER (WHERE started_at < now() - interval '180 days'), count(*) > 1 FROM onec.sync_run WHERE server = 'shop'"), '0|t', 'old runs go');
+	is(sql("SELECT count(*) FROM onec.sync_step s WHERE NOT EXISTS (SELECT FROM onec.sync_run r WHERE r.run_id = s.run_id)"), '0', 'with their steps');
+	return;
+}
+
+# A database without pg_cron in a cluster that has it elsewhere.
+sub schedule_branch
+{
+	sql('CREATE DATABASE branch');
+	sql('CREATE EXTENSION onec_fdw', database => 'branch');
+	OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '1'", database => 'branch');
+	sql("SELECT FROM onec.setup('shop')", database => 'branch');
+	my $r = OnecTest->try($node, "SELECT onec.schedule('shop')", database => 'branch');
+	is($r->{sqlstate}, '0A000', 'in another database than that of pg_cron');
+	like($r->{stderr}, qr/Run in database "postgres"/, 'the hint says where to go');
+	my @lines = $r->{stderr} =~ /^(SELECT cron\.schedule_in_database\(.*\);)$/mg;
+	is(scalar @lines, 4, 'and what to run there');
+	my $before = sql('SELECT count(*) FROM cron.job');
+	sql(join "\n", @lines);
+	is(sql("SELECT count(*) FILTER (WHERE database = 'branch'), count(*) - $before FROM cron.job"), '4|4', 'jobs of another database beside those of this one');
+	is(sql("SELECT count(*), count(cron) FROM onec.schedule_status WHERE hint LIKE '%another database%'", database => 'branch'), '4|0', 'the status there says so, too');
+	return;
+}
+
+sub check_both
+{
+	my ($name) = @_;
+
+	# two jobs of one server in one minute, and then the one that works is cancelled
+	my $since = sql('SELECT clock_timestamp()');
+	set_delay(500);
+	ok(every_minute(sub { sql("SELECT count(*) FROM onec.sync_run WHERE started_at > '$since' AND status IN ('skipped (busy)', 'running')") eq '2' },
+			'onec:shop:interval', 'onec:shop:nightly'), "$name: two jobs begin");
+	is(sql("SELECT string_agg(status, ', ' ORDER BY status), max(finished_at - started_at) < interval '3 s' FROM onec.sync_run WHERE started_at > '$since'"),
+		'running, skipped (busy)|t', 'one is skipped at once');
+	is(sql("SELECT onec.cancel(server => 'shop')"), 't', 'the other can be cancelled');
+	ok(OnecTest->wait_for(sub { sql("SELECT string_agg(status, ', ' ORDER BY status) FROM cron.job_run_details WHERE start_time > '$since'") eq 'failed, succeeded' },
+			'the end of both'), 'pg_cron knows how they ended');
+	is(sql("SELECT count(*) FROM onec.sync_run WHERE status = 'interrupted' AND started_at > '$since'"), '1', 'and so does the account');
+	set_delay(0);
+	sql("CALL onec.run_now('interval', 'shop')");
+	equal('the next run converges');
+	return;
+}
+
+SKIP:
+{
+	skip 'pg_cron is not installed', 1 unless OnecTest->have_cron;
+	restart("shared_preload_libraries = 'pg_cron'\ncron.database_name = 'postgres'\ncron.timezone = 'GMT'\ncron.host = '" . $node->host . "'\n");
+	like(OnecTest->try($node, "SELECT onec.schedule('shop')")->{stderr}, qr/HINT:  Run CREATE EXTENSION pg_cron/, 'loaded, but not created');
+	sql('CREATE EXTENSION pg_cron');
+	like(status('hint', 'shop', 'nightly'), qr/not scheduled/, 'created, but not scheduled');
+	check_status();
+	check_zone();
+	check_clocks();
+	is(sql("SELECT onec.unschedule('berlin')"), '4', 'the jobs of one server can be taken away');
+	schedule_branch();
+	plant_old();
+
+	# no job is to give way to the night of the shop that comes by just now
+	for my $database ('postgres', 'branch')
+	{
+		sql("SELECT onec.set('nightly.hour', (extract(hour FROM onec.local_now('shop') + interval '12 hours'))::text)", database => $database);
+	}
+	my $since = sql('SELECT clock_timestamp()');
+	ok(every_minute(sub { good_runs(3, $since) > 0 && good_runs(3, $since, database => 'branch') > 0
+				&& sql("SELECT count(*) FROM cron.job_run_details WHERE command LIKE '%housekeeping%' AND status = 'succeeded'") > 0 },
+			'onec:shop:interval', 'onec:shop:housekeeping', 'onec:branch.shop:interval'),
+		'by connections: pg_cron runs the sync here and in another database, and the housekeeping');
+	check_old();
+	is(status("last_status, last_start > '$since'", 'shop', 'interval'), 'succeeded|t', 'the status tells of the last run');
+	equal('what pg_cron has read', database => 'branch');
+	check_both('by connections') if $ENV{TEST_FULL};
+
+	restart("cron.use_background_workers = on\n");
+	$since = sql('SELECT clock_timestamp()');
+	ok(every_minute(sub { good_runs(30, $since) > 0 && good_runs(30, $since, database => 'branch') > 0
+				&& sql("SELECT count(*) FROM cron.job_run_details WHERE command LIKE '%housekeeping%' AND status = 'succeeded' AND start_time > '$since'") > 0 },
+			'onec:shop:nightly', 'onec:shop:housekeeping', 'onec:branch.shop:nightly'),
+		'by background workers: pg_cron runs the nightly sync here and in another database, and the housekeeping');
+	is(sql("SELECT string_agg(DISTINCT status, ', ') FROM cron.job_run_details WHERE start_time > '$since'"), 'succeeded', 'and is content');
+	check_both('by background workers') if $ENV{TEST_FULL};
+
+	is(sql("SELECT onec.unschedule('shop')"), '4', 'the jobs can be taken away');
+	my $r = OnecTest->try($node, "SELECT onec.unschedule('shop')", database => 'branch');
+	sql(join "\n", $r->{stderr} =~ /^(SELECT cron\.unschedule\(.*;)$/mg);
+	is(sql('SELECT count(*) FROM cron.job'), '0', 'those of another database by the lines of the hint');
+}
+
+# what is off, or not due, runs when a person says so
+sql("SELECT onec.set('sync.enabled', 'false', 'shop'); SELECT onec.set('sync.interval_hours', '100', 'shop')");
+{
+	my $before = sql("SELECT max(run_id) FROM onec.sync_run");
+	sql("CALL onec.run_job('shop', 'interval')");
+	is(sql("SELECT max(run_id) FROM onec.sync_run"), $before, 'a job that is off does nothing');
+	sql("CALL onec.run_now('interval', 'shop')");
+	is(sql("SELECT status, days FROM onec.sync_run WHERE run_id > $before"), 'ok|3', 'unless it is told to run now');
+	is(OnecTest->try($node, "CALL onec.run_now('hourly', 'shop')")->{sqlstate}, '22023', 'an unknown job is an error');
 }
 
 $node->stop;
