@@ -67,7 +67,9 @@ CREATE FUNCTION onec._job_names(server name, database name DEFAULT NULL)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT v.job, format('onec:%s:%s', CASE WHEN octet_length(w.owner) > 45 THEN md5(w.owner) ELSE w.owner END, v.job)
-	FROM (SELECT concat_ws('.', $2, $1) AS owner) w, (VALUES ('interval'), ('nightly'), ('weekly'), ('housekeeping')) v (job)
+	FROM (SELECT concat_ws('.', $2, $1) AS owner) w, (VALUES ('interval'), ('nightly'), ('weekly'), ('housekeeping'), ('history')) v (job)
+	-- history is cleaned by a job of its own only where that of the housekeeping is out of reach
+	WHERE $2 IS NOT NULL OR v.job <> 'history'
 $$;
 COMMENT ON FUNCTION onec._job_names(name, name) IS 'Задания сервера и их имена в pg_cron (служебная)';
 
@@ -99,6 +101,15 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._jobs(name, timestamptz) IS 'Задания расписания сервера (служебная)';
 
+-- The database pg_cron works in; NULL where it is not loaded or this role may not see.
+CREATE FUNCTION onec._cron_home() RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT s.setting FROM pg_settings s WHERE s.name = 'cron.database_name'
+$$;
+COMMENT ON FUNCTION onec._cron_home() IS 'База данных, в которой работает pg_cron (служебная)';
+
 -- Where pg_cron is: here, not created (it could be here), elsewhere (in another database), none.
 CREATE FUNCTION onec._cron_place() RETURNS text
 	LANGUAGE sql STABLE
@@ -108,7 +119,7 @@ AS $$
 				WHEN EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN 'here'
 				WHEN c.home IS NOT NULL THEN 'not created'
 				ELSE 'none' END
-	FROM (SELECT (SELECT s.setting FROM pg_settings s WHERE s.name = 'cron.database_name')) c (home)
+	FROM (SELECT onec._cron_home()) c (home)
 $$;
 COMMENT ON FUNCTION onec._cron_place() IS 'Где pg_cron: here, not created, elsewhere, none (служебная)';
 
@@ -121,20 +132,44 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._shell(text) IS 'Текст в кавычках для строки crontab (служебная)';
 
+-- What keeps pg_cron's own log short where the housekeeping cannot reach it.
+CREATE FUNCTION onec._history_command(server name) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('DELETE FROM cron.job_run_details WHERE database = %L AND command IN (%s) AND end_time < now() - interval ''%s days''',
+				  current_database(), string_agg(quote_literal(j.command), ', ' ORDER BY j.job), onec.get('keep.job_days', $1)::int)
+	FROM onec._jobs($1) j
+$$;
+COMMENT ON FUNCTION onec._history_command(name) IS 'Команда, удаляющая записи pg_cron, который в другой базе данных (служебная)';
+
+-- What to run in the database that has pg_cron.
+CREATE FUNCTION onec._lines_elsewhere(server name) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(CASE WHEN n.job <> 'history' THEN
+						  format('SELECT cron.schedule_in_database(%L, %L, %L, %L, %L);', n.job_name, j.cron, j.command, current_database(), current_user)
+						   WHEN onec.get('keep.job_days', $1)::int > 0 THEN
+						  format('SELECT cron.schedule(%L, %L, %L);', n.job_name, j.cron, onec._history_command($1)) END, E'\n' ORDER BY n.place)
+	FROM onec._job_names($1, current_database()) WITH ORDINALITY n (job, job_name, place)
+	JOIN onec._jobs($1) j ON j.job = CASE n.job WHEN 'history' THEN 'housekeeping' ELSE n.job END
+$$;
+COMMENT ON FUNCTION onec._lines_elsewhere(name) IS 'Что выполнить в базе данных, где pg_cron (служебная)';
+
 -- What to do where this database has no pg_cron: lines for its own database, or for the system's cron.
 CREATE FUNCTION onec._schedule_hint(server name) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT CASE onec._cron_place()
-		WHEN 'elsewhere' THEN format(E'Run in database "%s":\n%s',
-			(SELECT s.setting FROM pg_settings s WHERE s.name = 'cron.database_name'),
-			string_agg(format('SELECT cron.schedule_in_database(%L, %L, %L, %L, %L);', n.job_name, j.cron, j.command, current_database(), current_user), E'\n'))
+		WHEN 'elsewhere' THEN format(E'Run in database "%s", and again after a change of the clocks or of the settings:\n%s',
+			onec._cron_home(), onec._lines_elsewhere($1))
 		ELSE format(E'%sor put these lines into a crontab (its clock must be %s):\n%s',
 			CASE onec._cron_place() WHEN 'not created' THEN 'Run CREATE EXTENSION pg_cron, '
 									ELSE 'Install pg_cron and add it to shared_preload_libraries, ' END, onec._cron_zone(),
-			string_agg(format('%s psql -X -q -d %s -c %s', j.cron, onec._shell(current_database()), onec._shell(j.command)), E'\n')) END
-	FROM onec._jobs($1) j JOIN onec._job_names($1, current_database()) n ON n.job = j.job
+			(SELECT string_agg(format('%s psql -X -q -d %s -c %s', j.cron, onec._shell(current_database()), onec._shell(j.command)), E'\n' ORDER BY j.place)
+			 FROM onec._jobs($1) WITH ORDINALITY j (job, job_name, cron, command, place))) END
 $$;
 COMMENT ON FUNCTION onec._schedule_hint(name) IS 'Что сделать, если pg_cron не в этой базе данных (служебная)';
 
@@ -176,9 +211,9 @@ BEGIN
 	IF onec._cron_place() = 'elsewhere' THEN
 		RAISE NOTICE USING
 			MESSAGE = 'pg_cron works in another database',
-			HINT = format(E'Run in database "%s":\n%s', (SELECT s.setting FROM pg_settings s WHERE s.name = 'cron.database_name'),
-				(SELECT string_agg(format('SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %L;', n.job_name), E'\n')
-				 FROM onec._job_names(srv, current_database()) n));
+			HINT = format(E'Run in database "%s":\n%s', onec._cron_home(),
+				(SELECT string_agg(format('SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %L;', n.job_name), E'\n' ORDER BY n.place)
+				 FROM onec._job_names(srv, current_database()) WITH ORDINALITY n (job, job_name, place)));
 	ELSIF onec._cron_place() = 'here' THEN
 		EXECUTE 'SELECT count(cron.unschedule(j.jobid)) FROM cron.job j
 				 WHERE j.database = current_database() AND j.jobname IN (SELECT n.job_name FROM onec._job_names($1) n)'

@@ -130,18 +130,19 @@ END $$;
 COMMENT ON FUNCTION onec.lag_seconds(text, name) IS
 	'Сколько секунд прошло с последнего успешного конца шага (cards, counterparties, products, stores, purchases, loyalty, profiles) или чтения таблицы; NULL — его ещё не было';
 
--- Is the process of the run still at it?  NULL where this role may not see.
-CREATE FUNCTION onec._at_work(run_pid int, run_backend_start timestamptz) RETURNS boolean
+-- Is the process of the run still at it?  NULL where this role may not see.  A session that goes on after its run was
+-- cancelled is at a later statement: that is not to be hit.
+CREATE FUNCTION onec._at_work(run_pid int, run_backend_start timestamptz, run_start timestamptz) RETURNS boolean
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT pg_stat_clear_snapshot();
 	SELECT CASE WHEN count(*) = 0 THEN false
 				WHEN bool_or(a.backend_start IS NULL) THEN NULL
-				ELSE bool_or(a.backend_start = $2 AND coalesce(a.state, 'active') = 'active') END
+				ELSE bool_or(a.backend_start = $2 AND coalesce(a.state, 'active') = 'active' AND coalesce(a.query_start <= $3, true)) END
 	FROM pg_stat_activity a WHERE a.pid = $1 AND a.pid <> pg_backend_pid()
 $$;
-COMMENT ON FUNCTION onec._at_work(int, timestamptz) IS 'Занят ли ещё процесс запуска; NULL — не видно (служебная)';
+COMMENT ON FUNCTION onec._at_work(int, timestamptz, timestamptz) IS 'Занят ли ещё процесс запуска; NULL — не видно (служебная)';
 
 CREATE FUNCTION onec.cancel(run bigint DEFAULT NULL, server name DEFAULT NULL) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
@@ -161,7 +162,7 @@ BEGIN
 	IF r.status IS DISTINCT FROM 'running' THEN
 		RETURN false;
 	END IF;
-	busy := onec._at_work(r.pid, r.backend_start);
+	busy := onec._at_work(r.pid, r.backend_start, r.started_at);
 	IF busy IS NULL THEN
 		RAISE insufficient_privilege USING
 			MESSAGE = format('permission denied to cancel run %s', r.run_id),
@@ -174,7 +175,7 @@ BEGIN
 	FOR i IN 1 .. 100 LOOP
 		EXIT WHEN busy IS FALSE;
 		PERFORM pg_sleep(0.05);
-		busy := onec._at_work(r.pid, r.backend_start);
+		busy := onec._at_work(r.pid, r.backend_start, r.started_at);
 	END LOOP;
 	RETURN onec._cancelled(r.server, r.run_id, busy IS FALSE);
 END $$;

@@ -210,6 +210,15 @@ sub begin_slow
 	sql("CALL onec.sync('shop', full_reload => true)");
 	equal('the next run converges');
 
+	# a session that goes on with something else
+	$run = begin_slow("\\set ON_ERROR_STOP 0\nCALL onec.sync('shop', full_reload => true);\nSELECT 'slept' FROM pg_sleep(4)");
+	$run->cancel;
+	OnecTest->wait_for(sub { sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT ''slept''%' AND state = 'active'") eq '1' }, 'the next statement');
+	is(sql("SELECT onec.cancel(server => 'shop')"), 't', 'a run whose session does something else is closed');
+	my $rest = $run->wait;
+	is("$rest->{stdout}, $rest->{sqlstate}", 'slept, 57014', 'and that goes on');
+	set_delay(0);
+
 	# the number of the process went to another one
 	my $innocent = OnecTest->background($node, 'SELECT pg_sleep(3)');
 	my $pid = $innocent->pid;
@@ -332,12 +341,13 @@ sub check_clocks
 # Old entries, each with what should become of it.
 sub plant_old
 {
-	sql("INSERT INTO cron.job_run_details (jobid, database, username, command, status, return_message, start_time)
-		 SELECT 1, d, current_user, c, 'planted', m, now() - make_interval(days => days)
+	sql("INSERT INTO cron.job_run_details (jobid, database, username, command, status, return_message, start_time, end_time)
+		 SELECT 1, d, current_user, c, 'planted', m, now() - make_interval(days => days), now() - make_interval(days => days)
 		 FROM (VALUES ('stays: not ours', 'postgres', 'SELECT 1', 400), ('goes: has no time', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', NULL),
 					  ('goes', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', 31), ('stays: young', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', 29),
 					  ('stays: another server', 'postgres', 'CALL onec.run_job(''berlin'', ''nightly'')', 400),
-					  ('stays: another database', 'branch', 'CALL onec.run_job(''shop'', ''nightly'')', 400),
+					  ('stays here: another database', 'branch', 'CALL onec.run_job(''shop'', ''nightly'')', 400),
+					  ('stays: other branch', 'branch', 'CALL onec.run_job(''shop 2'', ''nightly'')', 400),
 					  ('stays: newer without time', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', NULL)) v (m, d, c, days)");
 	sql("INSERT INTO onec.drift (server, month, found_at, repaired_at)
 		 SELECT 'shop', m, now() - interval '400 days', now() - make_interval(days => days)
@@ -350,7 +360,11 @@ sub plant_old
 sub check_old
 {
 	is(sql("SELECT string_agg(return_message, ', ' ORDER BY return_message) FROM cron.job_run_details WHERE status = 'planted'"),
-		'stays: another database, stays: another server, stays: newer without time, stays: not ours, stays: young', 'old entries of our jobs go, and no others');
+		'stays here: another database, stays: another server, stays: newer without time, stays: not ours, stays: other branch, stays: young', 'old entries of our jobs go, and no others');
+	# the line for the history of another database, run here as pg_cron would
+	sql(sql("SELECT command FROM cron.job WHERE jobname = 'onec:branch.shop:history'"));
+	is(sql("SELECT string_agg(return_message, ', ' ORDER BY return_message) FROM cron.job_run_details WHERE status = 'planted'"),
+		'stays: another server, stays: newer without time, stays: not ours, stays: other branch, stays: young', 'and those of another database by the line of the hint');
 	is(sql("SELECT string_agg(month::text, ' ' ORDER BY month) FROM onec.drift WHERE month < '2002-01-01'"), '2001-02-01 2001-03-01',
 		'months repaired long ago go');
 	is(sql("SELECT count(*) FILTER (WHERE started_at < now() - interval '180 days'), count(*) > 1 FROM onec.sync_run WHERE server = 'shop'"), '0|t', 'old runs go');
@@ -370,9 +384,10 @@ sub schedule_branch
 	like($r->{stderr}, qr/Run in database "postgres"/, 'the hint says where to go');
 	my @lines = $r->{stderr} =~ /^(SELECT cron\.schedule_in_database\(.*\);)$/mg;
 	is(scalar @lines, 4, 'and what to run there');
+	my ($clean) = $r->{stderr} =~ /^(SELECT cron\.schedule\('onec:branch\.shop:history'.*\);)$/m;
 	my $before = sql('SELECT count(*) FROM cron.job');
-	sql(join "\n", @lines);
-	is(sql("SELECT count(*) FILTER (WHERE database = 'branch'), count(*) - $before FROM cron.job"), '4|4', 'jobs of another database beside those of this one');
+	sql(join "\n", @lines, $clean);
+	is(sql("SELECT count(*) FILTER (WHERE database = 'branch'), count(*) - $before FROM cron.job"), '4|5', 'jobs of another database beside those of this one');
 	is(sql("SELECT count(*), count(cron) FROM onec.schedule_status WHERE hint LIKE '%another database%'", database => 'branch'), '4|0', 'the status there says so, too');
 	return;
 }
