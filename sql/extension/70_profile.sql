@@ -206,10 +206,11 @@ CREATE FUNCTION onec._profiles(server name, customers uuid[], as_of timestamp) R
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH everybody AS (
+	WITH measure AS MATERIALIZED (SELECT * FROM onec._measures($1, $2)),
+	everybody AS (
 		SELECT c.customer_id FROM onec.customer_card c
 		WHERE c.server = $1 AND c.customer_id IS NOT NULL AND ($2 IS NULL OR c.customer_id = ANY ($2))
-		UNION SELECT m.customer_id FROM onec._measures($1, $2) m)
+		UNION SELECT m.customer_id FROM measure m)
 	SELECT $1, e.customer_id, coalesce(m.net, 0), coalesce(m.gross, 0), coalesce(m.returned, 0),
 		   CASE WHEN m.gross > 0 THEN round(-m.returned / m.gross, 4) END,
 		   coalesce(m.receipts, 0), coalesce(m.lines, 0), coalesce(m.visits, 0), coalesce(m.items, 0),
@@ -223,15 +224,46 @@ AS $$
 		   coalesce(f.categories, '{}'), coalesce(f.stores, '{}'), coalesce(m.month_share, '{}'),
 		   coalesce(m.march, false), coalesce(m.new_year, false), coalesce(m.valentine, false)
 	FROM everybody e
-	LEFT JOIN onec._measures($1, $2) m ON m.customer_id = e.customer_id
+	LEFT JOIN measure m ON m.customer_id = e.customer_id
 	LEFT JOIN onec._favorites($1, $2, $3) f ON f.customer_id = e.customer_id
 $$;
 COMMENT ON FUNCTION onec._profiles(name, uuid[], timestamp) IS 'Профили, какими они должны быть (служебная)';
+
+-- Make the rows of a table about customers (all, or those named) equal to those of a temporary one that has its columns, and
+-- write only what differs; "same" may say when rows that are not equal say the same (t is here, excluded is new).
+CREATE FUNCTION onec._keep(tab regclass, stage text, server name, customers uuid[], same text DEFAULT 'false',
+						   OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part record;
+BEGIN
+	SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns,
+		   string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NOT NULL) AS key,
+		   string_agg(format('s.%1$I = t.%1$I', a.attname), ' AND ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NOT NULL) AS same_key,
+		   string_agg(format('%1$I = excluded.%1$I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL) AS set_list
+	INTO part
+	FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)
+	WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped;
+	EXECUTE format('DELETE FROM %s t WHERE t.server = $1 %s AND NOT EXISTS (SELECT FROM pg_temp.%I s WHERE %s)',
+				   tab, CASE WHEN customers IS NOT NULL THEN 'AND t.customer_id = ANY ($2)' END, stage, part.same_key) USING server, customers;
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	-- without a join to the table itself, of whose size the planner may know nothing yet
+	EXECUTE format(
+		'WITH written AS (INSERT INTO %1$s AS t (%2$s) SELECT %2$s FROM pg_temp.%3$I
+			ON CONFLICT (%4$s) DO UPDATE SET %5$s WHERE ROW(t.*) IS DISTINCT FROM ROW(excluded.*) AND NOT (%6$s) RETURNING t.xmax = 0 AS fresh)
+		 SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM written',
+		tab, part.columns, stage, part.key, part.set_list, same) INTO inserted, updated;
+END $$;
+COMMENT ON FUNCTION onec._keep(regclass, text, name, uuid[], text) IS 'Записать в таблицу о покупателях только отличия от временной (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._keep(regclass, text, name, uuid[], text) FROM PUBLIC;
 
 CREATE FUNCTION onec.refresh_profiles(server name DEFAULT NULL, customers uuid[] DEFAULT NULL, as_of date DEFAULT NULL,
 									  OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	srv name := onec._server(server);
@@ -239,19 +271,7 @@ BEGIN
 	CREATE TEMPORARY TABLE onec_profiles ON COMMIT DROP AS
 		SELECT * FROM onec._profiles(srv, customers, coalesce(as_of, onec.local_now(srv)::date)::timestamp);
 	ANALYZE pg_temp.onec_profiles;
-	DELETE FROM onec.customer_profile p
-	USING pg_temp.onec_profiles n
-	WHERE p.server = srv AND n.customer_id = p.customer_id AND ROW(p.*) IS DISTINCT FROM ROW(n.*);
-	GET DIAGNOSTICS rows_updated = ROW_COUNT;
-	DELETE FROM onec.customer_profile p
-	WHERE p.server = srv AND (customers IS NULL OR p.customer_id = ANY (customers))
-	  AND NOT EXISTS (SELECT FROM pg_temp.onec_profiles n WHERE n.customer_id = p.customer_id);
-	GET DIAGNOSTICS rows_deleted = ROW_COUNT;
-	INSERT INTO onec.customer_profile
-	SELECT n.* FROM pg_temp.onec_profiles n
-	WHERE NOT EXISTS (SELECT FROM onec.customer_profile p WHERE p.server = srv AND p.customer_id = n.customer_id);
-	GET DIAGNOSTICS rows_inserted = ROW_COUNT;
-	rows_inserted := rows_inserted - rows_updated;
+	SELECT k.* INTO rows_inserted, rows_updated, rows_deleted FROM onec._keep('onec.customer_profile', 'onec_profiles', srv, customers) k;
 	DROP TABLE pg_temp.onec_profiles;
 END $$;
 COMMENT ON FUNCTION onec.refresh_profiles(name, uuid[], date) IS

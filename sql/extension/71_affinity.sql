@@ -386,60 +386,6 @@ COMMENT ON COLUMN onec.outlook_baseline.usual_gap IS 'Обычный проме�
 COMMENT ON COLUMN onec.outlook_baseline.shares IS 'Доли категорий, марок и магазинов';
 SELECT pg_catalog.pg_extension_config_dump('onec.outlook_baseline', '');
 
--- A row whose weight has only faded since it was written says the same as the new one.
-CREATE FUNCTION onec._store_affinity(server name, customers uuid[], day date, OUT ins bigint, OUT upd bigint, OUT del bigint)
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := server;
-	half_life float8 := onec.get('affinity.half_life_days', server)::float8;
-BEGIN
-	DELETE FROM onec.customer_affinity a
-	WHERE a.server = srv AND (customers IS NULL OR a.customer_id = ANY (customers))
-	  AND NOT EXISTS (SELECT FROM pg_temp.onec_affinity n WHERE n.customer_id = a.customer_id AND n.kind = a.kind AND n.value_id = a.value_id);
-	GET DIAGNOSTICS del = ROW_COUNT;
-	UPDATE onec.customer_affinity a SET title = n.title, place = n.place, weight = n.weight, weighed_on = day, share = n.share, receipts = n.receipts,
-		penetration = n.penetration, lift = n.lift, last_at = n.last_at
-	FROM pg_temp.onec_affinity n
-	WHERE a.server = srv AND n.customer_id = a.customer_id AND n.kind = a.kind AND n.value_id = a.value_id
-	  AND (ROW(a.title, a.place, a.share, a.receipts, a.penetration, a.lift, a.last_at)
-		   IS DISTINCT FROM ROW(n.title, n.place, n.share, n.receipts, n.penetration, n.lift, n.last_at)
-		   OR abs(n.weight - a.weight::float8 * CASE a.kind WHEN 'store' THEN 1 ELSE power(2, (a.weighed_on - day) / half_life) END) > 0.02);
-	GET DIAGNOSTICS upd = ROW_COUNT;
-	INSERT INTO onec.customer_affinity (server, customer_id, kind, value_id, title, place, weight, weighed_on, share, receipts, penetration, lift, last_at)
-	SELECT srv, n.customer_id, n.kind, n.value_id, n.title, n.place, n.weight, day, n.share, n.receipts, n.penetration, n.lift, n.last_at
-	FROM pg_temp.onec_affinity n
-	WHERE NOT EXISTS (SELECT FROM onec.customer_affinity a
-					  WHERE a.server = srv AND a.customer_id = n.customer_id AND a.kind = n.kind AND a.value_id = n.value_id);
-	GET DIAGNOSTICS ins = ROW_COUNT;
-END $$;
-COMMENT ON FUNCTION onec._store_affinity(name, uuid[], date) IS 'Записать изменившиеся предпочтения (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._store_affinity(name, uuid[], date) FROM PUBLIC;
-
-CREATE FUNCTION onec._store_outlook(server name, customers uuid[], OUT ins bigint, OUT upd bigint, OUT del bigint)
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := server;
-BEGIN
-	DELETE FROM onec.customer_outlook o USING pg_temp.onec_outlook n
-	WHERE o.server = srv AND n.customer_id = o.customer_id AND ROW(o.*) IS DISTINCT FROM ROW(n.*);
-	GET DIAGNOSTICS upd = ROW_COUNT;
-	DELETE FROM onec.customer_outlook o
-	WHERE o.server = srv AND (customers IS NULL OR o.customer_id = ANY (customers))
-	  AND NOT EXISTS (SELECT FROM pg_temp.onec_outlook n WHERE n.customer_id = o.customer_id);
-	GET DIAGNOSTICS del = ROW_COUNT;
-	INSERT INTO onec.customer_outlook
-	SELECT n.* FROM pg_temp.onec_outlook n
-	WHERE NOT EXISTS (SELECT FROM onec.customer_outlook o WHERE o.server = srv AND o.customer_id = n.customer_id);
-	GET DIAGNOSTICS ins = ROW_COUNT;
-	ins := ins - upd;
-END $$;
-COMMENT ON FUNCTION onec._store_outlook(name, uuid[]) IS 'Записать изменившиеся ожидания (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._store_outlook(name, uuid[]) FROM PUBLIC;
-
 -- The rows of customer_outlook as they ought to be; preferences are taken from the temporary table made before.
 CREATE FUNCTION onec._outlook(server name, as_of date, customers uuid[], season jsonb, usual numeric) RETURNS SETOF onec.customer_outlook
 	LANGUAGE plpgsql STABLE
@@ -472,11 +418,17 @@ CREATE FUNCTION onec.refresh_outlook(server name DEFAULT NULL, customers uuid[] 
 									 OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	srv name := onec._server(server);
 	day date := coalesce(as_of, onec.local_now(srv)::date);
 	b onec.outlook_baseline;
+	-- a weight that has only faded since it was written says the same as the new one
+	faded text := format('ROW(t.title, t.place, t.share, t.receipts, t.penetration, t.lift, t.last_at)
+		IS NOT DISTINCT FROM ROW(excluded.title, excluded.place, excluded.share, excluded.receipts, excluded.penetration, excluded.lift, excluded.last_at)
+		AND abs(excluded.weight - t.weight::float8 * CASE t.kind WHEN ''store'' THEN 1 ELSE power(2, (t.weighed_on - excluded.weighed_on) / %s::float8) END) <= 0.02',
+		onec.get('affinity.half_life_days', srv));
 	a record;
 	o record;
 BEGIN
@@ -486,7 +438,8 @@ BEGIN
 		b := ROW(srv, day, onec._season_base(srv, day), onec._usual_gap(srv, day),
 				 CASE WHEN customers IS NOT NULL THEN onec._shop_shares(srv, day, NULL) END);
 	END IF;
-	CREATE TEMPORARY TABLE onec_affinity ON COMMIT DROP AS SELECT x.* FROM onec._affinity(srv, day, customers, NULL, b.shares) x;
+	CREATE TEMPORARY TABLE onec_affinity ON COMMIT DROP AS
+		SELECT srv AS server, day AS weighed_on, x.* FROM onec._affinity(srv, day, customers, NULL, b.shares) x;
 	ANALYZE pg_temp.onec_affinity;
 	IF b.shares IS NULL THEN
 		SELECT coalesce(jsonb_object_agg(k.kind, k.shares), '{}') INTO b.shares
@@ -499,11 +452,11 @@ BEGIN
 		WHERE ROW(t.*) IS DISTINCT FROM ROW(excluded.*);
 	CREATE TEMPORARY TABLE onec_outlook ON COMMIT DROP AS SELECT x.* FROM onec._outlook(srv, day, customers, b.season, b.usual_gap) x;
 	ANALYZE pg_temp.onec_outlook;
-	SELECT * INTO a FROM onec._store_affinity(srv, customers, day);
-	SELECT * INTO o FROM onec._store_outlook(srv, customers);
-	rows_inserted := a.ins + o.ins;
-	rows_updated := a.upd + o.upd;
-	rows_deleted := a.del + o.del;
+	SELECT * INTO a FROM onec._keep('onec.customer_affinity', 'onec_affinity', srv, customers, faded);
+	SELECT * INTO o FROM onec._keep('onec.customer_outlook', 'onec_outlook', srv, customers);
+	rows_inserted := a.inserted + o.inserted;
+	rows_updated := a.updated + o.updated;
+	rows_deleted := a.deleted + o.deleted;
 	DROP TABLE pg_temp.onec_affinity, pg_temp.onec_outlook;
 END $$;
 COMMENT ON FUNCTION onec.refresh_outlook(name, uuid[], date) IS

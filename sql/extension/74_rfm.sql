@@ -261,6 +261,7 @@ CREATE FUNCTION onec.refresh_rfm(server name DEFAULT NULL, as_of date DEFAULT NU
 								 OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
 DECLARE
 	srv name := onec._server(server);
@@ -271,18 +272,7 @@ BEGIN
 			   r.rfm, r.segment, r.segment_title
 		FROM onec.rfm(srv, day) r;
 	ANALYZE pg_temp.onec_rfm;
-	DELETE FROM onec.customer_rfm c
-	USING pg_temp.onec_rfm n
-	WHERE c.server = srv AND n.customer_id = c.customer_id AND ROW(c.*) IS DISTINCT FROM ROW(n.*);
-	GET DIAGNOSTICS rows_updated = ROW_COUNT;
-	DELETE FROM onec.customer_rfm c
-	WHERE c.server = srv AND NOT EXISTS (SELECT FROM pg_temp.onec_rfm n WHERE n.customer_id = c.customer_id);
-	GET DIAGNOSTICS rows_deleted = ROW_COUNT;
-	INSERT INTO onec.customer_rfm
-	SELECT n.* FROM pg_temp.onec_rfm n
-	WHERE NOT EXISTS (SELECT FROM onec.customer_rfm c WHERE c.server = srv AND c.customer_id = n.customer_id);
-	GET DIAGNOSTICS rows_inserted = ROW_COUNT;
-	rows_inserted := rows_inserted - rows_updated;
+	SELECT k.* INTO rows_inserted, rows_updated, rows_deleted FROM onec._keep('onec.customer_rfm', 'onec_rfm', srv, NULL) k;
 	DROP TABLE pg_temp.onec_rfm;
 END $$;
 COMMENT ON FUNCTION onec.refresh_rfm(name, date) IS 'Пересчитать RFM всех покупателей на дату; неизменившиеся строки не записываются';
