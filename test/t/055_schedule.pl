@@ -67,7 +67,10 @@ END { delete $ENV{TZ}; POSIX::tzset(); }
 	{
 		my $zone = ('Europe/Berlin', 'America/New_York', 'Asia/Kolkata', 'Australia/Lord_Howe', 'Europe/Moscow')[ rand 5 ];
 		# 4..23: no change of the clocks leaves these out or repeats them
-		my ($hour, $minute, $at) = (4 + int rand 20, int rand 60, 1_735_689_600 + int rand 86_400 * 700);
+		my ($hour, $minute) = (4 + int rand 20, int rand 60);
+		# at any time, and around changes of the clocks: spring and autumn 2026 here and there
+		my $at = (1_735_689_600 + 350 * 86_400, 1_774_746_000, 1_792_890_000, 1_772_953_200, 1_793_512_800, 1_775_314_800)[ rand 6 ]
+		  + int((rand() - 0.5) * 86_400 * 3);
 		push @rows, "('$zone', $hour, $minute, $at)";
 		push @expected, gmt_of($zone, $hour, $minute, $at);
 	}
