@@ -25,6 +25,10 @@ CREATE FUNCTION onec.last_requests(
 COMMENT ON FUNCTION onec.last_requests() IS
 	'Последние запросы этого сеанса к 1С (не более 200): адрес в читаемом виде, ответ, время, строки, байты. Паролей здесь нет';
 
+CREATE FUNCTION onec._totals(OUT requests bigint, OUT retries bigint, OUT bytes bigint)
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_totals';
+COMMENT ON FUNCTION onec._totals() IS 'Запросы, повторы и байты этого сеанса с его начала (служебная)';
+
 CREATE FUNCTION onec.entity_sets(server name)
 	RETURNS TABLE (entity_set text, family text, local_name text, key text, columns int)
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_entity_sets';

@@ -42,6 +42,9 @@ CREATE TABLE onec.sync_step (
 	rows_inserted bigint NOT NULL DEFAULT 0,
 	rows_updated bigint NOT NULL DEFAULT 0,
 	rows_deleted bigint NOT NULL DEFAULT 0,
+	requests bigint NOT NULL DEFAULT 0,
+	retries bigint NOT NULL DEFAULT 0,
+	bytes bigint NOT NULL DEFAULT 0,
 	truncated boolean NOT NULL DEFAULT false,
 	error_code text,
 	message text,
@@ -62,6 +65,9 @@ COMMENT ON COLUMN onec.sync_step.rows_read IS 'Прочитано строк';
 COMMENT ON COLUMN onec.sync_step.rows_inserted IS 'Добавлено строк';
 COMMENT ON COLUMN onec.sync_step.rows_updated IS 'Изменено строк';
 COMMENT ON COLUMN onec.sync_step.rows_deleted IS 'Удалено строк';
+COMMENT ON COLUMN onec.sync_step.requests IS 'Запросов к 1С, с повторами';
+COMMENT ON COLUMN onec.sync_step.retries IS 'Из них повторов после неудачи';
+COMMENT ON COLUMN onec.sync_step.bytes IS 'Получено байтов';
 COMMENT ON COLUMN onec.sync_step.truncated IS 'Прочитано не всё: сработало ограничение';
 COMMENT ON COLUMN onec.sync_step.error_code IS 'SQLSTATE ошибки';
 COMMENT ON COLUMN onec.sync_step.message IS 'Текст ошибки';
@@ -71,6 +77,7 @@ CREATE TABLE onec.sync_state (
 	target text NOT NULL,
 	complete_from timestamp,
 	last_ok timestamptz,
+	place bigint NOT NULL DEFAULT 0,
 	PRIMARY KEY (server, target)
 );
 COMMENT ON TABLE onec.sync_state IS 'Что уже загружено';
@@ -78,6 +85,7 @@ COMMENT ON COLUMN onec.sync_state.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.sync_state.target IS 'Таблица';
 COMMENT ON COLUMN onec.sync_state.complete_from IS 'С какого времени загружено всё; -infinity — с самого начала';
 COMMENT ON COLUMN onec.sync_state.last_ok IS 'Последнее полное прочтение';
+COMMENT ON COLUMN onec.sync_state.place IS 'Сколько строк прошли запуски, ограниченные cards_limit; 0 — дошли до конца';
 SELECT pg_catalog.pg_extension_config_dump('onec.sync_state', '');
 
 -- A reference as uuid; values of other types have none.
@@ -113,8 +121,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._stage_list(name, text) IS 'Выражения, которыми строки 1С становятся местными (служебная)';
 
--- Read the rows of a condition into the temporary table pg_temp.onec_stage.
-CREATE FUNCTION onec._stage(server name, target text, condition text, max_rows int) RETURNS bigint
+-- Read the rows of a condition into the temporary table pg_temp.onec_stage; max_rows of them from a place on, if that is not 0.
+CREATE FUNCTION onec._stage(server name, target text, condition text, max_rows int, place bigint) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
@@ -130,12 +138,12 @@ BEGIN
 		CASE target WHEN 'sale_line' THEN
 			', ''sales''::text AS register, CASE WHEN r.customer_id IS NULL THEN ''anonymous'' ELSE ''counterparty'' END AS attribution' END,
 		onec._stage_list(server, target), server, target, condition,
-		CASE WHEN max_rows > 0 THEN pg_catalog.format('LIMIT %s', max_rows) ELSE '' END);
+		CASE WHEN max_rows > 0 THEN pg_catalog.format('LIMIT %s OFFSET %s', max_rows, place) ELSE '' END);
 	GET DIAGNOSTICS staged = ROW_COUNT;
 	RETURN staged;
 END $$;
-COMMENT ON FUNCTION onec._stage(name, text, text, int) IS 'Прочитать строки 1С во временную таблицу (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._stage(name, text, text, int) FROM PUBLIC;
+COMMENT ON FUNCTION onec._stage(name, text, text, int, bigint) IS 'Прочитать строки 1С во временную таблицу (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._stage(name, text, text, int, bigint) FROM PUBLIC;
 
 -- Who bought: the counterparty of the row, else the owner of its card, else what the register of card sales tells.
 -- A row without them is staged as anonymous.
@@ -249,6 +257,24 @@ END $$;
 COMMENT ON FUNCTION onec._merge(name, text, text, boolean) IS 'Привести местную таблицу к прочитанному, записав только отличия (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._merge(name, text, text, boolean) FROM PUBLIC;
 
+-- Where the next run with a limit goes on: behind the rows read, or at the beginning when the end was reached.
+CREATE FUNCTION onec._move_place(server name, target text, place bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE onec.sync_state t SET place = _move_place.place
+	WHERE t.server = _move_place.server AND t.target = _move_place.target AND t.place <> _move_place.place;
+	IF place > 0 THEN
+		INSERT INTO onec.sync_state (server, target, place) VALUES (server, target, place) ON CONFLICT DO NOTHING;
+		RAISE WARNING USING
+			MESSAGE = format('%s: read up to row %s only, because of cards_limit', target, place),
+			DETAIL = 'The next run goes on from there; until the end is reached nothing is taken for deleted.';
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._move_place(name, text, bigint) IS 'Запомнить, докуда прочитан справочник (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._move_place(name, text, bigint) FROM PUBLIC;
+
 -- Replace one window.  "from" and "till" are NULL for what has no date, infinite where the window is open.
 CREATE FUNCTION onec._sync_window(server name, target text, from_ts timestamp, till_ts timestamp, max_rows int,
 								  OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT truncated boolean)
@@ -259,6 +285,7 @@ DECLARE
 	has_mark boolean := target IN ('discount_card', 'counterparty', 'product', 'category', 'store');
 	condition text := 'true';
 	scope text;
+	start bigint := 0;
 BEGIN
 	IF from_ts IS NOT NULL THEN
 		-- rows with an empty date belong to the window that is open to the past
@@ -271,8 +298,12 @@ BEGIN
 			condition := 'true';
 		END IF;
 	END IF;
-	read := onec._stage(server, target, condition, max_rows);
-	truncated := max_rows > 0 AND read >= max_rows;
+	IF max_rows > 0 THEN
+		start := coalesce((SELECT t.place FROM onec.sync_state t WHERE t.server = _sync_window.server AND t.target = _sync_window.target), 0);
+	END IF;
+	read := onec._stage(server, target, condition, max_rows, start);
+	truncated := max_rows > 0 AND (read >= max_rows OR start > 0);
+	PERFORM onec._move_place(server, target, CASE WHEN max_rows > 0 AND read >= max_rows THEN start + read ELSE 0 END);
 	ANALYZE pg_temp.onec_stage;
 	IF target = 'sale_line' THEN
 		PERFORM onec._attribute(server);
@@ -408,6 +439,22 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._begin_run(name, int, text[]) IS 'Начать запуск синхронизации (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._begin_run(name, int, text[]) FROM PUBLIC;
+
+-- Add to a step what has been asked of 1C since the sums "before"; returns the new ones.
+CREATE FUNCTION onec._account_requests(server name, run bigint, ordinal int, before bigint[]) RETURNS bigint[]
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	sums bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec._totals() t);
+BEGIN
+	UPDATE onec.sync_step s
+	SET requests = s.requests + sums[1] - before[1], retries = s.retries + sums[2] - before[2], bytes = s.bytes + sums[3] - before[3]
+	WHERE s.server = _account_requests.server AND s.run_id = run AND s.ordinal = _account_requests.ordinal AND sums <> before;
+	RETURN sums;
+END $$;
+COMMENT ON FUNCTION onec._account_requests(name, bigint, int, bigint[]) IS 'Записать за шагом его запросы к 1С (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._account_requests(name, bigint, int, bigint[]) FROM PUBLIC;
 
 -- One window of one step, with its account; an error is kept with the step.
 CREATE FUNCTION onec._run_window(server name, run bigint, ordinal int, target text, from_ts timestamp, till_ts timestamp, max_rows int)
@@ -567,6 +614,7 @@ DECLARE
 	w record;
 	step_days int;
 	good boolean;
+	asked bigint[];
 BEGIN
 	run := onec._begin_run(server, days, steps);
 	COMMIT;
@@ -584,6 +632,7 @@ BEGIN
 		step_days := (SELECT CASE WHEN days IS NOT NULL THEN
 						  greatest(days, pg_catalog.ceil(extract(epoch FROM pg_catalog.clock_timestamp() - t.last_ok) / 86400)::int) END
 					  FROM onec.sync_state t WHERE t.server = _sync.server AND t.target = s.target);
+		asked := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec._totals() t);
 		SELECT b.from_list, b.till_list INTO w FROM onec._begin_step(server, run, s.ordinal, s.target, step_days, deep) b;
 		COMMIT;
 		CONTINUE WHEN w.from_list IS NULL;
@@ -591,6 +640,7 @@ BEGIN
 		FOR i IN 1 .. pg_catalog.cardinality(w.from_list) LOOP
 			good := onec._run_window(server, run, s.ordinal, s.target, w.from_list[i], w.till_list[i],
 									 CASE WHEN s.target = 'discount_card' THEN cards_limit ELSE 0 END);
+			asked := onec._account_requests(server, run, s.ordinal, asked);
 			COMMIT;
 			EXIT WHEN NOT good;
 		END LOOP;
@@ -643,20 +693,37 @@ COMMENT ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean) IS
 REVOKE EXECUTE ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean) FROM PUBLIC;
 
 CREATE VIEW onec.sync_status AS
-	SELECT s.server, s.step, s.target, s.status, s.finished_at, now() - s.finished_at AS age,
-		   s.rows_read, s.rows_inserted, s.rows_updated, s.rows_deleted, s.windows_done, s.truncated,
-		   round(extract(epoch FROM s.finished_at - s.started_at)::numeric, 1) AS seconds, s.error_code, s.message
+	SELECT s.server, s.step, s.target, s.status, s.started_at, s.finished_at, k.last_ok, now() - k.last_ok AS age,
+		   s.rows_read, s.rows_inserted, s.rows_updated, s.rows_deleted,
+		   greatest(s.rows_read - s.rows_inserted - s.rows_updated, 0) AS rows_same, s.windows_done, s.requests, s.retries, s.bytes,
+		   (SELECT string_agg(f.capability, ', ' ORDER BY f.capability) FROM onec.refusal f
+			WHERE f.server = s.server
+			  AND f.entity_set = CASE WHEN s.step <> 'profiles' THEN ltrim(onec.get('endpoint.' || s.target, s.server), '/') END) AS refused,
+		   s.truncated, round(extract(epoch FROM s.finished_at - s.started_at)::numeric, 1) AS seconds, s.error_code, s.message
 	FROM onec.sync_step s
 	JOIN (SELECT r.server, max(r.run_id) AS run_id FROM onec.sync_run r WHERE r.status <> 'skipped (busy)' GROUP BY 1) last
 		ON last.server = s.server AND last.run_id = s.run_id
+	LEFT JOIN onec.sync_state k ON k.server = s.server AND k.target = s.target
 	ORDER BY s.server, s.ordinal;
 COMMENT ON VIEW onec.sync_status IS 'Итоги последнего запуска синхронизации по шагам';
+COMMENT ON COLUMN onec.sync_status.last_ok IS 'Когда таблица в последний раз прочитана целиком';
+COMMENT ON COLUMN onec.sync_status.age IS 'Сколько с тех пор прошло';
+COMMENT ON COLUMN onec.sync_status.rows_same IS 'Прочитано строк, которые не изменились';
+COMMENT ON COLUMN onec.sync_status.requests IS 'Запросов к 1С, с повторами';
+COMMENT ON COLUMN onec.sync_status.refused IS 'В чём база отказывает для этого набора: приходится обходиться без этого';
+COMMENT ON COLUMN onec.sync_status.truncated IS 'Прочитано не всё: сработало ограничение cards_limit; следующий запуск продолжит';
+COMMENT ON COLUMN onec.sync_status.seconds IS 'Сколько длился шаг, секунд';
 
 CREATE VIEW onec.sync_progress AS
-	SELECT s.server, s.run_id, s.step, s.target, s.windows_done, s.windows_total, s.rows_read,
+	SELECT s.server, s.run_id, s.step, s.target, s.windows_done, s.windows_total, s.rows_read, s.requests,
 		   clock_timestamp() - s.started_at AS elapsed,
+		   round(s.rows_read / nullif(extract(epoch FROM clock_timestamp() - s.started_at), 0), 0) AS rows_per_second,
 		   CASE WHEN s.windows_done > 0 THEN
 				(clock_timestamp() - s.started_at) / s.windows_done * (s.windows_total - s.windows_done) END AS remaining
 	FROM onec.sync_step s JOIN onec.sync_run r ON r.server = s.server AND r.run_id = s.run_id
 	WHERE r.status = 'running' AND s.status = 'running';
 COMMENT ON VIEW onec.sync_progress IS 'Что синхронизируется сейчас и сколько осталось';
+COMMENT ON COLUMN onec.sync_progress.windows_done IS 'Окон прочитано';
+COMMENT ON COLUMN onec.sync_progress.windows_total IS 'Окон всего';
+COMMENT ON COLUMN onec.sync_progress.elapsed IS 'Сколько длится шаг';
+COMMENT ON COLUMN onec.sync_progress.remaining IS 'Сколько ещё, если окна одинаковы';

@@ -36,6 +36,7 @@
 PG_FUNCTION_INFO_V1(onec_entity_sets);
 PG_FUNCTION_INFO_V1(onec_properties);
 PG_FUNCTION_INFO_V1(onec_last_requests);
+PG_FUNCTION_INFO_V1(onec_totals);
 PG_FUNCTION_INFO_V1(onec_import_schema_sql);
 PG_FUNCTION_INFO_V1(onec_in_transaction_block);
 
@@ -173,6 +174,23 @@ onec_properties(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/* onec._totals() */
+Datum
+onec_totals(PG_FUNCTION_ARGS)
+{
+	OnecTotals	totals = onec_session_totals();
+	Datum		values[3];
+	bool		nulls[3] = {false};
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "onec._totals() must return a row");
+	values[0] = Int64GetDatum(totals.requests);
+	values[1] = Int64GetDatum(totals.retries);
+	values[2] = Int64GetDatum(totals.bytes);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
 /* onec.last_requests() */

@@ -147,6 +147,16 @@ typedef struct OnecLogged
 	TimestampTz at;
 } OnecLogged;
 
+/* What this backend has asked of all bases since it began. */
+typedef struct OnecTotals
+{
+	int64		requests;		/* every attempt */
+	int64		retries;		/* those of them that repeat one that failed */
+	int64		bytes;			/* of answers, as they came over the wire */
+} OnecTotals;
+
+extern OnecTotals onec_session_totals(void);
+
 /* Entries of the log, oldest first, at most 200. */
 extern int	onec_session_log(const OnecLogged **entries[]);
 

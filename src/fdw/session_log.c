@@ -21,10 +21,11 @@
 
 #define LOG_ENTRIES 200
 
-/* The ring; changed by the three functions below only. */
+/* The ring and the sums; changed by the functions below only. */
 static OnecLogged ring[LOG_ENTRIES];
 static uint64 serials[LOG_ENTRIES];
 static uint64 last_serial = 0;
+static OnecTotals totals;
 
 static void
 replace_text(char **text, const char *value)
@@ -40,6 +41,7 @@ onec_log_begin(const char *server, const char *url)
 	OnecLogged *entry;
 
 	place.serial = ++last_serial;
+	totals.requests++;
 	place.slot = (place.serial - 1) % LOG_ENTRIES;
 	entry = &ring[place.slot];
 	serials[place.slot] = place.serial;
@@ -68,6 +70,7 @@ onec_log_end(OnecLogPlace place, const OnecHttpAnswer *answer, const char *error
 {
 	OnecLogged *entry = entry_at(place);
 
+	totals.bytes += answer->wire_bytes;
 	if (entry == NULL)
 		return;
 	entry->status = (int) answer->status;
@@ -83,6 +86,18 @@ onec_log_rows(OnecLogPlace place, int64 rows)
 
 	if (entry != NULL)
 		entry->rows = rows;
+}
+
+void
+onec_log_retry(void)
+{
+	totals.retries++;
+}
+
+OnecTotals
+onec_session_totals(void)
+{
+	return totals;
 }
 
 /* The array is palloc'd; the entries change with the next request. */

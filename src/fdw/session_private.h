@@ -163,4 +163,7 @@ extern OnecLogPlace onec_log_begin(const char *server, const char *url);
 extern void onec_log_end(OnecLogPlace place, const OnecHttpAnswer *answer, const char *error);
 extern void onec_log_rows(OnecLogPlace place, int64 rows);
 
+/* A request failed and is sent again; the second attempt is a request of its own. */
+extern void onec_log_retry(void);
+
 #endif							/* ONEC_SESSION_PRIVATE_H */

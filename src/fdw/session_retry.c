@@ -110,6 +110,7 @@ onec_session_retry(OnecSession *session, const OnecOptions *options, OnecReply *
 		return false;
 	wait_until(moment);
 	session->gave_up_after = 0;
+	onec_log_retry();
 	if (spent != NULL)
 		spent->retries++;
 	return true;

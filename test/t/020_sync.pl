@@ -177,6 +177,25 @@ for my $seed (6, 7, 8)
 cmp_ok(sql("SELECT count(*) FROM onec.drift WHERE repaired_at IS NOT NULL"), '>', 0, 'months that had drifted are on record');
 is(sql("SELECT count(*) FROM onec.drift WHERE repaired_at IS NULL"), '0', 'and repaired');
 
+# ---- a limit of cards: runs go on where the last one stopped, and what they have not reached is not taken for deleted ----
+my $cards = sql("SELECT count(*) FROM onec.discount_card WHERE NOT is_deleted");
+sql("DELETE FROM onec.discount_card WHERE server = 'shop'");
+for my $round (1 .. 4)
+{
+	my $known = sql("SELECT count(*) FROM onec.discount_card");
+
+	$r = OnecTest->try($node, "CALL onec.sync('shop', steps => '{cards}', cards_limit => " . int($cards / 3) . ")");
+	like($r->{stderr}, qr/WARNING:  01000: discount_card: read up to row/, "limited run $round says that it is limited") if $round < 4;
+	is(sql("SELECT rows_read, rows_inserted, rows_deleted, truncated FROM onec.sync_status WHERE server = 'shop' AND target = 'discount_card'"),
+		join('|', (map { $round < 4 ? int($cards / 3) : $cards % 3 } 1, 2), 0, 't'), "limited run $round reads its share");
+}
+is(sql("SELECT count(*), count(*) FILTER (WHERE is_deleted) FROM onec.discount_card"), "$cards|0", 'after which all cards are here');
+is(sql("SELECT place FROM onec.sync_state WHERE server = 'shop' AND target = 'discount_card'"), '0', 'and the next run begins anew');
+$onec->control('POST', '/log/clear', {});
+sql("CALL onec.sync('shop', steps => '{purchases}', days => 40)");
+is(sql("SELECT sum(requests) FROM onec.sync_status WHERE server = 'shop'"),
+	scalar(grep { $_->{path} =~ /Register|Journal/ } @{ $onec->control('GET', '/log') }), 'requests of steps are those that 1C has seen');
+
 # ---- a base that publishes only the register of card sales: its rows are the sales ----
 OnecTest->server($node, $onec, name => 'cards', options => "timezone 'Europe/Moscow'");
 sql("SELECT onec.set('endpoint.sale_line', 'AccumulationRegister_Нет_RecordType', 'cards')");
