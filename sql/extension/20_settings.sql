@@ -138,6 +138,8 @@ CREATE VIEW onec.settings AS
 		   s.type, s.description
 	FROM onec.setting s LEFT JOIN onec.config c ON c.key = s.key;
 COMMENT ON VIEW onec.settings IS 'Настройки: действующее значение, умолчание, откуда взято, смысл';
+COMMENT ON COLUMN onec.settings."default" IS 'Значение, если не задано';
+COMMENT ON COLUMN onec.settings.source IS 'Откуда значение: умолчание, общее или этого сервера';
 
 -- The server meant when none is named: the only one there is.
 CREATE FUNCTION onec._server(server name) RETURNS name

@@ -21,3 +21,7 @@ CREATE VIEW onec._shop AS
 	WHERE w.fdwname = 'onec_fdw'
 	OFFSET 0;
 COMMENT ON VIEW onec._shop IS 'Часы и настройки серверов (служебное)';
+COMMENT ON COLUMN onec._shop.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec._shop.now IS 'Который час в базе 1С';
+COMMENT ON COLUMN onec._shop.excluded IS 'Документы, которые не покупки';
+COMMENT ON COLUMN onec._shop.has_loyalty IS 'Читаются ли баллы';

@@ -723,6 +723,7 @@ CREATE VIEW onec.sync_progress AS
 	FROM onec.sync_step s JOIN onec.sync_run r ON r.server = s.server AND r.run_id = s.run_id
 	WHERE r.status = 'running' AND s.status = 'running';
 COMMENT ON VIEW onec.sync_progress IS 'Что синхронизируется сейчас и сколько осталось';
+COMMENT ON COLUMN onec.sync_progress.rows_per_second IS 'Строк в секунду';
 COMMENT ON COLUMN onec.sync_progress.windows_done IS 'Окон прочитано';
 COMMENT ON COLUMN onec.sync_progress.windows_total IS 'Окон всего';
 COMMENT ON COLUMN onec.sync_progress.elapsed IS 'Сколько длится шаг';

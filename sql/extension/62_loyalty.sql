@@ -10,3 +10,5 @@ CREATE VIEW onec.loyalty_balance AS
 	WHERE m.active IS NOT FALSE AND w.has_loyalty
 	GROUP BY 1, 2, 3;
 COMMENT ON VIEW onec.loyalty_balance IS 'Остатки бонусных баллов по картам на сейчас';
+COMMENT ON COLUMN onec.loyalty_balance.balance IS 'Баллов сейчас';
+COMMENT ON COLUMN onec.loyalty_balance.expires_next_at IS 'Когда сгорят ближайшие';

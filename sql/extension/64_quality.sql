@@ -30,3 +30,7 @@ CREATE VIEW onec.data_quality AS
 		SELECT b.server, 'Q8', 'Остаток баллов меньше нуля', count(*), (array_agg(b.card_id::text ORDER BY b.balance))[1:5], 'Проверьте списания'
 		FROM onec.loyalty_balance b WHERE b.balance < 0 GROUP BY 1) q;
 COMMENT ON VIEW onec.data_quality IS 'Что в данных 1С заслуживает внимания: сколько, примеры, что делать';
+COMMENT ON COLUMN onec.data_quality.title IS 'Что найдено';
+COMMENT ON COLUMN onec.data_quality.found IS 'Сколько';
+COMMENT ON COLUMN onec.data_quality.sample IS 'Примеры: до пяти ключей';
+COMMENT ON COLUMN onec.data_quality.advice IS 'Что делать';

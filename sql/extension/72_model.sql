@@ -219,3 +219,52 @@ COMMENT ON COLUMN onec.customer_clv.expected_spend IS 'Ожидаемая сум
 COMMENT ON COLUMN onec.customer_clv.clv_12m IS 'Ожидаемая выручка за год, дисконтированная помесячно; выручка, а не прибыль';
 COMMENT ON COLUMN onec.customer_clv.model IS 'Модель';
 COMMENT ON COLUMN onec.customer_clv.model_as_of IS 'На какую дату найдены её параметры';
+
+-- Scores of all customers, kept: to work them out for a million lines takes seconds, too long for every look at a customer.
+CREATE TABLE onec.customer_value (
+	server name NOT NULL,
+	customer_id uuid NOT NULL,
+	p_alive numeric,
+	churn_risk numeric,
+	expected_3m numeric,
+	expected_12m numeric,
+	expected_spend numeric,
+	clv_12m numeric,
+	as_of date NOT NULL,
+	PRIMARY KEY (server, customer_id)
+);
+COMMENT ON TABLE onec.customer_value IS 'Оценки покупателей по модели на день последнего недельного пересчёта; сегодняшние — onec.customer_clv';
+COMMENT ON COLUMN onec.customer_value.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.customer_value.customer_id IS 'Покупатель (контрагент)';
+COMMENT ON COLUMN onec.customer_value.p_alive IS 'Вероятность, что ещё покупает';
+COMMENT ON COLUMN onec.customer_value.churn_risk IS 'Вероятность, что ушёл: 1 − p_alive';
+COMMENT ON COLUMN onec.customer_value.expected_3m IS 'Ожидаемых визитов за три месяца';
+COMMENT ON COLUMN onec.customer_value.expected_12m IS 'Ожидаемых визитов за год';
+COMMENT ON COLUMN onec.customer_value.expected_spend IS 'Ожидаемая сумма визита; по модели, а если она не годится — средний чек';
+COMMENT ON COLUMN onec.customer_value.clv_12m IS
+	'Ожидаемая выручка за год: по модели, дисконтированная помесячно; без модели суммы — визиты за год, умноженные на средний чек';
+COMMENT ON COLUMN onec.customer_value.as_of IS 'На какой день';
+SELECT pg_catalog.pg_extension_config_dump('onec.customer_value', '');
+
+CREATE FUNCTION onec.refresh_value(server name DEFAULT NULL, as_of date DEFAULT NULL,
+								   OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	day date := coalesce(as_of, onec.local_now(srv)::date);
+BEGIN
+	CREATE TEMPORARY TABLE onec_value ON COMMIT DROP AS
+		SELECT c.server, c.customer_id, c.p_alive, c.churn_risk, c.expected_3m, c.expected_12m,
+			   coalesce(c.expected_spend, p.average_check) AS expected_spend,
+			   coalesce(c.clv_12m, round(c.expected_12m * p.average_check, 2)) AS clv_12m, day AS as_of
+		FROM onec.customer_clv_at(srv, day) c
+		LEFT JOIN onec.customer_profile p ON p.server = c.server AND p.customer_id = c.customer_id;
+	SELECT k.* INTO rows_inserted, rows_updated, rows_deleted FROM onec._keep('onec.customer_value', 'onec_value', srv, NULL) k;
+	DROP TABLE pg_temp.onec_value;
+END $$;
+COMMENT ON FUNCTION onec.refresh_value(name, date) IS
+	'Пересчитать оценки всех покупателей по последней годной модели; нет модели — нет строк';
+REVOKE EXECUTE ON FUNCTION onec.refresh_value(name, date) FROM PUBLIC;

@@ -287,6 +287,9 @@ CREATE VIEW onec.rfm_summary AS
 	FROM onec.customer_rfm c
 	GROUP BY c.server, c.segment, c.segment_title;
 COMMENT ON VIEW onec.rfm_summary IS 'Сегменты RFM: сколько покупателей, какая доля выручки';
+COMMENT ON COLUMN onec.rfm_summary.customers IS 'Покупателей';
+COMMENT ON COLUMN onec.rfm_summary.average_monetary IS 'Выручка в среднем на покупателя';
+COMMENT ON COLUMN onec.rfm_summary.average_frequency IS 'Визитов (или чеков) в среднем';
 COMMENT ON COLUMN onec.rfm_summary.share IS 'Доля среди покупателей сервера';
 COMMENT ON COLUMN onec.rfm_summary.monetary IS 'Выручка сегмента за период RFM';
 COMMENT ON COLUMN onec.rfm_summary.monetary_share IS 'Доля в выручке';

@@ -19,6 +19,7 @@ CREATE VIEW onec._servers AS
 	SELECT s.srvname AS server FROM pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
 	WHERE w.fdwname = 'onec_fdw';
 COMMENT ON VIEW onec._servers IS 'Серверы onec_fdw (служебное)';
+COMMENT ON COLUMN onec._servers.server IS 'Внешний сервер';
 
 -- The lines of onec._lines and those of unknown buyers, for a shop's revenue is all of it; each with the time of its receipt
 -- and whether that is a purchase: goods were sold and not all came back, or were given for nothing.
@@ -103,6 +104,8 @@ CREATE VIEW onec.cohort_retention AS
 	SELECT s.server, c.cohort, c."offset", c.month, c.customers, c.retained, c.retention, c.receipts, c.net, c.cumulative_net_per_customer, c.is_partial, c.left_censored
 	FROM onec._servers s CROSS JOIN LATERAL onec.cohort_retention_at(s.server) c;
 COMMENT ON VIEW onec.cohort_retention IS 'Когорты: удержание и выручка по месяцам после первой покупки; будущие месяцы пусты, а не нули';
+COMMENT ON COLUMN onec.cohort_retention.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.cohort_retention.receipts IS 'Чеков в этом месяце';
 COMMENT ON COLUMN onec.cohort_retention.cohort IS 'Месяц первой покупки';
 COMMENT ON COLUMN onec.cohort_retention."offset" IS 'Сколько месяцев прошло';
 COMMENT ON COLUMN onec.cohort_retention.month IS 'Календарный месяц';
@@ -180,6 +183,9 @@ CREATE VIEW onec.abc_xyz AS
 	LEFT JOIN onec.site_user u ON a.kind = 'customer' AND u.server = s.server AND u.user_id = a.item_id
 	LEFT JOIN onec.counterparty c ON a.kind = 'customer' AND c.server = s.server AND c.customer_id = a.item_id;
 COMMENT ON VIEW onec.abc_xyz IS 'ABC/XYZ покупателей и товаров: доля в выручке и постоянство спроса';
+COMMENT ON COLUMN onec.abc_xyz.class IS 'Класс ABC и XYZ вместе';
+COMMENT ON COLUMN onec.abc_xyz.share IS 'Доля в выручке';
+COMMENT ON COLUMN onec.abc_xyz.monthly_net IS 'Средняя выручка месяца';
 COMMENT ON COLUMN onec.abc_xyz.kind IS 'customer — покупатель, product — товар';
 COMMENT ON COLUMN onec.abc_xyz.item_id IS 'Покупатель или товар';
 COMMENT ON COLUMN onec.abc_xyz.title IS 'Имя или название';
@@ -229,6 +235,9 @@ CREATE VIEW onec.month_season AS
 	SELECT s.server, m.month, m.observed, m.gross, m.net, m.receipts, m.gross_per_month, m.net_per_month, m.season_index, m.whole_year
 	FROM onec._servers s CROSS JOIN LATERAL onec.month_season_at(s.server) m;
 COMMENT ON VIEW onec.month_season IS 'Сезонность магазина: выручка календарного месяца, делённая на то, сколько раз он наблюдался';
+COMMENT ON COLUMN onec.month_season.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.month_season.receipts IS 'Чеков в этом месяце года';
+COMMENT ON COLUMN onec.month_season.net_per_month IS 'Выручка в среднем за такой месяц';
 COMMENT ON COLUMN onec.month_season.month IS 'Календарный месяц, 1 — январь';
 COMMENT ON COLUMN onec.month_season.observed IS 'Сколько раз месяц наблюдался целиком';
 COMMENT ON COLUMN onec.month_season.gross IS 'Выручка без возвратов за все наблюдения';
@@ -274,6 +283,7 @@ CREATE VIEW onec.weekday_hour AS
 	SELECT s.server, w.weekday, w.hour, w.days, w.receipts, w.net, w.receipts_per_day, w.share
 	FROM onec._servers s CROSS JOIN LATERAL onec.weekday_hour_at(s.server) w;
 COMMENT ON VIEW onec.weekday_hour IS 'Карта дней недели и часов, местное время: когда покупают';
+COMMENT ON COLUMN onec.weekday_hour.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.weekday_hour.weekday IS 'День недели, 1 — понедельник';
 COMMENT ON COLUMN onec.weekday_hour.hour IS 'Час по местному времени';
 COMMENT ON COLUMN onec.weekday_hour.days IS 'Сколько таких дней недели было';
@@ -317,6 +327,13 @@ CREATE VIEW onec.store_summary AS
 	FROM onec._servers s CROSS JOIN LATERAL onec.store_summary_at(s.server) t
 	LEFT JOIN onec.store n ON n.server = s.server AND n.store_id = t.store_id;
 COMMENT ON VIEW onec.store_summary IS 'Магазины за последние дни (analysis.window): чеки, покупатели, выручка, сравнение с такими же днями до того';
+COMMENT ON COLUMN onec.store_summary.store IS 'Магазин';
+COMMENT ON COLUMN onec.store_summary.items IS 'Штук';
+COMMENT ON COLUMN onec.store_summary.gross IS 'Продано';
+COMMENT ON COLUMN onec.store_summary.returned IS 'Возвращено, меньше нуля';
+COMMENT ON COLUMN onec.store_summary.average_check IS 'Средний чек';
+COMMENT ON COLUMN onec.store_summary.first_sale IS 'Первая продажа';
+COMMENT ON COLUMN onec.store_summary.last_sale IS 'Последняя продажа';
 COMMENT ON COLUMN onec.store_summary.store_id IS 'Магазин; пусто — не указан';
 COMMENT ON COLUMN onec.store_summary.receipts IS 'Чеков продажи';
 COMMENT ON COLUMN onec.store_summary.customers IS 'Известных покупателей';
@@ -354,6 +371,10 @@ CREATE VIEW onec.revenue_month AS
 	FROM onec._servers s CROSS JOIN LATERAL onec.revenue_month_at(s.server) r
 	LEFT JOIN onec.store n ON n.server = s.server AND n.store_id = r.store_id;
 COMMENT ON VIEW onec.revenue_month IS 'Выручка по месяцам и магазинам';
+COMMENT ON COLUMN onec.revenue_month.month IS 'Месяц';
+COMMENT ON COLUMN onec.revenue_month.store IS 'Магазин';
+COMMENT ON COLUMN onec.revenue_month.gross IS 'Продано';
+COMMENT ON COLUMN onec.revenue_month.returned IS 'Возвращено, меньше нуля';
 COMMENT ON COLUMN onec.revenue_month.receipts IS 'Чеков продажи';
 COMMENT ON COLUMN onec.revenue_month.customers IS 'Известных покупателей';
 COMMENT ON COLUMN onec.revenue_month.new_customers IS 'Из них купили впервые';
@@ -436,6 +457,7 @@ CREATE VIEW onec.call_list AS
 	LEFT JOIN onec.customer_profile p ON p.server = s.server AND p.customer_id = l.customer_id
 	LEFT JOIN onec.customer_rfm r ON r.server = s.server AND r.customer_id = l.customer_id;
 COMMENT ON VIEW onec.call_list IS 'Кому позвонить: кого ждём в ближайшие дни, кто опаздывает, у кого сгорают баллы; сначала те, кто принёс больше';
+COMMENT ON COLUMN onec.call_list.days_since IS 'Дней с последней покупки';
 COMMENT ON COLUMN onec.call_list.place IS 'Очередь: по выручке';
 COMMENT ON COLUMN onec.call_list.reasons IS 'overdue — опаздывает, due — ждём, points — сгорают баллы';
 COMMENT ON COLUMN onec.call_list.why IS 'Почему, словами';

@@ -150,7 +150,7 @@ DECLARE
 	started timestamptz;
 	call text;
 BEGIN
-	FOREACH part IN ARRAY ARRAY['fit_clv', 'refresh_pairs', 'refresh_recommendations'] LOOP
+	FOREACH part IN ARRAY ARRAY['fit_clv', 'refresh_value', 'refresh_pairs', 'refresh_recommendations'] LOOP
 		started := clock_timestamp();
 		call := format('SELECT * FROM onec.%I(%L)', part, srv);
 		BEGIN
@@ -166,5 +166,5 @@ BEGIN
 	END LOOP;
 END $$;
 COMMENT ON FUNCTION onec.refresh_models(name) IS
-	'Обновить модель покупок (CLV), пары товаров и рекомендации; так делает недельное задание';
+	'Обновить модель покупок (CLV) и оценки по ней, пары товаров и рекомендации; так делает недельное задание';
 REVOKE EXECUTE ON FUNCTION onec.refresh_models(name) FROM PUBLIC;

@@ -226,15 +226,14 @@ CREATE VIEW onec.site_user_masked AS
 COMMENT ON VIEW onec.site_user_masked IS 'Пользователи без телефонов и имён: для аналитиков';
 
 CREATE VIEW onec.customer_360_masked AS
-	SELECT p.server, p.customer_id, p.total_revenue, p.gross_revenue, p.returns_amount, p.return_rate, p.receipts, p.lines, p.visits, p.total_items,
-		   p.average_check, p.median_check, p.average_line, p.items_per_receipt, p.purchase_frequency, p.frequency_confidence, p.median_gap, p.mean_gap,
-		   p.first_purchase, p.last_purchase, p.favorite_categories, p.favorite_stores, p.month_share, p.buys_8_march, p.buys_new_year, p.buys_valentine,
-		   onec._masked(u.phone) AS phone, onec._masked(u.name) AS name, onec._masked(u.email) AS email, u.discount_card_id, u.is_active,
-		   w.now::date - p.last_purchase::date AS days_since,
-		   p.last_purchase::date - p.first_purchase::date AS tenure_days,
-		   (SELECT count(*) FROM onec.customer_card c WHERE c.server = p.server AND c.user_id = p.customer_id) AS cards
-	FROM onec._shop w JOIN onec.customer_profile p ON p.server = w.server
-	LEFT JOIN onec.site_user u ON u.server = p.server AND u.user_id = p.customer_id;
+	SELECT c.server, c.customer_id, c.total_revenue, c.gross_revenue, c.returns_amount, c.return_rate, c.receipts, c.lines, c.visits, c.total_items,
+		   c.average_check, c.median_check, c.average_line, c.items_per_receipt, c.purchase_frequency, c.frequency_confidence, c.median_gap, c.mean_gap,
+		   c.first_purchase, c.last_purchase, c.favorite_categories, c.favorite_stores, c.month_share, c.buys_8_march, c.buys_new_year, c.buys_valentine,
+		   onec._masked(c.phone) AS phone, onec._masked(c.name) AS name, onec._masked(c.email) AS email, c.discount_card_id, c.is_active,
+		   c.days_since, c.tenure_days, c.cards, c.r_score, c.f_score, c.m_score, c.rfm, c.rfm_segment, c.rfm_title, c.usual_gap, c.expected_next,
+		   c.window_from, c.window_to, c.overdue_ratio, c.churn_class, c.month_index, c.peak_months, c.favorite_brands, c.category_diversity,
+		   c.p_alive, c.churn_risk, c.expected_12m, c.expected_spend, c.clv_12m
+	FROM onec.customer_360 c;
 COMMENT ON VIEW onec.customer_360_masked IS 'Всё о покупателе одной строкой без телефона, имени и почты: для аналитиков';
 COMMENT ON COLUMN onec.customer_360_masked.phone IS 'Телефон под маской';
 COMMENT ON COLUMN onec.customer_360_masked.name IS 'Имя под маской';
@@ -248,6 +247,9 @@ CREATE VIEW onec.purchase_masked AS
 	LEFT JOIN onec.category c ON c.server = p.server AND c.category_id = p.category_id
 	LEFT JOIN onec.store s ON s.server = l.server AND s.store_id = l.store_id;
 COMMENT ON VIEW onec.purchase_masked IS 'Строки продаж с названиями товара и магазина, без имени и телефона: для аналитиков';
+COMMENT ON COLUMN onec.purchase_masked.product IS 'Товар';
+COMMENT ON COLUMN onec.purchase_masked.category IS 'Категория';
+COMMENT ON COLUMN onec.purchase_masked.store IS 'Магазин';
 
 CREATE VIEW onec.abc_xyz_masked AS
 	SELECT a.server, a.kind, a.item_id, CASE a.kind WHEN 'customer' THEN onec._masked(a.title) ELSE a.title END AS title, a.net, a.share,
@@ -266,7 +268,7 @@ DECLARE
 	open text[] := '{setting,config,settings,field_source,env_name,refusal,server_capability,_servers,_shop,
 		product,category,store,sale_line,receipt_journal,receipt,loyalty_movement,loyalty_lot,loyalty_balance,
 		category_map,brand_map,frequency_class,rfm_segment,customer_profile,customer_affinity,customer_outlook,outlook_baseline,outlook,
-		customer_rfm,rfm_summary,clv_model,customer_clv,cohort_retention,abc_xyz_masked,month_season,weekday_hour,store_summary,revenue_month,
+		customer_rfm,rfm_summary,clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,store_summary,revenue_month,
 		product_pair,bestseller,recommendation_feed,site_user_masked,customer_360_masked,purchase_masked,
 		sync_run,sync_step,sync_state,sync_status,sync_progress,drift,data_quality}';
 BEGIN

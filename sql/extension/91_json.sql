@@ -1,0 +1,91 @@
+-- The JSON that a site asks for: a customer, the purchases, the profile.
+
+-- Whom a key means: a telephone in any spelling, a card, a customer.
+CREATE FUNCTION onec._person(key text, server name) RETURNS onec.site_user
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	id uuid := onec._ref(key);
+	phones text[];
+	u onec.site_user;
+BEGIN
+	IF id IS NOT NULL THEN
+		SELECT t.* INTO u FROM onec.site_user t
+		WHERE (_person.server IS NULL OR t.server = _person.server)
+		  AND t.user_id IN (SELECT id UNION ALL SELECT c.user_id FROM onec.customer_card c WHERE c.card_id = id)
+		ORDER BY t.server LIMIT 1;
+		RETURN u;
+	END IF;
+	-- what a number without its country means depends on the shop
+	phones := ARRAY(SELECT DISTINCT onec.normalize_phone(key, c) FROM unnest('{RU,KZ,BY}'::text[]) c);
+	SELECT t.* INTO u FROM onec.site_user t
+	WHERE t.phone = ANY (phones) AND (_person.server IS NULL OR t.server = _person.server)
+	  AND t.phone = onec.normalize_phone(key, onec.get('phone.country', t.server))
+	ORDER BY t.conflict_phone, t.is_active DESC, t.server, t.user_id LIMIT 1;
+	RETURN u;
+END $$;
+COMMENT ON FUNCTION onec._person(text, name) IS 'Пользователь по телефону, карте или контрагенту (служебная)';
+
+CREATE FUNCTION onec.customer_json(key text, server name DEFAULT NULL) RETURNS json
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT json_build_object('phone', u.phone, 'discount_card_id', u.discount_card_id, 'customer_id', u.customer_id, 'name', u.name)
+	FROM onec._person($1, $2) u WHERE u.user_id IS NOT NULL
+$$;
+COMMENT ON FUNCTION onec.customer_json(text, name) IS 'Покупатель как JSON: телефон, карта, контрагент, имя';
+
+CREATE FUNCTION onec.purchases_json(key text, days int DEFAULT NULL, max_rows int DEFAULT NULL, server name DEFAULT NULL) RETURNS json
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(
+		(SELECT json_agg(json_build_object('date', to_char(l.period, 'YYYY-MM-DD"T"HH24:MI:SS'), 'amount', l.amount::numeric(15,2),
+				'quantity', l.quantity, 'product_id', l.product_id, 'document_id', l.document_id, 'store_id', l.store_id))
+		 FROM (SELECT s.period, s.amount, s.quantity, s.product_id, coalesce(s.document_id, s.recorder) AS document_id, s.store_id
+			   FROM onec.sale_line s
+			   WHERE s.server = u.server AND s.active IS NOT FALSE
+				 AND s.recorder_type <> ALL (onec.get('exclude_recorder_types', u.server)::text[])
+				 AND (s.customer_id = u.customer_id
+					  OR u.customer_id IS NULL AND s.card_id = u.discount_card_id)
+				 AND ($2 IS NULL OR s.period >= onec.local_now(u.server)::date - $2)
+			   ORDER BY s.period DESC, s.recorder, s.line_no
+			   LIMIT $3) l), '[]'::json)
+	FROM onec._person($1, $4) u WHERE u.user_id IS NOT NULL
+$$;
+COMMENT ON FUNCTION onec.purchases_json(text, int, int, name) IS 'История покупок как JSON, сначала новые';
+
+CREATE FUNCTION onec._statistics_json(server name, customer uuid) RETURNS json
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT json_build_object(
+		'total_revenue', coalesce(p.total_revenue, 0)::numeric(15,2),
+		'total_purchases', CASE WHEN onec.get('check_unit', $1) = 'row' THEN coalesce(p.lines, 0) ELSE coalesce(p.receipts, 0) END,
+		'average_check', p.average_check::numeric(15,2),
+		'favorite_categories', to_json(coalesce(p.favorite_categories, '{}')),
+		'purchase_frequency', coalesce(p.purchase_frequency, 'none'),
+		'total_items', coalesce(p.total_items, 0), 'purchase_count', coalesce(p.receipts, 0), 'visits', coalesce(p.visits, 0),
+		'returns_amount', coalesce(p.returns_amount, 0)::numeric(15,2), 'median_check', p.median_check::numeric(15,2),
+		'favorite_stores', to_json(coalesce(p.favorite_stores, '{}')),
+		'first_purchase', to_char(p.first_purchase, 'YYYY-MM-DD"T"HH24:MI:SS'),
+		'last_purchase', to_char(p.last_purchase, 'YYYY-MM-DD"T"HH24:MI:SS'),
+		'favorite_brands', to_json(coalesce(p.favorite_brands, '{}')), 'peak_months', to_json(coalesce(p.peak_months, '{}')),
+		'expected_next', p.expected_next, 'churn_class', p.churn_class, 'rfm', p.rfm, 'rfm_segment', p.rfm_segment,
+		'p_alive', p.p_alive, 'clv_12m', p.clv_12m)
+	FROM (SELECT) x LEFT JOIN onec.customer_360 p ON p.server = $1 AND p.customer_id = $2
+$$;
+COMMENT ON FUNCTION onec._statistics_json(name, uuid) IS 'Статистика покупателя как JSON (служебная)';
+
+CREATE FUNCTION onec.profile_json(key text, days int DEFAULT NULL, max_rows int DEFAULT NULL, server name DEFAULT NULL) RETURNS json
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT json_build_object('phone', u.phone, 'discount_card_id', u.discount_card_id, 'customer_id', u.customer_id, 'name', u.name,
+		'purchases', onec.purchases_json(u.user_id::text, $2, $3, u.server),
+		'statistics', onec._statistics_json(u.server, u.customer_id))
+	FROM onec._person($1, $4) u WHERE u.user_id IS NOT NULL
+$$;
+COMMENT ON FUNCTION onec.profile_json(text, int, int, name) IS
+	'Профиль покупателя как JSON для сайта; ключ — телефон в любом написании, карта или контрагент';
