@@ -240,6 +240,36 @@ END $$;
 COMMENT ON FUNCTION onec._create_turnover(name, text) IS 'Создать таблицу оборотов продаж (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._create_turnover(name, text) FROM PUBLIC;
 
+-- The balances of 1C itself, if the register of bonus points has them; a register of turnovers refuses when it is asked.
+CREATE FUNCTION onec._create_balance(server name, rows_set text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	register text := regexp_replace(rows_set, '_RecordType$', '');
+	columns text;
+BEGIN
+	IF to_regclass(format('%I.loyalty_now', server)) IS NOT NULL THEN
+		EXECUTE format('DROP FOREIGN TABLE %I.loyalty_now', server);
+	END IF;
+	SELECT string_agg(format('%I %s OPTIONS (property %L)', p.field, CASE p.field WHEN 'card_id' THEN 'uuid' ELSE 'numeric' END,
+							 p.property || CASE p.field WHEN 'card_id' THEN '' ELSE 'Balance' END), ', ' ORDER BY p.field)
+	INTO columns FROM onec._resolve(server, 'loyalty_movement', rows_set) p WHERE p.field IN ('card_id', 'accrued', 'spent') AND p.property IS NOT NULL
+	HAVING count(*) = 3;
+	IF register = rows_set OR columns IS NULL THEN
+		RETURN;
+	END IF;
+	EXECUTE format('CREATE FOREIGN TABLE %I.loyalty_now (%s, period_arg timestamp OPTIONS (argument ''Period''))
+		SERVER %I OPTIONS (entity_set %L, function ''Balance'')', server, columns, server, register);
+	EXECUTE format('COMMENT ON FOREIGN TABLE %I.loyalty_now IS %L', server, 'Остатки баллов: ' || register || '/Balance');
+	EXECUTE format('COMMENT ON COLUMN %I.loyalty_now.card_id IS %L', server, 'Карта');
+	EXECUTE format('COMMENT ON COLUMN %I.loyalty_now.accrued IS %L', server, 'Начислено, остаток');
+	EXECUTE format('COMMENT ON COLUMN %I.loyalty_now.spent IS %L', server, 'К списанию, остаток');
+	EXECUTE format('COMMENT ON COLUMN %I.loyalty_now.period_arg IS %L', server, 'На какой момент');
+END $$;
+COMMENT ON FUNCTION onec._create_balance(name, text) IS 'Создать таблицу остатков баллов (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._create_balance(name, text) FROM PUBLIC;
+
 CREATE FUNCTION onec.setup(server name DEFAULT NULL)
 	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[])
 	LANGUAGE plpgsql VOLATILE
@@ -273,6 +303,8 @@ BEGIN
 			status := onec._create_table(srv, t.target, t.entity_set, t.key);
 			IF t.target = 'sale_line' THEN
 				PERFORM onec._create_turnover(srv, t.entity_set);
+			ELSIF t.target = 'loyalty_movement' THEN
+				PERFORM onec._create_balance(srv, t.entity_set);
 			END IF;
 			SELECT count(a.attname), array_agg(f.field ORDER BY f.ordinal) FILTER (WHERE a.attname IS NULL)
 			INTO columns, missing

@@ -646,6 +646,9 @@ BEGIN
 		END LOOP;
 		IF good THEN
 			PERFORM onec._end_step(server, run, s.ordinal, s.target, step_days);
+			IF s.target = 'loyalty_movement' AND (days IS NULL OR NOT EXISTS (SELECT FROM onec.loyalty_rule r WHERE r.server = _sync.server)) THEN
+				PERFORM onec.choose_loyalty_rule(server);
+			END IF;
 			COMMIT;
 			RAISE NOTICE USING MESSAGE = onec._step_line(server, run, s.ordinal);
 		END IF;

@@ -1,14 +1,137 @@
--- Bonus points: what a card has now, what it is about to lose.
+-- Bonus points: what a card has, what it is about to lose, and which of the readings of the register 1C itself agrees with.
+
+INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
+	('loyalty.rule', 'text', 'auto', '{auto,signed,unsigned}',
+	 'Как складываются движения баллов: signed — расход со знаком минус, unsigned — начислено без списанного, auto — как сходится с остатками 1С');
+
+CREATE TABLE onec.loyalty_rule (
+	server name PRIMARY KEY,
+	rule text NOT NULL CHECK (rule IN ('signed', 'unsigned')),
+	cards int NOT NULL,
+	agree int NOT NULL,
+	message text,
+	checked_at timestamptz NOT NULL
+);
+COMMENT ON TABLE onec.loyalty_rule IS 'Какое правило сложения баллов сходится с остатками самой 1С';
+COMMENT ON COLUMN onec.loyalty_rule.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.loyalty_rule.rule IS 'signed — расход со знаком минус, unsigned — начислено без списанного';
+COMMENT ON COLUMN onec.loyalty_rule.cards IS 'Карт сравнено; 0 — остатков 1С не дала';
+COMMENT ON COLUMN onec.loyalty_rule.agree IS 'У скольких из них остаток равен остатку 1С';
+COMMENT ON COLUMN onec.loyalty_rule.message IS 'Почему остатки 1С не прочитаны';
+COMMENT ON COLUMN onec.loyalty_rule.checked_at IS 'Когда сравнивали';
+SELECT pg_catalog.pg_extension_config_dump('onec.loyalty_rule', '');
+
+-- The rule in force.  1C says of each movement whether it is a receipt or an expense, unless the register knows turnovers only.
+CREATE FUNCTION onec._loyalty_rule(server name) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE s.rule WHEN 'auto' THEN coalesce((SELECT r.rule FROM onec.loyalty_rule r WHERE r.server = $1), 'signed') ELSE s.rule END
+	FROM (SELECT onec.get('loyalty.rule', $1) AS rule) s
+$$;
+COMMENT ON FUNCTION onec._loyalty_rule(name) IS 'Действующее правило сложения баллов (служебная)';
+
+-- What each movement adds.  Expiry is written together with the accrual, with a date ahead, so a balance has a moment.
+CREATE FUNCTION onec._points(server name, rule text) RETURNS TABLE (card_id uuid, period timestamp, points numeric)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT m.card_id, m.period,
+		   CASE WHEN $2 = 'signed' AND m.kind = 'Expense' THEN -1 ELSE 1 END * (coalesce(m.accrued, 0) - coalesce(m.spent, 0))
+	FROM onec.loyalty_movement m WHERE m.server = $1 AND m.active IS NOT FALSE
+$$;
+COMMENT ON FUNCTION onec._points(name, text) IS 'Что прибавляет каждое движение баллов (служебная)';
+
+CREATE FUNCTION onec.loyalty_balance_at(server name DEFAULT NULL, at timestamp DEFAULT NULL)
+	RETURNS TABLE (card_id uuid, balance numeric, source text, expires_next_at timestamp, expires_next_amount numeric)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH me AS MATERIALIZED (
+		SELECT s.server, coalesce($2, onec.local_now(s.server)) AS at, onec._loyalty_rule(s.server) AS rule
+		FROM (SELECT onec._server($1) AS server) s WHERE onec.get('loyalty.enabled', s.server)::boolean),
+	move AS MATERIALIZED (SELECT p.*, me.at FROM me CROSS JOIN LATERAL onec._points(me.server, me.rule) p),
+	ahead AS (SELECT m.card_id, m.period, -sum(m.points) AS burns FROM move m WHERE m.period > m.at GROUP BY 1, 2 HAVING sum(m.points) < 0),
+	next AS (SELECT DISTINCT ON (a.card_id) a.* FROM ahead a ORDER BY a.card_id, a.period)
+	SELECT b.card_id, b.balance, me.rule, n.period, n.burns
+	FROM me
+	CROSS JOIN (SELECT m.card_id, coalesce(sum(m.points) FILTER (WHERE m.period <= m.at), 0) AS balance FROM move m GROUP BY 1) b
+	LEFT JOIN next n ON n.card_id IS NOT DISTINCT FROM b.card_id
+$$;
+COMMENT ON FUNCTION onec.loyalty_balance_at(name, timestamp) IS
+	'Остатки баллов по картам на момент местного времени (сейчас), когда и сколько сгорит в ближайший раз; source — правило сложения';
 
 CREATE VIEW onec.loyalty_balance AS
-	SELECT m.server, m.card_id, c.customer_id,
-		   sum(CASE m.kind WHEN 'Expense' THEN -1 ELSE 1 END * (coalesce(m.accrued, 0) - coalesce(m.spent, 0)))
-			   FILTER (WHERE m.period <= w.now) AS balance,
-		   min(m.period) FILTER (WHERE m.period > w.now) AS expires_next_at
-	FROM onec._shop w JOIN onec.loyalty_movement m ON m.server = w.server
-	LEFT JOIN onec.customer_card c ON c.server = m.server AND c.card_id = m.card_id
-	WHERE m.active IS NOT FALSE AND w.has_loyalty
-	GROUP BY 1, 2, 3;
+	SELECT w.server, b.card_id, c.customer_id, b.balance, b.expires_next_at, b.expires_next_amount, b.source
+	FROM onec._shop w CROSS JOIN LATERAL onec.loyalty_balance_at(w.server) b
+	LEFT JOIN onec.customer_card c ON c.server = w.server AND c.card_id = b.card_id;
 COMMENT ON VIEW onec.loyalty_balance IS 'Остатки бонусных баллов по картам на сейчас';
+COMMENT ON COLUMN onec.loyalty_balance.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.loyalty_balance.card_id IS 'Карта';
+COMMENT ON COLUMN onec.loyalty_balance.customer_id IS 'Покупатель (контрагент)';
 COMMENT ON COLUMN onec.loyalty_balance.balance IS 'Баллов сейчас';
 COMMENT ON COLUMN onec.loyalty_balance.expires_next_at IS 'Когда сгорят ближайшие';
+COMMENT ON COLUMN onec.loyalty_balance.expires_next_amount IS 'Сколько их сгорит';
+COMMENT ON COLUMN onec.loyalty_balance.source IS 'Правило сложения: signed или unsigned';
+
+-- The balances that 1C itself has, card by card, beside those here.
+CREATE FUNCTION onec.check_loyalty(server name DEFAULT NULL)
+	RETURNS TABLE (card_id uuid, balance_1c numeric, signed numeric, unsigned numeric)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	-- to the second, as 1C counts
+	moment timestamp := date_trunc('second', onec.local_now(srv));
+BEGIN
+	IF to_regclass(format('%I.loyalty_now', srv)) IS NULL THEN
+		RAISE undefined_table USING
+			MESSAGE = format('server "%s" has no foreign table of balances', srv),
+			HINT = format('Run SELECT * FROM onec.setup(%L); without a register of bonus points there is none.', srv);
+	END IF;
+	RETURN QUERY EXECUTE format('
+		SELECT coalesce(b.card_id, s.card_id), coalesce(b.balance, 0), coalesce(s.points, 0), coalesce(s.unsigned, 0)
+		FROM (SELECT f.card_id, sum(coalesce(f.accrued, 0) - coalesce(f.spent, 0)) AS balance
+			  FROM %I.loyalty_now f WHERE f.period_arg = %L::timestamp GROUP BY 1) b
+		FULL JOIN (SELECT p.card_id, sum(p.points) AS points, sum(u.points) AS unsigned
+				   FROM (SELECT x.card_id, sum(x.points) AS points FROM onec._points(%3$L, ''signed'') x WHERE x.period < %2$L::timestamp GROUP BY 1) p
+				   JOIN (SELECT x.card_id, sum(x.points) AS points FROM onec._points(%3$L, ''unsigned'') x WHERE x.period < %2$L::timestamp GROUP BY 1) u
+						ON u.card_id IS NOT DISTINCT FROM p.card_id
+				   GROUP BY 1) s ON s.card_id = b.card_id
+		ORDER BY 1', srv, moment, srv);
+END $$;
+COMMENT ON FUNCTION onec.check_loyalty(name) IS 'Сверка остатков баллов по картам с остатками самой 1С; одним запросом к ней';
+REVOKE EXECUTE ON FUNCTION onec.check_loyalty(name) FROM PUBLIC;
+
+CREATE FUNCTION onec.choose_loyalty_rule(server name DEFAULT NULL) RETURNS onec.loyalty_rule
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	chosen onec.loyalty_rule;
+	by_sign int := 0;
+	by_column int := 0;
+BEGIN
+	chosen := ROW(srv, 'signed', 0, 0, NULL, clock_timestamp());
+	BEGIN
+		SELECT count(*), count(*) FILTER (WHERE c.balance_1c = c.signed), count(*) FILTER (WHERE c.balance_1c = c.unsigned)
+		INTO chosen.cards, by_sign, by_column FROM onec.check_loyalty(srv) c;
+	EXCEPTION WHEN fdw_error OR fdw_unable_to_create_reply OR fdw_column_name_not_found OR fdw_table_not_found OR insufficient_privilege OR undefined_table THEN
+		chosen.message := SQLERRM;
+	END;
+	-- where 1C says nothing, rows that are neither receipt nor expense belong to a register that has no sign
+	IF by_column > by_sign OR chosen.cards = 0 AND EXISTS (SELECT FROM onec.loyalty_movement m WHERE m.server = srv)
+		AND NOT EXISTS (SELECT FROM onec.loyalty_movement m WHERE m.server = srv AND m.kind IN ('Receipt', 'Expense')) THEN
+		chosen.rule := 'unsigned';
+	END IF;
+	chosen.agree := greatest(by_sign, by_column);
+	INSERT INTO onec.loyalty_rule AS r VALUES (chosen.*)
+	ON CONFLICT ON CONSTRAINT loyalty_rule_pkey DO UPDATE
+		SET rule = excluded.rule, cards = excluded.cards, agree = excluded.agree, message = excluded.message, checked_at = excluded.checked_at;
+	RETURN chosen;
+END $$;
+COMMENT ON FUNCTION onec.choose_loyalty_rule(name) IS
+	'Выбрать правило сложения баллов, сходящееся с остатками 1С, и записать в onec.loyalty_rule; так делает полное чтение';
+REVOKE EXECUTE ON FUNCTION onec.choose_loyalty_rule(name) FROM PUBLIC;
