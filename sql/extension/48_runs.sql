@@ -1,0 +1,122 @@
+-- The account of syncs: runs, their steps, what has been read completely; and how people look at it.
+
+CREATE TABLE onec.sync_run (
+	server name NOT NULL,
+	run_id bigint GENERATED ALWAYS AS IDENTITY,
+	started_at timestamptz NOT NULL,
+	finished_at timestamptz,
+	status text NOT NULL CHECK (status IN ('running', 'ok', 'partial', 'failed', 'skipped (busy)', 'interrupted')),
+	pid int NOT NULL,
+	backend_start timestamptz,
+	days int,
+	message text,
+	PRIMARY KEY (server, run_id)
+);
+COMMENT ON TABLE onec.sync_run IS 'Запуски синхронизации';
+COMMENT ON COLUMN onec.sync_run.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.sync_run.run_id IS 'Номер запуска';
+COMMENT ON COLUMN onec.sync_run.started_at IS 'Начало';
+COMMENT ON COLUMN onec.sync_run.finished_at IS 'Конец';
+COMMENT ON COLUMN onec.sync_run.status IS 'Состояние: running, ok, partial, failed, skipped (busy), interrupted';
+COMMENT ON COLUMN onec.sync_run.pid IS 'Процесс сервера';
+COMMENT ON COLUMN onec.sync_run.backend_start IS 'Когда начался процесс сервера';
+COMMENT ON COLUMN onec.sync_run.days IS 'За сколько дней читались покупки';
+COMMENT ON COLUMN onec.sync_run.message IS 'Пояснение';
+
+CREATE TABLE onec.sync_step (
+	server name NOT NULL,
+	run_id bigint NOT NULL,
+	ordinal int NOT NULL,
+	step text NOT NULL,
+	target text NOT NULL,
+	status text NOT NULL CHECK (status IN ('waiting', 'running', 'ok', 'failed', 'not published')),
+	started_at timestamptz,
+	finished_at timestamptz,
+	windows_total int NOT NULL DEFAULT 1,
+	windows_done int NOT NULL DEFAULT 0,
+	rows_read bigint NOT NULL DEFAULT 0,
+	rows_inserted bigint NOT NULL DEFAULT 0,
+	rows_updated bigint NOT NULL DEFAULT 0,
+	rows_deleted bigint NOT NULL DEFAULT 0,
+	requests bigint NOT NULL DEFAULT 0,
+	retries bigint NOT NULL DEFAULT 0,
+	bytes bigint NOT NULL DEFAULT 0,
+	truncated boolean NOT NULL DEFAULT false,
+	error_code text,
+	message text,
+	PRIMARY KEY (server, run_id, ordinal)
+);
+COMMENT ON TABLE onec.sync_step IS 'Шаги запусков синхронизации';
+COMMENT ON COLUMN onec.sync_step.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.sync_step.run_id IS 'Номер запуска';
+COMMENT ON COLUMN onec.sync_step.ordinal IS 'Порядок шага';
+COMMENT ON COLUMN onec.sync_step.step IS 'Шаг';
+COMMENT ON COLUMN onec.sync_step.target IS 'Таблица';
+COMMENT ON COLUMN onec.sync_step.status IS 'Состояние: waiting, running, ok, failed, not published';
+COMMENT ON COLUMN onec.sync_step.started_at IS 'Начало';
+COMMENT ON COLUMN onec.sync_step.finished_at IS 'Конец';
+COMMENT ON COLUMN onec.sync_step.windows_total IS 'Всего окон';
+COMMENT ON COLUMN onec.sync_step.windows_done IS 'Готово окон';
+COMMENT ON COLUMN onec.sync_step.rows_read IS 'Прочитано строк';
+COMMENT ON COLUMN onec.sync_step.rows_inserted IS 'Добавлено строк';
+COMMENT ON COLUMN onec.sync_step.rows_updated IS 'Изменено строк';
+COMMENT ON COLUMN onec.sync_step.rows_deleted IS 'Удалено строк';
+COMMENT ON COLUMN onec.sync_step.requests IS 'Запросов к 1С, с повторами';
+COMMENT ON COLUMN onec.sync_step.retries IS 'Из них повторов после неудачи';
+COMMENT ON COLUMN onec.sync_step.bytes IS 'Получено байтов';
+COMMENT ON COLUMN onec.sync_step.truncated IS 'Прочитано не всё: сработало ограничение';
+COMMENT ON COLUMN onec.sync_step.error_code IS 'SQLSTATE ошибки';
+COMMENT ON COLUMN onec.sync_step.message IS 'Текст ошибки';
+
+CREATE TABLE onec.sync_state (
+	server name NOT NULL,
+	target text NOT NULL,
+	complete_from timestamp,
+	last_ok timestamptz,
+	place bigint NOT NULL DEFAULT 0,
+	PRIMARY KEY (server, target)
+);
+COMMENT ON TABLE onec.sync_state IS 'Что уже загружено';
+COMMENT ON COLUMN onec.sync_state.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.sync_state.target IS 'Таблица';
+COMMENT ON COLUMN onec.sync_state.complete_from IS 'С какого времени загружено всё; -infinity — с самого начала';
+COMMENT ON COLUMN onec.sync_state.last_ok IS 'Последнее полное прочтение';
+COMMENT ON COLUMN onec.sync_state.place IS 'Сколько строк прошли запуски, ограниченные cards_limit; 0 — дошли до конца';
+SELECT pg_catalog.pg_extension_config_dump('onec.sync_state', '');
+
+CREATE VIEW onec.sync_status AS
+	SELECT s.server, s.step, s.target, s.status, s.started_at, s.finished_at, k.last_ok, now() - k.last_ok AS age,
+		   s.rows_read, s.rows_inserted, s.rows_updated, s.rows_deleted,
+		   greatest(s.rows_read - s.rows_inserted - s.rows_updated, 0) AS rows_same, s.windows_done, s.requests, s.retries, s.bytes,
+		   (SELECT string_agg(f.capability, ', ' ORDER BY f.capability) FROM onec.refusal f
+			WHERE f.server = s.server
+			  AND f.entity_set = CASE WHEN s.step <> 'profiles' THEN ltrim(onec.get('endpoint.' || s.target, s.server), '/') END) AS refused,
+		   s.truncated, round(extract(epoch FROM s.finished_at - s.started_at)::numeric, 1) AS seconds, s.error_code, s.message
+	FROM onec.sync_step s
+	JOIN (SELECT r.server, max(r.run_id) AS run_id FROM onec.sync_run r WHERE r.status <> 'skipped (busy)' GROUP BY 1) last
+		ON last.server = s.server AND last.run_id = s.run_id
+	LEFT JOIN onec.sync_state k ON k.server = s.server AND k.target = s.target
+	ORDER BY s.server, s.ordinal;
+COMMENT ON VIEW onec.sync_status IS 'Итоги последнего запуска синхронизации по шагам';
+COMMENT ON COLUMN onec.sync_status.last_ok IS 'Когда таблица в последний раз прочитана целиком';
+COMMENT ON COLUMN onec.sync_status.age IS 'Сколько с тех пор прошло';
+COMMENT ON COLUMN onec.sync_status.rows_same IS 'Прочитано строк, которые не изменились';
+COMMENT ON COLUMN onec.sync_status.requests IS 'Запросов к 1С, с повторами';
+COMMENT ON COLUMN onec.sync_status.refused IS 'В чём база отказывает для этого набора: приходится обходиться без этого';
+COMMENT ON COLUMN onec.sync_status.truncated IS 'Прочитано не всё: сработало ограничение cards_limit; следующий запуск продолжит';
+COMMENT ON COLUMN onec.sync_status.seconds IS 'Сколько длился шаг, секунд';
+
+CREATE VIEW onec.sync_progress AS
+	SELECT s.server, s.run_id, s.step, s.target, s.windows_done, s.windows_total, s.rows_read, s.requests,
+		   clock_timestamp() - s.started_at AS elapsed,
+		   round(s.rows_read / nullif(extract(epoch FROM clock_timestamp() - s.started_at), 0), 0) AS rows_per_second,
+		   CASE WHEN s.windows_done > 0 THEN
+				(clock_timestamp() - s.started_at) / s.windows_done * (s.windows_total - s.windows_done) END AS remaining
+	FROM onec.sync_step s JOIN onec.sync_run r ON r.server = s.server AND r.run_id = s.run_id
+	WHERE r.status = 'running' AND s.status = 'running';
+COMMENT ON VIEW onec.sync_progress IS 'Что синхронизируется сейчас и сколько осталось';
+COMMENT ON COLUMN onec.sync_progress.rows_per_second IS 'Строк в секунду';
+COMMENT ON COLUMN onec.sync_progress.windows_done IS 'Окон прочитано';
+COMMENT ON COLUMN onec.sync_progress.windows_total IS 'Окон всего';
+COMMENT ON COLUMN onec.sync_progress.elapsed IS 'Сколько длится шаг';
+COMMENT ON COLUMN onec.sync_progress.remaining IS 'Сколько ещё, если окна одинаковы';
