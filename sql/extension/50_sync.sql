@@ -191,8 +191,9 @@ END $$;
 COMMENT ON FUNCTION onec._move_place(name, text, bigint) IS 'Запомнить, докуда прочитан справочник (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._move_place(name, text, bigint) FROM PUBLIC;
 
--- Replace one window.  "from" and "till" are NULL for what has no date, infinite where the window is open.
-CREATE FUNCTION onec._sync_window(server name, target text, from_ts timestamp, till_ts timestamp, max_rows int,
+-- Replace one window.  "from" and "till" are NULL for what has no date, infinite where the window is open.  With "part_of", a
+-- condition that leaves out rows, nothing is taken for deleted.
+CREATE FUNCTION onec._sync_window(server name, target text, from_ts timestamp, till_ts timestamp, max_rows int, part_of text,
 								  OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT truncated boolean)
 	LANGUAGE plpgsql VOLATILE
 AS $$
@@ -217,7 +218,7 @@ BEGIN
 	IF max_rows > 0 THEN
 		start := coalesce((SELECT t.place FROM onec.sync_state t WHERE t.server = _sync_window.server AND t.target = _sync_window.target), 0);
 	END IF;
-	read := onec._stage(server, target, condition, max_rows, start);
+	read := onec._stage(server, target, pg_catalog.concat_ws(' AND ', condition, part_of), max_rows, start);
 	truncated := max_rows > 0 AND (read >= max_rows OR start > 0);
 	PERFORM onec._move_place(server, target, CASE WHEN max_rows > 0 AND read >= max_rows THEN start + read ELSE 0 END);
 	ANALYZE pg_temp.onec_stage;
@@ -225,13 +226,13 @@ BEGIN
 		PERFORM onec._attribute(server);
 	END IF;
 	PERFORM onec._drop_forgotten(server, target);
-	scope := CASE WHEN NOT truncated THEN condition END;
+	scope := CASE WHEN NOT truncated AND part_of IS NULL THEN condition END;
 	SELECT m.inserted, m.updated, m.deleted INTO inserted, updated, deleted
 	FROM onec._merge(server, target, scope, has_mark) m;
 	DROP TABLE pg_temp.onec_stage;
 END $$;
-COMMENT ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, int) IS 'Заменить одно окно местной таблицы (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, int) FROM PUBLIC;
+COMMENT ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, int, text) IS 'Заменить одно окно местной таблицы (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, int, text) FROM PUBLIC;
 
 -- A base that publishes only the register of card sales: its rows are the sales.
 CREATE FUNCTION onec._sales_from_cards(server name, OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT truncated boolean)
@@ -373,8 +374,8 @@ COMMENT ON FUNCTION onec._account_requests(name, bigint, int, bigint[]) IS 'За
 REVOKE EXECUTE ON FUNCTION onec._account_requests(name, bigint, int, bigint[]) FROM PUBLIC;
 
 -- One window of one step, with its account; an error is kept with the step.
-CREATE FUNCTION onec._run_window(server name, run bigint, ordinal int, target text, from_ts timestamp, till_ts timestamp, max_rows int)
-	RETURNS boolean
+CREATE FUNCTION onec._run_window(server name, run bigint, ordinal int, target text, from_ts timestamp, till_ts timestamp, max_rows int,
+								 part_of text DEFAULT NULL) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
 AS $$
 DECLARE
@@ -395,7 +396,7 @@ BEGIN
 	ELSIF target = 'sale_line' AND pg_catalog.to_regclass(pg_catalog.format('%I.sale_line', server)) IS NULL THEN
 		SELECT * INTO w FROM onec._sales_from_cards(server);
 	ELSE
-		SELECT * INTO w FROM onec._sync_window(server, target, from_ts, till_ts, max_rows);
+		SELECT * INTO w FROM onec._sync_window(server, target, from_ts, till_ts, max_rows, part_of);
 	END IF;
 	UPDATE onec.sync_step s
 	SET windows_done = s.windows_done + 1, rows_read = s.rows_read + w.read, rows_inserted = s.rows_inserted + w.inserted,
@@ -412,8 +413,8 @@ EXCEPTION WHEN OTHERS THEN
 		MESSAGE = pg_catalog.format('step "%s" failed: %s', target, pg_catalog.concat_ws(': ', text_of, nullif(detail, ''))), ERRCODE = code;
 	RETURN false;
 END $$;
-COMMENT ON FUNCTION onec._run_window(name, bigint, int, text, timestamp, timestamp, int) IS 'Выполнить одно окно шага и записать итог (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._run_window(name, bigint, int, text, timestamp, timestamp, int) FROM PUBLIC;
+COMMENT ON FUNCTION onec._run_window(name, bigint, int, text, timestamp, timestamp, int, text) IS 'Выполнить одно окно шага и записать итог (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._run_window(name, bigint, int, text, timestamp, timestamp, int, text) FROM PUBLIC;
 
 -- Prepare a step: its windows, or the reason why it has none.
 CREATE FUNCTION onec._begin_step(server name, run bigint, ordinal int, target text, days int, deep boolean,

@@ -177,6 +177,32 @@ for my $seed (6, 7, 8)
 cmp_ok(sql("SELECT count(*) FROM onec.drift WHERE repaired_at IS NOT NULL"), '>', 0, 'months that had drifted are on record');
 is(sql("SELECT count(*) FROM onec.drift WHERE repaired_at IS NULL"), '0', 'and repaired');
 
+# ---- a part: one customer when a page of the site asks for it, some months ----
+my $card = $onec->control('POST', '/edit', { op => 'new_customer', name => 'Небылицын Пров', phone => '70009990001' });
+sql("CALL onec.sync_cards('shop')");
+$onec->control('POST', '/edit', { op => 'new_sale', phone => '70009990001', amount => 777, lines => 2 });
+my $others = $onec->control('POST', '/edit', { op => 'new_sale' });
+$onec->control('POST', '/log/clear', {});
+sql("CALL onec.sync_purchases('shop', days => 30, customer => '+7 (000) 999-00-01')");
+is(sql("SELECT count(*) FROM onec.sale_line WHERE customer_id = '$card->{customer}'"), '2', 'the purchases of one customer are read');
+is(sql("SELECT (onec.profile_json('70009990001')->'statistics'->>'total_revenue')::numeric
+		= (SELECT sum(amount) FROM onec.sale_line WHERE customer_id = '$card->{customer}')"), 't', 'and in the profile');
+is(sql("SELECT count(*) FROM onec.sale_line WHERE recorder = '$others->{recorder}'"), '0', 'nobody else is read');
+my @asked = grep { $_->{path} =~ /Register/ } @{ $onec->control('GET', '/log') };
+is(scalar @asked, 2, 'by two requests');
+is(scalar(grep { $_->{query} =~ /(?:Контрагент_Key eq guid'$card->{customer}'|ДисконтнаяКарта_Key eq guid'$card->{card}')/ } @asked), 2, 'of his rows only');
+is(sql("SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"), 'ok', 'on the record');
+is(OnecTest->try($node, "CALL onec.sync_purchases('shop', customer => '70009990002')")->{sqlstate}, 'P0002', 'somebody unknown is an error');
+$onec->control('POST', '/log/clear', {});
+my $month = sql("SELECT date_trunc('month', max(period))::date FROM onec.sale_line WHERE register = 'sales' AND period < now() - interval '60 days'");
+sql("UPDATE onec.sale_line SET amount = amount + 1 WHERE period >= '$month' AND period < date '$month' + 31");
+sql("CALL onec.sync_purchases('shop', \"from\" => '$month', \"to\" => (date '$month' + interval '1 month')::date)");
+is(sql("SELECT sum(windows_done) FROM onec.sync_step WHERE run_id = (SELECT max(run_id) FROM onec.sync_run) AND step = 'purchases'"), '3', 'a month is read again');
+is(sql("SELECT count(*) FROM onec.check_amounts('$month', (date '$month' + interval '1 month')::date, 'shop') WHERE verdict = 'differs'"), '0', 'and is as in 1C');
+sql("CALL onec.sync_$_('shop')") for qw(counterparties products loyalty);
+is(sql("SELECT string_agg(DISTINCT status, ',') FROM (SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 3) x"), 'ok', 'kinds of data one by one');
+sql("CALL onec.run_job('shop', 'nightly')");
+
 # ---- a limit of cards: runs go on where the last one stopped, and what they have not reached is not taken for deleted ----
 my $cards = sql("SELECT count(*) FROM onec.discount_card WHERE NOT is_deleted");
 sql("DELETE FROM onec.discount_card WHERE server = 'shop'");
