@@ -91,13 +91,3 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._find_drift(name, date) IS 'Найти месяцы, разошедшиеся с 1С (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._find_drift(name, date) FROM PUBLIC;
-
-CREATE FUNCTION onec.lag_seconds(target text DEFAULT 'sale_line', server name DEFAULT NULL) RETURNS numeric
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT round(extract(epoch FROM clock_timestamp() - s.last_ok)::numeric)
-	FROM onec.sync_state s
-	WHERE s.server = onec._server($2) AND s.target = CASE $1 WHEN 'purchases' THEN 'sale_line' WHEN 'cards' THEN 'discount_card' ELSE $1 END
-$$;
-COMMENT ON FUNCTION onec.lag_seconds(text, name) IS 'Сколько секунд назад таблица прочитана полностью; NULL — никогда';

@@ -103,9 +103,6 @@ COMMENT ON COLUMN onec.schedule_status.last_message IS 'Последнее со�
 COMMENT ON COLUMN onec.schedule_status.stale IS 'Расписание уже не соответствует настройке: её изменили или перевели часы';
 COMMENT ON COLUMN onec.schedule_status.hint IS 'Что сделать; NULL — всё в порядке';
 
--- In the place of the one that looked at a single table.
-DROP FUNCTION IF EXISTS onec.lag_seconds(text, name);
-
 -- The oldest of the tables of the step tells: a step is as fresh as its stalest part.  What 1C does not publish has no age.
 CREATE FUNCTION onec.lag_seconds(step text DEFAULT 'purchases', server name DEFAULT NULL) RETURNS numeric
 	LANGUAGE plpgsql STABLE
