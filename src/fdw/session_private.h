@@ -60,7 +60,6 @@ struct OnecSession
 	TimestampTz ib_not_before;	/* do not ask for a 1C session before */
 
 	int64		started;		/* requests so far */
-	TimestampTz last_start;		/* for min_interval */
 	int			gave_up_after;	/* attempts of the request given up last, 0: none */
 
 	List	   *refusals;		/* of SetRefusals, see session_refusal.c */
@@ -155,8 +154,11 @@ extern const char *onec_error_meaning(OnecErrorKind kind);
 /* session_error.c: UTF-8 of 1C in the database's encoding; palloc'd or the text itself. */
 extern char *onec_server_text(const char *utf8);
 
-/* session_retry.c: wait until min_interval has passed since the last request. */
-extern void onec_session_pace(OnecSession *session, const OnecOptions *options);
+/*
+ * session_retry.c: wait for min_interval, one request of the base at a time, whichever backend sends it.  At once where
+ * there is no interval.
+ */
+extern void onec_session_pace(const OnecOptions *options);
 
 /* session_log.c: never raise, own malloc'ed memory. */
 extern OnecLogPlace onec_log_begin(const char *server, const char *url);

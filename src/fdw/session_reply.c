@@ -222,7 +222,6 @@ send_request(OnecReply *reply)
 	reply->generation = session->generation;
 	reply->log = onec_log_begin(session->server_name, reply->text.data);
 	session->started++;
-	session->last_start = GetCurrentTimestamp();
 	if (reply->spent != NULL)
 		reply->spent->requests++;
 	reply->transfer = onec_http_start(http, &request, &reply->error);
@@ -317,7 +316,7 @@ onec_session_start(OnecSession *session, const OnecOptions *options,
 				 errhint("Run the query again.")));
 	(void) onec_session_pool();
 	onec_session_sweep(session);
-	onec_session_pace(session, options);
+	onec_session_pace(options);
 	session->gave_up_after = 0;
 	reply = make_reply(session, options, request);
 	reply->spent = spent;

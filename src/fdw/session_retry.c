@@ -15,7 +15,9 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "common/pg_prng.h"
+#include "storage/lock.h"
 #include "utils/timestamp.h"
 
 #include "fdw/session_private.h"
@@ -24,6 +26,7 @@
 #define DELAY_GROWTH 3.0
 #define LAST_DELAY_MS 15000.0
 #define JITTER 0.25				/* of the delay, either way */
+#define PACE_CLASS 0x1C			/* pg_advisory_lock() uses 1 and 2 */
 
 static void
 wait_until(TimestampTz moment)
@@ -38,15 +41,23 @@ wait_until(TimestampTz moment)
 	}
 }
 
+/*
+ * Backends share no memory, but they share locks: each request waits its interval while it holds the one of its base, so
+ * whoever comes meanwhile waits behind it.  The lock is advisory, of a class that SQL functions do not use, and of no
+ * database, because the base does not know of databases.
+ */
 void
-onec_session_pace(OnecSession *session, const OnecOptions *options)
+onec_session_pace(const OnecOptions *options)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz next = TimestampTzPlusMilliseconds(session->last_start, options->min_interval);
+	uint64		base = hash_bytes_extended((const unsigned char *) options->root, strlen(options->root), 0);
+	LOCKTAG		tag;
 
-	/* a clock set back must not stop us for long */
-	if (options->min_interval > 0 && session->last_start != 0 && session->last_start <= now)
-		wait_until(next);
+	if (options->min_interval <= 0)
+		return;
+	SET_LOCKTAG_ADVISORY(tag, InvalidOid, (uint32) (base >> 32), (uint32) base, PACE_CLASS);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	wait_until(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), options->min_interval));
+	LockRelease(&tag, ExclusiveLock, false);
 }
 
 /* Whether the same request, sent again, might fare better. */

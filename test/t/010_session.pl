@@ -467,6 +467,16 @@ is($r->{stdout}, '6|01', 'after an error caught in a block the next request work
 $r = play("ALTER SERVER shop OPTIONS (ADD min_interval '400ms');\n" . $READ x 3 . "ALTER SERVER shop OPTIONS (DROP min_interval)");
 is($r->{stdout}, join("\n", ('6|01') x 3), 'min_interval: the rows come');
 cmp_ok($r->{requests}[2]{at} - $r->{requests}[0]{at}, '>=', 0.79, 'no faster than asked');
+{
+	$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (ADD min_interval '200ms')");
+	$onec->rules();
+	my @both = map { OnecTest->background($node, $READ x 3) } 1, 2;
+	is($_->wait->{stdout}, join("\n", ('6|01') x 3), 'min_interval with two backends: the rows come') for @both;
+	my @at = sort { $a <=> $b } map { $_->{at} } grep { $_->{path} =~ /Catalog_X/i } $onec->log;
+	is(scalar @at, 6, 'of six requests');
+	is(scalar(grep { $at[$_] - $at[ $_ - 1 ] < 0.19 } 1 .. $#at), 0, 'none comes sooner after another than asked, whosever it is');
+	$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (DROP min_interval)");
+}
 
 $r = play("$READ ALTER USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (SET password 'wrong');\n$READ");
 is($r->{sqlstate}, '28000', 'a changed user mapping is taken at once');
