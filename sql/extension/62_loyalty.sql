@@ -18,7 +18,7 @@ COMMENT ON COLUMN onec.loyalty_rule.rule IS 'signed — расход со зна
 COMMENT ON COLUMN onec.loyalty_rule.cards IS 'Карт сравнено; 0 — остатков 1С не дала';
 COMMENT ON COLUMN onec.loyalty_rule.agree IS 'У скольких из них остаток равен остатку 1С';
 COMMENT ON COLUMN onec.loyalty_rule.message IS 'Почему остатки 1С не прочитаны';
-COMMENT ON COLUMN onec.loyalty_rule.checked_at IS 'Когда сравнивали';
+COMMENT ON COLUMN onec.loyalty_rule.checked_at IS 'С какого времени сравнение даёт этот итог';
 SELECT pg_catalog.pg_extension_config_dump('onec.loyalty_rule', '');
 
 -- The rule in force.  1C says of each movement whether it is a receipt or an expense, unless the register knows turnovers only.
@@ -129,7 +129,8 @@ BEGIN
 	chosen.agree := greatest(by_sign, by_column);
 	INSERT INTO onec.loyalty_rule AS r VALUES (chosen.*)
 	ON CONFLICT ON CONSTRAINT loyalty_rule_pkey DO UPDATE
-		SET rule = excluded.rule, cards = excluded.cards, agree = excluded.agree, message = excluded.message, checked_at = excluded.checked_at;
+		SET rule = excluded.rule, cards = excluded.cards, agree = excluded.agree, message = excluded.message, checked_at = excluded.checked_at
+		WHERE ROW(r.rule, r.cards, r.agree, r.message) IS DISTINCT FROM ROW(excluded.rule, excluded.cards, excluded.agree, excluded.message);
 	RETURN chosen;
 END $$;
 COMMENT ON FUNCTION onec.choose_loyalty_rule(name) IS

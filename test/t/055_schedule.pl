@@ -370,7 +370,8 @@ sub check_old
 		'stays: another server, stays: newer without time, stays: not ours, stays: other branch, stays: young', 'and those of another database by the line of the hint');
 	is(sql("SELECT string_agg(month::text, ' ' ORDER BY month) FROM onec.drift WHERE month < '2002-01-01'"), '2001-02-01 2001-03-01',
 		'months repaired long ago go');
-	is(sql("SELECT count(*) FILTER (WHERE started_at < now() - interval '180 days'), count(*) > 1 FROM onec.sync_run WHERE server = 'shop'"), '0|t', 'old runs go');
+	# the newest that had done something when the housekeeping ran stays however old it is
+	is(sql("SELECT count(*) FILTER (WHERE started_at < now() - interval '180 days') <= 1, count(*) > 1 FROM onec.sync_run WHERE server = 'shop'"), 't|t', 'old runs go');
 	is(sql("SELECT count(*) FROM onec.sync_step s WHERE NOT EXISTS (SELECT FROM onec.sync_run r WHERE r.run_id = s.run_id)"), '0', 'with their steps');
 	return;
 }
