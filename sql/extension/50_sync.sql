@@ -61,6 +61,48 @@ END $$;
 COMMENT ON FUNCTION onec._stage(name, text, text, int, bigint) IS 'Прочитать строки 1С во временную таблицу (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._stage(name, text, text, int, bigint) FROM PUBLIC;
 
+-- What the register of card sales tells of the staged rows.  A shift report has rows of many people, so rows that are alike
+-- (product and amount) are first given the card rows of their own customer; what is left goes to rows of nobody, the n-th to the
+-- n-th.  If there are more of them than card rows, they have the one card of these, provided that the document is of one buyer:
+-- each of its rows is like a row of that card.
+CREATE FUNCTION onec._attribute_by_register(server name) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH sold AS MATERIALIZED (
+		SELECT t.ctid AS place, t.customer_id, t.card_id, t.attribution, t.line_no, ROW(t.recorder, t.recorder_type, t.product_id, trim_scale(t.amount))::text AS alike,
+			   row_number() OVER (PARTITION BY t.recorder, t.recorder_type, t.product_id, t.amount, t.customer_id ORDER BY t.line_no) AS n,
+			   ROW(t.recorder, t.recorder_type)::text AS document
+		FROM pg_temp.onec_stage t),
+	carded AS MATERIALIZED (
+		SELECT l.line_no, ROW(l.recorder, l.recorder_type, l.product_id, trim_scale(l.amount))::text AS alike, l.card_id, coalesce(l.owner_id, d.owner_id) AS owner_id,
+			   row_number() OVER (PARTITION BY l.recorder, l.recorder_type, l.product_id, l.amount, coalesce(l.owner_id, d.owner_id) ORDER BY l.line_no) AS n,
+			   ROW(l.recorder, l.recorder_type)::text AS document
+		FROM (SELECT DISTINCT t.recorder, t.recorder_type FROM pg_temp.onec_stage t) t
+		JOIN onec.card_sale_line l ON l.server = $1 AND l.recorder = t.recorder AND l.recorder_type = t.recorder_type
+		LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id),
+	one_buyer AS (
+		SELECT c.document FROM carded c GROUP BY 1 HAVING min(c.card_id::text) = max(c.card_id::text) AND count(c.card_id) = count(*)
+		EXCEPT SELECT o.document FROM sold o WHERE NOT EXISTS (SELECT FROM carded c WHERE c.alike = o.alike)),
+	own AS (SELECT o.place, c.alike, c.line_no, c.card_id, c.owner_id FROM sold o JOIN carded c ON c.alike = o.alike AND c.owner_id = o.customer_id AND c.n = o.n),
+	spare AS (
+		SELECT c.*, row_number() OVER (PARTITION BY c.alike ORDER BY c.line_no) AS turn FROM carded c
+		WHERE NOT EXISTS (SELECT FROM own w WHERE w.alike = c.alike AND w.line_no = c.line_no)),
+	nobodys AS (SELECT o.*, row_number() OVER (PARTITION BY o.alike ORDER BY o.line_no) AS turn FROM sold o WHERE o.customer_id IS NULL AND o.attribution = 'anonymous')
+	UPDATE pg_temp.onec_stage s
+	SET customer_id = coalesce(s.customer_id, r.owner_id), card_id = coalesce(s.card_id, r.card_id),
+		attribution = CASE WHEN s.attribution = 'anonymous' THEN 'card_register' ELSE s.attribution END
+	FROM (SELECT w.place, w.card_id, w.owner_id FROM own w
+		  UNION ALL
+		  SELECT o.place, p.card_id, p.owner_id FROM nobodys o JOIN spare p ON p.alike = o.alike AND p.turn = o.turn
+		  UNION ALL
+		  SELECT o.place, c.card_id, c.owner_id FROM nobodys o JOIN one_buyer b ON b.document = o.document JOIN carded c ON c.alike = o.alike AND c.n = 1
+		  WHERE NOT EXISTS (SELECT FROM spare p WHERE p.alike = o.alike AND p.turn = o.turn)) r
+	WHERE s.ctid = r.place AND r.card_id IS NOT NULL AND (s.card_id IS NULL OR s.attribution = 'anonymous')
+$$;
+COMMENT ON FUNCTION onec._attribute_by_register(name) IS 'Определить покупателя по регистру продаж по картам (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._attribute_by_register(name) FROM PUBLIC;
+
 -- Who bought: the counterparty of the row, else the owner of its card, else what the register of card sales tells.
 -- A row without them is staged as anonymous.
 CREATE FUNCTION onec._attribute(server name) RETURNS void
@@ -74,32 +116,7 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM onec.card_sale_line l WHERE l.server = _attribute.server) THEN
 		RETURN;
 	END IF;
-	-- of rows that are alike the n-th goes with the n-th; where all have one card, with that
-	WITH sold AS (
-		SELECT t.ctid AS place, t.recorder, t.recorder_type, coalesce(t.product_id::text, '') AS product, coalesce(t.amount, 'NaN') AS amount,
-			   row_number() OVER (PARTITION BY t.recorder, t.recorder_type, t.product_id, t.amount ORDER BY t.line_no) AS n,
-			   t.card_id IS NULL OR t.attribution = 'anonymous' AS wanted
-		FROM pg_temp.onec_stage t),
-	carded AS (
-		SELECT l.recorder, l.recorder_type, coalesce(l.product_id::text, '') AS product, coalesce(l.amount, 'NaN') AS amount,
-			   l.card_id, coalesce(l.owner_id, d.owner_id) AS owner_id,
-			   row_number() OVER (alike ORDER BY l.line_no) AS n, min(l.card_id::text) OVER alike = max(l.card_id::text) OVER alike
-				   AND count(l.card_id) OVER alike = count(*) OVER alike AS alone
-		FROM (SELECT DISTINCT t.recorder, t.recorder_type FROM pg_temp.onec_stage t) t
-		JOIN onec.card_sale_line l ON l.server = _attribute.server AND l.recorder = t.recorder AND l.recorder_type = t.recorder_type
-		LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
-		WINDOW alike AS (PARTITION BY l.recorder, l.recorder_type, l.product_id, l.amount))
-	UPDATE pg_temp.onec_stage s
-	SET customer_id = coalesce(s.customer_id, r.owner_id), card_id = coalesce(s.card_id, r.card_id),
-		attribution = CASE WHEN s.attribution = 'anonymous' THEN 'card_register' ELSE s.attribution END
-	FROM (SELECT o.place, CASE WHEN e.n IS NOT NULL THEN e.card_id ELSE f.card_id END AS card_id,
-				 CASE WHEN e.n IS NOT NULL THEN e.owner_id ELSE f.owner_id END AS owner_id
-		  FROM sold o
-		  LEFT JOIN carded e ON (e.recorder, e.recorder_type, e.product, e.amount, e.n) = (o.recorder, o.recorder_type, o.product, o.amount, o.n)
-		  LEFT JOIN carded f ON (f.recorder, f.recorder_type, f.product, f.amount) = (o.recorder, o.recorder_type, o.product, o.amount)
-			AND f.n = 1 AND f.alone
-		  WHERE o.wanted) r
-	WHERE s.ctid = r.place AND r.card_id IS NOT NULL;
+	PERFORM onec._attribute_by_register(server);
 END $$;
 COMMENT ON FUNCTION onec._attribute(name) IS 'Определить покупателя прочитанных строк продаж (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._attribute(name) FROM PUBLIC;

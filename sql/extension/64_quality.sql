@@ -8,8 +8,9 @@ CREATE VIEW onec._quality_people AS
 	SELECT d.server, 'Q2', 'Карты без владельца', count(*), (array_agg(d.card_id::text ORDER BY d.card_id))[1:5], 'Укажите владельца карты в 1С'
 	FROM onec.discount_card d WHERE d.owner_id IS NULL AND NOT d.is_deleted GROUP BY 1
 	UNION ALL
-	SELECT u.server, 'Q3', 'Телефон у двух владельцев', count(*), (array_agg(u.user_id::text ORDER BY u.user_id))[1:5], 'Уточните, чей телефон'
-	FROM onec.site_user u WHERE u.conflict_phone GROUP BY 1;
+	SELECT x.server, 'Q3', 'Телефон у двух владельцев', count(*), (array_agg(x.user_id ORDER BY x.user_id))[1:5], 'Уточните, чей телефон'
+	FROM (SELECT k.server, min(k.user_id::text) AS user_id FROM onec.customer_card k
+		  WHERE k.phone IS NOT NULL GROUP BY k.server, k.phone HAVING count(DISTINCT k.user_id) > 1) x GROUP BY 1;
 COMMENT ON VIEW onec._quality_people IS 'Замечания о картах и пользователях (служебное)';
 
 -- A receipt in the journal and the rows that it has made: returns are positive there and negative here.
