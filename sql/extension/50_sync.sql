@@ -61,6 +61,21 @@ END $$;
 COMMENT ON FUNCTION onec._stage(name, text, text, int, bigint) IS 'Прочитать строки 1С во временную таблицу (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._stage(name, text, text, int, bigint) FROM PUBLIC;
 
+-- The card rows of the documents staged.
+CREATE FUNCTION onec._carded(server name)
+	RETURNS TABLE (recorder uuid, recorder_type text, line_no bigint, product_id uuid, amount numeric, card_id uuid, owner_id uuid)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = on
+AS $$
+	SELECT l.recorder, l.recorder_type, l.line_no, l.product_id, l.amount, l.card_id, coalesce(l.owner_id, d.owner_id)
+	FROM (SELECT DISTINCT t.recorder, t.recorder_type FROM pg_temp.onec_stage t) t
+	JOIN onec.card_sale_line l ON l.server = $1 AND l.recorder = t.recorder AND l.recorder_type = t.recorder_type
+	LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
+$$;
+COMMENT ON FUNCTION onec._carded(name) IS 'Продажи по картам прочитанных документов (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._carded(name) FROM PUBLIC;
+
 -- What the register of card sales tells of the staged rows.  A shift report has rows of many people, so rows that are alike
 -- (product and amount) are first given the card rows of their own customer; what is left goes to rows of nobody, the n-th to the
 -- n-th.  If there are more of them than card rows, they have the one card of these, provided that the document is of one buyer:
@@ -68,6 +83,8 @@ REVOKE EXECUTE ON FUNCTION onec._stage(name, text, text, int, bigint) FROM PUBLI
 CREATE FUNCTION onec._attribute_by_register(server name) RETURNS void
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	-- of rows made in the query the planner knows nothing, and takes them for few
+	SET enable_nestloop = off SET jit = off
 AS $$
 	WITH sold AS MATERIALIZED (
 		SELECT t.ctid AS place, t.customer_id, t.card_id, t.attribution, t.line_no, ROW(t.recorder, t.recorder_type, t.product_id, trim_scale(t.amount))::text AS alike,
@@ -75,12 +92,10 @@ AS $$
 			   ROW(t.recorder, t.recorder_type)::text AS document
 		FROM pg_temp.onec_stage t),
 	carded AS MATERIALIZED (
-		SELECT l.line_no, ROW(l.recorder, l.recorder_type, l.product_id, trim_scale(l.amount))::text AS alike, l.card_id, coalesce(l.owner_id, d.owner_id) AS owner_id,
-			   row_number() OVER (PARTITION BY l.recorder, l.recorder_type, l.product_id, l.amount, coalesce(l.owner_id, d.owner_id) ORDER BY l.line_no) AS n,
+		SELECT l.line_no, ROW(l.recorder, l.recorder_type, l.product_id, trim_scale(l.amount))::text AS alike, l.card_id, l.owner_id,
+			   row_number() OVER (PARTITION BY l.recorder, l.recorder_type, l.product_id, l.amount, l.owner_id ORDER BY l.line_no) AS n,
 			   ROW(l.recorder, l.recorder_type)::text AS document
-		FROM (SELECT DISTINCT t.recorder, t.recorder_type FROM pg_temp.onec_stage t) t
-		JOIN onec.card_sale_line l ON l.server = $1 AND l.recorder = t.recorder AND l.recorder_type = t.recorder_type
-		LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id),
+		FROM onec._carded($1) l),
 	one_buyer AS (
 		SELECT c.document FROM carded c GROUP BY 1 HAVING min(c.card_id::text) = max(c.card_id::text) AND count(c.card_id) = count(*)
 		EXCEPT SELECT o.document FROM sold o WHERE NOT EXISTS (SELECT FROM carded c WHERE c.alike = o.alike)),
