@@ -178,6 +178,22 @@ $$;
 COMMENT ON FUNCTION onec._resolve(name, text, text) IS 'Поля таблицы и найденные для них свойства набора (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._resolve(name, text, text) FROM PUBLIC;
 
+-- Take away the table of a target, whichever of its two shapes it has.
+CREATE FUNCTION onec._drop_target(server name, target text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec._is_nested(server, target) THEN
+		EXECUTE format('DROP VIEW %I.%I', server, target);
+		EXECUTE format('DROP FOREIGN TABLE IF EXISTS %I.%I', server, target || '_set');
+	ELSIF to_regclass(format('%I.%I', server, target)) IS NOT NULL THEN
+		EXECUTE format('DROP FOREIGN TABLE %I.%I', server, target);
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._drop_target(name, text) IS 'Убрать внешнюю таблицу магазина (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._drop_target(name, text) FROM PUBLIC;
+
 CREATE FUNCTION onec._create_table(server name, target text, entity_set text, key text) RETURNS text
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -195,9 +211,7 @@ BEGIN
 	IF missing IS NOT NULL THEN
 		RETURN 'no property for ' || array_to_string(missing, ', ');
 	END IF;
-	IF to_regclass(format('%I.%I', server, target)) IS NOT NULL THEN
-		EXECUTE format('DROP FOREIGN TABLE %I.%I', server, target);
-	END IF;
+	PERFORM onec._drop_target(server, target);
 	EXECUTE format('CREATE FOREIGN TABLE %I.%I (%s) SERVER %I OPTIONS (entity_set %L, key %L)',
 				   server, target, columns, server, entity_set, key);
 	EXECUTE format('COMMENT ON FOREIGN TABLE %I.%I IS %L', server, target,
@@ -287,9 +301,10 @@ BEGIN
 		EXECUTE format('COMMENT ON SCHEMA %I IS %L', srv, 'Магазин в базе 1С ' || srv);
 	END IF;
 	FOR t IN
-		SELECT d.target, ltrim(onec.get('endpoint.' || d.target, srv), '/') AS wanted, s.entity_set, s.key
-		FROM (SELECT DISTINCT f.target FROM onec.field_source f) d
-		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = ltrim(onec.get('endpoint.' || d.target, srv), '/')
+		SELECT d.target, d.wanted, s.entity_set, s.key, n.entity_set AS nested
+		FROM (SELECT DISTINCT f.target, ltrim(onec.get('endpoint.' || f.target, srv), '/') AS wanted FROM onec.field_source f) d
+		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = d.wanted
+		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted ~ '_RecordType$' AND n.entity_set = left(d.wanted, -11)
 		ORDER BY 1
 	LOOP
 		target := t.target;
@@ -297,8 +312,12 @@ BEGIN
 		columns := 0;
 		missing := NULL;
 		status := 'not published';
-		IF t.entity_set IS NULL AND to_regclass(format('%I.%I', srv, t.target)) IS NOT NULL THEN
-			EXECUTE format('DROP FOREIGN TABLE %I.%I', srv, t.target);
+		IF t.entity_set IS NULL THEN
+			PERFORM onec._drop_target(srv, t.target);
+		END IF;
+		IF t.nested IS NOT NULL THEN
+			entity_set := t.nested;
+			status := onec._create_nested(srv, t.target, t.nested);
 		ELSIF t.entity_set IS NOT NULL THEN
 			status := onec._create_table(srv, t.target, t.entity_set, t.key);
 			IF t.target = 'sale_line' THEN
@@ -306,6 +325,8 @@ BEGIN
 			ELSIF t.target = 'loyalty_movement' THEN
 				PERFORM onec._create_balance(srv, t.entity_set);
 			END IF;
+		END IF;
+		IF status <> 'not published' THEN
 			SELECT count(a.attname), array_agg(f.field ORDER BY f.ordinal) FILTER (WHERE a.attname IS NULL)
 			INTO columns, missing
 			FROM onec.field_source f

@@ -301,6 +301,11 @@ BEGIN
 		RETURN QUERY SELECT NULL::timestamp, NULL::timestamp;
 		RETURN;
 	END IF;
+	IF onec._is_nested(server, target) THEN
+		-- any condition would read all of it
+		RETURN QUERY SELECT '-infinity'::timestamp, 'infinity'::timestamp;
+		RETURN;
+	END IF;
 	IF days IS NULL THEN
 		EXECUTE pg_catalog.format('SELECT %1$I FROM %2$I.%3$I WHERE %1$I IS NOT NULL ORDER BY %1$I LIMIT 1', date_column, server, target)
 			INTO first;
@@ -310,7 +315,8 @@ BEGIN
 	ELSE
 		first := today - days;
 		-- a deep run compares the months before with 1C, once for the three tables of purchases
-		IF deep AND target = 'card_sale_line' AND pg_catalog.to_regclass(pg_catalog.format('%I.sale_line', server)) IS NOT NULL THEN
+		IF deep AND target = 'card_sale_line' AND pg_catalog.to_regclass(pg_catalog.format('%I.sale_line', server)) IS NOT NULL
+			AND NOT onec._is_nested(server, 'sale_line') THEN
 			PERFORM onec._find_drift(server, first::date);
 		END IF;
 		IF target IN ('card_sale_line', 'sale_line', 'receipt') THEN
