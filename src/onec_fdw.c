@@ -54,6 +54,11 @@ onec_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignScan = onec_scan_end;
 	routine->ExplainForeignScan = onec_scan_explain;
 
+	routine->IsForeignPathAsyncCapable = onec_async_is_capable;
+	routine->ForeignAsyncRequest = onec_async_request;
+	routine->ForeignAsyncConfigureWait = onec_async_configure_wait;
+	routine->ForeignAsyncNotify = onec_async_notify;
+
 	routine->AnalyzeForeignTable = onec_analyze_table;
 	routine->ImportForeignSchema = onec_import_schema;
 

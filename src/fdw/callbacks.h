@@ -29,6 +29,12 @@ extern TupleTableSlot *onec_scan_iterate(ForeignScanState *node);
 extern void onec_scan_rescan(ForeignScanState *node);
 extern void onec_scan_end(ForeignScanState *node);
 
+/* async.c */
+extern bool onec_async_is_capable(ForeignPath *path);
+extern void onec_async_request(AsyncRequest *areq);
+extern void onec_async_configure_wait(AsyncRequest *areq);
+extern void onec_async_notify(AsyncRequest *areq);
+
 /* explain.c */
 extern void onec_scan_explain(ForeignScanState *node, ExplainState *es);
 

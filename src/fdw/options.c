@@ -105,6 +105,8 @@ static const OptionDef option_defs[] = {
 	NUMBER(max_url, READING, KIND_INT, 0, 500, 65536, "2000"),
 	NUMBER(min_interval, IN_SERVER, KIND_INT, GUC_UNIT_MS, 0, 600000, "0"),
 	SWITCH(session, IN_SERVER, "auto"),
+	NUMBER(session_idle, IN_SERVER, KIND_INT, GUC_UNIT_S, 0, 86400, "60"),
+	SWITCH(async_capable, READING, "on"),
 	SWITCH(push_filter, READING, "on"),
 	SWITCH(push_order, READING, "on"),
 	SWITCH(push_count, READING, "on"),

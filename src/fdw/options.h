@@ -42,6 +42,8 @@ typedef struct OnecOptions
 	int			max_url;		/* bytes */
 	int			min_interval;	/* ms */
 	bool		session;		/* use IBSession */
+	int			session_idle;	/* s, after which 1C sessions that are not used are ended; 0: never */
+	bool		async_capable;	/* may be read beside other tables of an Append */
 	bool		push_filter;
 	bool		push_order;
 	bool		push_count;

@@ -67,6 +67,7 @@ onec_pager_stop(OnecPager *pager)
 	onec_reply_free(pager->reply);
 	pager->reply = NULL;
 	onec_ahead_drop(&pager->ahead);
+	pager->later = false;
 	pager->ended = true;
 }
 
@@ -366,7 +367,11 @@ step(OnecPager *pager, const OnecField **fields)
 			return is_new(pager, *fields);
 		case ONEC_ROWS_MORE:
 			eat(pager, consumed);
-			if (!onec_reply_wait(pager->reply, len - consumed, &error))
+			pager->seen = len - consumed;
+			pager->later = !pager->patient && !onec_reply_ready(pager->reply, pager->seen);
+			if (pager->later)
+				return false;
+			if (!onec_reply_wait(pager->reply, pager->seen, &error))
 				page_failed(pager, &error);
 			else
 				onec_pager_go_ahead(pager);
@@ -380,19 +385,50 @@ step(OnecPager *pager, const OnecField **fields)
 	}
 }
 
-const OnecField *
-onec_pager_next(OnecPager *pager)
+/* Whether the next page may be asked for: it is under way already, or there is room for one more request. */
+static bool
+may_send(const OnecPager *pager)
+{
+	return pager->patient || pager->ahead.count > 0 ||
+		onec_session_is_room(pager->session, pager->options->prefetch);
+}
+
+/* The next row; NULL at the end, or "later". */
+static const OnecField *
+next_fields(OnecPager *pager)
 {
 	const OnecField *fields;
 
-	while (!pager->ended)
+	pager->later = false;
+	while (!pager->ended && !pager->later)
 	{
 		if (pager->eaten > 0)
 			eat(pager, pager->eaten);
-		if (pager->reply == NULL)
+		if (pager->reply == NULL && may_send(pager))
 			onec_pager_send(pager);
+		else if (pager->reply == NULL)
+			pager->later = true;
 		else if (step(pager, &fields))
 			return fields;
 	}
 	return NULL;
+}
+
+const OnecField *
+onec_pager_next(OnecPager *pager)
+{
+	pager->patient = true;
+	return next_fields(pager);
+}
+
+bool
+onec_pager_try(OnecPager *pager, const OnecField **fields)
+{
+	*fields = NULL;
+	/* what was not enough for a row is not looked at again */
+	if (pager->later && pager->reply != NULL && !onec_reply_ready(pager->reply, pager->seen))
+		return false;
+	pager->patient = false;
+	*fields = next_fields(pager);
+	return *fields != NULL || !pager->later;
 }

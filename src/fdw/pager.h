@@ -70,6 +70,12 @@ extern void onec_pager_start(OnecPager *pager, const OnecQuery *query);
 extern const OnecField *onec_pager_next(OnecPager *pager);
 
 /*
+ * The same without waiting: false when 1C has yet to answer, or when as many requests as may be are under way to
+ * its base.  Only a back-off after a failure is waited for.
+ */
+extern bool onec_pager_try(OnecPager *pager, const OnecField **fields);
+
+/*
  * Whether rows come without the promised order because the base refuses $orderby; known after the first
  * onec_pager_next().
  */

@@ -43,6 +43,8 @@ struct OnecPager
 	int			url_budget;		/* bytes */
 	bool		unordered;
 	bool		ended;
+	bool		patient;		/* it may wait */
+	bool		later;			/* it may not, but would have to */
 	bool		by_date;		/* pages begin at dates */
 	bool		descending;		/* … from the newest on */
 	bool		unfiltered;		/* the base refuses $filter: dates are reached by $skip */
@@ -58,6 +60,7 @@ struct OnecPager
 	int64		part_delivered; /* … of this part */
 	int			page_target;	/* rows of the next page */
 	size_t		eaten;			/* bytes at the front that the current row uses */
+	size_t		seen;			/* unread bytes that do not make a row */
 	bool		timed_out;		/* a page was halved for want of an answer */
 	OnecAttempts attempts;
 };

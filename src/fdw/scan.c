@@ -24,6 +24,7 @@
 #include "utils/typcache.h"
 
 #include "compat.h"
+#include "fdw/async.h"
 #include "fdw/callbacks.h"
 #include "fdw/plan.h"
 #include "fdw/scan.h"
@@ -254,6 +255,7 @@ onec_scan_begin(ForeignScanState *node, int eflags)
 	node->fdw_state = scan;
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
+	onec_async_begin(node);
 	scan->run = AllocSetContextCreate(query_context, "onec_fdw run", ALLOCSET_SMALL_SIZES);
 	scan->row = AllocSetContextCreate(query_context, "onec_fdw row", ALLOCSET_SMALL_SIZES);
 	scan->expr_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
@@ -408,24 +410,36 @@ sort_rows(OnecScan *scan, TupleTableSlot *slot, const OnecField *fields)
 												   &TTSOpsMinimalTuple);
 }
 
+/* The next row; NULL at the end, or "pending". */
+static const OnecField *
+next_fields(OnecScan *scan)
+{
+	const OnecField *fields;
+
+	if (!scan->async)
+		return onec_pager_next(scan->pager);
+	scan->pending = !onec_pager_try(scan->pager, &fields);
+	return fields;
+}
+
 static TupleTableSlot *
 next_row(OnecScan *scan, ForeignScanState *node, TupleTableSlot *slot)
 {
-	bool		first = !scan->started;
 	const OnecField *fields;
 	MemoryContext old;
 
-	if (first)
+	if (!scan->started)
 		start(scan, node);
 	if (scan->nothing)
 		return ExecClearTuple(slot);
 	if (scan->sort == NULL)
 	{
-		fields = onec_pager_next(scan->pager);
+		fields = next_fields(scan);
 		if (fields == NULL)
 			return ExecClearTuple(slot);
-		if (!first || !onec_pager_unordered(scan->pager))
+		if (scan->flowing || !onec_pager_unordered(scan->pager))
 		{
+			scan->flowing = true;
 			fill_slot(scan, slot, fields);
 			return slot;
 		}
@@ -511,6 +525,7 @@ forget_run(OnecScan *scan)
 		tuplesort_end(scan->sort);
 	scan->sort = NULL;
 	scan->started = false;
+	scan->flowing = false;
 }
 
 void

@@ -56,6 +56,10 @@ typedef struct OnecScan
 	MemoryContext run;			/* until the next rescan */
 	MemoryContext row;			/* until the next row */
 	bool		started;
+	bool		flowing;		/* a row has come, in the order that was asked for */
+	bool		async;			/* an Append asks, which must not be kept waiting */
+	bool		pending;		/* so it was given no row, but there may be more */
+	int			async_fd[2];	/* it waits on these: for the pool; not at all.  -1: none */
 	bool		nothing;		/* no row can match: no request */
 	Tuplesortstate *sort;		/* when the base refused the promised order */
 	TupleTableSlot *sort_slot;

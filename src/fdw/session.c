@@ -163,8 +163,6 @@ forget_learned(OnecSession *session)
 	session->server_changed = false;
 }
 
-static void finish_sessions(OnecSession *session);
-
 /* Take in what the catalogs say now. */
 static void
 renew(OnecSession *session, const OnecOptions *options)
@@ -178,7 +176,7 @@ renew(OnecSession *session, const OnecOptions *options)
 
 	if (!same)
 	{
-		finish_sessions(session);
+		onec_session_finish(session);
 		session->generation++;
 		session->started = 0;
 		session->server_changed = true;
@@ -216,6 +214,20 @@ onec_session_get(const OnecOptions *options, Oid userid)
 		strcmp(session->root, options->root) != 0)
 		renew(session, options);
 	return session;
+}
+
+void
+onec_session_visit(void (*visit) (OnecSession *session, void *arg), void *arg)
+{
+	HASH_SEQ_STATUS scan;
+	SessionEntry *entry;
+
+	if (sessions == NULL)
+		return;
+	hash_seq_init(&scan, sessions);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		if (entry->session != NULL)
+			visit(entry->session, arg);
 }
 
 List *
@@ -333,8 +345,8 @@ finish_transfers(OnecTransfer **transfers, int count)
 	uninterruptible = false;
 }
 
-static void
-finish_sessions(OnecSession *session)
+void
+onec_session_finish(OnecSession *session)
 {
 	OnecTransfer *transfers[ONEC_IB_MAX];
 

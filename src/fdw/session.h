@@ -79,6 +79,12 @@ extern OnecReply *onec_session_start(OnecSession *session, const OnecOptions *op
 /* Whether 1C has yet to answer, in part or in whole. */
 extern bool onec_reply_under_way(const OnecReply *reply);
 
+/*
+ * Whether fewer than "limit" (one at least) requests to the base are under way that go on by themselves: one whose
+ * reader is behind waits for him, and must not be waited for.
+ */
+extern bool onec_session_is_room(const OnecSession *session, int limit);
+
 /* Requests of this backend to the base that 1C has not yet answered whole. */
 extern int	onec_session_under_way(const OnecSession *session);
 
@@ -92,6 +98,9 @@ extern void onec_reply_attach(OnecReply *reply, MemoryContext context);
  */
 extern bool onec_reply_wait(OnecReply *reply, size_t seen, OnecError *error);
 
+/* Let all answers come on without waiting; whether onec_reply_wait() would return at once. */
+extern bool onec_reply_ready(OnecReply *reply, size_t seen);
+
 /*
  * The unread bytes of the body; *done: the answer is complete with them.  They stay where they are until
  * the next onec_reply_wait() or onec_reply_consume() of any reply.
@@ -104,6 +113,15 @@ extern void onec_reply_rows(OnecReply *reply, int64 rows);
 
 /* End the request in any state; NULL is allowed. */
 extern void onec_reply_free(OnecReply *reply);
+
+/*
+ * For a caller that waits himself: a descriptor of his own (he closes it) that is readable when onec_reply_ready() may
+ * have become true for any reply; -1 when none is to be had.  onec_replies_watch() tells it of the timers, before
+ * each wait; onec_replies_waited() goes after each wait.
+ */
+extern int	onec_replies_fd(void);
+extern void onec_replies_watch(void);
+extern void onec_replies_waited(void);
 
 /*
  * After a failure: true when the same request may be sent again, after having waited the

@@ -3,7 +3,7 @@
  * session_private.h
  *	  What the files session*.c share and nobody else may see.
  *
- * session.c keeps the sessions; session_reply.c sends requests; session_error.c says what an
+ * session.c keeps the sessions; session_idle.c ends 1C sessions that nobody uses; session_reply.c sends requests; session_error.c says what an
  * answer means and raises it; session_retry.c paces and repeats; session_meta.c reads small
  * answers and $metadata; session_log.c remembers the requests.
  *
@@ -58,6 +58,8 @@ struct OnecSession
 	bool		ib_ignored;		/* the base takes no notice of IBSession */
 	int			ib_stale_row;	/* 1C sessions that died before they served */
 	TimestampTz ib_not_before;	/* do not ask for a 1C session before */
+	TimestampTz ib_used;		/* when a request last ended */
+	int			ib_idle;		/* s, after which 1C sessions are ended; 0: never */
 
 	int64		started;		/* requests so far */
 	int			gave_up_after;	/* attempts of the request given up last, 0: none */
@@ -130,6 +132,18 @@ extern void onec_session_forget_refusals(OnecSession *session);
 
 /* session_reply.c: take the 1C sessions that unwanted answers have brought by now. */
 extern void onec_session_sweep(OnecSession *session);
+
+/* session.c: ask 1C to end all 1C sessions of the base, waiting a second at most.  Raises nothing. */
+extern void onec_session_finish(OnecSession *session);
+
+/* session.c: every session of this backend; allocates nothing. */
+extern void onec_session_visit(void (*visit) (OnecSession *session, void *arg), void *arg);
+
+/* session_idle.c: before a request: take the option session_idle, and see to it that it is kept.  FATAL when timers run out. */
+extern void onec_session_watch(OnecSession *session, const OnecOptions *options);
+
+/* session_idle.c: a request has ended; from now on the base's 1C sessions are idle, until the next. */
+extern void onec_session_note_use(OnecSession *session);
 
 /* session.c: forget a 1C session; it is not asked to end. */
 extern void onec_ib_drop(OnecIb *ib);

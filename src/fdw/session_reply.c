@@ -17,6 +17,9 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -181,6 +184,7 @@ end_reply(OnecReply *reply, const char *error, bool quiet)
 		reply->ib->holder = NULL;
 	reply->retry_after_s = answer.retry_after_s;
 	reply->elapsed_ms = answer.elapsed_ms;
+	onec_session_note_use(reply->session);
 	if (reply->spent != NULL)
 		reply->spent->bytes += answer.wire_bytes;
 	onec_log_end(reply->log, &answer, error);
@@ -316,6 +320,7 @@ onec_session_start(OnecSession *session, const OnecOptions *options,
 				 errhint("Run the query again.")));
 	(void) onec_session_pool();
 	onec_session_sweep(session);
+	onec_session_watch(session, options);
 	onec_session_pace(options);
 	session->gave_up_after = 0;
 	reply = make_reply(session, options, request);
@@ -424,6 +429,44 @@ onec_reply_wait(OnecReply *reply, size_t seen, OnecError *error)
 	return false;
 }
 
+bool
+onec_reply_ready(OnecReply *reply, size_t seen)
+{
+	size_t		len;
+	bool		done;
+
+	while (reply->error.kind == ONEC_OK)
+	{
+		(void) onec_reply_data(reply, &len, &done);
+		if (done || len > seen)
+			return true;
+		if (!onec_transfer_ready(reply->transfer, reply->judged ? seen : reply->looked))
+			return false;
+		advance(reply, seen);
+	}
+	return true;
+}
+
+int
+onec_replies_fd(void)
+{
+	int			fd = onec_http_fd(onec_session_pool());
+
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+void
+onec_replies_watch(void)
+{
+	(void) onec_http_fd(onec_session_pool());
+}
+
+void
+onec_replies_waited(void)
+{
+	onec_http_waited(onec_session_pool());
+}
+
 const char *
 onec_reply_data(const OnecReply *reply, size_t *len, bool *done)
 {
@@ -521,6 +564,16 @@ onec_session_under_way(const OnecSession *session)
 	for (const OnecReply *reply = session->replies; reply != NULL; reply = reply->older)
 		count += onec_reply_under_way(reply);
 	return count;
+}
+
+bool
+onec_session_is_room(const OnecSession *session, int limit)
+{
+	int			count = 0;
+
+	for (const OnecReply *reply = session->replies; reply != NULL; reply = reply->older)
+		count += onec_reply_under_way(reply) && !onec_transfer_paused(reply->transfer);
+	return count < Max(limit, 1);
 }
 
 void

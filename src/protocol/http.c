@@ -4,7 +4,8 @@
  *	  A pool of HTTP transfers: waiting, timers, deadlines.
  *
  * libcurl's "multi socket" interface tells us which sockets and which timer it
- * cares about; we keep the sockets in one epoll set and the timer as a moment.
+ * cares about; we keep the sockets in one epoll set and the timer as a moment
+ * (and put it into the set, as a descriptor, for callers that wait themselves).
  * Driving the pool never blocks.  The only wait is the caller's callback, called
  * at one place, when no libcurl call is on the stack: it may leave by longjmp.
  *
@@ -25,10 +26,14 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MAX_EVENTS 32
+
+/* The timer of a caller that waits himself runs no longer than this. */
+#define LONGEST_TIMER_MS 60000L
 
 /* Idle connections kept: the most parallel requests, twice. */
 #define MAX_IDLE_CONNECTIONS 16L
@@ -111,6 +116,7 @@ onec_http_create(OnecHttpWait wait, void *wait_arg)
 	http->timer_at = ONEC_NEVER;
 	http->left_at = onec_http_now();
 	http->broken = CURLM_OK;
+	http->timer_fd = -1;
 	http->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	http->multi = curl_multi_init();
 	if (http->epoll_fd < 0 || http->multi == NULL ||
@@ -136,15 +142,11 @@ onec_http_destroy(OnecHttp *http)
 	/* closing idle connections still calls socket_callback */
 	if (http->multi != NULL)
 		curl_multi_cleanup(http->multi);
+	if (http->timer_fd >= 0)
+		close(http->timer_fd);
 	if (http->epoll_fd >= 0)
 		close(http->epoll_fd);
 	free(http);
-}
-
-int
-onec_http_fd(const OnecHttp *http)
-{
-	return http->epoll_fd;
 }
 
 /* Let libcurl work on one socket, or on its timers. */
@@ -170,7 +172,14 @@ run_sockets(OnecHttp *http)
 	for (int i = 0; i < n; i++)
 	{
 		int			bits = 0;
+		uint64_t	expirations;
 
+		if (events[i].data.fd == http->timer_fd)
+		{
+			/* it has done its work by waking the caller */
+			(void) !read(http->timer_fd, &expirations, sizeof(expirations));
+			continue;
+		}
 		if (events[i].events & (EPOLLIN | EPOLLHUP))
 			bits |= CURL_CSELECT_IN;
 		if (events[i].events & EPOLLOUT)
@@ -303,6 +312,51 @@ next_timeout(const OnecHttp *http, long limit_ms)
 	return ms < 0 ? 0 : (long) ms;
 }
 
+/* ---------- for callers that wait themselves ---------- */
+
+static bool
+make_timer(OnecHttp *http)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	if (http->timer_fd >= 0)
+		return true;
+	http->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	event.data.fd = http->timer_fd;
+	if (http->timer_fd < 0 || epoll_ctl(http->epoll_fd, EPOLL_CTL_ADD, http->timer_fd, &event) == 0)
+		return http->timer_fd >= 0;
+	close(http->timer_fd);
+	http->timer_fd = -1;
+	return false;
+}
+
+/* Have the timer run out in "ms"; at once takes a nanosecond, since zero would stop it. */
+static void
+set_timer(OnecHttp *http, long ms)
+{
+	struct itimerspec spec = {0};
+
+	spec.it_value.tv_sec = ms / 1000;
+	spec.it_value.tv_nsec = ms > 0 ? ms % 1000 * 1000000 : 1;
+	(void) timerfd_settime(http->timer_fd, 0, &spec, NULL);
+}
+
+int
+onec_http_fd(OnecHttp *http)
+{
+	if (!make_timer(http))
+		return -1;
+	enter(http);
+	set_timer(http, next_timeout(http, LONGEST_TIMER_MS));
+	return http->epoll_fd;
+}
+
+void
+onec_http_waited(OnecHttp *http)
+{
+	http->left_at = onec_http_now();
+}
+
 void
 onec_http_wait(OnecHttp *http, long timeout_ms)
 {
@@ -356,6 +410,14 @@ onec_transfer_wait(OnecTransfer *transfer, size_t seen, OnecError *error)
 		return false;
 	}
 	return true;
+}
+
+bool
+onec_transfer_ready(OnecTransfer *transfer, size_t seen)
+{
+	transfer->wanted = seen;
+	onec_http_poll(transfer->http);
+	return transfer->ended || onec_transfer_unread(transfer) > seen;
 }
 
 void

@@ -71,10 +71,13 @@ extern OnecHttp *onec_http_create(OnecHttpWait wait, void *wait_arg);
 extern void onec_http_destroy(OnecHttp *http);
 
 /*
- * One descriptor for all sockets of the pool, readable when one of them has work.  Timers and
- * deadlines do not show on it: who waits on it himself drives the pool now and then.
+ * For a caller that waits himself: one descriptor for the whole pool, readable when a socket has work, and when a
+ * timer or deadline is due that was known at this call.  -1 when none is to be had.
  */
-extern int	onec_http_fd(const OnecHttp *http);
+extern int	onec_http_fd(OnecHttp *http);
+
+/* He has waited on it: that was no absence.  Drive the pool next. */
+extern void onec_http_waited(OnecHttp *http);
 
 /* Begin a transfer; NULL with "error" set.  The windows of other transfers stay where they are. */
 extern OnecTransfer *onec_http_start(OnecHttp *http, const OnecHttpRequest *request, OnecError *error);
@@ -91,6 +94,12 @@ extern void onec_http_wait(OnecHttp *http, long timeout_ms);
  * LIMIT, REPLY, MEMORY).  Checks the deadlines itself.
  */
 extern bool onec_transfer_wait(OnecTransfer *transfer, size_t seen, OnecError *error);
+
+/* Drive the pool; whether onec_transfer_wait() would return at once. */
+extern bool onec_transfer_ready(OnecTransfer *transfer, size_t seen);
+
+/* Whether more is held back until the window has been read. */
+extern bool onec_transfer_paused(const OnecTransfer *transfer);
 
 /* Whether the complete answer has arrived (successfully). */
 extern bool onec_transfer_done(const OnecTransfer *transfer);

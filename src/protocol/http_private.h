@@ -35,6 +35,7 @@ struct OnecHttp
 {
 	CURLM	   *multi;
 	int			epoll_fd;
+	int			timer_fd;		/* in the epoll set, for onec_http_fd(); -1: not needed yet */
 	OnecHttpWait wait;
 	void	   *wait_arg;
 	OnecTransfer *first;		/* all transfers, ended ones too */

@@ -481,6 +481,12 @@ onec_transfer_done(const OnecTransfer *transfer)
 }
 
 bool
+onec_transfer_paused(const OnecTransfer *transfer)
+{
+	return transfer->paused;
+}
+
+bool
 onec_transfer_ended(const OnecTransfer *transfer)
 {
 	return transfer->ended;

@@ -353,6 +353,21 @@ is(join(' ', map { ($_->{ib} // '-') . ($_->{cookie} ? 'c' : '') } @{ $r->{reque
 OnecTest->wait_for(sub { return !-s "$onec->{dir}/sessions"; }, 'the end of the 1C session', 5);
 is(-s "$onec->{dir}/sessions", 0, 'the 1C session is finished when the backend ends');
 
+
+# psql waits in its shell, the backend for psql
+my $ended = "\\! for i in \$(seq 100); do [ -s $onec->{dir}/sessions ] || break; sleep 0.1; done; [ -s $onec->{dir}/sessions ] && echo open || echo ended\n";
+$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (ADD session_idle '1')");
+$r = play($READ x 2 . $ended . $READ . $ended . $READ . "\\set ON_ERROR_STOP off\nSELECT 1 / 0;\n$ended");
+is($r->{stdout}, join("\n", '6|01', '6|01', 'ended', '6|01', 'ended', '6|01', 'ended'), 'an idle backend ends its 1C session, also after an error');
+is(join(' ', map { $_->{ib} // '-' } @{ $r->{requests} }), '- start start start', '… and asks for another when it needs one');
+$r = play("BEGIN;\n" . $READ x 2 . "\\! sleep 2\n\\! [ -s $onec->{dir}/sessions ] && echo open\nCOMMIT;\n$ended");
+is($r->{stdout}, "6|01\n6|01\nopen\nended", 'inside a transaction it is kept until the end of that');
+$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (SET session_idle '0')");
+$r = play($READ x 2 . "\\! sleep 2\n\\! [ -s $onec->{dir}/sessions ] && echo open\n");
+is($r->{stdout}, "6|01\n6|01\nopen", 'session_idle 0: until the backend ends');
+$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (DROP session_idle)");
+OnecTest->wait_for(sub { return !-s "$onec->{dir}/sessions"; }, 'the end of the 1C session', 5);
+
 my $again = $READ x 2 . "\\! : > $onec->{dir}/sessions\n" . $READ x 2;
 $r = play($again);
 is($r->{stdout}, join("\n", ('6|01') x 4), 'a dead 1C session is not noticed by the user');
