@@ -274,8 +274,9 @@ class View:
         """Positions in the order asked for; rows that the order leaves equal come in any order."""
         key = (filter_text, order)
         if key not in self._orders:
-            positions = list(self.matching(filter_text))
-            self._remember(self._orders, key, self._sort(positions, order))
+            positions = self.matching(filter_text)
+            by_date = order.strip() == self.date_field and all(self.rows[at].get(order.strip()) for at in positions)
+            self._remember(self._orders, key, self._sort_by_date(positions) if by_date else self._sort(list(positions), order))
         positions, starts = self._orders[key]
         if len(starts) == len(positions):
             return positions
@@ -286,6 +287,17 @@ class View:
                 shuffle.shuffle(tie)
                 mixed[low:high] = tie
         return mixed
+
+    def _sort_by_date(self, positions: list[int] | range) -> tuple[list[int], list[int]]:
+        """As _sort, from the index: a large set is asked for by date again and again."""
+        dates, index = self.dates()
+        kept = bytearray(len(index))
+        for at in positions:
+            kept[at] = 1
+        places = [place for place, at in enumerate(index) if kept[at]]
+        starts = [at for at, (place, before) in enumerate(zip(places, [-1] + places))
+                  if before < 0 or dates[place] != dates[before]]
+        return [index[place] for place in places], starts
 
     def _sort(self, positions: list[int], order: str) -> tuple[list[int], list[int]]:
         """Sorted positions, and where in them each run of equal rows starts."""
