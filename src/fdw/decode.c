@@ -31,6 +31,9 @@
 /* Digits that fit an int64 whatever they are. */
 #define SAFE_DIGITS 18
 
+/* Whole numbers below this, which most quantities are, are made once in the life of the backend. */
+#define SMALL_NUMBERS 128
+
 void
 onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column, const OnecOptions *options)
 {
@@ -262,6 +265,23 @@ refuse_field(const OnecField *field)
 			 errdetail("1C sent %s.", field->kind == ONEC_FIELD_NESTED ? "a nested value" : text)));
 }
 
+static Numeric
+whole_number(int64 value)
+{
+	static Numeric kept[SMALL_NUMBERS]; /* in TopMemoryContext; NULL: not made yet */
+	MemoryContext old;
+
+	if (value < 0 || value >= SMALL_NUMBERS)
+		return int64_to_numeric(value);
+	if (kept[value] == NULL)
+	{
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		kept[value] = int64_to_numeric(value);
+		MemoryContextSwitchTo(old);
+	}
+	return kept[value];
+}
+
 /* 1C has no NaN; text such as "NaN" must not become one silently. */
 static Datum
 decode_numeric(OnecDecoder *decoder, const OnecField *field)
@@ -271,8 +291,7 @@ decode_numeric(OnecDecoder *decoder, const OnecField *field)
 	const char *c = field->text;
 
 	if (decoder->column.typmod < 0 && parse_decimal(field->text, field->len, &value, &scale))
-		return NumericGetDatum(scale > 0 ? int64_div_fast_to_numeric(value, scale) :
-							   int64_to_numeric(value));
+		return NumericGetDatum(scale > 0 ? int64_div_fast_to_numeric(value, scale) : whole_number(value));
 	if (field->len > 0 && *c == '-')
 		c++;
 	if (c >= field->text + field->len || ((*c < '0' || *c > '9') && *c != '.'))

@@ -45,7 +45,7 @@ onec_pager_create(OnecSession *session, const OnecOptions *options, const OnecWa
 			   options->paging == ONEC_PAGING_SKIP ? NULL : wanted->date);
 	pager->date = wanted->date;
 	pager->fallback = wanted->fallback;
-	pager->tie = onec_tie_create();
+	pager->tie = onec_pager_make_tie(pager);
 	pager->context = CurrentMemoryContext;
 	pager->scratch = AllocSetContextCreate(CurrentMemoryContext, "onec_fdw pager",
 										   ALLOCSET_SMALL_SIZES);

@@ -69,6 +69,9 @@ struct OnecPager
 extern void onec_pager_keep_names(OnecPager *pager, const char *const *names, int nnames,
 								  const char *date);
 
+/* pager_request.c: the tie of this pager; rows are known by the entity key where that is wanted whole. */
+extern OnecTie *onec_pager_make_tie(const OnecPager *pager);
+
 /* pager_request.c: the filters of the requests that make up the query. */
 extern void onec_pager_make_parts(OnecPager *pager);
 

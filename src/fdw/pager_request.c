@@ -35,6 +35,33 @@ onec_pager_keep_names(OnecPager *pager, const char *const *names, int nnames, co
 	pager->names[pager->nnames++] = date;
 }
 
+static int
+find_name(const OnecPager *pager, const char *name)
+{
+	for (int i = 0; i < pager->nnames; i++)
+		if (strcmp(pager->names[i], name) == 0)
+			return i;
+	return -1;
+}
+
+OnecTie *
+onec_pager_make_tie(const OnecPager *pager)
+{
+	char	   *names = pager->options->key ? pstrdup(onec_utf8(pager->options->key)) : NULL;
+	int		   *key = palloc(sizeof(int) * (pager->nnames + 1));
+	int			nkey = 0;
+
+	for (char *name = names ? strtok(names, ",") : NULL; name != NULL; name = strtok(NULL, ","))
+	{
+		int			at = find_name(pager, name);
+
+		if (at < 0 || nkey == pager->nnames)
+			return onec_tie_create(NULL, 0);
+		key[nkey++] = at;
+	}
+	return onec_tie_create(key, nkey);
+}
+
 /* ---- parts ---- */
 
 /* "filter and date op value"; "filter" may be NULL. */

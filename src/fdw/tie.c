@@ -23,6 +23,8 @@ typedef struct Hashes
 
 struct OnecTie
 {
+	int		   *key;			/* fields by which a row is known; none: all of them */
+	int			nkey;
 	MemoryContext context;
 	bool		descending;
 	bool		disorder;
@@ -33,10 +35,14 @@ struct OnecTie
 };
 
 OnecTie *
-onec_tie_create(void)
+onec_tie_create(const int *key, int nkey)
 {
 	OnecTie    *tie = palloc0(sizeof(OnecTie));
 
+	tie->nkey = nkey;
+	tie->key = palloc(sizeof(int) * (nkey + 1));
+	for (int i = 0; i < nkey; i++)
+		tie->key[i] = key[i];
 	tie->context = CurrentMemoryContext;
 	return tie;
 }
@@ -151,18 +157,23 @@ hash_text(const char *text, size_t len, uint64 hash)
 	return fold(word_at(text) ^ UINT64CONST(0x13198A2E03707344), word_at(end - 8) ^ hash);
 }
 
+static inline uint64
+hash_field(const OnecField *field, uint64 hash)
+{
+	if (field->kind > ONEC_FIELD_NULL)
+		return hash_text(field->text, field->len, hash + field->kind);
+	return fold(hash + field->kind, UINT64CONST(0xBE5466CF34E90C6D));
+}
+
 static uint64
-hash_row(const OnecField *fields, int nfields)
+hash_row(const OnecTie *tie, const OnecField *fields, int nfields)
 {
 	uint64		hash = UINT64CONST(0x452821E638D01377);
 
-	for (int i = 0; i < nfields; i++)
-	{
-		if (fields[i].kind > ONEC_FIELD_NULL)
-			hash = hash_text(fields[i].text, fields[i].len, hash + fields[i].kind);
-		else
-			hash = fold(hash + fields[i].kind, UINT64CONST(0xBE5466CF34E90C6D));
-	}
+	for (int i = 0; i < tie->nkey; i++)
+		hash = hash_field(&fields[tie->key[i]], hash);
+	for (int i = 0; i < nfields && tie->nkey == 0; i++)
+		hash = hash_field(&fields[i], hash);
 	return hash;
 }
 
@@ -192,7 +203,7 @@ onec_tie_row(OnecTie *tie, const OnecField *fields, int nfields, const OnecField
 	}
 	if (memcmp(date->text, tie->date, ONEC_DATE_SIZE - 1) != 0)
 		next_date(tie, date);
-	hash = hash_row(fields, nfields);
+	hash = hash_row(tie, fields, nfields);
 	if (tie->expected.count > 0 && take_hash(&tie->expected, hash))
 		return false;
 	add_hash(tie, &tie->seen, hash);

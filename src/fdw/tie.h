@@ -4,9 +4,9 @@
  *	  Rows that share the date where a page was cut.
  *
  * A page of a set in the order of its dates ends amid the rows of some date.  The next one begins at
- * that date again, so some rows come twice.  Rows that agree in all wanted properties are
- * alike to the query, whichever they are: it is enough to count how many of each have come, by a
- * hash of 64 bits.
+ * that date again, so some rows come twice.  They are known again by their key; where that is not wanted, rows that
+ * agree in all wanted properties are alike to the query, whichever they are, and it is enough to count how many
+ * of each have come.  Both by a hash of 64 bits.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +21,11 @@
 
 typedef struct OnecTie OnecTie;
 
-/* Lives in the current context. */
-extern OnecTie *onec_tie_create(void);
+/*
+ * Lives in the current context.  "key": which fields make the entity key; a row is known again by them.  Without
+ * any (nkey 0) by all its fields.
+ */
+extern OnecTie *onec_tie_create(const int *key, int nkey);
 
 /* Forget everything; rows will come in ascending or descending order. */
 extern void onec_tie_reset(OnecTie *tie, bool descending);
