@@ -5,17 +5,20 @@
  *
  * The forms that 1C writes are converted directly, since this is where a scan spends its
  * time; anything unusual goes to the type's own input function, whose
- * answer or error is the user's.  Values are palloc'd in the current context.
+ * answer or error is the user's.  Values are palloc'd in the current context, or kept in the decoder.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "catalog/pg_type.h"
 #include "common/base64.h"
 #include "datatype/timestamp.h"
 #include "mb/pg_wchar.h"
-#include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
@@ -72,70 +75,113 @@ decode_text(OnecDecoder *decoder, const OnecField *field)
 	return PointerGetDatum(cstring_to_text_with_len(field->text, field->len));
 }
 
-#define EVERY_BYTE UINT64CONST(0x0101010101010101)
-
 /*
- * Eight hexadecimal digits as four bytes, all at once: which digits come is random, so branches would be mispredicted, and uuids
- * are what most columns of 1C hold.  *wrong gets a bit for any other character.
+ * Thirty-two hexadecimal digits as sixteen bytes; false for any other character.  Which digits come is random, so branches
+ * would be mispredicted, and uuids are what most columns of 1C hold: all are taken at once.
  */
-static inline uint32
-hex_word(const char *text, uint64 *wrong)
-{
-	uint64		x;
-	uint64		value;
-	uint64		above_nine;
+#ifdef __SSE2__
 
-	memcpy(&x, text, sizeof(x));
-	/* a letter has bit 0x40, and its low digit counts from 1 */
-	value = (x & EVERY_BYTE * 0x0F) + (x >> 6 & EVERY_BYTE) * 9;
-	above_nine = (value + EVERY_BYTE * 0x76) >> 7 & EVERY_BYTE;
-	/* what the value would be written as, in lower case */
-	*wrong |= (value & EVERY_BYTE * 0xF0) |
-		((value + EVERY_BYTE * '0' + above_nine * ('a' - '0' - 10)) ^ (x | (x & EVERY_BYTE * 0x40) >> 1));
-#ifdef WORDS_BIGENDIAN
-	value = pg_bswap64(value);
+/* The values of sixteen digits; the lanes of *good stay set where there is one. */
+static inline __m128i
+digit_values(__m128i text, __m128i *good)
+{
+	/* what has bit 0x40 may be a letter, and is made a small one */
+	__m128i		small = _mm_or_si128(text, _mm_srli_epi16(_mm_and_si128(text, _mm_set1_epi8(0x40)), 1));
+	__m128i		figure = _mm_sub_epi8(small, _mm_set1_epi8('0'));
+	__m128i		letter = _mm_sub_epi8(small, _mm_set1_epi8('a'));
+	__m128i		is_figure = _mm_cmpeq_epi8(_mm_min_epu8(figure, _mm_set1_epi8(9)), figure);
+	__m128i		is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter);
+
+	*good = _mm_and_si128(*good, _mm_or_si128(is_figure, is_letter));
+	return _mm_or_si128(_mm_and_si128(is_figure, figure),
+						_mm_and_si128(is_letter, _mm_add_epi8(letter, _mm_set1_epi8(10))));
+}
+
+/* Two digits in each lane of 16 bits as one number. */
+static inline __m128i
+join_digits(__m128i values)
+{
+	return _mm_and_si128(_mm_or_si128(_mm_slli_epi16(values, 4), _mm_srli_epi16(values, 8)), _mm_set1_epi16(0xFF));
+}
+
+static inline bool
+parse_hex(const uint64 *text, unsigned char *out)
+{
+	__m128i		good = _mm_set1_epi8(-1);
+	__m128i		first = digit_values(_mm_set_epi64x((int64) text[1], (int64) text[0]), &good);
+	__m128i		second = digit_values(_mm_set_epi64x((int64) text[3], (int64) text[2]), &good);
+
+	_mm_storeu_si128((__m128i *) out, _mm_packus_epi16(join_digits(first), join_digits(second)));
+	return _mm_movemask_epi8(good) == 0xFFFF;
+}
+
+#else
+
+static inline int
+hex_value(char digit)
+{
+	return digit >= '0' && digit <= '9' ? digit - '0' :
+		(digit | 0x20) >= 'a' && (digit | 0x20) <= 'f' ? (digit | 0x20) - 'a' + 10 : -1;
+}
+
+static inline bool
+parse_hex(const uint64 *words, unsigned char *out)
+{
+	const char *text = (const char *) words;
+
+	for (int i = 0; i < UUID_LEN; i++, text += 2)
+	{
+		int			high = hex_value(text[0]);
+		int			low = hex_value(text[1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		out[i] = (unsigned char) (high << 4 | low);
+	}
+	return true;
+}
+
 #endif
-	/* pairs into bytes, bytes together */
-	value = (value << 4 | value >> 8) & UINT64CONST(0x00FF00FF00FF00FF);
-	value = (value | value >> 8) & UINT64CONST(0x0000FFFF0000FFFF);
-	return (uint32) (value | value >> 16);
+
+/* Eight bytes, of two places; not by way of memory, from which they could not be read at once as one vector. */
+static inline uint64
+two_words(const char *first, const char *second)
+{
+	uint32		words[2];
+
+	memcpy(&words[0], first, sizeof(uint32));
+	memcpy(&words[1], second, sizeof(uint32));
+#ifdef WORDS_BIGENDIAN
+	return (uint64) words[0] << 32 | words[1];
+#else
+	return (uint64) words[1] << 32 | words[0];
+#endif
 }
 
 /* xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx; false for any other form. */
 static bool
 parse_guid(const char *text, size_t len, unsigned char *out, bool *zero)
 {
-	char		middle[16];
-	uint32		words[4];
-	uint64		wrong = 0;
+	uint64		hex[4];
+	uint64		halves[2];
 
 	if (len != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-')
 		return false;
-	memcpy(middle, text + 9, 4);
-	memcpy(middle + 4, text + 14, 4);
-	memcpy(middle + 8, text + 19, 4);
-	memcpy(middle + 12, text + 24, 4);
-	words[0] = hex_word(text, &wrong);
-	words[1] = hex_word(middle, &wrong);
-	words[2] = hex_word(middle + 8, &wrong);
-	words[3] = hex_word(text + 28, &wrong);
-	if (wrong != 0)
+	hex[0] = two_words(text, text + 4);
+	hex[1] = two_words(text + 9, text + 14);
+	hex[2] = two_words(text + 19, text + 24);
+	hex[3] = two_words(text + 28, text + 32);
+	if (!parse_hex(hex, out))
 		return false;
-	*zero = (words[0] | words[1] | words[2] | words[3]) == 0;
-#ifdef WORDS_BIGENDIAN
-	for (int i = 0; i < 4; i++)
-		words[i] = pg_bswap32(words[i]);
-#endif
-	memcpy(out, words, UUID_LEN);
+	memcpy(halves, out, sizeof(halves));
+	*zero = (halves[0] | halves[1]) == 0;
 	return true;
 }
-
-#undef EVERY_BYTE
 
 static Datum
 decode_guid(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
-	pg_uuid_t  *uuid = palloc(sizeof(pg_uuid_t));
+	pg_uuid_t  *uuid = &decoder->uuid;
 	bool		zero = false;
 
 	if (!parse_guid(field->text, field->len, uuid->data, &zero))

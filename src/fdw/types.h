@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/uuid.h"
 
 #include "fdw/options.h"
 #include "protocol/edm.h"
@@ -36,13 +37,14 @@ typedef struct OnecDecoder
 	FmgrInfo	input;			/* exact fall-back: the type's own input function */
 	Oid			ioparam;
 	const char *entity_set;		/* for messages */
+	pg_uuid_t	uuid;			/* the last value, where that is one */
 } OnecDecoder;
 
 extern void onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column,
 							  const OnecOptions *options);
 
 /*
- * The value of a field.  Absent and JSON null are NULL; so are the empty date and the zero guid
+ * The value of a field, which lasts until the next one of this decoder.  Absent and JSON null are NULL; so are the empty date and the zero guid
  * unless empty_as_null is off.  ERROR of class 22 naming the column for what the type does not take.
  */
 extern Datum onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull);
