@@ -106,7 +106,7 @@ $bases[0]->control('POST', '/modes/clear', {});
 
 rows(join(';', map { "ALTER SERVER b$_ OPTIONS (SET prefetch '1')" } 0 .. $#bases));
 $bases[0]->control('POST', '/faults', { match => 'Продажи', hang => JSON::PP::true(), times => 1 });
-is(rows("SELECT DISTINCT base FROM (SELECT base FROM ($all) x LIMIT 500) y"), '1', 'rows of another base come while the first one hangs');
+is(rows("SELECT count(*), bool_or(base = 0) FROM (SELECT base FROM ($all) x LIMIT 500) y"), '500|f', 'rows of the others come while the first one hangs');
 $bases[0]->control('POST', '/faults/clear', {});
 
 # ---- what goes wrong ----
