@@ -45,7 +45,8 @@ extern void onec_ahead_add(OnecAhead *ahead, const OnecPlace *place, OnecReply *
  */
 extern OnecReply *onec_ahead_take(OnecAhead *ahead, OnecPlace *wanted);
 
-/* Drop all. */
+/* Drop all: nothing more is asked for; or the query goes on elsewhere. */
+extern void onec_ahead_end(OnecAhead *ahead);
 extern void onec_ahead_drop(OnecAhead *ahead);
 
 #endif							/* ONEC_AHEAD_H */

@@ -66,7 +66,7 @@ onec_pager_stop(OnecPager *pager)
 		onec_reply_rows(pager->reply, pager->page_rows);
 	onec_reply_free(pager->reply);
 	pager->reply = NULL;
-	onec_ahead_drop(&pager->ahead);
+	onec_ahead_end(&pager->ahead);
 	pager->later = false;
 	pager->ended = true;
 }
@@ -277,7 +277,7 @@ page_done(OnecPager *pager)
 	begin_part(pager, pager->at.part + 1);
 	pager->ended = pager->at.part >= list_length(pager->parts);
 	if (pager->ended)
-		onec_ahead_drop(&pager->ahead);
+		onec_ahead_end(&pager->ahead);
 }
 
 static void

@@ -144,13 +144,6 @@ set_text(OnecSession *session, char **text, const char *value)
 	*text = copy;
 }
 
-void
-onec_ib_drop(OnecIb *ib)
-{
-	free(ib->cookie);
-	ib->cookie = NULL;
-}
-
 /* Forget what was learned of the base, so that ALTER SERVER is a way to have it tried anew. */
 static void
 forget_learned(OnecSession *session)
@@ -312,20 +305,17 @@ start_finishes(OnecSession *session, OnecTransfer **transfers, int room)
 	OnecTransfer *late[ONEC_IB_MAX];
 	int			count = 0;
 
-	for (int i = 0; i < ONEC_IB_MAX; i++)
-		if (session->orphans[i] != NULL)
-			late[count++] = session->orphans[i];
+	for (OnecReply *reply = session->replies; reply != NULL && count < ONEC_IB_MAX; reply = reply->older)
+		if (reply->abandoned)
+			late[count++] = reply->transfer;
 	uninterruptible = true;
 	if (count > 0)
 		wait_for_answers(late, count);
 	uninterruptible = false;
-	onec_session_sweep(session);
+	onec_session_sweep(session, true);
 	count = 0;
 	for (int i = 0; i < ONEC_IB_MAX; i++)
 	{
-		if (session->orphans[i] != NULL)
-			onec_transfer_free(session->orphans[i]);
-		session->orphans[i] = NULL;
 		if (session->ib[i].cookie != NULL && count < room)
 			transfers[count++] = start_finish(session, &session->ib[i]);
 		onec_ib_drop(&session->ib[i]);

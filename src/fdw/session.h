@@ -85,7 +85,7 @@ extern bool onec_reply_under_way(const OnecReply *reply);
  */
 extern bool onec_session_is_room(const OnecSession *session, int limit);
 
-/* Requests of this backend to the base that 1C has not yet answered whole. */
+/* Requests of this backend to the base that 1C has not yet answered whole, or at all where nobody waits for it. */
 extern int	onec_session_under_way(const OnecSession *session);
 
 /* Free the reply when "context" is reset or deleted, unless onec_reply_free() came first. */
@@ -113,6 +113,12 @@ extern void onec_reply_rows(OnecReply *reply, int64 rows);
 
 /* End the request in any state; NULL is allowed. */
 extern void onec_reply_free(OnecReply *reply);
+
+/*
+ * The same where other requests follow: 1C, which does not notice that a connection is closed, counts as at work on this
+ * one until it begins to answer, so that what follows does not add to it.
+ */
+extern void onec_reply_abandon(OnecReply *reply);
 
 /*
  * For a caller that waits himself: a descriptor of his own (he closes it) that is readable when onec_reply_ready() may

@@ -34,11 +34,24 @@ handle_timeout(void)
 	catchupInterruptPending = true;
 }
 
+/* Whether there are 1C sessions to end, or a request that nobody waits for may bring one. */
 static bool
-has_cookie(const OnecSession *session)
+has_ib(const OnecSession *session)
 {
+	if (session->replies != NULL)
+		return true;
 	for (int i = 0; i < ONEC_IB_MAX; i++)
 		if (session->ib[i].cookie != NULL)
+			return true;
+	return false;
+}
+
+/* Whether somebody reads an answer of the base. */
+static bool
+is_read(const OnecSession *session)
+{
+	for (const OnecReply *reply = session->replies; reply != NULL; reply = reply->older)
+		if (!reply->abandoned)
 			return true;
 	return false;
 }
@@ -47,9 +60,9 @@ has_cookie(const OnecSession *session)
 static long
 time_left(const OnecSession *session)
 {
-	if (session->ib_idle == 0 || !has_cookie(session))
+	if (session->ib_idle == 0 || !has_ib(session))
 		return -1;
-	if (session->replies != NULL)
+	if (is_read(session))
 		return session->ib_idle * 1000L;
 	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
 										   TimestampTzPlusMilliseconds(session->ib_used, session->ib_idle * INT64CONST(1000)));

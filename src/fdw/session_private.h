@@ -3,9 +3,9 @@
  * session_private.h
  *	  What the files session*.c share and nobody else may see.
  *
- * session.c keeps the sessions; session_idle.c ends 1C sessions that nobody uses; session_reply.c sends requests; session_error.c says what an
- * answer means and raises it; session_retry.c paces and repeats; session_meta.c reads small
- * answers and $metadata; session_log.c remembers the requests.
+ * session.c keeps the sessions; session_ib.c chooses a 1C session for a request, session_idle.c ends those that nobody
+ * uses; session_reply.c sends requests; session_error.c says what an answer means and raises it; session_retry.c paces
+ * and repeats; session_meta.c reads small answers and $metadata; session_log.c remembers the requests.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,7 +53,6 @@ struct OnecSession
 	bool		insecure;
 
 	OnecIb		ib[ONEC_IB_MAX];	/* 1C sessions, as many as requests may be under way */
-	OnecTransfer *orphans[ONEC_IB_MAX]; /* nobody wants their answer but for the 1C session that it brings */
 	OnecReply  *replies;		/* all there are, newest first */
 	bool		ib_ignored;		/* the base takes no notice of IBSession */
 	int			ib_stale_row;	/* 1C sessions that died before they served */
@@ -111,6 +110,7 @@ struct OnecReply
 	size_t		looked;			/* bytes of the head that were not enough to judge by */
 	bool		judged;			/* a good answer: its bytes may be handed out */
 	bool		ended;			/* accounted and logged */
+	bool		abandoned;		/* nobody reads it; freed once 1C is through with it */
 	OnecError	error;			/* kind ONEC_OK: none yet */
 	long		retry_after_s;	/* -1: not asked for */
 	double		elapsed_ms;		/* when it ended */
@@ -130,8 +130,8 @@ extern List *onec_session_all(void);
 /* session_refusal.c: have everything tried anew. */
 extern void onec_session_forget_refusals(OnecSession *session);
 
-/* session_reply.c: take the 1C sessions that unwanted answers have brought by now. */
-extern void onec_session_sweep(OnecSession *session);
+/* session_reply.c: free abandoned replies that 1C is through with, or "all", and take the 1C sessions they brought. */
+extern void onec_session_sweep(OnecSession *session, bool all);
 
 /* session.c: ask 1C to end all 1C sessions of the base, waiting a second at most.  Raises nothing. */
 extern void onec_session_finish(OnecSession *session);
@@ -145,8 +145,26 @@ extern void onec_session_watch(OnecSession *session, const OnecOptions *options)
 /* session_idle.c: a request has ended; from now on the base's 1C sessions are idle, until the next. */
 extern void onec_session_note_use(OnecSession *session);
 
-/* session.c: forget a 1C session; it is not asked to end. */
+/* session_ib.c: forget a 1C session; it is not asked to end. */
 extern void onec_ib_drop(OnecIb *ib);
+
+/* session_ib.c: decide whether a request carries the cookie of a 1C session, asks for one, or goes without. */
+extern void onec_ib_choose(OnecReply *reply);
+
+/* session_ib.c: learn from the head of an answer; once for each answer.  Allocates by malloc only. */
+extern void onec_ib_note(OnecReply *reply, const OnecHttpAnswer *answer);
+
+/* session_ib.c: the request is over: its 1C session may serve another. */
+extern void onec_ib_leave(OnecReply *reply);
+
+/*
+ * session_ib.c: whether the 1C session is dead rather than the request bad: an answer of 1C's OData has a number,
+ * one of the web server's extension has none.
+ */
+extern bool onec_ib_looks_stale(const OnecReply *reply);
+
+/* session_ib.c: the 1C session of this request has died; after several in a row, do without for a while. */
+extern void onec_ib_died(OnecReply *reply);
 
 /*
  * session_error.c: fill "error" for an answer that is not a good one.  "reply" tells what

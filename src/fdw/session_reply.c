@@ -1,13 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * session_reply.c
- *	  One request and its answer, in or outside a 1C session.
+ *	  One request and its answer.
  *
- * A 1C session (IBSession) holds a licence of the base and serves one request at a time. The
- * first request of a backend goes without, the second asks for one, later ones carry its
- * cookie; where several requests may be under way (option prefetch), as many 1C sessions serve them.  A 1C session that has died on the other side
- * is noticed by an error page that 1C's OData did not write; the request is then sent once
- * more, and its caller never hears of it.
+ * A request whose 1C session has died on the other side, which is noticed by an error page that 1C's OData did not
+ * write, is sent once more, and its caller never hears of it.
  *
  * Memory: replies live in their session's context, and are freed with the context their owner
  * ties them to; that path neither raises nor allocates.  Errors: those of the network and of
@@ -38,123 +35,12 @@
 /* Consumed bytes after which the other requests under way get their turn. */
 #define POLL_BYTES 65536
 
-#define STALE_ROW_MAX 3			/* 1C sessions in a row that died unused, before we do without */
-#define PAUSE_S 60				/* before a 1C session is asked for again */
-
 /* What hangs on a memory context; stays there after the reply is gone. */
 struct OnecReplyTie
 {
 	MemoryContextCallback callback;
 	OnecReply  *reply;			/* NULL: freed before */
 };
-
-/* ---- the 1C session ---- */
-
-/* An answer that has arrived whole has freed its 1C session, read or not. */
-bool
-onec_reply_under_way(const OnecReply *reply)
-{
-	return reply != NULL && reply->transfer != NULL && !onec_transfer_ended(reply->transfer);
-}
-
-static void
-keep_cookie(OnecIb *ib, const char *cookie)
-{
-	onec_ib_drop(ib);
-	ib->cookie = strdup(cookie);
-}
-
-/* Do without a 1C session for a while. */
-static void
-pause_ib(OnecSession *session)
-{
-	session->ib_not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PAUSE_S * 1000);
-}
-
-/* Learn from the head of an answer; once for each answer. */
-static void
-note_ib(OnecReply *reply, const OnecHttpAnswer *answer)
-{
-	OnecSession *session = reply->session;
-
-	if (reply->ib_noted || answer->status == 0 || reply->generation != session->generation)
-		return;
-	reply->ib_noted = true;
-	if ((reply->with_start || reply->with_cookie) && answer->cookie != NULL)
-		keep_cookie(reply->ib, answer->cookie);
-	else if (reply->with_start && answer->status == 200)
-		session->ib_ignored = true;
-	else if (reply->with_start && answer->status == 406)
-		pause_ib(session);
-	if (reply->with_cookie && answer->status == 200)
-		session->ib_stale_row = 0;
-}
-
-/* The same for an answer that has arrived, but was not looked at yet. */
-static void
-note_answer(OnecReply *reply)
-{
-	OnecHttpAnswer answer;
-
-	onec_transfer_answer(reply->transfer, &answer);
-	note_ib(reply, &answer);
-}
-
-/* A 1C session that is free; else a place for one more, if one may be asked for now. */
-static OnecIb *
-find_ib(OnecReply *reply)
-{
-	OnecSession *session = reply->session;
-	OnecIb	   *place = NULL;
-
-	for (int i = 0; i < reply->ib_room; i++)
-	{
-		OnecIb	   *ib = &session->ib[i];
-
-		if (onec_reply_under_way(ib->holder))
-			continue;
-		/* it has brought a 1C session, maybe, that nobody has looked at yet */
-		if (ib->holder != NULL && ib->holder->transfer != NULL)
-			note_answer(ib->holder);
-		if (ib->cookie != NULL)
-			return ib;
-		if (place == NULL)
-			place = ib;
-	}
-	return session->started > 0 && GetCurrentTimestamp() >= session->ib_not_before ? place : NULL;
-}
-
-/* Decide whether a request carries the cookie of a 1C session, asks for one, or goes without. */
-static void
-choose_ib(OnecReply *reply)
-{
-	reply->ib = reply->session->ib_ignored ? NULL : find_ib(reply);
-	reply->with_cookie = reply->ib != NULL && reply->ib->cookie != NULL;
-	reply->with_start = reply->ib != NULL && !reply->with_cookie;
-	if (reply->ib != NULL)
-		reply->ib->holder = reply;
-}
-
-/*
- * Whether the 1C session is dead rather than the request bad: an answer of 1C's OData has a number,
- * one of the web server's extension has none.
- */
-static bool
-looks_stale(const OnecReply *reply)
-{
-	const OnecError *error = &reply->error;
-
-	if (!reply->with_cookie || reply->restarted || error->has_code ||
-		reply->generation != reply->session->generation)
-		return false;
-	if (error->http_status == 500)
-		return error->kind == ONEC_ERR_SERVER;
-	if (error->http_status == 400)
-		return error->kind != ONEC_ERR_URL_TOO_LONG;
-	return error->http_status == 404;
-}
-
-/* ---- replies ---- */
 
 static void
 write_log_line(const OnecReply *reply, const OnecHttpAnswer *answer, const char *error)
@@ -179,9 +65,8 @@ end_reply(OnecReply *reply, const char *error, bool quiet)
 	reply->ended = true;
 	if (reply->transfer != NULL)
 		onec_transfer_answer(reply->transfer, &answer);
-	note_ib(reply, &answer);
-	if (reply->ib != NULL && reply->ib->holder == reply)
-		reply->ib->holder = NULL;
+	onec_ib_note(reply, &answer);
+	onec_ib_leave(reply);
 	reply->retry_after_s = answer.retry_after_s;
 	reply->elapsed_ms = answer.elapsed_ms;
 	onec_session_note_use(reply->session);
@@ -210,7 +95,7 @@ send_request(OnecReply *reply)
 	OnecHttp   *http = onec_session_pool();
 	OnecHttpRequest request = {.method = "GET",.url = reply->url.data};
 
-	choose_ib(reply);
+	onec_ib_choose(reply);
 	request.authorization = session->authorization;
 	request.accept = reply->expect == ONEC_EXPECT_JSON ? "application/json" :
 		reply->expect == ONEC_EXPECT_XML ? "application/xml" : NULL;
@@ -240,17 +125,10 @@ send_request(OnecReply *reply)
 static bool
 restart(OnecReply *reply)
 {
-	OnecSession *session = reply->session;
-
-	if (!looks_stale(reply))
+	if (!onec_ib_looks_stale(reply))
 		return false;
 	end_reply(reply, "the 1C session had ended; sent again", false);
-	onec_ib_drop(reply->ib);
-	if (++session->ib_stale_row >= STALE_ROW_MAX)
-	{
-		session->ib_stale_row = 0;
-		pause_ib(session);
-	}
+	onec_ib_died(reply);
 	onec_transfer_free(reply->transfer);
 	reply->transfer = NULL;
 	memset(&reply->error, 0, sizeof(reply->error));
@@ -319,7 +197,7 @@ onec_session_start(OnecSession *session, const OnecOptions *options,
 						options->server_name),
 				 errhint("Run the query again.")));
 	(void) onec_session_pool();
-	onec_session_sweep(session);
+	onec_session_sweep(session, false);
 	onec_session_watch(session, options);
 	onec_session_pace(options);
 	session->gave_up_after = 0;
@@ -399,7 +277,7 @@ advance(OnecReply *reply, size_t seen)
 	bool		ok = timed_wait(reply, reply->judged ? seen : reply->looked, &failure);
 
 	onec_transfer_answer(reply->transfer, &answer);
-	note_ib(reply, &answer);
+	onec_ib_note(reply, &answer);
 	if (!ok && (reply->judged || answer.status == 200 || answer.status == 0))
 	{
 		reply->error = failure;
@@ -499,52 +377,6 @@ onec_reply_rows(OnecReply *reply, int64 rows)
 	onec_log_rows(reply->log, rows);
 }
 
-/* A request that asks for a 1C session is not cut off before that is known: nobody would end it. */
-static bool
-orphan(OnecReply *reply)
-{
-	OnecHttpAnswer answer;
-
-	if (!reply->with_start || reply->transfer == NULL || onec_transfer_ended(reply->transfer) ||
-		reply->generation != reply->session->generation)
-		return false;
-	onec_transfer_answer(reply->transfer, &answer);
-	for (int i = 0; i < ONEC_IB_MAX && answer.status == 0; i++)
-	{
-		if (reply->session->orphans[i] != NULL)
-			continue;
-		reply->session->orphans[i] = reply->transfer;
-		reply->transfer = NULL;
-		return true;
-	}
-	return false;
-}
-
-void
-onec_session_sweep(OnecSession *session)
-{
-	for (int i = 0; i < ONEC_IB_MAX; i++)
-	{
-		OnecTransfer *transfer = session->orphans[i];
-		OnecHttpAnswer answer;
-
-		if (transfer == NULL)
-			continue;
-		onec_transfer_answer(transfer, &answer);
-		if (answer.status == 0 && !onec_transfer_ended(transfer))
-			continue;
-		for (int j = 0; j < ONEC_IB_MAX && answer.cookie != NULL; j++)
-		{
-			if (session->ib[j].cookie != NULL || session->ib[j].holder != NULL)
-				continue;
-			keep_cookie(&session->ib[j], answer.cookie);
-			break;
-		}
-		onec_transfer_free(transfer);
-		session->orphans[i] = NULL;
-	}
-}
-
 static void
 unlink_reply(OnecReply *reply)
 {
@@ -554,6 +386,27 @@ unlink_reply(OnecReply *reply)
 		link = &(*link)->older;
 	if (*link != NULL)
 		*link = reply->older;
+}
+
+/* Whether 1C is at work on it: nothing of its answer has come. */
+static bool
+is_at_work(const OnecReply *reply)
+{
+	OnecHttpAnswer answer;
+
+	if (reply->transfer == NULL || onec_transfer_ended(reply->transfer))
+		return false;
+	onec_transfer_answer(reply->transfer, &answer);
+	return answer.status == 0;
+}
+
+/* An answer that has arrived whole has freed its 1C session, read or not. */
+bool
+onec_reply_under_way(const OnecReply *reply)
+{
+	if (reply == NULL || reply->transfer == NULL || onec_transfer_ended(reply->transfer))
+		return false;
+	return !reply->abandoned || is_at_work(reply);
 }
 
 int
@@ -576,18 +429,67 @@ onec_session_is_room(const OnecSession *session, int limit)
 	return count < Max(limit, 1);
 }
 
+/* Nothing of it remains; a request that 1C is at work on loses its connection. */
+static void
+drop_reply(OnecReply *reply)
+{
+	end_reply(reply, reply->judged ? NULL : "cancelled", false);
+	onec_ib_leave(reply);
+	if (reply->tie != NULL)
+		reply->tie->reply = NULL;
+	unlink_reply(reply);
+	onec_transfer_free(reply->transfer);
+	onec_buf_free(&reply->url);
+	onec_buf_free(&reply->text);
+	pfree(reply);
+}
+
+void
+onec_reply_abandon(OnecReply *reply)
+{
+	OnecIb	   *ib = reply->ib;
+
+	if (reply->generation != reply->session->generation || !is_at_work(reply))
+	{
+		drop_reply(reply);
+		return;
+	}
+	end_reply(reply, "cancelled", false);
+	if (reply->tie != NULL)
+		reply->tie->reply = NULL;
+	reply->tie = NULL;
+	reply->spent = NULL;
+	reply->abandoned = true;
+	if (ib != NULL)
+		ib->holder = reply;
+}
+
 void
 onec_reply_free(OnecReply *reply)
 {
 	if (reply == NULL)
 		return;
-	end_reply(reply, reply->judged ? NULL : "cancelled", false);
-	if (reply->tie != NULL)
-		reply->tie->reply = NULL;
-	unlink_reply(reply);
-	if (!orphan(reply))
-		onec_transfer_free(reply->transfer);
-	onec_buf_free(&reply->url);
-	onec_buf_free(&reply->text);
-	pfree(reply);
+	/* the 1C session that it asks for would have nobody to end it */
+	if (reply->with_start)
+		onec_reply_abandon(reply);
+	else
+		drop_reply(reply);
+}
+
+void
+onec_session_sweep(OnecSession *session, bool all)
+{
+	OnecReply  *older;
+
+	for (OnecReply *reply = session->replies; reply != NULL; reply = older)
+	{
+		OnecHttpAnswer answer;
+
+		older = reply->older;
+		if (!reply->abandoned || (!all && is_at_work(reply)))
+			continue;
+		onec_transfer_answer(reply->transfer, &answer);
+		onec_ib_note(reply, &answer);
+		drop_reply(reply);
+	}
 }
