@@ -59,7 +59,6 @@ static bool
 add_column(OnecColumns *columns, int i, const char *name)
 {
 	OnecColumn *column = &columns->list[i];
-	uint64_t	high = 0;
 	size_t		slot;
 
 	column->len = strlen(name);
@@ -67,7 +66,6 @@ add_column(OnecColumns *columns, int i, const char *name)
 	if (column->name == NULL)
 		return false;
 	memcpy(column->name, name, column->len + 1);
-	column->plain = onec_scan_special(name, name + column->len, &high) == name + column->len;
 	column->same_as = onec_columns_find(columns, name, column->len);
 	if (column->same_as >= 0)
 	{
@@ -93,12 +91,10 @@ onec_columns_init(OnecColumns *columns, const char *const *names, int nnames)
 		nslots *= 2;
 	columns->slot_mask = nslots - 1;
 	columns->list = calloc(entries, sizeof(OnecColumn));
-	columns->next = malloc(entries * sizeof(int));
 	columns->slots = malloc(nslots * sizeof(int));
-	if (columns->list == NULL || columns->next == NULL || columns->slots == NULL)
+	if (columns->list == NULL || columns->slots == NULL)
 		return false;
 	/* all bits set is -1 */
-	memset(columns->next, 0xFF, entries * sizeof(int));
 	memset(columns->slots, 0xFF, nslots * sizeof(int));
 	columns->count = nnames;
 	for (int i = 0; i < nnames; i++)
@@ -115,7 +111,6 @@ onec_columns_free(OnecColumns *columns)
 	for (int i = 0; i < columns->count; i++)
 		free(columns->list[i].name);
 	free(columns->list);
-	free(columns->next);
 	free(columns->slots);
 	memset(columns, 0, sizeof(*columns));
 }

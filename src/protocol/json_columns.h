@@ -19,7 +19,6 @@ typedef struct OnecColumn
 {
 	char	   *name;
 	size_t		len;
-	bool		plain;			/* stands in JSON as it is, without escapes */
 	int			same_as;		/* an earlier column of this name, or -1 */
 } OnecColumn;
 
@@ -28,12 +27,6 @@ typedef struct OnecColumns
 	int			count;
 	OnecColumn *list;			/* in the order of the caller */
 	bool		repeated;		/* some name is wanted twice */
-
-	/*
-	 * next[i]: the column whose member followed that of column i the last
-	 * time, or -1; next[count] is the first one of a row.
-	 */
-	int		   *next;
 	int		   *slots;			/* open hash table of columns, -1 is free */
 	size_t		slot_mask;
 	uint64_t	lengths;		/* bit n: some name has n (modulo 64) bytes */

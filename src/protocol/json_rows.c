@@ -32,6 +32,7 @@
 #include "protocol/buf.h"
 #include "protocol/json_columns.h"
 #include "protocol/json_scan.h"
+#include "protocol/json_shape.h"
 
 #define REFUSED_TEXT 65536		/* bytes of a foreign document worth waiting for */
 
@@ -51,6 +52,7 @@ typedef enum PageState
 struct OnecRows
 {
 	OnecColumns columns;
+	OnecShape	shape;			/* of the rows read so far, on whichever page */
 	OnecField  *fields;
 	json_object **held;			/* what owns the text of a field, or NULL */
 	int			nheld;
@@ -222,43 +224,36 @@ take_column(OnecCursor *c, int column)
 	return result;
 }
 
-/*
- * At a member name: tell its column (or -1) and go to its value.  Rows of a page
- * nearly always have their members in one order, so the wanted column that came after
- * "previous" in the row before is tried without looking for the end of the name.
- */
+/* An unwanted value: nearly always a string. */
 static inline OnecScan
-scan_column(OnecCursor *c, int previous, int *column)
+skip_value(OnecCursor *c)
 {
-	OnecColumns *columns = &c->rows->columns;
-	int			guess = columns->next[previous];
-	OnecText	name;
-	OnecScan	result;
+	OnecText	text;
 
 	if (*c->p != '"')
-		return onec_scan_refuse(c, "name in quotes expected");
+		return onec_scan_value(c, 0);
 	c->p++;
-	if (guess >= 0)
-	{
-		const OnecColumn *expected = &columns->list[guess];
+	return onec_scan_string(c, &text);
+}
 
-		if ((size_t) (c->end - c->p) > expected->len && c->p[expected->len] == '"' &&
-			onec_scan_same(c->p, expected->name, expected->len))
-		{
-			c->p += expected->len + 1;
-			*column = guess;
-			return onec_scan_colon(c);
-		}
-	}
-	result = onec_scan_string(c, &name);
+/* At "{", or behind a value: read on to the next value and tell its column; ONEC_SCAN_END where there is none. */
+static OnecScan
+parse_bridge(OnecCursor *c, int member, int *column)
+{
+	OnecRows   *rows = c->rows;
+	const char *first = c->p;
+	OnecText	name;
+	OnecScan	result = member == 0 ? onec_scan_open(c, '}') : onec_scan_comma(c, '}');
+
+	if (result == ONEC_SCAN_OK)
+		result = onec_scan_name(c, &name);
 	if (result == ONEC_SCAN_OK && name.escaped)
 		result = resolve_name(c, &name);
 	if (result != ONEC_SCAN_OK)
 		return result;
-	*column = onec_columns_find(columns, name.start, name.len);
-	if (*column >= 0 && columns->list[*column].plain)
-		columns->next[previous] = *column;
-	return onec_scan_colon(c);
+	*column = onec_columns_find(&rows->columns, name.start, name.len);
+	onec_shape_learn(&rows->shape, member, first, (size_t) (c->p - first), *column);
+	return ONEC_SCAN_OK;
 }
 
 /* At "{": read a row, leave the cursor behind it.  ONEC_SCAN_ROW when it is complete. */
@@ -266,25 +261,22 @@ static OnecScan
 scan_row(OnecCursor *c)
 {
 	OnecRows   *rows = c->rows;
-	int			previous = rows->columns.count;
-	OnecScan	result = onec_scan_open(c, '}');
+	OnecScan	result = ONEC_SCAN_OK;
 
-	while (result == ONEC_SCAN_OK)
+	for (int member = 0; result == ONEC_SCAN_OK; member++)
 	{
+		const OnecBridge *bridge = onec_shape_find(&rows->shape, &member, c->p, c->end);
 		int			column = -1;
 
-		result = scan_column(c, previous, &column);
-		if (result != ONEC_SCAN_OK)
-			break;
-		if (column < 0)
-			result = onec_scan_value(c, 0);
-		else
+		if (bridge != NULL)
 		{
-			result = take_column(c, column);
-			previous = column;
+			c->p += bridge->len;
+			column = bridge->column;
 		}
+		else
+			result = parse_bridge(c, member, &column);
 		if (result == ONEC_SCAN_OK)
-			result = onec_scan_comma(c, '}');
+			result = column < 0 ? skip_value(c) : take_column(c, column);
 	}
 	if (result != ONEC_SCAN_END)
 		return result;
@@ -653,6 +645,7 @@ onec_rows_free(OnecRows *rows)
 	for (int i = 0; rows->nheld > 0; i++)
 		release_held(rows, i);
 	onec_columns_free(&rows->columns);
+	onec_shape_free(&rows->shape);
 	if (rows->tokener != NULL)
 		json_tokener_free(rows->tokener);
 	onec_buf_free(&rows->name);

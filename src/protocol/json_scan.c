@@ -14,6 +14,9 @@
 #include "protocol/json_rows.h"
 #include "protocol/json_scan.h"
 
+#define EVERY_BYTE UINT64_C(0x0101010101010101)
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+
 OnecScan
 onec_scan_fail(const OnecCursor *c, OnecErrorKind kind, const char *what)
 {
@@ -45,6 +48,33 @@ hex_value(char c)
 		return c - '0';
 	c |= 0x20;
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Eight bytes at a time: a byte below the subtrahend turns on its high bit, and a borrow disturbs only bytes after the first hit. */
+const char *
+onec_scan_special_end(const char *p, const char *end, uint64_t *high)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	while (end - p >= 8)
+	{
+		uint64_t	word = onec_scan_word(p);
+		uint64_t	quote = word ^ (EVERY_BYTE * '"');
+		uint64_t	slash = word ^ (EVERY_BYTE * '\\');
+		uint64_t	hit = (((quote - EVERY_BYTE) & ~quote) | ((slash - EVERY_BYTE) & ~slash) |
+						   ((word - EVERY_BYTE * 0x20) & ~word)) & HIGH_BITS;
+
+		if (hit != 0)
+		{
+			*high |= word & HIGH_BITS & ((hit & -hit) - 1);
+			return p + __builtin_ctzll(hit) / 8;
+		}
+		*high |= word & HIGH_BITS;
+		p += 8;
+	}
+#endif
+	while (p < end && *p != '"' && *p != '\\' && (unsigned char) *p >= 0x20)
+		*high |= (unsigned char) *p++ & 0x80;
+	return p;
 }
 
 OnecScan
@@ -209,7 +239,7 @@ onec_scan_utf8(const char *text, size_t len)
 	{
 		if (*p < 0x80)
 		{
-			while (end - p >= 8 && (onec_scan_word((const char *) p) & ONEC_SCAN_HIGH_BITS) == 0)
+			while (end - p >= 8 && (onec_scan_word((const char *) p) & HIGH_BITS) == 0)
 				p += 8;
 			while (p < end && *p < 0x80)
 				p++;

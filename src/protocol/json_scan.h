@@ -92,7 +92,23 @@ onec_scan_word(const char *p)
 	return word;
 }
 
-/* memcmp() == 0 for short texts, without the call: it is asked about the name of every member. */
+#ifdef __SSE2__
+static inline bool
+onec_scan_same16(const char *a, const char *b)
+{
+	__m128i		same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *) a), _mm_loadu_si128((const __m128i *) b));
+
+	return _mm_movemask_epi8(same) == 0xFFFF;
+}
+#else
+static inline bool
+onec_scan_same16(const char *a, const char *b)
+{
+	return onec_scan_word(a) == onec_scan_word(b) && onec_scan_word(a + 8) == onec_scan_word(b + 8);
+}
+#endif
+
+/* memcmp() == 0 for short texts, without the call: it is asked about every member.  The last bytes are taken with some before. */
 static inline bool
 onec_scan_same(const char *a, const char *b, size_t len)
 {
@@ -100,21 +116,22 @@ onec_scan_same(const char *a, const char *b, size_t len)
 
 	if (len < 8)
 		return memcmp(a, b, len) == 0;
-	for (; at + 8 < len; at += 8)
+	if (len < 16)
+		return onec_scan_word(a) == onec_scan_word(b) && onec_scan_word(a + len - 8) == onec_scan_word(b + len - 8);
+	for (; at + 16 < len; at += 16)
 	{
-		if (onec_scan_word(a + at) != onec_scan_word(b + at))
+		if (!onec_scan_same16(a + at, b + at))
 			return false;
 	}
-	return onec_scan_word(a + len - 8) == onec_scan_word(b + len - 8);
+	return onec_scan_same16(a + len - 16, b + len - 16);
 }
 
-#define ONEC_SCAN_EVERY_BYTE UINT64_C(0x0101010101010101)
-#define ONEC_SCAN_HIGH_BITS UINT64_C(0x8080808080808080)
+/* What onec_scan_special() does, for the last bytes of the window. */
+extern const char *onec_scan_special_end(const char *p, const char *end, uint64_t *high);
 
 /*
- * First quote, backslash or control character.  *high collects the high bits of the
- * bytes before it.  Sixteen bytes at a time where the processor can, else eight: a byte below the subtrahend turns on its
- * high bit, and a borrow disturbs only bytes after the first hit.
+ * First quote, backslash or control character; "end" when there is none.  *high is not zero when a byte before it was not ASCII.  Sixteen
+ * bytes at a time where the processor can.
  */
 static inline const char *
 onec_scan_special(const char *p, const char *end, uint64_t *high)
@@ -142,28 +159,7 @@ onec_scan_special(const char *p, const char *end, uint64_t *high)
 		p += 16;
 	}
 #endif
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	while (end - p >= 8)
-	{
-		uint64_t	word = onec_scan_word(p);
-		uint64_t	quote = word ^ (ONEC_SCAN_EVERY_BYTE * '"');
-		uint64_t	slash = word ^ (ONEC_SCAN_EVERY_BYTE * '\\');
-		uint64_t	hit = (((quote - ONEC_SCAN_EVERY_BYTE) & ~quote) |
-						   ((slash - ONEC_SCAN_EVERY_BYTE) & ~slash) |
-						   ((word - ONEC_SCAN_EVERY_BYTE * 0x20) & ~word)) & ONEC_SCAN_HIGH_BITS;
-
-		if (hit != 0)
-		{
-			*high |= word & ONEC_SCAN_HIGH_BITS & ((hit & -hit) - 1);
-			return p + __builtin_ctzll(hit) / 8;
-		}
-		*high |= word & ONEC_SCAN_HIGH_BITS;
-		p += 8;
-	}
-#endif
-	while (p < end && *p != '"' && *p != '\\' && (unsigned char) *p >= 0x20)
-		*high |= (unsigned char) *p++ & 0x80;
-	return p;
+	return onec_scan_special_end(p, end, high);
 }
 
 /* Behind an opening quote: go behind the closing one. */

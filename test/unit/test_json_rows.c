@@ -15,14 +15,12 @@
 #include "protocol/json_rows.h"
 
 #include <dirent.h>
-#include <json-c/json.h>
 #include <time.h>
 
 #include "protocol/buf.h"
 
+#include "json_oracle.h"
 #include "tap.h"
-
-#define MAX_NAMES 400
 
 static const char *const default_names[] = {"a", "b", "Сумма"};
 
@@ -486,122 +484,16 @@ test_linear(void)
  * Comparison with json-c
  */
 
-/* Whether a field says what json-c says of the same member. */
-static bool
-same_value(const OnecField *field, json_object *value, bool present)
-{
-	json_object *nested;
-	OnecBuf		text;
-	bool		same;
-
-	if (!present)
-		return field->kind == ONEC_FIELD_ABSENT;
-	if (value == NULL)
-		return field->kind == ONEC_FIELD_NULL;
-	onec_buf_init(&text);
-	onec_buf_append(&text, field->text, field->len);
-	switch (json_object_get_type(value))
-	{
-		case json_type_string:
-			same = field->kind == ONEC_FIELD_STRING &&
-				field->len == (size_t) json_object_get_string_len(value) &&
-				memcmp(field->text, json_object_get_string(value), field->len) == 0;
-			break;
-		case json_type_boolean:
-			same = field->kind == ONEC_FIELD_BOOL && strcmp(text.data, json_object_get_string(value)) == 0;
-			break;
-		case json_type_int:
-		case json_type_double:
-			same = field->kind == ONEC_FIELD_NUMBER && strcmp(text.data, json_object_get_string(value)) == 0;
-			break;
-		default:
-			nested = json_tokener_parse(text.data);
-			same = field->kind == ONEC_FIELD_NESTED && json_object_equal(nested, value);
-			json_object_put(nested);
-			break;
-	}
-	onec_buf_free(&text);
-	return same;
-}
-
-/* Every name of every row (or of the entity), each once. */
-static int
-collect_names(json_object *list, const char **names)
-{
-	int			count = 0;
-
-	for (size_t i = 0; i < json_object_array_length(list); i++)
-	{
-		json_object_object_foreach(json_object_array_get_idx(list, i), key, value)
-		{
-			int			known = 0;
-
-			(void) value;
-			while (known < count && strcmp(names[known], key) != 0)
-				known++;
-			if (known == count && count < MAX_NAMES)
-				names[count++] = key;
-		}
-	}
-	return count;
-}
-
-/* Wrong values of a page, or -1 when it was not read to its end. */
-static int
-compare_rows(const OnecBuf *page, json_object *list)
-{
-	const char *names[MAX_NAMES];
-	int			nnames = collect_names(list, names);
-	OnecRows   *rows = onec_rows_create(names, nnames);
-	OnecError	error = {.kind = ONEC_OK};
-	OnecRowsStatus status;
-	size_t		done = 0;
-	size_t		used;
-	int			wrong = 0;
-
-	while ((status = onec_rows_next(rows, page->data + done, page->len - done, true, &used, &error)) == ONEC_ROWS_ROW)
-	{
-		json_object *row = json_object_array_get_idx(list, (size_t) onec_rows_count(rows) - 1);
-
-		for (int i = 0; i < nnames; i++)
-		{
-			json_object *value = NULL;
-			bool		present = json_object_object_get_ex(row, names[i], &value);
-
-			wrong += !same_value(&onec_rows_fields(rows)[i], value, present);
-		}
-		done += used;
-	}
-	if (status != ONEC_ROWS_END || onec_rows_count(rows) != (long) json_object_array_length(list))
-		wrong = -1;
-	onec_rows_free(rows);
-	return wrong;
-}
-
 static void
 test_against_json_c(const char *folder, const char *file)
 {
 	char		path[600];
 	OnecBuf		page;
-	json_object *document;
-	json_object *list = NULL;
-	const char *text;
 
 	snprintf(path, sizeof(path), "%s/%s", folder, file);
 	if (!ok(read_file(path, &page), "%s is there", file))
 		return;
-	text = strncmp(page.data, "\xEF\xBB\xBF", 3) == 0 ? page.data + 3 : page.data;
-	document = json_tokener_parse(text);
-	if (json_object_object_get_ex(document, "value", &list) && json_object_is_type(list, json_type_array))
-		json_object_get(list);
-	else
-	{
-		list = json_object_new_array();
-		json_object_array_add(list, json_object_get(document));
-	}
-	is_int(compare_rows(&page, list), 0, "the same values as json-c");
-	json_object_put(list);
-	json_object_put(document);
+	is_int(oracle_differences(&page, page.len), 0, "the same values as json-c");
 	onec_buf_free(&page);
 }
 
