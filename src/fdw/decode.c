@@ -5,7 +5,8 @@
  *
  * The forms that 1C writes are converted directly, since this is where a scan spends its
  * time; anything unusual goes to the type's own input function, whose
- * answer or error is the user's.  Values are palloc'd in the current context, or kept in the decoder.
+ * answer or error is the user's.  Values are palloc'd in the current context, or kept in the decoder.  Short texts have a
+ * header of one byte, as in a table.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,18 +38,6 @@
 /* Whole numbers below this, which most quantities are, are made once in the life of the backend. */
 #define SMALL_NUMBERS 128
 
-void
-onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column, const OnecOptions *options)
-{
-	Oid			input;
-
-	decoder->column = *column;
-	decoder->empty_as_null = options->empty_as_null;
-	decoder->entity_set = options->entity_set;
-	getTypeInputInfo(column->type, &input, &decoder->ioparam);
-	fmgr_info(input, &decoder->input);
-}
-
 /* The text of a field as a string of the server's encoding, terminated. */
 static char *
 field_cstring(const OnecField *field)
@@ -61,18 +50,30 @@ field_cstring(const OnecField *field)
 }
 
 static Datum
-decode_by_input(OnecDecoder *decoder, const OnecField *field)
+input(OnecDecoder *decoder, const OnecField *field)
 {
 	return InputFunctionCall(&decoder->input, field_cstring(field), decoder->ioparam,
 							 decoder->column.typmod);
 }
 
 static Datum
-decode_text(OnecDecoder *decoder, const OnecField *field)
+decode_by_input(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
+	return input(decoder, field);
+}
+
+static Datum
+decode_text(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	char	   *text = decoder->last.text;
+
 	if (GetDatabaseEncoding() != PG_UTF8)
-		return decode_by_input(decoder, field);
-	return PointerGetDatum(cstring_to_text_with_len(field->text, field->len));
+		return input(decoder, field);
+	if (field->len + VARHDRSZ_SHORT > VARATT_SHORT_MAX)
+		return PointerGetDatum(cstring_to_text_with_len(field->text, field->len));
+	SET_VARSIZE_SHORT(text, field->len + VARHDRSZ_SHORT);
+	memcpy(text + VARHDRSZ_SHORT, field->text, field->len);
+	return PointerGetDatum(text);
 }
 
 /*
@@ -181,7 +182,7 @@ parse_guid(const char *text, size_t len, unsigned char *out, bool *zero)
 static Datum
 decode_guid(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
-	pg_uuid_t  *uuid = &decoder->uuid;
+	pg_uuid_t  *uuid = &decoder->last.uuid;
 	bool		zero = false;
 
 	if (!parse_guid(field->text, field->len, uuid->data, &zero))
@@ -194,7 +195,7 @@ decode_guid(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 			*isnull = true;
 			return (Datum) 0;
 		}
-		value = decode_by_input(decoder, field);
+		value = input(decoder, field);
 		uuid = DatumGetUUIDP(value);
 		zero = true;
 		for (int i = 0; i < UUID_LEN; i++)
@@ -266,7 +267,7 @@ decode_datetime(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	}
 	if (decoder->column.typmod < 0 && parse_datetime(field->text, field->len, &stamp))
 		return TimestampGetDatum(stamp);
-	return decode_by_input(decoder, field);
+	return input(decoder, field);
 }
 
 /* A plain decimal of few digits; "scale" counts those after the point. */
@@ -330,7 +331,7 @@ whole_number(int64 value)
 
 /* 1C has no NaN; text such as "NaN" must not become one silently. */
 static Datum
-decode_numeric(OnecDecoder *decoder, const OnecField *field)
+decode_numeric(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
 	int64		value;
 	int			scale;
@@ -342,26 +343,26 @@ decode_numeric(OnecDecoder *decoder, const OnecField *field)
 		c++;
 	if (c >= field->text + field->len || ((*c < '0' || *c > '9') && *c != '.'))
 		refuse_field(field);
-	return decode_by_input(decoder, field);
+	return input(decoder, field);
 }
 
 static Datum
-decode_integer(OnecDecoder *decoder, const OnecField *field)
+decode_integer(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
 	int64		value;
 	int			scale;
 
 	if (!parse_decimal(field->text, field->len, &value, &scale) || scale > 0)
-		return decode_by_input(decoder, field);
+		return input(decoder, field);
 	switch (decoder->column.type)
 	{
 		case INT2OID:
 			if (value < PG_INT16_MIN || value > PG_INT16_MAX)
-				return decode_by_input(decoder, field);
+				return input(decoder, field);
 			return Int16GetDatum((int16) value);
 		case INT4OID:
 			if (value < PG_INT32_MIN || value > PG_INT32_MAX)
-				return decode_by_input(decoder, field);
+				return input(decoder, field);
 			return Int32GetDatum((int32) value);
 		default:
 			return Int64GetDatum(value);
@@ -369,7 +370,7 @@ decode_integer(OnecDecoder *decoder, const OnecField *field)
 }
 
 static Datum
-decode_bool(const OnecField *field)
+decode_bool(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
 	if (field->len == 4 && memcmp(field->text, "true", 4) == 0)
 		return BoolGetDatum(true);
@@ -379,7 +380,7 @@ decode_bool(const OnecField *field)
 }
 
 static Datum
-decode_bytea(const OnecField *field)
+decode_bytea(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
 	int			room = pg_b64_dec_len(field->len);
 	bytea	   *value = palloc(VARHDRSZ + room);
@@ -395,16 +396,56 @@ decode_bytea(const OnecField *field)
 
 /* A string becomes a JSON string; everything else is JSON already. */
 static Datum
-decode_json(OnecDecoder *decoder, const OnecField *field)
+decode_json(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
 	StringInfoData quoted;
 
 	if (field->kind != ONEC_FIELD_STRING)
-		return decode_by_input(decoder, field);
+		return input(decoder, field);
 	initStringInfo(&quoted);
 	escape_json(&quoted, field_cstring(field));
 	return InputFunctionCall(&decoder->input, quoted.data, decoder->ioparam,
 							 decoder->column.typmod);
+}
+
+static const struct
+{
+	Oid			type;
+	Datum		(*convert) (OnecDecoder *decoder, const OnecField *field, bool *isnull);
+	bool		nested;
+}			conversions[] = {
+	{UUIDOID, decode_guid, false},
+	{TEXTOID, decode_text, true},
+	{NUMERICOID, decode_numeric, false},
+	{TIMESTAMPOID, decode_datetime, false},
+	{INT2OID, decode_integer, false},
+	{INT4OID, decode_integer, false},
+	{INT8OID, decode_integer, false},
+	{BOOLOID, decode_bool, false},
+	{BYTEAOID, decode_bytea, false},
+	{JSONOID, decode_json, true},
+	{JSONBOID, decode_json, true},
+};
+
+void
+onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column, const OnecOptions *options)
+{
+	Oid			function;
+
+	decoder->column = *column;
+	decoder->empty_as_null = options->empty_as_null;
+	decoder->entity_set = options->entity_set;
+	getTypeInputInfo(column->type, &function, &decoder->ioparam);
+	fmgr_info(function, &decoder->input);
+	decoder->convert = decode_by_input;
+	decoder->nested = false;
+	for (int i = 0; i < (int) lengthof(conversions); i++)
+	{
+		if (conversions[i].type != column->type)
+			continue;
+		decoder->convert = conversions[i].convert;
+		decoder->nested = conversions[i].nested;
+	}
 }
 
 Datum
@@ -413,29 +454,7 @@ onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	*isnull = field->kind == ONEC_FIELD_ABSENT || field->kind == ONEC_FIELD_NULL;
 	if (*isnull)
 		return (Datum) 0;
-	if (decoder->column.type == JSONBOID || decoder->column.type == JSONOID)
-		return decode_json(decoder, field);
-	if (decoder->column.type == TEXTOID)
-		return decode_text(decoder, field);
-	if (field->kind == ONEC_FIELD_NESTED)
+	if (field->kind == ONEC_FIELD_NESTED && !decoder->nested)
 		refuse_field(field);
-	switch (decoder->column.type)
-	{
-		case UUIDOID:
-			return decode_guid(decoder, field, isnull);
-		case TIMESTAMPOID:
-			return decode_datetime(decoder, field, isnull);
-		case NUMERICOID:
-			return decode_numeric(decoder, field);
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-			return decode_integer(decoder, field);
-		case BOOLOID:
-			return decode_bool(field);
-		case BYTEAOID:
-			return decode_bytea(field);
-		default:
-			return decode_by_input(decoder, field);
-	}
+	return decoder->convert(decoder, field, isnull);
 }

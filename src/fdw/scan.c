@@ -245,6 +245,26 @@ onec_scan_query(OnecScan *scan, bool exact, bool *nothing)
 
 /* ---- begin ---- */
 
+/*
+ * The slot of the scan's rows.  That of the node is made for tuples: to store its values in a table, PostgreSQL
+ * would make a tuple of them and copy that.  Columns that nobody wants are NULL once and for all.
+ */
+static void
+make_slot(OnecScan *scan, ForeignScanState *node)
+{
+	TupleDesc	desc = node->ss.ss_ScanTupleSlot->tts_tupleDescriptor;
+
+	if (scan->count)
+	{
+		Relation	rel = table_open(scan->relid, NoLock);
+
+		desc = CreateTupleDescCopy(RelationGetDescr(rel));
+		table_close(rel, NoLock);
+	}
+	scan->slot = ExecInitExtraTupleSlot(node->ss.ps.state, desc, &TTSOpsVirtual);
+	memset(scan->slot->tts_isnull, true, sizeof(bool) * desc->natts);
+}
+
 void
 onec_scan_begin(ForeignScanState *node, int eflags)
 {
@@ -258,6 +278,7 @@ onec_scan_begin(ForeignScanState *node, int eflags)
 	onec_async_begin(node);
 	scan->run = AllocSetContextCreate(query_context, "onec_fdw run", ALLOCSET_SMALL_SIZES);
 	scan->row = AllocSetContextCreate(query_context, "onec_fdw row", ALLOCSET_SMALL_SIZES);
+	make_slot(scan, node);
 	scan->expr_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	scan->session = onec_session_get(scan->options, onec_scan_user(node));
 	scan->pager = onec_pager_create(scan->session, scan->options, &scan->wanted, &scan->spent);
@@ -352,15 +373,15 @@ fill_arguments(const OnecScan *scan, TupleTableSlot *slot)
 }
 
 static void
-fill_slot(OnecScan *scan, TupleTableSlot *slot, const OnecField *fields)
+fill_slot(OnecScan *scan, const OnecField *fields)
 {
+	TupleTableSlot *slot = scan->slot;
 	Decoding	decoding = {scan, NULL, scan->spent.rows};
 	ErrorContextCallback callback = {error_context_stack, decoding_context, &decoding};
 	MemoryContext old;
 
 	ExecClearTuple(slot);
 	MemoryContextReset(scan->row);
-	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
 	error_context_stack = &callback;
 	old = MemoryContextSwitchTo(scan->row);
 	for (int i = 0; i < scan->nwanted; i++)
@@ -380,9 +401,9 @@ fill_slot(OnecScan *scan, TupleTableSlot *slot, const OnecField *fields)
 /* ---- an order that was promised but refused ---- */
 
 static void
-sort_rows(OnecScan *scan, TupleTableSlot *slot, const OnecField *fields)
+sort_rows(OnecScan *scan, const OnecField *fields)
 {
-	TupleDesc	desc = slot->tts_tupleDescriptor;
+	TupleDesc	desc = scan->slot->tts_tupleDescriptor;
 	AttrNumber *attnums = palloc(sizeof(AttrNumber) * scan->norder);
 	Oid		   *operators = palloc(sizeof(Oid) * scan->norder);
 	Oid		   *collations = palloc0(sizeof(Oid) * scan->norder);
@@ -401,8 +422,8 @@ sort_rows(OnecScan *scan, TupleTableSlot *slot, const OnecField *fields)
 	for (; fields != NULL; fields = onec_pager_next(scan->pager))
 	{
 		CHECK_FOR_INTERRUPTS();
-		fill_slot(scan, slot, fields);
-		tuplesort_puttupleslot(scan->sort, slot);
+		fill_slot(scan, fields);
+		tuplesort_puttupleslot(scan->sort, scan->slot);
 	}
 	tuplesort_performsort(scan->sort);
 	if (scan->sort_slot == NULL)
@@ -423,8 +444,9 @@ next_fields(OnecScan *scan)
 }
 
 static TupleTableSlot *
-next_row(OnecScan *scan, ForeignScanState *node, TupleTableSlot *slot)
+next_row(OnecScan *scan, ForeignScanState *node)
 {
+	TupleTableSlot *slot = scan->slot;
 	const OnecField *fields;
 	MemoryContext old;
 
@@ -440,12 +462,12 @@ next_row(OnecScan *scan, ForeignScanState *node, TupleTableSlot *slot)
 		if (scan->flowing || !onec_pager_unordered(scan->pager))
 		{
 			scan->flowing = true;
-			fill_slot(scan, slot, fields);
+			fill_slot(scan, fields);
 			return slot;
 		}
 		/* the executor calls us in memory that goes with each row */
 		old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
-		sort_rows(scan, slot, fields);
+		sort_rows(scan, fields);
 		MemoryContextSwitchTo(old);
 	}
 	if (!tuplesort_gettupleslot(scan->sort, true, false, scan->sort_slot, NULL))
@@ -459,8 +481,6 @@ next_row(OnecScan *scan, ForeignScanState *node, TupleTableSlot *slot)
 static int64
 count_rows(OnecScan *scan, ForeignScanState *node)
 {
-	Relation	rel = table_open(scan->relid, NoLock);
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
 	List	   *quals = copyObject(scan->quals);
 	ExprContext *econtext = CreateExprContext(node->ss.ps.state);
 	ExprState  *qual;
@@ -468,19 +488,14 @@ count_rows(OnecScan *scan, ForeignScanState *node)
 
 	fix_opfuncids((Node *) quals);
 	qual = ExecInitQual(quals, NULL);
-	econtext->ecxt_scantuple = slot;
-	for (;;)
+	econtext->ecxt_scantuple = scan->slot;
+	while (!TupIsNull(next_row(scan, node)))
 	{
 		CHECK_FOR_INTERRUPTS();
-		next_row(scan, node, slot);
-		if (TupIsNull(slot))
-			break;
 		ResetExprContext(econtext);
 		count += ExecQual(qual, econtext);
 	}
-	ExecDropSingleTupleTableSlot(slot);
 	FreeExprContext(econtext, false);
-	table_close(rel, NoLock);
 	return count;
 }
 
@@ -511,7 +526,7 @@ onec_scan_iterate(ForeignScanState *node)
 
 	if (scan->count)
 		return iterate_count(scan, node);
-	return next_row(scan, node, node->ss.ss_ScanTupleSlot);
+	return next_row(scan, node);
 }
 
 static void

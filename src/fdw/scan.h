@@ -55,6 +55,7 @@ typedef struct OnecScan
 	OnecSpent	spent;
 	MemoryContext run;			/* until the next rescan */
 	MemoryContext row;			/* until the next row */
+	TupleTableSlot *slot;		/* of the rows, by attnum - 1 */
 	bool		started;
 	bool		flowing;		/* a row has come, in the order that was asked for */
 	bool		async;			/* an Append asks, which must not be kept waiting */

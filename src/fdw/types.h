@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
 #include "fdw/options.h"
 #include "protocol/edm.h"
 #include "protocol/json_rows.h"
@@ -29,23 +30,31 @@ extern const char *onec_type_sql(OnecEdmType edm);
  */
 extern OnecEdmType onec_type_infer(Oid type, const char *property);
 
+typedef struct OnecDecoder OnecDecoder;
+
 /* Turns fields of one column into Datums. */
-typedef struct OnecDecoder
+struct OnecDecoder
 {
 	OnecColumn	column;
 	bool		empty_as_null;
+	Datum		(*convert) (OnecDecoder *decoder, const OnecField *field, bool *isnull);
+	bool		nested;			/* it takes nested values */
 	FmgrInfo	input;			/* exact fall-back: the type's own input function */
 	Oid			ioparam;
 	const char *entity_set;		/* for messages */
-	pg_uuid_t	uuid;			/* the last value, where that is one */
-} OnecDecoder;
+	union
+	{
+		pg_uuid_t	uuid;
+		char		text[VARATT_SHORT_MAX + 1];
+	}			last;			/* memory of the last value, where that is small */
+};
 
 extern void onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column,
 							  const OnecOptions *options);
 
 /*
- * The value of a field, which lasts until the next one of this decoder.  Absent and JSON null are NULL; so are the empty date and the zero guid
- * unless empty_as_null is off.  ERROR of class 22 naming the column for what the type does not take.
+ * The value of a field, which lasts until the next one of this decoder, or as long as the current memory context.  Absent and
+ * JSON null are NULL; so are the empty date and the zero guid unless empty_as_null is off.  ERROR of class 22 naming the column for what the type does not take.
  */
 extern Datum onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull);
 
