@@ -21,8 +21,8 @@ ifneq ($(PGXS),)
 # keeps -Wextra for our own text.  Callbacks and SQL functions have parameters by contract, used or not.
 PG_CPPFLAGS = -I$(srcdir)/src -isystem $(shell $(PG_CONFIG) --includedir-server) \
               $(shell $(PKG_CONFIG) --cflags $(LIBRARIES))
-PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter
-SHLIB_LINK  = $(shell $(PKG_CONFIG) --libs $(LIBRARIES)) -lm
+PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -fno-semantic-interposition
+SHLIB_LINK  = $(shell $(PKG_CONFIG) --libs $(LIBRARIES)) -lm -Wl,-Bsymbolic-functions
 
 # No function here is worth inlining into compiled expressions, so no bitcode is made and clang is not needed.
 override with_llvm = no

@@ -61,16 +61,23 @@ against_curl() {
     line "$server: $what" "$(median $ours)" "$(median $curl)" both
 }
 
+# An empty table, and nothing left to write of what filled it before.
+empty_table() {
+    psql -X -q -c 'TRUNCATE loaded' -c CHECKPOINT
+    sync
+    sleep 1
+}
+
 # Seconds of a statement that fills the table "loaded".
 load() {
-    psql -X -q -c 'TRUNCATE loaded' -c CHECKPOINT
+    empty_table
     ask public "$1" "SELECT count(*) FROM nav.sale WHERE period >= '$last_page'"
     check_loaded "$1"
 }
 
 load_by_python() {
     local start
-    psql -X -q -c 'TRUNCATE loaded' -c CHECKPOINT
+    empty_table
     grep '_RecordType?' "$home/addresses" >"$home/addresses.python"
     start=$EPOCHREALTIME
     $python test/bench/copy.py "$plain" <"$home/addresses.python" || echo none
