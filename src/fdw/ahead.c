@@ -10,11 +10,14 @@
 #include "fdw/ahead.h"
 
 void
-onec_ahead_add(OnecAhead *ahead, const OnecPlace *place, OnecReply *reply)
+onec_ahead_add(OnecAhead *ahead, int at, const OnecPlace *place, OnecReply *reply)
 {
 	Assert(ahead->count < ONEC_AHEAD_MAX);
-	ahead->places[ahead->count] = *place;
-	ahead->replies[ahead->count++] = reply;
+	memmove(ahead->places + at + 1, ahead->places + at, sizeof(OnecPlace) * (ahead->count - at));
+	memmove(ahead->replies + at + 1, ahead->replies + at, sizeof(OnecReply *) * (ahead->count - at));
+	ahead->places[at] = *place;
+	ahead->replies[at] = reply;
+	ahead->count++;
 }
 
 /* The same rows from the same one on; how many were asked for does not matter. */
@@ -25,12 +28,12 @@ is_same_place(const OnecPlace *a, const OnecPlace *b)
 		strcmp(a->bound, b->bound) == 0 && strcmp(a->limit, b->limit) == 0;
 }
 
-/* A window that begins where the wanted one ends will be needed after it. */
+/* A window that begins where the wanted one ends, or later, will be needed after it. */
 static bool
 begins_behind(const OnecPlace *place, const OnecPlace *wanted)
 {
 	return place->part == wanted->part && wanted->limit[0] != '\0' &&
-		strcmp(place->bound, wanted->limit) == 0;
+		strcmp(place->bound, wanted->limit) >= 0;
 }
 
 OnecReply *

@@ -16,7 +16,7 @@
 #include "fdw/session.h"
 #include "fdw/tie.h"
 
-#define ONEC_AHEAD_MAX 8		/* largest value of the option prefetch */
+#define ONEC_AHEAD_MAX 16		/* twice the largest value of the option prefetch: see onec_pager_go_ahead() */
 
 /* Which page of a query. */
 typedef struct OnecPlace
@@ -36,8 +36,8 @@ typedef struct OnecAhead
 	OnecReply  *replies[ONEC_AHEAD_MAX];
 } OnecAhead;
 
-/* Add a request that was just sent; there must be room. */
-extern void onec_ahead_add(OnecAhead *ahead, const OnecPlace *place, OnecReply *reply);
+/* Add a request that was just sent as number "at"; there must be room. */
+extern void onec_ahead_add(OnecAhead *ahead, int at, const OnecPlace *place, OnecReply *reply);
 
 /*
  * The answer for "wanted", whose top becomes that of the request.  NULL when it was not asked

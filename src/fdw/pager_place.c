@@ -14,7 +14,7 @@
 
 #include "fdw/pager_private.h"
 
-#define CROWDED 4				/* pages in a window that are not worth what was asked for behind it */
+#define CROWDED 2				/* windows that what is left of one had better be cut into */
 
 /* Rows to pass by so that a page begins with the first row of the date reached. */
 int64
@@ -27,7 +27,20 @@ onec_pager_date_begin(const OnecPager *pager)
 static int64
 window_rows(const OnecPager *pager)
 {
-	return Max(onec_pager_top(pager) * 93 / 100, 1);
+	return Max(onec_pager_top(pager) * 95 / 100, 1);
+}
+
+/*
+ * Rows to ask for at a place: of a window half as many again as it should hold, where neither the user nor a page that failed
+ * has said how large pages may be.
+ */
+static int64
+place_top(const OnecPager *pager, const OnecPlace *place)
+{
+	int64		top = onec_pager_top(pager);
+	bool		free = pager->options->page_size == 0 && pager->refusals->page_rows == 0;
+
+	return place->limit[0] != '\0' && free ? top * 3 / 2 : top;
 }
 
 static OnecReply *
@@ -89,29 +102,56 @@ guess_next(OnecPager *pager, OnecPlace *next)
 		strcmp(next->bound, pager->at.bound) != 0;
 }
 
-/* The place behind the last one that is asked for; false when that is not known. */
-static bool
-place_behind(OnecPager *pager, OnecPlace *next)
+/* The end of a window that begins at place->bound, which must not reach into that behind it, if there is one. */
+static void
+set_limit(OnecPager *pager, OnecPlace *place, const OnecPlace *behind)
 {
-	const OnecPlace *last = pager->ahead.count > 0 ?
-		&pager->ahead.places[pager->ahead.count - 1] : &pager->at;
+	onec_windows_end(&pager->windows, place->bound, window_rows(pager), GetCurrentStatementStartTimestamp(),
+					 place->limit);
+	if (behind != NULL && (place->limit[0] == '\0' || strcmp(place->limit, behind->bound) > 0))
+		strlcpy(place->limit, behind->bound, sizeof(place->limit));
+}
 
-	if (pager->windowed && last->limit[0] != '\0')
-	{
-		*next = (OnecPlace) {.part = last->part};
-		strlcpy(next->bound, last->limit, sizeof(next->bound));
-		onec_windows_end(&pager->windows, next->bound, window_rows(pager),
-						 GetCurrentStatementStartTimestamp(), next->limit);
-		return true;
-	}
-	if (pager->windowed && pager->by_date)
+/* How many of the windows asked for ahead follow the current one without a gap. */
+static int
+count_abutting(const OnecPager *pager)
+{
+	const OnecAhead *ahead = &pager->ahead;
+	const char *end = pager->at.limit;
+	int			count = 0;
+
+	while (count < ahead->count && strcmp(ahead->places[count].bound, end) == 0)
+		end = ahead->places[count++].limit;
+	return count;
+}
+
+/* The first window that is not asked for, as number "at" of those ahead; false when the last one is open. */
+static bool
+next_window(OnecPager *pager, int at, OnecPlace *next)
+{
+	const OnecAhead *ahead = &pager->ahead;
+	const OnecPlace *before = at > 0 ? &ahead->places[at - 1] : &pager->at;
+
+	if (before->limit[0] == '\0')
 		return false;
-	if (pager->ahead.count == 0)
+	*next = (OnecPlace) {.part = before->part};
+	strlcpy(next->bound, before->limit, sizeof(next->bound));
+	set_limit(pager, next, at < ahead->count ? &ahead->places[at] : NULL);
+	return true;
+}
+
+/* The page behind the last one that is asked for; false when that is not known. */
+static bool
+next_page(OnecPager *pager, OnecPlace *next)
+{
+	const OnecAhead *ahead = &pager->ahead;
+
+	if (ahead->count == 0)
 		return guess_next(pager, next);
 	if (pager->by_date)
 		return false;
-	*next = *last;
-	next->skip += last->top;
+	*next = ahead->places[ahead->count - 1];
+	next->skip += next->top;
 	return true;
 }
 
@@ -126,17 +166,26 @@ is_room(const OnecPager *pager)
 	return under_way < pager->options->prefetch;
 }
 
-/* Ask for as many pages ahead as may be under way. */
+/*
+ * Ask for as many pages ahead as may be under way.  Where a window was cut, those that fill the gap come on top of those that
+ * were asked for behind it, whose answers are kept: at worst there are twice as many.
+ */
 void
 onec_pager_go_ahead(OnecPager *pager)
 {
+	const OnecAhead *ahead = &pager->ahead;
+	int			most = Min(pager->options->prefetch, ONEC_AHEAD_MAX / 2);
 	OnecPlace	next;
 
-	while (pager->ahead.count < Min(pager->options->prefetch, ONEC_AHEAD_MAX) &&
-		   may_go_ahead(pager) && is_room(pager) && place_behind(pager, &next))
+	while (may_go_ahead(pager) && is_room(pager))
 	{
-		next.top = onec_pager_top(pager);
-		onec_ahead_add(&pager->ahead, &next, send_request(pager, &next));
+		int			at = pager->windowed ? count_abutting(pager) : ahead->count;
+
+		if (ahead->count >= (at < ahead->count ? 2 * most : most) ||
+			!(pager->windowed ? next_window(pager, at, &next) : next_page(pager, &next)))
+			break;
+		next.top = place_top(pager, &next);
+		onec_ahead_add(&pager->ahead, at, &next, send_request(pager, &next));
 	}
 }
 
@@ -145,7 +194,7 @@ onec_pager_go_ahead(OnecPager *pager)
 void
 onec_pager_send(OnecPager *pager)
 {
-	pager->at.top = onec_pager_top(pager);
+	pager->at.top = place_top(pager, &pager->at);
 	pager->page_rows = 0;
 	pager->page_bytes = 0;
 	pager->eaten = 0;
@@ -161,20 +210,18 @@ onec_pager_send(OnecPager *pager)
 
 /* ---- the next page ---- */
 
-/* Where the window ends that begins at the date reached; one that turned out to hold far too much is cut. */
+/* Where the window ends that begins at the date reached; what is left of one that holds too much is cut. */
 static void
 end_window(OnecPager *pager)
 {
 	OnecPlace  *at = &pager->at;
+	OnecPlace	rest = *at;
 
-	if (at->limit[0] != '\0')
-	{
-		if (onec_windows_rows(&pager->windows, at->bound, at->limit) < CROWDED * window_rows(pager))
-			return;
-		onec_ahead_drop(&pager->ahead);
-	}
-	onec_windows_end(&pager->windows, at->bound, window_rows(pager),
-					 GetCurrentStatementStartTimestamp(), at->limit);
+	strlcpy(rest.bound, at->limit, sizeof(rest.bound));
+	if (at->limit[0] == '\0')
+		set_limit(pager, at, NULL);
+	else if (onec_windows_rows(&pager->windows, at->bound, at->limit) >= CROWDED * window_rows(pager))
+		set_limit(pager, at, &rest);
 }
 
 /* The next request begins behind the rows that have come. */
@@ -203,15 +250,13 @@ onec_pager_go_on(OnecPager *pager)
 void
 onec_pager_next_window(OnecPager *pager)
 {
-	OnecPlace	next = {.part = pager->at.part};
 	const OnecPlace *ahead = &pager->ahead.places[0];
+	OnecPlace	next;
 
-	strlcpy(next.bound, pager->at.limit, sizeof(next.bound));
-	if (pager->ahead.count > 0 && strcmp(ahead->bound, next.bound) == 0)
-		strlcpy(next.limit, ahead->limit, sizeof(next.limit));
+	if (count_abutting(pager) > 0)
+		next = *ahead;
 	else
-		onec_windows_end(&pager->windows, next.bound, window_rows(pager),
-						 GetCurrentStatementStartTimestamp(), next.limit);
+		(void) next_window(pager, 0, &next);
 	pager->at = next;
 }
 
@@ -219,13 +264,18 @@ onec_pager_next_window(OnecPager *pager)
 void
 onec_pager_note_density(OnecPager *pager, bool full)
 {
+	const char *begin = pager->at.bound[0] != '\0' ? pager->at.bound : pager->middle;
+	int64		half = pager->page_rows - pager->at.top / 2;
 	char		last[ONEC_DATE_SIZE];
 
 	if (!pager->windowed)
 		return;
 	onec_tie_bound(pager->tie, last);
 	if (full && pager->middle[0] != '\0')
-		onec_windows_note(&pager->windows, pager->page_rows - pager->at.top / 2, pager->middle, last);
+	{
+		onec_windows_note(&pager->windows, begin == pager->middle ? half : pager->page_rows, begin, last);
+		onec_windows_note_end(&pager->windows, half, pager->middle, last);
+	}
 	else if (!full && pager->at.limit[0] != '\0')
 		onec_windows_note(&pager->windows, pager->page_rows, pager->at.bound, pager->at.limit);
 }

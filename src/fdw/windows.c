@@ -17,13 +17,14 @@
 
 #define SLACK (2 * SECS_PER_DAY)	/* between the base's clock and ours */
 #define SPARSE 4.0				/* by what an empty stretch widens the next window */
+#define MEMORY 0.9				/* what a stretch counts once the next one is known */
+#define UNLIKE 10.0				/* between densities that say nothing of each other */
 #define MAX_WIDTH (3660.0 * SECS_PER_DAY)
 
 void
 onec_windows_reset(OnecWindows *windows)
 {
-	windows->density = 0;
-	windows->width = 0;
+	memset(windows, 0, sizeof(*windows));
 }
 
 static bool
@@ -63,6 +64,28 @@ onec_windows_rows(const OnecWindows *windows, const char *from, const char *to)
 	return windows->density * seconds_between(from, to);
 }
 
+/* Whether a density says nothing of what was usual lately. */
+static bool
+is_unlike(const OnecWindows *windows, double density)
+{
+	double		change = windows->rows > 0 ? density * windows->seconds / windows->rows : 0;
+
+	return change < 1 / UNLIKE || change > UNLIKE;
+}
+
+/*
+ * Shops close at night and sell more at weekends, so a window is made by what was usual lately, not by the last
+ * page alone; unless that shows that times have changed.
+ */
+static void
+note_usual(OnecWindows *windows, double rows, double seconds)
+{
+	double		keep = is_unlike(windows, rows / seconds) ? 0 : MEMORY;
+
+	windows->rows = windows->rows * keep + rows;
+	windows->seconds = windows->seconds * keep + seconds;
+}
+
 void
 onec_windows_note(OnecWindows *windows, int64 rows, const char *from, const char *to)
 {
@@ -70,14 +93,27 @@ onec_windows_note(OnecWindows *windows, int64 rows, const char *from, const char
 
 	if (seconds <= 0)
 		return;
+	windows->density = rows / seconds;
 	if (rows > 0)
-		windows->density = rows / seconds;
-	else
 	{
-		/* nothing here: look further */
-		windows->density = 0;
-		windows->width = Max(windows->width, seconds) * SPARSE;
+		note_usual(windows, rows, seconds);
+		return;
 	}
+	/* nothing here: look further */
+	windows->rows = 0;
+	windows->width = Max(windows->width, seconds) * SPARSE;
+}
+
+void
+onec_windows_note_end(OnecWindows *windows, int64 rows, const char *from, const char *to)
+{
+	double		seconds = seconds_between(from, to);
+
+	if (seconds <= 0 || rows <= 0)
+		return;
+	windows->density = rows / seconds;
+	if (is_unlike(windows, windows->density))
+		note_usual(windows, rows, seconds);
 }
 
 void
@@ -90,8 +126,9 @@ onec_windows_end(OnecWindows *windows, const char *from, int64 rows, TimestampTz
 	fsec_t		fsec;
 
 	end[0] = '\0';
-	if (windows->density > 0)
-		windows->width = rows / windows->density;
+	/* few rows tell little: their number may well be off by its root */
+	if (windows->rows > 0)
+		windows->width = (1 - 1 / sqrt(windows->rows + 1)) * rows * windows->seconds / windows->rows;
 	if (windows->width <= 0 || !parse_date(from, &begin) || begin > now + SLACK * USECS_PER_SEC)
 		return;
 	windows->width = Min(Max(ceil(windows->width), 1), MAX_WIDTH);

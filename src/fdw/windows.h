@@ -4,7 +4,7 @@
  *	  How wide a window of dates is that holds about a page.
  *
  * Where several requests may be under way, a set with dates is cut into windows that abut; each begins where the one
- * before ends, so they can be asked for at once.  Their width follows the density of the rows seen last.
+ * before ends, so they can be asked for at once.  Their width follows the density of the rows seen lately.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,9 @@
 
 typedef struct OnecWindows
 {
-	double		density;		/* rows a second, of the rows seen last; 0: not known */
+	double		density;		/* rows a second, of the rows seen last; 0: not known, or none */
+	double		rows;			/* seen lately, older ones counting less; 0: nothing is known */
+	double		seconds;		/* … in so much time */
 	double		width;			/* of the last window, seconds */
 } OnecWindows;
 
@@ -29,7 +31,10 @@ extern void onec_windows_reset(OnecWindows *windows);
 /* "rows" rows lie between two dates of 1C. */
 extern void onec_windows_note(OnecWindows *windows, int64 rows, const char *from, const char *to);
 
-/* How many rows probably lie between two dates; 0: not known. */
+/* The last of them were so dense at the end, which tells more of what follows at once. */
+extern void onec_windows_note_end(OnecWindows *windows, int64 rows, const char *from, const char *to);
+
+/* How many rows probably lie between two dates, if they are as dense as the last ones; 0: not known. */
 extern double onec_windows_rows(const OnecWindows *windows, const char *from, const char *to);
 
 /*

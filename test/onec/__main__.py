@@ -29,7 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true", help="serve the small base of tiny.py instead of the shop")
     parser.add_argument("--rows", type=int, default=0, metavar="N", help="with --tiny: so many goods more")
     parser.add_argument("--lines", type=int, default=0, metavar="N", help="with --tiny: so many sales more")
-    parser.add_argument("--shape", choices=("even", "burst", "sparse"), default="even", help="how those are spread over time")
+    parser.add_argument("--shape", choices=("even", "burst", "sparse", "hours"), default="even", help="how those are spread over time")
     parser.add_argument("--purchase-log", metavar="FILE", help="serve a purchase log instead of the shop")
     parser.add_argument("--user", default="demo")
     parser.add_argument("--password", default="demo")

@@ -164,7 +164,8 @@ def functions() -> list[Function]:
 
 
 def spread(count: int, shape: str) -> list[datetime]:
-    """Moments of so many sales: even over three years; 30 % of them on one day; or few and far between, then many."""
+    """Moments of so many sales: even over three years; 30 % of them on one day; few and far between, then many; or in
+    opening hours only, three times as many at weekends, three lines a receipt."""
     start, day = datetime(2023, 1, 1), timedelta(days=1)
     if shape == "burst":
         many = count * 3 // 10
@@ -174,6 +175,13 @@ def spread(count: int, shape: str) -> list[datetime]:
         few = min(count // 20, 500)
         return [EMPTY_DATE] * 3 + [datetime(2001, 1, 1) + 15 * day * i for i in range(few)] + [
             start + 1000 * day * i / (count - few) for i in range(count - few - 5)] + [datetime(2031, 5, 1), datetime(2077, 1, 1)]
+    if shape == "hours":
+        weights = [3 if (start + n * day).weekday() >= 5 else 1 for n in range(1000)]
+        found = []
+        for n, weight in enumerate(weights):
+            many = -(-count * weight // sum(weights))
+            found += [start + n * day + timedelta(hours=10) + timedelta(hours=11) * (i // 3 * 3) / many for i in range(many)]
+        return found[:count]
     return [start + 1000 * day * i / count for i in range(count)]
 
 
