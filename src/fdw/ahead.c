@@ -58,15 +58,8 @@ onec_ahead_take(OnecAhead *ahead, OnecPlace *wanted)
 }
 
 void
-onec_ahead_end(OnecAhead *ahead)
-{
-	while (ahead->count > 0)
-		onec_reply_free(ahead->replies[--ahead->count]);
-}
-
-void
 onec_ahead_drop(OnecAhead *ahead)
 {
 	while (ahead->count > 0)
-		onec_reply_abandon(ahead->replies[--ahead->count]);
+		onec_reply_free(ahead->replies[--ahead->count]);
 }

@@ -45,8 +45,7 @@ extern void onec_ahead_add(OnecAhead *ahead, int at, const OnecPlace *place, One
  */
 extern OnecReply *onec_ahead_take(OnecAhead *ahead, OnecPlace *wanted);
 
-/* Drop all: nothing more is asked for; or the query goes on elsewhere. */
-extern void onec_ahead_end(OnecAhead *ahead);
+/* Drop all: the query has ended, or goes on elsewhere. */
 extern void onec_ahead_drop(OnecAhead *ahead);
 
 #endif							/* ONEC_AHEAD_H */

@@ -79,6 +79,7 @@ typedef struct LookupState
 	LookupPhase phase;
 	bool		outer_done;
 	TupleTableSlot *inner_slot; /* the row being joined, or NULL */
+	TupleTableSlot *result;		/* for the caller, whose triggers may write to it; unless there is a projection */
 	uint32		inner_hash;
 	int			next;			/* row of the batch to look at */
 
@@ -112,6 +113,18 @@ put_outer(LookupState *state, int row)
 {
 	ExecStoreMinimalTuple(state->rows[row].tuple, state->outer_slot, false);
 	put_side(state, state->outer_slot, true);
+}
+
+/* The row in the scan slot for a caller that gets no projection of it. */
+static TupleTableSlot *
+put_result(LookupState *state)
+{
+	const TupleTableSlot *slot = state->css.ss.ss_ScanTupleSlot;
+
+	ExecClearTuple(state->result);
+	memcpy(state->result->tts_values, slot->tts_values, sizeof(Datum) * state->nsources);
+	memcpy(state->result->tts_isnull, slot->tts_isnull, sizeof(bool) * state->nsources);
+	return ExecStoreVirtualTuple(state->result);
 }
 
 /* Make the slot's values those of its columns, for expressions. */
@@ -342,7 +355,7 @@ exec_lookup(CustomScanState *node)
 			continue;
 		}
 		if (node->ss.ps.ps_ProjInfo == NULL)
-			return node->ss.ss_ScanTupleSlot;
+			return put_result(state);
 		return ExecProject(node->ss.ps.ps_ProjInfo);
 	}
 }
@@ -386,6 +399,8 @@ begin_lookup(CustomScanState *node, EState *estate, int eflags)
 	get_typlenbyvalalign(state->key_type, &state->key_len, &state->key_byval, &state->key_align);
 	state->outer_slot = MakeSingleTupleTableSlot(ExecGetResultType(state->outer),
 												 &TTSOpsMinimalTuple);
+	if (node->ss.ps.ps_ProjInfo == NULL)
+		state->result = ExecInitExtraTupleSlot(estate, node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, &TTSOpsVirtual);
 	state->context = AllocSetContextCreate(estate->es_query_cxt, "onec_fdw batch",
 										   ALLOCSET_DEFAULT_SIZES);
 	state->rows = palloc(sizeof(BatchRow) * BATCH_ROWS);

@@ -66,7 +66,7 @@ onec_pager_stop(OnecPager *pager)
 		onec_reply_rows(pager->reply, pager->page_rows);
 	onec_reply_free(pager->reply);
 	pager->reply = NULL;
-	onec_ahead_end(&pager->ahead);
+	onec_ahead_drop(&pager->ahead);
 	pager->later = false;
 	pager->ended = true;
 }
@@ -85,17 +85,22 @@ begin_part(OnecPager *pager, int part)
 static void
 choose_way(OnecPager *pager)
 {
+	OnecRefusals *known = &pager->known;
+
+	*known = *pager->refusals;
+	known->order |= pager->guess == GUESS_ORDER || pager->guess == GUESS_BOTH;
+	known->filter |= pager->guess == GUESS_FILTER || pager->guess == GUESS_BOTH;
 	pager->unordered = pager->query.norder > 0 &&
-		(pager->refusals->order ||
-		 (pager->query.nulls != ONEC_NULLS_ALIKE && pager->refusals->filter));
+		(known->order || (pager->query.nulls != ONEC_NULLS_ALIKE && known->filter));
 	pager->by_date = pager->query.skip == 0 && pager->date_at >= 0 &&
 		onec_draft_may_go_by_date(pager->options, &pager->query, pager->date) &&
-		!pager->refusals->order && !pager->refusals->filter && !pager->refusals->dates;
+		!known->order && !known->filter && !known->dates;
 	pager->descending = pager->query.norder > 0 && pager->query.order[0].descending;
 	pager->windowed = pager->by_date && !pager->descending &&
 		(pager->options->prefetch > 1 || pager->options->paging == ONEC_PAGING_WINDOWS);
 	pager->unfiltered = false;
 	begin_part(pager, 0);
+	pager->at.skip = pager->query.skip;
 }
 
 void
@@ -114,9 +119,10 @@ onec_pager_start(OnecPager *pager, const OnecQuery *query)
 	pager->page_target = pager->options->page_size > 0 ? pager->options->page_size : FIRST_PAGE;
 	memset(&pager->attempts, 0, sizeof(pager->attempts));
 	pager->timed_out = false;
+	pager->guess = GUESS_NONE;
+	pager->halved_from = -1;
 	old = MemoryContextSwitchTo(pager->scratch);
 	choose_way(pager);
-	pager->at.skip = query->skip;
 	onec_pager_make_parts(pager);
 	MemoryContextSwitchTo(old);
 }
@@ -143,14 +149,46 @@ halve_page(OnecPager *pager, const OnecError *error)
 	if (!onec_draft_is_paged(pager->options, &pager->query) || pager->at.top <= SMALLEST_PAGE)
 		return false;
 	pager->timed_out |= timeout;
+	if (pager->halved_from < 0)
+		pager->halved_from = pager->refusals->page_rows;
 	pager->refusals->page_rows = Max(pager->at.top / 2, SMALLEST_PAGE);
 	if (pager->spent)
 		pager->spent->retries++;
 	return true;
 }
 
+/* The next guess at what a base has refused: the order, the filter, both.  False when there is none left. */
+static bool
+guess_again(OnecPager *pager, bool filtered)
+{
+	const OnecRefusals *refusals = pager->refusals;
+	bool		ordered = !refusals->order && (pager->options->key != NULL || pager->query.norder > 0);
+
+	filtered = filtered || pager->guess >= GUESS_FILTER;
+	if (pager->guess < GUESS_ORDER && ordered)
+		pager->guess = GUESS_ORDER;
+	else if (pager->guess < GUESS_FILTER && filtered && !refusals->filter)
+		pager->guess = GUESS_FILTER;
+	else if (pager->guess < GUESS_BOTH && filtered && ordered && !refusals->filter)
+		pager->guess = GUESS_BOTH;
+	else
+		return false;
+	return true;
+}
+
+/* 1C has answered: what this scan did without is what the base refuses. */
+static void
+confirm_guess(OnecPager *pager)
+{
+	if (pager->guess == GUESS_NONE)
+		return;
+	pager->refusals->order |= pager->known.order;
+	pager->refusals->filter |= pager->known.filter;
+	pager->guess = GUESS_NONE;
+}
+
 /*
- * Do without what the base may have refused, best guess first: the order, then the filter.
+ * Do without what the base may have refused, best guess first.
  * Only before the first row: rows of another order cannot follow.
  */
 static bool
@@ -163,7 +201,7 @@ do_without(OnecPager *pager, const OnecError *error)
 	if (pager->by_date && error->kind == ONEC_ERR_REFUSED && !pager->unfiltered &&
 		pager->at.bound[0] != '\0' && !filtered)
 	{
-		pager->refusals->filter = true;
+		pager->refusals->filter = pager->known.filter = true;
 		pager->unfiltered = true;
 		pager->at.skip = onec_pager_date_begin(pager);
 		return true;
@@ -172,14 +210,7 @@ do_without(OnecPager *pager, const OnecError *error)
 		return false;
 	if (error->kind == ONEC_ERR_URL_TOO_LONG && pager->url_budget > 500)
 		pager->url_budget /= 2;
-	else if (error->kind != ONEC_ERR_REFUSED)
-		return false;
-	else if (!pager->refusals->order &&
-			 (pager->options->key != NULL || pager->query.norder > 0))
-		pager->refusals->order = true;
-	else if (filtered)
-		pager->refusals->filter = true;
-	else
+	else if (error->kind != ONEC_ERR_REFUSED || !guess_again(pager, filtered))
 		return false;
 	old = MemoryContextSwitchTo(pager->scratch);
 	choose_way(pager);
@@ -215,6 +246,9 @@ page_failed(OnecPager *pager, const OnecError *error)
 			return;
 		}
 	}
+	/* smaller pages did not help */
+	if (pager->halved_from >= 0)
+		pager->refusals->page_rows = pager->halved_from;
 	onec_pager_draft(pager, &pager->at, &draft);
 	onec_session_raise(pager->session, pager->options, &draft.request, error);
 }
@@ -232,18 +266,29 @@ raise_dates(OnecPager *pager, const char *what)
 }
 
 /*
- * The base does not order by the date: from here on rows of the current request are skipped.
- * That serves any order that lasts, but not one that was promised.
+ * The base does not order by the date: from here on rows of the current request are skipped.  That serves any order
+ * that lasts; but not one that was promised, nor where rows before the date of this page have been passed over.
  */
 static void
 leave_dates(OnecPager *pager)
 {
-	pager->refusals->dates = true;
+	pager->refusals->dates = pager->known.dates = true;
 	pager->by_date = false;
-	if (pager->query.norder == 0)
+	if (pager->query.norder == 0 && pager->at.bound[0] == '\0')
 		return;
-	pager->refusals->order = true;
+	if (pager->query.norder > 0)
+		pager->refusals->order = true;
 	raise_dates(pager, "order");
+}
+
+/* 1C, or what stands before it, has left out rows of an answer that has no pages. */
+static void
+raise_cut(const OnecPager *pager)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_REPLY_HANDLE),
+			 errmsg("the answer for \"%s\" is only a part of it", pager->options->entity_set),
+			 errdetail("It names an address for the rest (odata.nextLink), which is not followed here.")));
 }
 
 /* The page is complete: is there another? */
@@ -251,6 +296,7 @@ static void
 page_done(OnecPager *pager)
 {
 	bool		full;
+	bool		cut = onec_rows_next_link(pager->rows) != NULL;
 
 	onec_reply_rows(pager->reply, pager->page_rows);
 	onec_reply_free(pager->reply);
@@ -258,14 +304,18 @@ page_done(OnecPager *pager)
 	memset(&pager->attempts, 0, sizeof(pager->attempts));
 	if (pager->spent)
 		pager->spent->pages++;
+	confirm_guess(pager);
 	onec_pager_adapt(pager, pager->page_rows, pager->page_bytes);
 	/* more rows than asked for: the base ignores $top, so this was everything */
-	full = onec_draft_is_paged(pager->options, &pager->query) && pager->page_rows == pager->at.top;
+	full = onec_draft_is_paged(pager->options, &pager->query) &&
+		(pager->page_rows == pager->at.top || (cut && pager->page_rows > 0));
+	if (cut && !full)
+		raise_cut(pager);
 	onec_pager_note_density(pager, full);
+	if (pager->by_date && onec_tie_disorder(pager->tie) && (full || pager->at.bound[0] != '\0'))
+		leave_dates(pager);
 	if (full)
 	{
-		if (pager->by_date && onec_tie_disorder(pager->tie))
-			leave_dates(pager);
 		onec_pager_go_on(pager);
 		return;
 	}
@@ -277,7 +327,7 @@ page_done(OnecPager *pager)
 	begin_part(pager, pager->at.part + 1);
 	pager->ended = pager->at.part >= list_length(pager->parts);
 	if (pager->ended)
-		onec_ahead_end(&pager->ahead);
+		onec_ahead_drop(&pager->ahead);
 }
 
 static void
@@ -310,7 +360,7 @@ leave_filter(OnecPager *pager)
 {
 	if (list_length(pager->parts) > 1 || pager->at.limit[0] != '\0')
 		raise_dates(pager, "filter");
-	pager->refusals->filter = true;
+	pager->refusals->filter = pager->known.filter = true;
 	pager->unfiltered = true;
 	pager->windowed = false;
 	pager->at.skip = onec_pager_date_begin(pager);
@@ -338,7 +388,8 @@ is_new(OnecPager *pager, const OnecField *fields)
 		if (pager->windowed && pager->page_rows == pager->at.top / 2)
 			onec_tie_bound(pager->tie, pager->middle);
 	}
-	pager->delivered++;
+	if (pager->delivered++ == 0)
+		confirm_guess(pager);
 	pager->part_delivered++;
 	if (pager->spent)
 		pager->spent->rows++;
@@ -389,8 +440,12 @@ step(OnecPager *pager, const OnecField **fields)
 static bool
 may_send(const OnecPager *pager)
 {
-	return pager->patient || pager->ahead.count > 0 ||
-		onec_session_is_room(pager->session, pager->options->prefetch);
+	if (pager->patient || pager->ahead.count > 0 ||
+		onec_session_is_room(pager->session, pager->options->prefetch))
+		return true;
+	/* those who asked for what is under way may be elsewhere: nobody else would let it come on */
+	onec_replies_poll();
+	return onec_session_is_room(pager->session, pager->options->prefetch);
 }
 
 /* The next row; NULL at the end, or "later". */

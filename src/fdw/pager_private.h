@@ -21,11 +21,23 @@
 #define LOOK_ROWS 128			/* between looks at what else might be asked for */
 #define SMALLEST_PAGE 50		/* below this a failing page is not halved any more */
 
+/* What is left out of a query that a base refuses without saying why, in this order. */
+typedef enum Guess
+{
+	GUESS_NONE,
+	GUESS_ORDER,
+	GUESS_FILTER,
+	GUESS_BOTH
+} Guess;
+
 struct OnecPager
 {
 	OnecSession *session;
 	const OnecOptions *options;
-	OnecRefusals *refusals;
+	OnecRefusals *refusals;		/* of the session: others may change it at any time */
+	OnecRefusals known;			/* what the current start goes by, its guess included */
+	Guess		guess;			/* confirmed by the first answer */
+	int			halved_from;	/* refusals->page_rows before a page was halved; < 0: none was */
 	OnecSpent  *spent;
 	OnecRows   *rows;			/* malloc'ed */
 	OnecReply  *reply;			/* the page under way, or NULL */

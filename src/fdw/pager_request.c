@@ -64,6 +64,9 @@ onec_pager_make_tie(const OnecPager *pager)
 
 /* ---- parts ---- */
 
+/* Bytes of an address for " and Period ge datetime'…' and Period lt datetime'…'", encoded. */
+#define DATES_OF_PAGE 150
+
 /* "filter and date op value"; "filter" may be NULL. */
 static const OnecExpr *
 filter_by_date(const OnecPager *pager, const OnecExpr *filter, const char *op, const char *value)
@@ -98,7 +101,7 @@ whole_parts(OnecPager *pager, const OnecExpr *filter)
 void
 onec_pager_make_parts(OnecPager *pager)
 {
-	const OnecExpr *filter = pager->refusals->filter ? NULL : pager->query.filter;
+	const OnecExpr *filter = pager->known.filter ? NULL : pager->query.filter;
 	const OnecExpr *list = onec_draft_find_list(filter);
 	size_t		budget = pager->url_budget;
 	OnecDraft	draft;
@@ -107,7 +110,8 @@ onec_pager_make_parts(OnecPager *pager)
 	onec_draft_request(&draft, pager->options, &pager->query, ONEC_ORDERING_TOTAL,
 					   pager->date);
 	onec_draft_select(&draft, pager->names, pager->nnames, pager->fallback);
-	rest = onec_draft_url_size(pager->options->root, &draft.request);
+	rest = onec_draft_url_size(pager->options->root, &draft.request) +
+		(pager->by_date ? DATES_OF_PAGE : 0);
 	if (filter == NULL || rest <= budget)
 	{
 		pager->parts = whole_parts(pager, filter);
@@ -156,7 +160,7 @@ onec_pager_adapt(OnecPager *pager, int64 rows, int64 bytes)
 static OnecOrdering
 page_ordering(const OnecPager *pager, const OnecPlace *place)
 {
-	if (pager->refusals->order)
+	if (pager->known.order)
 		return ONEC_ORDERING_NONE;
 	return pager->by_date && !place->in_tie ? ONEC_ORDERING_DATE : ONEC_ORDERING_TOTAL;
 }

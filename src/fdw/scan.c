@@ -247,7 +247,7 @@ onec_scan_query(OnecScan *scan, bool exact, bool *nothing)
 
 /*
  * The slot of the scan's rows.  That of the node is made for tuples: to store its values in a table, PostgreSQL
- * would make a tuple of them and copy that.  Columns that nobody wants are NULL once and for all.
+ * would make a tuple of them and copy that.
  */
 static void
 make_slot(OnecScan *scan, ForeignScanState *node)
@@ -262,7 +262,6 @@ make_slot(OnecScan *scan, ForeignScanState *node)
 		table_close(rel, NoLock);
 	}
 	scan->slot = ExecInitExtraTupleSlot(node->ss.ps.state, desc, &TTSOpsVirtual);
-	memset(scan->slot->tts_isnull, true, sizeof(bool) * desc->natts);
 }
 
 void
@@ -382,6 +381,8 @@ fill_slot(OnecScan *scan, const OnecField *fields)
 
 	ExecClearTuple(slot);
 	MemoryContextReset(scan->row);
+	/* a trigger may have put a row of its own into the slot of the last one */
+	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
 	error_context_stack = &callback;
 	old = MemoryContextSwitchTo(scan->row);
 	for (int i = 0; i < scan->nwanted; i++)
@@ -489,7 +490,7 @@ count_rows(OnecScan *scan, ForeignScanState *node)
 	fix_opfuncids((Node *) quals);
 	qual = ExecInitQual(quals, NULL);
 	econtext->ecxt_scantuple = scan->slot;
-	while (!TupIsNull(next_row(scan, node)))
+	for (next_row(scan, node); !TupIsNull(scan->slot); next_row(scan, node))
 	{
 		CHECK_FOR_INTERRUPTS();
 		ResetExprContext(econtext);

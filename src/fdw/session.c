@@ -243,7 +243,7 @@ onec_session_all(void)
 
 /* Ask 1C to end a session; NULL when that cannot even be asked. */
 static OnecTransfer *
-start_finish(const OnecSession *session, const OnecIb *ib)
+start_finish(const OnecSession *session, const char *cookie)
 {
 	OnecRequest service = {.top = -1};
 	OnecError	error = {0};
@@ -255,7 +255,7 @@ start_finish(const OnecSession *session, const OnecIb *ib)
 	{
 		OnecHttpRequest request = {
 			.method = "GET",.url = url.data,.authorization = session->authorization,
-			.accept = "application/json",.ib_session = "finish",.cookie = ib->cookie,
+			.accept = "application/json",.ib_session = "finish",.cookie = cookie,
 			.ca_file = session->ca_file,.insecure = session->insecure,
 			.connect_timeout_ms = FINISH_MS,.request_timeout_ms = FINISH_MS,
 			.max_response = FINISH_BODY,.high_water = FINISH_BODY
@@ -305,8 +305,9 @@ start_finishes(OnecSession *session, OnecTransfer **transfers, int room)
 	OnecTransfer *late[ONEC_IB_MAX];
 	int			count = 0;
 
+	/* a 1C session that is on its way here has to be known before it can be ended */
 	for (OnecReply *reply = session->replies; reply != NULL && count < ONEC_IB_MAX; reply = reply->older)
-		if (reply->abandoned)
+		if (reply->with_start && !reply->ib_noted && reply->transfer != NULL)
 			late[count++] = reply->transfer;
 	uninterruptible = true;
 	if (count > 0)
@@ -316,9 +317,13 @@ start_finishes(OnecSession *session, OnecTransfer **transfers, int room)
 	count = 0;
 	for (int i = 0; i < ONEC_IB_MAX; i++)
 	{
-		if (session->ib[i].cookie != NULL && count < room)
-			transfers[count++] = start_finish(session, &session->ib[i]);
-		onec_ib_drop(&session->ib[i]);
+		OnecIb	   *ib = &session->ib[i];
+
+		if (ib->cookie != NULL && count < room)
+			transfers[count++] = start_finish(session, ib->cookie);
+		if (ib->suspect != NULL && count < room)
+			transfers[count++] = start_finish(session, ib->suspect);
+		onec_ib_drop(ib);
 	}
 	return count;
 }
@@ -338,10 +343,10 @@ finish_transfers(OnecTransfer **transfers, int count)
 void
 onec_session_finish(OnecSession *session)
 {
-	OnecTransfer *transfers[ONEC_IB_MAX];
+	OnecTransfer *transfers[2 * ONEC_IB_MAX];
 
 	if (pool != NULL)
-		finish_transfers(transfers, start_finishes(session, transfers, ONEC_IB_MAX));
+		finish_transfers(transfers, start_finishes(session, transfers, lengthof(transfers)));
 }
 
 void

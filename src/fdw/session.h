@@ -111,21 +111,19 @@ extern void onec_reply_consume(OnecReply *reply, size_t n);
 /* Rows found in the answer, for the request log. */
 extern void onec_reply_rows(OnecReply *reply, int64 rows);
 
-/* End the request in any state; NULL is allowed. */
-extern void onec_reply_free(OnecReply *reply);
-
 /*
- * The same where other requests follow: 1C, which does not notice that a connection is closed, counts as at work on this
- * one until it begins to answer, so that what follows does not add to it.
+ * End the request in any state; NULL is allowed.  1C does not notice that a connection is closed: a request that it is at work
+ * on keeps its 1C session until it begins to answer.
  */
-extern void onec_reply_abandon(OnecReply *reply);
+extern void onec_reply_free(OnecReply *reply);
 
 /*
  * For a caller that waits himself: a descriptor of his own (he closes it) that is readable when onec_reply_ready() may
  * have become true for any reply; -1 when none is to be had.  onec_replies_watch() tells it of the timers, before
- * each wait; onec_replies_waited() goes after each wait.
+ * each wait; onec_replies_waited() goes after each wait.  onec_replies_poll() lets all answers come on.
  */
 extern int	onec_replies_fd(void);
+extern void onec_replies_poll(void);
 extern void onec_replies_watch(void);
 extern void onec_replies_waited(void);
 

@@ -23,7 +23,17 @@ void
 onec_ib_drop(OnecIb *ib)
 {
 	free(ib->cookie);
+	free(ib->suspect);
 	ib->cookie = NULL;
+	ib->suspect = NULL;
+}
+
+static void
+take_cookie(OnecIb *ib, const char *cookie)
+{
+	free(ib->cookie);
+	ib->cookie = strdup(cookie);
+	ib->serial++;
 }
 
 /* Do without a 1C session for a while. */
@@ -42,10 +52,7 @@ onec_ib_note(OnecReply *reply, const OnecHttpAnswer *answer)
 		return;
 	reply->ib_noted = true;
 	if ((reply->with_start || reply->with_cookie) && answer->cookie != NULL)
-	{
-		onec_ib_drop(reply->ib);
-		reply->ib->cookie = strdup(answer->cookie);
-	}
+		take_cookie(reply->ib, answer->cookie);
 	else if (reply->with_start && answer->status == 200)
 		session->ib_ignored = true;
 	else if (reply->with_start && answer->status == 406)
@@ -94,8 +101,10 @@ onec_ib_choose(OnecReply *reply)
 	reply->ib = reply->session->ib_ignored ? NULL : find_ib(reply);
 	reply->with_cookie = reply->ib != NULL && reply->ib->cookie != NULL;
 	reply->with_start = reply->ib != NULL && !reply->with_cookie;
-	if (reply->ib != NULL)
-		reply->ib->holder = reply;
+	if (reply->ib == NULL)
+		return;
+	reply->ib->holder = reply;
+	reply->ib_serial = reply->ib->serial;
 }
 
 void
@@ -124,10 +133,39 @@ void
 onec_ib_died(OnecReply *reply)
 {
 	OnecSession *session = reply->session;
+	OnecIb	   *ib = reply->ib;
 
-	onec_ib_drop(reply->ib);
+	/* another request may have found it dead before, and brought a new one */
+	if (ib->serial != reply->ib_serial || ib->cookie == NULL)
+		return;
+	free(ib->suspect);
+	ib->suspect = ib->cookie;
+	ib->cookie = NULL;
+	reply->suspected = ib;
 	if (++session->ib_stale_row < STALE_ROW_MAX)
 		return;
 	session->ib_stale_row = 0;
 	pause_ib(session);
+}
+
+void
+onec_ib_settle(OnecReply *reply)
+{
+	OnecIb	   *ib = reply->suspected;
+
+	reply->suspected = NULL;
+	if (ib == NULL || ib->suspect == NULL || reply->generation != reply->session->generation)
+		return;
+	if (reply->error.kind == ONEC_OK)
+	{
+		free(ib->suspect);
+		ib->suspect = NULL;
+	}
+	else if (ib->cookie == NULL)
+	{
+		ib->cookie = ib->suspect;
+		ib->suspect = NULL;
+		ib->serial++;
+		reply->session->ib_stale_row = Max(reply->session->ib_stale_row - 1, 0);
+	}
 }

@@ -33,6 +33,8 @@ typedef struct OnecSessionKey
 typedef struct OnecIb
 {
 	char	   *cookie;			/* malloc'ed; NULL: none yet */
+	char	   *suspect;		/* one before it, which an answer made look dead; malloc'ed, or NULL */
+	uint32		serial;			/* grows with each cookie */
 	OnecReply  *holder;			/* the request that carries it, or asks for it, or NULL */
 } OnecIb;
 
@@ -101,6 +103,8 @@ struct OnecReply
 	OnecReply  *older;			/* of the session's replies */
 	int			ib_room;		/* 1C sessions that may be had; 0: the option "session" is off */
 	OnecIb	   *ib;				/* that of this request, or NULL */
+	uint32		ib_serial;		/* of its cookie */
+	OnecIb	   *suspected;		/* the 1C session of the first try, where this is the second */
 	uint32		generation;		/* of the session, when this was sent */
 
 	bool		with_cookie;	/* this request carries the cookie of the 1C session */
@@ -111,6 +115,7 @@ struct OnecReply
 	bool		judged;			/* a good answer: its bytes may be handed out */
 	bool		ended;			/* accounted and logged */
 	bool		abandoned;		/* nobody reads it; freed once 1C is through with it */
+	bool		cancelled;		/* its query failed, perhaps for want of its answer */
 	OnecError	error;			/* kind ONEC_OK: none yet */
 	long		retry_after_s;	/* -1: not asked for */
 	double		elapsed_ms;		/* when it ended */
@@ -130,7 +135,10 @@ extern List *onec_session_all(void);
 /* session_refusal.c: have everything tried anew. */
 extern void onec_session_forget_refusals(OnecSession *session);
 
-/* session_reply.c: free abandoned replies that 1C is through with, or "all", and take the 1C sessions they brought. */
+/*
+ * session_reply.c: free abandoned replies that 1C is through with, or "all", and take the 1C sessions they brought; "all" takes those
+ * of other replies too.
+ */
 extern void onec_session_sweep(OnecSession *session, bool all);
 
 /* session.c: ask 1C to end all 1C sessions of the base, waiting a second at most.  Raises nothing. */
@@ -145,7 +153,7 @@ extern void onec_session_watch(OnecSession *session, const OnecOptions *options)
 /* session_idle.c: a request has ended; from now on the base's 1C sessions are idle, until the next. */
 extern void onec_session_note_use(OnecSession *session);
 
-/* session_ib.c: forget a 1C session; it is not asked to end. */
+/* session_ib.c: forget a 1C session, and a suspect one; they are not asked to end. */
 extern void onec_ib_drop(OnecIb *ib);
 
 /* session_ib.c: decide whether a request carries the cookie of a 1C session, asks for one, or goes without. */
@@ -163,8 +171,12 @@ extern void onec_ib_leave(OnecReply *reply);
  */
 extern bool onec_ib_looks_stale(const OnecReply *reply);
 
-/* session_ib.c: the 1C session of this request has died; after several in a row, do without for a while. */
+/*
+ * session_ib.c: the 1C session of this request seems to have died; after several in a row, do without for a while.  It is kept
+ * until onec_ib_settle(), which is due when the second try has got its answer: if that is no better, it was not to blame.
+ */
 extern void onec_ib_died(OnecReply *reply);
+extern void onec_ib_settle(OnecReply *reply);
 
 /*
  * session_error.c: fill "error" for an answer that is not a good one.  "reply" tells what

@@ -32,6 +32,9 @@
 /* Unread bytes of one answer before its sender has to wait; a page fits by default. */
 #define HIGH_WATER_MIN ((size_t) 1024 * 1024)
 
+/* How long a request waits for those that were given up to make room. */
+#define ABANDONED_MS 10000
+
 /* Consumed bytes after which the other requests under way get their turn. */
 #define POLL_BYTES 65536
 
@@ -183,6 +186,47 @@ make_reply(OnecSession *session, const OnecOptions *options, const OnecRequest *
 	return reply;
 }
 
+/* Whether 1C is at work on it: nothing of its answer has come. */
+static bool
+is_at_work(const OnecReply *reply)
+{
+	OnecHttpAnswer answer;
+
+	if (reply->transfer == NULL || onec_transfer_ended(reply->transfer))
+		return false;
+	onec_transfer_answer(reply->transfer, &answer);
+	return answer.status == 0;
+}
+
+/* Whether a request that a query has left behind takes up room.  One of a cancelled query may never be answered. */
+static bool
+is_crowded(const OnecSession *session, int limit)
+{
+	bool		abandoned = false;
+
+	for (const OnecReply *reply = session->replies; reply != NULL; reply = reply->older)
+		abandoned |= reply->abandoned && !reply->cancelled && is_at_work(reply);
+	return abandoned && !onec_session_is_room(session, limit);
+}
+
+/* Requests that were given up count until 1C is through with them; but not for ever. */
+static void
+wait_for_room(OnecSession *session, int limit)
+{
+	TimestampTz end = 0;
+	long		left = ABANDONED_MS;
+
+	onec_session_sweep(session, false);
+	while (is_crowded(session, limit) && left > 0)
+	{
+		if (end == 0)
+			end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ABANDONED_MS);
+		onec_http_wait(onec_session_pool(), left);
+		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		onec_session_sweep(session, false);
+	}
+}
+
 OnecReply *
 onec_session_start(OnecSession *session, const OnecOptions *options,
 				   const OnecRequest *request, OnecSpent *spent)
@@ -197,7 +241,7 @@ onec_session_start(OnecSession *session, const OnecOptions *options,
 						options->server_name),
 				 errhint("Run the query again.")));
 	(void) onec_session_pool();
-	onec_session_sweep(session, false);
+	wait_for_room(session, options->prefetch);
 	onec_session_watch(session, options);
 	onec_session_pace(options);
 	session->gave_up_after = 0;
@@ -217,6 +261,7 @@ release_reply(void *arg)
 	if (reply == NULL)
 		return;
 	reply->spent = NULL;		/* may be gone already */
+	reply->cancelled = true;
 	end_reply(reply, "cancelled", true);
 	onec_reply_free(reply);
 }
@@ -264,7 +309,11 @@ judge(OnecReply *reply, const OnecHttpAnswer *answer, bool last)
 		reply->judged = onec_answer_good(reply, answer, body, len, last, &reply->error);
 	else if (last || len >= ERROR_BODY)
 		onec_answer_error(reply, answer, body, len, &reply->error);
-	if (reply->error.kind != ONEC_OK && !restart(reply))
+	if (reply->error.kind != ONEC_OK && restart(reply))
+		return;
+	if (reply->restarted && (reply->judged || reply->error.kind != ONEC_OK))
+		onec_ib_settle(reply);
+	if (reply->error.kind != ONEC_OK)
 		fail_reply(reply);
 }
 
@@ -340,6 +389,12 @@ onec_replies_watch(void)
 }
 
 void
+onec_replies_poll(void)
+{
+	onec_http_poll(onec_session_pool());
+}
+
+void
 onec_replies_waited(void)
 {
 	onec_http_waited(onec_session_pool());
@@ -388,18 +443,6 @@ unlink_reply(OnecReply *reply)
 		*link = reply->older;
 }
 
-/* Whether 1C is at work on it: nothing of its answer has come. */
-static bool
-is_at_work(const OnecReply *reply)
-{
-	OnecHttpAnswer answer;
-
-	if (reply->transfer == NULL || onec_transfer_ended(reply->transfer))
-		return false;
-	onec_transfer_answer(reply->transfer, &answer);
-	return answer.status == 0;
-}
-
 /* An answer that has arrived whole has freed its 1C session, read or not. */
 bool
 onec_reply_under_way(const OnecReply *reply)
@@ -445,10 +488,13 @@ drop_reply(OnecReply *reply)
 }
 
 void
-onec_reply_abandon(OnecReply *reply)
+onec_reply_free(OnecReply *reply)
 {
-	OnecIb	   *ib = reply->ib;
+	OnecIb	   *ib;
 
+	if (reply == NULL)
+		return;
+	ib = reply->ib;
 	if (reply->generation != reply->session->generation || !is_at_work(reply))
 	{
 		drop_reply(reply);
@@ -465,18 +511,6 @@ onec_reply_abandon(OnecReply *reply)
 }
 
 void
-onec_reply_free(OnecReply *reply)
-{
-	if (reply == NULL)
-		return;
-	/* the 1C session that it asks for would have nobody to end it */
-	if (reply->with_start)
-		onec_reply_abandon(reply);
-	else
-		drop_reply(reply);
-}
-
-void
 onec_session_sweep(OnecSession *session, bool all)
 {
 	OnecReply  *older;
@@ -486,10 +520,11 @@ onec_session_sweep(OnecSession *session, bool all)
 		OnecHttpAnswer answer;
 
 		older = reply->older;
-		if (!reply->abandoned || (!all && is_at_work(reply)))
+		if (reply->transfer == NULL || (!all && (!reply->abandoned || is_at_work(reply))))
 			continue;
 		onec_transfer_answer(reply->transfer, &answer);
 		onec_ib_note(reply, &answer);
-		drop_reply(reply);
+		if (reply->abandoned)
+			drop_reply(reply);
 	}
 }
