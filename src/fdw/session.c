@@ -279,12 +279,17 @@ answered(const OnecTransfer *transfer)
 	return answer.status != 0;
 }
 
-/* Wait until 1C has begun to answer all, FINISH_MS at most. */
-static void
-wait_for_answers(OnecTransfer **transfers, int count)
+static TimestampTz
+finish_deadline(void)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FINISH_MS);
-	long		left = FINISH_MS;
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), FINISH_MS);
+}
+
+/* Wait until 1C has begun to answer all, or the deadline has passed. */
+static void
+wait_for_answers(OnecTransfer **transfers, int count, TimestampTz deadline)
+{
+	long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 	int			open = 0;
 
 	onec_http_poll(pool);
@@ -298,9 +303,12 @@ wait_for_answers(OnecTransfer **transfers, int count)
 	}
 }
 
-/* Ask for the end of a base's 1C sessions, and forget them; returns the number asked for. */
+/*
+ * Ask for the end of a base's 1C sessions, and forget them; returns the number asked for.  Those that are on their way are
+ * waited for until the deadline.
+ */
 static int
-start_finishes(OnecSession *session, OnecTransfer **transfers, int room)
+start_finishes(OnecSession *session, OnecTransfer **transfers, int room, TimestampTz deadline)
 {
 	OnecTransfer *late[ONEC_IB_MAX];
 	int			count = 0;
@@ -311,7 +319,7 @@ start_finishes(OnecSession *session, OnecTransfer **transfers, int room)
 			late[count++] = reply->transfer;
 	uninterruptible = true;
 	if (count > 0)
-		wait_for_answers(late, count);
+		wait_for_answers(late, count, deadline);
 	uninterruptible = false;
 	onec_session_sweep(session, true);
 	count = 0;
@@ -328,13 +336,13 @@ start_finishes(OnecSession *session, OnecTransfer **transfers, int room)
 	return count;
 }
 
-/* Free 1C's licences; never raises, takes FINISH_MS at most for all of them. */
+/* Free 1C's licences; never raises, takes FINISH_MS at most for all of them, after as much for those on their way. */
 static void
 finish_transfers(OnecTransfer **transfers, int count)
 {
 	uninterruptible = true;
 	if (count > 0)
-		wait_for_answers(transfers, count);
+		wait_for_answers(transfers, count, finish_deadline());
 	for (int i = 0; i < count; i++)
 		onec_transfer_free(transfers[i]);
 	uninterruptible = false;
@@ -346,13 +354,14 @@ onec_session_finish(OnecSession *session)
 	OnecTransfer *transfers[2 * ONEC_IB_MAX];
 
 	if (pool != NULL)
-		finish_transfers(transfers, start_finishes(session, transfers, lengthof(transfers)));
+		finish_transfers(transfers, start_finishes(session, transfers, lengthof(transfers), finish_deadline()));
 }
 
 void
 onec_session_exit(int code, Datum arg)
 {
 	OnecTransfer *transfers[FINISH_MAX];
+	TimestampTz deadline = finish_deadline();
 	HASH_SEQ_STATUS scan;
 	SessionEntry *entry;
 	int			count = 0;
@@ -362,6 +371,6 @@ onec_session_exit(int code, Datum arg)
 	hash_seq_init(&scan, sessions);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if (entry->session != NULL)
-			count += start_finishes(entry->session, transfers + count, FINISH_MAX - count);
+			count += start_finishes(entry->session, transfers + count, FINISH_MAX - count, deadline);
 	finish_transfers(transfers, count);
 }

@@ -182,7 +182,7 @@ extern OnecTotals onec_session_totals(void);
 /* Entries of the log, oldest first, at most 200. */
 extern int	onec_session_log(const OnecLogged **entries[]);
 
-/* Close all 1C sessions that are open ("finish"), waiting a second at most; called at backend exit. */
+/* Close all 1C sessions that are open ("finish"), waiting two seconds at most; called at backend exit. */
 extern void onec_session_exit(int code, Datum arg);
 
 #endif							/* ONEC_SESSION_H */

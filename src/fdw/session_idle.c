@@ -8,7 +8,7 @@
  * So when the timer runs out it is told so, and the end of that transaction is where we act.  Inside a
  * transaction block there is no such end: there 1C sessions stay until the transaction is over.
  *
- * Memory: none.  Errors: none are raised.  Closing waits a second at most.
+ * Memory: none.  Errors: none are raised.  Closing waits two seconds at most.
  *
  *-------------------------------------------------------------------------
  */

@@ -141,7 +141,7 @@ extern void onec_session_forget_refusals(OnecSession *session);
  */
 extern void onec_session_sweep(OnecSession *session, bool all);
 
-/* session.c: ask 1C to end all 1C sessions of the base, waiting a second at most.  Raises nothing. */
+/* session.c: ask 1C to end all 1C sessions of the base, waiting two seconds at most.  Raises nothing. */
 extern void onec_session_finish(OnecSession *session);
 
 /* session.c: every session of this backend; allocates nothing. */
