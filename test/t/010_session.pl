@@ -392,6 +392,12 @@ is($r->{stdout}, "0|\n0|\n07\n6|01", 'rows come while their answer still does');
 is(join(' ', map { ($_->{ib} // '-') . ($_->{cookie} ? 'c' : '') } @{ $r->{requests} }), '- start -c -',
 	'a request beside one under way does without the 1C session');
 
+# ---- an answer that says there is more ----
+
+$r = play($READ, { body => { 'odata.nextLink' => 'Catalog_X?\$skip=1', value => [ { Code => '08' } ] } }, { body => { value => [ { Code => '07' } ] } });
+is($r->{stdout}, '2|07', 'a page with odata.nextLink is not the last, however few rows it has');
+like($r->{requests}[1]{path}, qr/skip=1\b/, '… and the next one begins behind its rows');
+
 # ---- busy, and back ----
 
 my $busy = { status => 503, type => 'text/html', body => '<html>Технические работы</html>' };
