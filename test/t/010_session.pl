@@ -12,6 +12,8 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use utf8;
 
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
 my $LOGIN = 'Админ';
 my $SECRET = 'Тайна-7q!W';
 
