@@ -14,16 +14,7 @@ my @sizes = $ENV{TEST_FULL} ? (100_000) : (20_000);
 my $page = 1000;
 my $sale = 's.AccumulationRegister_Продажи_RecordType';
 
-sub run
-{
-	my ($sql) = @_;
-
-	utf8::encode($sql) if utf8::is_utf8($sql);
-	my $r = OnecTest->try($node, $sql);
-	diag("$sql\n$r->{stderr}") if $r->{sqlstate} ne '00000';
-	utf8::decode($r->{stdout});
-	return $r->{stdout};
-}
+sub run { return OnecTest->rows($node, @_); }
 
 # Requests that 1C saw, rows it had to build, rows it sent, most requests at once, 1C sessions.
 sub cost
@@ -59,7 +50,9 @@ for my $size (@sizes)
 			is($answer, $truth, "$name: the same answer");
 			($rows) = $answer =~ /^(\d+)/;
 			# metadata is not asked for again, the rest are pages
-			cmp_ok($requests, '<=', 1.3 * $rows / $page + 20, "… in $requests requests");
+			# a window across a weekend may hold more than a page
+			my $spare = $shape eq 'hours' && ($prefetch > 1 || $paging eq 'windows') ? 1.5 : 1.3;
+			cmp_ok($requests, '<=', $spare * $rows / $page + 20, "… in $requests requests");
 			cmp_ok($touched, '<=', 1.2 * $rows, "… for which 1C built $touched of $rows rows");
 			# what was given up may still be at work in 1C when others are asked for
 			cmp_ok($busiest, '<=', $prefetch || 1, "… $busiest at once");

@@ -16,24 +16,8 @@ my $node = OnecTest->node('async');
 my @bases = map { OnecTest->onec('--tiny', '--lines', 3000 + 1000 * $_) } 0 .. 2;
 my $sale = 'AccumulationRegister_Продажи_RecordType';
 
-sub run
-{
-	my ($sql) = @_;
-
-	utf8::encode($sql) if utf8::is_utf8($sql);
-	my $r = OnecTest->try($node, $sql);
-	utf8::decode($r->{$_}) for qw(stdout stderr);
-	return $r;
-}
-
-sub rows
-{
-	my ($sql) = @_;
-	my $r = run($sql);
-
-	diag("$sql\n$r->{stderr}") if $r->{sqlstate} ne '00000';
-	return $r->{stdout};
-}
+sub run { return OnecTest->try_text($node, @_); }
+sub rows { return OnecTest->rows($node, @_); }
 
 for my $i (0 .. $#bases)
 {

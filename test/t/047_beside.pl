@@ -16,24 +16,8 @@ my $node = OnecTest->node('beside');
 my $onec = OnecTest->onec('--tiny', '--lines', 1000);
 my $control = '127.0.0.1:' . $onec->control_port;
 
-sub run
-{
-	my ($sql) = @_;
-
-	utf8::encode($sql) if utf8::is_utf8($sql);
-	my $r = OnecTest->try($node, $sql);
-	utf8::decode($r->{$_}) for qw(stdout stderr);
-	return $r;
-}
-
-sub rows
-{
-	my ($sql) = @_;
-	my $r = run($sql);
-
-	diag("$sql\n$r->{stderr}") if $r->{sqlstate} ne '00000';
-	return $r->{stdout};
-}
+sub run { return OnecTest->try_text($node, @_); }
+sub rows { return OnecTest->rows($node, @_); }
 
 sub counters { return $onec->control('GET', '/counters'); }
 

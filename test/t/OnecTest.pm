@@ -21,6 +21,7 @@ use JSON::PP ();
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Test::More ();
 use Time::HiRes qw(sleep time);
 
 # The tee that copies TAP to the log knows no layers, and tests whose names are Russian set one.
@@ -112,7 +113,28 @@ sub try
 	return _answer($stdout, $stderr, $? >> 8, $started);
 }
 
-# The same without waiting.  Methods of the answer: pid (of the backend, once it runs), cancel, terminate, kill
+# The same with text in place of bytes, both ways.
+sub try_text
+{
+	my ($class, $node, $sql) = @_;
+
+	utf8::encode($sql) if utf8::is_utf8($sql);
+	my $answer = $class->try($node, $sql);
+	utf8::decode($answer->{$_}) for qw(stdout stderr);
+	return $answer;
+}
+
+# What a query that has to work prints, as text.
+sub rows
+{
+	my ($class, $node, $sql) = @_;
+	my $answer = $class->try_text($node, $sql);
+
+	Test::More::diag("$sql\n$answer->{stderr}") if $answer->{sqlstate} ne '00000';
+	return $answer->{stdout};
+}
+
+# Run statements without waiting for them.  Methods of the answer: pid (of the backend, once it runs), cancel, terminate, kill
 # (psql itself), wait.
 sub background
 {
