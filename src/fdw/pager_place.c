@@ -201,7 +201,7 @@ onec_pager_send(OnecPager *pager)
 	pager->middle[0] = '\0';
 	onec_tie_page(pager->tie, pager->at.bound,
 				  pager->at.in_tie && pager->at.skip > onec_pager_date_begin(pager));
-	onec_rows_reset(pager->rows);
+	onec_rows_reset(pager->rows, pager->query.key != NULL);
 	pager->reply = onec_ahead_take(&pager->ahead, &pager->at);
 	if (pager->reply == NULL)
 		pager->reply = send_request(pager, &pager->at);

@@ -60,6 +60,7 @@ struct OnecRows
 	OnecBuf		name;			/* a member name that had escapes */
 	OnecBuf		link;
 	PageState	state;
+	bool		entity;			/* an object without a list is a row */
 	long		count;
 	unsigned long long base;	/* bytes of this page consumed so far */
 	size_t		retry;			/* a shorter window cannot complete the unit */
@@ -371,7 +372,17 @@ envelope_value(OnecCursor *c, const OnecText *name)
 static bool
 is_error_member(const OnecCursor *c, const OnecText *name)
 {
-	return is_name(name, "odata.error") || (*c->p == '{' && is_name(name, "exception"));
+	return is_name(name, "odata.error") || (*c->p == '{' && (is_name(name, "exception") || is_name(name, "error")));
+}
+
+/* Whether the row has any of the wanted properties; if none is wanted, as if it had. */
+static bool
+has_field(const OnecRows *rows)
+{
+	for (int i = 0; i < rows->columns.count; i++)
+		if (rows->fields[i].kind != ONEC_FIELD_ABSENT)
+			return true;
+	return rows->columns.count == 0;
 }
 
 /* At "{": go to the first row of a list, or read the only row of a single entity. */
@@ -410,7 +421,11 @@ open_document(OnecCursor *c)
 	if (!entity)
 		return onec_scan_refuse(c, "the answer is neither a list nor an entity");
 	c->p = c->mark;
+	if (!rows->entity)
+		return refuse(c, "an object without a list came in place of rows");
 	result = scan_row(c);
+	if (result == ONEC_SCAN_ROW && !has_field(rows))
+		return refuse(c, "an object came that has none of the properties asked for");
 	rows->state = PAGE_TAIL;
 	return result;
 }
@@ -550,13 +565,14 @@ onec_rows_create(const char *const *names, int nnames)
 		onec_rows_free(rows);
 		return NULL;
 	}
-	onec_rows_reset(rows);
+	onec_rows_reset(rows, true);
 	return rows;
 }
 
 void
-onec_rows_reset(OnecRows *rows)
+onec_rows_reset(OnecRows *rows, bool entity)
 {
+	rows->entity = entity;
 	release_fields(rows);
 	onec_buf_clear(&rows->link);
 	rows->state = PAGE_START;

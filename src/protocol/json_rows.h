@@ -57,8 +57,11 @@ typedef struct OnecRows OnecRows;
  */
 extern OnecRows *onec_rows_create(const char *const *names, int nnames);
 
-/* Begin a new page; the wanted columns stay. */
-extern void onec_rows_reset(OnecRows *rows);
+/*
+ * Begin a new page; the wanted columns stay.  "entity": a single entity was asked for, which is an object without a list and has
+ * at least one of the wanted properties; else any object without a list is refused.  A new OnecRows takes both.
+ */
+extern void onec_rows_reset(OnecRows *rows, bool entity);
 
 /*
  * Find the next row in data[0..len).  "last": no more bytes will come.  *consumed

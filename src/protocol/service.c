@@ -48,6 +48,7 @@ onec_service_document(const char *body, size_t len,
 
 	if (rows == NULL)
 		return onec_fail(error, ONEC_ERR_MEMORY, "out of memory");
+	onec_rows_reset(rows, false);
 	onec_buf_init(&names);
 	good = read_names(rows, body, len, &names, &told);
 	onec_rows_free(rows);

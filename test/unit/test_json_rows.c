@@ -324,7 +324,7 @@ test_reset(void)
 	is_int(onec_rows_next(rows, bad + done, strlen(bad) - done, true, &used, &error), ONEC_ROWS_ERROR, "then the error");
 	is_int(onec_rows_next(rows, bad, strlen(bad), true, &used, &error), ONEC_ROWS_ERROR, "an error is for ever");
 	is_int(onec_rows_count(rows), 1, "rows counted until the error");
-	onec_rows_reset(rows);
+	onec_rows_reset(rows, true);
 	error.kind = ONEC_OK;
 	ok(onec_rows_next_link(rows) == NULL && onec_rows_count(rows) == 0, "reset forgets the page");
 	is_int(onec_rows_next(rows, NULL, 0, false, &used, &error), ONEC_ROWS_MORE, "no bytes yet");
@@ -336,6 +336,35 @@ test_reset(void)
 	is_int(onec_rows_next(rows, NULL, 0, true, &used, &error), ONEC_ROWS_END, "the end again");
 	onec_rows_free(rows);
 	onec_rows_free(NULL);
+}
+
+/* What comes with a status of 200 and is not what was asked for must not become a row. */
+static void
+test_other_objects(void)
+{
+	static const char *const objects[] = {
+		"{\"value\":null}", "{\"value\":{}}", "{\"value\":\"x\"}", "{\"Value\":[{\"a\":1}]}", "{\"message\":\"Unauthorized\"}",
+		"{\"exception\":\"x\"}", "{\"error\":{\"code\":\"x\",\"message\":\"told so\"}}", "{\"a\":1}",
+	};
+	const char *const names[] = {"a"};
+	OnecRows   *rows = onec_rows_create(names, 1);
+	size_t		used;
+
+	for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++)
+	{
+		bool		has_a = i + 1 == sizeof(objects) / sizeof(objects[0]);
+
+		for (int entity = 0; entity < 2; entity++)
+		{
+			OnecError	error = {.kind = ONEC_OK};
+			OnecRowsStatus want = entity && has_a ? ONEC_ROWS_ROW : ONEC_ROWS_ERROR;
+
+			onec_rows_reset(rows, entity);
+			ok(onec_rows_next(rows, objects[i], strlen(objects[i]), true, &used, &error) == want,
+			   "%s %s: %s", entity ? "an entity" : "a list", want == ONEC_ROWS_ROW ? "is" : "is not", objects[i]);
+		}
+	}
+	onec_rows_free(rows);
 }
 
 static bool
@@ -471,7 +500,7 @@ test_linear(void)
 	seconds = feed_bytes(&page, 100001);
 	ok(seconds >= 0 && seconds < 8, "many short rows, byte by byte, in linear time");
 	onec_buf_clear(&page);
-	onec_buf_puts(&page, "{\"x\":[0");
+	onec_buf_puts(&page, "{\"a\":[0");
 	for (int i = 0; i < 400000; i++)
 		onec_buf_puts(&page, ",1");
 	onec_buf_puts(&page, "]}");
@@ -531,6 +560,7 @@ main(void)
 	test_data();
 	test_columns();
 	test_reset();
+	test_other_objects();
 	for (int i = 0; i < NGOOD; i++)
 	{
 		test_cuts(good_pages[i]);
