@@ -250,7 +250,7 @@ sweep(OnecHttp *http)
 			onec_transfer_finish(t, code);
 			continue;
 		}
-		if (t->moved)
+		if (t->moved && !t->resumed)
 			forgive_absence(t, now);
 		onec_transfer_check(t, now);
 	}
@@ -263,8 +263,11 @@ static void
 enter(OnecHttp *http)
 {
 	int64_t		now = onec_http_now();
+	int64_t		away = now - http->left_at;
 
-	http->away_us += now - http->left_at;
+	for (OnecTransfer *t = http->first; t != NULL; t = t->next)
+		onec_transfer_was_away(t, away, now);
+	http->away_us += away;
 	http->left_at = now;
 }
 
@@ -275,6 +278,7 @@ onec_http_poll(OnecHttp *http)
 	for (OnecTransfer *t = http->first; t != NULL; t = t->next)
 	{
 		t->moved = false;
+		t->resumed = false;
 		if (onec_transfer_resumable(t))
 			onec_transfer_resume(t, http->left_at);
 	}

@@ -58,10 +58,13 @@ read_status(OnecTransfer *transfer, const char *line, size_t len)
 	transfer->retry_after_s = -1;
 	transfer->encodings = 0;
 	transfer->status = 0;
-	if (space == NULL)
-		return;
-	for (const char *p = space + 1; p < line + len && isdigit((unsigned char) *p) && transfer->status < 1000; p++)
+	while (space != NULL && space < line + len && *space == ' ')
+		space++;
+	for (const char *p = space; p != NULL && p < line + len && isdigit((unsigned char) *p) && transfer->status < 1000; p++)
 		transfer->status = transfer->status * 10 + (*p - '0');
+	/* 101 would make whatever follows the body of an answer that never ends */
+	if (transfer->status < 100 || transfer->status == 101)
+		onec_fail(&transfer->error, ONEC_ERR_REPLY, "status line of the answer not understood");
 }
 
 static void
@@ -189,8 +192,11 @@ read_field(OnecTransfer *transfer, const char *line, size_t len)
 void
 onec_answer_line(OnecTransfer *transfer, const char *line, size_t len)
 {
-	if (len >= 5 && strncasecmp(line, "HTTP/", 5) == 0)
+	if (!transfer->status_seen && len >= 5 && strncasecmp(line, "HTTP/", 5) == 0)
+	{
+		transfer->status_seen = true;
 		read_status(transfer, line, len);
+	}
 	else
 		read_field(transfer, line, len);
 }

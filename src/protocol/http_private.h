@@ -74,11 +74,13 @@ struct OnecTransfer
 	bool		connected;		/* the request could be sent */
 	bool		paused;
 	bool		moved;			/* something happened since the pool was entered */
+	bool		resumed;		/* … after a pause, whose time was settled then */
 	bool		ended;
 	bool		reused;
 
 	/* the answer */
 	long		status;
+	bool		status_seen;	/* the status line of the current header */
 	bool		header_done;	/* of the final answer; what follows are trailers */
 	int			encodings;
 	size_t		header_bytes;
@@ -110,6 +112,9 @@ extern void onec_transfer_finish(OnecTransfer *transfer, CURLcode code);
 
 /* Whether it is paused and its window has room again. */
 extern bool onec_transfer_resumable(const OnecTransfer *transfer);
+
+/* Nobody drove the pool for so long: that is not counted against connecting. */
+extern void onec_transfer_was_away(OnecTransfer *transfer, int64_t away, int64_t now);
 
 /* Go on with a paused transfer; time spent paused is added to its deadline. */
 extern void onec_transfer_resume(OnecTransfer *transfer, int64_t now);

@@ -64,7 +64,10 @@ header_callback(char *data, size_t size, size_t count, void *arg)
 	else if (len > 0)
 		onec_answer_line(transfer, data, len);
 	else
+	{
 		transfer->header_done = transfer->status >= 200;
+		transfer->status_seen = false;
+	}
 	return transfer->error.kind == ONEC_OK ? bytes : 0;
 }
 
@@ -134,6 +137,7 @@ onec_transfer_resume(OnecTransfer *transfer, int64_t now)
 
 	/* the consumer was slow, not the peer */
 	transfer->paused = false;
+	transfer->resumed = true;
 	transfer->answer_by += now - transfer->paused_at;
 	transfer->speed_at = now;
 	transfer->speed_bytes = (int64_t) transfer->header_bytes + transfer->body_bytes;
@@ -144,6 +148,20 @@ onec_transfer_resume(OnecTransfer *transfer, int64_t now)
 }
 
 /* ---------- deadlines ---------- */
+
+/*
+ * Connecting takes several steps of ours, so whether something waited for us does not show at once: absence never counts.
+ * libcurl keeps this deadline too, and shares it between the addresses of a host.
+ */
+void
+onec_transfer_was_away(OnecTransfer *transfer, int64_t away, int64_t now)
+{
+	if (transfer->ended || transfer->connected)
+		return;
+	transfer->connect_by += away < now - transfer->started_at ? away : now - transfer->started_at;
+	(void) curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS,
+							(long) ((transfer->connect_by - transfer->started_at) / 1000 + 1));
+}
 
 int64_t
 onec_transfer_deadline(const OnecTransfer *transfer)

@@ -310,17 +310,20 @@ static bool
 find_element(const OnecText *xml, const char *name, OnecText *content)
 {
 	const char *end = xml->start + xml->len;
+	const char *close = NULL;	/* the first ">" from "p" on */
 	size_t		len = strlen(name);
 
 	for (const char *p = xml->start; (p = memchr(p, '<', (size_t) (end - p))) != NULL;)
 	{
 		const char *tag = ++p;
-		const char *close = memchr(p, '>', (size_t) (end - p));
 		const char *local;
 
+		/* not looked for anew behind each "<": there may be many before it */
+		if (close == NULL || close < p)
+			close = memchr(p, '>', (size_t) (end - p));
 		if (close == NULL)
 			return false;
-		for (local = tag; local < close && *local != ':' && *local != ' ' && *local != '/'; local++)
+		for (local = tag; local < close && strchr(":< /", *local) == NULL; local++)
 			;
 		local = local < close && *local == ':' ? local + 1 : tag;
 		if ((size_t) (close - local) < len || memcmp(local, name, len) != 0 ||

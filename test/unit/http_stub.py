@@ -278,6 +278,17 @@ class Connection:
         self.send(b"<html>hello</html>\n")
         raise Hangup
 
+    def do_second_status(self, request):
+        body = gzip.compress(gzip.compress(b"hello"))
+        self.send(head(200, "Content-Encoding: gzip", "HTTP/x: 200", "Content-Encoding: gzip", length=len(body)) + body)
+
+    def do_two_blanks(self, request):
+        self.send(b"HTTP/1.1  200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+    def do_switch(self, request):
+        self.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nhello")
+        time.sleep(5)
+
     def do_version(self, request):
         self.send(b"HTTP/7.3 200 OK\r\nContent-Length: 5\r\n\r\nhello")
         raise Hangup

@@ -269,6 +269,18 @@ test_slow_consumer(void)
 	ok(got.good && got.total == 300000 && got.pattern, "time spent paused is not charged");
 	onec_transfer_free(transfer);
 
+	request.url = url(stub.plain, "/stall/300000");
+	transfer = onec_http_start(http, &request, &error);
+	ok(onec_transfer_wait(transfer, 0, &error), "another transfer begins");
+	while (!transfer->paused)
+		onec_http_wait(http, 50);
+	usleep(1500 * 1000);
+	began = now_ms();
+	memset(&got, 0, sizeof(got));
+	drain(transfer, SIZE_MAX, &got);
+	ok(!got.good && now_ms() - began < 1300, "time away while paused is settled once: the peer has as long as ever");
+	onec_transfer_free(transfer);
+
 	request.url = url(stub.plain, "/ok/6000000");
 	request.high_water = 0;
 	transfer = onec_http_start(http, &request, &error);
@@ -277,6 +289,23 @@ test_slow_consumer(void)
 	drain(transfer, SIZE_MAX, &got);
 	ok(got.good && got.total == 6000000, "an answer that waited for its consumer is not late");
 	onec_transfer_free(transfer);
+
+	if (stub.tls > 0)
+	{
+		char		secure[60];
+
+		snprintf(secure, sizeof(secure), "https://127.0.0.1:%d/ok/5", stub.tls);
+		request.url = secure;
+		request.insecure = true;
+		request.connect_timeout_ms = 500;
+		transfer = onec_http_start(http, &request, &error);
+		usleep(1000 * 1000);
+		memset(&got, 0, sizeof(got));
+		drain(transfer, SIZE_MAX, &got);
+		ok(got.good && got.total == 5, "a connection that nobody drove is not late");
+		onec_transfer_free(transfer);
+		request.insecure = false;
+	}
 
 	request.url = url(stub.plain, "/silent");
 	transfer = onec_http_start(http, &request, &error);
@@ -388,6 +417,9 @@ test_malformed(void)
 	refused(got, ONEC_ERR_REPLY, "HTTP", "R17: HTTP/0.9");
 	is_int(got.total, 0, "R17: no data from it");
 	refused(fetch("/version"), ONEC_ERR_REPLY, "HTTP", "a version of HTTP that does not exist");
+	refused(fetch("/second-status"), ONEC_ERR_REPLY, "encoding", "R15: gzip twice, with what looks like a status line between them");
+	ok(fetch("/two-blanks").good, "a status line with two blanks");
+	refused(fetch("/switch"), ONEC_ERR_REPLY, "status", "101 that nobody asked for");
 	refused(fetch("/length/abc"), ONEC_ERR_REPLY, "HTTP", "Content-Length that is no number");
 	refused(fetch("/length/-5"), ONEC_ERR_REPLY, "HTTP", "negative Content-Length");
 	refused(fetch("/bad-chunk"), ONEC_ERR_REPLY, "chunk", "R11: broken chunk");

@@ -9,6 +9,8 @@
 
 #include "protocol/buf.h"
 
+#include <time.h>
+
 #include "tap.h"
 
 /* The fixtures, or texts of our own when "file" has no dot. */
@@ -191,9 +193,27 @@ test_service(void)
 	onec_buf_free(&body);
 }
 
+/* A page of tags that never end takes no longer than any other: it used to take ten seconds. */
+static void
+test_linear(void)
+{
+	size_t		size = 256 * 1024;
+	char	   *body = malloc(size);
+	OnecError	error = {.kind = ONEC_OK};
+	clock_t		begin = clock();
+
+	memset(body, '<', size);
+	body[size - 1] = '>';
+	for (int i = 0; i < 10; i++)
+		onec_error_body(body, size, &error);
+	ok((double) (clock() - begin) / CLOCKS_PER_SEC < 8, "many \"<\" before a \">\", in linear time");
+	free(body);
+}
+
 int
 main(void)
 {
+	test_linear();
 	test_bodies();
 	test_texts();
 	test_service();
