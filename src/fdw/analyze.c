@@ -86,12 +86,14 @@ make_tuple(Sample *sample, const OnecField *fields)
 	HeapTuple	tuple;
 
 	memset(nulls, true, sizeof(bool) * desc->natts);
+	onec_pager_hold(sample->pager, true);
 	for (int i = 0; i < sample->nwanted; i++)
 	{
 		int			at = sample->decoders[i].column.attnum - 1;
 
 		values[at] = onec_decode(&sample->decoders[i], &fields[i], &nulls[at]);
 	}
+	onec_pager_hold(sample->pager, false);
 	MemoryContextSwitchTo(old);
 	tuple = heap_form_tuple(desc, values, nulls);
 	MemoryContextReset(sample->row);

@@ -6,7 +6,7 @@
  * The forms that 1C writes are converted directly, since this is where a scan spends its
  * time; anything unusual goes to the type's own input function, whose
  * answer or error is the user's.  Values are palloc'd in the current context, or kept in the decoder.  Short texts have a
- * header of one byte, as in a table.
+ * header of one byte, as in a table.  A domain is read as the type it is over, and then checked.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,6 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
@@ -34,6 +35,15 @@
 
 /* Digits that fit an int64 whatever they are. */
 #define SAFE_DIGITS 18
+
+/* Longer than any number, date or uuid that a type's input function might make sense of, and short enough for its message. */
+#define LONGEST_SCALAR 1024
+
+/* What palloc() gives, with room for a header. */
+#define LONGEST_VALUE (MaxAllocSize - VARHDRSZ - 1)
+
+/* Bytes of 1C's value that are shown. */
+#define SHOWN 60
 
 /* Whole numbers below this, which most quantities are, are made once in the life of the backend. */
 #define SMALL_NUMBERS 128
@@ -53,7 +63,38 @@ static Datum
 input(OnecDecoder *decoder, const OnecField *field)
 {
 	return InputFunctionCall(&decoder->input, field_cstring(field), decoder->ioparam,
-							 decoder->column.typmod);
+							 decoder->typmod);
+}
+
+/* The beginning of a field for a message, in the server's encoding. */
+static char *
+shown(const OnecField *field)
+{
+	int			len = pg_encoding_mbcliplen(PG_UTF8, field->text, (int) Min(field->len, SHOWN * 2), SHOWN);
+	char	   *text = pnstrdup(field->text, len);
+
+	for (char *c = text; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || *c == 0x7F)
+			*c = '?';
+	return pg_any_to_server(text, len, PG_UTF8);
+}
+
+static void
+refuse_field(const OnecField *field)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			 errmsg("value of 1C does not fit the type of the column"),
+			 errdetail("1C sent %s.", field->kind == ONEC_FIELD_NESTED ? "a nested value" : shown(field))));
+}
+
+/* The same for a type whose values are short: what is long is not put into a message of the input function. */
+static Datum
+input_scalar(OnecDecoder *decoder, const OnecField *field)
+{
+	if (field->len > LONGEST_SCALAR)
+		refuse_field(field);
+	return input(decoder, field);
 }
 
 static Datum
@@ -195,7 +236,7 @@ decode_guid(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 			*isnull = true;
 			return (Datum) 0;
 		}
-		value = input(decoder, field);
+		value = input_scalar(decoder, field);
 		uuid = DatumGetUUIDP(value);
 		zero = true;
 		for (int i = 0; i < UUID_LEN; i++)
@@ -249,10 +290,32 @@ parse_datetime(const char *t, size_t len, Timestamp *out)
 	return true;
 }
 
+/* With a zone or a fraction, too, should 1C ever write one. */
 static bool
 is_empty_date(const char *text, size_t len)
 {
-	return len == 19 && memcmp(text, "0001-01-01T00:00:00", 19) == 0;
+	const size_t usual = sizeof(ONEC_EMPTY_DATE) - 1;
+
+	if (len < usual || memcmp(text, ONEC_EMPTY_DATE, usual) != 0)
+		return false;
+	for (size_t i = usual; i < len; i++)
+		if (strchr(".0Z", text[i]) == NULL)
+			return false;
+	return true;
+}
+
+/* A date of any type.  Words such as "now" mean something to PostgreSQL, but cannot be what 1C means. */
+static Datum
+decode_date(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	if (decoder->empty_as_null && is_empty_date(field->text, field->len))
+	{
+		*isnull = true;
+		return (Datum) 0;
+	}
+	if (field->len == 0 || field->text[0] < '0' || field->text[0] > '9')
+		refuse_field(field);
+	return input_scalar(decoder, field);
 }
 
 static Datum
@@ -260,14 +323,10 @@ decode_datetime(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
 	Timestamp	stamp;
 
-	if (decoder->empty_as_null && is_empty_date(field->text, field->len))
-	{
-		*isnull = true;
-		return (Datum) 0;
-	}
-	if (decoder->column.typmod < 0 && parse_datetime(field->text, field->len, &stamp))
+	if (decoder->typmod < 0 && parse_datetime(field->text, field->len, &stamp) &&
+		!(decoder->empty_as_null && is_empty_date(field->text, field->len)))
 		return TimestampGetDatum(stamp);
-	return input(decoder, field);
+	return decode_date(decoder, field, isnull);
 }
 
 /* A plain decimal of few digits; "scale" counts those after the point. */
@@ -301,17 +360,6 @@ parse_decimal(const char *text, size_t len, int64 *value, int *scale)
 	return true;
 }
 
-static void
-refuse_field(const OnecField *field)
-{
-	char	   *text = pnstrdup(field->text, Min(field->len, 60));
-
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			 errmsg("value of 1C does not fit the type of the column"),
-			 errdetail("1C sent %s.", field->kind == ONEC_FIELD_NESTED ? "a nested value" : text)));
-}
-
 static Numeric
 whole_number(int64 value)
 {
@@ -329,21 +377,39 @@ whole_number(int64 value)
 	return kept[value];
 }
 
-/* 1C has no NaN; text such as "NaN" must not become one silently. */
+/* A number of any length.  1C has no NaN; text such as "NaN" must not become one silently. */
 static Datum
-decode_numeric(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+any_numeric(OnecDecoder *decoder, const OnecField *field)
 {
 	int64		value;
 	int			scale;
 	const char *c = field->text;
 
-	if (decoder->column.typmod < 0 && parse_decimal(field->text, field->len, &value, &scale))
+	if (parse_decimal(field->text, field->len, &value, &scale))
 		return NumericGetDatum(scale > 0 ? int64_div_fast_to_numeric(value, scale) : whole_number(value));
 	if (field->len > 0 && *c == '-')
 		c++;
-	if (c >= field->text + field->len || ((*c < '0' || *c > '9') && *c != '.'))
+	if (c >= field->text + field->len || ((*c < '0' || *c > '9') && *c != '.') || field->len > LONGEST_SCALAR)
 		refuse_field(field);
-	return input(decoder, field);
+	return InputFunctionCall(&decoder->input, field_cstring(field), decoder->ioparam, -1);
+}
+
+/* What numeric(p,s) would round is an error: sums would differ from 1C's. */
+static Datum
+decode_numeric(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	Datum		value = any_numeric(decoder, field);
+	Datum		rounded;
+
+	if (decoder->typmod < 0)
+		return value;
+	rounded = DirectFunctionCall2(numeric, value, Int32GetDatum(decoder->typmod));
+	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, value, rounded)))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("number of 1C has more digits after the point than the column"),
+				 errdetail("1C sent %s.", shown(field))));
+	return rounded;
 }
 
 static Datum
@@ -353,16 +419,16 @@ decode_integer(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	int			scale;
 
 	if (!parse_decimal(field->text, field->len, &value, &scale) || scale > 0)
-		return input(decoder, field);
-	switch (decoder->column.type)
+		return input_scalar(decoder, field);
+	switch (decoder->type)
 	{
 		case INT2OID:
 			if (value < PG_INT16_MIN || value > PG_INT16_MAX)
-				return input(decoder, field);
+				return input_scalar(decoder, field);
 			return Int16GetDatum((int16) value);
 		case INT4OID:
 			if (value < PG_INT32_MIN || value > PG_INT32_MAX)
-				return input(decoder, field);
+				return input_scalar(decoder, field);
 			return Int32GetDatum((int32) value);
 		default:
 			return Int64GetDatum(value);
@@ -382,10 +448,20 @@ decode_bool(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 static Datum
 decode_bytea(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
-	int			room = pg_b64_dec_len(field->len);
-	bytea	   *value = palloc(VARHDRSZ + room);
-	int			len = pg_b64_decode(field->text, field->len, VARDATA(value), room);
+	char	   *text = palloc(field->len + 1);
+	int			given = 0;
+	int			room;
+	int			len;
+	bytea	   *value;
 
+	/* lines may be broken, as decode() takes them */
+	for (size_t i = 0; i < field->len; i++)
+		if (strchr(" \t\r\n", field->text[i]) == NULL)
+			text[given++] = field->text[i];
+	room = given / 4 * 3 + 3;
+	value = palloc(VARHDRSZ + room);
+	len = pg_b64_decode(text, given, VARDATA(value), room);
+	pfree(text);
 	if (len < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
@@ -405,7 +481,7 @@ decode_json(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	initStringInfo(&quoted);
 	escape_json(&quoted, field_cstring(field));
 	return InputFunctionCall(&decoder->input, quoted.data, decoder->ioparam,
-							 decoder->column.typmod);
+							 decoder->typmod);
 }
 
 static const struct
@@ -418,6 +494,8 @@ static const struct
 	{TEXTOID, decode_text, true},
 	{NUMERICOID, decode_numeric, false},
 	{TIMESTAMPOID, decode_datetime, false},
+	{TIMESTAMPTZOID, decode_date, false},
+	{DATEOID, decode_date, false},
 	{INT2OID, decode_integer, false},
 	{INT4OID, decode_integer, false},
 	{INT8OID, decode_integer, false},
@@ -435,26 +513,41 @@ onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column, const OnecOpti
 	decoder->column = *column;
 	decoder->empty_as_null = options->empty_as_null;
 	decoder->entity_set = options->entity_set;
-	getTypeInputInfo(column->type, &function, &decoder->ioparam);
+	decoder->typmod = column->typmod;
+	decoder->type = getBaseTypeAndTypmod(column->type, &decoder->typmod);
+	decoder->domain = NULL;
+	decoder->context = CurrentMemoryContext;
+	getTypeInputInfo(decoder->type, &function, &decoder->ioparam);
 	fmgr_info(function, &decoder->input);
 	decoder->convert = decode_by_input;
 	decoder->nested = false;
 	for (int i = 0; i < (int) lengthof(conversions); i++)
 	{
-		if (conversions[i].type != column->type)
+		if (conversions[i].type != decoder->type)
 			continue;
 		decoder->convert = conversions[i].convert;
 		decoder->nested = conversions[i].nested;
 	}
+	decoder->calls_out = decoder->convert == decode_by_input || decoder->type != column->type;
 }
 
 Datum
 onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
+	Datum		value;
+
 	*isnull = field->kind == ONEC_FIELD_ABSENT || field->kind == ONEC_FIELD_NULL;
 	if (*isnull)
 		return (Datum) 0;
 	if (field->kind == ONEC_FIELD_NESTED && !decoder->nested)
 		refuse_field(field);
-	return decoder->convert(decoder, field, isnull);
+	if (field->len > LONGEST_VALUE)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("value of 1C is too long"),
+				 errdetail("It takes %zu bytes.", field->len)));
+	value = decoder->convert(decoder, field, isnull);
+	if (decoder->type != decoder->column.type)
+		domain_check(value, *isnull, decoder->column.type, &decoder->domain, decoder->context);
+	return value;
 }

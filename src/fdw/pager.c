@@ -476,6 +476,13 @@ onec_pager_next(OnecPager *pager)
 	return next_fields(pager);
 }
 
+void
+onec_pager_hold(OnecPager *pager, bool hold)
+{
+	if (pager->reply != NULL)
+		onec_reply_pin(pager->reply, hold);
+}
+
 bool
 onec_pager_try(OnecPager *pager, const OnecField **fields)
 {

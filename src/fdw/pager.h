@@ -76,6 +76,12 @@ extern const OnecField *onec_pager_next(OnecPager *pager);
 extern bool onec_pager_try(OnecPager *pager, const OnecField **fields);
 
 /*
+ * Whatever else this backend reads, keep the fields where they are: for callers that run other people's code before they are
+ * through with a row.  To be ended before the next one is asked for.
+ */
+extern void onec_pager_hold(OnecPager *pager, bool hold);
+
+/*
  * Whether rows come without the promised order because the base refuses $orderby; known after the first
  * onec_pager_next().
  */

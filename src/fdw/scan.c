@@ -83,6 +83,7 @@ read_wanted(OnecScan *scan, List *attrs)
 		if (column->attnum == 0 || column->argument != NULL)
 			continue;
 		onec_decoder_init(&scan->decoders[scan->nwanted], column, scan->options);
+		scan->calls_out |= scan->decoders[scan->nwanted].calls_out;
 		scan->names[scan->nwanted++] = onec_utf8(column->property);
 	}
 	scan->wanted = (OnecWanted) {
@@ -384,6 +385,8 @@ fill_slot(OnecScan *scan, const OnecField *fields)
 	/* a trigger may have put a row of its own into the slot of the last one */
 	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
 	error_context_stack = &callback;
+	if (scan->calls_out)
+		onec_pager_hold(scan->pager, true);
 	old = MemoryContextSwitchTo(scan->row);
 	for (int i = 0; i < scan->nwanted; i++)
 	{
@@ -394,6 +397,8 @@ fill_slot(OnecScan *scan, const OnecField *fields)
 										   &slot->tts_isnull[at]);
 	}
 	MemoryContextSwitchTo(old);
+	if (scan->calls_out)
+		onec_pager_hold(scan->pager, false);
 	error_context_stack = callback.previous;
 	fill_arguments(scan, slot);
 	ExecStoreVirtualTuple(slot);

@@ -42,6 +42,7 @@ typedef struct OnecScan
 	/* wanted columns */
 	int			nwanted;
 	OnecDecoder *decoders;
+	bool		calls_out;		/* any of them */
 	const char **names;			/* properties, UTF-8 */
 	OnecWanted	wanted;
 

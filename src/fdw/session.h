@@ -108,6 +108,9 @@ extern bool onec_reply_ready(OnecReply *reply, size_t seen);
 extern const char *onec_reply_data(const OnecReply *reply, size_t *len, bool *done);
 extern void onec_reply_consume(OnecReply *reply, size_t n);
 
+/* Have them stay where they are, whatever else is read, until this is called with false. */
+extern void onec_reply_pin(OnecReply *reply, bool pinned);
+
 /* Rows found in the answer, for the request log. */
 extern void onec_reply_rows(OnecReply *reply, int64 rows);
 

@@ -414,6 +414,12 @@ onec_reply_data(const OnecReply *reply, size_t *len, bool *done)
 }
 
 void
+onec_reply_pin(OnecReply *reply, bool pinned)
+{
+	onec_transfer_pin(reply->transfer, pinned);
+}
+
+void
 onec_reply_consume(OnecReply *reply, size_t n)
 {
 	if (n == 0)

@@ -39,8 +39,13 @@ struct OnecDecoder
 	bool		empty_as_null;
 	Datum		(*convert) (OnecDecoder *decoder, const OnecField *field, bool *isnull);
 	bool		nested;			/* it takes nested values */
+	bool		calls_out;		/* converting may run other people's code, which may read tables of its own */
+	Oid			type;			/* of the column, or what its domain is over */
+	int32		typmod;
 	FmgrInfo	input;			/* exact fall-back: the type's own input function */
 	Oid			ioparam;
+	void	   *domain;			/* what domain_check() keeps */
+	MemoryContext context;		/* … where */
 	const char *entity_set;		/* for messages */
 	union
 	{
@@ -54,7 +59,8 @@ extern void onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column,
 
 /*
  * The value of a field, which lasts until the next one of this decoder, or as long as the current memory context.  Absent and
- * JSON null are NULL; so are the empty date and the zero guid unless empty_as_null is off.  ERROR of class 22 naming the column for what the type does not take.
+ * JSON null are NULL; so are the empty date and the zero guid unless empty_as_null is off.  ERROR of class 22 for what the
+ * type does not take, or could only take by rounding it.
  */
 extern Datum onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull);
 

@@ -149,6 +149,12 @@ onec_http_destroy(OnecHttp *http)
 	free(http);
 }
 
+bool
+onec_http_is_dead(const OnecHttp *http)
+{
+	return http->broken != CURLM_OK && http->first == NULL;
+}
+
 /* Let libcurl work on one socket, or on its timers. */
 static void
 run_libcurl(OnecHttp *http, curl_socket_t fd, int events)

@@ -70,6 +70,9 @@ typedef struct OnecHttpAnswer
 extern OnecHttp *onec_http_create(OnecHttpWait wait, void *wait_arg);
 extern void onec_http_destroy(OnecHttp *http);
 
+/* Whether it is of no more use and nothing hangs on it: libcurl has failed, and no transfer is left. */
+extern bool onec_http_is_dead(const OnecHttp *http);
+
 /*
  * For a caller that waits himself: one descriptor for the whole pool, readable when a socket has work, and when a
  * timer or deadline is due that was known at this call.  -1 when none is to be had.
@@ -110,6 +113,9 @@ extern bool onec_transfer_ended(const OnecTransfer *transfer);
 /* The unread bytes; they stay where they are until the pool is driven again or they are consumed. */
 extern const char *onec_transfer_data(const OnecTransfer *transfer, size_t *len);
 extern void onec_transfer_consume(OnecTransfer *transfer, size_t n);
+
+/* While pinned, unread bytes stay where they are whatever drives the pool; more of them do not come. */
+extern void onec_transfer_pin(OnecTransfer *transfer, bool pinned);
 
 extern void onec_transfer_answer(const OnecTransfer *transfer, OnecHttpAnswer *answer);
 

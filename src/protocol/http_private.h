@@ -73,6 +73,7 @@ struct OnecTransfer
 
 	bool		connected;		/* the request could be sent */
 	bool		paused;
+	bool		pinned;			/* the caller reads the window: keep it still */
 	bool		moved;			/* something happened since the pool was entered */
 	bool		resumed;		/* … after a pause, whose time was settled then */
 	bool		ended;

@@ -79,7 +79,7 @@ window_full(const OnecTransfer *transfer)
 	const OnecTransfer *starting = transfer->http->starting;
 
 	/* the caller may hold a pointer into this window: keep still */
-	if (starting != NULL && starting != transfer)
+	if (transfer->pinned || (starting != NULL && starting != transfer))
 		return true;
 	return transfer->high_water > 0 && unread > transfer->high_water && unread > transfer->wanted;
 }
@@ -124,7 +124,7 @@ onec_transfer_resumable(const OnecTransfer *transfer)
 {
 	size_t		unread = onec_transfer_unread(transfer);
 
-	if (transfer->ended || !transfer->paused)
+	if (transfer->ended || !transfer->paused || transfer->pinned)
 		return false;
 	/* one row may be longer than the high water: who needs more gets more */
 	return transfer->high_water == 0 || unread <= transfer->high_water / 2 || (transfer->wanted > 0 && unread <= transfer->wanted);
@@ -491,6 +491,12 @@ onec_transfer_create(OnecHttp *http, const OnecHttpRequest *request, OnecError *
 }
 
 /* ---------- what the caller sees ---------- */
+
+void
+onec_transfer_pin(OnecTransfer *transfer, bool pinned)
+{
+	transfer->pinned = pinned;
+}
 
 bool
 onec_transfer_done(const OnecTransfer *transfer)
