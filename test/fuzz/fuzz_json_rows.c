@@ -4,9 +4,8 @@
  *	  libFuzzer target: any bytes as a page.
  *
  * Promises checked: nothing is read outside of the window (by the sanitizers); a page gives
- * the same outcome in one piece and in many; what is accepted is JSON for json-c
- * too and has as many rows; values are valid UTF-8 without NUL.  The same bytes go
- * through the error body and service document readers.
+ * the same outcome in one piece and in many, and after whatever pages were read before it; what is accepted is JSON for a strict
+ * json-c too; values are valid UTF-8 without NUL.  The same bytes go through the error body and service document readers.
  *
  * The first byte of the input chooses the size of the pieces; test/fuzz/json_rows holds seeds.
  *
@@ -55,9 +54,8 @@ put_row(OnecBuf *out, const OnecRows *rows)
 
 /* Read in pieces of "step" bytes; the transcript tells the whole outcome. */
 static OnecRowsStatus
-read_page(const char *page, size_t len, size_t step, OnecBuf *out)
+read_page(OnecRows *rows, const char *page, size_t len, size_t step, OnecBuf *out)
 {
-	OnecRows   *rows = onec_rows_create(names, NNAMES);
 	OnecError	error = {.kind = ONEC_OK};
 	OnecRowsStatus status = ONEC_ROWS_MORE;
 	size_t		have = step < len ? step : len;
@@ -87,7 +85,6 @@ read_page(const char *page, size_t len, size_t step, OnecBuf *out)
 	if (onec_rows_next_link(rows) != NULL && status == ONEC_ROWS_END)
 		onec_buf_puts(out, onec_rows_next_link(rows));
 	onec_buf_putc(out, (char) ('0' + onec_rows_count(rows) % 10));
-	onec_rows_free(rows);
 	return status;
 }
 
@@ -98,6 +95,7 @@ check_oracle(const char *page, size_t len)
 	json_tokener *tokener = json_tokener_new_ex(80);
 	json_object *document;
 
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
 	if (len >= 3 && memcmp(page, "\xEF\xBB\xBF", 3) == 0)
 	{
 		page += 3;
@@ -119,7 +117,9 @@ ignore_name(void *arg, const char *name)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static OnecRows *kept = NULL;	/* has seen all the pages before */
 	const char *page = (const char *) data + 1;
+	OnecRows   *fresh;
 	OnecError	error = {.kind = ONEC_OK};
 	OnecBuf		whole;
 	OnecBuf		pieces;
@@ -130,8 +130,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size--;
 	onec_buf_init(&whole);
 	onec_buf_init(&pieces);
-	status = read_page(page, size, size, &whole);
-	check(read_page(page, size, (size_t) data[0] % 32 + 1, &pieces) == status);
+	if (kept == NULL)
+		kept = onec_rows_create(names, NNAMES);
+	fresh = onec_rows_create(names, NNAMES);
+	status = read_page(fresh, page, size, size, &whole);
+	onec_rows_free(fresh);
+	onec_rows_reset(kept, true);
+	check(read_page(kept, page, size, (size_t) data[0] % 32 + 1, &pieces) == status);
 	check(whole.len == pieces.len && memcmp(whole.data, pieces.data, whole.len) == 0);
 	if (status == ONEC_ROWS_END)
 		check_oracle(page, size);

@@ -256,6 +256,9 @@ test_slow_consumer(void)
 	OnecError	error = {0};
 	Got			got = {0};
 	double		began;
+	const char *data;
+	size_t		len;
+	size_t		again;
 
 	request.request_timeout_ms = 600;
 	request.high_water = 100000;
@@ -288,6 +291,19 @@ test_slow_consumer(void)
 	memset(&got, 0, sizeof(got));
 	drain(transfer, SIZE_MAX, &got);
 	ok(got.good && got.total == 6000000, "an answer that waited for its consumer is not late");
+	onec_transfer_free(transfer);
+
+	transfer = onec_http_start(http, &request, &error);
+	ok(onec_transfer_wait(transfer, 0, &error), "an answer begins");
+	data = onec_transfer_data(transfer, &len);
+	onec_transfer_pin(transfer, true);
+	for (int i = 0; i < 20; i++)
+		onec_http_wait(http, 5);
+	ok(onec_transfer_data(transfer, &again) == data && again == len, "a pinned window keeps still");
+	onec_transfer_pin(transfer, false);
+	memset(&got, 0, sizeof(got));
+	drain(transfer, SIZE_MAX, &got);
+	ok(got.good && got.total == 6000000, "… and goes on");
 	onec_transfer_free(transfer);
 
 	if (stub.tls > 0)
