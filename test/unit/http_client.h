@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * http_client.h
- *	  The client's side of test_http.c: starts the stub, makes requests, reads
+ *	  The client's side of test_http*.c: starts the stub, makes requests, reads
  *	  answers, and looks at every message on the way.
  *
  * Included once, so everything is static.
@@ -311,6 +311,26 @@ static double
 now_ms(void)
 {
 	return (double) onec_http_now() / 1000;
+}
+
+/* Every test with one server; what each of them has to leave behind is looked at in the end. */
+static int
+run_tests(void (*const tests[]) (void), int n)
+{
+	int			files;
+
+	/* a hang is a failure, too */
+	alarm(120);
+	start_stub();
+	/* what libraries open once and keep */
+	(void) fetch("/ok/5");
+	files = open_files();
+	for (int i = 0; i < n; i++)
+		tests[i] ();
+	is_int(talkative, 0, "messages are short and name no address, login or secret");
+	is_int(open_files(), files, "no descriptor is left open");
+	stop_stub();
+	return tap_done();
 }
 
 #endif							/* ONEC_TEST_HTTP_CLIENT_H */

@@ -1,0 +1,353 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_http_pool.c
+ *	  What lives longer than one call: the window a caller reads through, slow
+ *	  callers, kept connections, requests beside each other.  Against
+ *	  test/unit/http_stub.py; run from the top folder.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "http_client.h"
+
+/* ---------- the window ---------- */
+
+static void
+test_window(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/ok/9000000"));
+	OnecTransfer *transfer;
+	OnecError	error = {0};
+	Got			got = {0};
+	size_t		len;
+
+	request.high_water = 300000;
+	transfer = onec_http_start(http, &request, &error);
+	drain(transfer, 7777, &got);
+	ok(got.good && got.total == 9000000 && got.pattern, "read in small steps");
+	ok(got.most <= 300000 + 256 * 1024, "never much more than the high water (%zu)", got.most);
+	ok(transfer->body.cap < 2000000, "the window's memory is bounded (%zu)", transfer->body.cap);
+	onec_transfer_free(transfer);
+
+	transfer = onec_http_start(http, &request, &error);
+	ok(onec_transfer_wait(transfer, 2000000, &error), "asked for more than the high water");
+	onec_transfer_data(transfer, &len);
+	ok(len > 2000000 && len < 2000000 + 600000, "got more, but not all (%zu)", len);
+	ok(onec_transfer_wait(transfer, 100, &error) && !onec_transfer_ended(transfer), "and does not wait without need");
+	memset(&got, 0, sizeof(got));
+	drain(transfer, SIZE_MAX, &got);
+	ok(got.good && got.total == 9000000 && got.pattern, "and the rest");
+	onec_transfer_free(transfer);
+
+	request.url = url(stub.plain, "/gzip/30000000");
+	request.high_water = 100000;
+	memset(&got, 0, sizeof(got));
+	transfer = onec_http_start(http, &request, &error);
+	drain(transfer, 100000, &got);
+	ok(got.good && got.total == 30000000 && got.pattern, "a compressed answer through a small window");
+	onec_transfer_free(transfer);
+
+	request.url = url(stub.plain, "/bomb/100");
+	request.max_response = 200000000;
+	request.high_water = 4000000;
+	memset(&got, 0, sizeof(got));
+	transfer = onec_http_start(http, &request, &error);
+	drain(transfer, SIZE_MAX, &got);
+	ok(got.good && got.total == 100 << 20 && got.most < 4100000, "R14: even a bomb, if it is allowed");
+	onec_transfer_free(transfer);
+	onec_http_destroy(http);
+}
+
+/* The consumer sleeps longer than the request may take. */
+static void
+test_slow_consumer(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/burst/300000/1100"));
+	OnecTransfer *transfer;
+	OnecError	error = {0};
+	Got			got = {0};
+	double		began;
+	const char *data;
+	size_t		len;
+	size_t		again;
+
+	request.request_timeout_ms = 600;
+	request.high_water = 100000;
+	transfer = onec_http_start(http, &request, &error);
+	ok(onec_transfer_wait(transfer, 0, &error), "the transfer begins");
+	began = now_ms();
+	while (now_ms() - began < 800)
+		onec_http_wait(http, 50);
+	ok(transfer->paused && !onec_transfer_ended(transfer), "a paused transfer does not time out while driven");
+	drain(transfer, 40000, &got);
+	ok(got.good && got.total == 300000 && got.pattern, "time spent paused is not charged");
+	onec_transfer_free(transfer);
+
+	request.url = url(stub.plain, "/stall/300000");
+	transfer = onec_http_start(http, &request, &error);
+	ok(onec_transfer_wait(transfer, 0, &error), "another transfer begins");
+	while (!transfer->paused)
+		onec_http_wait(http, 50);
+	usleep(1500 * 1000);
+	began = now_ms();
+	memset(&got, 0, sizeof(got));
+	drain(transfer, SIZE_MAX, &got);
+	ok(!got.good && now_ms() - began < 1300, "time away while paused is settled once: the peer has as long as ever");
+	onec_transfer_free(transfer);
+
+	request.url = url(stub.plain, "/ok/6000000");
+	request.high_water = 0;
+	transfer = onec_http_start(http, &request, &error);
+	usleep(800 * 1000);
+	memset(&got, 0, sizeof(got));
+	drain(transfer, SIZE_MAX, &got);
+	ok(got.good && got.total == 6000000, "an answer that waited for its consumer is not late");
+	onec_transfer_free(transfer);
+
+	transfer = onec_http_start(http, &request, &error);
+	ok(onec_transfer_wait(transfer, 0, &error), "an answer begins");
+	data = onec_transfer_data(transfer, &len);
+	onec_transfer_pin(transfer, true);
+	for (int i = 0; i < 20; i++)
+		onec_http_wait(http, 5);
+	ok(onec_transfer_data(transfer, &again) == data && again == len, "a pinned window keeps still");
+	onec_transfer_pin(transfer, false);
+	memset(&got, 0, sizeof(got));
+	drain(transfer, SIZE_MAX, &got);
+	ok(got.good && got.total == 6000000, "… and goes on");
+	onec_transfer_free(transfer);
+
+	if (stub.tls > 0)
+	{
+		char		secure[60];
+
+		snprintf(secure, sizeof(secure), "https://127.0.0.1:%d/ok/5", stub.tls);
+		request.url = secure;
+		request.insecure = true;
+		request.connect_timeout_ms = 500;
+		transfer = onec_http_start(http, &request, &error);
+		usleep(1000 * 1000);
+		memset(&got, 0, sizeof(got));
+		drain(transfer, SIZE_MAX, &got);
+		ok(got.good && got.total == 5, "a connection that nobody drove is not late");
+		onec_transfer_free(transfer);
+		request.insecure = false;
+	}
+
+	request.url = url(stub.plain, "/silent");
+	transfer = onec_http_start(http, &request, &error);
+	onec_http_wait(http, 20);
+	usleep(600 * 1000);
+	ok(!onec_transfer_wait(transfer, 0, &error) && error.kind == ONEC_ERR_TIMEOUT,
+	   "a silent server is late although nobody looked");
+	onec_transfer_free(transfer);
+	onec_http_destroy(http);
+}
+
+/* ---------- kept connections ---------- */
+
+static int
+posts(void)
+{
+	int			connections;
+	int			requests;
+	int			number = -1;
+
+	if (sscanf(stats(stub.plain), "connections=%d requests=%d posts=%d", &connections, &requests, &number) != 3)
+		diag("no counters");
+	return number;
+}
+
+static void
+test_reuse(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/ok/5"));
+	OnecHttpRequest quiet = get(url(stub.plain, "/close-quiet"));
+	OnecHttpRequest on_next = get(url(stub.plain, "/close-on-next"));
+	OnecHttpRequest bad = get(url(stub.plain, "/bad-chunk"));
+	Got			got = run(http, request);
+	int			before;
+
+	ok(got.good && !got.answer.reused, "first connection is new");
+	ok(run(http, request).answer.reused, "second request goes over it");
+	ok(run(http, quiet).good, "the server closes after an answer");
+	usleep(50 * 1000);
+	got = run(http, request);
+	ok(got.good && !got.answer.reused && strcmp(got.body, "abcde") == 0, "R16: a closed connection is replaced");
+	ok(run(http, on_next).good, "the server will close on the next request");
+	got = run(http, request);
+	ok(got.good && strcmp(got.body, "abcde") == 0, "R16: a connection that dies under the request is replaced");
+	ok(!got.answer.reused, "R16: and the answer says so");
+
+	ok(run(http, on_next).good, "again");
+	request.method = "POST";
+	before = posts();
+	got = run(http, request);
+	ok(got.good && !got.answer.reused, "POST goes over a new connection");
+	is_int(posts(), before + 1, "and is sent once");
+	request.method = "GET";
+
+	refused(run(http, bad), ONEC_ERR_REPLY, "chunk", "R11: broken chunk in the pool");
+	bad.url = url(stub.plain, "/stall/5");
+	bad.request_timeout_ms = 200;
+	refused(run(http, bad), ONEC_ERR_TIMEOUT, "not complete", "a stalled one");
+	got = run(http, request);
+	ok(got.good && strcmp(got.body, "abcde") == 0, "R11: nothing of them is left on a connection");
+	onec_http_destroy(http);
+}
+
+/* ---------- the pool ---------- */
+
+static void
+test_parallel(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/late/300"));
+	OnecHttpRequest broken = get(url(stub.plain, "/reset"));
+	OnecTransfer *transfers[8];
+	OnecTransfer *bad;
+	OnecError	error = {0};
+	double		began = now_ms();
+	int			good = 0;
+
+	for (int i = 0; i < 8; i++)
+		transfers[i] = onec_http_start(http, &request, &error);
+	bad = onec_http_start(http, &broken, &error);
+	for (int i = 7; i >= 0; i--)
+		good += onec_transfer_wait(transfers[i], 4, &error) && onec_transfer_wait(transfers[i], 5, &error) &&
+			onec_transfer_done(transfers[i]);
+	is_int(good, 8, "eight requests at once");
+	ok(now_ms() - began < 2000, "in the time of one");
+	ok(!onec_transfer_wait(bad, SIZE_MAX, &error) && error.kind == ONEC_ERR_BROKEN, "a broken one harms no other");
+	ok(!onec_transfer_done(bad) && onec_transfer_ended(bad), "it has ended, badly");
+	for (int i = 0; i < 8; i++)
+		onec_transfer_free(transfers[i]);
+	onec_transfer_free(bad);
+	onec_transfer_free(NULL);
+	onec_http_destroy(http);
+	onec_http_destroy(NULL);
+}
+
+/* A request that is begun must not move a window the caller is reading. */
+static void
+test_start_keeps_still(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/ok/4000000"));
+	OnecTransfer *first;
+	OnecTransfer *others[20];
+	OnecError	error = {0};
+	Got			got = {0};
+	const char *data;
+	const char *after;
+	size_t		len;
+	size_t		len_after;
+
+	request.high_water = 100000;
+	first = onec_http_start(http, &request, &error);
+	ok(onec_transfer_wait(first, 0, &error), "a window");
+	data = onec_transfer_data(first, &len);
+	usleep(50 * 1000);
+	for (int i = 0; i < 20; i++)
+		others[i] = onec_http_start(http, &request, &error);
+	after = onec_transfer_data(first, &len_after);
+	ok(data == after && len == len_after, "starting other requests leaves it where it is");
+
+	/* libcurl could hand us bytes even then, had a timer of "first" come due */
+	onec_transfer_consume(first, len);
+	got.total = (int64_t) len;
+	http->starting = others[0];
+	onec_transfer_resume(first, onec_http_now());
+	http->starting = NULL;
+	onec_transfer_data(first, &len);
+	ok(first->paused && len == 0, "it does not grow either");
+	for (int i = 0; i < 20; i++)
+		onec_transfer_free(others[i]);
+	drain(first, SIZE_MAX, &got);
+	ok(got.good && got.total == 4000000 && got.pattern, "and it goes on");
+	onec_transfer_free(first);
+	onec_http_destroy(http);
+}
+
+static void
+test_poll_only(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/late/100"));
+	OnecError	error = {0};
+	OnecTransfer *transfer = onec_http_start(http, &request, &error);
+	OnecHttpAnswer answer;
+	int			before = waits;
+	int			rounds = 0;
+
+	onec_transfer_answer(transfer, &answer);
+	ok(answer.status == 0 && answer.body_bytes == 0, "nothing is known yet");
+	while (!onec_transfer_ended(transfer) && rounds++ < 100)
+	{
+		struct pollfd poll_fd = {onec_http_fd(http), POLLIN, 0};
+
+		poll(&poll_fd, 1, 50);
+		onec_http_poll(http);
+	}
+	ok(onec_transfer_done(transfer) && waits == before, "driven without the callback");
+	ok(rounds < 20, "and without spinning (%d rounds)", rounds);
+	onec_transfer_free(transfer);
+	onec_http_destroy(http);
+}
+
+static void
+test_quiet_wait(void)
+{
+	int			before = waits;
+	OnecHttpRequest request = get(url(stub.plain, "/late/500"));
+
+	ok(run_alone(request).good, "a late answer");
+	ok(waits - before < 30, "waiting does not spin (%d waits)", waits - before);
+}
+
+/* The callback leaves by longjmp at every moment of a request. */
+static void
+test_longjmp(void)
+{
+	static const char *const paths[] = {"/ok/3000000", "/gzip/3000000", "/silent"};
+	volatile int jumps = 0;
+	volatile int good = 0;
+	OnecHttp   *volatile http = NULL;
+
+	for (volatile int i = 0; i < 24; i++)
+	{
+		OnecHttpRequest request = get(url(stub.plain, paths[i % 3]));
+		OnecError	error = {0};
+		Got			got = {0};
+
+		http = onec_http_create(wait_callback, NULL);
+		request.high_water = 100000;
+		request.request_timeout_ms = 500;
+		waits = 0;
+		jump_at = i / 3 + 1;
+		if (setjmp(jump_out) == 0)
+			drain(onec_http_start(http, &request, &error), 50000, &got);
+		else
+			jumps++;
+		jump_at = 0;
+		/* every second pool is used again, with the abandoned transfer in it */
+		if (i % 2 == 0)
+			good += run(http, get(url(stub.plain, "/ok/5"))).good;
+		onec_http_destroy(http);
+	}
+	ok(jumps > 15, "left by longjmp (%d times)", jumps);
+	is_int(good, 12, "the pool works afterwards");
+}
+
+int
+main(void)
+{
+	void		(*const tests[]) (void) = {
+		test_window, test_slow_consumer, test_reuse, test_parallel, test_start_keeps_still,
+		test_poll_only, test_quiet_wait, test_longjmp
+	};
+
+	return run_tests(tests, (int) (sizeof(tests) / sizeof(*tests)));
+}
