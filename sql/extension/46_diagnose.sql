@@ -15,6 +15,28 @@ END $$;
 COMMENT ON FUNCTION onec._try(text) IS 'Выполнить запрос и вернуть значение или ошибку (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._try(text) FROM PUBLIC;
 
+-- Whether 1C takes an order without a word and does not follow it, which would lose rows between pages: "newest" is what it gave
+-- as the last date.  Rows that lie by date begin with the oldest in both orders.
+CREATE FUNCTION onec._ignores_order(tab text, date_column text, newest timestamp) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	oldest timestamp;
+	other text;
+BEGIN
+	SELECT value::timestamp INTO oldest FROM onec._try(
+		format('SELECT %1$I FROM %2$s WHERE %1$I IS NOT NULL ORDER BY %1$I LIMIT 1', date_column, tab));
+	IF oldest > newest THEN
+		RETURN true;
+	END IF;
+	SELECT value INTO other FROM onec._try(format('SELECT %1$I FROM %2$s WHERE %1$I %3$s %4$L::timestamp LIMIT 1', date_column, tab,
+		CASE WHEN oldest = newest THEN '<>' ELSE '<' END, oldest));
+	RETURN other IS NOT NULL;
+END $$;
+COMMENT ON FUNCTION onec._ignores_order(text, text, timestamp) IS 'Принимает ли база порядок, не соблюдая его (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._ignores_order(text, text, timestamp) FROM PUBLIC;
+
 -- One entity set: how many rows, whether conditions and order are taken, what fields were not found.
 CREATE FUNCTION onec._diagnose_target(server name, target text)
 	RETURNS TABLE ("check" text, status text, detail text, advice text)
@@ -46,6 +68,10 @@ BEGIN
 	IF date_column IS NOT NULL THEN
 		SELECT * INTO t FROM onec._try(format('SELECT %1$I FROM %2$s WHERE %1$I IS NOT NULL ORDER BY %1$I DESC LIMIT 1', date_column, tab));
 		RETURN QUERY SELECT target || ': newest', CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END, coalesce(t.value, t.error, 'no rows'), NULL::text;
+		IF onec._ignores_order(tab, date_column, t.value::timestamp) THEN
+			RETURN QUERY SELECT target || ': order', 'failed', '1C takes the order and gives rows as they lie'::text,
+				format('ALTER SERVER %I OPTIONS (ADD push_order ''off'');', _diagnose_target.server);
+		END IF;
 		RETURN QUERY
 			SELECT target || ': conditions and order',
 				   CASE WHEN bool_or(r.status <> 200) THEN 'warning' ELSE 'ok' END,

@@ -93,12 +93,12 @@ date_order(const OnecQuery *query, const char *date, OnecOrder **result)
 	return 1;
 }
 
-/* Whether pages may begin at dates: the promised order, if any, must begin with the date. */
+/* Whether pages may begin at dates, which takes a condition and an order: the promised order, if any, must begin with the date. */
 bool
 onec_draft_may_go_by_date(const OnecOptions *options, const OnecQuery *query, const char *date)
 {
 	if (date == NULL || !onec_draft_is_paged(options, query) || options->paging == ONEC_PAGING_SKIP ||
-		!options->push_filter)
+		!options->push_filter || !options->push_order)
 		return false;
 	return query->norder == 0 || strcmp(query->order[0].property, date) == 0;
 }

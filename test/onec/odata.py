@@ -55,6 +55,7 @@ class Modes:
     autoorder: Any = False  # true or a pattern of set names: $orderby answers 500
     refuse_filter: Any = False  # true or a pattern of set names: $filter answers 500
     ignore_filter: bool = False  # $filter is taken and has no effect
+    ignore_order: bool = False  # $orderby is
     no_recordtype: bool = False  # _RecordType sets are not published
     no_count: bool = False
     no_session: bool = False
@@ -216,7 +217,7 @@ class Service:
         options = request.options
         positions = self._filtered(request, view)
         order = options.get("$orderby")
-        if order and not view.recorders:
+        if order and not view.recorders and not self.modes.ignore_order:
             if hits(self.modes.autoorder, view.name) and (self.modes.autoorder is not True or "Register_" in view.name):
                 raise Refusal(500, -1, "Ошибка при выполнении запроса: AUTOORDER не может быть применено")
             positions = self._ordered(request, view, order, positions)

@@ -388,6 +388,11 @@ def test_modes(stand: Stand) -> None:
     same(b"_RecordType\"" in client.raw("/$metadata")[2], False, "no_recordtype: nor in the metadata")
     stand.control("POST", "/modes/clear")
     same(client.get("AccumulationRegister_Продажи_RecordType", top=1)[0], 200, "modes are cleared")
+    sales = "AccumulationRegister_Продажи_RecordType"
+    newest = client.rows(sales, orderby="Period desc")
+    stand.control("POST", "/modes", {"ignore_order": True})
+    same([newest == client.rows(sales), client.rows(sales, orderby="Period desc") == client.rows(sales)], [False, True], "ignore_order")
+    stand.control("POST", "/modes/clear")
     stand.control("POST", "/modes", {"row_rights": "Document_", "max_url": 300, "no_count": True, "bom": True})
     same(client.error("Document_Чек"), (401, "20"), "rows without rights: 401, code 20")
     status, _, body = client.raw("/" + quote("Document_Чек") + "?$format=json&allowedOnly=true")

@@ -85,5 +85,20 @@ sql("CALL onec.sync('shop', full_reload => true, steps => '{cards,purchases}')")
 is(sql("SELECT count(*), (sum(amount) FILTER (WHERE active))::numeric(20,2) FROM onec.sale_line"),
 	sql("SELECT count(*), (sum(Сумма) FILTER (WHERE Active))::numeric(20,2) FROM here"), 'a sync without order and filter');
 
+# A base that takes the order without a word and does not follow it: rows could be lost between pages.
+my $order = "SELECT status, advice FROM onec.diagnose('shop') WHERE \"check\" = 'sale_line: order'";
+$onec->control('POST', '/modes/clear', {});
+sql("SELECT onec.forget_refusals('shop')");
+is(sql($order), '', 'nothing is said of a base that follows the order');
+$onec->control('POST', '/modes', { ignore_order => \1 });
+my ($status, $advice) = split /\|/, sql($order);
+is($status, 'failed', 'diagnose sees that the order is ignored');
+sql($advice);
+is(sql($order), '', 'its advice helps');
+is(sql(sprintf $queries[$_], $sale), $want[$_], 'push_order off: ' . sprintf($queries[$_], 'sales')) for 0 .. $#queries;
+$onec->control('POST', '/log/clear', {});
+is(sql("SELECT count(Сумма) FROM $sale"), $rows, '… all rows');
+unlike(join("\n", map { $_->{query} // '' } @{ $onec->control('GET', '/log') }), qr/Period g[te]/, '… and no page begins at a date');
+
 $node->stop;
 done_testing();
