@@ -136,9 +136,9 @@ WHERE m.server = 'mt' AND n.server = 'mt2';
 -- twelve months discounted one by one.
 CREATE FUNCTION visits_to(kind text, k onec.clv_model, x int, t float8, horizon float8) RETURNS float8 LANGUAGE sql STABLE AS $$
 	SELECT sum(w * CASE WHEN c * s < 1e-7 THEN (k.r + x) * s * (1 - (k.r + x + 1) * c * s / 2) ELSE (1 - power(1 + c * s, -(k.r + x))) / c END) / sum(w)
-	FROM (SELECT exp(greatest(k.a * ln(c) + (k.b + x + CASE kind WHEN 'mbgnbd' THEN 1 ELSE 0 END) * -ln(1 + exp(n * 0.2)), -700)) AS w, c,
+	FROM (SELECT exp(greatest(k.a * ln(c) + (k.b + x + CASE kind WHEN 'mbgnbd' THEN 1 ELSE 0 END) * -ln(1 + exp(n * float8 '0.2')), -700)) AS w, c,
 				 horizon / (k.alpha + t) AS s
-		  FROM generate_series(-300, 300) n CROSS JOIN LATERAL (SELECT 1 / (1 + exp(-n * 0.2)) AS c) c) v $$;
+		  FROM generate_series(-300, 300) n CROSS JOIN LATERAL (SELECT 1 / (1 + exp(-n * float8 '0.2')) AS c) c) v $$;
 CREATE TABLE oracle AS
 	SELECT k.model, t.c, t.x, a.alive, a.alive * visits_to(k.model, k, t.x, t.t, 3 * 30.44 / 7) AS visits_3m, v.visits AS visits_12m, s.spend,
 		   v.worth * s.spend AS worth

@@ -98,6 +98,7 @@ struct OnecReply
 	bool		of_set;			/* asks for an entity set: 404 then means the set */
 	int			connect_timeout;	/* s, as are the others */
 	int			request_timeout;
+	int			min_interval;	/* ms */
 	size_t		max_response;
 	size_t		high_water;
 	OnecReply  *older;			/* of the session's replies */
@@ -199,10 +200,10 @@ extern const char *onec_error_meaning(OnecErrorKind kind);
 extern char *onec_server_text(const char *utf8);
 
 /*
- * session_retry.c: wait for min_interval, one request of the base at a time, whichever backend sends it.  At once where
- * there is no interval.
+ * session_retry.c: wait for the interval (ms), one request of the base at this address at a time, whichever backend sends
+ * it.  At once where it is 0.  ERROR when the query is cancelled.
  */
-extern void onec_session_pace(const OnecOptions *options);
+extern void onec_session_pace(const char *root, int min_interval);
 
 /* session_log.c: never raise, own malloc'ed memory. */
 extern OnecLogPlace onec_log_begin(const char *server, const char *url);

@@ -130,6 +130,7 @@ restart(OnecReply *reply)
 {
 	if (!onec_ib_looks_stale(reply))
 		return false;
+	onec_session_pace(reply->session->root, reply->min_interval);
 	end_reply(reply, "the 1C session had ended; sent again", false);
 	onec_ib_died(reply);
 	onec_transfer_free(reply->transfer);
@@ -148,6 +149,7 @@ copy_limits(OnecReply *reply, const OnecOptions *options)
 {
 	reply->connect_timeout = options->connect_timeout;
 	reply->request_timeout = options->request_timeout;
+	reply->min_interval = options->min_interval;
 	reply->max_response = (size_t) options->max_response;
 	reply->high_water = Max((size_t) options->page_bytes, HIGH_WATER_MIN);
 	reply->ib_room = options->session ? Max(options->prefetch, 1) : 0;
@@ -243,7 +245,7 @@ onec_session_start(OnecSession *session, const OnecOptions *options,
 	(void) onec_session_pool();
 	wait_for_room(session, options->prefetch);
 	onec_session_watch(session, options);
-	onec_session_pace(options);
+	onec_session_pace(session->root, options->min_interval);
 	session->gave_up_after = 0;
 	reply = make_reply(session, options, request);
 	reply->spent = spent;

@@ -47,16 +47,16 @@ wait_until(TimestampTz moment)
  * database, because the base does not know of databases.
  */
 void
-onec_session_pace(const OnecOptions *options)
+onec_session_pace(const char *root, int min_interval)
 {
-	uint64		base = hash_bytes_extended((const unsigned char *) options->root, strlen(options->root), 0);
+	uint64		base = hash_bytes_extended((const unsigned char *) root, strlen(root), 0);
 	LOCKTAG		tag;
 
-	if (options->min_interval <= 0)
+	if (min_interval <= 0)
 		return;
 	SET_LOCKTAG_ADVISORY(tag, InvalidOid, (uint32) (base >> 32), (uint32) base, PACE_CLASS);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
-	wait_until(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), options->min_interval));
+	wait_until(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), min_interval));
 	LockRelease(&tag, ExclusiveLock, false);
 }
 

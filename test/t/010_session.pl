@@ -490,6 +490,9 @@ is($r->{stdout}, '6|01', 'after an error caught in a block the next request work
 $r = play("ALTER SERVER shop OPTIONS (ADD min_interval '400ms');\n" . $READ x 3 . "ALTER SERVER shop OPTIONS (DROP min_interval)");
 is($r->{stdout}, join("\n", ('6|01') x 3), 'min_interval: the rows come');
 cmp_ok($r->{requests}[2]{at} - $r->{requests}[0]{at}, '>=', 0.79, 'no faster than asked');
+$r = play("ALTER SERVER shop OPTIONS (ADD min_interval '300ms');\n$again" . "ALTER SERVER shop OPTIONS (DROP min_interval)");
+is($r->{stdout}, join("\n", ('6|01') x 4), 'min_interval when a 1C session is replaced: the rows come');
+is(scalar(grep { $r->{requests}[$_]{at} - $r->{requests}[ $_ - 1 ]{at} < 0.29 } 1 .. 4), 0, '… and the second try waits, too');
 {
 	$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (ADD min_interval '200ms')");
 	$onec->rules();
