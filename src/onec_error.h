@@ -60,6 +60,17 @@ typedef struct OnecError
 	char		message[ONEC_ERROR_TEXT];	/* short, UTF-8, no control characters */
 } OnecError;
 
+/* Make it an error that has not happened, without writing over the room for its text: cheap enough for every row. */
+static inline void
+onec_no_error(OnecError *error)
+{
+	error->kind = ONEC_OK;
+	error->http_status = 0;
+	error->odata_code = 0;
+	error->has_code = false;
+	error->message[0] = '\0';
+}
+
 /*
  * Record a failure; returns false so that callers can "return onec_fail(...)".
  * Keeps an error that is already there: the first cause is the one to report.

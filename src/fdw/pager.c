@@ -400,12 +400,13 @@ is_new(OnecPager *pager, const OnecField *fields)
 static bool
 step(OnecPager *pager, const OnecField **fields)
 {
-	OnecError	error = {0};
+	OnecError	error;
 	size_t		len;
 	size_t		consumed = 0;
 	bool		done;
 	const char *data = onec_reply_data(pager->reply, &len, &done);
 
+	onec_no_error(&error);
 	switch (onec_rows_next(pager->rows, data, len, done, &consumed, &error))
 	{
 		case ONEC_ROWS_ROW:
