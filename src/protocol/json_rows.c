@@ -129,13 +129,13 @@ resolve_name(OnecCursor *c, OnecText *name)
 	return ONEC_SCAN_OK;
 }
 
-/* A wanted string, whose opening quote the cursor has passed; *held keeps a decoded one. */
+/* A wanted string, whose opening quote the cursor has passed; *held keeps a decoded one.  "bridge" led to it, or NULL. */
 static OnecScan
-take_string(OnecCursor *c, OnecField *field, json_object **held)
+take_string(OnecCursor *c, OnecBridge *bridge, OnecField *field, json_object **held)
 {
 	OnecText	text;
 	const char *problem = NULL;
-	OnecScan	result = onec_scan_string(c, &text);
+	OnecScan	result = onec_shape_string(bridge, c, &text);
 
 	if (result != ONEC_SCAN_OK)
 		return result;
@@ -160,7 +160,7 @@ take_string(OnecCursor *c, OnecField *field, json_object **held)
 
 /* The wanted value at the cursor.  *held must be empty. */
 static OnecScan
-take_value(OnecCursor *c, OnecField *field, json_object **held)
+take_value(OnecCursor *c, OnecBridge *bridge, OnecField *field, json_object **held)
 {
 	const char *first = c->p;
 	OnecScan	result;
@@ -168,7 +168,7 @@ take_value(OnecCursor *c, OnecField *field, json_object **held)
 	if (*first == '"')
 	{
 		c->p++;
-		return take_string(c, field, held);
+		return take_string(c, bridge, field, held);
 	}
 	result = onec_scan_value(c, 0);
 	if (result != ONEC_SCAN_OK)
@@ -213,13 +213,13 @@ release_fields(OnecRows *rows)
 
 /* The value of a wanted member.  When a member is repeated the last one wins. */
 static OnecScan
-take_column(OnecCursor *c, int column)
+take_column(OnecCursor *c, OnecBridge *bridge, int column)
 {
 	OnecRows   *rows = c->rows;
 	OnecScan	result;
 
 	release_held(rows, column);
-	result = take_value(c, &rows->fields[column], &rows->held[column]);
+	result = take_value(c, bridge, &rows->fields[column], &rows->held[column]);
 	if (rows->held[column] != NULL)
 		rows->nheld++;
 	return result;
@@ -227,14 +227,14 @@ take_column(OnecCursor *c, int column)
 
 /* An unwanted value: nearly always a string. */
 static inline OnecScan
-skip_value(OnecCursor *c)
+skip_value(OnecCursor *c, OnecBridge *bridge)
 {
 	OnecText	text;
 
 	if (*c->p != '"')
 		return onec_scan_value(c, 0);
 	c->p++;
-	return onec_scan_string(c, &text);
+	return onec_shape_string(bridge, c, &text);
 }
 
 /* At "{", or behind a value: read on to the next value and tell its column; ONEC_SCAN_END where there is none. */
@@ -266,7 +266,7 @@ scan_row(OnecCursor *c)
 
 	for (int member = 0; result == ONEC_SCAN_OK; member++)
 	{
-		const OnecBridge *bridge = onec_shape_find(&rows->shape, &member, c->p, c->end);
+		OnecBridge *bridge = onec_shape_find(&rows->shape, &member, c->p, c->end);
 		int			column = -1;
 
 		if (bridge != NULL)
@@ -277,7 +277,7 @@ scan_row(OnecCursor *c)
 		else
 			result = parse_bridge(c, member, &column);
 		if (result == ONEC_SCAN_OK)
-			result = column < 0 ? skip_value(c) : take_column(c, column);
+			result = column < 0 ? skip_value(c, bridge) : take_column(c, bridge, column);
 	}
 	if (result != ONEC_SCAN_END)
 		return result;
@@ -355,7 +355,7 @@ envelope_value(OnecCursor *c, const OnecText *name)
 
 	if (!is_name(name, "odata.nextLink"))
 		return onec_scan_value(c, 0);
-	result = take_value(c, &field, &held);
+	result = take_value(c, NULL, &field, &held);
 	if (result != ONEC_SCAN_OK)
 		return result;
 	onec_buf_clear(&rows->link);

@@ -129,6 +129,19 @@ onec_scan_same(const char *a, const char *b, size_t len)
 /* What onec_scan_special() does, for the last bytes of the window. */
 extern const char *onec_scan_special_end(const char *p, const char *end, uint64_t *high);
 
+#ifdef __SSE2__
+/* All bits of those bytes that are a quote, a backslash or a control character. */
+static inline __m128i
+onec_scan_marks(__m128i bytes)
+{
+	/* one bit turned makes a space of a quote: it then follows the control characters, and the space does not */
+	__m128i		turned = _mm_xor_si128(bytes, _mm_set1_epi8('"' ^ ' '));
+	__m128i		low = _mm_cmpeq_epi8(_mm_min_epu8(turned, _mm_set1_epi8(' ')), turned);
+
+	return _mm_or_si128(low, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+}
+#endif
+
 /*
  * First quote, backslash or control character; "end" when there is none.  *high is not zero when a byte before it was not ASCII.  Sixteen
  * bytes at a time where the processor can.
@@ -137,29 +150,56 @@ static inline const char *
 onec_scan_special(const char *p, const char *end, uint64_t *high)
 {
 #ifdef __SSE2__
-	const __m128i quotes = _mm_set1_epi8('"');
-	const __m128i slashes = _mm_set1_epi8('\\');
-	const __m128i controls = _mm_set1_epi8(0x1F);
+	__m128i		passed = _mm_setzero_si128();
 
 	while (end - p >= 16)
 	{
 		__m128i		bytes = _mm_loadu_si128((const __m128i *) p);
-		__m128i		found = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quotes),
-													  _mm_cmpeq_epi8(bytes, slashes)),
-										 _mm_cmpeq_epi8(_mm_min_epu8(bytes, controls), bytes));
-		unsigned	hits = (unsigned) _mm_movemask_epi8(found);
-		unsigned	tops = (unsigned) _mm_movemask_epi8(bytes);
+		unsigned	hits = (unsigned) _mm_movemask_epi8(onec_scan_marks(bytes));
 
 		if (hits != 0)
 		{
-			*high |= tops & ((hits & -hits) - 1);
+			*high |= (unsigned) _mm_movemask_epi8(passed) |
+				((unsigned) _mm_movemask_epi8(bytes) & ((hits & -hits) - 1));
 			return p + __builtin_ctz(hits);
 		}
-		*high |= tops;
+		passed = _mm_or_si128(passed, bytes);
 		p += 16;
 	}
+	*high |= (unsigned) _mm_movemask_epi8(passed);
 #endif
 	return onec_scan_special_end(p, end, high);
+}
+
+/*
+ * Behind an opening quote: whether the string has "len" bytes and none of them is a backslash; *ascii says whether all are ASCII.  False
+ * may also mean that it was not looked at closely: this is for guesses at strings that are not very short.
+ */
+static inline bool
+onec_scan_plain(const char *p, const char *end, size_t len, bool *ascii)
+{
+#ifdef __SSE2__
+	const char *last;
+	__m128i		passed;
+	__m128i		marks;
+
+	if (len < 16 || (size_t) (end - p) <= len || p[len] != '"')
+		return false;
+	last = p + len - 16;
+	passed = _mm_loadu_si128((const __m128i *) last);
+	marks = onec_scan_marks(passed);
+	for (; p < last; p += 16)
+	{
+		__m128i		bytes = _mm_loadu_si128((const __m128i *) p);
+
+		marks = _mm_or_si128(marks, onec_scan_marks(bytes));
+		passed = _mm_or_si128(passed, bytes);
+	}
+	*ascii = _mm_movemask_epi8(passed) == 0;
+	return _mm_movemask_epi8(marks) == 0;
+#else
+	return false;
+#endif
 }
 
 /* Behind an opening quote: go behind the closing one. */

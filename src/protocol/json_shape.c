@@ -49,6 +49,7 @@ onec_shape_learn(OnecShape *shape, int at, const char *text, size_t len, int col
 	bridge = &shape->bridges[at];
 	bridge->len = len <= ONEC_BRIDGE_BYTES ? (unsigned) len : 0;
 	bridge->column = column;
+	bridge->usual = 0;
 	memcpy(bridge->text, text, bridge->len);
 	if (at == shape->count)
 		shape->count++;

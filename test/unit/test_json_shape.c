@@ -176,6 +176,73 @@ test_wide_rows(void)
 	onec_buf_free(&page);
 }
 
+/* A string of so many bytes between its quotes: letters, and in every second one something else in some place. */
+static void
+put_string(OnecBuf *page, size_t len)
+{
+	static const char *const parts[] = {"ж", "\\\"", "\\\\", "\\n", "\\u0416", "}", ","};
+	const char *part = chance(2) > 0 ? parts[chance(7)] : "";
+	size_t		before = len > strlen(part) ? chance((unsigned) (len - strlen(part) + 1)) : len;
+
+	onec_buf_putc(page, '"');
+	for (size_t i = 0; i < before; i++)
+		onec_buf_putc(page, 'a');
+	if (len > strlen(part))
+	{
+		onec_buf_puts(page, part);
+		for (size_t i = before + strlen(part); i < len; i++)
+			onec_buf_putc(page, 'a');
+	}
+	onec_buf_putc(page, '"');
+}
+
+/* Strings as long as those before them, or not, with everything in them that a string may have. */
+static void
+test_lengths(void)
+{
+	static const size_t lengths[] = {0, 1, 15, 16, 17, 31, 32, 33, 36, 160, 161, 1024, 1025};
+	const char *b = "b";
+	char		number[20];
+	int			wrong = 0;
+	int			wrong_number = 0;
+
+	for (int i = 0; i < 40; i++)
+	{
+		OnecRows   *rows = onec_rows_create(&b, 1);
+		OnecError	error = {.kind = ONEC_OK};
+		OnecBuf		page;
+		size_t		at = 0;
+		size_t		used = 0;
+
+		onec_buf_init(&page);
+		onec_buf_puts(&page, "{\"value\":[");
+		for (int row = 0; row < 100; row++)
+		{
+			size_t		len = lengths[(unsigned) i % 13 + chance(10) / 9 * chance(13 - (unsigned) i % 13)];
+
+			onec_buf_puts(&page, row > 0 ? ",{\"a\":" : "{\"a\":");
+			put_string(&page, len);
+			onec_buf_puts(&page, ",\"c\":");
+			put_string(&page, len);
+			snprintf(number, sizeof(number), ",\"b\":%d}", row);
+			onec_buf_puts(&page, number);
+		}
+		onec_buf_puts(&page, "]}");
+		wrong += oracle_differences(&page, page.len) + oracle_differences(&page, 1 + chance(400));
+		/* nobody wants the strings */
+		for (int row = 0; row < 100; row++, at += used)
+		{
+			OnecRowsStatus status = onec_rows_next(rows, page.data + at, page.len - at, true, &used, &error);
+
+			wrong_number += status != ONEC_ROWS_ROW || atoi(onec_rows_fields(rows)[0].text) != row;
+		}
+		onec_buf_free(&page);
+		onec_rows_free(rows);
+	}
+	is_int(wrong, 0, "strings of the usual length and of others");
+	is_int(wrong_number, 0, "… that nobody wants");
+}
+
 /* What follows a value is a bridge or an error, even where it looks like the beginning of a known one. */
 static void
 test_refusals(void)
@@ -189,6 +256,11 @@ test_refusals(void)
 		"{\"value\":[{\"a\":1,\"b\":2},{,\"b\":2}]}",
 		"{\"value\":[{\"a\":1,\"b\":2},{\"a\":1{\"a\":1}]}",
 		"{\"value\":[{\"a\":1,\"b\":2},,{\"a\":1}]}",
+		"{\"value\":[{\"a\":\"0123456789abcdefghij\"},{\"a\":\"0123456789abcdefghij\"},{\"a\":\"01234\t6789abcdefghij\"}]}",
+		"{\"value\":[{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789abcdefghij\"},{\"c\":\"01234\n6789abcdefghij\"}]}",
+		"{\"value\":[{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789\\xbcdefghij\"}]}",
+		"{\"value\":[{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789abcdefghi\\\"}]}",
+		"{\"value\":[{\"a\":\"0123456789abcdefghij\"},{\"a\":\"0123456789abcdefghij\"},{\"a\":\"0123456789abcdef\xC3\x28ij\"}]}",
 	};
 	const char *names[] = {"a", "b"};
 
@@ -217,6 +289,7 @@ main(void)
 	for (size_t i = 0; i < sizeof(varieties) / sizeof(varieties[0]); i++)
 		test_variety(&varieties[i]);
 	test_wide_rows();
+	test_lengths();
 	test_refusals();
 	return tap_done();
 }
