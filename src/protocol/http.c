@@ -64,7 +64,7 @@ socket_callback(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_
 	}
 	if (easy != NULL && curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &transfer) == CURLE_OK &&
 		transfer != NULL)
-		transfer->moved = true;
+		onec_transfer_moved(transfer);
 	event.data.fd = fd;
 	if (what & CURL_POLL_IN)
 		event.events |= EPOLLIN;
@@ -227,20 +227,7 @@ reap(OnecHttp *http)
 	}
 }
 
-/* What came now may have waited for the caller: his absence does not count. */
-static void
-forgive_absence(OnecTransfer *transfer, int64_t now)
-{
-	int64_t		away = transfer->http->away_us;
-
-	if (away > now - transfer->started_at)
-		away = now - transfer->started_at;
-	transfer->answer_by += away;
-	if (transfer->speed_at != ONEC_NEVER)
-		transfer->speed_at += away;
-}
-
-/* Account for the caller's absence, then check the deadlines. */
+/* Check the deadlines: for whom nothing has come by now, nothing had waited for the caller. */
 static void
 sweep(OnecHttp *http)
 {
@@ -256,11 +243,9 @@ sweep(OnecHttp *http)
 			onec_transfer_finish(t, code);
 			continue;
 		}
-		if (t->moved && !t->resumed)
-			forgive_absence(t, now);
+		t->away_us = 0;
 		onec_transfer_check(t, now);
 	}
-	http->away_us = 0;
 	http->left_at = now;
 }
 
@@ -269,11 +254,9 @@ static void
 enter(OnecHttp *http)
 {
 	int64_t		now = onec_http_now();
-	int64_t		away = now - http->left_at;
 
 	for (OnecTransfer *t = http->first; t != NULL; t = t->next)
-		onec_transfer_was_away(t, away, now);
-	http->away_us += away;
+		onec_transfer_was_away(t, now - http->left_at);
 	http->left_at = now;
 }
 
@@ -282,12 +265,8 @@ onec_http_poll(OnecHttp *http)
 {
 	enter(http);
 	for (OnecTransfer *t = http->first; t != NULL; t = t->next)
-	{
-		t->moved = false;
-		t->resumed = false;
 		if (onec_transfer_resumable(t))
 			onec_transfer_resume(t, http->left_at);
-	}
 	run_sockets(http);
 	run_timers(http);
 	reap(http);
@@ -380,8 +359,10 @@ onec_http_wait(OnecHttp *http, long timeout_ms)
 OnecTransfer *
 onec_http_start(OnecHttp *http, const OnecHttpRequest *request, OnecError *error)
 {
-	OnecTransfer *transfer = onec_transfer_create(http, request, error);
+	OnecTransfer *transfer;
 
+	enter(http);
+	transfer = onec_transfer_create(http, request, error);
 	if (transfer == NULL)
 		return NULL;
 	if (http->broken != CURLM_OK || curl_multi_add_handle(http->multi, transfer->easy) != CURLM_OK)

@@ -44,7 +44,6 @@ struct OnecHttp
 	OnecBuf		spare;			/* memory of an answer, for the next while others are under way */
 	int64_t		timer_at;		/* when libcurl wants to be called */
 	int64_t		left_at;		/* when the caller last got control back */
-	int64_t		away_us;		/* how long the caller was away, not yet settled */
 };
 
 struct OnecTransfer
@@ -68,14 +67,13 @@ struct OnecTransfer
 	int64_t		connect_by;		/* meaningful while not connected */
 	int64_t		answer_by;
 	int64_t		paused_at;
+	int64_t		away_us;		/* how long nobody drove it; counted unless something came meanwhile */
 	int64_t		speed_at;		/* begin of the low-speed window, ONEC_NEVER before the first byte */
 	int64_t		speed_bytes;	/* bytes when it began */
 
 	bool		connected;		/* the request could be sent */
 	bool		paused;
 	bool		pinned;			/* the caller reads the window: keep it still */
-	bool		moved;			/* something happened since the pool was entered */
-	bool		resumed;		/* … after a pause, whose time was settled then */
 	bool		ended;
 	bool		reused;
 
@@ -114,8 +112,11 @@ extern void onec_transfer_finish(OnecTransfer *transfer, CURLcode code);
 /* Whether it is paused and its window has room again. */
 extern bool onec_transfer_resumable(const OnecTransfer *transfer);
 
-/* Nobody drove the pool for so long: that is not counted against connecting. */
-extern void onec_transfer_was_away(OnecTransfer *transfer, int64_t away, int64_t now);
+/* Nobody drove the pool for so many microseconds: that is not counted against connecting. */
+extern void onec_transfer_was_away(OnecTransfer *transfer, int64_t away);
+
+/* Something came for it, and may have waited for the caller: his absence does not count against the answer. */
+extern void onec_transfer_moved(OnecTransfer *transfer);
 
 /* Go on with a paused transfer; time spent paused is added to its deadline. */
 extern void onec_transfer_resume(OnecTransfer *transfer, int64_t now);

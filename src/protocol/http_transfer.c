@@ -37,11 +37,20 @@ onec_transfer_unread(const OnecTransfer *transfer)
 
 /* ---------- receiving ---------- */
 
+void
+onec_transfer_moved(OnecTransfer *transfer)
+{
+	transfer->answer_by += transfer->away_us;
+	if (transfer->speed_at != ONEC_NEVER)
+		transfer->speed_at += transfer->away_us;
+	transfer->away_us = 0;
+}
+
 /* Note that bytes came: the low-speed window opens with the first one. */
 static void
 note_progress(OnecTransfer *transfer)
 {
-	transfer->moved = true;
+	onec_transfer_moved(transfer);
 	if (transfer->speed_at == ONEC_NEVER)
 		transfer->speed_at = onec_http_now();
 }
@@ -90,13 +99,13 @@ body_callback(char *data, size_t size, size_t count, void *arg)
 	OnecTransfer *transfer = arg;
 	size_t		bytes = size * count;
 
+	note_progress(transfer);
 	if (window_full(transfer))
 	{
 		transfer->paused = true;
 		transfer->paused_at = onec_http_now();
 		return CURL_WRITEFUNC_PAUSE;
 	}
-	note_progress(transfer);
 	if (bytes > transfer->max_response || (uint64_t) transfer->body_bytes > transfer->max_response - bytes)
 	{
 		onec_fail(&transfer->error, ONEC_ERR_LIMIT, "answer is larger than the limit of %zu bytes",
@@ -137,7 +146,6 @@ onec_transfer_resume(OnecTransfer *transfer, int64_t now)
 
 	/* the consumer was slow, not the peer */
 	transfer->paused = false;
-	transfer->resumed = true;
 	transfer->answer_by += now - transfer->paused_at;
 	transfer->speed_at = now;
 	transfer->speed_bytes = (int64_t) transfer->header_bytes + transfer->body_bytes;
@@ -151,14 +159,17 @@ onec_transfer_resume(OnecTransfer *transfer, int64_t now)
 
 /*
  * Connecting takes several steps of ours, so whether something waited for us does not show at once: absence never counts.
- * libcurl keeps this deadline too, and shares it between the addresses of a host.
+ * libcurl keeps this deadline too, and shares it between the addresses of a host.  A pause is settled as a whole at its end.
  */
 void
-onec_transfer_was_away(OnecTransfer *transfer, int64_t away, int64_t now)
+onec_transfer_was_away(OnecTransfer *transfer, int64_t away)
 {
-	if (transfer->ended || transfer->connected)
+	if (transfer->ended || transfer->paused)
 		return;
-	transfer->connect_by += away < now - transfer->started_at ? away : now - transfer->started_at;
+	transfer->away_us += away;
+	if (transfer->connected)
+		return;
+	transfer->connect_by += away;
 	(void) curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS,
 							(long) ((transfer->connect_by - transfer->started_at) / 1000 + 1));
 }
@@ -289,7 +300,7 @@ ready_callback(void *arg, char *peer_ip, char *own_ip, int peer_port, int own_po
 	(void) peer_port;
 	(void) own_port;
 	transfer->connected = true;
-	transfer->moved = true;
+	onec_transfer_moved(transfer);
 	return CURL_PREREQFUNC_OK;
 }
 

@@ -145,6 +145,48 @@ test_slow_consumer(void)
 	onec_http_destroy(http);
 }
 
+/* Nobody drove the pool, and the first thing then is another request. */
+static void
+test_absence_before_start(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest late = get(url(stub.plain, "/burst/300000/1800"));
+	OnecHttpRequest another = get(url(stub.plain, "/ok/5"));
+	char		secure[60];
+	OnecTransfer *first;
+	OnecTransfer *second;
+	OnecError	error = {0};
+	Got			got = {0};
+
+	late.connect_timeout_ms = 500;
+	late.request_timeout_ms = 600;
+	first = onec_http_start(http, &late, &error);
+	while (!first->connected)
+		onec_http_wait(http, 1);
+	usleep(1500 * 1000);
+	second = onec_http_start(http, &another, &error);
+	drain(first, SIZE_MAX, &got);
+	ok(got.good && got.total == 300000, "an answer that waited while another request began is not late");
+	onec_transfer_free(first);
+	onec_transfer_free(second);
+
+	if (stub.tls > 0)
+	{
+		snprintf(secure, sizeof(secure), "https://127.0.0.1:%d/ok/5", stub.tls);
+		late.url = secure;
+		late.insecure = true;
+		first = onec_http_start(http, &late, &error);
+		usleep(1000 * 1000);
+		second = onec_http_start(http, &another, &error);
+		memset(&got, 0, sizeof(got));
+		drain(first, SIZE_MAX, &got);
+		ok(got.good && got.total == 5, "nor is a connection");
+		onec_transfer_free(first);
+		onec_transfer_free(second);
+	}
+	onec_http_destroy(http);
+}
+
 /* ---------- kept connections ---------- */
 
 static int
@@ -345,7 +387,7 @@ int
 main(void)
 {
 	void		(*const tests[]) (void) = {
-		test_window, test_slow_consumer, test_reuse, test_parallel, test_start_keeps_still,
+		test_window, test_slow_consumer, test_absence_before_start, test_reuse, test_parallel, test_start_keeps_still,
 		test_poll_only, test_quiet_wait, test_longjmp
 	};
 
