@@ -88,7 +88,23 @@ refuse_field(const OnecField *field)
 			 errdetail("1C sent %s.", field->kind == ONEC_FIELD_NESTED ? "a nested value" : shown(field))));
 }
 
-/* The same for a type whose values are short: what is long is not put into a message of the input function. */
+/*
+ * Refuse what is no number or date, but may mean something to PostgreSQL: "now" and "tomorrow", "NaN" and "Infinity", 0x10 and 1_000 of
+ * later versions.  "letters" are those that such a value may hold.
+ */
+static void
+refuse_words(const OnecField *field, const char *letters)
+{
+	for (size_t i = 0; i < field->len; i++)
+	{
+		char		c = field->text[i];
+
+		if ((c < '0' || c > '9') && (c == '\0' || (strchr(" +-.,:/", c) == NULL && strchr(letters, c) == NULL)))
+			refuse_field(field);
+	}
+}
+
+/* input() for a type whose values are short: what is long is not put into a message of the input function. */
 static Datum
 input_scalar(OnecDecoder *decoder, const OnecField *field)
 {
@@ -101,6 +117,26 @@ static Datum
 decode_by_input(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
 	return input(decoder, field);
+}
+
+static Datum
+decode_scalar(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	return input_scalar(decoder, field);
+}
+
+static Datum
+decode_float(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	refuse_words(field, "eE");
+	return input_scalar(decoder, field);
+}
+
+static Datum
+decode_time(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	refuse_words(field, "TZ");
+	return input_scalar(decoder, field);
 }
 
 static Datum
@@ -304,7 +340,7 @@ is_empty_date(const char *text, size_t len)
 	return true;
 }
 
-/* A date of any type.  Words such as "now" mean something to PostgreSQL, but cannot be what 1C means. */
+/* A date of any type. */
 static Datum
 decode_date(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
@@ -313,9 +349,7 @@ decode_date(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 		*isnull = true;
 		return (Datum) 0;
 	}
-	if (field->len == 0 || field->text[0] < '0' || field->text[0] > '9')
-		refuse_field(field);
-	return input_scalar(decoder, field);
+	return decode_time(decoder, field, isnull);
 }
 
 static Datum
@@ -377,19 +411,17 @@ whole_number(int64 value)
 	return kept[value];
 }
 
-/* A number of any length.  1C has no NaN; text such as "NaN" must not become one silently. */
+/* A number of any length. */
 static Datum
 any_numeric(OnecDecoder *decoder, const OnecField *field)
 {
 	int64		value;
 	int			scale;
-	const char *c = field->text;
 
 	if (parse_decimal(field->text, field->len, &value, &scale))
 		return NumericGetDatum(scale > 0 ? int64_div_fast_to_numeric(value, scale) : whole_number(value));
-	if (field->len > 0 && *c == '-')
-		c++;
-	if (c >= field->text + field->len || ((*c < '0' || *c > '9') && *c != '.') || field->len > LONGEST_SCALAR)
+	refuse_words(field, "eE");
+	if (field->len == 0 || field->len > LONGEST_SCALAR)
 		refuse_field(field);
 	return InputFunctionCall(&decoder->input, field_cstring(field), decoder->ioparam, -1);
 }
@@ -496,6 +528,10 @@ static const struct
 	{TIMESTAMPOID, decode_datetime, false},
 	{TIMESTAMPTZOID, decode_date, false},
 	{DATEOID, decode_date, false},
+	{TIMEOID, decode_time, false},
+	{TIMETZOID, decode_time, false},
+	{FLOAT4OID, decode_float, false},
+	{FLOAT8OID, decode_float, false},
 	{INT2OID, decode_integer, false},
 	{INT4OID, decode_integer, false},
 	{INT8OID, decode_integer, false},
@@ -504,6 +540,17 @@ static const struct
 	{JSONOID, decode_json, true},
 	{JSONBOID, decode_json, true},
 };
+
+/* Whether values are numbers, words of an enumeration, addresses: short, that is. */
+static bool
+is_scalar(Oid type)
+{
+	char		category;
+	bool		preferred;
+
+	get_type_category_preferred(type, &category, &preferred);
+	return get_typlen(type) > 0 || category == TYPCATEGORY_NETWORK;
+}
 
 void
 onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column, const OnecOptions *options)
@@ -519,26 +566,23 @@ onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column, const OnecOpti
 	decoder->context = CurrentMemoryContext;
 	getTypeInputInfo(decoder->type, &function, &decoder->ioparam);
 	fmgr_info(function, &decoder->input);
-	decoder->convert = decode_by_input;
+	decoder->convert = is_scalar(decoder->type) ? decode_scalar : decode_by_input;
 	decoder->nested = false;
+	decoder->calls_out = true;
 	for (int i = 0; i < (int) lengthof(conversions); i++)
 	{
 		if (conversions[i].type != decoder->type)
 			continue;
 		decoder->convert = conversions[i].convert;
 		decoder->nested = conversions[i].nested;
+		decoder->calls_out = decoder->type != column->type;
 	}
-	decoder->calls_out = decoder->convert == decode_by_input || decoder->type != column->type;
 }
 
-Datum
-onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+/* A value that is there. */
+static Datum
+decode_value(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
-	Datum		value;
-
-	*isnull = field->kind == ONEC_FIELD_ABSENT || field->kind == ONEC_FIELD_NULL;
-	if (*isnull)
-		return (Datum) 0;
 	if (field->kind == ONEC_FIELD_NESTED && !decoder->nested)
 		refuse_field(field);
 	if (field->len > LONGEST_VALUE)
@@ -546,7 +590,17 @@ onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("value of 1C is too long"),
 				 errdetail("It takes %zu bytes.", field->len)));
-	value = decoder->convert(decoder, field, isnull);
+	return decoder->convert(decoder, field, isnull);
+}
+
+Datum
+onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	Datum		value = (Datum) 0;
+
+	*isnull = field->kind == ONEC_FIELD_ABSENT || field->kind == ONEC_FIELD_NULL;
+	if (!*isnull)
+		value = decode_value(decoder, field, isnull);
 	if (decoder->type != decoder->column.type)
 		domain_check(value, *isnull, decoder->column.type, &decoder->domain, decoder->context);
 	return value;

@@ -73,11 +73,6 @@ wait_for_pool(int fd, long timeout_ms, void *arg)
 OnecHttp *
 onec_session_pool(void)
 {
-	if (pool != NULL && onec_http_is_dead(pool))
-	{
-		onec_http_destroy(pool);
-		pool = NULL;
-	}
 	if (pool == NULL)
 		pool = onec_http_create(wait_for_pool, NULL);
 	if (pool == NULL)

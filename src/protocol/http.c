@@ -98,6 +98,33 @@ timer_callback(CURLM *multi, long timeout_ms, void *arg)
 	return 0;
 }
 
+/* A new libcurl for the pool, which is then as if it had not been used; false when out of memory. */
+static bool
+make_multi(OnecHttp *http)
+{
+	http->timer_at = ONEC_NEVER;
+	http->multi = curl_multi_init();
+	http->broken = CURLM_OUT_OF_MEMORY;
+	if (http->multi == NULL ||
+		curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, socket_callback) != CURLM_OK ||
+		curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) != CURLM_OK ||
+		curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, timer_callback) != CURLM_OK ||
+		curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) != CURLM_OK ||
+		curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, MAX_IDLE_CONNECTIONS) != CURLM_OK)
+		return false;
+	http->broken = CURLM_OK;
+	return true;
+}
+
+/* libcurl has failed, and nobody waits for it any more: begin anew, with the same descriptors to wait on. */
+static void
+revive(OnecHttp *http)
+{
+	if (http->multi != NULL)
+		curl_multi_cleanup(http->multi);
+	(void) make_multi(http);
+}
+
 OnecHttp *
 onec_http_create(OnecHttpWait wait, void *wait_arg)
 {
@@ -113,18 +140,10 @@ onec_http_create(OnecHttpWait wait, void *wait_arg)
 		return NULL;
 	http->wait = wait;
 	http->wait_arg = wait_arg;
-	http->timer_at = ONEC_NEVER;
 	http->left_at = onec_http_now();
-	http->broken = CURLM_OK;
 	http->timer_fd = -1;
 	http->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	http->multi = curl_multi_init();
-	if (http->epoll_fd < 0 || http->multi == NULL ||
-		curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, socket_callback) != CURLM_OK ||
-		curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) != CURLM_OK ||
-		curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, timer_callback) != CURLM_OK ||
-		curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) != CURLM_OK ||
-		curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, MAX_IDLE_CONNECTIONS) != CURLM_OK)
+	if (!make_multi(http) || http->epoll_fd < 0)
 	{
 		onec_http_destroy(http);
 		return NULL;
@@ -146,13 +165,8 @@ onec_http_destroy(OnecHttp *http)
 		close(http->timer_fd);
 	if (http->epoll_fd >= 0)
 		close(http->epoll_fd);
+	onec_buf_free(&http->spare);
 	free(http);
-}
-
-bool
-onec_http_is_dead(const OnecHttp *http)
-{
-	return http->broken != CURLM_OK && http->first == NULL;
 }
 
 /* Let libcurl work on one socket, or on its timers. */
@@ -362,6 +376,8 @@ onec_http_start(OnecHttp *http, const OnecHttpRequest *request, OnecError *error
 	OnecTransfer *transfer;
 
 	enter(http);
+	if (http->broken != CURLM_OK && http->first == NULL)
+		revive(http);
 	transfer = onec_transfer_create(http, request, error);
 	if (transfer == NULL)
 		return NULL;

@@ -70,9 +70,6 @@ typedef struct OnecHttpAnswer
 extern OnecHttp *onec_http_create(OnecHttpWait wait, void *wait_arg);
 extern void onec_http_destroy(OnecHttp *http);
 
-/* Whether it is of no more use and nothing hangs on it: libcurl has failed, and no transfer is left. */
-extern bool onec_http_is_dead(const OnecHttp *http);
-
 /*
  * For a caller that waits himself: one descriptor for the whole pool, readable when a socket has work, and when a
  * timer or deadline is due that was known at this call.  -1 when none is to be had.

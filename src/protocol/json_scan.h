@@ -209,8 +209,7 @@ onec_scan_string(OnecCursor *c, OnecText *text)
 	uint64_t	high = 0;
 	const char *p = c->p;
 
-	text->start = p;
-	text->escaped = false;
+	*text = (OnecText) {.start = p};
 	for (;;)
 	{
 		OnecScan	result;

@@ -20,7 +20,8 @@ OnecTest->server($node, $onec, name => 'shop', options => "page_size '200', pref
 rows('CREATE SCHEMA s; IMPORT FOREIGN SCHEMA "StandardODATA" FROM SERVER shop INTO s;
 	CREATE DOMAIN d_bytea AS bytea; CREATE DOMAIN d_jsonb AS jsonb; CREATE DOMAIN d_bool AS boolean; CREATE DOMAIN d_uuid AS uuid;
 	CREATE DOMAIN d_stamp AS timestamp; CREATE DOMAIN d_text AS text; CREATE DOMAIN d_money AS numeric(10,2); CREATE DOMAIN d_positive AS numeric CHECK (VALUE > 0);
-	CREATE DOMAIN d_again AS d_positive; CREATE DOMAIN d_short AS varchar(3)');
+	CREATE DOMAIN d_again AS d_positive; CREATE DOMAIN d_short AS varchar(3);
+	CREATE DOMAIN d_must AS uuid NOT NULL; CREATE DOMAIN d_there AS text CHECK (VALUE IS NOT NULL); CREATE TYPE mood AS ENUM (\'ok\')');
 
 # The value that a column of a type has when 1C sends $json; or the SQLSTATE.
 sub value
@@ -43,14 +44,17 @@ for my $case (
 	[ 'd_bool', '1', '22P02' ], [ 'd_bool', '"yes"', '22P02' ], [ 'd_uuid', $zero, 'NULL' ], [ 'd_uuid', '""', 'NULL' ], [ 'd_stamp', $empty, 'NULL' ],
 	[ 'd_stamp', '"2026-01-02T03:04:05"', '2026-01-02 03:04:05' ], [ 'd_text', '[1]', '[1]' ], [ 'd_positive', '"NaN"', '22P02' ],
 	[ 'd_positive', '1.5', '1.5' ], [ 'd_positive', '-1', '23514' ], [ 'd_again', '0', '23514' ], [ 'd_short', '"абв"', 'абв' ], [ 'd_short', '"абвг"', '22001' ],
+	# … and are asked about NULL, whatever it comes from
+	[ 'd_must', $zero, '23502' ], [ 'd_must', 'null', '23502' ], [ 'd_there', 'null', '23514' ], [ 'd_there', '""', '' ],
 	# no digit is lost in silence
 	[ 'numeric(10,2)', '1.5', '1.50' ], [ 'numeric(10,2)', '1.005', '22003' ], [ 'd_money', '1.005', '22003' ], [ 'd_money', '7', '7.00' ],
 	[ 'numeric(3,1)', '1000', '22003' ], [ 'numeric', '123456789012345678901234567890.123', '123456789012345678901234567890.123' ],
-	[ 'numeric', '1e5', '100000' ], [ 'numeric', '"Infinity"', '22P02' ],
+	[ 'numeric', '1e5', '100000' ], [ 'numeric', '"Infinity"', '22P02' ], [ 'float8', '"NaN"', '22P02' ], [ 'float8', '-1.5e3', '-1500' ], [ 'numeric', '"0x10"', '22P02' ], [ 'int4', '"1_000"', '22P02' ],
 	# the empty date, whatever the column
 	[ 'date', $empty, 'NULL' ], [ 'timestamptz', $empty, 'NULL' ], [ 'timestamp(0)', $empty, 'NULL' ], [ 'timestamp', '"0001-01-01T00:00:00Z"', 'NULL' ],
 	[ 'timestamp', '"0001-01-01T00:00:00.000"', 'NULL' ], [ 'date', '"2026-01-02T03:04:05"', '2026-01-02' ], [ 'timestamp', '"now"', '22P02' ],
-	[ 'timestamp', '"infinity"', '22P02' ], [ 'date', '"today"', '22P02' ], [ 'timestamp', '"2024-02-30T00:00:00"', '22008' ],
+	[ 'timestamp', '"03:00 today"', '22P02' ], [ 'date', '"00:00 tomorrow"', '22P02' ], [ 'time', '"now"', '22P02' ], [ 'time', '"10:30:00"', '10:30:00' ],
+	[ 'timestamptz', '"2026-01-02T03:04:05.5+03:00"', '2026-01-02 00:04:05.5+00' ], [ 'timestamp', '"infinity"', '22P02' ], [ 'date', '"today"', '22P02' ], [ 'timestamp', '"2024-02-30T00:00:00"', '22008' ],
 	# base64 in lines
 	[ 'bytea', '"QUJD\r\nREVG"', '\x414243444546' ], [ 'bytea', '""', '\x' ], [ 'bytea', '"QQ=="', '\x41' ], [ 'bytea', '"Q!"', '22P02' ])
 {
@@ -62,11 +66,12 @@ for my $case (
 # ---- what 1C sent is shown briefly, in whole characters ----
 
 $onec->control('POST', '/faults', { match => '\?.*Цена', body => '{"value":[{"Цена":"a' . 'я' x 300 . '\u0007"}]}' });
-rows("DROP FOREIGN TABLE t; CREATE FOREIGN TABLE t (v numeric OPTIONS (property 'Цена'), u uuid OPTIONS (property 'Цена'), d date OPTIONS (property 'Цена')) SERVER shop OPTIONS (entity_set 'Catalog_Товары')");
+rows("DROP FOREIGN TABLE t; CREATE FOREIGN TABLE t (v numeric OPTIONS (property 'Цена'), u uuid OPTIONS (property 'Цена'), d date OPTIONS (property 'Цена'),
+	f float8 OPTIONS (property 'Цена'), i inet OPTIONS (property 'Цена'), e mood OPTIONS (property 'Цена'), w interval OPTIONS (property 'Цена')) SERVER shop OPTIONS (entity_set 'Catalog_Товары')");
 like(run('SELECT v FROM t')->{stderr}, qr/DETAIL:  1C sent aя{29}\.\n/, 'a detail ends with a whole character');
 $onec->control('POST', '/faults/clear', {});
 $onec->control('POST', '/faults', { match => '\?.*Цена', body => '{"value":[{"Цена":"' . '1' x 100000 . '"}]}' });
-for my $column (qw(v u d))
+for my $column (qw(v u d f i e w))
 {
 	my $r = run("SELECT $column FROM t");
 	is($r->{sqlstate}, '22P02', "$column: a value of 100 kB is refused");

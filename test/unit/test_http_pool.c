@@ -272,6 +272,26 @@ test_parallel(void)
 	onec_http_destroy(NULL);
 }
 
+/* libcurl fails as a whole: what is under way ends, and once that is gone the pool is as good as new. */
+static void
+test_broken_pool(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/late/100"));
+	OnecError	error = {0};
+	OnecError	refusal = {0};
+	OnecTransfer *transfer = onec_http_start(http, &request, &error);
+	int			fd = onec_http_fd(http);
+
+	http->broken = CURLM_INTERNAL_ERROR;
+	ok(onec_http_start(http, &request, &refusal) == NULL && refusal.kind == ONEC_ERR_MEMORY, "a broken pool takes no request");
+	ok(!onec_transfer_wait(transfer, 0, &error) && error.kind != ONEC_OK, "and ends those it has");
+	onec_transfer_free(transfer);
+	ok(run(http, request).good, "afterwards it works again");
+	is_int(onec_http_fd(http), fd, "and is waited for as before");
+	onec_http_destroy(http);
+}
+
 /* A request that is begun must not move a window the caller is reading. */
 static void
 test_start_keeps_still(void)
@@ -387,8 +407,8 @@ int
 main(void)
 {
 	void		(*const tests[]) (void) = {
-		test_window, test_slow_consumer, test_absence_before_start, test_reuse, test_parallel, test_start_keeps_still,
-		test_poll_only, test_quiet_wait, test_longjmp
+		test_window, test_slow_consumer, test_absence_before_start, test_reuse, test_parallel, test_broken_pool,
+		test_start_keeps_still, test_poll_only, test_quiet_wait, test_longjmp
 	};
 
 	return run_tests(tests, (int) (sizeof(tests) / sizeof(*tests)));
