@@ -15,6 +15,29 @@ END $$;
 COMMENT ON FUNCTION onec._try(text) IS 'Выполнить запрос и вернуть значение или ошибку (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._try(text) FROM PUBLIC;
 
+-- Requests of this statement to the set of a table.
+CREATE FUNCTION onec._requests_of(server name, tab regclass) RETURNS TABLE (url text, status int, error text)
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT r.url, r.status, r.error FROM onec.last_requests() r
+	WHERE r.server = _requests_of.server AND r.at >= statement_timestamp()
+		AND starts_with(r.url, (SELECT o.option_value FROM pg_foreign_table f, pg_options_to_table(f.ftoptions) o
+								WHERE f.ftrelid = tab AND o.option_name = 'entity_set') || '?') $$;
+COMMENT ON FUNCTION onec._requests_of(name, regclass) IS 'Запросы этой команды к набору таблицы (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._requests_of(name, regclass) FROM PUBLIC;
+
+-- The statement that turns an option of a server off, whatever it is now.
+CREATE FUNCTION onec._switch_off(server name, option text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('ALTER SERVER %I OPTIONS (%s %I ''off'');', server, CASE WHEN EXISTS (
+		SELECT FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o WHERE s.srvname = server AND o.option_name = option)
+		THEN 'SET' ELSE 'ADD' END, option) $$;
+COMMENT ON FUNCTION onec._switch_off(name, text) IS 'Команда, выключающая параметр сервера (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._switch_off(name, text) FROM PUBLIC;
+
 -- Whether 1C takes an order without a word and does not follow it, which would lose rows between pages: "newest" is what it gave
 -- as the last date.  Rows that lie by date begin with the oldest in both orders.
 CREATE FUNCTION onec._ignores_order(tab text, date_column text, newest timestamp) RETURNS boolean
@@ -68,18 +91,18 @@ BEGIN
 	IF date_column IS NOT NULL THEN
 		SELECT * INTO t FROM onec._try(format('SELECT %1$I FROM %2$s WHERE %1$I IS NOT NULL ORDER BY %1$I DESC LIMIT 1', date_column, tab));
 		RETURN QUERY SELECT target || ': newest', CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END, coalesce(t.value, t.error, 'no rows'), NULL::text;
-		IF onec._ignores_order(tab, date_column, t.value::timestamp) THEN
+		-- where the rows were sorted here, there is nothing to find out
+		IF EXISTS (SELECT FROM onec._requests_of(server, tab) r WHERE r.status = 200 AND r.url ~ '[$]orderby=[^&]* desc')
+			AND onec._ignores_order(tab, date_column, t.value::timestamp) THEN
 			RETURN QUERY SELECT target || ': order', 'failed', '1C takes the order and gives rows as they lie'::text,
-				format('ALTER SERVER %I OPTIONS (ADD push_order ''off'');', _diagnose_target.server);
+				onec._switch_off(_diagnose_target.server, 'push_order');
 		END IF;
 		RETURN QUERY
 			SELECT target || ': conditions and order',
 				   CASE WHEN bool_or(r.status <> 200) THEN 'warning' ELSE 'ok' END,
 				   coalesce('refused: ' || string_agg(DISTINCT left(r.error, 120), '; ') FILTER (WHERE r.status <> 200), 'accepted'),
-				   CASE WHEN bool_or(r.status <> 200) THEN format('ALTER SERVER %I OPTIONS (ADD push_order ''off'');', _diagnose_target.server) END
-			FROM onec.last_requests() r WHERE r.server = _diagnose_target.server AND r.at >= statement_timestamp()
-				AND r.url LIKE (SELECT o.option_value FROM pg_foreign_table f, pg_options_to_table(f.ftoptions) o
-								WHERE f.ftrelid = tab::regclass AND o.option_name = 'entity_set') || '?%';
+				   CASE WHEN bool_or(r.status <> 200) THEN onec._switch_off(_diagnose_target.server, 'push_order') END
+			FROM onec._requests_of(_diagnose_target.server, tab) r;
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec._diagnose_target(name, text) IS 'Проверить один набор 1С (служебная)';

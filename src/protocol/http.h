@@ -66,7 +66,10 @@ typedef struct OnecHttpAnswer
 	bool		reused;			/* went over a connection that was already open */
 } OnecHttpAnswer;
 
-/* NULL when out of memory. */
+/*
+ * NULL when out of memory.  A pool in which libcurl has failed ends its transfers, and begins anew with the first request
+ * after they are freed.
+ */
 extern OnecHttp *onec_http_create(OnecHttpWait wait, void *wait_arg);
 extern void onec_http_destroy(OnecHttp *http);
 
