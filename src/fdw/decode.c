@@ -125,18 +125,24 @@ decode_scalar(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	return input_scalar(decoder, field);
 }
 
+/* A number or a date, in which only these letters may be. */
+static Datum
+decode_by_digits(OnecDecoder *decoder, const OnecField *field, const char *letters)
+{
+	refuse_words(field, letters);
+	return input_scalar(decoder, field);
+}
+
 static Datum
 decode_float(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
-	refuse_words(field, "eE");
-	return input_scalar(decoder, field);
+	return decode_by_digits(decoder, field, "eE");
 }
 
 static Datum
 decode_time(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
-	refuse_words(field, "TZ");
-	return input_scalar(decoder, field);
+	return decode_by_digits(decoder, field, "TZ");
 }
 
 static Datum
@@ -451,16 +457,16 @@ decode_integer(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	int			scale;
 
 	if (!parse_decimal(field->text, field->len, &value, &scale) || scale > 0)
-		return input_scalar(decoder, field);
+		return decode_by_digits(decoder, field, "");
 	switch (decoder->type)
 	{
 		case INT2OID:
 			if (value < PG_INT16_MIN || value > PG_INT16_MAX)
-				return input_scalar(decoder, field);
+				return decode_by_digits(decoder, field, "");
 			return Int16GetDatum((int16) value);
 		case INT4OID:
 			if (value < PG_INT32_MIN || value > PG_INT32_MAX)
-				return input_scalar(decoder, field);
+				return decode_by_digits(decoder, field, "");
 			return Int32GetDatum((int32) value);
 		default:
 			return Int64GetDatum(value);
