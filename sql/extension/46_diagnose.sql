@@ -27,16 +27,16 @@ AS $$
 COMMENT ON FUNCTION onec._requests_of(name, regclass) IS 'Запросы этой команды к набору таблицы (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._requests_of(name, regclass) FROM PUBLIC;
 
--- The statement that turns an option of a server off, whatever it is now.
-CREATE FUNCTION onec._switch_off(server name, option text) RETURNS text
+-- The statement that gives an option of a server a value, whether it has one now or not.
+CREATE FUNCTION onec._option_statement(server name, option text, value text) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT format('ALTER SERVER %I OPTIONS (%s %I ''off'');', server, CASE WHEN EXISTS (
+	SELECT format('ALTER SERVER %I OPTIONS (%s %I %L);', server, CASE WHEN EXISTS (
 		SELECT FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o WHERE s.srvname = server AND o.option_name = option)
-		THEN 'SET' ELSE 'ADD' END, option) $$;
-COMMENT ON FUNCTION onec._switch_off(name, text) IS 'Команда, выключающая параметр сервера (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._switch_off(name, text) FROM PUBLIC;
+		THEN 'SET' ELSE 'ADD' END, option, value) $$;
+COMMENT ON FUNCTION onec._option_statement(name, text, text) IS 'Команда, задающая параметр сервера (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._option_statement(name, text, text) FROM PUBLIC;
 
 -- Whether 1C takes an order without a word and does not follow it, which would lose rows between pages: "newest" is what it gave
 -- as the last date.  Rows that lie by date begin with the oldest in both orders.
@@ -95,13 +95,13 @@ BEGIN
 		IF EXISTS (SELECT FROM onec._requests_of(server, tab) r WHERE r.status = 200 AND r.url ~ '[$]orderby=[^&]* desc')
 			AND onec._ignores_order(tab, date_column, t.value::timestamp) THEN
 			RETURN QUERY SELECT target || ': order', 'failed', '1C takes the order and gives rows as they lie'::text,
-				onec._switch_off(_diagnose_target.server, 'push_order');
+				onec._option_statement(_diagnose_target.server, 'push_order', 'off');
 		END IF;
 		RETURN QUERY
 			SELECT target || ': conditions and order',
 				   CASE WHEN bool_or(r.status <> 200) THEN 'warning' ELSE 'ok' END,
 				   coalesce('refused: ' || string_agg(DISTINCT left(r.error, 120), '; ') FILTER (WHERE r.status <> 200), 'accepted'),
-				   CASE WHEN bool_or(r.status <> 200) THEN onec._switch_off(_diagnose_target.server, 'push_order') END
+				   CASE WHEN bool_or(r.status <> 200) THEN onec._option_statement(_diagnose_target.server, 'push_order', 'off') END
 			FROM onec._requests_of(_diagnose_target.server, tab) r;
 	END IF;
 END $$;
@@ -163,7 +163,7 @@ BEGIN
 	SELECT r.rows INTO found FROM onec.last_requests() r WHERE r.server = _diagnose_case.server AND r.url LIKE '%$filter=%' ORDER BY r.at DESC LIMIT 1;
 	RETURN QUERY SELECT 'text without case'::text, CASE WHEN t.error IS NOT NULL THEN 'failed' ELSE 'ok' END,
 		coalesce(t.error, CASE WHEN found > 0 THEN '1C ignores case' ELSE '1C does not find a text by other case' END),
-		CASE WHEN found > 0 THEN format('ALTER SERVER %I OPTIONS (ADD ignores_case ''on'');', server) END;
+		CASE WHEN found > 0 THEN onec._option_statement(server, 'ignores_case', 'on') END;
 END $$;
 COMMENT ON FUNCTION onec._diagnose_case(name) IS 'Проверить, различает ли база регистр букв (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._diagnose_case(name) FROM PUBLIC;
@@ -196,7 +196,7 @@ BEGIN
 	END;
 	RETURN QUERY SELECT 'values of several types'::text, 'ok'::text,
 		CASE WHEN found <> '0' THEN '1C finds them by cast()' ELSE '1C does not find them by cast()' END,
-		CASE WHEN found <> '0' THEN format('ALTER SERVER %I OPTIONS (ADD push_composite ''on'');', server) END;
+		CASE WHEN found <> '0' THEN onec._option_statement(server, 'push_composite', 'on') END;
 END $$;
 COMMENT ON FUNCTION onec._diagnose_composite(name) IS 'Проверить, ищет ли база по значениям составного типа (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._diagnose_composite(name) FROM PUBLIC;
