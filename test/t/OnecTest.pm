@@ -8,6 +8,8 @@
 #	my $r = OnecTest->try($node, 'SELECT 1');                      # {stdout, stderr, sqlstate, seconds}
 #	my $b = OnecTest->background($node, 'SELECT pg_sleep(10)');    # $b->wait gives what try() gives
 #	my $log = $onec->control('GET', '/requests');                  # decoded JSON
+#	my $stub = OnecTest->stub('def answer(r): return []');         # a server whose answers the test writes (stub.py)
+#	my @asked = $stub->requests;                                   # {n, path, query} of each since the last call
 package OnecTest;
 
 use strict;
@@ -183,6 +185,21 @@ sub onec
 	return $self;
 }
 
+# A server that answers by the given Python, see stub.py; for OnecTest->server() as a demo 1C is.
+sub stub
+{
+	my ($class, $code) = @_;
+	my $self = bless {}, 'OnecTest::Stub';
+
+	utf8::encode($code) if utf8::is_utf8($code);
+	$self->{port} = PostgreSQL::Test::Cluster::get_free_port();
+	$self->{code} = "$PostgreSQL::Test::Utils::tmp_check/stub_$self->{port}.py";
+	$self->{log} = "$PostgreSQL::Test::Utils::tmp_check/stub_$self->{port}.log";
+	PostgreSQL::Test::Utils::append_to_file($self->{code}, $code);
+	$self->start;
+	return $self;
+}
+
 package OnecTest::Background;
 
 use strict;
@@ -304,6 +321,61 @@ sub DESTROY
 	local ($?, $@, $!);
 	$self->stop('KILL');
 	return;
+}
+
+package OnecTest::Stub;
+
+use strict;
+use warnings;
+
+our @ISA = ('OnecTest::Onec');
+
+sub start
+{
+	my ($self) = @_;
+
+	$self->{read} = 0;
+	$self->{pid} = fork();
+	die "fork: $!" unless defined $self->{pid};
+	if ($self->{pid} == 0)
+	{
+		open(STDIN, '<', '/dev/null');
+		open(STDOUT, '>>', "$self->{log}.err") or POSIX::_exit(1);
+		open(STDERR, '>&', \*STDOUT);
+		exec('python3', "$OnecTest::ROOT/test/t/stub.py", $self->{port}, $self->{code}, $self->{log}) or POSIX::_exit(1);
+	}
+	OnecTest->wait_for(
+		sub { return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}); },
+		"the stub on port $self->{port}", 60)
+	  or die "the stub did not start:\n" . PostgreSQL::Test::Utils::slurp_file("$self->{log}.err");
+	return $self;
+}
+
+# Set names of the stub's "mode": $stub->mode(lie => 'short').
+sub mode
+{
+	my ($self, %values) = @_;
+
+	for my $name (keys %values)
+	{
+		my $answer = HTTP::Tiny->new->get("http://127.0.0.1:$self->{port}/mode?$name=$values{$name}");
+		die "stub: $answer->{status} $answer->{content}" unless $answer->{success};
+	}
+	return;
+}
+
+# What was asked since the last call: {n, path, query} of each request, as text.
+sub requests
+{
+	my ($self) = @_;
+	my @found;
+
+	open(my $log, '<', $self->{log}) or return ();
+	seek($log, $self->{read}, 0);
+	push @found, JSON::PP->new->utf8->decode($_) while <$log>;
+	$self->{read} = tell($log);
+	close($log);
+	return @found;
 }
 
 1;
