@@ -13,6 +13,7 @@
 
 #include "fdw/callbacks.h"
 #include "fdw/lookup.h"
+#include "fdw/pager.h"
 #include "fdw/session.h"
 
 PG_MODULE_MAGIC;
@@ -20,6 +21,7 @@ PG_MODULE_MAGIC;
 PG_FUNCTION_INFO_V1(onec_fdw_handler);
 
 bool		onec_log_requests = false;
+int			onec_page_size = 0;
 
 void		_PG_init(void);
 
@@ -34,6 +36,10 @@ _PG_init(void)
 							 "Let the planner join by looking up many keys with one request.",
 							 NULL,
 							 &onec_enable_lookup, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
+	DefineCustomIntVariable("onec_fdw.page_size",
+							"Rows of a page, in place of the option page_size.",
+							"0 leaves it to the option.",
+							&onec_page_size, 0, 0, 1000000, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
 	onec_lookup_init();
 	MarkGUCPrefixReserved("onec_fdw");
 }

@@ -112,11 +112,13 @@ onec_pager_start(OnecPager *pager, const OnecQuery *query)
 	MemoryContextReset(pager->scratch);
 	pager->query = *query;
 	pager->ended = false;
+	pager->way.runs++;
 	pager->url_budget = pager->options->max_url;
 	pager->page_rows = 0;
 	pager->delivered = 0;
 	pager->eaten = 0;
-	pager->page_target = pager->options->page_size > 0 ? pager->options->page_size : FIRST_PAGE;
+	pager->page_size = onec_page_size > 0 ? onec_page_size : pager->options->page_size;
+	pager->page_target = pager->page_size > 0 ? pager->page_size : FIRST_PAGE;
 	memset(&pager->attempts, 0, sizeof(pager->attempts));
 	pager->timed_out = false;
 	pager->guess = GUESS_NONE;
@@ -131,6 +133,12 @@ bool
 onec_pager_unordered(const OnecPager *pager)
 {
 	return pager->unordered;
+}
+
+const OnecWay *
+onec_pager_way(const OnecPager *pager)
+{
+	return &pager->way;
 }
 
 /* ---- a page that fails ---- */
@@ -229,6 +237,7 @@ page_failed(OnecPager *pager, const OnecError *error)
 	if (error->kind == ONEC_ERR_NO_ROW && pager->query.key != NULL)
 	{
 		onec_pager_stop(pager);
+		pager->way.finished++;
 		return;
 	}
 	/* rows of a result that has no pages cannot be skipped */
@@ -326,8 +335,10 @@ page_done(OnecPager *pager)
 	}
 	begin_part(pager, pager->at.part + 1);
 	pager->ended = pager->at.part >= list_length(pager->parts);
-	if (pager->ended)
-		onec_ahead_drop(&pager->ahead);
+	if (!pager->ended)
+		return;
+	pager->way.finished++;
+	onec_ahead_drop(&pager->ahead);
 }
 
 static void

@@ -52,6 +52,23 @@ typedef struct OnecWanted
 	const char *date;			/* the property by which the set may be cut, or NULL */
 } OnecWanted;
 
+/* How the queries of a pager have been read so far. */
+typedef struct OnecWay
+{
+	int64		runs;			/* queries begun */
+	int64		finished;		/* … and read to their end */
+	int64		page_rows;		/* rows of the largest page asked for; 0: none had a size */
+	bool		by_skip;		/* a page was reached by $skip */
+	bool		shaky;			/* … of an order that need not hold from one page to the next */
+	bool		unfiltered;		/* a condition did not go to 1C: the base refuses it, or it is too long */
+} OnecWay;
+
+/*
+ * GUC onec_fdw.page_size, defined in onec_fdw.c: rows of a page, in place of the option page_size; 0: the option holds.  A second
+ * reading is cut elsewhere by it.
+ */
+extern int	onec_page_size;
+
 /*
  * A pager that delivers the wanted properties, in their order (more may follow them), from the table of
  * "options".  Lives in the current context, and frees with it what is malloc'ed.  "spent" must
@@ -86,6 +103,9 @@ extern void onec_pager_hold(OnecPager *pager, bool hold);
  * onec_pager_next().
  */
 extern bool onec_pager_unordered(const OnecPager *pager);
+
+/* How it went so far, since the pager was made; lives as long as the pager. */
+extern const OnecWay *onec_pager_way(const OnecPager *pager);
 
 /* Drop what is under way. */
 extern void onec_pager_stop(OnecPager *pager);

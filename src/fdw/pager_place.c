@@ -38,7 +38,7 @@ static int64
 place_top(const OnecPager *pager, const OnecPlace *place)
 {
 	int64		top = onec_pager_top(pager);
-	bool		free = pager->options->page_size == 0 && pager->refusals->page_rows == 0;
+	bool		free = pager->page_size == 0 && pager->refusals->page_rows == 0;
 
 	return place->limit[0] != '\0' && free ? top * 3 / 2 : top;
 }
@@ -199,6 +199,7 @@ onec_pager_send(OnecPager *pager)
 	pager->page_bytes = 0;
 	pager->eaten = 0;
 	pager->middle[0] = '\0';
+	onec_pager_note_way(pager);
 	onec_tie_page(pager->tie, pager->at.bound,
 				  pager->at.in_tie && pager->at.skip > onec_pager_date_begin(pager));
 	onec_rows_reset(pager->rows, pager->query.key != NULL);

@@ -39,6 +39,8 @@ struct OnecPager
 	Guess		guess;			/* confirmed by the first answer */
 	int			halved_from;	/* refusals->page_rows before a page was halved; < 0: none was */
 	OnecSpent  *spent;
+	OnecWay		way;
+	int			page_size;		/* rows, as the user wants them; 0: automatic */
 	OnecRows   *rows;			/* malloc'ed */
 	OnecReply  *reply;			/* the page under way, or NULL */
 	MemoryContext context;		/* of the pager */
@@ -95,6 +97,9 @@ extern void onec_pager_adapt(OnecPager *pager, int64 rows, int64 bytes);
 
 /* pager_request.c: the request for a page. */
 extern void onec_pager_draft(const OnecPager *pager, const OnecPlace *place, OnecDraft *draft);
+
+/* pager_request.c: take into account how the page at "at" is reached. */
+extern void onec_pager_note_way(OnecPager *pager);
 
 /* pager_place.c: rows to pass by so that a page begins with the first row of the date reached. */
 extern int64 onec_pager_date_begin(const OnecPager *pager);

@@ -149,7 +149,7 @@ onec_pager_adapt(OnecPager *pager, int64 rows, int64 bytes)
 {
 	int64		target;
 
-	if (pager->options->page_size > 0 || rows < 20 || bytes <= 0)
+	if (pager->page_size > 0 || rows < 20 || bytes <= 0)
 		return;
 	target = pager->options->page_bytes / Max(bytes / rows, 1);
 	/* not by leaps: one page says little of the next */
@@ -187,6 +187,27 @@ onec_pager_draft(const OnecPager *pager, const OnecPlace *place, OnecDraft *draf
 	if (draft->request.nselect > 1 &&
 		onec_draft_url_size(pager->options->root, &draft->request) > (size_t) pager->url_budget)
 		onec_draft_select_all(draft);
+}
+
+/*
+ * An order holds from page to page if it is total, which takes the key; pages that begin with the first row of
+ * a date need only the order of the dates.
+ */
+void
+onec_pager_note_way(OnecPager *pager)
+{
+	const OnecPlace *at = &pager->at;
+	OnecOrdering ordering = page_ordering(pager, at);
+	OnecWay    *way = &pager->way;
+
+	way->page_rows = Max(way->page_rows, at->top);
+	way->unfiltered |= pager->unfiltered ||
+		(pager->query.filter != NULL && list_nth(pager->parts, at->part) == NULL);
+	if (at->skip <= 0 || !onec_draft_is_paged(pager->options, &pager->query))
+		return;
+	way->by_skip = true;
+	way->shaky |= ordering == ONEC_ORDERING_NONE ||
+		(ordering == ONEC_ORDERING_TOTAL && pager->options->key == NULL);
 }
 
 /* ---- counting ---- */

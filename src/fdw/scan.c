@@ -27,6 +27,7 @@
 #include "fdw/async.h"
 #include "fdw/callbacks.h"
 #include "fdw/plan.h"
+#include "fdw/readings.h"
 #include "fdw/scan.h"
 #include "fdw/totals.h"
 
@@ -558,6 +559,12 @@ onec_scan_rescan(ForeignScanState *node)
 void
 onec_scan_end(ForeignScanState *node)
 {
-	if (node->fdw_state != NULL)
-		forget_run(node->fdw_state);
+	OnecScan   *scan = node->fdw_state;
+
+	if (scan == NULL)
+		return;
+	/* a count that 1C gave is no reading */
+	if ((scan->started && !scan->count) || onec_pager_way(scan->pager)->runs > 0)
+		onec_reading_note(scan->relid, &scan->spent, onec_pager_way(scan->pager));
+	forget_run(scan);
 }
