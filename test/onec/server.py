@@ -126,7 +126,7 @@ class Server:
             except OSError:
                 return
             self.log.count("connections")
-            threading.Thread(target=Connection(self, connection).run, daemon=True).start()
+            threading.Thread(target=self.connection(self, connection).run, daemon=True).start()
 
     def authorized(self, headers: dict[str, str]) -> bool:
         kind, _, text = headers.get("authorization", "").partition(" ")
@@ -139,6 +139,8 @@ class Server:
 
 
 class Connection:
+    """One connection; Server.connection is what a server serves by."""
+
     def __init__(self, server: Server, connection: socket.socket):
         self.server = server
         self.socket = connection
@@ -321,6 +323,9 @@ class Connection:
 
     def _reset(self) -> None:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+Server.connection = Connection
 
 
 def page(status: int, title: str) -> Reply:

@@ -8,6 +8,7 @@
 #	my $r = OnecTest->try($node, 'SELECT 1');                      # {stdout, stderr, sqlstate, seconds}
 #	my $b = OnecTest->background($node, 'SELECT pg_sleep(10)');    # $b->wait gives what try() gives
 #	my $log = $onec->control('GET', '/requests');                  # decoded JSON
+#	my $liar = OnecTest->liar;                                     # a small base that lies when told to, see test/liar
 #	my $stub = OnecTest->stub('def answer(r): return []');         # a server whose answers the test writes (stub.py)
 #	my @asked = $stub->requests;                                   # {n, path, query} of each since the last call
 package OnecTest;
@@ -185,6 +186,19 @@ sub onec
 	return $self;
 }
 
+# Start the small base of test/liar with options of its command line.
+sub liar
+{
+	my ($class, @options) = @_;
+	my $self = bless { options => [@options], program => 'liar' }, 'OnecTest::Onec';
+
+	$self->{port} = PostgreSQL::Test::Cluster::get_free_port();
+	$self->{control_port} = PostgreSQL::Test::Cluster::get_free_port();
+	$self->{log} = "$PostgreSQL::Test::Utils::tmp_check/liar_$self->{port}.log";
+	$self->start;
+	return $self;
+}
+
 # A server that answers by the given Python, see stub.py; for OnecTest->server() as a demo 1C is.
 sub stub
 {
@@ -268,7 +282,7 @@ sub start
 		open(STDIN, '<', '/dev/null');
 		open(STDOUT, '>>', $self->{log}) or POSIX::_exit(1);
 		open(STDERR, '>&', \*STDOUT);
-		exec('python3', "$OnecTest::ROOT/test/onec", '--port', $self->{port}, '--control-port',
+		exec('python3', "$OnecTest::ROOT/test/" . ($self->{program} || 'onec'), '--port', $self->{port}, '--control-port',
 			$self->{control_port}, @{ $self->{options} })
 		  or POSIX::_exit(1);
 	}
@@ -303,6 +317,16 @@ sub stop
 sub control
 {
 	my ($self, $method, $path, $data) = @_;
+	my $content = $self->control_text($method, $path, $data);
+	my $decoded = eval { JSON::PP->new->utf8->allow_nonref->decode($content) };
+
+	return defined $decoded ? $decoded : $content;
+}
+
+# The same without decoding: bytes.
+sub control_text
+{
+	my ($self, $method, $path, $data) = @_;
 	my %request;
 
 	%request = (content => JSON::PP->new->utf8->canonical->encode($data),
@@ -310,8 +334,7 @@ sub control
 	my $answer = HTTP::Tiny->new(timeout => 120)->request($method, "http://127.0.0.1:$self->{control_port}$path",
 		\%request);
 	die "control port: $method $path: $answer->{status} $answer->{content}" unless $answer->{success};
-	my $decoded = eval { JSON::PP->new->utf8->allow_nonref->decode($answer->{content}) };
-	return defined $decoded ? $decoded : $answer->{content};
+	return $answer->{content};
 }
 
 sub DESTROY

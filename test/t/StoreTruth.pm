@@ -1,0 +1,197 @@
+# What the store ought to hold, from the rows of the base itself: tables truth.* beside onec.*, and the questions that a run
+# through lies has to stand.  Shares nothing with the extension: which property is which column is written down here again.
+#
+#	StoreTruth->create($node);                   # schemas truth and before
+#	StoreTruth->load($node, $liar);              # the rows of the base as they are now
+#	StoreTruth->remember($node, 'shop');         # the store as it is now
+#	my @bad = StoreTruth->harmed($node, 'shop', $days);  # true rows that were here and are gone or worse, and the like,
+#	                                             # after a run of so many days (undef: a full one)
+#	my @bad = StoreTruth->inexact($node, 'shop');
+package StoreTruth;
+
+use strict;
+use warnings;
+use utf8;
+
+use OnecTest;
+
+my $recorder = 'recorder=u:Recorder recorder_type=t:Recorder_Type line_no=n:LineNumber';
+
+# Table: set, key columns, other columns; each column=kind:property, of kind text, u(uid), n(umber), b(oolean), d(ate), t(ype).
+my %tables = (
+	discount_card => [ 'Catalog_ДисконтныеКарты', 'card_id=u:Ref_Key', 'code=:Code description=:Description
+		barcode=:КодКартыШтрихкод magnetic_code=:КодКартыМагнитный owner_id=u:ВладелецКарты_Key kind_id=u:Owner_Key
+		is_invalid=b:КартаНедействительна deletion_mark=b:DeletionMark' ],
+	counterparty => [ 'Catalog_Контрагенты', 'customer_id=u:Ref_Key', 'code=:Code name=:Description full_name=:НаименованиеПолное
+		parent_id=u:Parent_Key is_folder=b:IsFolder phone=:НомерТелефонаДляПоиска email=:АдресЭПДляПоиска
+		birth_date=d:ДатаРождения created_at=d:ДатаСоздания gender=:Пол deletion_mark=b:DeletionMark' ],
+	counterparty_contact => [ 'Catalog_Контрагенты_КонтактнаяИнформация', 'customer_id=u:Ref_Key line_no=n:LineNumber',
+		'kind=:Тип presentation=:Представление phone=:НомерТелефона email=:АдресЭП' ],
+	product => [ 'Catalog_Номенклатура', 'product_id=u:Ref_Key', 'code=:Code article=:Артикул name=:Description
+		parent_id=u:Parent_Key is_folder=b:IsFolder category_id=u:КатегорияНоменклатуры_Key brand_id=u:Производитель_Key
+		deletion_mark=b:DeletionMark' ],
+	category => [ 'Catalog_КатегорииНоменклатуры', 'category_id=u:Ref_Key', 'code=:Code name=:Description parent_id=u:Parent_Key
+		is_folder=b:IsFolder deletion_mark=b:DeletionMark' ],
+	store => [ 'Catalog_СтруктурныеЕдиницы', 'store_id=u:Ref_Key', 'code=:Code name=:Description parent_id=u:Parent_Key
+		deletion_mark=b:DeletionMark' ],
+	sale_line => [ 'AccumulationRegister_Продажи_RecordType', $recorder, 'period=d:Period active=b:Active
+		product_id=u:Номенклатура_Key variant_id=u:Характеристика_Key store_id=u:Склад_Key organization_id=u:Организация_Key
+		document_id=u:Документ document_type=t:Документ_Type quantity=n:Количество amount=n:Сумма cost=n:Себестоимость' ],
+	card_sale_line => [ 'AccumulationRegister_ПродажиПоДисконтнымКартам_RecordType', $recorder, 'period=d:Period active=b:Active
+		card_id=u:ДисконтнаяКарта_Key owner_id=u:ВладелецКарты_Key product_id=u:Номенклатура_Key
+		variant_id=u:Характеристика_Key quantity=n:Количество amount=n:Сумма discount=n:Скидка' ],
+	receipt_journal => [ 'DocumentJournal_РозничныеПродажи', 'document_id=u:Ref document_type=t:Ref_Type', 'date=d:Date
+		number=:Number posted=b:Posted deletion_mark=b:DeletionMark amount=n:Сумма receipt_number=i:НомерЧека
+		customer_id=u:Покупатель_Key till_id=u:КассаККМ_Key organization_id=u:Организация_Key' ],
+	loyalty_movement => [ 'AccumulationRegister_БонусныеБаллы_RecordType', $recorder, 'period=d:Period active=b:Active
+		kind=:RecordType card_id=u:БонуснаяКарта_Key granted_on=d:ДатаПервоначальногоНачисления accrued=n:Начислено
+		spent=n:КСписанию' ],
+	loyalty_lot => [ 'AccumulationRegister_НачисленияБонусныхБаллов_RecordType', $recorder, 'period=d:Period active=b:Active
+		card_id=u:БонуснаяКарта_Key owner_id=u:ВладелецКарты_Key amount=n:Сумма' ],
+);
+my %casts = (u => '::uuid', n => '::numeric', b => '::boolean', d => '::timestamp', '' => '', i => '');
+my %is_catalog = map { $_ => 1 } qw(discount_card counterparty product category store);
+
+sub tables { return sort keys %tables; }
+
+sub _columns
+{
+	my ($text) = @_;
+
+	return map { [ /^(\w+)=(\w?):(\S+)$/ ] } split ' ', $text;
+}
+
+sub _names { return map { $_->[0] } map { _columns($_) } @_; }
+
+sub _value
+{
+	my ($kind, $property) = @_;
+
+	return "regexp_replace(r ->> '$property', '^StandardODATA\\.', '')" if $kind eq 't';
+	return "(r ->> '$property')$casts{$kind}";
+}
+
+sub _run
+{
+	my ($node, $sql) = @_;
+	my $answer = OnecTest->try_text($node, $sql);
+
+	die "$answer->{stderr}\n" . substr($sql, 0, 2000) if $answer->{sqlstate} ne '00000';
+	return grep { $_ ne '' } split /\n/, $answer->{stdout};
+}
+
+sub create
+{
+	my ($class, $node) = @_;
+
+	_run($node, 'CREATE SCHEMA truth; CREATE SCHEMA before; CREATE TABLE truth.row (set text, r jsonb);' .
+		join('', map { "CREATE TABLE before.$_ AS TABLE onec.$_ WITH NO DATA;" } $class->tables) .
+		join('', map { my $t = $_; my ($set, @columns) = @{ $tables{$t} };
+			"CREATE VIEW truth.${t}_now AS SELECT " . join(', ', map { _value($_->[1], $_->[2]) . " AS $_->[0]" } map { _columns($_) } @columns) .
+			" FROM truth.row WHERE set = '$set'; CREATE TABLE truth.$t AS TABLE truth.${t}_now;" } $class->tables) .
+		# who bought: the row says it, or the row of the card register beside it
+		q{CREATE VIEW truth.buyer AS
+			SELECT s.recorder, s.recorder_type, s.line_no, coalesce(r.customer_id, c.owner_id) AS customer_id
+			FROM truth.sale_line s
+			JOIN (SELECT (r ->> 'Recorder')::uuid AS recorder, (r ->> 'LineNumber')::numeric AS line_no, (r ->> 'Контрагент_Key')::uuid AS customer_id
+				FROM truth.row WHERE set = 'AccumulationRegister_Продажи_RecordType') r USING (recorder, line_no)
+			LEFT JOIN truth.card_sale_line c USING (recorder, recorder_type, line_no)});
+	return;
+}
+
+sub load
+{
+	my ($class, $node, $liar) = @_;
+	my $json = $liar->control_text('GET', '/rows?sets=' . join(',', map { _encoded($tables{$_}[0]) } $class->tables));
+
+	utf8::decode($json);
+	_run($node, "TRUNCATE truth.row; INSERT INTO truth.row SELECT e.key, jsonb_array_elements(e.value) FROM jsonb_each(\$rows\$$json\$rows\$::jsonb) e;" .
+		join('', map { "TRUNCATE truth.$_; INSERT INTO truth.$_ TABLE truth.${_}_now; ANALYZE truth.$_;" } $class->tables));
+	return;
+}
+
+sub _encoded
+{
+	my ($text) = @_;
+
+	utf8::encode($text);
+	$text =~ s/([^A-Za-z0-9_])/sprintf '%%%02X', ord $1/ge;
+	return $text;
+}
+
+sub remember
+{
+	my ($class, $node, $server) = @_;
+
+	_run($node, join '', map { "TRUNCATE before.$_; INSERT INTO before.$_ SELECT * FROM onec.$_ WHERE server = '$server'; ANALYZE before.$_;" } $class->tables);
+	return;
+}
+
+# What a run through lies must not do.  Each line says which table, what, how many, and one of them.
+sub harmed
+{
+	my ($class, $node, $server, $days) = @_;
+	my $since = defined $days ? "current_date - $days" : "'-infinity'::timestamp";
+	my $last = "(SELECT max(run_id) FROM onec.sync_run WHERE server = '$server')";
+	my $sql = join "\nUNION ALL\n", map {
+		my $t = $_;
+		my @keys = _names($tables{$t}[1]);
+		my ($using, $row) = (join(', ', @keys), join(', ', _names(@{ $tables{$t} }[ 1, 2 ])));
+		my ($live, $target) = ($is_catalog{$t} ? 'AND NOT b.is_deleted' : '', $t eq 'receipt_journal' ? 'receipt' : $t);
+		my $date = $using =~ /recorder/ ? 'period' : $t eq 'receipt_journal' ? 'date' : undef;
+		# what has moved out of the days of the run is not looked for
+		my ($still, $asked) = map { defined $date && defined $days ? "AND $_.$date >= $since" : '' } qw(t b);
+		my $here = "(SELECT * FROM onec.$t a WHERE a.server = '$server'" . ($is_catalog{$t} ? ' AND NOT a.is_deleted)' : ')');
+		my %of = map { my $side = $_; $side => 'ROW(' . join(', ', map { "$side.$_" } _names(@{ $tables{$t} }[ 1, 2 ])) . ')' } qw(a b t);
+
+		(_found($t, 'true rows are gone', "SELECT $using FROM before.$t b JOIN truth.$t t USING ($using) LEFT JOIN $here a USING ($using) WHERE a.server IS NULL $live $still", $using),
+			_found($t, 'true rows are changed for the worse', "SELECT $using FROM before.$t b JOIN truth.$t t USING ($using) JOIN $here a USING ($using)
+				WHERE $of{a} IS DISTINCT FROM $of{b} AND $of{a} IS DISTINCT FROM $of{t} $live", $using),
+			_found($t, 'rows that 1C no longer has stay, and the step is ok', "SELECT $using FROM before.$t b JOIN $here a USING ($using)
+				LEFT JOIN truth.$t t USING ($using) JOIN onec.sync_step s ON s.server = '$server' AND s.run_id = $last AND s.target = '$target' AND s.status = 'ok'
+				AND NOT s.truncated WHERE t.* IS NULL $live $asked", $using),
+			$using =~ /recorder/ && !defined $days ? _found($t, 'documents are half old, half new', "SELECT recorder, 1 FROM $here a LEFT JOIN before.$t b USING ($using) LEFT JOIN truth.$t t USING ($using)
+				GROUP BY recorder HAVING bool_or($of{a} IS NOT DISTINCT FROM $of{b} AND $of{a} IS DISTINCT FROM $of{t})
+				AND bool_or($of{a} IS NOT DISTINCT FROM $of{t} AND $of{a} IS DISTINCT FROM $of{b})", 'recorder') : ())
+	} $class->tables;
+
+	return _run($node, "$sql UNION ALL " . _found('sale_line', 'buyers are lost', "SELECT b.recorder, b.line_no FROM before.sale_line b
+		JOIN truth.buyer t USING (recorder, recorder_type, line_no) JOIN onec.sale_line a USING (recorder, recorder_type, line_no)
+		WHERE a.server = '$server' AND b.customer_id = t.customer_id AND a.customer_id IS DISTINCT FROM t.customer_id", 'recorder, line_no')
+		. " UNION ALL " . _found('site_user', 'users are switched off', "SELECT u.user_id, 1 FROM before.discount_card b
+		JOIN truth.discount_card t USING (card_id) JOIN onec.site_user u ON u.server = '$server' AND u.user_id = b.owner_id
+		WHERE t.owner_id = b.owner_id AND NOT u.is_active AND NOT b.is_invalid AND NOT t.is_invalid AND NOT b.deletion_mark AND NOT t.deletion_mark AND NOT b.is_deleted", 'user_id')
+		. " UNION ALL SELECT 'run', 'SQLSTATE ' || error_code, 1, left(message, 200) FROM onec.sync_step WHERE server = '$server' AND run_id = $last
+			AND error_code ~ '^(21|XX|22P|42|23)'");
+}
+
+sub _found
+{
+	my ($table, $what, $query, $key) = @_;
+
+	return "(SELECT '$table', '$what', count(*), min(ROW($key)::text) FROM ($query) x HAVING count(*) > 0)";
+}
+
+# Where the store differs from the base, after a run that was told the truth.
+sub inexact
+{
+	my ($class, $node, $server) = @_;
+	my $sql = join "\nUNION ALL\n", map {
+		my $t = $_;
+		my $columns = join ', ', _names(@{ $tables{$t} }[ 1, 2 ]);
+		my $here = "SELECT $columns FROM onec.$t WHERE server = '$server'" . ($is_catalog{$t} ? ' AND NOT is_deleted' : '');
+
+		(_found($t, 'not as in 1C', "$here EXCEPT ALL SELECT $columns FROM truth.$t", $columns),
+			_found($t, 'missing', "SELECT $columns FROM truth.$t EXCEPT ALL $here", $columns))
+	} $class->tables;
+
+	return _run($node, "$sql UNION ALL " . _found('sale_line', 'buyer is wrong', "SELECT a.recorder, a.line_no FROM truth.buyer t
+		JOIN onec.sale_line a USING (recorder, recorder_type, line_no) WHERE a.server = '$server' AND a.customer_id IS DISTINCT FROM t.customer_id", 'recorder, line_no')
+		. " UNION ALL " . _found('customer_profile', 'revenue is not that of the lines', "SELECT p.customer_id, p.total_revenue FROM onec.customer_profile p
+			WHERE p.server = '$server' AND p.total_revenue <> (SELECT coalesce(sum(l.amount), 0) FROM onec.sale_line l
+				WHERE l.server = p.server AND l.customer_id = p.customer_id AND l.active AND l.recorder_type <> 'Document_ВводНачальныхОстатков')", 'customer_id')
+		. " UNION ALL SELECT 'run', s.target || ': ' || s.status, 1, left(s.message, 200) FROM onec.sync_step s WHERE s.server = '$server' AND s.status NOT IN ('ok', 'not published')
+			AND s.run_id = (SELECT max(run_id) FROM onec.sync_run WHERE server = '$server')");
+}
+
+1;
