@@ -561,7 +561,8 @@ onec_scan_end(ForeignScanState *node)
 {
 	OnecScan   *scan = node->fdw_state;
 
-	if (scan == NULL)
+	/* EXPLAIN has no pager */
+	if (scan == NULL || scan->pager == NULL)
 		return;
 	/* a count that 1C gave is no reading */
 	if ((scan->started && !scan->count) || onec_pager_way(scan->pager)->runs > 0)
