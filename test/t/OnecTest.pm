@@ -127,13 +127,13 @@ sub try_text
 	return $answer;
 }
 
-# What a query that has to work prints, as text.
+# What a query that has to work prints, as text; one that does not is a failure of its own.
 sub rows
 {
 	my ($class, $node, $sql) = @_;
 	my $answer = $class->try_text($node, $sql);
 
-	Test::More::diag("$sql\n$answer->{stderr}") if $answer->{sqlstate} ne '00000';
+	Test::More::fail("$sql\n$answer->{stderr}") if $answer->{sqlstate} ne '00000';
 	return $answer->{stdout};
 }
 
@@ -167,6 +167,15 @@ sub wait_for
 		sleep 0.05;
 	}
 	return 1;
+}
+
+# A part of a test that stands for itself: skipped where TEST_ONLY names another one, as test/mutants/run does.
+sub part
+{
+	my ($class, $name, $code) = @_;
+
+	$code->() if !defined $ENV{TEST_ONLY} || $ENV{TEST_ONLY} eq $name;
+	return;
 }
 
 # Start a demo 1C with the given options of its command line; user and password are demo unless they say else.

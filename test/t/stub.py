@@ -6,8 +6,8 @@ CODE-FILE defines answer(r): r.n (number of the request, from 1), r.path (decode
 options, as a dict), r.headers, r.url (raw).  It returns a body (200) or (status, body) or (status, body, headers); a dict or a list
 goes as JSON, a list as the "value" of an envelope.  None breaks the connection without an answer.
 
-The code finds here: guid(n), serve(r, rows, key="Ref_Key", total=None) for an honest answer ($filter with ge, gt, le, lt, eq, ne, and, or;
-$orderby, $skip, $top, $select, /$count, a single key), odata_error(status, code, text), html(status, text), and "mode", a dict that the
+The code finds here: guid(n), serve(r, rows, key="Ref_Key", total=None) for an honest answer ($filter with ge, gt, le, lt, eq, ne, and,
+or, not, startswith, endswith, substringof; $orderby, $skip, $top, $select, /$count, a single key), odata_error(status, code, text), html(status, text), and "mode", a dict that the
 test changes by requests to /mode?name=value, which are not counted.
 """
 
@@ -41,8 +41,16 @@ def html(status: int, text: str) -> tuple:
     return status, f"<html><head><title>{text}</title></head><body>{text}</body></html>", {"Content-Type": "text/html"}
 
 
+# 1C's functions of texts, which know no case.
+FUNCTIONS = {
+    "startswith": lambda text, part: text.startswith(part),
+    "endswith": lambda text, part: text.endswith(part),
+    "substringof": lambda part, text: part in text,
+}
+
+
 class Filter:
-    """a eq b and (c lt d or …), by recursive descent; values are compared as text, numbers as numbers."""
+    """a eq b and (c lt d or …), by recursive descent; values are compared as text without case, numbers as numbers, columns as they are."""
 
     def __init__(self, text: str):
         self.tokens = [(m.lastindex, m.group(m.lastindex)) for m in TOKEN.finditer(text)]
@@ -78,17 +86,27 @@ class Filter:
             found = self.either(row)
             self.take()
             return found
+        if self.word() in FUNCTIONS:
+            return self.called(row)
         left = row.get(self.take()[1])
         op = self.take()[1]
         kind, right = self.take()
         if kind == 3 and right in ("true", "false"):
             right = right == "true"
+        elif kind == 3 and right in row:
+            right = row[right]
         elif kind == 3:
             left, right = float(left or 0), float(right)
         else:
-            left = left or ""
+            left, right = (left or "").lower(), right.lower()
         return {"eq": left == right, "ne": left != right, "gt": left > right, "ge": left >= right, "lt": left < right,
                 "le": left <= right}[op]
+
+    def called(self, row: dict) -> bool:
+        """f(column,'text') or f('text',column)"""
+        function = FUNCTIONS[self.take()[1]]
+        _, *arguments, _ = [self.take() for _ in range(4)]
+        return function(*[str(row.get(text) if kind == 3 else text).lower() for kind, text in arguments])
 
 
 def matching(rows: list, text: str | None) -> list:
