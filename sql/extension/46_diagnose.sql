@@ -5,12 +5,14 @@ CREATE FUNCTION onec._try(statement text, OUT value text, OUT error text)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	code text;
 	detail text;
+	context text;
 BEGIN
 	EXECUTE statement INTO value;
 EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS error = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
-	error := concat_ws(': ', error, nullif(detail, ''));
+	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, error = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, context = PG_EXCEPTION_CONTEXT;
+	error := onec._kept_message(code, error, detail, context);
 END $$;
 COMMENT ON FUNCTION onec._try(text) IS 'Выполнить запрос и вернуть значение или ошибку (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._try(text) FROM PUBLIC;

@@ -421,6 +421,7 @@ DECLARE
 	code text;
 	text_of text;
 	detail text;
+	context text;
 BEGIN
 	IF target IN ('site_user', 'customer_profile') THEN
 		PERFORM onec._drop_forgotten(server, target);
@@ -442,13 +443,12 @@ BEGIN
 	WHERE s.server = _run_window.server AND s.run_id = run AND s.ordinal = _run_window.ordinal;
 	RETURN true;
 EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, text_of = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, text_of = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, context = PG_EXCEPTION_CONTEXT;
+	text_of := onec._kept_message(code, text_of, detail, context);
 	UPDATE onec.sync_step s
-	SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), error_code = code,
-		message = pg_catalog.concat_ws(': ', text_of, nullif(detail, ''))
+	SET status = 'failed', finished_at = pg_catalog.clock_timestamp(), error_code = code, message = text_of
 	WHERE s.server = _run_window.server AND s.run_id = run AND s.ordinal = _run_window.ordinal;
-	RAISE WARNING USING
-		MESSAGE = pg_catalog.format('step "%s" failed: %s', target, pg_catalog.concat_ws(': ', text_of, nullif(detail, ''))), ERRCODE = code;
+	RAISE WARNING USING MESSAGE = pg_catalog.format('step "%s" failed: %s', target, text_of), ERRCODE = code;
 	RETURN false;
 END $$;
 COMMENT ON FUNCTION onec._run_window(name, bigint, int, text, timestamp, timestamp, int, text) IS 'Выполнить одно окно шага и записать итог (служебная)';
@@ -462,6 +462,8 @@ AS $$
 DECLARE
 	code text;
 	text_of text;
+	detail text;
+	context text;
 BEGIN
 	UPDATE onec.sync_step s SET status = 'running', started_at = pg_catalog.clock_timestamp()
 	WHERE s.server = _begin_step.server AND s.run_id = run AND s.ordinal = _begin_step.ordinal;
@@ -482,7 +484,8 @@ BEGIN
 	UPDATE onec.sync_step s SET windows_total = pg_catalog.cardinality(from_list)
 	WHERE s.server = _begin_step.server AND s.run_id = run AND s.ordinal = _begin_step.ordinal;
 EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, text_of = MESSAGE_TEXT;
+	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, text_of = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, context = PG_EXCEPTION_CONTEXT;
+	text_of := onec._kept_message(code, text_of, detail, context);
 	from_list := NULL;
 	UPDATE onec.sync_step s SET status = 'failed', started_at = pg_catalog.clock_timestamp(), finished_at = pg_catalog.clock_timestamp(),
 		error_code = code, message = text_of

@@ -147,6 +147,7 @@ AS $$
 DECLARE
 	n bigint;
 BEGIN
+	PERFORM onec._hold_people('ROW SHARE');
 	CREATE TEMPORARY TABLE onec_people ON COMMIT DROP AS SELECT * FROM onec._people(server);
 	CREATE TEMPORARY TABLE onec_cards ON COMMIT DROP AS SELECT * FROM onec._cards(server);
 	UPDATE onec.site_user u

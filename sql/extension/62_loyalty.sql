@@ -113,13 +113,17 @@ DECLARE
 	chosen onec.loyalty_rule;
 	by_sign int := 0;
 	by_column int := 0;
+	code text;
+	detail text;
+	context text;
 BEGIN
 	chosen := ROW(srv, 'signed', 0, 0, NULL, clock_timestamp());
 	BEGIN
 		SELECT count(*), count(*) FILTER (WHERE c.balance_1c = c.signed), count(*) FILTER (WHERE c.balance_1c = c.unsigned)
 		INTO chosen.cards, by_sign, by_column FROM onec.check_loyalty(srv) c;
 	EXCEPTION WHEN fdw_error OR fdw_unable_to_create_reply OR fdw_column_name_not_found OR fdw_table_not_found OR insufficient_privilege OR undefined_table THEN
-		chosen.message := SQLERRM;
+		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, detail = PG_EXCEPTION_DETAIL, context = PG_EXCEPTION_CONTEXT;
+		chosen.message := onec._kept_message(code, SQLERRM, detail, context);
 	END;
 	-- where 1C says nothing, rows that are neither receipt nor expense belong to a register that has no sign
 	IF by_column > by_sign OR chosen.cards = 0 AND EXISTS (SELECT FROM onec.loyalty_movement m WHERE m.server = srv)

@@ -268,6 +268,7 @@ AS $$
 DECLARE
 	srv name := onec._server(server);
 BEGIN
+	PERFORM onec._hold_people('ROW SHARE');
 	CREATE TEMPORARY TABLE onec_profiles ON COMMIT DROP AS
 		SELECT * FROM onec._profiles(srv, customers, coalesce(as_of, onec.local_now(srv)::date)::timestamp);
 	ANALYZE pg_temp.onec_profiles;

@@ -432,6 +432,7 @@ DECLARE
 	a record;
 	o record;
 BEGIN
+	PERFORM onec._hold_people('ROW SHARE');
 	SELECT t.* INTO b FROM onec.outlook_baseline t
 	WHERE t.server = srv AND customers IS NOT NULL AND abs(day - t.as_of) <= onec.get('outlook.baseline_days', srv)::int;
 	IF b.server IS NULL THEN

@@ -256,6 +256,7 @@ DECLARE
 	srv name := onec._server(server);
 	day date := coalesce(as_of, onec.local_now(srv)::date);
 BEGIN
+	PERFORM onec._hold_people('ROW SHARE');
 	CREATE TEMPORARY TABLE onec_value ON COMMIT DROP AS
 		SELECT c.server, c.customer_id, c.p_alive, c.churn_risk, c.expected_3m, c.expected_12m,
 			   coalesce(c.expected_spend, p.average_check) AS expected_spend,

@@ -267,6 +267,7 @@ DECLARE
 	srv name := onec._server(server);
 	day date := coalesce(as_of, onec.local_now(srv)::date);
 BEGIN
+	PERFORM onec._hold_people('ROW SHARE');
 	CREATE TEMPORARY TABLE onec_rfm ON COMMIT DROP AS
 		SELECT srv AS server, r.customer_id, day - r.recency_days AS last_purchase, r.frequency, r.monetary, r.r_score, r.f_score, r.m_score,
 			   r.rfm, r.segment, r.segment_title

@@ -511,6 +511,7 @@ AS $$
 DECLARE
 	srv name := onec._server(server);
 BEGIN
+	PERFORM onec._hold_people('ROW SHARE');
 	CREATE TEMPORARY TABLE onec_feed ON COMMIT DROP AS
 		SELECT srv AS server, r.customer_id, r.product_id, r.rank, r.score, r.reason
 		FROM onec._recommend(srv, NULL, onec.get('recommend.feed_size', srv)::int, coalesce(as_of, onec.local_now(srv)::date)::timestamp, 'onec') r;

@@ -149,6 +149,9 @@ DECLARE
 	srv name := onec._server(server);
 	started timestamptz;
 	call text;
+	code text;
+	detail text;
+	context text;
 BEGIN
 	FOREACH part IN ARRAY ARRAY['fit_clv', 'refresh_value', 'refresh_pairs', 'refresh_recommendations'] LOOP
 		started := clock_timestamp();
@@ -158,8 +161,9 @@ BEGIN
 			status := CASE part WHEN 'fit_clv' THEN
 						  (SELECT m.status FROM onec.clv_model m WHERE m.server = srv ORDER BY m.as_of DESC, m.model LIMIT 1) ELSE 'ok' END;
 		EXCEPTION WHEN OTHERS THEN
-			status := 'failed: ' || SQLERRM;
-			RAISE WARNING USING MESSAGE = format('%s failed: %s', part, SQLERRM), ERRCODE = SQLSTATE;
+			GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, detail = PG_EXCEPTION_DETAIL, context = PG_EXCEPTION_CONTEXT;
+			status := 'failed: ' || onec._kept_message(code, SQLERRM, detail, context);
+			RAISE WARNING USING MESSAGE = format('%s %s', part, status), ERRCODE = code;
 		END;
 		seconds := round(extract(epoch FROM clock_timestamp() - started)::numeric, 1);
 		RETURN NEXT;

@@ -101,6 +101,88 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._ids_of(name, uuid) IS 'Человек и его карты (служебная)';
 
+-- What a message tells a person by, in small letters: identifiers, addresses, names and each long word of them, and numbers of ten
+-- digits or more, a telephone by its last ten.  What a card is called tells nobody where others are called so, too.
+CREATE FUNCTION onec._words_of(server name, ids uuid[]) RETURNS text[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH named (line) AS (
+		SELECT u.name FROM onec.site_user u WHERE u.server = $1 AND u.user_id = ANY ($2)
+		UNION ALL SELECT unnest(ARRAY[p.name, p.full_name]) FROM onec.counterparty p WHERE p.server = $1 AND p.customer_id = ANY ($2)
+		UNION ALL SELECT d.description FROM onec.discount_card d
+			WHERE d.server = $1 AND (d.card_id = ANY ($2) OR d.owner_id = ANY ($2)) AND NOT EXISTS (
+				SELECT FROM onec.discount_card o WHERE o.server = $1 AND o.description = d.description AND o.card_id <> d.card_id)),
+	said (line) AS (
+		SELECT unnest(ARRAY[u.email, u.phone, u.login]) FROM onec.site_user u WHERE u.server = $1 AND u.user_id = ANY ($2)
+		UNION ALL SELECT unnest(ARRAY[p.email, p.phone]) FROM onec.counterparty p WHERE p.server = $1 AND p.customer_id = ANY ($2)
+		UNION ALL SELECT unnest(ARRAY[c.presentation, c.email, c.phone]) FROM onec.counterparty_contact c WHERE c.server = $1 AND c.customer_id = ANY ($2)
+		UNION ALL SELECT unnest(ARRAY[d.barcode, d.magnetic_code]) FROM onec.discount_card d WHERE d.server = $1 AND (d.card_id = ANY ($2) OR d.owner_id = ANY ($2))
+		UNION ALL SELECT n.line FROM named n)
+	SELECT array_agg(DISTINCT w.word) FROM (
+		SELECT i::text FROM unnest($2) i
+		UNION ALL SELECT lower(btrim(s.line) COLLATE "default") FROM said s WHERE length(btrim(s.line)) >= 6
+		UNION ALL SELECT lower(m[1] COLLATE "default") FROM named n, regexp_matches(n.line COLLATE "default", '([[:alpha:]]{4,})', 'g') m
+		UNION ALL SELECT right(d.digits, 10) FROM said s, LATERAL (SELECT regexp_replace(s.line, '\D', '', 'g') AS digits) d
+			WHERE length(d.digits) BETWEEN 10 AND 15) w (word)
+	WHERE w.word <> ALL (ARRAY(SELECT lower(unnest(onec.get('name.ignore', $1)::text[]) COLLATE "default")))
+$$;
+COMMENT ON FUNCTION onec._words_of(name, uuid[]) IS 'По каким словам и числам в сообщении узнаётся человек (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._words_of(name, uuid[]) FROM PUBLIC;
+
+-- Take the words out of what is kept of errors: of every column "message" of the extension, and of pg_cron's account of our jobs.
+CREATE FUNCTION onec._forget_messages(server name, words text[]) RETURNS TABLE (table_name text, rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- letters in either case, digits whatever stands between them
+	tells text := 'EXISTS (SELECT FROM unnest($2) w WHERE position(w IN lower(t.%1$I COLLATE "default")) > 0
+		OR w ~ ''^\d{10}$'' AND position(w IN regexp_replace(t.%1$I, ''[^0-9[:alpha:]]'', '''', ''g'')) > 0)';
+BEGIN
+	FOR table_name IN
+		SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'message' AND a.atttypid = 'text'::regtype
+		WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY 1
+	LOOP
+		EXECUTE format('UPDATE onec.%I t SET message = ''erased by onec.forget'' WHERE t.server = $1 AND ' || format(tells, 'message'), table_name) USING server, words;
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		IF rows > 0 THEN
+			EXECUTE format('ANALYZE onec.%I', table_name);
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+	IF onec._cron_place() = 'here' AND has_schema_privilege('cron', 'USAGE')
+		AND has_table_privilege('cron.job_run_details', 'SELECT') AND has_table_privilege('cron.job_run_details', 'UPDATE') THEN
+		table_name := 'cron.job_run_details';
+		EXECUTE 'UPDATE cron.job_run_details t SET return_message = ''erased by onec.forget''
+			WHERE t.database = current_database() AND t.command ~ ''onec[.]'' AND ' || format(tells, 'return_message') USING server, words;
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		IF rows > 0 THEN
+			RETURN NEXT;
+		END IF;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._forget_messages(name, text[]) IS 'Убрать сообщения об ошибках, в которых назван человек (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._forget_messages(name, text[]) FROM PUBLIC;
+
+-- Whoever makes rows about people (ROW SHARE) and whoever erases them (EXCLUSIVE) wait for one another, and what they read from then on
+-- is what the other has left.  A snapshot that is older than the lock would show whom nobody may see any more.
+CREATE FUNCTION onec._hold_people(mode text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+		RAISE invalid_transaction_state USING
+			MESSAGE = 'rows about people are written and erased in READ COMMITTED only',
+			DETAIL = 'Whoever is forgotten meanwhile would be seen, or left, by a transaction that looks at an older state.',
+			HINT = 'SET default_transaction_isolation = ''read committed'' first.';
+	END IF;
+	EXECUTE format('LOCK TABLE onec.forgotten IN %s MODE', mode);
+END $$;
+COMMENT ON FUNCTION onec._hold_people(text) IS 'Не дать забывать людей (ROW SHARE) или записывать их (EXCLUSIVE) до конца транзакции (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._hold_people(text) FROM PUBLIC;
+
 CREATE FUNCTION onec.forget(key text, server name DEFAULT NULL) RETURNS TABLE (table_name text, rows bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -109,14 +191,11 @@ DECLARE
 	srv name := onec._server(server);
 	people uuid[];
 	ids uuid[];
+	words text[];
 	condition text;
 	total bigint := 0;
 BEGIN
-	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-		RAISE invalid_transaction_state USING MESSAGE = 'onec.forget must see what others have committed: it needs READ COMMITTED';
-	END IF;
-	-- waits for the window that a sync is writing, and the next one waits for us
-	LOCK TABLE onec.forgotten IN EXCLUSIVE MODE;
+	PERFORM onec._hold_people('EXCLUSIVE');
 	people := ARRAY(SELECT m FROM onec._meant(srv, key) m ORDER BY m);
 	IF cardinality(people) > 1 THEN
 		RAISE cardinality_violation USING
@@ -125,6 +204,7 @@ BEGIN
 			HINT = 'Forget each of them by identifier.';
 	END IF;
 	ids := onec._ids_of(srv, people[1]);
+	words := onec._words_of(srv, ids);
 	FOR table_name, condition IN SELECT w.table_name, w.condition FROM onec._whose() w ORDER BY 1 LOOP
 		EXECUTE onec._erasure(table_name, format('onec.%I', table_name), condition) USING srv, ids;
 		GET DIAGNOSTICS rows = ROW_COUNT;
@@ -141,14 +221,16 @@ BEGIN
 			HINT = 'A key is a telephone in any spelling, the login, or the identifier of a card or of a customer.';
 	END IF;
 	INSERT INTO onec.forgotten (server, id) SELECT srv, i FROM unnest(ids) i ON CONFLICT DO NOTHING;
+	FOR table_name, rows IN SELECT m.table_name, m.rows FROM onec._forget_messages(srv, words) m LOOP
+		RETURN NEXT;
+	END LOOP;
 END $$;
 COMMENT ON FUNCTION onec.forget(text, name) IS
 	'Забыть человека (152-ФЗ) по телефону, логину, карте или контрагенту: удалить всё личное, покупки оставить безымянными, '
 	'из 1С больше не брать; показывает, в какой таблице сколько строк затронуто. Необратимо; в самой 1С данные остаются';
 REVOKE EXECUTE ON FUNCTION onec.forget(text, name) FROM PUBLIC;
 
--- Between staging and merging: whoever is forgotten leaves pg_temp.onec_stage as they left the local tables.  The lock lets
--- onec.forget wait until this transaction ends, so it is to be taken, too, before tables are made of one another.
+-- Between staging and merging: whoever is forgotten leaves pg_temp.onec_stage as they left the local tables.
 CREATE FUNCTION onec._drop_forgotten(server name, target text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -158,7 +240,7 @@ DECLARE
 	condition text;
 	touched bigint;
 BEGIN
-	LOCK TABLE onec.forgotten IN ROW SHARE MODE;
+	PERFORM onec._hold_people('ROW SHARE');
 	ids := ARRAY(SELECT f.id FROM onec.forgotten f WHERE f.server = _drop_forgotten.server);
 	SELECT w.condition INTO condition FROM onec._whose() w WHERE w.table_name = onec._local_table(target);
 	IF ids = '{}' OR condition IS NULL OR to_regclass('pg_temp.onec_stage') IS NULL THEN

@@ -59,13 +59,6 @@ field_cstring(const OnecField *field)
 	return pg_any_to_server(copy, field->len, PG_UTF8);
 }
 
-static Datum
-input(OnecDecoder *decoder, const OnecField *field)
-{
-	return InputFunctionCall(&decoder->input, field_cstring(field), decoder->ioparam,
-							 decoder->typmod);
-}
-
 /* The beginning of a field for a message, in the server's encoding. */
 static char *
 shown(const OnecField *field)
@@ -86,6 +79,37 @@ refuse_field(const OnecField *field)
 			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 			 errmsg("value of 1C does not fit the type of the column"),
 			 errdetail("1C sent %s.", field->kind == ONEC_FIELD_NESTED ? "a nested value" : shown(field))));
+}
+
+/* Input functions tell the value in the message, which is kept and shown where values must not be: ours has it in DETAIL only. */
+static void
+hide_value(void *arg)
+{
+	const OnecField *field = arg;
+
+	if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
+		return;
+	errmsg("value of 1C does not fit the type of the column");
+	errdetail("1C sent %s.", shown(field));
+}
+
+/* What the type's input function makes of a text. */
+static Datum
+input_text(OnecDecoder *decoder, const OnecField *field, char *text, int32 typmod)
+{
+	ErrorContextCallback callback = {error_context_stack, hide_value, unconstify(OnecField *, field)};
+	Datum		value;
+
+	error_context_stack = &callback;
+	value = InputFunctionCall(&decoder->input, text, decoder->ioparam, typmod);
+	error_context_stack = callback.previous;
+	return value;
+}
+
+static Datum
+input(OnecDecoder *decoder, const OnecField *field)
+{
+	return input_text(decoder, field, field_cstring(field), decoder->typmod);
 }
 
 /*
@@ -429,7 +453,7 @@ any_numeric(OnecDecoder *decoder, const OnecField *field)
 	refuse_words(field, "eE");
 	if (field->len == 0 || field->len > LONGEST_SCALAR)
 		refuse_field(field);
-	return InputFunctionCall(&decoder->input, field_cstring(field), decoder->ioparam, -1);
+	return input_text(decoder, field, field_cstring(field), -1);
 }
 
 /* What numeric(p,s) would round is an error: sums would differ from 1C's. */
@@ -518,8 +542,7 @@ decode_json(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 		return input(decoder, field);
 	initStringInfo(&quoted);
 	escape_json(&quoted, field_cstring(field));
-	return InputFunctionCall(&decoder->input, quoted.data, decoder->ioparam,
-							 decoder->typmod);
+	return input_text(decoder, field, quoted.data, decoder->typmod);
 }
 
 static const struct

@@ -532,7 +532,7 @@ append_columns(StringInfo sql, const OnecTable *table, bool fold)
 	{
 		const OnecTableColumn *column = &columns[i];
 
-		appendStringInfo(sql, "%s\n\t%s %s OPTIONS (%s %s, edm_type %s)", i > 0 ? "," : "",
+		appendStringInfo(sql, "%s\n\t%s pg_catalog.%s OPTIONS (%s %s, edm_type %s)", i > 0 ? "," : "",
 						 quote_identifier(column->local), onec_type_sql(column->type),
 						 column->property ? "property" : "argument",
 						 quote_literal_cstr(column->property ? column->property->name :

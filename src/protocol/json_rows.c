@@ -303,6 +303,9 @@ refuse(OnecCursor *c, const char *what)
 	if (!c->last && c->end - c->mark < REFUSED_TEXT)
 		return ONEC_SCAN_SHORT;
 	onec_error_body(c->mark, (size_t) (c->end - c->mark), &told);
+	/* JSON in which no error was found is rows of people, for all we know */
+	if (told.message[0] != '\0' && strchr("{[\"", told.message[0]) != NULL)
+		told.message[0] = '\0';
 	onec_scan_cut(told.message, sizeof(told.message) - strlen(what) - sizeof(": "));
 	onec_fail(c->error, ONEC_ERR_REPLY, "%s%s%s", what, told.message[0] != '\0' ? ": " : "", told.message);
 	c->error->odata_code = told.odata_code;
