@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "onec")]
 import control
 import corner
 from faults import Rule
-from lies import LIES
+from lies import LIES, UNTOLD
 from liar import Liar
 from odata import Modes, Reply, Refusal, Service, parse_options
 from server import Connection, Server
@@ -73,12 +74,16 @@ class LyingServer(Server):
         self.liar = Liar(service.base)
 
 
+def kinds() -> dict[str, dict[str, Any]]:
+    return {one.name: {"about": one.about, "to": sorted(one.to), "seen": one.seen, "hides": one.hides, "steady": one.steady,
+                       "guard": one.guard} for one in LIES.values()}
+
+
 class LyingControl(control.Control):
     server: LyingServer
 
     def get_kinds(self, query: dict, body: Any) -> Any:
-        return {one.name: {"about": one.about, "to": sorted(one.to), "seen": one.seen, "hides": one.hides, "steady": one.steady}
-                for one in LIES.values()}
+        return kinds()
 
     def post_arm(self, query: dict, body: Any) -> Any:
         self.server.liar.prepare(body)
@@ -108,11 +113,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--user", default="demo")
     parser.add_argument("--password", default="demo")
     parser.add_argument("--seed", type=int, default=1, help="of the honest base: the order of what is equal")
+    parser.add_argument("--kinds", action="store_true", help="print the lies as JSON, and end")
     return parser.parse_args()
 
 
 def main() -> None:
     options = arguments()
+    if options.kinds:
+        print(json.dumps({"lies": kinds(), "untold": UNTOLD}, ensure_ascii=False))
+        return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     base = corner.build(options.customers, options.days, options.receipts)

@@ -20,7 +20,7 @@ class Arm:
     """One set of lies, from arming until the next."""
 
     def __init__(self, base: Base, given: dict[str, Any]):
-        unknown = set(given) - {"kinds", "rate", "steady", "seed", "sets", "times"}
+        unknown = set(given) - {"kinds", "rate", "steady", "seed", "sets", "times", "cap"}
         unknown |= set(given.get("kinds", ())) - set(LIES)
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
@@ -31,6 +31,7 @@ class Arm:
         self.seed = given.get("seed", 0)
         self.pattern = re.compile(given.get("sets", ""))
         self.left = int(given.get("times", 1_000_000))  # so many lies, then the truth
+        self.cap = int(given.get("cap") or self.draw("cap").choice((3, 4, 5, 7, 10, 12)))  # rows of a page that is cut
         self.hides = any(one.hides for one in self.kinds)
         self.asked: dict[str, int] = {}
         self.hidden: set[str] = set()

@@ -4,6 +4,7 @@ A lie takes the request as asked (Asked), the honest answer, and what it draws f
 where it has nothing to lie about.  What a lie is:
   to      the requests it is told to: list, count, entity (one by key), call (a virtual table), metadata
   seen    whoever reads with care can see it: an answer is the truth or an error
+  guard   of those nobody can see: what keeps the store from harm
   hides   rows that are there are kept back (see Arm.hide)
   steady  told to all requests of a set or to none; the others at the rate that is armed
 """
@@ -61,12 +62,13 @@ class Lie:
     seen: bool = False
     hides: bool = False
     steady: bool = False
+    guard: str = ""
 
 
 LIES: dict[str, Lie] = {}
 
 
-def lie(*to: str, **traits: bool) -> Callable:
+def lie(*to: str, **traits: Any) -> Callable:
     def register(function: Callable) -> Callable:
         name = function.__name__
         LIES[name] = Lie(name, function, frozenset(to), (function.__doc__ or "").strip(), **traits)
@@ -108,11 +110,12 @@ def of_page(tell: Callable) -> Callable:
 @of_page
 def cap(asked: Asked, page: Page, rng: random.Random) -> Told | None:
     """No page of any set ever has more than so many rows."""
-    most = asked.arm.draw("cap", "").choice((3, 4, 5, 7, 10, 12))
+    most = asked.arm.cap
     return page.told(page.rows[:most], f"{most}") if len(page.rows) > most else None
 
 
-@lie("list", hides=True)
+@lie("list", hides=True,
+     guard="nothing is deleted before the count agrees and the missing keys are not found by key")
 @of_page
 def short(asked: Asked, page: Page, rng: random.Random) -> Told | None:
     """The last rows of a page are missing."""
@@ -120,7 +123,8 @@ def short(asked: Asked, page: Page, rng: random.Random) -> Told | None:
     return page.told(page.rows[:-count], f"-{count}") if asked.arm.hide(asked, page.rows[-count:]) else None
 
 
-@lie("list", "call", hides=True)
+@lie("list", "call", hides=True,
+     guard="an empty set is believed by force only, an empty window when the count says nought, too")
 @of_page
 def empty(asked: Asked, page: Page, rng: random.Random) -> Told | None:
     """An empty list in place of rows."""
@@ -156,7 +160,8 @@ def rows_twice(asked: Asked, page: Page, rng: random.Random) -> Told:
     return page.told(rows, f"+{len(rows) - len(page.rows)}")
 
 
-@lie("list", "call", hides=True)
+@lie("list", "call", hides=True,
+     guard="nothing is deleted before the count agrees; a query shows what was sent")
 @of_page
 def rows_dropped(asked: Asked, page: Page, rng: random.Random) -> Told | None:
     """Some rows are missing inside the page."""
@@ -166,7 +171,8 @@ def rows_dropped(asked: Asked, page: Page, rng: random.Random) -> Told | None:
     return page.told([row for at, row in enumerate(page.rows) if at not in gone], f"-{len(gone)}")
 
 
-@lie("list", hides=True)
+@lie("list", hides=True,
+     guard="a key that comes twice counts once, so the count does not agree and nothing is deleted")
 @of_page
 def rows_swapped(asked: Asked, page: Page, rng: random.Random) -> Told | None:
     """A row is missing, and another is there twice in its place: the page is as long as it ought to be."""
@@ -216,7 +222,8 @@ def ignore_filter(asked: Asked, honest: Reply, rng: random.Random) -> Told | Non
     return Told(asked.ask({name: value for name, value in asked.options.items() if name != "$filter"}))
 
 
-@lie("list", steady=True)
+@lie("list", steady=True,
+     guard="keys missing under $skip are asked for one by one before anything is deleted; diagnose() tells of an ignored order")
 def ignore_order(asked: Asked, honest: Reply, rng: random.Random) -> Told | None:
     """$orderby has no effect: rows come as they are stored."""
     if "$orderby" not in asked.options:
@@ -224,7 +231,8 @@ def ignore_order(asked: Asked, honest: Reply, rng: random.Random) -> Told | None
     return Told(asked.ask({name: value for name, value in asked.options.items() if name != "$orderby"}))
 
 
-@lie("list", steady=True)
+@lie("list", steady=True,
+     guard="keys missing under $skip are asked for one by one before anything is deleted")
 def shuffle(asked: Asked, honest: Reply, rng: random.Random) -> Told | None:
     """Every answer has the rows in another order, whatever was asked for."""
     whole = Page.of(asked.ask({name: value for name, value in asked.options.items() if name not in ("$top", "$skip", "$orderby")}))
@@ -383,13 +391,15 @@ def refuses_once(asked: Asked, honest: Reply, rng: random.Random) -> Told | None
 
 # --- what a base says about rows that are not here ------------------------------------------
 
-@lie("count", steady=True)
+@lie("count", steady=True,
+     guard="a second reading with pages of another size has to give the same keys, else nothing is deleted")
 def count_refused(asked: Asked, honest: Reply, rng: random.Random) -> Told:
     """The base does not count."""
     return Told(error_reply(Refusal(400, 6, "Сегмент пути $count не найден!"), "nometadata"))
 
 
-@lie("count")
+@lie("count",
+     guard="a number that is not that of the keys read deletes nothing; a count(*) that 1C computes shows 1C's number")
 def count_wrong(asked: Asked, honest: Reply, rng: random.Random) -> Told | None:
     """Another number; a smaller one only where no lie about lists hides rows, for both together nobody can see."""
     number = int(honest.body.decode("utf-8-sig")) if honest.status == 200 else None
@@ -401,15 +411,26 @@ def count_wrong(asked: Asked, honest: Reply, rng: random.Random) -> Told | None:
     return Told(Reply(200, str(wrong).encode(), honest.content_type), None, f"{wrong} for {number}")
 
 
-@lie("count")
+@lie("count",
+     guard="the wrapper waits for it")
 def count_late(asked: Asked, honest: Reply, rng: random.Random) -> Told:
     """The right number, after a while."""
     return Told(honest, None, "", .06)
 
 
-@lie("entity", seen=False, hides=True)
+@lie("entity", seen=False, hides=True,
+     guard="only 1C's own words count as there being no such object")
 def entity_denied(asked: Asked, honest: Reply, rng: random.Random) -> Told | None:
     """An object that is there is said not to be there, in words that are not 1C's."""
     if honest.status != 200:
         return None
     return Told(Reply(404, b'{"error":{"code":"9","message":"Entity instance not found"}}', JSON))
+
+
+# --- what is not told here: nobody can tell it from the truth, but for what is said beside it ----
+
+UNTOLD = (
+    ("another base, or an old copy of this one, answers all requests",
+     "a set that shares no key with the store, or comes back empty, is believed by force only; a loss of a fifth needs two proofs"),
+    ("a row is hidden from list, count and key alike", "none but the sums of 1C's own virtual tables, which the nightly run compares"),
+)

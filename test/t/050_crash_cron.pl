@@ -55,6 +55,7 @@ for my $moment (1 .. ($ENV{TEST_FULL} ? 20 : 3))
 	sql("CALL onec.sync('shop', full_reload => true)");
 	equal("killed at moment $moment: the next run converges");
 	is(sql("SELECT count(*) FROM onec.sync_run WHERE status = 'running'"), '0', 'no run is left running');
+	OnecTest->figure('backends killed in the middle of a sync', 1);
 }
 is(sql("SELECT count(*) FROM pg_class WHERE relname ~ '^onec_stage'"), '0', 'no staging table is left behind');
 

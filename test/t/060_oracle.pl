@@ -122,6 +122,8 @@ for my $seed (1 .. $sequences)
 	diag("after sequence $seed:\n" . join("\n", @wrong[0 .. ($#wrong > 9 ? 9 : $#wrong)]));
 }
 is($failures // 0, 0, "$sequences sequences of edits: months, customers, stores, cards and points are equal to 1C's own");
+OnecTest->figure('sequences of edits and faults', $sequences);
+OnecTest->figure('sequences of edits and faults after which a sum differed', $failures // 0);
 note('edits: ' . join(', ', map { "$_ $edits{$_}" } sort keys %edits));
 note('runs with faults: ' . join(', ', map { "$_ $statuses{$_}" } sort keys %statuses));
 cmp_ok(($statuses{partial} // 0) + ($statuses{failed} // 0), '>', 0, 'some runs were really disturbed');

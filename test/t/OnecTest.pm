@@ -10,6 +10,7 @@
 #	my $log = $onec->control('GET', '/requests');                  # decoded JSON
 #	my $liar = OnecTest->liar;                                     # a small base that lies when told to, see test/liar
 #	my $stub = OnecTest->stub('def answer(r): return []');         # a server whose answers the test writes (stub.py)
+#	OnecTest->figure('rows lost', 0);                              # for doc/reliability.md, printed when the test ends
 #	my @asked = $stub->requests;                                   # {n, path, query} of each since the last call
 package OnecTest;
 
@@ -195,6 +196,24 @@ sub onec
 	return $self;
 }
 
+# Figures of this test by name: added up, but of those whose name begins with "worst" the largest counts.  They are printed when
+# the test ends, in the form that test/reliability reads.
+my %figures;
+
+sub figure
+{
+	my ($class, $name, $value) = @_;
+	my $before = $figures{$name};
+
+	$figures{$name} = !defined $before ? $value : $name !~ /^worst/ ? $before + $value : $value > $before ? $value : $before;
+	return;
+}
+
+END
+{
+	Test::More::diag("| figure: $_: $figures{$_}") for sort keys %figures;
+}
+
 # Start the small base of test/liar with options of its command line.
 sub liar
 {
@@ -247,8 +266,10 @@ sub pid
 sub _signal
 {
 	my ($self, $function) = @_;
+	my $pid = $self->pid;
 
-	return $self->{node}->safe_psql('postgres', "SELECT $function(" . $self->pid . ")");
+	$self->{signalled} = Time::HiRes::time();
+	return $self->{node}->safe_psql('postgres', "SELECT $function($pid)");
 }
 
 sub cancel { return $_[0]->_signal('pg_cancel_backend'); }
@@ -260,6 +281,11 @@ sub wait
 	my ($self) = @_;
 
 	$self->{run}->finish;
+	if (my $signalled = delete $self->{signalled})
+	{
+		OnecTest->figure('cancels and terminations', 1);
+		OnecTest->figure('worst time from a cancel or termination to the end, s', sprintf('%.2f', Time::HiRes::time() - $signalled));
+	}
 	return OnecTest::_answer($self->{out}, $self->{err}, $? >> 8, $self->{started});
 }
 
