@@ -564,9 +564,8 @@ onec_scan_end(ForeignScanState *node)
 	/* EXPLAIN has no pager */
 	if (scan == NULL || scan->pager == NULL)
 		return;
-	/* EXPLAIN has no pager; a count that 1C gave is no reading */
-	if (scan->pager != NULL &&
-		((scan->started && !scan->count) || onec_pager_way(scan->pager)->runs > 0))
+	/* a count that 1C gave is no reading */
+	if ((scan->started && !scan->count) || onec_pager_way(scan->pager)->runs > 0)
 		onec_reading_note(scan->relid, &scan->spent, onec_pager_way(scan->pager));
 	forget_run(scan);
 }
