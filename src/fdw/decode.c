@@ -31,6 +31,7 @@
 #include "utils/uuid.h"
 
 #include "compat.h"
+#include "fdw/dates.h"
 #include "fdw/types.h"
 
 /* Digits that fit an int64 whatever they are. */
@@ -161,12 +162,6 @@ static Datum
 decode_float(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
 	return decode_by_digits(decoder, field, "eE");
-}
-
-static Datum
-decode_time(OnecDecoder *decoder, const OnecField *field, bool *isnull)
-{
-	return decode_by_digits(decoder, field, "TZ");
 }
 
 static Datum
@@ -356,41 +351,124 @@ parse_datetime(const char *t, size_t len, Timestamp *out)
 	return true;
 }
 
-/* With a zone or a fraction, too, should 1C ever write one. */
-static bool
-is_empty_date(const char *text, size_t len)
+/* A date in another form than the usual one. */
+static OnecDate
+unusual_date(const OnecDecoder *decoder, const OnecField *field)
 {
-	const size_t usual = sizeof(ONEC_EMPTY_DATE) - 1;
+	OnecDate	date;
 
-	if (len < usual || memcmp(text, ONEC_EMPTY_DATE, usual) != 0)
-		return false;
-	for (size_t i = usual; i < len; i++)
-		if (strchr(".0Z", text[i]) == NULL)
-			return false;
-	return true;
+	switch (onec_date_parse(field->text, field->len, &date))
+	{
+		case ONEC_DATE_STRANGE:
+			refuse_field(field);
+			break;
+		case ONEC_DATE_IMPOSSIBLE:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
+					 errmsg("date of 1C is none of the calendar"),
+					 errdetail("1C sent %s.", shown(field))));
+			break;
+		case ONEC_DATE_TOO_FINE:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
+					 errmsg("date of 1C is finer than a microsecond"),
+					 errdetail("1C sent %s.", shown(field))));
+			break;
+		case ONEC_DATE_GOOD:
+			break;
+	}
+	/* before all else: the empty date is no moment of any zone */
+	if (date.stamp == ONEC_EMPTY_STAMP && decoder->empty_as_null)
+		date.zoned = false;
+	if (date.zoned && !decoder->converts_zones)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
+				 errmsg("date of 1C has a time zone, though 1C's dates are local ones"),
+				 errdetail("1C sent %s.", shown(field)),
+				 errhint("The option zone_suffix 'convert' of the server or the table has such dates converted.")));
+	return date;
 }
 
-/* A date of any type. */
-static Datum
-decode_date(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+/* Where the base is. */
+static pg_tz *
+zone_of(OnecDecoder *decoder)
 {
-	if (decoder->empty_as_null && is_empty_date(field->text, field->len))
+	if (decoder->zone == NULL)
+		decoder->zone = onec_date_zone(decoder->timezone);
+	return decoder->zone;
+}
+
+/* The date of a field as the time of day where the base is. */
+static inline Timestamp
+local_date(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	Timestamp	stamp;
+	OnecDate	date;
+
+	if (!parse_datetime(field->text, field->len, &stamp))
 	{
-		*isnull = true;
-		return (Datum) 0;
+		date = unusual_date(decoder, field);
+		stamp = !date.zoned ? date.stamp :
+			onec_date_local(date.stamp - date.east * USECS_PER_SEC, zone_of(decoder));
 	}
-	return decode_time(decoder, field, isnull);
+	*isnull = stamp == ONEC_EMPTY_STAMP && decoder->empty_as_null;
+	return stamp;
 }
 
 static Datum
 decode_datetime(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
-	Timestamp	stamp;
+	Timestamp	stamp = local_date(decoder, field, isnull);
 
-	if (decoder->typmod < 0 && parse_datetime(field->text, field->len, &stamp) &&
-		!(decoder->empty_as_null && is_empty_date(field->text, field->len)))
-		return TimestampGetDatum(stamp);
-	return decode_date(decoder, field, isnull);
+	if (decoder->typmod >= 0)
+		return DirectFunctionCall2(timestamp_scale, TimestampGetDatum(stamp), Int32GetDatum(decoder->typmod));
+	return TimestampGetDatum(stamp);
+}
+
+static Datum
+decode_day(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	return DirectFunctionCall1(timestamp_date, TimestampGetDatum(local_date(decoder, field, isnull)));
+}
+
+static Datum
+decode_instant(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	OnecDate	date = {0};
+
+	if (!parse_datetime(field->text, field->len, &date.stamp))
+		date = unusual_date(decoder, field);
+	*isnull = date.stamp == ONEC_EMPTY_STAMP && decoder->empty_as_null;
+	if (*isnull)
+		return (Datum) 0;
+	if (date.zoned)
+		date.stamp -= date.east * USECS_PER_SEC;
+	else
+		date.stamp = onec_date_instant(date.stamp, zone_of(decoder));
+	if (decoder->typmod >= 0)
+		return DirectFunctionCall2(timestamptz_scale, TimestampTzGetDatum(date.stamp), Int32GetDatum(decoder->typmod));
+	return TimestampTzGetDatum(date.stamp);
+}
+
+/* The time of day of a date, or one that stands alone. */
+static Datum
+decode_time(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	Datum		value;
+	bool		empty;
+
+	if (field->len < 3 || field->text[2] == ':')
+	{
+		if (memchr(field->text, '+', field->len) != NULL || memchr(field->text, '-', field->len) != NULL)
+			refuse_field(field);
+		return decode_by_digits(decoder, field, "");
+	}
+	value = DirectFunctionCall1(timestamp_time, TimestampGetDatum(local_date(decoder, field, &empty)));
+	if (decoder->type == TIMETZOID)
+		return DirectFunctionCall1(time_timetz, value);
+	if (decoder->typmod >= 0)
+		return DirectFunctionCall2(time_scale, value, Int32GetDatum(decoder->typmod));
+	return value;
 }
 
 /* A plain decimal of few digits; "scale" counts those after the point. */
@@ -555,8 +633,8 @@ static const struct
 	{TEXTOID, decode_text, true},
 	{NUMERICOID, decode_numeric, false},
 	{TIMESTAMPOID, decode_datetime, false},
-	{TIMESTAMPTZOID, decode_date, false},
-	{DATEOID, decode_date, false},
+	{TIMESTAMPTZOID, decode_instant, false},
+	{DATEOID, decode_day, false},
 	{TIMEOID, decode_time, false},
 	{TIMETZOID, decode_time, false},
 	{FLOAT4OID, decode_float, false},
@@ -588,6 +666,9 @@ onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column, const OnecOpti
 
 	decoder->column = *column;
 	decoder->empty_as_null = options->empty_as_null;
+	decoder->converts_zones = options->converts_zones;
+	decoder->timezone = options->timezone;
+	decoder->zone = NULL;
 	decoder->entity_set = options->entity_set;
 	decoder->typmod = column->typmod;
 	decoder->type = getBaseTypeAndTypmod(column->type, &decoder->typmod);

@@ -46,7 +46,8 @@ type_fits(const OnecColumn *column, Oid type)
 	switch (column->type)
 	{
 		case TIMESTAMPOID:
-			return type == DATEOID || type == TIMESTAMPTZOID;
+		case TIMESTAMPTZOID:
+			return type == DATEOID || type == TIMESTAMPOID || type == TIMESTAMPTZOID;
 		case INT2OID:
 		case INT4OID:
 		case INT8OID:
@@ -361,6 +362,9 @@ deparse_array(OnecDeparse *deparse, ScalarArrayOpExpr *expr)
 	elements = onec_filter_elements(deparse, column, array.value);
 	if (elements.why != NULL)
 		return onec_term_no(elements.why);
+	/* nothing is compared then, so that NULL is no different */
+	if (elements.count == 0)
+		return expr->useOr ? onec_term_none() : onec_term_all(ONEC_EXACT);
 	if (expr->useOr)
 		return onec_filter_in(column, elements.literals);
 	return elements.nulls > 0 ? onec_term_none() : onec_filter_not_in(deparse, column, elements.literals);

@@ -208,6 +208,25 @@ onec_derived_read(OnecDeparse *deparse, Node *node)
 
 /* ---- values ---- */
 
+/*
+ * A double beside a whole number, which is all it is compared with here: one with a fraction lies amid its two neighbours,
+ * whatever the fraction is, while PostgreSQL's own conversion rounds to 15 digits.
+ */
+static bool
+double_to_numeric(double value, Numeric *number)
+{
+	double		whole = floor(value);
+
+	if (!isfinite(value))
+		return false;
+	if (whole == value)
+		*number = DatumGetNumeric(DirectFunctionCall1(float8_numeric, Float8GetDatum(value)));
+	/* from 2^53 on there are no fractions */
+	else
+		*number = int64_div_fast_to_numeric((int64) whole * 10 + 5, 1);
+	return true;
+}
+
 /* A value as numeric; false for what is no finite number. */
 static bool
 to_numeric(const OnecOperand *operand, Numeric *number)
@@ -227,10 +246,9 @@ to_numeric(const OnecOperand *operand, Numeric *number)
 			*number = int64_to_numeric(DatumGetInt64(operand->value));
 			return true;
 		case FLOAT8OID:
-			if (!isfinite(DatumGetFloat8(operand->value)))
-				return false;
-			*number = DatumGetNumeric(DirectFunctionCall1(float8_numeric, operand->value));
-			return true;
+			return double_to_numeric(DatumGetFloat8(operand->value), number);
+		case FLOAT4OID:
+			return double_to_numeric(DatumGetFloat4(operand->value), number);
 		default:
 			return false;
 	}

@@ -96,6 +96,13 @@ qual_lines(OnecScan *scan)
 	return lines;
 }
 
+/* A property's name; no element of XML begins with a digit. */
+static const char *
+label(const char *name, const ExplainState *es)
+{
+	return es->format == EXPLAIN_FORMAT_XML ? psprintf("OneC%s", name + strlen("1C")) : name;
+}
+
 /* A line each for people, a list for programs. */
 static void
 explain_quals(List *lines, ExplainState *es)
@@ -103,23 +110,23 @@ explain_quals(List *lines, ExplainState *es)
 	ListCell   *lc;
 
 	if (es->format != EXPLAIN_FORMAT_TEXT)
-		ExplainPropertyList("1C Quals", lines, es);
+		ExplainPropertyList(label("1C Quals", es), lines, es);
 	else
 		foreach(lc, lines)
-			ExplainPropertyText("1C Qual", lfirst(lc), es);
+			ExplainPropertyText(label("1C Qual", es), lfirst(lc), es);
 }
 
 static void
 explain_spent(const OnecScan *scan, ExplainState *es)
 {
-	ExplainPropertyInteger("1C Requests", NULL, scan->spent.requests, es);
-	ExplainPropertyInteger("1C Pages", NULL, scan->spent.pages, es);
-	ExplainPropertyInteger("1C Rows", NULL, scan->spent.rows, es);
-	ExplainPropertyInteger("1C Bytes", NULL, scan->spent.bytes, es);
+	ExplainPropertyInteger(label("1C Requests", es), NULL, scan->spent.requests, es);
+	ExplainPropertyInteger(label("1C Pages", es), NULL, scan->spent.pages, es);
+	ExplainPropertyInteger(label("1C Rows", es), NULL, scan->spent.rows, es);
+	ExplainPropertyInteger(label("1C Bytes", es), NULL, scan->spent.bytes, es);
 	if (scan->spent.retries > 0 || es->format != EXPLAIN_FORMAT_TEXT)
-		ExplainPropertyInteger("1C Retries", NULL, scan->spent.retries, es);
+		ExplainPropertyInteger(label("1C Retries", es), NULL, scan->spent.retries, es);
 	if (es->timing)
-		ExplainPropertyFloat("1C Wait", "ms", scan->spent.wait_ms, 3, es);
+		ExplainPropertyFloat(label("1C Wait", es), "ms", scan->spent.wait_ms, 3, es);
 }
 
 void
@@ -134,12 +141,12 @@ onec_scan_explain(ForeignScanState *node, ExplainState *es)
 	scan->deparse.values = NULL;
 	onec_scan_query(scan, scan->count, &nothing);
 	text = onec_pager_text(scan->options, &scan->query, &scan->wanted, scan->count);
-	ExplainPropertyText("1C Request", nothing ? "none, no row can match" :
+	ExplainPropertyText(label("1C Request", es), nothing ? "none, no row can match" :
 						pg_any_to_server(text, strlen(text), PG_UTF8), es);
 	if (scan->totals)
-		ExplainPropertyText("1C Totals", "turnovers in place of records", es);
+		ExplainPropertyText(label("1C Totals", es), "turnovers in place of records", es);
 	if (scan->query.nulls != ONEC_NULLS_ALIKE)
-		ExplainPropertyText("1C Rows Without a Date", scan->query.nulls == ONEC_NULLS_FIRST ?
+		ExplainPropertyText(label("1C Rows Without a Date", es), scan->query.nulls == ONEC_NULLS_FIRST ?
 							"first, by a request of their own" : "last, by a request of their own", es);
 	if (es->verbose)
 		explain_quals(qual_lines(scan), es);

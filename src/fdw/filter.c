@@ -251,6 +251,26 @@ move_bound(OnecCompare *op, OnecConstant *constant)
 	return true;
 }
 
+/* A comparison with a value of which only the two ends are known that it lies between. */
+static OnecTerm
+compare_about(const OnecDeparse *deparse, const OnecColumn *column, OnecCompare op, const OnecConstant *constant)
+{
+	OnecExpr   *low = onec_make_literal(constant->kind, constant->text);
+	OnecExpr   *high = onec_make_literal(constant->kind, constant->next);
+	OnecTerm	sides[2];
+	int			count = 0;
+
+	if (op == ONEC_NE)
+		return term_not_null(deparse, column);
+	if (op == ONEC_EQ || op == ONEC_GT || op == ONEC_GE)
+		sides[count++] = onec_filter_literal(deparse, column, ONEC_GE, low);
+	if (op == ONEC_EQ || op == ONEC_LT || op == ONEC_LE)
+		sides[count++] = onec_filter_literal(deparse, column, ONEC_LE, high);
+	for (int i = 0; i < count; i++)
+		sides[i].verdict = Min(sides[i].verdict, ONEC_SUPERSET);
+	return onec_term_and(sides, count);
+}
+
 /* Compare with a literal that 1C can hold. */
 OnecTerm
 onec_filter_literal(const OnecDeparse *deparse, const OnecColumn *column, OnecCompare op,
@@ -292,6 +312,8 @@ onec_filter_value(const OnecDeparse *deparse, const OnecColumn *column, OnecComp
 			return onec_term_no("1C has no literal for the value");
 		case ONEC_SENT_OUTSIDE:
 			return compare_outside(deparse, column, op, constant.above);
+		case ONEC_SENT_ABOUT:
+			return compare_about(deparse, column, op, &constant);
 		case ONEC_SENT_BETWEEN:
 			if (!move_bound(&op, &constant))
 				return op == ONEC_EQ ? onec_term_none() : term_not_null(deparse, column);
@@ -310,7 +332,7 @@ static void
 add_element(const OnecDeparse *deparse, const OnecColumn *column, const OnecConstant *constant,
 			OnecElements *elements)
 {
-	if (constant->sent == ONEC_SENT_NOT)
+	if (constant->sent == ONEC_SENT_NOT || constant->sent == ONEC_SENT_ABOUT)
 		elements->why = "1C has no literal for one of the values";
 	if (constant->sent != ONEC_SENT_AS_IS || is_empty_value(deparse, column, constant->text))
 		return;
@@ -361,7 +383,7 @@ onec_filter_elements(const OnecDeparse *deparse, const OnecColumn *column, Datum
 {
 	ArrayType  *values = DatumGetArrayTypeP(array);
 	Oid			type = ARR_ELEMTYPE(values);
-	OnecElements	elements = {NIL, 0, NULL};
+	OnecElements	elements = {0};
 	int16		len;
 	bool		byval;
 	char		align;
@@ -383,6 +405,7 @@ onec_filter_elements(const OnecDeparse *deparse, const OnecColumn *column, Datum
 		onec_type_encode(column, type, datums[i], &constant);
 		add_element(deparse, column, &constant, &elements);
 	}
+	elements.count = count;
 	elements.literals = distinct_literals(elements.literals);
 	return elements;
 }

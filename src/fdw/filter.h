@@ -63,6 +63,7 @@ extern OnecExpr *onec_make_call(const char *name, OnecExpr *first, OnecExpr *sec
 typedef struct OnecElements
 {
 	List	   *literals;		/* of OnecExpr */
+	int			count;			/* of the array's elements, NULLs and such as 1C cannot hold among them */
 	int			nulls;
 	const char *why;			/* not NULL: some value cannot be said */
 } OnecElements;

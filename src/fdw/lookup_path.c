@@ -319,11 +319,34 @@ find_source(List *tlist, Node *node)
 	return 0;
 }
 
-static List *
-used_values(Node *exprs)
+static bool
+has_value(List *custom_plans, Node *value)
 {
-	return list_union(NIL, pull_var_clause(exprs, PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
-										   PVC_INCLUDE_PLACEHOLDERS));
+	return find_source(((Plan *) linitial(custom_plans))->targetlist, value) != 0 ||
+		find_source(((Plan *) lsecond(custom_plans))->targetlist, value) != 0;
+}
+
+/*
+ * The values of either side that the expressions use.  What is computed at this join, such as a constant of a
+ * sub-query below an outer join, is no value of a side: those that it is made of are.
+ */
+static List *
+used_values(List *custom_plans, Node *exprs)
+{
+	List	   *used = NIL;
+	ListCell   *lc;
+
+	foreach(lc, pull_var_clause(exprs, PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
+								PVC_INCLUDE_PLACEHOLDERS))
+	{
+		PlaceHolderVar *computed = lfirst(lc);
+
+		if (IsA(computed, PlaceHolderVar) && !has_value(custom_plans, (Node *) computed))
+			used = list_union(used, used_values(custom_plans, (Node *) computed->phexpr));
+		else
+			used = list_append_unique(used, lfirst(lc));
+	}
+	return used;
 }
 
 /*
@@ -338,11 +361,11 @@ mark_as_above(Node *node, void *context)
 
 	if (node == NULL)
 		return NULL;
-	if (!IsA(node, Var) && !IsA(node, PlaceHolderVar))
-		return expression_tree_mutator(node, mark_as_above, context);
 	at = find_source((List *) context, node);
-	if (at == 0)
+	if (at == 0 && IsA(node, Var))
 		return node;
+	if (at == 0)
+		return expression_tree_mutator(node, mark_as_above, context);
 	entry = list_nth((List *) context, at - 1);
 	return copyObject((Node *) entry->expr);
 }
@@ -402,10 +425,10 @@ plan_lookup(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tli
 	below = list_make3(joinquals, outer_key, inner_key);
 	/* core may put another target list in the place of ours, of anything that the join can give */
 	above = list_make3(rel->reltarget->exprs, tlist, otherquals);
-	scan->custom_scan_tlist = add_values(NIL, used_values((Node *) above));
+	scan->custom_scan_tlist = add_values(NIL, used_values(custom_plans, (Node *) above));
 	scan->custom_exprs = (List *) mark_as_above((Node *) below, scan->custom_scan_tlist);
 	scan->custom_scan_tlist = add_values(scan->custom_scan_tlist,
-										 used_values((Node *) scan->custom_exprs));
+										 used_values(custom_plans, (Node *) scan->custom_exprs));
 	/* what describes the join stays as it is */
 	scan->custom_private = lappend(list_copy_head(private, ONEC_LOOKUP_SOURCES),
 								   find_sources(scan->custom_scan_tlist, custom_plans));

@@ -27,6 +27,7 @@
 #include "foreign/foreign.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "pgtime.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
@@ -59,6 +60,8 @@ typedef enum OptionKind
 	KIND_REAL,
 	KIND_BOOL,
 	KIND_PAGING,
+	KIND_ZONE,
+	KIND_ZONE_SUFFIX,
 	KIND_EDM
 } OptionKind;
 
@@ -92,7 +95,7 @@ typedef struct OptionDef
 
 static const OptionDef option_defs[] = {
 	OTHER("url", IN_SERVER, KIND_URL),
-	TEXT(timezone, IN_SERVER),
+	{.name = "timezone",.where = IN_SERVER,.kind = KIND_ZONE,.offset = offsetof(OnecOptions, timezone)},
 	NUMBER(connect_timeout, IN_SERVER, KIND_INT, GUC_UNIT_S, 1, 3600, "60"),
 	NUMBER(request_timeout, READING, KIND_INT, GUC_UNIT_S, 1, 86400, "300"),
 	NUMBER(retries, READING, KIND_INT, 0, 0, 100, "4"),
@@ -114,6 +117,8 @@ static const OptionDef option_defs[] = {
 	SWITCH(push_sum, READING, "off"),
 	SWITCH(allowed_only, READING, "off"),
 	SWITCH(empty_as_null, READING, "on"),
+	{.name = "zone_suffix",.where = READING,.kind = KIND_ZONE_SUFFIX,
+		.offset = offsetof(OnecOptions, converts_zones),.initial = "error"},
 	SWITCH(ignores_case, READING, "off"),
 	NUMBER(request_cost, READING, KIND_REAL, 0, 0, 1e12, "1000"),
 	NUMBER(tuple_cost, READING, KIND_REAL, 0, 0, 1e12, "0.1"),
@@ -294,6 +299,14 @@ paging_value(const OptionDef *def, const char *value)
 	return ONEC_PAGING_AUTO;
 }
 
+static bool
+zone_suffix_value(const OptionDef *def, const char *value)
+{
+	if (strcmp(value, "error") != 0 && strcmp(value, "convert") != 0)
+		refuse_value(def, value, "Use error or convert.");
+	return strcmp(value, "convert") == 0;
+}
+
 static char *
 root_of_url(const OptionDef *def, const char *value)
 {
@@ -360,6 +373,13 @@ check_value(const OptionDef *def, const char *value)
 			break;
 		case KIND_PAGING:
 			(void) paging_value(def, value);
+			break;
+		case KIND_ZONE:
+			if (pg_tzset(value) == NULL)
+				refuse_value(def, value, "Use a name of pg_timezone_names, such as Europe/Moscow.");
+			break;
+		case KIND_ZONE_SUFFIX:
+			(void) zone_suffix_value(def, value);
 			break;
 		case KIND_EDM:
 			if (!onec_edm_type_from_label(value, &edm))
@@ -466,6 +486,9 @@ store_value(OnecOptions *options, const OptionDef *def, const char *value)
 			break;
 		case KIND_PAGING:
 			*(OnecPaging *) field = paging_value(def, value);
+			break;
+		case KIND_ZONE_SUFFIX:
+			*(bool *) field = zone_suffix_value(def, value);
 			break;
 		default:
 			*(char **) field = pstrdup(value);
@@ -578,10 +601,14 @@ onec_options_columns(Oid relid, int *natts)
 	TupleDesc	desc = RelationGetDescr(rel);
 	OnecColumn *columns = palloc0(sizeof(OnecColumn) * (desc->natts + 1));
 
-	List	   *options = GetForeignTable(relid)->options;
+	ForeignTable *table = GetForeignTable(relid);
+	List	   *options = table->options;
+	List	   *server = GetForeignServer(table->serverid)->options;
 	bool		function = given_option(options, "function") != NULL;
 	const char *dimensions = given_option(options, "dimensions");
+	const char *suffix = given_option(options, "zone_suffix");
 
+	suffix = suffix ? suffix : given_option(server, "zone_suffix");
 	*natts = desc->natts;
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -592,6 +619,8 @@ onec_options_columns(Oid relid, int *natts)
 		read_column(&columns[i], relid, attr);
 		columns[i].computed = function && columns[i].argument == NULL &&
 			 !onec_options_names_contain(dimensions, columns[i].property);
+		columns[i].converts_zones = suffix != NULL && strcmp(suffix, "convert") == 0;
+		columns[i].timezone = given_option(server, "timezone");
 	}
 	table_close(rel, NoLock);
 	return columns;

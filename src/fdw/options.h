@@ -30,7 +30,7 @@ typedef struct OnecOptions
 	Oid			serverid;
 	char	   *server_name;
 	char	   *root;			/* url in standard form, ends in /odata/standard.odata */
-	char	   *timezone;		/* NULL: not given */
+	char	   *timezone;		/* where the base is; NULL: not given */
 	int			connect_timeout;	/* s */
 	int			request_timeout;	/* s */
 	int			retries;
@@ -51,6 +51,7 @@ typedef struct OnecOptions
 	bool		push_sum;
 	bool		allowed_only;
 	bool		empty_as_null;
+	bool		converts_zones; /* dates with a zone are taken, and converted */
 	bool		ignores_case;	/* 1C compares text without regard to case */
 	bool		tls_verify;		/* check the certificate */
 	double		request_cost;
@@ -75,6 +76,8 @@ typedef struct OnecColumn
 	const char *property;		/* 1C's name; the column's own when not given */
 	const char *argument;		/* function parameter that its "=" qual supplies, or NULL */
 	bool		computed;		/* by a function: 1C takes no conditions on it */
+	bool		converts_zones; /* as the table does */
+	const char *timezone;		/* of the server, or NULL */
 	bool		declared;		/* option edm_type is given */
 	OnecEdmType edm;			/* declared, else inferred from the column's type */
 } OnecColumn;

@@ -12,11 +12,13 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "foreign/fdwapi.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -266,6 +268,24 @@ make_slot(OnecScan *scan, ForeignScanState *node)
 	scan->slot = ExecInitExtraTupleSlot(node->ss.ps.state, desc, &TTSOpsVirtual);
 }
 
+/* Times of the base that become instants need to know where the base is. */
+static void
+warn_of_zone(const OnecScan *scan)
+{
+	for (int i = 0; i < scan->nwanted; i++)
+		if (scan->decoders[i].type == TIMESTAMPTZOID && scan->options->timezone == NULL)
+		{
+			ereport(WARNING,
+					(errmsg("local time of 1C is read in the time zone of the session, \"%s\"",
+							pg_get_timezone_name(session_timezone)),
+					 errdetail("The column for \"%s\" of \"%s\" is a timestamp with time zone, and the server has no option timezone.",
+							   scan->decoders[i].column.property, scan->options->entity_set),
+					 errhint("ALTER SERVER %s OPTIONS (ADD timezone 'Europe/Moscow'), or another zone.",
+							 quote_identifier(scan->options->server_name))));
+			return;
+		}
+}
+
 void
 onec_scan_begin(ForeignScanState *node, int eflags)
 {
@@ -276,6 +296,7 @@ onec_scan_begin(ForeignScanState *node, int eflags)
 	node->fdw_state = scan;
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
+	warn_of_zone(scan);
 	onec_async_begin(node);
 	scan->run = AllocSetContextCreate(query_context, "onec_fdw run", ALLOCSET_SMALL_SIZES);
 	scan->row = AllocSetContextCreate(query_context, "onec_fdw row", ALLOCSET_SMALL_SIZES);

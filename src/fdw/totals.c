@@ -87,12 +87,16 @@ static bool
 read_period(OnecDeparse *deparse, Node *qual, OnecCompare *op, OnecOperand *value)
 {
 	OpExpr	   *expr = (OpExpr *) qual;
+	const OnecColumn *column;
+	const char *why;
 	bool		left;
 
 	if (!IsA(expr, OpExpr) || list_length(expr->args) != 2)
 		return false;
-	left = column_named(deparse, linitial(expr->args), "Period") != NULL;
-	if (!left && column_named(deparse, lsecond(expr->args), "Period") == NULL)
+	column = column_named(deparse, linitial(expr->args), "Period");
+	left = column != NULL;
+	column = left ? column : column_named(deparse, lsecond(expr->args), "Period");
+	if (column == NULL || onec_type_compare(column, ONEC_LT, &why) != ONEC_EXACT)
 		return false;
 	if (!onec_operator_compare(expr->opno, TIMESTAMPOID, op) || *op == ONEC_EQ || *op == ONEC_NE ||
 		!onec_operand_read(deparse, left ? lsecond(expr->args) : linitial(expr->args), value))

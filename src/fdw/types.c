@@ -22,9 +22,11 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "fdw/dates.h"
 #include "fdw/types.h"
 
 #define EMPTY_GUID "00000000-0000-0000-0000-000000000000"
+#define NEAR_CHANGE (3 * USECS_PER_DAY)	/* clocks were set by a day at most, and a time may be there twice or not at all */
 
 /* The natural PostgreSQL type of each Edm type. */
 typedef struct TypeDef
@@ -64,6 +66,7 @@ onec_type_infer(Oid type, const char *property)
 	switch (type)
 	{
 		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
 			return ONEC_EDM_DATETIME;
 		case NUMERICOID:
 			return ONEC_EDM_DOUBLE;
@@ -97,6 +100,7 @@ typedef enum CompareClass
 	CLASS_TEXT,
 	CLASS_GUID,
 	CLASS_DATE,
+	CLASS_INSTANT,				/* a date that is read as the instant it was where the base is */
 	CLASS_NUMBER,
 	CLASS_BOOL,
 	CLASS_COUNT
@@ -126,6 +130,10 @@ static const Rule rules[CLASS_COUNT] = {
 	},
 	[CLASS_DATE] = {
 		{ONEC_EXACT, ONEC_EXACT, ONEC_EXACT, ONEC_EXACT, ONEC_EXACT, ONEC_EXACT}, true, NULL
+	},
+	/* the clock may be set back between two dates, so their order is not that of the instants */
+	[CLASS_INSTANT] = {
+		{ONEC_SUPERSET, ONEC_SUPERSET, ONEC_SUPERSET, ONEC_SUPERSET, ONEC_SUPERSET, ONEC_SUPERSET}, false, NULL
 	},
 	[CLASS_NUMBER] = {
 		{ONEC_EXACT, ONEC_EXACT, ONEC_EXACT, ONEC_EXACT, ONEC_EXACT, ONEC_EXACT}, true, NULL
@@ -166,7 +174,11 @@ class_of(const OnecColumn *column)
 		case ONEC_EDM_GUID:
 			return column->type == UUIDOID ? CLASS_GUID : CLASS_NONE;
 		case ONEC_EDM_DATETIME:
-			return column->type == TIMESTAMPOID && column->typmod < 0 ? CLASS_DATE : CLASS_NONE;
+			/* what has a zone is not the date that 1C compares */
+			if (column->typmod >= 0 || column->converts_zones)
+				return CLASS_NONE;
+			return column->type == TIMESTAMPOID ? CLASS_DATE :
+				column->type == TIMESTAMPTZOID ? CLASS_INSTANT : CLASS_NONE;
 		case ONEC_EDM_DOUBLE:
 		case ONEC_EDM_INT16:
 		case ONEC_EDM_INT32:
@@ -192,6 +204,8 @@ onec_type_compare(const OnecColumn *column, OnecCompare op, const char **why)
 		*why = "a condition on what 1C's function computes is none on its rows";
 	else if (is_type_column(column))
 		*why = "1C takes conditions on the type of a composite value, and finds nothing";
+	else if (column->edm == ONEC_EDM_DATETIME && column->converts_zones)
+		*why = "dates that are converted by zone_suffix are not those that 1C compares";
 	else if (column->edm == ONEC_EDM_UNKNOWN && !column->declared)
 		*why = "the column has no option edm_type";
 	else if (*why == NULL || class_of(column) == CLASS_NONE)
@@ -216,6 +230,7 @@ onec_type_empty(const OnecColumn *column, bool empty_as_null, OnecLiteralKind *k
 			*kind = ONEC_LIT_GUID;
 			return EMPTY_GUID;
 		case CLASS_DATE:
+		case CLASS_INSTANT:
 			*kind = ONEC_LIT_DATETIME;
 			return ONEC_EMPTY_DATE;
 		default:
@@ -269,19 +284,22 @@ encode_timestamp(Timestamp value, OnecConstant *constant)
 		constant->next = timestamp_text(&tm);
 }
 
-static Timestamp
-local_timestamp(TimestampTz value)
+/* A date of whole seconds, or NULL where 1C has none. */
+static char *
+date_text(Timestamp value)
 {
-	return DatumGetTimestamp(DirectFunctionCall1(timestamptz_timestamp,
-												 TimestampTzGetDatum(value)));
+	OnecConstant constant = {0};
+
+	encode_timestamp(value, &constant);
+	return constant.text;
 }
 
 /*
- * A timestamptz is compared with a timestamp through the session's zone.  Near a change of the
- * clock that mapping is not monotonic, so nothing is sent there.
+ * An instant, which is compared with dates by the clock of "zone".  Near a change of the clock the order of instants is not
+ * that of dates: there it is said of a date only that it lies within days.
  */
 static void
-encode_timestamptz(TimestampTz value, OnecConstant *constant)
+encode_instant(TimestampTz value, pg_tz *zone, OnecConstant *constant)
 {
 	Timestamp	here;
 
@@ -290,12 +308,40 @@ encode_timestamptz(TimestampTz value, OnecConstant *constant)
 		put_outside(constant, TIMESTAMP_IS_NOEND(value));
 		return;
 	}
-	if (value < MIN_TIMESTAMP + 2 * USECS_PER_DAY || value > END_TIMESTAMP - 2 * USECS_PER_DAY)
+	if (value < MIN_TIMESTAMP + NEAR_CHANGE || value > END_TIMESTAMP - NEAR_CHANGE)
 		return;
-	here = local_timestamp(value);
-	if (here - local_timestamp(value - USECS_PER_DAY) == USECS_PER_DAY &&
-		local_timestamp(value + USECS_PER_DAY) - here == USECS_PER_DAY)
+	here = onec_date_local(value, zone);
+	if (here - onec_date_local(value - USECS_PER_DAY, zone) == USECS_PER_DAY &&
+		onec_date_local(value + USECS_PER_DAY, zone) - here == USECS_PER_DAY)
+	{
 		encode_timestamp(here, constant);
+		return;
+	}
+	constant->text = date_text(here - NEAR_CHANGE);
+	constant->next = date_text(here + NEAR_CHANGE);
+	if (constant->text != NULL && constant->next != NULL)
+		constant->sent = ONEC_SENT_ABOUT;
+}
+
+/* A value for a column that is read as an instant: without a zone it is of the session's, as PostgreSQL compares them. */
+static void
+encode_instant_class(const OnecColumn *column, Oid type, Datum value, OnecConstant *constant)
+{
+	TimestampTz instant;
+	int			overflow = 0;
+
+	if (type == TIMESTAMPTZOID)
+		instant = DatumGetTimestampTz(value);
+	else if (type == TIMESTAMPOID)
+		instant = timestamp2timestamptz_opt_overflow(DatumGetTimestamp(value), &overflow);
+	else if (type == DATEOID)
+		instant = date2timestamptz_opt_overflow(DatumGetDateADT(value), &overflow);
+	else
+		return;
+	if (overflow != 0)
+		put_outside(constant, overflow > 0);
+	else
+		encode_instant(instant, onec_date_zone(column->timezone), constant);
 }
 
 static void
@@ -310,7 +356,7 @@ encode_date_class(Oid type, Datum value, OnecConstant *constant)
 			encode_timestamp(DatumGetTimestamp(value), constant);
 			break;
 		case TIMESTAMPTZOID:
-			encode_timestamptz(DatumGetTimestampTz(value), constant);
+			encode_instant(DatumGetTimestampTz(value), session_timezone, constant);
 			break;
 		case DATEOID:
 			stamp = date2timestamp_opt_overflow(DatumGetDateADT(value), &overflow);
@@ -380,6 +426,7 @@ onec_type_encode(const OnecColumn *column, Oid type, Datum value, OnecConstant *
 		[CLASS_TEXT] = ONEC_LIT_STRING,
 		[CLASS_GUID] = ONEC_LIT_GUID,
 		[CLASS_DATE] = ONEC_LIT_DATETIME,
+		[CLASS_INSTANT] = ONEC_LIT_DATETIME,
 		[CLASS_NUMBER] = ONEC_LIT_NUMBER,
 		[CLASS_BOOL] = ONEC_LIT_BOOL,
 	};
@@ -390,6 +437,8 @@ onec_type_encode(const OnecColumn *column, Oid type, Datum value, OnecConstant *
 	constant->kind = kinds[class];
 	if (class == CLASS_DATE)
 		encode_date_class(type, value, constant);
+	else if (class == CLASS_INSTANT)
+		encode_instant_class(column, type, value, constant);
 	else if (class == CLASS_NUMBER)
 		encode_number_class(type, value, constant);
 	else if (class != CLASS_NONE)

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "pgtime.h"
 #include "utils/uuid.h"
 
 #include "compat.h"
@@ -37,6 +38,9 @@ struct OnecDecoder
 {
 	OnecColumn	column;
 	bool		empty_as_null;
+	bool		converts_zones;
+	const char *timezone;		/* of the server; NULL: that of the session */
+	pg_tz	   *zone;			/* … once it was needed */
 	Datum		(*convert) (OnecDecoder *decoder, const OnecField *field, bool *isnull);
 	bool		nested;			/* it takes nested values */
 	bool		calls_out;		/* converting may run other people's code, which may read tables of its own */
@@ -106,6 +110,7 @@ typedef enum OnecSent
 {
 	ONEC_SENT_AS_IS,			/* "text" is the value */
 	ONEC_SENT_BETWEEN,			/* it lies between "text" and "next", which 1C holds side by side */
+	ONEC_SENT_ABOUT,			/* it lies somewhere from "text" to "next" */
 	ONEC_SENT_OUTSIDE,			/* it lies above (or below) everything that 1C can hold */
 	ONEC_SENT_NOT				/* cannot be said */
 } OnecSent;
@@ -115,7 +120,7 @@ typedef struct OnecConstant
 	OnecSent	sent;
 	OnecLiteralKind kind;
 	char	   *text;			/* palloc'd, UTF-8 */
-	char	   *next;			/* BETWEEN: the neighbour above; NULL when there is none */
+	char	   *next;			/* BETWEEN: the neighbour above; NULL when there is none.  ABOUT: the upper end */
 	bool		above;			/* OUTSIDE: above all, else below all */
 } OnecConstant;
 

@@ -19,7 +19,9 @@
 #include "stats/minimum.h"
 
 #define MAX_LOG_PARAMETER 14.0	/* a search that passes e^14 looks for a limit that is not there */
-#define MAX_TERMS 2000000		/* of a series: some 20 ms */
+#define MAX_TERMS 2000000L		/* of a series: some 20 ms, 100 by logarithms */
+#define MAX_VALUE_TERMS (50 * MAX_TERMS)	/* of the series of all months */
+#define LOOK_TERMS 65536L		/* between questions whether to stop: a power of two */
 #define SERIES_TOLERANCE 1e-16
 #define EULER_FROM 0.9			/* of z: where the plain series gets slow */
 
@@ -280,6 +282,23 @@ onec_clv_palive(const OnecClvParams *params, const OnecClvRow *customer)
 	return odds > 0 ? exp(-odds) / (1 + exp(-odds)) : 1 / (1 + exp(odds));
 }
 
+/* How long a calculation may go on. */
+typedef struct Patience
+{
+	long		terms;			/* left for all series */
+	const OnecClvHorizon *asked;	/* whose "stop" is asked; NULL: nobody */
+} Patience;
+
+/* Whether a series must end before its next term. */
+static bool
+has_ended(Patience *patience)
+{
+	if (--patience->terms < 0)
+		return true;
+	return patience->terms % LOOK_TERMS == 0 && patience->asked != NULL && patience->asked->stop != NULL &&
+		patience->asked->stop(patience->asked->stop_arg);
+}
+
 /* Somebody alive: rate ~ Gamma(shape, time), chance to leave ~ Beta(a, stay), and a horizon. */
 typedef struct Alive
 {
@@ -298,7 +317,7 @@ typedef struct Alive
  * a+B = 1, where the formula divides by 0, are points like others.
  */
 static double
-expected_by_counts(const Alive *alive)
+expected_by_counts(const Alive *alive, Patience *patience)
 {
 	double		log_z = -log1p(1 / alive->s);
 	double		z = alive->s / (1 + alive->s);
@@ -309,7 +328,7 @@ expected_by_counts(const Alive *alive)
 	double		made = 0;
 	double		sum = 0;
 
-	for (double n = 1; n < MAX_TERMS; n++)
+	for (double n = 1; n < MAX_TERMS && !has_ended(patience); n++)
 	{
 		double		ratio;
 		double		term;
@@ -341,7 +360,7 @@ expected_by_counts(const Alive *alive)
  * change their signs or overflow.
  */
 static double
-expected_by_euler(const Alive *alive)
+expected_by_euler(const Alive *alive, Patience *patience)
 {
 	double		z = alive->s / (1 + alive->s);
 	double		c = alive->a + alive->stay - 1;
@@ -350,7 +369,7 @@ expected_by_euler(const Alive *alive)
 	double		term = (c - alive->shape) * z;
 	double		sum = term;
 
-	for (double n = 1; n < MAX_TERMS; n++)
+	for (double n = 1; n < MAX_TERMS && !has_ended(patience); n++)
 	{
 		double		ratio = z * (c - alive->shape + n) * (alive->a + n - 1) / ((c + n) * (n + 1));
 
@@ -362,8 +381,8 @@ expected_by_euler(const Alive *alive)
 	return NAN;
 }
 
-double
-onec_clv_expected(const OnecClvParams *params, const OnecClvRow *customer, double horizon)
+static double
+expected_visits(const OnecClvParams *params, const OnecClvRow *customer, double horizon, Patience *patience)
 {
 	Alive		alive;
 	double		c;
@@ -379,23 +398,33 @@ onec_clv_expected(const OnecClvParams *params, const OnecClvRow *customer, doubl
 	alive.s = horizon / (params->alpha + customer->t);
 	c = alive.a + alive.stay - 1;
 	if (alive.s / (1 + alive.s) > EULER_FROM && c >= alive.shape && alive.a < 50)
-		return palive * expected_by_euler(&alive);
-	return palive * expected_by_counts(&alive);
+		return palive * expected_by_euler(&alive, patience);
+	return palive * expected_by_counts(&alive, patience);
+}
+
+double
+onec_clv_expected(const OnecClvParams *params, const OnecClvRow *customer, double horizon)
+{
+	Patience	patience = {MAX_TERMS, NULL};
+
+	return expected_visits(params, customer, horizon, &patience);
 }
 
 double
 onec_clv_value(const OnecClvParams *params, const OnecClvRow *customer, double spend,
 			   const OnecClvHorizon *horizon)
 {
+	Patience	patience = {MAX_VALUE_TERMS, horizon};
 	double		value = 0;
 	double		before = 0;
 
 	if (horizon->months < 1 || horizon->months > 1200 || !positive(horizon->units) ||
 		!isfinite(horizon->discount) || horizon->discount <= -1 || !isfinite(spend))
 		return NAN;
-	for (int month = 1; month <= horizon->months; month++)
+	/* what cannot be had for a month cannot be had for later ones, whose series are longer */
+	for (int month = 1; month <= horizon->months && !isnan(value); month++)
 	{
-		double		visits = onec_clv_expected(params, customer, month * horizon->units);
+		double		visits = expected_visits(params, customer, month * horizon->units, &patience);
 
 		value += (visits - before) * spend * pow(1 + horizon->discount, -month);
 		before = visits;

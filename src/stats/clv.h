@@ -168,11 +168,14 @@ typedef struct OnecClvHorizon
 	int			months;			/* 1 to 1200, of 30.44 days */
 	double		units;			/* units of time a month: 30.44 / 7 weeks */
 	double		discount;		/* a month, 0.01 is 1 % */
+	bool		(*stop) (void *arg);	/* asked every few milliseconds; true ends it; may be NULL */
+	void	   *stop_arg;
 } OnecClvHorizon;
 
 /*
  * Discounted money of the coming months: the visits expected in each month times "spend" times
- * (1 + discount)^-month, paid at the end of a month.  NaN as onec_clv_expected, or if the horizon makes no sense.
+ * (1 + discount)^-month, paid at the end of a month.  NaN as onec_clv_expected for any month, if all of them together would
+ * take more than fifty times as long as one may, if it was stopped, or if the horizon makes no sense.
  */
 extern double onec_clv_value(const OnecClvParams *params, const OnecClvRow *customer, double spend,
 							 const OnecClvHorizon *horizon);

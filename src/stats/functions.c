@@ -4,7 +4,7 @@
  *	  SQL functions over stats/clv.c; the only file of this folder that knows PostgreSQL.
  *
  * Memory: the caller's context.  Errors: ereport on impossible arguments; a horizon that the
- * series cannot follow gives NULL.  A fit lets itself be cancelled from its callback: the code it
+ * series cannot follow gives NULL.  A fit, and a long series, lets itself be cancelled from its callback: the code it
  * leaves by that holds nothing.
  *
  *-------------------------------------------------------------------------
@@ -80,6 +80,13 @@ expected(FunctionCallInfo fcinfo, OnecClvModel model)
 	PG_RETURN_FLOAT8(visits);
 }
 
+static bool
+check_interrupts(void *arg)
+{
+	CHECK_FOR_INTERRUPTS();
+	return false;
+}
+
 /* Weeks: 30.44 days a month, as spec and literature have it. */
 static Datum
 value(FunctionCallInfo fcinfo, OnecClvModel model)
@@ -87,7 +94,9 @@ value(FunctionCallInfo fcinfo, OnecClvModel model)
 	OnecClvRow	customer;
 	OnecClvParams params = params_and_customer(fcinfo, model, &customer);
 	float8		spend = PG_GETARG_FLOAT8(7);
-	OnecClvHorizon horizon = {PG_GETARG_INT32(8), 30.44 / 7, PG_GETARG_FLOAT8(9)};
+	OnecClvHorizon horizon = {
+		.months = PG_GETARG_INT32(8), .units = 30.44 / 7, .discount = PG_GETARG_FLOAT8(9), .stop = check_interrupts
+	};
 	float8		money;
 
 	if (!isfinite(spend) || horizon.months < 1 || horizon.months > 1200 || !(horizon.discount > -1) ||
@@ -164,13 +173,6 @@ numbers(FunctionCallInfo fcinfo, int argument, int *count)
 				 errmsg("the arrays must be of one length and without NULL")));
 	*count = length;
 	return (const float8 *) ARR_DATA_PTR(array);
-}
-
-static bool
-check_interrupts(void *arg)
-{
-	CHECK_FOR_INTERRUPTS();
-	return false;
 }
 
 static OnecClvModel

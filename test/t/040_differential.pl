@@ -72,6 +72,9 @@ my %odd = (
 	boolean => [ 'true', 'false' ],
 );
 
+# What PostgreSQL's conversion to numeric, of 15 digits, would take for whole numbers.
+my @doubles = map { "$_\::float8" } '2025.9999999999998', '2025.0000000000002', '2.9999999999999996', '3.0000000000000004', '2.5', '-0.5', '1e300', "'infinity'", "'NaN'";
+
 sub kind_of
 {
 	my ($type) = @_;
@@ -107,7 +110,7 @@ sub pattern
 }
 
 # The cells of the verdict table: each kind of column with each operator, the usual ones more than once.
-my @any = ('=', '=', '<>', 'IN', 'NOT IN', 'ANY', 'IS NULL', 'IS NOT NULL', 'DISTINCT');
+my @any = ('=', '=', '<>', 'IN', 'NOT IN', 'ANY', 'ARRAY', 'ARRAY', 'IS NULL', 'IS NOT NULL', 'DISTINCT');
 my @ordered = qw(< <= > >= BETWEEN <= >=);
 my %operators = (
 	text => [ @any, @ordered, qw(LIKE LIKE LIKE ILIKE PREFIX) ],
@@ -136,6 +139,7 @@ sub leaf
 	return "$name IS " . pick('', 'NOT ') . "DISTINCT FROM $some[0]" if $op eq 'DISTINCT';
 	return "$name $op (" . join(', ', @some) . ')' if $op =~ /IN$/;
 	return "$name = ANY (ARRAY[" . join(', ', map { "($_)::$cast" } @some) . ', NULL])' if $op eq 'ANY';
+	return array($name, $cast, @some) if $op eq 'ARRAY';
 	return "$name BETWEEN $some[0] AND " . value($column, $kind) if $op eq 'BETWEEN';
 	return derived($table, $column, $op, $some[0]) if $op =~ /^(PLUS|TIMES|COLUMN|PART|TRUNC|DATE|ROW|PREFIX)$/;
 	return $name if $op eq 'BARE';
@@ -143,6 +147,16 @@ sub leaf
 	return "$name IS " . pick('TRUE', 'FALSE', 'NOT TRUE') if $op eq 'ISTRUE';
 	return $kind eq 'boolean' ? "$name IS NOT FALSE" : "($name " . pick('<', '<=', '>') . " $some[0]) IS NOT FALSE" if $op eq 'NOTFALSE';
 	return rand() < 0.15 && $some[0] !~ /^NULL/ ? "$some[0] $op $name" : "$name $op $some[0]";
+}
+
+# A list that may be empty, or hold NULL, known before the query runs or not.
+sub array
+{
+	my ($name, $cast, @some) = @_;
+	my $list = pick('', '', join(', ', map { "($_)::$cast" } @some), join(', ', 'NULL', map { "($_)::$cast" } @some));
+	my $array = "ARRAY[$list]::$cast\[]";
+
+	return "$name " . pick('= ANY', '<> ALL', '<> ALL') . ' (' . pick($array, "ARRAY(SELECT v FROM unnest($array) v)") . ')';
 }
 
 # Conditions on what is computed from a column.
@@ -158,7 +172,7 @@ sub derived
 	return pick('2', '-4', '0.3', '0') . " * $name $cmp $value" if $op eq 'TIMES';
 	return "$name $cmp " . qq{"} . pick(@alike)->[0] . qq{"} if $op eq 'COLUMN';
 	return pick("extract($part FROM $name)", "date_part('$part', $name)") . ' ' .
-	  pick("$cmp " . pick(2024, 2025, 2026, 1, 3, 12, 2.5, 0, 10001), 'IN (2025, 2026, 3)') if $op eq 'PART';
+	  pick("$cmp " . pick(2024, 2025, 2026, 1, 3, 12, 2.5, 0, 10001), "$cmp " . pick(@doubles), 'IN (2025, 2026, 3)') if $op eq 'PART';
 	return "date_trunc('" . pick(qw(year quarter month week day hour minute second)) . "', $name) $cmp " .
 	  pick($value, "date_trunc('month', $value)", "date '2025-01-01'") if $op eq 'TRUNC';
 	return "$name\::date $cmp ($value)::date" if $op eq 'DATE';

@@ -12,6 +12,7 @@
 #include "stats/clv.h"
 #include "stats/minimum.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdint.h>
 #include <time.h>
@@ -349,7 +350,7 @@ test_refusals(void)
 	OnecClvRow	bad[] = {{-1, 0, 1, 1}, {0.5, 1, 2, 1}, {1, 2, 1, 1}, {1, -1, 1, 1}, {0, 1, 2, 1}, {NAN, 1, 2, 1},
 	{1, 1, INFINITY, 1}};
 	OnecClvParams params = cdnow_bg;
-	OnecClvHorizon year = {12, 30.44 / 7, 0.01};
+	OnecClvHorizon year = {.months = 12, .units = 30.44 / 7, .discount = 0.01};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 	{
@@ -362,7 +363,7 @@ test_refusals(void)
 	ok(isnan(onec_clv_palive(&params, &good)), "impossible parameters");
 	year.discount = -1;
 	ok(isnan(onec_clv_value(&cdnow_bg, &good, 1, &year)), "impossible discount");
-	year = (OnecClvHorizon) {0, 1, 0};
+	year = (OnecClvHorizon) {.months = 0, .units = 1};
 	ok(isnan(onec_clv_value(&cdnow_bg, &good, 1, &year)), "no months");
 	ok(isnan(onec_spend_expected(&cdnow_spend, 1, -1)), "money below 0");
 	ok(isnan(onec_spend_expected(&(OnecSpendParams) {6, 1, 15}, 1, 10)), "q = 1 has no mean");
@@ -404,8 +405,8 @@ static void
 test_value(void)
 {
 	OnecClvRow	customer = {2, 30.43, 38.86, 1};
-	OnecClvHorizon year = {12, 30.44 / 7, 0.01};
-	OnecClvHorizon plain = {12, 30.44 / 7, 0};
+	OnecClvHorizon year = {.months = 12, .units = 30.44 / 7, .discount = 0.01};
+	OnecClvHorizon plain = {.months = 12, .units = 30.44 / 7};
 	double		want = 0;
 	double		all = onec_clv_expected(&cdnow_bg, &customer, 12 * 30.44 / 7);
 
@@ -426,6 +427,33 @@ stop_after(void *arg)
 	int		   *left = arg;
 
 	return (*left)-- <= 0;
+}
+
+/* Looks at the callback that "expected" series of 100 years take, until it says so or for ever. */
+static void
+test_long_series(void)
+{
+	OnecClvRow	fresh = {0, 0, 0, 1};
+	OnecClvRow	busy = {1e6, 1, 1, 1};
+	OnecClvParams quick = {ONEC_CLV_MBGNBD, 0.6, 0.001, 0.9, 3.2};
+	OnecClvParams even = {ONEC_CLV_BGNBD, 0.01, 0.0001, 0.5, 0.5};
+	int			left = INT_MAX;
+	OnecClvHorizon century = {
+		.months = 1200, .units = 30.44 / 7, .discount = 0.01, .stop = stop_after, .stop_arg = &left
+	};
+
+	/* 2^16 terms from one look to the next */
+	ok(isnan(onec_clv_value(&quick, &fresh, 10, &century)), "W16: a horizon beyond what its series can do");
+	ok(INT_MAX - left >= 10 && INT_MAX - left <= 1530, "W16: looks at the callback: %d", INT_MAX - left);
+	left = INT_MAX;
+	ok(isnan(onec_clv_value(&even, &busy, 10, &century)), "W16: a million visits");
+	ok(INT_MAX - left >= 10 && INT_MAX - left <= 1530, "W16: … take no more of them: %d", INT_MAX - left);
+	left = 3;
+	ok(isnan(onec_clv_value(&quick, &fresh, 10, &century)), "W16: the callback stops a series");
+	is_int(left, -1, "W16: at once");
+	left = INT_MAX;
+	quick.alpha = 4;
+	ok(onec_clv_value(&quick, &fresh, 10, &century) > 0, "W16: a hundred years of ordinary customers are had");
 }
 
 static void
@@ -632,6 +660,7 @@ main(void)
 	test_refusals();
 	test_spend_mixture();
 	test_value();
+	test_long_series();
 	test_statuses();
 	test_collapse();
 	test_minimum();
