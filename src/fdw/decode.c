@@ -31,8 +31,7 @@
 #include "utils/uuid.h"
 
 #include "compat.h"
-#include "fdw/dates.h"
-#include "fdw/types.h"
+#include "fdw/decode_private.h"
 
 /* Digits that fit an int64 whatever they are. */
 #define SAFE_DIGITS 18
@@ -61,8 +60,8 @@ field_cstring(const OnecField *field)
 }
 
 /* The beginning of a field for a message, in the server's encoding. */
-static char *
-shown(const OnecField *field)
+char *
+onec_shown(const OnecField *field)
 {
 	int			len = pg_encoding_mbcliplen(PG_UTF8, field->text, (int) Min(field->len, SHOWN * 2), SHOWN);
 	char	   *text = pnstrdup(field->text, len);
@@ -73,13 +72,13 @@ shown(const OnecField *field)
 	return pg_any_to_server(text, len, PG_UTF8);
 }
 
-static void
-refuse_field(const OnecField *field)
+void
+onec_refuse_field(const OnecField *field)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 			 errmsg("value of 1C does not fit the type of the column"),
-			 errdetail("1C sent %s.", field->kind == ONEC_FIELD_NESTED ? "a nested value" : shown(field))));
+			 errdetail("1C sent %s.", field->kind == ONEC_FIELD_NESTED ? "a nested value" : onec_shown(field))));
 }
 
 /* Input functions tell the value in the message, which is kept and shown where values must not be: ours has it in DETAIL only. */
@@ -91,7 +90,7 @@ hide_value(void *arg)
 	if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
 		return;
 	errmsg("value of 1C does not fit the type of the column");
-	errdetail("1C sent %s.", shown(field));
+	errdetail("1C sent %s.", onec_shown(field));
 }
 
 /* What the type's input function makes of a text. */
@@ -125,7 +124,7 @@ refuse_words(const OnecField *field, const char *letters)
 		char		c = field->text[i];
 
 		if ((c < '0' || c > '9') && (c == '\0' || (strchr(" +-.,:/", c) == NULL && strchr(letters, c) == NULL)))
-			refuse_field(field);
+			onec_refuse_field(field);
 	}
 }
 
@@ -134,7 +133,7 @@ static Datum
 input_scalar(OnecDecoder *decoder, const OnecField *field)
 {
 	if (field->len > LONGEST_SCALAR)
-		refuse_field(field);
+		onec_refuse_field(field);
 	return input(decoder, field);
 }
 
@@ -151,8 +150,8 @@ decode_scalar(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 }
 
 /* A number or a date, in which only these letters may be. */
-static Datum
-decode_by_digits(OnecDecoder *decoder, const OnecField *field, const char *letters)
+Datum
+onec_decode_by_digits(OnecDecoder *decoder, const OnecField *field, const char *letters)
 {
 	refuse_words(field, letters);
 	return input_scalar(decoder, field);
@@ -161,7 +160,7 @@ decode_by_digits(OnecDecoder *decoder, const OnecField *field, const char *lette
 static Datum
 decode_float(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
-	return decode_by_digits(decoder, field, "eE");
+	return onec_decode_by_digits(decoder, field, "eE");
 }
 
 static Datum
@@ -307,170 +306,6 @@ decode_guid(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	return UUIDPGetDatum(uuid);
 }
 
-/* "n" digits as a number, or -1. */
-static inline int
-digits(const char *text, int n)
-{
-	int			value = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		if (text[i] < '0' || text[i] > '9')
-			return -1;
-		value = value * 10 + (text[i] - '0');
-	}
-	return value;
-}
-
-/* YYYY-MM-DDTHH:MM:SS, a date that exists; false for any other form. */
-static bool
-parse_datetime(const char *t, size_t len, Timestamp *out)
-{
-	int			year;
-	int			month;
-	int			day;
-	int			hour;
-	int			minute;
-	int			second;
-
-	if (len != 19 || t[4] != '-' || t[7] != '-' || t[10] != 'T' || t[13] != ':' || t[16] != ':')
-		return false;
-	year = digits(t, 4);
-	month = digits(t + 5, 2);
-	day = digits(t + 8, 2);
-	hour = digits(t + 11, 2);
-	minute = digits(t + 14, 2);
-	second = digits(t + 17, 2);
-	if (year < 1 || month < 1 || month > 12 || day < 1 || hour < 0 || hour > 23 ||
-		minute < 0 || minute > 59 || second < 0 || second > 59)
-		return false;
-	if (day > day_tab[isleap(year)][month - 1])
-		return false;
-	*out = ((int64) date2j(year, month, day) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY +
-		((hour * 60 + minute) * 60 + second) * USECS_PER_SEC;
-	return true;
-}
-
-/* A date in another form than the usual one. */
-static OnecDate
-unusual_date(const OnecDecoder *decoder, const OnecField *field)
-{
-	OnecDate	date;
-
-	switch (onec_date_parse(field->text, field->len, &date))
-	{
-		case ONEC_DATE_STRANGE:
-			refuse_field(field);
-			break;
-		case ONEC_DATE_IMPOSSIBLE:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
-					 errmsg("date of 1C is none of the calendar"),
-					 errdetail("1C sent %s.", shown(field))));
-			break;
-		case ONEC_DATE_TOO_FINE:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
-					 errmsg("date of 1C is finer than a microsecond"),
-					 errdetail("1C sent %s.", shown(field))));
-			break;
-		case ONEC_DATE_GOOD:
-			break;
-	}
-	/* before all else: the empty date is no moment of any zone */
-	if (date.stamp == ONEC_EMPTY_STAMP && decoder->empty_as_null)
-		date.zoned = false;
-	if (date.zoned && !decoder->converts_zones)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
-				 errmsg("date of 1C has a time zone, though 1C's dates are local ones"),
-				 errdetail("1C sent %s.", shown(field)),
-				 errhint("The option zone_suffix 'convert' of the server or the table has such dates converted.")));
-	return date;
-}
-
-/* Where the base is. */
-static pg_tz *
-zone_of(OnecDecoder *decoder)
-{
-	if (decoder->zone == NULL)
-		decoder->zone = onec_date_zone(decoder->timezone);
-	return decoder->zone;
-}
-
-/* The date of a field as the time of day where the base is. */
-static inline Timestamp
-local_date(OnecDecoder *decoder, const OnecField *field, bool *isnull)
-{
-	Timestamp	stamp;
-	OnecDate	date;
-
-	if (!parse_datetime(field->text, field->len, &stamp))
-	{
-		date = unusual_date(decoder, field);
-		stamp = !date.zoned ? date.stamp :
-			onec_date_local(date.stamp - date.east * USECS_PER_SEC, zone_of(decoder));
-	}
-	*isnull = stamp == ONEC_EMPTY_STAMP && decoder->empty_as_null;
-	return stamp;
-}
-
-static Datum
-decode_datetime(OnecDecoder *decoder, const OnecField *field, bool *isnull)
-{
-	Timestamp	stamp = local_date(decoder, field, isnull);
-
-	if (decoder->typmod >= 0)
-		return DirectFunctionCall2(timestamp_scale, TimestampGetDatum(stamp), Int32GetDatum(decoder->typmod));
-	return TimestampGetDatum(stamp);
-}
-
-static Datum
-decode_day(OnecDecoder *decoder, const OnecField *field, bool *isnull)
-{
-	return DirectFunctionCall1(timestamp_date, TimestampGetDatum(local_date(decoder, field, isnull)));
-}
-
-static Datum
-decode_instant(OnecDecoder *decoder, const OnecField *field, bool *isnull)
-{
-	OnecDate	date = {0};
-
-	if (!parse_datetime(field->text, field->len, &date.stamp))
-		date = unusual_date(decoder, field);
-	*isnull = date.stamp == ONEC_EMPTY_STAMP && decoder->empty_as_null;
-	if (*isnull)
-		return (Datum) 0;
-	if (date.zoned)
-		date.stamp -= date.east * USECS_PER_SEC;
-	else
-		date.stamp = onec_date_instant(date.stamp, zone_of(decoder));
-	if (decoder->typmod >= 0)
-		return DirectFunctionCall2(timestamptz_scale, TimestampTzGetDatum(date.stamp), Int32GetDatum(decoder->typmod));
-	return TimestampTzGetDatum(date.stamp);
-}
-
-/* The time of day of a date, or one that stands alone. */
-static Datum
-decode_time(OnecDecoder *decoder, const OnecField *field, bool *isnull)
-{
-	Datum		value;
-	bool		empty;
-
-	if (field->len < 3 || field->text[2] == ':')
-	{
-		if (memchr(field->text, '+', field->len) != NULL || memchr(field->text, '-', field->len) != NULL)
-			refuse_field(field);
-		return decode_by_digits(decoder, field, "");
-	}
-	value = DirectFunctionCall1(timestamp_time, TimestampGetDatum(local_date(decoder, field, &empty)));
-	if (decoder->type == TIMETZOID)
-		return DirectFunctionCall1(time_timetz, value);
-	if (decoder->typmod >= 0)
-		return DirectFunctionCall2(time_scale, value, Int32GetDatum(decoder->typmod));
-	return value;
-}
-
 /* A plain decimal of few digits; "scale" counts those after the point. */
 static bool
 parse_decimal(const char *text, size_t len, int64 *value, int *scale)
@@ -530,7 +365,7 @@ any_numeric(OnecDecoder *decoder, const OnecField *field)
 		return NumericGetDatum(scale > 0 ? int64_div_fast_to_numeric(value, scale) : whole_number(value));
 	refuse_words(field, "eE");
 	if (field->len == 0 || field->len > LONGEST_SCALAR)
-		refuse_field(field);
+		onec_refuse_field(field);
 	return input_text(decoder, field, field_cstring(field), -1);
 }
 
@@ -548,7 +383,7 @@ decode_numeric(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("number of 1C has more digits after the point than the column"),
-				 errdetail("1C sent %s.", shown(field))));
+				 errdetail("1C sent %s.", onec_shown(field))));
 	return rounded;
 }
 
@@ -559,16 +394,16 @@ decode_integer(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	int			scale;
 
 	if (!parse_decimal(field->text, field->len, &value, &scale) || scale > 0)
-		return decode_by_digits(decoder, field, "");
+		return onec_decode_by_digits(decoder, field, "");
 	switch (decoder->type)
 	{
 		case INT2OID:
 			if (value < PG_INT16_MIN || value > PG_INT16_MAX)
-				return decode_by_digits(decoder, field, "");
+				return onec_decode_by_digits(decoder, field, "");
 			return Int16GetDatum((int16) value);
 		case INT4OID:
 			if (value < PG_INT32_MIN || value > PG_INT32_MAX)
-				return decode_by_digits(decoder, field, "");
+				return onec_decode_by_digits(decoder, field, "");
 			return Int32GetDatum((int32) value);
 		default:
 			return Int64GetDatum(value);
@@ -581,7 +416,7 @@ decode_bool(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	if (field->len == 4 && memcmp(field->text, "true", 4) == 0)
 		return BoolGetDatum(true);
 	if (field->len != 5 || memcmp(field->text, "false", 5) != 0)
-		refuse_field(field);
+		onec_refuse_field(field);
 	return BoolGetDatum(false);
 }
 
@@ -632,11 +467,11 @@ static const struct
 	{UUIDOID, decode_guid, false},
 	{TEXTOID, decode_text, true},
 	{NUMERICOID, decode_numeric, false},
-	{TIMESTAMPOID, decode_datetime, false},
-	{TIMESTAMPTZOID, decode_instant, false},
-	{DATEOID, decode_day, false},
-	{TIMEOID, decode_time, false},
-	{TIMETZOID, decode_time, false},
+	{TIMESTAMPOID, onec_decode_datetime, false},
+	{TIMESTAMPTZOID, onec_decode_instant, false},
+	{DATEOID, onec_decode_day, false},
+	{TIMEOID, onec_decode_time, false},
+	{TIMETZOID, onec_decode_time, false},
 	{FLOAT4OID, decode_float, false},
 	{FLOAT8OID, decode_float, false},
 	{INT2OID, decode_integer, false},
@@ -694,7 +529,7 @@ static Datum
 decode_value(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
 	if (field->kind == ONEC_FIELD_NESTED && !decoder->nested)
-		refuse_field(field);
+		onec_refuse_field(field);
 	if (field->len > LONGEST_VALUE)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
