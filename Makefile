@@ -9,7 +9,7 @@ PARTS       = $(sort $(wildcard sql/extension/[0-9][0-9]_*.sql))
 HEADERS     = $(wildcard src/*.h src/*/*.h)
 EXTRA_CLEAN = .build results regression.diffs regression.out tmp_check output_iso
 
-LIBRARIES   = libcurl json-c expat
+LIBRARIES   = libcurl json-c expat zlib
 PKG_CONFIG ?= pkg-config
 PG_CONFIG  ?= pg_config
 PGXS       := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
@@ -33,7 +33,7 @@ $(OBJS): $(HEADERS) | libraries
 
 libraries:
 	@$(PKG_CONFIG) --exists --print-errors $(LIBRARIES) || \
-	{ echo "libcurl, json-c or expat lacks its development files: test/packages.sh installs them" >&2; exit 1; }
+	{ echo "libcurl, json-c, expat or zlib lacks its development files: test/packages.sh installs them" >&2; exit 1; }
 else
 all install clean:
 	@echo "no development files of PostgreSQL found by \"$(PG_CONFIG)\": test/packages.sh installs them," \

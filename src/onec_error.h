@@ -34,6 +34,7 @@
 	X(NO_ROW, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY, "no such object") \
 	X(NO_PROPERTY, ERRCODE_FDW_COLUMN_NAME_NOT_FOUND, "no such property") \
 	X(REFUSED, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY, "request refused") \
+	X(PASSING, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY, "request failed") \
 	X(SERVER, ERRCODE_FDW_UNABLE_TO_CREATE_REPLY, "1C failed") \
 	X(BUSY, ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION, "1C is busy or has no licence") \
 	X(URL_TOO_LONG, ERRCODE_FDW_INVALID_STRING_LENGTH_OR_BUFFER_LENGTH, "URL too long") \
@@ -51,12 +52,19 @@ typedef enum OnecErrorKind
 #undef ONEC_ERROR_ENUM
 } OnecErrorKind;
 
+/* Parts of a request without which 1C might answer it. */
+#define ONEC_PART_FILTER	1
+#define ONEC_PART_ORDER		2
+#define ONEC_PART_COUNT		4
+
 typedef struct OnecError
 {
 	OnecErrorKind kind;
 	long		http_status;	/* 0: no answer was received */
 	int			odata_code;		/* meaningful only with has_code */
 	bool		has_code;		/* the body was an odata.error with a number */
+	bool		own_words;		/* 1C itself says it: odata.error, m:error, exception, its error page */
+	unsigned	parts;			/* REFUSED: which parts of the request its words may mean */
 	char		message[ONEC_ERROR_TEXT];	/* short, UTF-8, no control characters */
 } OnecError;
 
@@ -68,6 +76,8 @@ onec_no_error(OnecError *error)
 	error->http_status = 0;
 	error->odata_code = 0;
 	error->has_code = false;
+	error->own_words = false;
+	error->parts = 0;
 	error->message[0] = '\0';
 }
 

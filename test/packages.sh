@@ -9,7 +9,7 @@ else
     major=15
 fi
 packages=(gcc make libc6-dev pkg-config "postgresql-$major" "postgresql-server-dev-$major"
-          "postgresql-$major-cron" libcurl4-openssl-dev libjson-c-dev libexpat1-dev
+          "postgresql-$major-cron" libcurl4-openssl-dev libjson-c-dev libexpat1-dev zlib1g-dev
           perl libipc-run-perl python3 curl)
 
 missing=()

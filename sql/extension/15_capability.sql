@@ -3,30 +3,33 @@
 CREATE TABLE onec.refusal (
 	server name NOT NULL,
 	entity_set text NOT NULL,
-	capability text NOT NULL CHECK (capability IN ('filter', 'order', 'count', 'dates', 'page_rows')),
-	page_rows int,
+	capability text NOT NULL CHECK (capability IN ('filter', 'order', 'count', 'dates', 'condition')),
+	condition text NOT NULL DEFAULT '' CHECK ((condition <> '') = (capability = 'condition')),
 	found_at timestamptz NOT NULL DEFAULT now(),
-	PRIMARY KEY (server, entity_set, capability)
+	PRIMARY KEY (server, entity_set, capability, condition)
 );
-COMMENT ON TABLE onec.refusal IS 'В чём база 1С отказывает; новые сеансы этого уже не просят';
+COMMENT ON TABLE onec.refusal IS 'В чём база 1С отказывает; новые сеансы этого уже не просят, через сутки пробуют снова';
 COMMENT ON COLUMN onec.refusal.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.refusal.entity_set IS 'Набор';
-COMMENT ON COLUMN onec.refusal.capability IS 'Что не принято: filter — условие, order — порядок, count — счёт, dates — порядок по дате, page_rows — большая страница';
-COMMENT ON COLUMN onec.refusal.page_rows IS 'Самая большая страница, которая удалась';
+COMMENT ON COLUMN onec.refusal.capability IS
+	'Что не принято: filter — любое условие, condition — условие одного вида, order — порядок, count — счёт, dates — порядок по дате';
+COMMENT ON COLUMN onec.refusal.condition IS 'Вид непринятого условия: поле и действие без значения, например endswith(RecordType, ?)';
 COMMENT ON COLUMN onec.refusal.found_at IS 'Когда замечено';
 SELECT pg_catalog.pg_extension_config_dump('onec.refusal', '');
 
-CREATE FUNCTION onec.session_refusals(OUT server name, OUT entity_set text, OUT capability text, OUT page_rows int)
+CREATE FUNCTION onec.session_refusals(OUT server name, OUT entity_set text, OUT capability text, OUT condition text,
+		OUT found_at timestamptz)
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_session_refusals_sql';
 COMMENT ON FUNCTION onec.session_refusals() IS 'В чём базы 1С отказали этому сеансу';
 
 CREATE VIEW onec.server_capability AS
 	SELECT coalesce(s.server, r.server) AS server, coalesce(s.entity_set, r.entity_set) AS entity_set,
-		   coalesce(s.capability, r.capability) AS capability, coalesce(s.page_rows, r.page_rows) AS page_rows,
-		   r.server IS NOT NULL AS remembered, r.found_at
+		   coalesce(s.capability, r.capability) AS capability, coalesce(s.condition, r.condition) AS condition,
+		   r.server IS NOT NULL AS remembered, coalesce(r.found_at, s.found_at) AS found_at
 	FROM onec.session_refusals() s
-	FULL JOIN onec.refusal r ON r.server = s.server AND r.entity_set = s.entity_set AND r.capability = s.capability;
+	FULL JOIN onec.refusal r ON r.server = s.server AND r.entity_set = s.entity_set AND r.capability = s.capability
+		AND r.condition = s.condition;
 COMMENT ON VIEW onec.server_capability IS 'В чём базы 1С отказывают: замеченное этим сеансом и то, что помнится для всех';
 COMMENT ON COLUMN onec.server_capability.remembered IS 'Помнится для всех сеансов (onec.remember_refusals)';
 GRANT SELECT ON onec.refusal, onec.server_capability TO PUBLIC;
@@ -38,11 +41,11 @@ AS $$
 DECLARE
 	added int;
 BEGIN
-	INSERT INTO onec.refusal AS r (server, entity_set, capability, page_rows)
-		SELECT s.server, s.entity_set, s.capability, min(s.page_rows) FROM onec.session_refusals() s
-		WHERE s.server = remember_refusals.server GROUP BY 1, 2, 3
-		ON CONFLICT ON CONSTRAINT refusal_pkey DO UPDATE SET page_rows = excluded.page_rows
-		WHERE r.page_rows IS DISTINCT FROM excluded.page_rows;
+	INSERT INTO onec.refusal AS r (server, entity_set, capability, condition, found_at)
+		SELECT s.server, s.entity_set, s.capability, s.condition, pg_catalog.max(s.found_at) FROM onec.session_refusals() s
+		WHERE s.server = remember_refusals.server GROUP BY 1, 2, 3, 4
+		ON CONFLICT ON CONSTRAINT refusal_pkey DO UPDATE SET found_at = excluded.found_at
+		WHERE r.found_at < excluded.found_at;
 	GET DIAGNOSTICS added = ROW_COUNT;
 	RETURN added;
 END $$;

@@ -73,7 +73,7 @@ qual_text(const OnecScan *scan, Expr *qual)
 }
 
 static List *
-qual_lines(OnecScan *scan)
+qual_lines(OnecScan *scan, const OnecRefusals *refusals)
 {
 	List	   *lines = NIL;
 	ListCell   *lc;
@@ -87,6 +87,9 @@ qual_lines(OnecScan *scan)
 			term = onec_deparse_qual(&scan->deparse, qual);
 		if (!scan->options->push_filter)
 			term = (OnecTerm) {.verdict = ONEC_NO, .why = "push_filter is off"};
+		else if (term.verdict != ONEC_NO && term.kind == ONEC_TERM_TREE && scan->options->function == NULL &&
+				 (refusals->filter || onec_refusals_hold(refusals, term.expr)))
+			term = (OnecTerm) {.verdict = ONEC_NO, .why = "1C refuses it"};
 		if (term.verdict == ONEC_NO)
 			lines = lappend(lines, psprintf("%s: local, %s", qual_text(scan, qual), term.why));
 		else
@@ -133,6 +136,7 @@ void
 onec_scan_explain(ForeignScanState *node, ExplainState *es)
 {
 	OnecScan   *scan = node->fdw_state;
+	const OnecRefusals *refusals = onec_session_foresee(scan->options, onec_scan_user(node));
 	bool		nothing = false;
 	char	   *text;
 
@@ -140,7 +144,7 @@ onec_scan_explain(ForeignScanState *node, ExplainState *es)
 	scan->values = NULL;
 	scan->deparse.values = NULL;
 	onec_scan_query(scan, scan->count, &nothing);
-	text = onec_pager_text(scan->options, &scan->query, &scan->wanted, scan->count);
+	text = onec_pager_text(scan->options, &scan->query, &scan->wanted, refusals, scan->count);
 	ExplainPropertyText(label("1C Request", es), nothing ? "none, no row can match" :
 						pg_any_to_server(text, strlen(text), PG_UTF8), es);
 	if (scan->totals)
@@ -149,7 +153,7 @@ onec_scan_explain(ForeignScanState *node, ExplainState *es)
 		ExplainPropertyText(label("1C Rows Without a Date", es), scan->query.nulls == ONEC_NULLS_FIRST ?
 							"first, by a request of their own" : "last, by a request of their own", es);
 	if (es->verbose)
-		explain_quals(qual_lines(scan), es);
+		explain_quals(qual_lines(scan, refusals), es);
 	if (es->analyze)
 		explain_spent(scan, es);
 }

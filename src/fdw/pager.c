@@ -88,13 +88,14 @@ choose_way(OnecPager *pager)
 	OnecRefusals *known = &pager->known;
 
 	*known = *pager->refusals;
-	known->order |= pager->guess == GUESS_ORDER || pager->guess == GUESS_BOTH;
-	known->filter |= pager->guess == GUESS_FILTER || pager->guess == GUESS_BOTH;
+	known->order |= pager->doubt.step == ONEC_DOUBT_ORDER || pager->doubt.step == ONEC_DOUBT_BOTH;
+	known->filter |= pager->doubt.step >= ONEC_DOUBT_FILTER || pager->doubt.step == ONEC_DOUBT_DATES;
+	onec_pager_choose_filter(pager);
 	pager->unordered = pager->query.norder > 0 &&
 		(known->order || (pager->query.nulls != ONEC_NULLS_ALIKE && known->filter));
 	pager->by_date = pager->query.skip == 0 && pager->date_at >= 0 &&
 		onec_draft_may_go_by_date(pager->options, &pager->query, pager->date) &&
-		!known->order && !known->filter && !known->dates;
+		!known->order && !known->filter && !known->dates && onec_pager_takes_dates(pager);
 	pager->descending = pager->query.norder > 0 && pager->query.order[0].descending;
 	pager->windowed = pager->by_date && !pager->descending &&
 		(pager->options->prefetch > 1 || pager->options->paging == ONEC_PAGING_WINDOWS);
@@ -104,10 +105,18 @@ choose_way(OnecPager *pager)
 }
 
 void
+onec_pager_choose_again(OnecPager *pager)
+{
+	MemoryContext old = MemoryContextSwitchTo(pager->scratch);
+
+	choose_way(pager);
+	onec_pager_make_parts(pager);
+	MemoryContextSwitchTo(old);
+}
+
+void
 onec_pager_start(OnecPager *pager, const OnecQuery *query)
 {
-	MemoryContext old;
-
 	onec_pager_stop(pager);
 	MemoryContextReset(pager->scratch);
 	pager->query = *query;
@@ -121,12 +130,10 @@ onec_pager_start(OnecPager *pager, const OnecQuery *query)
 	pager->page_target = pager->page_size > 0 ? pager->page_size : FIRST_PAGE;
 	memset(&pager->attempts, 0, sizeof(pager->attempts));
 	pager->timed_out = false;
-	pager->guess = GUESS_NONE;
-	pager->halved_from = -1;
-	old = MemoryContextSwitchTo(pager->scratch);
-	choose_way(pager);
-	onec_pager_make_parts(pager);
-	MemoryContextSwitchTo(old);
+	pager->page_limit = 0;
+	pager->doubt.step = ONEC_DOUBT_NONE;
+	pager->settled = 0;
+	onec_pager_choose_again(pager);
 }
 
 bool
@@ -139,127 +146,6 @@ const OnecWay *
 onec_pager_way(const OnecPager *pager)
 {
 	return &pager->way;
-}
-
-/* ---- a page that fails ---- */
-
-/* Halve the page if that may help; what worked is remembered for the set. */
-static bool
-halve_page(OnecPager *pager, const OnecError *error)
-{
-	bool		timeout = error->kind == ONEC_ERR_TIMEOUT;
-
-	if (error->kind != ONEC_ERR_SERVER && error->kind != ONEC_ERR_LIMIT && !timeout)
-		return false;
-	/* a base that does not answer at all must not take its time again and again */
-	if (timeout && pager->timed_out)
-		return false;
-	if (!onec_draft_is_paged(pager->options, &pager->query) || pager->at.top <= SMALLEST_PAGE)
-		return false;
-	pager->timed_out |= timeout;
-	if (pager->halved_from < 0)
-		pager->halved_from = pager->refusals->page_rows;
-	pager->refusals->page_rows = Max(pager->at.top / 2, SMALLEST_PAGE);
-	if (pager->spent)
-		pager->spent->retries++;
-	return true;
-}
-
-/* The next guess at what a base has refused: the order, the filter, both.  False when there is none left. */
-static bool
-guess_again(OnecPager *pager, bool filtered)
-{
-	const OnecRefusals *refusals = pager->refusals;
-	bool		ordered = !refusals->order && (pager->options->key != NULL || pager->query.norder > 0);
-
-	filtered = filtered || pager->guess >= GUESS_FILTER;
-	if (pager->guess < GUESS_ORDER && ordered)
-		pager->guess = GUESS_ORDER;
-	else if (pager->guess < GUESS_FILTER && filtered && !refusals->filter)
-		pager->guess = GUESS_FILTER;
-	else if (pager->guess < GUESS_BOTH && filtered && ordered && !refusals->filter)
-		pager->guess = GUESS_BOTH;
-	else
-		return false;
-	return true;
-}
-
-/* 1C has answered: what this scan did without is what the base refuses. */
-static void
-confirm_guess(OnecPager *pager)
-{
-	if (pager->guess == GUESS_NONE)
-		return;
-	pager->refusals->order |= pager->known.order;
-	pager->refusals->filter |= pager->known.filter;
-	pager->guess = GUESS_NONE;
-}
-
-/*
- * Do without what the base may have refused, best guess first.
- * Only before the first row: rows of another order cannot follow.
- */
-static bool
-do_without(OnecPager *pager, const OnecError *error)
-{
-	MemoryContext old;
-	bool		filtered = list_nth(pager->parts, pager->at.part) != NULL;
-
-	/* the set was read without a condition until a date was needed */
-	if (pager->by_date && error->kind == ONEC_ERR_REFUSED && !pager->unfiltered &&
-		pager->at.bound[0] != '\0' && !filtered)
-	{
-		pager->refusals->filter = pager->known.filter = true;
-		pager->unfiltered = true;
-		pager->at.skip = onec_pager_date_begin(pager);
-		return true;
-	}
-	if (pager->delivered > 0 || !onec_draft_is_paged(pager->options, &pager->query))
-		return false;
-	if (error->kind == ONEC_ERR_URL_TOO_LONG && pager->url_budget > 500)
-		pager->url_budget /= 2;
-	else if (error->kind != ONEC_ERR_REFUSED || !guess_again(pager, filtered))
-		return false;
-	old = MemoryContextSwitchTo(pager->scratch);
-	choose_way(pager);
-	onec_pager_make_parts(pager);
-	MemoryContextSwitchTo(old);
-	return true;
-}
-
-/* The page failed: arrange for the next request, or raise. */
-static void
-page_failed(OnecPager *pager, const OnecError *error)
-{
-	OnecReply  *reply = pager->reply;
-	OnecDraft		draft;
-
-	if (error->kind == ONEC_ERR_NO_ROW && pager->query.key != NULL)
-	{
-		onec_pager_stop(pager);
-		pager->way.finished++;
-		return;
-	}
-	/* rows of a result that has no pages cannot be skipped */
-	if (onec_draft_is_paged(pager->options, &pager->query) || pager->page_rows == 0)
-	{
-		if (do_without(pager, error) || halve_page(pager, error) ||
-			onec_session_retry(pager->session, pager->options, reply, error,
-							   &pager->attempts, pager->spent))
-		{
-			pager->reply = NULL;
-			onec_ahead_drop(&pager->ahead);
-			if (pager->page_rows > 0)
-				onec_pager_go_on(pager);
-			onec_reply_free(reply);
-			return;
-		}
-	}
-	/* smaller pages did not help */
-	if (pager->halved_from >= 0)
-		pager->refusals->page_rows = pager->halved_from;
-	onec_pager_draft(pager, &pager->at, &draft);
-	onec_session_raise(pager->session, pager->options, &draft.request, error);
 }
 
 static void
@@ -307,13 +193,14 @@ page_done(OnecPager *pager)
 	bool		full;
 	bool		cut = onec_rows_next_link(pager->rows) != NULL;
 
+	if (!onec_pager_settle(pager))
+		return;
 	onec_reply_rows(pager->reply, pager->page_rows);
 	onec_reply_free(pager->reply);
 	pager->reply = NULL;
 	memset(&pager->attempts, 0, sizeof(pager->attempts));
 	if (pager->spent)
 		pager->spent->pages++;
-	confirm_guess(pager);
 	onec_pager_adapt(pager, pager->page_rows, pager->page_bytes);
 	/* more rows than asked for: the base ignores $top, so this was everything */
 	full = onec_draft_is_paged(pager->options, &pager->query) &&
@@ -399,8 +286,9 @@ is_new(OnecPager *pager, const OnecField *fields)
 		if (pager->windowed && pager->page_rows == pager->at.top / 2)
 			onec_tie_bound(pager->tie, pager->middle);
 	}
-	if (pager->delivered++ == 0)
-		confirm_guess(pager);
+	if (pager->doubt.step != ONEC_DOUBT_NONE && !onec_pager_settle(pager))
+		return false;
+	pager->delivered++;
 	pager->part_delivered++;
 	if (pager->spent)
 		pager->spent->rows++;
@@ -435,7 +323,7 @@ step(OnecPager *pager, const OnecField **fields)
 			if (pager->later)
 				return false;
 			if (!onec_reply_wait(pager->reply, pager->seen, &error))
-				page_failed(pager, &error);
+				onec_pager_failed(pager, &error);
 			else
 				onec_pager_go_ahead(pager);
 			return false;
@@ -443,7 +331,7 @@ step(OnecPager *pager, const OnecField **fields)
 			page_done(pager);
 			return false;
 		default:
-			page_failed(pager, &error);
+			onec_pager_failed(pager, &error);
 			return false;
 	}
 }

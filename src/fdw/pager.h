@@ -114,9 +114,10 @@ extern void onec_pager_stop(OnecPager *pager);
 extern bool onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *count);
 
 /*
- * The request that reads the query's first page, for display: "Catalog_X?$select=…".  Needs no session.
+ * The request that reads the query's first page, for display: "Catalog_X?$select=…", without what the base is known to
+ * refuse.  Needs no session.
  */
-extern char *onec_pager_text(const OnecOptions *options, const OnecQuery *query,
-							 const OnecWanted *wanted, bool count);
+extern char *onec_pager_text(const OnecOptions *options, const OnecQuery *query, const OnecWanted *wanted,
+							 const OnecRefusals *refusals, bool count);
 
 #endif							/* ONEC_PAGER_H */

@@ -38,7 +38,7 @@ static int64
 place_top(const OnecPager *pager, const OnecPlace *place)
 {
 	int64		top = onec_pager_top(pager);
-	bool		free = pager->page_size == 0 && pager->refusals->page_rows == 0;
+	bool		free = pager->page_size == 0 && pager->page_limit == 0;
 
 	return place->limit[0] != '\0' && free ? top * 3 / 2 : top;
 }

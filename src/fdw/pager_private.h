@@ -21,23 +21,36 @@
 #define LOOK_ROWS 128			/* between looks at what else might be asked for */
 #define SMALLEST_PAGE 50		/* below this a failing page is not halved any more */
 
-/* What is left out of a query that a base refuses without saying why, in this order. */
-typedef enum Guess
+/* What a reading leaves out because the base may refuse it, in the order in which that is tried. */
+typedef enum OnecDoubtStep
 {
-	GUESS_NONE,
-	GUESS_ORDER,
-	GUESS_FILTER,
-	GUESS_BOTH
-} Guess;
+	ONEC_DOUBT_NONE,
+	ONEC_DOUBT_BOUND,			/* the condition by which a page begins at a date */
+	ONEC_DOUBT_DATES,			/* all conditions of its own; the query has none */
+	ONEC_DOUBT_ORDER,
+	ONEC_DOUBT_ARM,				/* one arm of the condition */
+	ONEC_DOUBT_FILTER,
+	ONEC_DOUBT_BOTH				/* order and condition */
+} OnecDoubtStep;
+
+typedef struct OnecDoubt
+{
+	OnecDoubtStep step;
+	int			arm;			/* of pager->arms, which is left out */
+	int			tried;			/* arms so far */
+	unsigned	parts;			/* that 1C's words may mean: ONEC_PART bits */
+	OnecError	error;			/* what 1C said first */
+} OnecDoubt;
 
 struct OnecPager
 {
 	OnecSession *session;
 	const OnecOptions *options;
 	OnecRefusals *refusals;		/* of the session: others may change it at any time */
-	OnecRefusals known;			/* what the current start goes by, its guess included */
-	Guess		guess;			/* confirmed by the first answer */
-	int			halved_from;	/* refusals->page_rows before a page was halved; < 0: none was */
+	OnecRefusals known;			/* what the current start goes by, its doubt included */
+	OnecDoubt	doubt;			/* settled by the first answer */
+	int			settled;		/* doubts of the current start */
+	OnecPager  *asked;			/* as it was when the doubt began */
 	OnecSpent  *spent;
 	OnecWay		way;
 	int			page_size;		/* rows, as the user wants them; 0: automatic */
@@ -53,6 +66,9 @@ struct OnecPager
 
 	/* of the current start */
 	OnecQuery	query;
+	List	   *arms;			/* of OnecExpr: those of the query's filter that the base is not known to refuse */
+	const OnecExpr *filter;		/* what goes of the query's filter */
+	int			page_limit;		/* rows: larger pages failed in this reading; 0: none did */
 	List	   *parts;			/* of OnecExpr: filters of the requests that make up the query */
 	int			url_budget;		/* bytes */
 	bool		unordered;
@@ -88,6 +104,28 @@ extern OnecTie *onec_pager_make_tie(const OnecPager *pager);
 
 /* pager_request.c: the filters of the requests that make up the query. */
 extern void onec_pager_make_parts(OnecPager *pager);
+
+/* pager_request.c: "filter and date op value"; "filter" may be NULL. */
+extern const OnecExpr *onec_pager_filter_by_date(const OnecPager *pager, const OnecExpr *filter, const char *op,
+												 const char *value);
+
+/* pager.c: begin the set anew, by what is known and doubted now. */
+extern void onec_pager_choose_again(OnecPager *pager);
+
+/* pager_doubt.c: what goes of the query's filter.  Needs pager->known. */
+extern void onec_pager_choose_filter(OnecPager *pager);
+
+/* pager_doubt.c: whether the base takes conditions of the date by which the set is kept. */
+extern bool onec_pager_takes_dates(const OnecPager *pager);
+
+/*
+ * pager_doubt.c: a row, or the end of an answer, has come.  True: go on with it; false: the set begins anew.  Waits for an
+ * answer if the reading is in doubt.
+ */
+extern bool onec_pager_settle(OnecPager *pager);
+
+/* pager_doubt.c: the page failed: arrange for the next request, or raise. */
+extern void onec_pager_failed(OnecPager *pager, const OnecError *error);
 
 /* pager_request.c: rows to ask for next. */
 extern int64 onec_pager_top(const OnecPager *pager);

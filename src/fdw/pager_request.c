@@ -67,9 +67,8 @@ onec_pager_make_tie(const OnecPager *pager)
 /* Bytes of an address for " and Period ge datetime'…' and Period lt datetime'…'", encoded. */
 #define DATES_OF_PAGE 150
 
-/* "filter and date op value"; "filter" may be NULL. */
-static const OnecExpr *
-filter_by_date(const OnecPager *pager, const OnecExpr *filter, const char *op, const char *value)
+const OnecExpr *
+onec_pager_filter_by_date(const OnecPager *pager, const OnecExpr *filter, const char *op, const char *value)
 {
 	OnecExpr   *compare = onec_make_expr(ONEC_EXPR_COMPARE, 2);
 
@@ -91,8 +90,8 @@ whole_parts(OnecPager *pager, const OnecExpr *filter)
 
 	if (pager->query.nulls == ONEC_NULLS_ALIKE || pager->unordered)
 		return list_make1((void *) filter);
-	empty = filter_by_date(pager, filter, "eq", ONEC_EMPTY_DATE);
-	rest = filter_by_date(pager, filter, "ne", ONEC_EMPTY_DATE);
+	empty = onec_pager_filter_by_date(pager, filter, "eq", ONEC_EMPTY_DATE);
+	rest = onec_pager_filter_by_date(pager, filter, "ne", ONEC_EMPTY_DATE);
 	if (pager->query.nulls == ONEC_NULLS_FIRST)
 		return list_make2((void *) empty, (void *) rest);
 	return list_make2((void *) rest, (void *) empty);
@@ -101,7 +100,7 @@ whole_parts(OnecPager *pager, const OnecExpr *filter)
 void
 onec_pager_make_parts(OnecPager *pager)
 {
-	const OnecExpr *filter = pager->known.filter ? NULL : pager->query.filter;
+	const OnecExpr *filter = pager->filter;
 	const OnecExpr *list = onec_draft_find_list(filter);
 	size_t		budget = pager->url_budget;
 	OnecDraft	draft;
@@ -136,8 +135,8 @@ onec_pager_top(const OnecPager *pager)
 	int64		top = pager->page_target;
 	int64		hint = pager->query.hint;
 
-	if (pager->refusals->page_rows > 0)
-		top = Min(top, pager->refusals->page_rows);
+	if (pager->page_limit > 0)
+		top = Min(top, pager->page_limit);
 	/* a hint is good for the first page only: who goes on is not served by small ones */
 	if (hint >= 0 && pager->delivered == 0 && !pager->unordered)
 		top = Min(top, Max(hint, 1));
@@ -172,10 +171,10 @@ onec_pager_draft(const OnecPager *pager, const OnecPlace *place, OnecDraft *draf
 
 	query.filter = list_nth(pager->parts, place->part);
 	if (place->bound[0] != '\0' && !pager->unfiltered)
-		query.filter = filter_by_date(pager, query.filter, pager->descending ? "le" : "ge",
+		query.filter = onec_pager_filter_by_date(pager, query.filter, pager->descending ? "le" : "ge",
 									  place->bound);
 	if (place->limit[0] != '\0')
-		query.filter = filter_by_date(pager, query.filter, "lt", place->limit);
+		query.filter = onec_pager_filter_by_date(pager, query.filter, "lt", place->limit);
 	onec_draft_request(draft, pager->options, &query, page_ordering(pager, place),
 					   pager->date);
 	onec_draft_select(draft, pager->names, pager->nnames, pager->fallback);
@@ -202,7 +201,8 @@ onec_pager_note_way(OnecPager *pager)
 
 	way->page_rows = Max(way->page_rows, at->top);
 	way->unfiltered |= pager->unfiltered ||
-		(pager->query.filter != NULL && list_nth(pager->parts, at->part) == NULL);
+		(pager->query.filter != NULL &&
+		 (pager->filter != pager->query.filter || list_nth(pager->parts, at->part) == NULL));
 	if (at->skip <= 0 || !onec_draft_is_paged(pager->options, &pager->query))
 		return;
 	way->by_skip = true;
@@ -227,48 +227,77 @@ parse_count(const char *body, int64 *count)
 	return errno == 0 && end != body && *end == '\0' && *count >= 0;
 }
 
-bool
-onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *count)
+/* One try at a count; false with "error", which is of kind ONEC_OK where the answer is no number. */
+static bool
+try_count(OnecPager *pager, const OnecRequest *request, int64 *count, OnecError *error)
 {
-	OnecDraft		draft;
+	char	   *body;
+	size_t		len;
+
+	return onec_session_fetch(pager->session, pager->options, request, pager->spent, &body, &len, error) &&
+		parse_count(body, count);
+}
+
+/* The count is refused; so is it again, while the set with the same condition can be read: then it is the count. */
+static bool
+proves_refusal(OnecPager *pager, const OnecRequest *request, int64 *count)
+{
+	OnecRequest rows = *request;
 	OnecError	error = {0};
 	char	   *body;
 	size_t		len;
 
-	if (pager->refusals->count || (query->filter != NULL && pager->refusals->filter))
+	rows.count = false;
+	rows.top = 1;
+	if (!onec_session_fetch(pager->session, pager->options, &rows, pager->spent, &body, &len, &error) ||
+		try_count(pager, request, count, &error))
+		return false;
+	return error.kind == ONEC_ERR_REFUSED;
+}
+
+bool
+onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *count)
+{
+	OnecDraft	draft;
+	OnecError	error = {0};
+
+	if (pager->refusals->count ||
+		(query->filter != NULL && (pager->refusals->filter || onec_refusals_hold(pager->refusals, query->filter))))
 		return false;
 	onec_draft_request(&draft, pager->options, query, ONEC_ORDERING_NONE, NULL);
 	draft.request.count = true;
 	if (onec_draft_url_size(pager->options->root, &draft.request) > (size_t) pager->options->max_url)
 		return false;
-	if (onec_session_fetch(pager->session, pager->options, &draft.request, pager->spent,
-						   &body, &len, &error) &&
-		parse_count(body, count))
+	if (try_count(pager, &draft.request, count, &error))
 		return true;
-	/* a set or a right that is missing is for the scan to report */
-	if (error.kind == ONEC_OK || error.kind == ONEC_ERR_REFUSED)
-		pager->refusals->count = true;
+	/* whatever else it is, the scan will find out and tell */
+	if (error.kind == ONEC_ERR_REFUSED && (error.parts & ONEC_PART_COUNT) != 0)
+		pager->refusals->count = proves_refusal(pager, &draft.request, count);
 	return false;
 }
 
 char *
 onec_pager_text(const OnecOptions *options, const OnecQuery *query, const OnecWanted *wanted,
-				bool count)
+				const OnecRefusals *refusals, bool count)
 {
-	bool		by_date = onec_draft_may_go_by_date(options, query, wanted->date);
-	OnecPager	pager = {0};
-	OnecDraft		draft;
+	OnecPager	pager = {
+		.query = *query,.known = *refusals,.refusals = &pager.known,.date = wanted->date
+	};
+	OnecQuery	shown = *query;
+	bool		by_date;
+	OnecDraft	draft;
 	OnecBuf		buf;
 	char	   *text;
 
-	OnecQuery	shown = *query;
-
+	onec_pager_choose_filter(&pager);
+	by_date = onec_draft_may_go_by_date(options, query, wanted->date) && !refusals->filter && !refusals->order &&
+		!refusals->dates && onec_pager_takes_dates(&pager);
 	onec_pager_keep_names(&pager, wanted->names, wanted->nnames, by_date && !count ? wanted->date : NULL);
-	pager.date = wanted->date;
-	if (query->nulls != ONEC_NULLS_ALIKE)
-		shown.filter = filter_by_date(&pager, query->filter, "ne", ONEC_EMPTY_DATE);
-	onec_draft_request(&draft, options, &shown, count ? ONEC_ORDERING_NONE : by_date ? ONEC_ORDERING_DATE : ONEC_ORDERING_TOTAL,
-				  wanted->date);
+	shown.filter = pager.filter;
+	if (query->nulls != ONEC_NULLS_ALIKE && !refusals->filter && !refusals->order)
+		shown.filter = onec_pager_filter_by_date(&pager, pager.filter, "ne", ONEC_EMPTY_DATE);
+	onec_draft_request(&draft, options, &shown, count || refusals->order ? ONEC_ORDERING_NONE :
+					   by_date ? ONEC_ORDERING_DATE : ONEC_ORDERING_TOTAL, wanted->date);
 	draft.request.count = count;
 	if (!count)
 		onec_draft_select(&draft, pager.names, pager.nnames, wanted->fallback);

@@ -176,9 +176,13 @@ renew(OnecSession *session, const OnecOptions *options)
 		wipe(session->authorization);
 		session->authorization = NULL;	/* should the next lines fail */
 		set_text(session, &session->root, options->root);
+		onec_mask_forget(session);
 		session->authorization = MemoryContextStrdup(session->context, authorization);
+		onec_mask_learn(session);
 	}
 	wipe(authorization);
+	/* another login, or an account that was unlocked: worth a try */
+	session->refused_at = 0;
 	set_text(session, &session->server_name, options->server_name);
 	set_text(session, &session->ca_file, options->ca_file);
 	session->insecure = !options->tls_verify;
@@ -207,6 +211,16 @@ onec_session_get(const OnecOptions *options, Oid userid)
 		strcmp(session->root, options->root) != 0)
 		renew(session, options);
 	return session;
+}
+
+OnecSession *
+onec_session_find(Oid serverid, Oid userid)
+{
+	OnecSessionKey key = {.serverid = serverid,.userid = userid};
+	SessionEntry *entry = sessions ? hash_search(sessions, &key, HASH_FIND, NULL) : NULL;
+
+	/* one that has yet to be renewed is as good as none */
+	return entry != NULL && entry->session != NULL && !entry->session->server_changed ? entry->session : NULL;
 }
 
 void

@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 
 #include "fdw/options.h"
 #include "onec_error.h"
@@ -49,14 +50,14 @@ typedef struct OnecAttempts
 	TimestampTz started;		/* set by the first failure: bounds all attempts */
 } OnecAttempts;
 
-/* What a base was found to refuse, per entity set; all false at first. */
+/* What a base was found to refuse, per entity set; nothing at first. */
 typedef struct OnecRefusals
 {
 	bool		filter;
 	bool		order;
 	bool		count;
 	bool		dates;			/* it does not order by dates, though it accepts that */
-	int			page_rows;		/* largest page that worked after a failure; 0: no limit known */
+	List	   *conditions;		/* of some shape, see onec_refusals_hold(); private */
 } OnecRefusals;
 
 /*
@@ -65,8 +66,24 @@ typedef struct OnecRefusals
  */
 extern OnecSession *onec_session_get(const OnecOptions *options, Oid userid);
 
-/* What is remembered of an entity set; the caller may change it.  Lives as long as the session. */
+/*
+ * What is remembered of an entity set; the caller may set its flags.  Lives as long as the session.  What was noticed a day ago
+ * is forgotten by this call.
+ */
 extern OnecRefusals *onec_session_refusals(OnecSession *session, const char *entity_set);
+
+/* Remember that the base refuses conditions like this one: of the same fields, operators and functions, whatever the values. */
+extern void onec_session_refuse(OnecSession *session, const char *entity_set, const OnecExpr *condition);
+
+/* Whether the base refuses the condition, or a part of it; only the condition as a whole. */
+extern bool onec_refusals_hold(const OnecRefusals *refusals, const OnecExpr *condition);
+extern bool onec_refusals_hold_whole(const OnecRefusals *refusals, const OnecExpr *condition);
+
+/*
+ * What this backend would know of the entity set of "options" if it asked as "userid" now: nothing is asked, and no session
+ * is made.  palloc'd, or that of a session.
+ */
+extern const OnecRefusals *onec_session_foresee(const OnecOptions *options, Oid userid);
 
 /*
  * Send a request.  The memory of "request" is not needed afterwards.  "spent" may be NULL, else it must

@@ -10,7 +10,7 @@
  *
  * Memory: palloc in the current context, for messages only.  Errors: the answer* functions
  * fill an OnecError; onec_session_raise() is the one place that raises it.  No text here is
- * made from credentials: remote text is the remote's, the request is shown without its root.
+ * made from credentials: remote text is the remote's, masked in case it echoes them; the request is shown without its root.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,91 +23,56 @@
 #include "fdw/session_private.h"
 #include "protocol/json_rows.h"
 
-/* Numbers of 1C's odata.error (doc/1c-odata.md 9). */
+/* Numbers of 1C's odata.error (onec-odata.md 9). */
 #define CODE_BAD_URL 6
 #define CODE_NO_SET 8
 #define CODE_NO_ROW 9
 #define CODE_NO_PROPERTY 10
 #define CODE_RIGHTS 20
-#define CODE_HANDLER (-1)
-
-/* Bytes of a page that are searched for a known phrase. */
-#define PHRASE_WINDOW 65536
 
 static bool
-holds(const char *body, size_t len, const char *phrase)
+has_code(const OnecError *error, int code)
 {
-	return len > 0 && memmem(body, Min(len, PHRASE_WINDOW), phrase, strlen(phrase)) != NULL;
+	return error->has_code && error->odata_code == code;
 }
 
-/* No free licence, in the spellings and encodings 1C and its web servers use. */
-static bool
-about_licence(const char *body, size_t len)
+/* Refused for what its words name; else it may pass, or not: that is for the retries to find out. */
+static OnecErrorKind
+kind_of_words(const OnecError *error, OnecErrorKind otherwise)
 {
-	static const char *const phrases[] = {
-		"лицензи", "Лицензи",
-		"\xeb\xe8\xf6\xe5\xed\xe7\xe8", "\xcb\xe8\xf6\xe5\xed\xe7\xe8",	/* the same in cp1251 */
-		"licence", "Licence", "license", "License"
-	};
-
-	for (size_t i = 0; i < lengthof(phrases); i++)
-		if (holds(body, len, phrases[i]))
-			return true;
-	return false;
-}
-
-/* 1C cannot do this request, but might do it without a $filter or $orderby. */
-static bool
-about_operation(const char *body, size_t len, const OnecError *error)
-{
-	static const char *const phrases[] = {
-		"AUTOORDER", "Операция не разрешена", "операция не разрешена",
-		"Нельзя сравнивать поля неограниченной длины"
-	};
-
-	for (size_t i = 0; i < lengthof(phrases); i++)
-		if (holds(body, len, phrases[i]) || strstr(error->message, phrases[i]) != NULL)
-			return true;
-	return false;
+	return error->parts != 0 ? ONEC_ERR_REFUSED : otherwise;
 }
 
 static OnecErrorKind
 kind_of_400(const OnecError *error, const char *body, size_t len)
 {
-	if (holds(body, len, "Invalid URL") || holds(body, len, "Request URL Too Long"))
+	if (onec_words_hold(body, len, "Invalid URL") || onec_words_hold(body, len, "Request URL Too Long"))
 		return ONEC_ERR_URL_TOO_LONG;
-	if (error->has_code && error->odata_code == CODE_NO_SET)
+	if (error->parts & ONEC_PART_COUNT)
+		return ONEC_ERR_REFUSED;
+	if (has_code(error, CODE_NO_SET))
 		return ONEC_ERR_NO_SET;
-	if (error->has_code && error->odata_code == CODE_NO_PROPERTY)
+	if (has_code(error, CODE_NO_PROPERTY))
 		return ONEC_ERR_NO_PROPERTY;
 	/* code 6 has many meanings; of these only a path segment is a property */
-	if (error->has_code && error->odata_code == CODE_BAD_URL &&
-		(strstr(error->message, "Сегмент пути") != NULL ||
-		 strstr(error->message, "ath segment") != NULL))
+	if (has_code(error, CODE_BAD_URL) &&
+		(strstr(error->message, "Сегмент пути") != NULL || strstr(error->message, "ath segment") != NULL))
 		return ONEC_ERR_NO_PROPERTY;
-	if (error->has_code && error->odata_code == CODE_RIGHTS)
+	if (has_code(error, CODE_RIGHTS))
 		return ONEC_ERR_RIGHTS;
-	return ONEC_ERR_REFUSED;
+	return kind_of_words(error, onec_words_pass(error, body, len) ? ONEC_ERR_BUSY : ONEC_ERR_PASSING);
 }
 
 static OnecErrorKind
 kind_of_404(const OnecReply *reply, const OnecError *error)
 {
-	if (error->has_code && error->odata_code == CODE_NO_ROW)
+	if (error->parts & ONEC_PART_COUNT)
+		return ONEC_ERR_REFUSED;
+	if (has_code(error, CODE_NO_ROW))
 		return ONEC_ERR_NO_ROW;
-	if (error->has_code && error->odata_code == CODE_NO_PROPERTY)
+	if (has_code(error, CODE_NO_PROPERTY))
 		return ONEC_ERR_NO_PROPERTY;
 	return reply->of_set ? ONEC_ERR_NO_SET : ONEC_ERR_REPLY;
-}
-
-static OnecErrorKind
-kind_of_500(const OnecError *error, const char *body, size_t len)
-{
-	if (about_operation(body, len, error))
-		return ONEC_ERR_REFUSED;
-	if (error->has_code && error->odata_code == CODE_HANDLER)
-		return ONEC_ERR_SERVER;
-	return about_licence(body, len) ? ONEC_ERR_BUSY : ONEC_ERR_SERVER;
 }
 
 static OnecErrorKind
@@ -115,11 +80,11 @@ kind_of_status(const OnecReply *reply, const OnecError *error, const char *body,
 {
 	switch (error->http_status)
 	{
+		case 200:				/* an error all the same */
 		case 400:
 			return kind_of_400(error, body, len);
 		case 401:
-			return error->has_code && error->odata_code == CODE_RIGHTS ?
-				ONEC_ERR_RIGHTS : ONEC_ERR_AUTH;
+			return has_code(error, CODE_RIGHTS) ? ONEC_ERR_RIGHTS : ONEC_ERR_AUTH;
 		case 403:
 			return ONEC_ERR_RIGHTS;
 		case 404:
@@ -132,14 +97,14 @@ kind_of_status(const OnecReply *reply, const OnecError *error, const char *body,
 		case 414:
 			return ONEC_ERR_URL_TOO_LONG;
 		case 500:
-			return kind_of_500(error, body, len);
+			return kind_of_words(error, onec_words_pass(error, body, len) ? ONEC_ERR_BUSY : ONEC_ERR_SERVER);
 		case 501:
-			return ONEC_ERR_REFUSED;
+			return kind_of_words(error, ONEC_ERR_PASSING);
 	}
 	if (error->http_status >= 500)
 		return ONEC_ERR_SERVER;
 	if (error->http_status >= 400)
-		return ONEC_ERR_REFUSED;
+		return kind_of_words(error, ONEC_ERR_PASSING);
 	return error->http_status >= 300 ? ONEC_ERR_REDIRECT : ONEC_ERR_REPLY;
 }
 
@@ -170,12 +135,14 @@ describe_redirect(const char *location, OnecError *error)
 }
 
 void
-onec_answer_error(const OnecReply *reply, const OnecHttpAnswer *answer,
+onec_answer_error(OnecReply *reply, const OnecHttpAnswer *answer,
 				  const char *body, size_t len, OnecError *error)
 {
 	memset(error, 0, sizeof(*error));
 	onec_error_body(body, len, error);
 	error->http_status = answer->status;
+	error->parts = onec_words_blame(reply, error, body, len);
+	reply->ib_gone = onec_words_session(error);
 	error->kind = kind_of_status(reply, error, body, len);
 	if (error->kind == ONEC_ERR_REDIRECT)
 		describe_redirect(answer->location, error);
@@ -193,18 +160,18 @@ is_html(const OnecHttpAnswer *answer, const char *body, size_t len)
 		(len >= 9 && pg_strncasecmp(body, "<!doctype", 9) == 0);
 }
 
-/* Say what came instead. */
+/* Say what came instead: with a 200, but in 1C's own words an error, or something else. */
 static void
-refuse_head(const OnecHttpAnswer *answer, const char *body, size_t len, OnecError *error)
+refuse_head(OnecReply *reply, const OnecHttpAnswer *answer, const char *body, size_t len, OnecError *error)
 {
 	OnecError	page = {0};
 
+	onec_error_body(body, len, &page);
 	if (is_html(answer, body, len))
-	{
-		onec_error_body(body, len, &page);
 		(void) onec_fail(error, ONEC_ERR_REPLY, "An HTML page came instead of data%s%s",
 						 page.message[0] ? ": " : ".", page.message);
-	}
+	else if (page.own_words)
+		onec_answer_error(reply, answer, body, len, error);
 	else if (len >= 2 && (memcmp(body, "\xff\xfe", 2) == 0 || memcmp(body, "\xfe\xff", 2) == 0))
 		(void) onec_fail(error, ONEC_ERR_REPLY, "The answer is UTF-16 instead of UTF-8.");
 	else
@@ -215,13 +182,61 @@ refuse_head(const OnecHttpAnswer *answer, const char *body, size_t len, OnecErro
 /* A partial page is no use in a message: wait for all of a small one. */
 #define WHOLE_PAGE 16384
 
+typedef enum Likeness
+{
+	UNLIKE,
+	TOO_SHORT,					/* to tell */
+	ALIKE
+} Likeness;
+
+/* Whether an object begins as an error of 1C does. */
+static Likeness
+like_error_object(const char *body, size_t len)
+{
+	static const char *const names[] = {"\"odata.error\"", "\"exception\"", "\"error\""};
+	Likeness	likeness = UNLIKE;
+	size_t		at = 1;
+
+	while (at < len && body[at] != '\0' && strchr(" \t\r\n", body[at]) != NULL)
+		at++;
+	for (size_t i = 0; i < lengthof(names); i++)
+	{
+		size_t		room = len - Min(at, len);
+		size_t		n = Min(strlen(names[i]), room);
+
+		if (memcmp(body + Min(at, len), names[i], n) == 0)
+			likeness = Max(likeness, n == strlen(names[i]) ? ALIKE : TOO_SHORT);
+	}
+	return likeness;
+}
+
+/* Whether "body", which begins with no blank, begins as an error instead of what was asked for. */
+static Likeness
+like_error(const OnecReply *reply, const OnecHttpAnswer *answer, const char *body, size_t len)
+{
+	size_t		head = Min(len, 512);
+	bool		good;
+
+	if (reply->expect == ONEC_EXPECT_JSON && *body == '{')
+		return like_error_object(body, len);
+	if (reply->expect == ONEC_EXPECT_XML && *body == '<')
+	{
+		if (len < 9)
+			return TOO_SHORT;
+		good = !is_html(answer, body, len) && !onec_words_hold(body, head, "<m:error") &&
+			!onec_words_hold(body, head, "<error");
+	}
+	else
+		good = reply->expect == ONEC_EXPECT_TEXT && *body >= '0' && *body <= '9';
+	return good ? UNLIKE : ALIKE;
+}
+
 bool
-onec_answer_good(const OnecReply *reply, const OnecHttpAnswer *answer,
+onec_answer_good(OnecReply *reply, const OnecHttpAnswer *answer,
 				 const char *body, size_t len, bool done, OnecError *error)
 {
 	size_t		skip = 0;
-	char		first;
-	bool		good;
+	Likeness	likeness;
 
 	if (len >= 3 && memcmp(body, "\xef\xbb\xbf", 3) == 0)
 		skip = 3;
@@ -234,20 +249,10 @@ onec_answer_good(const OnecReply *reply, const OnecHttpAnswer *answer,
 		error->http_status = answer->status;
 		return onec_fail(error, ONEC_ERR_REPLY, "The answer is empty.");
 	}
-	first = body[skip];
-	if (reply->expect == ONEC_EXPECT_JSON)
-		good = first == '{';
-	else if (reply->expect == ONEC_EXPECT_TEXT)
-		good = first >= '0' && first <= '9';
-	else
-	{
-		if (!done && len - skip < 9)
-			return false;
-		good = first == '<' && !is_html(answer, body + skip, len - skip);
-	}
-	if (!good && (done || len >= WHOLE_PAGE))
-		refuse_head(answer, body + skip, len - skip, error);
-	return good;
+	likeness = like_error(reply, answer, body + skip, len - skip);
+	if (likeness != UNLIKE && (done || len >= WHOLE_PAGE))
+		refuse_head(reply, answer, body + skip, len - skip, error);
+	return likeness == UNLIKE;
 }
 
 /* ---- for the user ---- */
@@ -299,8 +304,9 @@ advice(const OnecSession *session, const OnecError *error)
 		case ONEC_ERR_TIMEOUT:
 			return "1C may need longer: raise \"request_timeout\", or ask for less at a time with \"page_size\".";
 		case ONEC_ERR_AUTH:
-			return psprintf("Check the login in the user mapping of role \"%s\"; 1C may lock it after several attempts.",
-							GetUserNameFromId(session->key.userid, true));
+			return psprintf("Check the login in the user mapping of role \"%s\"; 1C may lock it after several attempts, "
+							"so this session does not try it again for %d s, unless the mapping or the server changes.",
+							GetUserNameFromId(session->key.userid, true), ONEC_LOGIN_PAUSE_S);
 		case ONEC_ERR_RIGHTS:
 			return "Give the 1C user the right to read this object; with row-level rights, set the option \"allowed_only\".";
 		case ONEC_ERR_NO_SET:
@@ -309,6 +315,10 @@ advice(const OnecSession *session, const OnecError *error)
 				"Check the option \"url\" of the server: the answer is not one of 1C's OData.";
 		case ONEC_ERR_NO_PROPERTY:
 			return "The object in 1C may have changed: compare with onec.properties() and import the table again.";
+		case ONEC_ERR_REFUSED:
+		case ONEC_ERR_PASSING:
+			return error->own_words ? NULL :
+				"The answer is none of 1C's OData: look at what stands before it, such as a proxy.";
 		case ONEC_ERR_BUSY:
 			return "Try again later, or free a licence in 1C.";
 		case ONEC_ERR_URL_TOO_LONG:
@@ -377,14 +387,19 @@ request_text(const OnecRequest *request)
 
 void
 onec_session_raise(OnecSession *session, const OnecOptions *options,
-				   const OnecRequest *request, const OnecError *error)
+				   const OnecRequest *request, const OnecError *failure)
 {
+	OnecError	masked = *failure;
+	const OnecError *error = &masked;
 	const char *what = request->metadata ? "$metadata" :
 		request->entity_set ? request->entity_set : "the list of entity sets";
-	char	   *detail = detail_text(session, error);
+	char	   *detail;
 	const char *hint = advice(session, error);
 	char	   *asked = request_text(request);
 
+	/* a text may come from the middle of an answer, too */
+	onec_mask(session, masked.message, sizeof(masked.message));
+	detail = detail_text(session, error);
 	ereport(ERROR,
 			(errcode(sqlstate_of(error->kind)),
 			 errmsg(request->entity_set && !request->metadata ?

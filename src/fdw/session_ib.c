@@ -119,8 +119,11 @@ onec_ib_looks_stale(const OnecReply *reply)
 {
 	const OnecError *error = &reply->error;
 
-	if (!reply->with_cookie || reply->restarted || error->has_code ||
-		reply->generation != reply->session->generation)
+	if (!reply->with_cookie || reply->restarted || reply->generation != reply->session->generation)
+		return false;
+	if (reply->ib_gone && error->http_status >= 400)
+		return true;
+	if (error->has_code)
 		return false;
 	if (error->http_status == 500)
 		return error->kind == ONEC_ERR_SERVER;

@@ -79,6 +79,7 @@ is_answer(const OnecError *error)
 		case ONEC_ERR_NO_ROW:
 		case ONEC_ERR_NO_PROPERTY:
 		case ONEC_ERR_REFUSED:
+		case ONEC_ERR_PASSING:
 		case ONEC_ERR_SERVER:
 			return true;
 		default:

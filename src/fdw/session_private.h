@@ -17,6 +17,9 @@
 #include "nodes/pg_list.h"
 #include "protocol/http.h"
 
+/* After a login was refused none is tried for so long: 1C locks accounts. */
+#define ONEC_LOGIN_PAUSE_S 60
+
 typedef struct OnecSessionKey
 {
 	Oid			serverid;
@@ -51,6 +54,7 @@ struct OnecSession
 	char	   *server_name;
 	char	   *root;
 	char	   *authorization;	/* secret */
+	List	   *secrets;		/* what to mask in texts of the server, see session_mask.c */
 	char	   *ca_file;		/* or NULL */
 	bool		insecure;
 
@@ -63,6 +67,7 @@ struct OnecSession
 	int			ib_idle;		/* s, after which 1C sessions are ended; 0: never */
 
 	int64		started;		/* requests so far */
+	TimestampTz refused_at;		/* when the login was refused, 0: it was not */
 	int			gave_up_after;	/* attempts of the request given up last, 0: none */
 
 	List	   *refusals;		/* of SetRefusals, see session_refusal.c */
@@ -96,6 +101,7 @@ struct OnecReply
 	OnecBuf		text;			/* decoded, below the root */
 	OnecExpect	expect;
 	bool		of_set;			/* asks for an entity set: 404 then means the set */
+	unsigned	parts;			/* of the request that a base may refuse: ONEC_PART bits */
 	int			connect_timeout;	/* s, as are the others */
 	int			request_timeout;
 	int			min_interval;	/* ms */
@@ -111,11 +117,13 @@ struct OnecReply
 	bool		with_cookie;	/* this request carries the cookie of the 1C session */
 	bool		with_start;		/* this request asks for a 1C session */
 	bool		ib_noted;		/* what the answer says of the 1C session was noted */
+	bool		ib_gone;		/* the answer speaks of a session that is gone */
 	bool		restarted;		/* the 1C session was dead; this is the second try */
 	size_t		looked;			/* bytes of the head that were not enough to judge by */
 	bool		judged;			/* a good answer: its bytes may be handed out */
 	bool		ended;			/* accounted and logged */
 	bool		abandoned;		/* nobody reads it; freed once 1C is through with it */
+	TimestampTz abandoned_at;
 	bool		cancelled;		/* its query failed, perhaps for want of its answer */
 	OnecError	error;			/* kind ONEC_OK: none yet */
 	long		retry_after_s;	/* -1: not asked for */
@@ -132,6 +140,9 @@ extern OnecHttp *onec_session_pool(void);
 
 /* session.c: the sessions of this backend, a palloc'd List of OnecSession. */
 extern List *onec_session_all(void);
+
+/* session.c: the session for the user at the server; NULL when there is none. */
+extern OnecSession *onec_session_find(Oid serverid, Oid userid);
 
 /* session_refusal.c: have everything tried anew. */
 extern void onec_session_forget_refusals(OnecSession *session);
@@ -183,15 +194,32 @@ extern void onec_ib_settle(OnecReply *reply);
  * session_error.c: fill "error" for an answer that is not a good one.  "reply" tells what
  * was asked; "body" is the head of the answer's body, any bytes.
  */
-extern void onec_answer_error(const OnecReply *reply, const OnecHttpAnswer *answer,
+extern void onec_answer_error(OnecReply *reply, const OnecHttpAnswer *answer,
 							  const char *body, size_t len, OnecError *error);
 
 /*
  * session_error.c: look at the head of a 200.  True: a good answer.  False with "error" still ONEC_OK:
  * show more bytes; else it is not what was asked for.
  */
-extern bool onec_answer_good(const OnecReply *reply, const OnecHttpAnswer *answer,
+extern bool onec_answer_good(OnecReply *reply, const OnecHttpAnswer *answer,
 							 const char *body, size_t len, bool done, OnecError *error);
+
+/* session_mask.c: mask the session's secrets in a text, which has room for "size" bytes; it does not grow. */
+extern void onec_mask(const OnecSession *session, char *text, size_t size);
+
+/* session_mask.c: take the secrets from the session's authorization; wipe them. */
+extern void onec_mask_learn(OnecSession *session);
+extern void onec_mask_forget(OnecSession *session);
+
+/* session_words.c: whether the head of a body holds the phrase. */
+extern bool onec_words_hold(const char *body, size_t len, const char *phrase);
+
+/* session_words.c: whether an error speaks of a session; of a lock, a session or a licence, which passes. */
+extern bool onec_words_session(const OnecError *error);
+extern bool onec_words_pass(const OnecError *error, const char *body, size_t len);
+
+/* session_words.c: the parts of the request that 1C's own words may mean; 0 where others speak, or name none. */
+extern unsigned onec_words_blame(const OnecReply *reply, const OnecError *error, const char *body, size_t len);
 
 /* session_error.c: what a kind of failure is called. */
 extern const char *onec_error_meaning(OnecErrorKind kind);

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -26,6 +27,9 @@
 /* No URL beyond this is sent, whatever max_url says. */
 #define URL_BEYOND_REASON 65536
 
+/* A count is a number; more of the answer than this is not read. */
+#define LARGEST_COUNT ((size_t) 128 * 1024)
+
 /* As much of an error page as is read before it is judged. */
 #define ERROR_BODY 65536
 
@@ -34,6 +38,9 @@
 
 /* How long a request waits for those that were given up to make room. */
 #define ABANDONED_MS 10000
+
+/* Requests that nobody waits for any more, but whose connections are kept since 1C is at work on them. */
+#define ABANDONED_MAX 16
 
 /* Consumed bytes after which the other requests under way get their turn. */
 #define POLL_BYTES 65536
@@ -90,6 +97,21 @@ fail_reply(OnecReply *reply)
 	end_reply(reply, text, false);
 }
 
+/* Whether the login was refused lately: it is not tried again so soon, since 1C locks accounts. */
+static bool
+is_locked_out(OnecReply *reply)
+{
+	OnecSession *session = reply->session;
+
+	if (session->refused_at == 0 ||
+		TimestampDifferenceExceeds(session->refused_at, GetCurrentTimestamp(), ONEC_LOGIN_PAUSE_S * 1000))
+		return false;
+	(void) onec_fail(&reply->error, ONEC_ERR_AUTH, "1C has refused this login less than %d s ago; it was not asked again.",
+					 ONEC_LOGIN_PAUSE_S);
+	reply->ended = true;
+	return true;
+}
+
 /* Send it, for the first time or again. */
 static void
 send_request(OnecReply *reply)
@@ -139,6 +161,7 @@ restart(OnecReply *reply)
 	reply->ib_noted = false;
 	reply->ended = false;
 	reply->looked = 0;
+	reply->ib_gone = false;
 	reply->restarted = true;
 	send_request(reply);
 	return true;
@@ -150,7 +173,7 @@ copy_limits(OnecReply *reply, const OnecOptions *options)
 	reply->connect_timeout = options->connect_timeout;
 	reply->request_timeout = options->request_timeout;
 	reply->min_interval = options->min_interval;
-	reply->max_response = (size_t) options->max_response;
+	reply->max_response = reply->expect == ONEC_EXPECT_TEXT ? LARGEST_COUNT : (size_t) options->max_response;
 	reply->high_water = Max((size_t) options->page_bytes, HIGH_WATER_MIN);
 	reply->ib_room = options->session ? Max(options->prefetch, 1) : 0;
 }
@@ -169,6 +192,8 @@ make_reply(OnecSession *session, const OnecOptions *options, const OnecRequest *
 	reply->retry_after_s = -1;
 	reply->expect = request->metadata ? ONEC_EXPECT_XML :
 		request->count ? ONEC_EXPECT_TEXT : ONEC_EXPECT_JSON;
+	reply->parts = (request->filter ? ONEC_PART_FILTER : 0) | (request->norder > 0 ? ONEC_PART_ORDER : 0) |
+		(request->count ? ONEC_PART_COUNT : 0);
 	reply->of_set = request->entity_set != NULL && !request->metadata;
 	copy_limits(reply, options);
 	onec_buf_init(&reply->url);
@@ -249,7 +274,8 @@ onec_session_start(OnecSession *session, const OnecOptions *options,
 	session->gave_up_after = 0;
 	reply = make_reply(session, options, request);
 	reply->spent = spent;
-	send_request(reply);
+	if (!is_locked_out(reply))
+		send_request(reply);
 	return reply;
 }
 
@@ -311,10 +337,13 @@ judge(OnecReply *reply, const OnecHttpAnswer *answer, bool last)
 		reply->judged = onec_answer_good(reply, answer, body, len, last, &reply->error);
 	else if (last || len >= ERROR_BODY)
 		onec_answer_error(reply, answer, body, len, &reply->error);
+	onec_mask(reply->session, reply->error.message, sizeof(reply->error.message));
 	if (reply->error.kind != ONEC_OK && restart(reply))
 		return;
 	if (reply->restarted && (reply->judged || reply->error.kind != ONEC_OK))
 		onec_ib_settle(reply);
+	if (reply->error.kind == ONEC_ERR_AUTH && reply->generation == reply->session->generation)
+		reply->session->refused_at = GetCurrentTimestamp();
 	if (reply->error.kind != ONEC_OK)
 		fail_reply(reply);
 }
@@ -347,6 +376,8 @@ onec_reply_wait(OnecReply *reply, size_t seen, OnecError *error)
 
 	while (reply->error.kind == ONEC_OK)
 	{
+		/* what comes at full speed is not waited for */
+		CHECK_FOR_INTERRUPTS();
 		(void) onec_reply_data(reply, &len, &done);
 		if (done)
 			end_reply(reply, NULL, false);
@@ -495,6 +526,40 @@ drop_reply(OnecReply *reply)
 	pfree(reply);
 }
 
+/* What there is of abandoned requests at which 1C is at work, in this backend. */
+typedef struct Abandoned
+{
+	int			count;
+	OnecReply  *oldest;
+} Abandoned;
+
+/* One that holds a 1C session is not counted: there are few of them, and another request must not get it meanwhile. */
+static void
+count_abandoned(OnecSession *session, void *arg)
+{
+	Abandoned  *abandoned = arg;
+
+	for (OnecReply *reply = session->replies; reply != NULL; reply = reply->older)
+	{
+		if (!reply->abandoned || (reply->ib != NULL && reply->ib->holder == reply))
+			continue;
+		abandoned->count++;
+		if (abandoned->oldest == NULL || reply->abandoned_at < abandoned->oldest->abandoned_at)
+			abandoned->oldest = reply;
+	}
+}
+
+/* Who cancels hundreds of queries must not run out of descriptors: the connections of the oldest are closed. */
+static void
+bound_abandoned(void)
+{
+	Abandoned	abandoned = {0};
+
+	onec_session_visit(count_abandoned, &abandoned);
+	if (abandoned.count > ABANDONED_MAX)
+		drop_reply(abandoned.oldest);
+}
+
 void
 onec_reply_free(OnecReply *reply)
 {
@@ -514,8 +579,10 @@ onec_reply_free(OnecReply *reply)
 	reply->tie = NULL;
 	reply->spent = NULL;
 	reply->abandoned = true;
+	reply->abandoned_at = GetCurrentTimestamp();
 	if (ib != NULL)
 		ib->holder = reply;
+	bound_abandoned();
 }
 
 void

@@ -69,6 +69,7 @@ may_pass(const OnecError *error)
 		case ONEC_ERR_CONNECT:
 		case ONEC_ERR_BROKEN:
 		case ONEC_ERR_BUSY:
+		case ONEC_ERR_PASSING:
 			return true;
 		case ONEC_ERR_SERVER:
 			/* -1 is an exception in 1C's own code: it would come again */

@@ -565,7 +565,11 @@ onec_edm_abandon(OnecEdmParser *parser)
 static bool
 parse(OnecEdmParser *parser, const char *data, int len, bool last, OnecError *error)
 {
-	if (parser->error.kind == ONEC_OK && XML_Parse(parser->xml, data, len, last) != XML_STATUS_OK)
+	if (parser->error.kind != ONEC_OK || XML_Parse(parser->xml, data, len, last) == XML_STATUS_OK)
+		;
+	else if (XML_GetErrorCode(parser->xml) == XML_ERROR_NO_MEMORY)
+		onec_fail(&parser->error, ONEC_ERR_MEMORY, "out of memory while reading the metadata");
+	else
 		onec_fail(&parser->error, ONEC_ERR_REPLY, "the answer is %s: %s",
 				  parser->root_seen ? "not well-formed metadata" : "not metadata and no XML",
 				  XML_ErrorString(XML_GetErrorCode(parser->xml)));

@@ -14,8 +14,7 @@
  * Never followed: redirects.  Never used: proxies and .netrc of the environment, protocols other
  * than http and https, content encodings other than one gzip or deflate.
  *
- * Not noticed: compressed data that ends early inside a body of the announced length,
- * and the cut of an HTTP/1.0 body that has no length.  The reader of the content has to see that it is complete.
+ * Not noticed: the cut of an HTTP/1.0 body that has no length, unless it is compressed.  The reader of the content has to see that it is complete.
  *
  *-------------------------------------------------------------------------
  */

@@ -8,9 +8,8 @@
  * Errors: noted in the transfer, the first one stays.  Messages name the host
  * at most, never the URL, header values or user names.
  *
- * Surprising facts of libcurl 7.88: it decodes any encoding it was built with,
- * asked for or not, transfer encodings as well, so the lines are checked here;
- * and a header line over 100 kB is reported as "out of memory".
+ * Surprising facts of libcurl 7.88: it decodes any transfer encoding it was built with,
+ * asked for or not, so the lines are checked here; and a header line over 100 kB is reported as "out of memory".
  *
  *-------------------------------------------------------------------------
  */
@@ -258,7 +257,9 @@ explain_tls(OnecTransfer *transfer, CURLcode code)
 	char		reason[CURL_ERROR_SIZE];
 
 	clean_reason(transfer, reason, sizeof(reason));
-	if (code == CURLE_SSL_CACERT_BADFILE)
+	if (strstr(reason, "malloc failure") != NULL || strstr(reason, "ut of memory") != NULL)
+		onec_fail(&transfer->error, ONEC_ERR_MEMORY, "out of memory");
+	else if (code == CURLE_SSL_CACERT_BADFILE)
 		onec_fail(&transfer->error, ONEC_ERR_TLS, "file with trusted certificates could not be read");
 	else if (code == CURLE_PEER_FAILED_VERIFICATION)
 		onec_fail(&transfer->error, ONEC_ERR_TLS, "certificate of host \"%s\" refused: %s", transfer->host, reason);
@@ -323,7 +324,7 @@ onec_answer_explain(OnecTransfer *transfer, CURLcode code)
 		case CURLE_BAD_CONTENT_ENCODING:
 		case CURLE_WRITE_ERROR:
 			/* had a callback of ours refused the data, its error would be there first */
-			onec_fail(error, ONEC_ERR_REPLY, "compressed answer is damaged");
+			onec_fail(error, ONEC_ERR_REPLY, "answer is damaged");
 			break;
 		case CURLE_FILESIZE_EXCEEDED:
 			onec_fail(error, ONEC_ERR_LIMIT, "announced answer is larger than the limit of %zu bytes",

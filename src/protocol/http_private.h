@@ -2,7 +2,7 @@
  *
  * http_private.h
  *	  What http.c (the pool), http_transfer.c (one transfer) and
- *	  http_answer.c (its header lines and failures) share.
+ *	  http_answer.c (its header lines and failures), http_inflate.c share.
  *
  * Nobody else includes this, except the unit test, which checks deadlines
  * against a clock of its own.
@@ -45,6 +45,8 @@ struct OnecHttp
 	int64_t		timer_at;		/* when libcurl wants to be called */
 	int64_t		left_at;		/* when the caller last got control back */
 };
+
+typedef struct OnecInflate OnecInflate;
 
 struct OnecTransfer
 {
@@ -90,6 +92,7 @@ struct OnecTransfer
 	char	   *cookie;
 	long		retry_after_s;
 
+	OnecInflate *coded;			/* inflates the body; NULL: it is not compressed */
 	OnecBuf		body;
 	size_t		consumed;		/* front of "body" that was read already */
 	OnecError	error;
@@ -127,8 +130,32 @@ extern void onec_transfer_check(OnecTransfer *transfer, int64_t now);
 /* The next moment at which onec_transfer_check() may have something to do. */
 extern int64_t onec_transfer_deadline(const OnecTransfer *transfer);
 
+/* Whether more has to wait until the window has been read. */
+extern bool onec_transfer_window_full(const OnecTransfer *transfer);
+
 /* Unread bytes. */
 extern size_t onec_transfer_unread(const OnecTransfer *transfer);
+
+/* http_inflate.c: the body that follows is compressed; false with the transfer's error set when out of memory. */
+extern bool onec_inflate_begin(OnecTransfer *transfer);
+
+/*
+ * Append what the bytes hold to the window.  PAUSED when that is full: the same bytes, and those behind them, are to come again.
+ * FAILED with the transfer's error set (REPLY, LIMIT, MEMORY).
+ */
+typedef enum OnecInflated
+{
+	ONEC_INFLATE_TAKEN,
+	ONEC_INFLATE_PAUSED,
+	ONEC_INFLATE_FAILED
+} OnecInflated;
+
+extern OnecInflated onec_inflate_feed(OnecTransfer *transfer, const char *data, size_t len);
+
+/* Whether the end of a compressed body was seen and is right; true for others. */
+extern bool onec_inflate_is_whole(const OnecTransfer *transfer);
+
+extern void onec_inflate_free(OnecTransfer *transfer);
 
 /* Take note of a status or header line of the final answer, without its line end. */
 extern void onec_answer_line(OnecTransfer *transfer, const char *line, size_t len);

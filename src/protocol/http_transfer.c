@@ -10,9 +10,7 @@
  * Surprising facts of libcurl 7.88:
  *	- One call may read a socket empty, whatever comes; only the body callback
  *	  can stop it, by pausing.
- *	- When paused it goes on inflating the bytes it has read, into a buffer that
- *	  ends at 64 MB with "out of memory".  The receive buffer is so small that
- *	  not even a bomb (1032:1) gets there.
+ *	- What was refused by pausing is given again from its first byte, maybe cut otherwise.
  *	- A request on a kept connection that the peer has closed is repeated on a
  *	  new one, POST as well; POST therefore never uses a kept connection.
  *	- Freeing a handle waits for its resolver thread unless QUICK_EXIT is set.
@@ -76,13 +74,14 @@ header_callback(char *data, size_t size, size_t count, void *arg)
 	{
 		transfer->header_done = transfer->status >= 200;
 		transfer->status_seen = false;
+		if (transfer->header_done && transfer->encodings > 0)
+			(void) onec_inflate_begin(transfer);
 	}
 	return transfer->error.kind == ONEC_OK ? bytes : 0;
 }
 
-/* Whether more has to wait. */
-static bool
-window_full(const OnecTransfer *transfer)
+bool
+onec_transfer_window_full(const OnecTransfer *transfer)
 {
 	size_t		unread = onec_transfer_unread(transfer);
 	const OnecTransfer *starting = transfer->http->starting;
@@ -93,39 +92,51 @@ window_full(const OnecTransfer *transfer)
 	return transfer->high_water > 0 && unread > transfer->high_water && unread > transfer->wanted;
 }
 
+/* The bytes have to come again, when the window has room. */
+static size_t
+pause_transfer(OnecTransfer *transfer)
+{
+	transfer->paused = true;
+	transfer->paused_at = onec_http_now();
+	return CURL_WRITEFUNC_PAUSE;
+}
+
+/* Append bytes that are not compressed. */
+static bool
+take_plain(OnecTransfer *transfer, const char *data, size_t bytes)
+{
+	if (bytes > transfer->max_response || (uint64_t) transfer->body_bytes > transfer->max_response - bytes)
+		return onec_fail(&transfer->error, ONEC_ERR_LIMIT, "answer is larger than the limit of %zu bytes",
+						 transfer->max_response);
+	onec_buf_append(&transfer->body, data, bytes);
+	if (transfer->body.failed)
+		return onec_fail(&transfer->error, ONEC_ERR_MEMORY, "out of memory");
+	transfer->body_bytes += (int64_t) bytes;
+	return true;
+}
+
 static size_t
 body_callback(char *data, size_t size, size_t count, void *arg)
 {
 	OnecTransfer *transfer = arg;
 	size_t		bytes = size * count;
+	OnecInflated inflated;
 
 	note_progress(transfer);
-	if (window_full(transfer))
-	{
-		transfer->paused = true;
-		transfer->paused_at = onec_http_now();
-		return CURL_WRITEFUNC_PAUSE;
-	}
-	if (bytes > transfer->max_response || (uint64_t) transfer->body_bytes > transfer->max_response - bytes)
-	{
-		onec_fail(&transfer->error, ONEC_ERR_LIMIT, "answer is larger than the limit of %zu bytes",
-				  transfer->max_response);
-		return 0;
-	}
+	if (onec_transfer_window_full(transfer))
+		return pause_transfer(transfer);
 	/* moving costs no more than what was consumed since the last move */
 	if (transfer->consumed >= transfer->body.len - transfer->consumed)
 	{
 		onec_buf_shift(&transfer->body, transfer->consumed);
 		transfer->consumed = 0;
 	}
-	onec_buf_append(&transfer->body, data, bytes);
-	if (transfer->body.failed)
-	{
-		onec_fail(&transfer->error, ONEC_ERR_MEMORY, "out of memory");
-		return 0;
-	}
-	transfer->body_bytes += (int64_t) bytes;
-	return bytes;
+	if (transfer->coded == NULL)
+		return take_plain(transfer, data, bytes) ? bytes : 0;
+	inflated = onec_inflate_feed(transfer, data, bytes);
+	if (inflated == ONEC_INFLATE_PAUSED)
+		return pause_transfer(transfer);
+	return inflated == ONEC_INFLATE_TAKEN ? bytes : 0;
 }
 
 bool
@@ -235,6 +246,8 @@ onec_transfer_finish(OnecTransfer *transfer, CURLcode code)
 		return;
 	if (code != CURLE_OK)
 		onec_answer_explain(transfer, code);
+	else if (!onec_inflate_is_whole(transfer))
+		(void) onec_fail(&transfer->error, ONEC_ERR_BROKEN, "compressed answer ends too early");
 	if (transfer->error.kind != ONEC_OK)
 		transfer->error.http_status = transfer->status;
 	(void) curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connects);
@@ -279,6 +292,7 @@ onec_transfer_release(OnecTransfer *transfer)
 	if (transfer->easy != NULL)
 		curl_easy_cleanup(transfer->easy);
 	free_headers(transfer);
+	onec_inflate_free(transfer);
 	give_back(transfer);
 	free(transfer->host);
 	free(transfer->content_type);
@@ -402,7 +416,8 @@ set_behaviour(CURL *easy)
 	SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
 	SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_HTTP09_ALLOWED, 0L);
-	SET(CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
+	/* inflated here, see http_inflate.c */
+	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
 	SET(CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
 	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
@@ -485,6 +500,7 @@ onec_transfer_create(OnecHttp *http, const OnecHttpRequest *request, OnecError *
 	good = read_address(transfer, request->url, error) &&
 		add_header(transfer, "Authorization", request->authorization, error) &&
 		add_header(transfer, "Accept", request->accept, error) &&
+		add_header(transfer, "Accept-Encoding", "gzip, deflate", error) &&
 		add_header(transfer, "IBSession", request->ib_session, error) &&
 		add_header(transfer, "Cookie", request->cookie, error) &&
 		add_header(transfer, "Content-Type", post ? "" : NULL, error);

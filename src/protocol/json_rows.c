@@ -310,6 +310,7 @@ refuse(OnecCursor *c, const char *what)
 	onec_fail(c->error, ONEC_ERR_REPLY, "%s%s%s", what, told.message[0] != '\0' ? ": " : "", told.message);
 	c->error->odata_code = told.odata_code;
 	c->error->has_code = told.has_code;
+	c->error->own_words = told.own_words;
 	return ONEC_SCAN_BAD;
 }
 

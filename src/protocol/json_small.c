@@ -359,6 +359,23 @@ set_code(OnecError *error, const char *text)
 	error->has_code = true;
 }
 
+/* Whether a page is that of 1C's extension of the web server, in UTF-8 with a Latin or a Cyrillic C, or in Windows-1251. */
+static bool
+is_page_of_1c(const OnecText *body)
+{
+	static const char *const names[] = {
+		"1C:Enterprise", "1\xD0\xA1:Enterprise", "1\xD0\xA1:\xD0\x9F\xD1\x80\xD0\xB5\xD0\xB4\xD0\xBF\xD1\x80",
+		"1C:\xD0\x9F\xD1\x80\xD0\xB5\xD0\xB4\xD0\xBF\xD1\x80", "1\xD1:\xCF\xF0\xE5\xE4\xEF\xF0", "1C:\xCF\xF0\xE5\xE4\xEF\xF0",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		if (memmem(body->start, body->len, names[i], strlen(names[i])) != NULL)
+			return true;
+	}
+	return false;
+}
+
 /* m:error, or HTML. */
 static void
 read_markup(const OnecText *body, OnecBuf *out, OnecError *error)
@@ -371,6 +388,7 @@ read_markup(const OnecText *body, OnecBuf *out, OnecError *error)
 	if (find_element(body, "error", &root) && find_element(body, "message", &message))
 	{
 		put_stripped(out, message.start, message.start + message.len);
+		error->own_words = true;
 		if (find_element(body, "code", &code) && code.len < 20)
 		{
 			char		number[20];
@@ -381,6 +399,7 @@ read_markup(const OnecText *body, OnecBuf *out, OnecError *error)
 		}
 		return;
 	}
+	error->own_words = is_page_of_1c(body);
 	put_stripped(out, body->start, body->start + body->len);
 }
 
@@ -412,7 +431,7 @@ read_odata_error(json_object *report, OnecBuf *out, OnecError *error)
 	json_object *code = member(report, "code");
 	json_object *message = member(report, "message");
 
-	if (code != NULL)
+	if (code != NULL && error->own_words)
 		set_code(error, json_object_get_string(code));
 	if (!put_member(out, member(message, "value")))
 		put_member(out, message);
@@ -466,13 +485,16 @@ read_json(const OnecText *body, OnecBuf *out, OnecError *error)
 {
 	json_object *document = parse(body->start, body->len);
 	json_object *report = member(document, "odata.error");
+	json_object *exception = member(document, "exception");
 
+	error->own_words = report != NULL || json_object_is_type(exception, json_type_object);
+	/* the numbers of others are not those of 1C */
 	if (report == NULL)
 		report = member(document, "error");
 	if (report != NULL)
 		read_odata_error(report, out, error);
 	else
-		read_exception(member(document, "exception"), out);
+		read_exception(exception, out);
 	json_object_put(document);
 }
 
@@ -488,6 +510,8 @@ onec_error_body(const char *body, size_t len, OnecError *error)
 	error->message[0] = '\0';
 	error->odata_code = 0;
 	error->has_code = false;
+	error->own_words = false;
+	error->parts = 0;
 	if (text.len >= 3 && memcmp(text.start, "\xEF\xBB\xBF", 3) == 0)
 	{
 		text.start += 3;

@@ -5,12 +5,13 @@
  *
  * A request is printed once, part by part; an Output says whether parts are percent-encoded on
  * their way out.  Allocation failures stay in the buffer (buf.h) and show at the end.
- * Surprising: "+" is no blank for 1C, and a bare date is no date: see doc/1c-odata.md 6.2.
+ * Surprising: "+" is no blank for 1C, and a bare date is no date: see onec-odata 6.2.
  *
  *-------------------------------------------------------------------------
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -238,10 +239,36 @@ authority_problem(const char *text, size_t len)
 	return is_port(text + host, len - host) ? NULL : "The port must be a number from 1 to 65535.";
 }
 
+/* The byte that an escape at "p" stands for; it is complete. */
+static int
+escaped(const char *p)
+{
+	char		digits[3] = {p[1], p[2], '\0'};
+
+	return (int) strtol(digits, NULL, 16);
+}
+
+/* What is wrong with the escapes of an address whose host ends at "path": what may not be there in clear may not be encoded. */
+static const char *
+escape_problem(const char *url, const char *path)
+{
+	if (!escapes_complete(url))
+		return "A percent sign in the address must be written as %25.";
+	for (const char *p = url; (p = strchr(p, '%')) != NULL; p++)
+	{
+		if (escaped(p) < ' ' || escaped(p) == 0x7F)
+			return "The address holds an encoded control character.";
+		if (p < path && escaped(p) < 0x80)
+			return "The name of the host holds a character that no host has.";
+	}
+	return NULL;
+}
+
 static const char *
 root_problem(const char *url)
 {
 	size_t		scheme = scheme_length(url);
+	const char *problem;
 	size_t		authority;
 
 	if (scheme == 0)
@@ -254,9 +281,8 @@ root_problem(const char *url)
 	authority = strcspn(url + scheme, "/");
 	if (memchr(url + scheme, '@', authority) != NULL)
 		return "The address must hold no login.";
-	if (!escapes_complete(url))
-		return "A percent sign in the address must be written as %25.";
-	return authority_problem(url + scheme, authority);
+	problem = escape_problem(url, url + scheme + authority);
+	return problem ? problem : authority_problem(url + scheme, authority);
 }
 
 bool

@@ -191,6 +191,21 @@ class Connection:
         body[10] = 0xff
         self.send(head(200, "Content-Encoding: gzip", length=len(body)) + bytes(body))
 
+    def do_gzip_cut(self, request, n):
+        body = gzip.compress(pattern(100000))
+        body = body[:max(len(body) - int(n), 0)]
+        self.send(head(200, "Content-Encoding: gzip", length=len(body)) + body)
+
+    def do_gzip_checksum(self, request):
+        body = bytearray(gzip.compress(pattern(100000)))
+        body[-8] ^= 1
+        self.send(head(200, "Content-Encoding: gzip", length=len(body)) + bytes(body))
+
+    def do_deflate_bare(self, request, n):
+        deflater = zlib.compressobj(6, zlib.DEFLATED, -15)
+        body = deflater.compress(pattern(int(n))) + deflater.flush()
+        self.send(head(200, "Content-Encoding: deflate", length=len(body)) + body)
+
     def do_gzip_tail(self, request):
         body = gzip.compress(b"hello") + b"something else"
         self.send(head(200, "Content-Encoding: gzip", length=len(body)) + body)

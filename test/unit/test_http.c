@@ -294,6 +294,17 @@ test_malformed(void)
 	refused(fetch("/te-gzip"), ONEC_ERR_REPLY, "", "R15: as transfer encoding");
 	refused(fetch("/gzip-damaged"), ONEC_ERR_REPLY, "damaged", "damaged gzip");
 	refused(fetch("/gzip-tail"), ONEC_ERR_REPLY, "damaged", "gzip with something behind it");
+	for (int cut = 1; cut <= 9; cut++)
+	{
+		char		path[32];
+
+		snprintf(path, sizeof(path), "/gzip-cut/%d", cut);
+		refused(fetch(path), ONEC_ERR_BROKEN, "too early", "T7: gzip without its last bytes");
+	}
+	refused(fetch("/gzip-checksum"), ONEC_ERR_REPLY, "damaged", "T7: gzip with another checksum");
+	refused(fetch("/gzip-cut/1000000"), ONEC_ERR_BROKEN, "too early", "T7: nothing where gzip was announced");
+	got = fetch("/deflate-bare/100000");
+	ok(got.good && got.total == 100000 && got.pattern, "deflate without a header");
 	refused(fetch("/garbage"), ONEC_ERR_REPLY, "HTTP", "R17: binary garbage");
 	got = fetch("/http09");
 	refused(got, ONEC_ERR_REPLY, "HTTP", "R17: HTTP/0.9");
