@@ -205,7 +205,7 @@ is_refused(OnecPager *pager, const OnecExpr *filter)
 	return error.kind == ONEC_ERR_REFUSED;
 }
 
-/* The condition was refused: is it an arm of it, more than one, or any condition whatever? */
+/* The condition was refused: is it any condition whatever, an arm of it, or more than one? */
 static void
 learn_filter(OnecPager *pager)
 {
@@ -213,7 +213,10 @@ learn_filter(OnecPager *pager)
 	bool		found = false;
 	ListCell   *lc;
 
-	if (arms == NIL)
+	/* one that every row meets tells whether the base takes any */
+	if (arms == NIL ||
+		(pager->date != NULL && pager->options->function == NULL &&
+		 is_refused(pager, onec_pager_filter_by_date(pager, NULL, "ge", ONEC_EMPTY_DATE))))
 	{
 		pager->refusals->filter = true;
 		return;
@@ -227,10 +230,6 @@ learn_filter(OnecPager *pager)
 	}
 	if (!found)
 		onec_session_refuse(pager->session, pager->options->entity_set, pager->query.filter);
-	/* one that every row meets tells whether the base takes any */
-	else if (pager->date != NULL && pager->options->function == NULL &&
-			 is_refused(pager, onec_pager_filter_by_date(pager, NULL, "ge", ONEC_EMPTY_DATE)))
-		pager->refusals->filter = true;
 }
 
 /* With the part it was refused twice, without it answered. */

@@ -310,7 +310,7 @@ advice(const OnecSession *session, const OnecError *error)
 		case ONEC_ERR_RIGHTS:
 			return "Give the 1C user the right to read this object; with row-level rights, set the option \"allowed_only\".";
 		case ONEC_ERR_NO_SET:
-			return error->has_code ?
+			return error->has_code || error->http_status == 200 ?
 				"Publish the object in the composition of the standard OData interface of 1C." :
 				"Check the option \"url\" of the server: the answer is not one of 1C's OData.";
 		case ONEC_ERR_NO_PROPERTY:

@@ -22,6 +22,7 @@
 #include "fdw/session_private.h"
 
 #define EDM_LIFETIME_MS (10 * 60 * 1000)
+#define ODD_NAMES 10			/* that are told at most */
 
 /* One small answer being read. */
 typedef struct Reading
@@ -175,6 +176,26 @@ is_usable(const OnecSession *session, bool fresh)
 	return !TimestampDifferenceExceeds(session->edm_read, GetCurrentTimestamp(), EDM_LIFETIME_MS);
 }
 
+/* Name what is left out, once in a statement. */
+static void
+warn_of_odd(OnecSession *session)
+{
+	const OnecEdm *edm = session->edm;
+	StringInfoData names;
+
+	if (edm->nodd == 0 || session->edm_warned == GetCurrentStatementStartTimestamp())
+		return;
+	session->edm_warned = GetCurrentStatementStartTimestamp();
+	initStringInfo(&names);
+	for (int i = 0; i < Min(edm->nodd, ODD_NAMES); i++)
+		appendStringInfo(&names, "%s\"%s\"", i > 0 ? ", " : "", onec_server_text(edm->odd[i]));
+	ereport(WARNING,
+			(errmsg_plural("%d name of server \"%s\" is left out because of control characters",
+						   "%d names of server \"%s\" are left out because of control characters",
+						   edm->nodd, edm->nodd, session->server_name),
+			 errdetail("%s%s", names.data, edm->nodd > ODD_NAMES ? ", …" : "")));
+}
+
 const OnecEdm *
 onec_session_edm(OnecSession *session, const OnecOptions *options, bool fresh)
 {
@@ -186,7 +207,10 @@ onec_session_edm(OnecSession *session, const OnecOptions *options, bool fresh)
 	bool		again;
 
 	if (is_usable(session, fresh))
+	{
+		warn_of_odd(session);
 		return session->edm;
+	}
 	reading.context = AllocSetContextCreate(CurrentMemoryContext, "onec metadata",
 											ALLOCSET_SMALL_SIZES);
 	do
@@ -200,10 +224,18 @@ onec_session_edm(OnecSession *session, const OnecOptions *options, bool fresh)
 		onec_reply_free(reply);
 	} while (again);
 	MemoryContextDelete(reading.context);
+	if (edm != NULL && edm->nsets == 0 && edm->nodd == 0)
+	{
+		onec_edm_free(edm);
+		edm = NULL;
+		error.http_status = 200;
+		(void) onec_fail(&error, ONEC_ERR_NO_SET, "The metadata name no entity set.");
+	}
 	if (edm == NULL)
 		onec_session_raise(session, options, &request, &error);
 	onec_edm_free(session->edm);
 	session->edm = edm;
 	session->edm_read = GetCurrentTimestamp();
+	warn_of_odd(session);
 	return edm;
 }

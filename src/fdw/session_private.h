@@ -74,6 +74,7 @@ struct OnecSession
 
 	OnecEdm    *edm;			/* or NULL */
 	TimestampTz edm_read;		/* 0: do not use edm any more */
+	TimestampTz edm_warned;		/* begin of the statement that was told of names left out */
 };
 
 /* What the body of a good answer must look like. */

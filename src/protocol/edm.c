@@ -14,11 +14,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <expat.h>
 
 #include "protocol/edm.h"
+#include "protocol/names.h"
 
 #define CHUNK_BYTES 65536
 #define SEPARATOR '\n'			/* between namespace and local name */
@@ -67,6 +67,7 @@ struct OnecEdmParser
 	bool		root_seen;
 	bool		in_struct;
 	bool		in_function;
+	bool		key_is_odd;		/* a part of the current type's key has a name that is left out */
 	OnecEdmStruct current;
 	List		types;
 	List		sets;			/* of OnecEntitySet */
@@ -74,6 +75,7 @@ struct OnecEdmParser
 	List		properties;		/* of the current type */
 	List		index;			/* the last index made */
 	List		keys;			/* of the current type */
+	List		odd;			/* of const char *: names that are left out, escaped */
 	List		functions;		/* of PendingFunction */
 	List		parameters;		/* of all functions */
 	PendingFunction function;
@@ -215,49 +217,6 @@ make_index(OnecEdmParser *parser, void *items, int count, size_t size)
 
 /* ---- types ---- */
 
-/* In the order of OnecEdmType; up to Stream, "Edm." before it is the name in the document. */
-static const char *const labels[] = {
-	"String", "Guid", "DateTime", "Double", "Int16", "Int32", "Int64", "Boolean", "Binary", "Stream",
-	"Composite", "Collection", "Complex", "Unknown"
-};
-
-_Static_assert(sizeof(labels) / sizeof(labels[0]) == ONEC_EDM_UNKNOWN + 1, "a label for each type");
-
-const char *
-onec_edm_type_label(OnecEdmType type)
-{
-	return labels[type];
-}
-
-bool
-onec_edm_type_from_label(const char *label, OnecEdmType *type)
-{
-	if (strncasecmp(label, "Edm.", 4) == 0)
-		label += 4;
-	for (int i = 0; i <= ONEC_EDM_UNKNOWN; i++)
-	{
-		if (strcasecmp(label, labels[i]) == 0)
-		{
-			*type = (OnecEdmType) i;
-			return true;
-		}
-	}
-	return false;
-}
-
-static OnecEdmType
-type_of_name(const char *name)
-{
-	if (strncmp(name, "Collection(", 11) == 0)
-		return ONEC_EDM_COLLECTION;
-	if (strncmp(name, "Edm.", 4) != 0)
-		return name[0] ? ONEC_EDM_COMPLEX : ONEC_EDM_UNKNOWN;
-	for (int i = 0; i <= ONEC_EDM_STREAM; i++)
-		if (strcmp(name + 4, labels[i]) == 0)
-			return (OnecEdmType) i;
-	return ONEC_EDM_UNKNOWN;
-}
-
 /* "Collection(StandardODATA.X)" or "StandardODATA.X" → "X". */
 static const char *
 local_type(OnecEdmParser *parser, const char *name)
@@ -274,6 +233,30 @@ local_type(OnecEdmParser *parser, const char *name)
 	if (end != NULL && end[1] == '\0')
 		*end = '\0';
 	return copy;
+}
+
+/* ---- names ---- */
+
+/* Whether a name must not become an identifier; then it is noted, with what it belongs to unless that is NULL. */
+static bool
+is_odd(OnecEdmParser *parser, const char *owner, const char *name)
+{
+	char		text[256];
+	size_t		used = 0;
+	const char *kept;
+
+	if (!onec_name_is_odd(name))
+		return false;
+	if (owner != NULL)
+	{
+		onec_name_escape(owner, text, sizeof(text) / 2);
+		used = strlen(text);
+		text[used++] = '.';
+	}
+	onec_name_escape(name, text + used, sizeof(text) - used);
+	kept = keep_text(parser, text);
+	list_add(parser, &parser->odd, &kept, sizeof(kept));
+	return true;
 }
 
 /* ---- elements ---- */
@@ -303,6 +286,7 @@ begin_struct(OnecEdmParser *parser, const char *name, bool is_entity)
 	parser->current.is_entity = is_entity;
 	parser->properties.count = 0;
 	parser->keys.count = 0;
+	parser->key_is_odd = false;
 	parser->in_struct = true;
 }
 
@@ -316,11 +300,11 @@ add_property(OnecEdmParser *parser, const XML_Char **attributes)
 	long		max_length = length ? strtol(length, NULL, 10) : 0;
 	OnecProperty property = {0};
 
-	if (name == NULL || name[0] == '\0')
+	if (name == NULL || name[0] == '\0' || is_odd(parser, parser->current.name, name))
 		return;
 	property.name = keep_text(parser, name);
 	property.type_name = keep_text(parser, type ? type : "");
-	property.type = type ? type_of_name(type) : ONEC_EDM_UNKNOWN;
+	property.type = type ? onec_edm_type_of_name(type) : ONEC_EDM_UNKNOWN;
 	property.nullable = nullable == NULL || strcmp(nullable, "false") != 0;
 	property.max_length = max_length > 0 && max_length <= INT_MAX ? (int) max_length : 0;
 	list_add(parser, &parser->properties, &property, sizeof(property));
@@ -368,7 +352,8 @@ end_struct(OnecEdmParser *parser)
 
 	parser->in_struct = false;
 	type->nproperties = parser->properties.count;
-	type->nkeys = parser->keys.count;
+	/* a part of a key orders nothing */
+	type->nkeys = parser->key_is_odd ? 0 : parser->keys.count;
 	type->properties = list_keep(parser, &parser->properties, sizeof(OnecProperty));
 	type->keys = list_keep(parser, &parser->keys, sizeof(const char *));
 	if (type->properties == NULL || type->keys == NULL ||
@@ -393,7 +378,7 @@ add_set(OnecEdmParser *parser, const XML_Char **attributes)
 	const char *type_name;
 	OnecEntitySet set = {0};
 
-	if (name == NULL || name[0] == '\0')
+	if (name == NULL || name[0] == '\0' || is_odd(parser, NULL, name))
 		return;
 	set.name = keep_text(parser, name);
 	type_name = local_type(parser, type ? type : name);
@@ -423,7 +408,7 @@ add_parameter(OnecEdmParser *parser, const XML_Char **attributes)
 	const char *type = attribute(attributes, "Type");
 	OnecParameter parameter;
 
-	if (name == NULL || type == NULL)
+	if (name == NULL || type == NULL || is_odd(parser, parser->function.function.name, name))
 		return;
 	if (strcmp(name, "bindingParameter") == 0)
 	{
@@ -431,7 +416,7 @@ add_parameter(OnecEdmParser *parser, const XML_Char **attributes)
 		return;
 	}
 	parameter.name = keep_text(parser, name);
-	parameter.type = type_of_name(type);
+	parameter.type = onec_edm_type_of_name(type);
 	list_add(parser, &parser->parameters, &parameter, sizeof(parameter));
 }
 
@@ -482,7 +467,10 @@ element_start(void *arg, const XML_Char *name, const XML_Char **attributes)
 	{
 		const char *key = keep_text(parser, attribute(attributes, "Name"));
 
-		list_add(parser, &parser->keys, &key, sizeof(key));
+		if (onec_name_is_odd(key))
+			parser->key_is_odd = true;
+		else
+			list_add(parser, &parser->keys, &key, sizeof(key));
 	}
 	else if (strcmp(element, "EntitySet") == 0)
 		add_set(parser, attributes);
@@ -557,6 +545,7 @@ onec_edm_abandon(OnecEdmParser *parser)
 	free(parser->properties.items);
 	free(parser->index.items);
 	free(parser->keys.items);
+	free(parser->odd.items);
 	free(parser->functions.items);
 	free(parser->parameters.items);
 	free(parser);
@@ -636,11 +625,13 @@ resolve(OnecEdmParser *parser)
 	edm->ntypes = parser->types.count;
 	edm->nsets = parser->sets.count;
 	edm->nfunctions = parser->functions.count;
+	edm->nodd = parser->odd.count;
+	edm->odd = list_keep(parser, &parser->odd, sizeof(const char *));
 	edm->types = list_keep(parser, &parser->types, sizeof(OnecEdmStruct));
 	edm->sets = list_keep(parser, &parser->sets, sizeof(OnecEntitySet));
 	parameters = list_keep(parser, &parser->parameters, sizeof(OnecParameter));
 	edm->functions = arena_alloc(parser->owner, edm->nfunctions * sizeof(OnecFunction) + 1);
-	if (!edm->types || !edm->sets || !parameters || !edm->functions)
+	if (!edm->types || !edm->sets || !parameters || !edm->functions || !edm->odd)
 		return out_of_memory(parser);
 	if (make_index(parser, edm->types, edm->ntypes, sizeof(OnecEdmStruct)))
 		parser->owner->types_by_name = list_keep(parser, &parser->index, sizeof(void *));

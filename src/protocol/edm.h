@@ -86,6 +86,8 @@ typedef struct OnecEdm
 	int			ntypes;
 	OnecFunction *functions;
 	int			nfunctions;
+	const char **odd;			/* names that were left out since they hold control characters, escaped */
+	int			nodd;
 	size_t		bytes;			/* size of the document */
 } OnecEdm;
 
@@ -109,6 +111,9 @@ extern void onec_edm_free(OnecEdm *edm);
 extern const OnecEntitySet *onec_edm_find_set(const OnecEdm *edm, const char *name);
 extern const OnecEdmStruct *onec_edm_find_type(const OnecEdm *edm, const char *name);
 extern const OnecProperty *onec_edm_find_property(const OnecEdmStruct *type, const char *name);
+
+/* The type that $metadata names: "Edm.Guid", "Collection(StandardODATA.X)". */
+extern OnecEdmType onec_edm_type_of_name(const char *name);
 
 /* "String", "Guid" …: the value of the column option edm_type. */
 extern const char *onec_edm_type_label(OnecEdmType type);

@@ -134,3 +134,43 @@ onec_name_rank(const char *entity_set)
 
 	return len > 11 && strcmp(entity_set + len - 11, "_RecordType") == 0 ? 0 : 1;
 }
+
+/* Bytes of the control character or line separator at "p"; 0: it is none. */
+static int
+control_length(const unsigned char *p)
+{
+	if (*p < ' ' || *p == 0x7F)
+		return 1;
+	if (p[0] == 0xC2 && p[1] >= 0x80 && p[1] <= 0x9F)
+		return 2;
+	return p[0] == 0xE2 && p[1] == 0x80 && (p[2] == 0xA8 || p[2] == 0xA9) ? 3 : 0;
+}
+
+bool
+onec_name_is_odd(const char *name)
+{
+	for (const unsigned char *p = (const unsigned char *) name; *p != '\0'; p++)
+		if (control_length(p) > 0)
+			return true;
+	return false;
+}
+
+void
+onec_name_escape(const char *name, char *out, size_t size)
+{
+	const unsigned char *p = (const unsigned char *) name;
+	size_t		used = 0;
+
+	/* room for a control character of three bytes, or for a whole one of any kind */
+	while (*p != '\0' && used + 3 * strlen("\\xHH") < size)
+	{
+		int			n = control_length(p);
+
+		for (int i = 0; i < n; i++)
+			used += (size_t) snprintf(out + used, size - used, "\\x%02X", p[i]);
+		p += n;
+		for (bool first = true; n == 0 && *p != '\0' && (first || (*p & 0xC0) == 0x80); first = false)
+			out[used++] = (char) *p++;
+	}
+	out[used] = '\0';
+}

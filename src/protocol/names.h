@@ -13,6 +13,7 @@
 #define ONEC_NAMES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define ONEC_NAME_SIZE 64		/* NAMEDATALEN of a stock server */
 
@@ -37,6 +38,12 @@ extern void onec_name_suffixed(const char *real, bool fold, char out[ONEC_NAME_S
  * The result does not depend on the order of "names".  False when out of memory.
  */
 extern bool onec_names_assign(OnecName *names, int count, bool fold);
+
+/* Whether a name holds control characters or line separators: it becomes no identifier. */
+extern bool onec_name_is_odd(const char *name);
+
+/* The name for messages, those characters as \xHH; cut to what "out" holds. */
+extern void onec_name_escape(const char *name, char *out, size_t size);
 
 /* 0 for "_RecordType" sets, 1 for others: the more useful set keeps the name. */
 extern int	onec_name_rank(const char *entity_set);
