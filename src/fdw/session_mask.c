@@ -21,6 +21,7 @@
 
 #define SHORTEST_PASSWORD 6		/* characters that are masked wherever they stand */
 #define TELLING 4				/* bytes of a secret that are one, at the end of a text that was cut */
+#define LONGEST_ESCAPE 6
 #define MASK "***"
 
 typedef struct OnecSecret
@@ -148,9 +149,12 @@ hex_value(const char *p, int digits)
 	return value;
 }
 
-/* What a byte written for a URL, HTML or JSON stands for, in UTF-8: its bytes, and how many bytes of the text it takes; 0: it is none. */
+/*
+ * What is written for a URL, HTML or JSON at "p", for a URL "twice" maybe: its bytes in UTF-8, and how many bytes of the text
+ * it takes; 0: it is nothing of the kind.
+ */
 static size_t
-decode(const char *p, unsigned char *out, int *nout)
+decode(const char *p, bool twice, unsigned char *out, int *nout)
 {
 	static const struct
 	{
@@ -169,9 +173,9 @@ decode(const char *p, unsigned char *out, int *nout)
 			out[0] = names[i].byte;
 			return strlen(names[i].text);
 		}
-	if (p[0] == '%')
+	if (twice ? strncmp(p, "%25", 3) == 0 : p[0] == '%')
 	{
-		size_t		skip = strncmp(p, "%25", 3) == 0 && hex_value(p + 3, 2) >= 0 ? 3 : 1;
+		size_t		skip = twice ? 3 : 1;
 
 		value = hex_value(p + skip, 2);
 		out[0] = (unsigned char) value;
@@ -194,14 +198,23 @@ is_same(const Secret *secret, char a, char b)
 	return pg_ascii_tolower((unsigned char) a) == pg_ascii_tolower((unsigned char) b);
 }
 
+/* Whether the secret goes on with these bytes. */
+static bool
+begins_with(const Secret *secret, size_t at, const unsigned char *bytes, int count)
+{
+	if (at + count > secret->len)
+		return false;
+	for (int i = 0; i < count; i++)
+		if (!is_same(secret, (char) bytes[i], secret->bytes[at + i]))
+			return false;
+	return true;
+}
+
 /* Where the secret from its byte "at" on ends in the text at "p", or NULL.  "cut": the text may end before it. */
 static const char *
 match(const Secret *secret, size_t at, const char *p, bool cut)
 {
 	const char *found = NULL;
-	unsigned char out[8];
-	int			nout;
-	size_t		n;
 
 	if (at == secret->len)
 		return p;
@@ -215,14 +228,21 @@ match(const Secret *secret, size_t at, const char *p, bool cut)
 			p++;
 		return match(secret, at, p, cut);
 	}
+	/* so may it within an escape */
+	if (cut && at >= TELLING && strchr("&%\\", *p) != NULL && strlen(p) < LONGEST_ESCAPE)
+		return p + strlen(p);
 	if (is_same(secret, *p, secret->bytes[at]))
 		found = match(secret, at + 1, p + 1, cut);
-	if (found != NULL || (n = decode(p, out, &nout)) == 0 || at + nout > secret->len)
-		return found;
-	for (int i = 0; i < nout; i++)
-		if (!is_same(secret, (char) out[i], secret->bytes[at + i]))
-			return NULL;
-	return match(secret, at + nout, p + n, cut);
+	for (int twice = 0; twice < 2 && found == NULL; twice++)
+	{
+		unsigned char out[8];
+		int			nout;
+		size_t		n = decode(p, twice != 0, out, &nout);
+
+		if (n > 0 && begins_with(secret, at, out, nout))
+			found = match(secret, at + nout, p + n, cut);
+	}
+	return found;
 }
 
 /* The end of the longest secret that begins at "p"; NULL: none does. */

@@ -4,7 +4,8 @@
 
 CODE-FILE defines answer(r): r.n (number of the request, from 1), r.path (decoded, below standard.odata/), r.query (decoded
 options, as a dict), r.headers, r.url (raw).  It returns a body (200) or (status, body) or (status, body, headers); a dict or a list
-goes as JSON, a list as the "value" of an envelope.  None breaks the connection without an answer.
+goes as JSON, a list as the "value" of an envelope, a generator piece by piece until it or the connection ends.  None breaks the
+connection without an answer.
 
 The code finds here: guid(n), serve(r, rows, key="Ref_Key", total=None) for an honest answer ($filter with ge, gt, le, lt, eq, ne, and,
 or, not, startswith, endswith, substringof; $orderby, $skip, $top, $select, /$count, a single key), odata_error(status, code, text), html(status, text), and "mode", a dict that the
@@ -172,6 +173,8 @@ class Handler(BaseHTTPRequestHandler):
             headers.setdefault("Content-Type", "application/json;charset=utf-8")
         if isinstance(body, str):
             body = body.encode()
+        if not isinstance(body, bytes):
+            return self.stream(status, body, headers)
         headers.setdefault("Content-Length", str(len(body)))
         self.send_response(status)
         for name, value in headers.items():
@@ -181,6 +184,18 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         except OSError:
             self.close_connection = True
+
+    def stream(self, status: int, pieces, headers: dict) -> None:
+        self.close_connection = True
+        self.send_response(status)
+        for name, value in {"Connection": "close", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        try:
+            for piece in pieces:
+                self.wfile.write(piece)
+        except OSError:
+            pass
 
     def log_message(self, *args) -> None:
         pass
