@@ -13,9 +13,58 @@ ALTER USER MAPPING FOR CURRENT_USER SERVER dia OPTIONS (SET password 'demo');
 
 SELECT target, status, columns, missing FROM onec.setup('dia');
 SELECT "check", status, detail, advice FROM onec.diagnose('dia') WHERE detail !~ '\d{4}-' AND "check" !~ '30 days|future' ORDER BY 1;
+-- W19: where nothing may be written the same is found, but what only an option would show
+SELECT count(*) AS found, bool_or("check" = 'values of several types') AS several FROM onec.diagnose('dia') \gset
+BEGIN READ ONLY;
+SELECT count(*) = :found AS same, :'several' AS several FROM onec.diagnose('dia');
+SELECT "check", status, detail FROM onec.diagnose('dia') WHERE detail ~ 'may write';
+COMMIT;
 -- every table and column of the shop is described
 SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 WHERE c.relnamespace = 'dia'::regnamespace AND a.attnum > 0 AND col_description(c.oid, a.attnum) IS NULL;
+
+-- again: nothing is made anew, so options, rights and views stay
+ALTER FOREIGN TABLE dia.product OPTIONS (ADD page_size '77');
+CREATE ROLE regress_reads_products;
+GRANT USAGE ON SCHEMA dia TO regress_reads_products;
+GRANT SELECT ON dia.product TO regress_reads_products;
+CREATE VIEW public.dear_products AS SELECT name FROM dia.product;
+SELECT status, count(*) FROM onec.setup('dia') GROUP BY 1;
+SELECT ftoptions, has_table_privilege('regress_reads_products', ftrelid, 'SELECT') AS readable FROM pg_foreign_table WHERE ftrelid = 'dia.product'::regclass;
+-- what would have to be made anew is not, while something depends on it
+SELECT onec.set('endpoint.product', 'Catalog_Организации', 'dia');
+SELECT count(*) FROM onec.setup('dia');
+SELECT onec.set('endpoint.product', NULL, 'dia');
+DROP VIEW public.dear_products;
+REVOKE ALL ON SCHEMA dia FROM regress_reads_products;
+REVOKE ALL ON dia.product FROM regress_reads_products;
+DROP ROLE regress_reads_products;
+-- what setup has not made it does not drop: a view, a table, a foreign table of the same server
+DROP FOREIGN TABLE dia.store;
+CREATE VIEW dia.store AS SELECT 1 AS mine;
+SELECT count(*) FROM onec.setup('dia');
+DROP VIEW dia.store;
+CREATE FOREIGN TABLE dia.store (mine text OPTIONS (property 'Description')) SERVER dia OPTIONS (entity_set 'Catalog_Организации');
+SELECT count(*) FROM onec.setup('dia');
+DROP FOREIGN TABLE dia.store;
+DROP FOREIGN TABLE dia.sale_turnover;
+CREATE TABLE dia.sale_turnover (mine int);
+DROP FOREIGN TABLE dia.sale_line;
+SELECT count(*) FROM onec.setup('dia');
+DROP TABLE dia.sale_turnover;
+-- nor under the names that are there already
+CREATE SERVER public FOREIGN DATA WRAPPER onec_fdw OPTIONS (url :'url', retries '0');
+CREATE USER MAPPING FOR CURRENT_USER SERVER public OPTIONS (user 'demo', password 'demo');
+CREATE TABLE public.product (mine int);
+SELECT count(*) FROM onec.setup('public');
+SELECT count(*) AS still_here FROM public.product;
+DROP TABLE public.product;
+DROP SERVER public CASCADE;
+CREATE SERVER onec FOREIGN DATA WRAPPER onec_fdw OPTIONS (url :'url', retries '0');
+CREATE USER MAPPING FOR CURRENT_USER SERVER onec OPTIONS (user 'demo', password 'demo');
+SELECT count(*) FROM onec.setup('onec');
+DROP SERVER onec CASCADE;
+SELECT status, count(*) FROM onec.setup('dia') GROUP BY 1 ORDER BY 1;
 
 -- sets under other names, and not at all
 SELECT onec.set('endpoint.store', '/Catalog_Организации', 'dia'), onec.set('endpoint.receipt', 'DocumentJournal_Нет', 'dia');

@@ -178,21 +178,68 @@ $$;
 COMMENT ON FUNCTION onec._resolve(name, text, text) IS 'Поля таблицы и найденные для них свойства набора (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._resolve(name, text, text) FROM PUBLIC;
 
+-- Take away one relation, if it is there and was made by setup, which its comment says: a foreign table of this server, or a view over
+-- one.  Whatever else stands under its name is somebody's, and what depends on it as well.
+CREATE FUNCTION onec._drop_made(server name, relation text, title text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	found regclass := to_regclass(format('%I.%I', server, relation));
+	dependent text;
+BEGIN
+	IF found IS NULL THEN
+		RETURN;
+	END IF;
+	IF NOT starts_with(coalesce(obj_description(found, 'pg_class'), ''), title || ': ') OR NOT EXISTS (
+		SELECT FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
+		WHERE s.srvname = server AND t.ftrelid = CASE WHEN onec._is_nested(server, relation) THEN to_regclass(format('%I.%I', server, relation || '_set')) ELSE found END) THEN
+		RAISE duplicate_table USING
+			MESSAGE = format('%I.%I was not made by onec.setup, and is left alone', server, relation),
+			DETAIL = format('The tables of the shop are made in schema %I.', server),
+			HINT = 'Give it another name or schema, or the server another name, and run onec.setup again.';
+	END IF;
+	EXECUTE format('DROP %s %s', CASE WHEN onec._is_nested(server, relation) THEN 'VIEW' ELSE 'FOREIGN TABLE' END, found);
+EXCEPTION WHEN dependent_objects_still_exist THEN
+	GET STACKED DIAGNOSTICS dependent = PG_EXCEPTION_DETAIL;
+	RAISE dependent_objects_still_exist USING
+		MESSAGE = format('%I.%I has to be made anew, and other objects depend on it', server, relation), DETAIL = dependent,
+		HINT = 'Drop them, run onec.setup, and make them again.';
+END $$;
+COMMENT ON FUNCTION onec._drop_made(name, text, text) IS 'Убрать созданное onec.setup; чужое под этим именем — ошибка (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._drop_made(name, text, text) FROM PUBLIC;
+
 -- Take away the table of a target, whichever of its two shapes it has.
 CREATE FUNCTION onec._drop_target(server name, target text) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF onec._is_nested(server, target) THEN
-		EXECUTE format('DROP VIEW %I.%I', server, target);
-		EXECUTE format('DROP FOREIGN TABLE IF EXISTS %I.%I', server, target || '_set');
-	ELSIF to_regclass(format('%I.%I', server, target)) IS NOT NULL THEN
-		EXECUTE format('DROP FOREIGN TABLE %I.%I', server, target);
-	END IF;
+	PERFORM onec._drop_made(server, target, onec._target_title(target));
+	PERFORM onec._drop_made(server, target || '_set', 'Регистраторы с наборами записей');
 END $$;
 COMMENT ON FUNCTION onec._drop_target(name, text) IS 'Убрать внешнюю таблицу магазина (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._drop_target(name, text) FROM PUBLIC;
+
+-- Is the table there already, just as it would be made?  Then it stays, with the options, rights and views that it has got since.
+CREATE FUNCTION onec._is_as_made(server name, target text, entity_set text, key text) RETURNS boolean
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT starts_with(obj_description(t.ftrelid, 'pg_class'), onec._target_title($2) || ': ')
+		AND t.ftoptions @> ARRAY['entity_set=' || $3, 'key=' || $4]
+		AND NOT EXISTS (
+			(SELECT r.field::name, r.pg_type::regtype::oid, ARRAY['property=' || r.property, 'edm_type=' || r.edm_type] FROM onec._resolve($1, $2, $3) r
+			 WHERE r.property IS NOT NULL
+			 EXCEPT SELECT a.attname, a.atttypid, a.attfdwoptions FROM pg_attribute a WHERE a.attrelid = t.ftrelid AND a.attnum > 0)
+			UNION ALL
+			(SELECT a.attname, a.atttypid, a.attfdwoptions FROM pg_attribute a WHERE a.attrelid = t.ftrelid AND a.attnum > 0 AND NOT a.attisdropped
+			 EXCEPT SELECT r.field, r.pg_type::regtype, ARRAY['property=' || r.property, 'edm_type=' || r.edm_type] FROM onec._resolve($1, $2, $3) r))
+	FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
+	WHERE t.ftrelid = to_regclass(format('%I.%I', $1, $2)) AND s.srvname = $1
+$$;
+COMMENT ON FUNCTION onec._is_as_made(name, text, text, text) IS 'Такова ли уже внешняя таблица, какой была бы создана (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._is_as_made(name, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION onec._create_table(server name, target text, entity_set text, key text) RETURNS text
 	LANGUAGE plpgsql VOLATILE
@@ -210,6 +257,9 @@ BEGIN
 	FROM onec._resolve(server, target, entity_set) r;
 	IF missing IS NOT NULL THEN
 		RETURN 'no property for ' || array_to_string(missing, ', ');
+	END IF;
+	IF onec._is_as_made(server, target, entity_set, key) THEN
+		RETURN 'kept';
 	END IF;
 	PERFORM onec._drop_target(server, target);
 	EXECUTE format('CREATE FOREIGN TABLE %I.%I (%s) SERVER %I OPTIONS (entity_set %L, key %L)',
@@ -236,9 +286,7 @@ DECLARE
 	register text := regexp_replace(rows_set, '_RecordType$', '');
 	amount text;
 BEGIN
-	IF to_regclass(format('%I.sale_turnover', server)) IS NOT NULL THEN
-		EXECUTE format('DROP FOREIGN TABLE %I.sale_turnover', server);
-	END IF;
+	PERFORM onec._drop_made(server, 'sale_turnover', 'Обороты продаж за период');
 	SELECT p.property || 'Turnover' INTO amount FROM onec._resolve(server, 'sale_line', rows_set) p WHERE p.field = 'amount';
 	IF register = rows_set OR amount IS NULL THEN
 		RETURN;
@@ -263,9 +311,7 @@ DECLARE
 	register text := regexp_replace(rows_set, '_RecordType$', '');
 	columns text;
 BEGIN
-	IF to_regclass(format('%I.loyalty_now', server)) IS NOT NULL THEN
-		EXECUTE format('DROP FOREIGN TABLE %I.loyalty_now', server);
-	END IF;
+	PERFORM onec._drop_made(server, 'loyalty_now', 'Остатки баллов');
 	SELECT string_agg(format('%I %s OPTIONS (property %L)', p.field, CASE p.field WHEN 'card_id' THEN 'uuid' ELSE 'numeric' END,
 							 p.property || CASE p.field WHEN 'card_id' THEN '' ELSE 'Balance' END), ', ' ORDER BY p.field)
 	INTO columns FROM onec._resolve(server, 'loyalty_movement', rows_set) p WHERE p.field IN ('card_id', 'accrued', 'spent') AND p.property IS NOT NULL
@@ -320,9 +366,9 @@ BEGIN
 			status := onec._create_nested(srv, t.target, t.nested);
 		ELSIF t.entity_set IS NOT NULL THEN
 			status := onec._create_table(srv, t.target, t.entity_set, t.key);
-			IF t.target = 'sale_line' THEN
+			IF t.target = 'sale_line' AND (status <> 'kept' OR to_regclass(format('%I.sale_turnover', srv)) IS NULL) THEN
 				PERFORM onec._create_turnover(srv, t.entity_set);
-			ELSIF t.target = 'loyalty_movement' THEN
+			ELSIF t.target = 'loyalty_movement' AND (status <> 'kept' OR to_regclass(format('%I.loyalty_now', srv)) IS NULL) THEN
 				PERFORM onec._create_balance(srv, t.entity_set);
 			END IF;
 		END IF;

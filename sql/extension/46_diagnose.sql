@@ -186,6 +186,11 @@ BEGIN
 		SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(tab) AND a.attname = 'recorder' AND a.attfdwoptions @> '{edm_type=Composite}') THEN
 		RETURN;
 	END IF;
+	IF current_setting('transaction_read_only')::boolean THEN
+		RETURN QUERY SELECT 'values of several types'::text, 'warning'::text, 'not tried: it takes a transaction that may write'::text,
+			CASE WHEN pg_is_in_recovery() THEN 'Запустите onec.diagnose на основном сервере' END;
+		RETURN;
+	END IF;
 	BEGIN
 		EXECUTE format('SELECT recorder::text, recorder_type FROM %s WHERE recorder IS NOT NULL LIMIT 1', tab) INTO recorder, recorder_type;
 		EXECUTE format('ALTER FOREIGN TABLE %s OPTIONS (ADD push_composite ''on'')', tab);
@@ -236,7 +241,10 @@ BEGIN
 	RETURN QUERY SELECT d.* FROM onec._diagnose_case(srv) d;
 	RETURN QUERY SELECT d.* FROM onec._diagnose_composite(srv) d;
 	RETURN QUERY SELECT d.* FROM onec._diagnose_shop(srv) d;
-	PERFORM onec.remember_refusals(srv);
+	-- a standby looks, too, but what it finds it cannot remember
+	IF NOT current_setting('transaction_read_only')::boolean THEN
+		PERFORM onec.remember_refusals(srv);
+	END IF;
 END $$;
 COMMENT ON FUNCTION onec.diagnose(name) IS
 	'Проверить базу 1С: связь, права, наборы, поля, условия и порядок, часовой пояс, доли телефонов и владельцев; с советом';

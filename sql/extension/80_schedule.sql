@@ -21,18 +21,18 @@ $$;
 COMMENT ON FUNCTION onec._cron_zone() IS 'Часовой пояс, по которому работает pg_cron (служебная)';
 
 -- The minute and hour on the clock of pg_cron of a local time of the base, at its next occurrence: on the eve of a change
--- of the clocks that is already the new one.
-CREATE FUNCTION onec._cron_time(server name, hour int, minute int, at timestamptz DEFAULT now()) RETURNS text
+-- of the clocks that is already the new one.  Whoever asks often says what clock that is: to look it up takes a millisecond.
+CREATE FUNCTION onec._cron_time(server name, hour int, minute int, at timestamptz DEFAULT now(), clock text DEFAULT NULL) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT format('%s %s', extract(minute FROM x.t)::int, extract(hour FROM x.t)::int)
-	FROM (SELECT onec._server_zone($1) AS zone, make_time($2, $3, 0) AS time) z,
+	FROM (SELECT onec._server_zone($1) AS zone, make_time($2, $3, 0) AS time OFFSET 0) z,
 		 LATERAL (SELECT date_trunc('minute', $4 AT TIME ZONE z.zone) AS now) l,
 		 LATERAL (SELECT ((l.now::date + z.time + CASE WHEN l.now::time > z.time THEN interval '1 day' ELSE interval '0' END)
-						  AT TIME ZONE z.zone) AT TIME ZONE onec._cron_zone() AS t) x
+						  AT TIME ZONE z.zone) AT TIME ZONE coalesce($5, onec._cron_zone()) AS t) x
 $$;
-COMMENT ON FUNCTION onec._cron_time(name, int, int, timestamptz) IS 'Местное время базы 1С как минута и час по часам pg_cron (служебная)';
+COMMENT ON FUNCTION onec._cron_time(name, int, int, timestamptz, text) IS 'Местное время базы 1С как минута и час по часам pg_cron (служебная)';
 
 -- Jobs that begin in one minute would end as "skipped (busy)", all but one, and not the right one: the smaller
 -- job leaves its turn to the larger.
@@ -73,7 +73,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._job_names(name, name) IS 'Задания сервера и их имена в pg_cron (служебная)';
 
-CREATE FUNCTION onec._jobs(server name, at timestamptz DEFAULT now())
+CREATE FUNCTION onec._jobs(server name, at timestamptz DEFAULT now(), clock text DEFAULT onec._cron_zone())
 	RETURNS TABLE (job text, job_name text, cron text, command text)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -82,7 +82,7 @@ DECLARE
 	hours int := onec.get('sync.interval_hours', server)::int;
 	hour int := onec.get('nightly.hour', server)::int;
 	minute int := onec.get('nightly.minute', server)::int;
-	nightly text := onec._cron_time(server, hour, minute, at);
+	nightly text := onec._cron_time(server, hour, minute, at, clock);
 BEGIN
 	IF hours < 1 THEN
 		RAISE invalid_parameter_value USING MESSAGE = format('sync.interval_hours must be at least 1, not %s', hours);
@@ -95,11 +95,11 @@ BEGIN
 										  ELSE '0 * * * *' END),
 					 (2, 'nightly', nightly || ' * * *'), (3, 'weekly', nightly || ' * * 0'),
 					 -- after the night: it sets the clock for the next one
-					 (4, 'housekeeping', onec._cron_time(server, (hour + 1) % 24, minute, at) || ' * * *')) v (place, job, cron)
+					 (4, 'housekeeping', onec._cron_time(server, (hour + 1) % 24, minute, at, clock) || ' * * *')) v (place, job, cron)
 			ON v.job = n.job
 		ORDER BY v.place;
 END $$;
-COMMENT ON FUNCTION onec._jobs(name, timestamptz) IS 'Задания расписания сервера (служебная)';
+COMMENT ON FUNCTION onec._jobs(name, timestamptz, text) IS 'Задания расписания сервера (служебная)';
 
 -- The database pg_cron works in; NULL where it is not loaded or this role may not see.
 CREATE FUNCTION onec._cron_home() RETURNS text

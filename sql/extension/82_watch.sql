@@ -1,28 +1,38 @@
 -- Watching the jobs and acting on a run: what is scheduled and when it comes, how old the data are, cancelling.
 
+-- What a field of a schedule allows, from 0 to "top".
+CREATE FUNCTION onec._cron_values(field text, top int) RETURNS SETOF int
+	LANGUAGE sql IMMUTABLE
+	BEGIN ATOMIC
+		SELECT n FROM generate_series(CASE WHEN field ~ '^\d+$' THEN field::int ELSE 0 END, CASE WHEN field ~ '^\d+$' THEN least(field::int, top) ELSE top END,
+									  CASE WHEN field LIKE '*/%' THEN substr(field, 3)::int ELSE 1 END) n;
+	END;
+COMMENT ON FUNCTION onec._cron_values(text, int) IS 'Значения, которые допускает поле расписания (служебная)';
+
 -- The next minute a schedule of pg_cron means, on the clock of "zone", after a moment.  Known are the forms that are used
 -- here: minute and hour as a number, * or */N, every day or one day of the week; NULL for others.
 CREATE FUNCTION onec._next_run(cron text, zone text, after timestamptz) RETURNS timestamptz
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH part AS (
-		SELECT p.ordinal, p.top, f.form[p.ordinal] AS value
-		FROM (SELECT regexp_match($1, '^(\d+|\*|\*/[1-9]\d*) (\d+|\*|\*/[1-9]\d*) \* \* ([0-7]|\*)$') AS form) f, (VALUES (1, 59), (2, 23), (3, 6)) p (ordinal, top)),
-	allowed AS (
-		SELECT part.ordinal, i.n
-		FROM part, LATERAL generate_series(0, part.top) i (n)
-		WHERE CASE WHEN part.value = '*' THEN true
-				   WHEN part.value LIKE '*/%' THEN i.n % substr(part.value, 3)::int = 0
-				   -- seven is Sunday, too
-				   ELSE i.n = part.value::int % CASE part.ordinal WHEN 3 THEN 7 ELSE 100 END END)
-	SELECT min(x.at)
-	FROM generate_series(date_trunc('day', $3 AT TIME ZONE $2) - interval '1 day', ($3 AT TIME ZONE $2) + interval '8 days', interval '1 day') d (day),
-		 LATERAL (SELECT (d.day + make_interval(hours => h.n, mins => m.n)) AT TIME ZONE $2 AS at
-				  FROM allowed m, allowed h, allowed w
-				  WHERE m.ordinal = 1 AND h.ordinal = 2 AND w.ordinal = 3 AND w.n = extract(dow FROM d.day)) x
-	WHERE x.at > $3
-$$;
+DECLARE
+	form text[] := regexp_match(cron, '^(\d+|\*|\*/[1-9]\d*) (\d+|\*|\*/[1-9]\d*) \* \* ([0-7]|\*)$');
+	day date := (after AT TIME ZONE zone)::date - 1;
+	coming timestamptz;
+BEGIN
+	FOR i IN 1 .. 10 LOOP
+		-- seven is Sunday, too
+		IF form[3] = '*' OR extract(dow FROM day) = form[3]::int % 7 THEN
+			SELECT min(x.at) INTO coming
+			FROM onec._cron_values(form[2], 23) h, onec._cron_values(form[1], 59) m,
+				 LATERAL (SELECT (day + make_time(h, m, 0)) AT TIME ZONE zone AS at) x
+			WHERE x.at > after;
+			EXIT WHEN coming IS NOT NULL;
+		END IF;
+		day := day + 1;
+	END LOOP;
+	RETURN coming;
+END $$;
 COMMENT ON FUNCTION onec._next_run(text, text, timestamptz) IS 'Когда сработает расписание pg_cron после указанного момента (служебная)';
 
 -- What pg_cron knows of our jobs; no rows where it is not in this database, or may not be looked at.
@@ -37,12 +47,13 @@ BEGIN
 		RETURN;
 	END IF;
 	RETURN QUERY EXECUTE '
-		SELECT s.srvname, n.job, j.jobid, j.schedule, j.active, d.start_time, d.status, d.return_message
+		-- the first line only: what follows may be the row at fault
+		SELECT s.srvname, n.job, j.jobid, j.schedule, j.active, d.start_time, d.status, split_part(d.return_message, chr(10), 1)
 		FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = ''onec_fdw'',
 			 LATERAL onec._job_names(s.srvname) n
 		JOIN cron.job j ON j.jobname = n.job_name AND j.database = current_database()
-		LEFT JOIN LATERAL (SELECT r.start_time, r.status, r.return_message FROM cron.job_run_details r
-						   WHERE r.jobid = j.jobid ORDER BY r.runid DESC LIMIT 1) d ON true';
+		LEFT JOIN (SELECT r.jobid, max(r.runid) AS runid FROM cron.job_run_details r GROUP BY 1) l ON l.jobid = j.jobid
+		LEFT JOIN cron.job_run_details d ON d.runid = l.runid';
 END $$;
 COMMENT ON FUNCTION onec._cron_jobs() IS 'Что знает pg_cron о наших заданиях; без pg_cron — ничего (служебная)';
 
@@ -59,14 +70,14 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._due_from(name, text) IS 'Раньше какого времени частая синхронизация не начнётся (служебная)';
 
-CREATE FUNCTION onec._job_hint(server name, job text, jobid bigint, active boolean, stale boolean, last_message text) RETURNS text
+CREATE FUNCTION onec._job_hint(server name, job text, jobid bigint, active boolean, stale boolean, last_message text, place text) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT CASE
-		WHEN onec._cron_place() = 'elsewhere' THEN format('pg_cron works in another database: SELECT onec.schedule(%L) tells what to run there', $1)
-		WHEN onec._cron_place() = 'not created' THEN format('run CREATE EXTENSION pg_cron, then SELECT onec.schedule(%L)', $1)
-		WHEN onec._cron_place() = 'none' THEN format('no pg_cron: SELECT onec.schedule(%L) gives lines for a crontab', $1)
+		WHEN $7 = 'elsewhere' THEN format('pg_cron works in another database: SELECT onec.schedule(%L) tells what to run there', $1)
+		WHEN $7 = 'not created' THEN format('run CREATE EXTENSION pg_cron, then SELECT onec.schedule(%L)', $1)
+		WHEN $7 = 'none' THEN format('no pg_cron: SELECT onec.schedule(%L) gives lines for a crontab', $1)
 		WHEN NOT has_schema_privilege('cron', 'USAGE') THEN 'the jobs are seen by those who have the right USAGE on schema cron'
 		WHEN $3 IS NULL THEN format('not scheduled: SELECT onec.schedule(%L)', $1)
 		WHEN NOT $4 THEN format('switched off: SELECT cron.alter_job(%s, active => true)', $3)
@@ -76,19 +87,20 @@ AS $$
 		WHEN $2 = 'interval' AND NOT onec.get('sync.enabled', $1)::boolean THEN 'does nothing: sync.enabled is false'
 		WHEN $2 = 'nightly' AND NOT onec.get('nightly.enabled', $1)::boolean THEN 'does nothing: nightly.enabled is false' END
 $$;
-COMMENT ON FUNCTION onec._job_hint(name, text, bigint, boolean, boolean, text) IS 'Что сделать с заданием (служебная)';
+COMMENT ON FUNCTION onec._job_hint(name, text, bigint, boolean, boolean, text, text) IS 'Что сделать с заданием (служебная)';
 
 CREATE VIEW onec.schedule_status AS
+	WITH cron AS MATERIALIZED (SELECT onec._cron_zone() AS zone, onec._cron_place() AS place)
 	SELECT s.srvname AS server, w.job, j.cron, j.active,
 		   n.next_run AT TIME ZONE 'GMT' AS next_run_gmt,
 		   n.next_run AT TIME ZONE onec._server_zone(s.srvname) AS next_run_local,
 		   j.last_start, j.last_status, j.last_message, j.cron <> w.cron AS stale,
-		   onec._job_hint(s.srvname, w.job, j.jobid, j.active, j.cron <> w.cron, j.last_message) AS hint
-	FROM pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper f ON f.oid = s.srvfdw AND f.fdwname = 'onec_fdw'
-	CROSS JOIN LATERAL onec._jobs(s.srvname) w
+		   onec._job_hint(s.srvname, w.job, j.jobid, j.active, j.cron <> w.cron, j.last_message, c.place) AS hint
+	FROM cron c CROSS JOIN pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper f ON f.oid = s.srvfdw AND f.fdwname = 'onec_fdw'
+	CROSS JOIN LATERAL onec._jobs(s.srvname, now(), c.zone) w
 	LEFT JOIN onec._cron_jobs() j ON j.server = s.srvname AND j.job = w.job
 	LEFT JOIN LATERAL (
-		SELECT onec._next_run(j.cron, onec._cron_zone(), greatest(now(), onec._due_from(s.srvname, w.job))) AS next_run
+		SELECT onec._next_run(j.cron, c.zone, greatest(now(), onec._due_from(s.srvname, w.job))) AS next_run
 		WHERE j.active) n ON true;
 COMMENT ON VIEW onec.schedule_status IS 'Задания pg_cron: когда следующий запуск, чем кончился последний, что сделать';
 COMMENT ON COLUMN onec.schedule_status.server IS 'Внешний сервер';

@@ -167,11 +167,15 @@ REVOKE EXECUTE ON FUNCTION onec._forget_messages(name, text[]) FROM PUBLIC;
 
 -- Whoever makes rows about people (ROW SHARE) and whoever erases them (EXCLUSIVE) wait for one another, and what they read from then on
 -- is what the other has left.  A snapshot that is older than the lock would show whom nobody may see any more.
+-- It runs as its owner: whoever syncs may wait for the table, and not change who is in it.
 CREATE FUNCTION onec._hold_people(mode text) RETURNS void
-	LANGUAGE plpgsql VOLATILE
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	IF mode NOT IN ('ROW SHARE', 'EXCLUSIVE') THEN
+		RAISE invalid_parameter_value USING MESSAGE = format('unrecognized lock "%s"', mode);
+	END IF;
 	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
 		RAISE invalid_transaction_state USING
 			MESSAGE = 'rows about people are written and erased in READ COMMITTED only',
@@ -339,47 +343,3 @@ CREATE VIEW onec.abc_xyz_masked AS
 	FROM onec.abc_xyz a;
 COMMENT ON VIEW onec.abc_xyz_masked IS 'ABC/XYZ покупателей и товаров без имён: для аналитиков';
 COMMENT ON COLUMN onec.abc_xyz_masked.title IS 'Товар или имя покупателя под маской';
-
--- Roles are the owner's to make; this gives one of them what an analyst reads.  The list names what is allowed, so a table
--- that is added later is closed until somebody has looked whether it tells of people.
-CREATE FUNCTION onec.grant_reader(role regrole) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	open text[] := '{setting,config,settings,field_source,env_name,refusal,server_capability,_servers,_shop,
-		product,category,store,sale_line,receipt_journal,receipt,loyalty_movement,loyalty_lot,loyalty_balance,loyalty_rule,
-		category_map,brand_map,frequency_class,rfm_segment,customer_profile,customer_affinity,customer_outlook,outlook_baseline,outlook,
-		customer_rfm,rfm_summary,clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,store_summary,revenue_month,
-		product_pair,bestseller,recommendation_feed,site_user_masked,customer_360_masked,purchase_masked,
-		sync_run,sync_step,sync_state,sync_status,sync_progress,drift,data_quality}';
-BEGIN
-	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
-	-- whatever an earlier version or a hasty hand gave
-	EXECUTE format('REVOKE SELECT ON ALL TABLES IN SCHEMA onec FROM %s', role);
-	EXECUTE format('GRANT SELECT ON %s TO %s',
-		(SELECT string_agg(format('onec.%I', c.relname), ', ') FROM pg_class c WHERE c.relnamespace = 'onec'::regnamespace AND c.relname = ANY (open)), role);
-END $$;
-COMMENT ON FUNCTION onec.grant_reader(regrole) IS 'Дать роли право читать витрины магазина, в которых нет телефонов, имён и почты; прочие права на чтение отнять';
-REVOKE EXECUTE ON FUNCTION onec.grant_reader(regrole) FROM PUBLIC;
-
--- The site asks for one customer at a time, by key, and reads no table.
-ALTER FUNCTION onec.customer_json(text, name) SECURITY DEFINER;
-ALTER FUNCTION onec.purchases_json(text, int, int, name) SECURITY DEFINER;
-ALTER FUNCTION onec.profile_json(text, int, int, name) SECURITY DEFINER;
-ALTER FUNCTION onec.recommend(text, int, name, date) SECURITY DEFINER;
-REVOKE EXECUTE ON FUNCTION onec.customer_json(text, name), onec.purchases_json(text, int, int, name),
-	onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date) FROM PUBLIC;
-
-CREATE FUNCTION onec.grant_site(role regrole) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.customer_json(text, name), onec.purchases_json(text, int, int, name), '
-		'onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date) TO %s', role);
-END $$;
-COMMENT ON FUNCTION onec.grant_site(regrole) IS
-	'Дать роли сайта профиль, покупки и рекомендации одного покупателя по ключу: customer_json, purchases_json, profile_json, recommend; таблиц она не читает';
-REVOKE EXECUTE ON FUNCTION onec.grant_site(regrole) FROM PUBLIC;
