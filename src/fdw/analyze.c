@@ -22,6 +22,7 @@
 #include "utils/sampling.h"
 
 #include "fdw/callbacks.h"
+#include "fdw/generated.h"
 #include "fdw/pager.h"
 #include "fdw/types.h"
 
@@ -33,6 +34,8 @@ typedef struct Sample
 	Relation	rel;
 	OnecOptions *options;
 	OnecDecoder *decoders;
+	TupleTableSlot *slot;
+	OnecGenerated *generated;
 	const char **names;
 	int			nwanted;
 	OnecPager  *pager;
@@ -53,12 +56,14 @@ open_sample(Sample *sample)
 	int			natts;
 	OnecColumn *columns = onec_options_columns(relid, &natts);
 	OnecWanted	wanted = {0};
+	List	   *attrs = NIL;
 
 	sample->options = onec_options_of_table(relid);
 	sample->decoders = palloc0(sizeof(OnecDecoder) * (natts + 1));
 	sample->names = palloc0(sizeof(char *) * (natts + 1));
 	for (int i = 0; i < natts; i++)
 	{
+		attrs = lappend_int(attrs, i + 1);
 		/* long values are not worth their way, and have no statistics to speak of */
 		if (columns[i].attnum == 0 || columns[i].argument != NULL ||
 			columns[i].edm == ONEC_EDM_BINARY || columns[i].edm == ONEC_EDM_STREAM ||
@@ -67,6 +72,8 @@ open_sample(Sample *sample)
 		onec_decoder_init(&sample->decoders[sample->nwanted], &columns[i], sample->options);
 		sample->names[sample->nwanted++] = onec_utf8(columns[i].property);
 	}
+	sample->slot = MakeSingleTupleTableSlot(RelationGetDescr(sample->rel), &TTSOpsVirtual);
+	sample->generated = onec_generated_begin(relid, attrs);
 	wanted.names = sample->names;
 	wanted.nnames = sample->nwanted;
 	wanted.date = onec_options_date(columns, natts);
@@ -80,22 +87,25 @@ static HeapTuple
 make_tuple(Sample *sample, const OnecField *fields)
 {
 	TupleDesc	desc = RelationGetDescr(sample->rel);
+	TupleTableSlot *slot = sample->slot;
 	MemoryContext old = MemoryContextSwitchTo(sample->row);
-	Datum	   *values = palloc0(sizeof(Datum) * desc->natts);
-	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
 	HeapTuple	tuple;
 
-	memset(nulls, true, sizeof(bool) * desc->natts);
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, sizeof(bool) * desc->natts);
 	onec_pager_hold(sample->pager, true);
 	for (int i = 0; i < sample->nwanted; i++)
 	{
 		int			at = sample->decoders[i].column.attnum - 1;
 
-		values[at] = onec_decode(&sample->decoders[i], &fields[i], &nulls[at]);
+		slot->tts_values[at] = onec_decode(&sample->decoders[i], &fields[i], &slot->tts_isnull[at]);
 	}
 	onec_pager_hold(sample->pager, false);
 	MemoryContextSwitchTo(old);
-	tuple = heap_form_tuple(desc, values, nulls);
+	ExecStoreVirtualTuple(slot);
+	if (sample->generated != NULL)
+		onec_generated_fill(sample->generated, slot);
+	tuple = heap_form_tuple(desc, slot->tts_values, slot->tts_isnull);
 	MemoryContextReset(sample->row);
 	return tuple;
 }
@@ -163,6 +173,7 @@ acquire_sample(Relation rel, int level, HeapTuple *rows, int target, double *tot
 			read_rows(&sample, &query, page);
 		}
 	}
+	ExecDropSingleTupleTableSlot(sample.slot);
 	*total = count >= 0 ? count : sample.seen;
 	*dead = 0;
 	ereport(level,

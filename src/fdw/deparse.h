@@ -75,7 +75,7 @@ extern Expr *onec_deparse_equal(OnecDeparse *deparse, List *quals, AttrNumber at
  */
 extern int	onec_deparse_param(OnecDeparse *deparse, Expr *expr);
 
-/* The column that a plain Var of the table stands for, or NULL. */
+/* The column of 1C that a plain Var of the table stands for, or NULL; generated ones are none of 1C. */
 extern const OnecColumn *onec_deparse_column(const OnecDeparse *deparse, Node *node);
 
 #endif							/* ONEC_DEPARSE_H */

@@ -10,7 +10,10 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
+
 #include "fdw/draft.h"
+#include "fdw/filter.h"
 #include "fdw/types.h"
 
 /* Whether the set is read by pages: results of functions and single entities are not. */
@@ -221,4 +224,98 @@ onec_draft_parts(const OnecExpr *filter, const OnecExpr *list, size_t room)
 		used += size;
 	}
 	return lappend(parts, (void *) filter_part(filter, list, from, list->nargs));
+}
+
+/* ---- filters that are longer than an address ---- */
+
+#define LONGEST_TEXT 240		/* encoded bytes of a text that is worth its room: forty letters in Cyrillic */
+
+/* The beginning of a text, in whole characters and without a blank at its end, which 1C may not have kept. */
+static char *
+beginning(const char *text)
+{
+	size_t		len = 0;
+
+	while (text[len] != '\0')
+	{
+		size_t		next = len + pg_encoding_mblen(PG_UTF8, text + len);
+
+		if (next * 3 > LONGEST_TEXT)
+			break;
+		len = next;
+	}
+	while (len > 0 && text[len - 1] == ' ')
+		len--;
+	return pnstrdup(text, len);
+}
+
+static bool
+is_long_text(const OnecExpr *expr)
+{
+	return expr->kind == ONEC_EXPR_LITERAL && expr->lit_kind == ONEC_LIT_STRING &&
+		onec_odata_encoded_size(expr) > LONGEST_TEXT + 6;
+}
+
+/* "field eq value", as startswith() where the value is a long text. */
+static OnecExpr *
+shorten_equal(OnecExpr *field, OnecExpr *value)
+{
+	OnecExpr   *equal;
+
+	if (is_long_text(value))
+		return onec_make_call("startswith", field, onec_make_literal(ONEC_LIT_STRING, beginning(value->lit_text)));
+	equal = onec_make_expr(ONEC_EXPR_COMPARE, 2);
+	equal->op = "eq";
+	equal->args[0] = field;
+	equal->args[1] = value;
+	return equal;
+}
+
+/* Long texts of comparisons by their beginning, wherever more rows do no harm. */
+static const OnecExpr *
+shorten_texts(const OnecExpr *expr)
+{
+	List	   *arms = NIL;
+	bool		equal = expr->kind == ONEC_EXPR_COMPARE && strcmp(expr->op, "eq") == 0;
+
+	if (expr->kind == ONEC_EXPR_AND || expr->kind == ONEC_EXPR_OR)
+	{
+		for (int i = 0; i < expr->nargs; i++)
+			arms = lappend(arms, (void *) shorten_texts(expr->args[i]));
+		return onec_make_list(expr->kind, arms);
+	}
+	if (equal && is_long_text(expr->args[1]))
+		return shorten_equal(expr->args[0], expr->args[1]);
+	if (expr->kind != ONEC_EXPR_IN || expr->args[1]->lit_kind != ONEC_LIT_STRING)
+		return expr;
+	for (int i = 1; i < expr->nargs; i++)
+		arms = lappend(arms, shorten_equal(expr->args[0], expr->args[i]));
+	return onec_make_list(ONEC_EXPR_OR, arms);
+}
+
+/* The filter without the longest arm of its AND; NULL when there is but one. */
+static const OnecExpr *
+without_longest(const OnecExpr *filter)
+{
+	int			longest = 0;
+	List	   *arms = NIL;
+
+	if (filter->kind != ONEC_EXPR_AND)
+		return NULL;
+	for (int i = 1; i < filter->nargs; i++)
+		if (onec_odata_encoded_size(filter->args[i]) > onec_odata_encoded_size(filter->args[longest]))
+			longest = i;
+	for (int i = 0; i < filter->nargs; i++)
+		if (i != longest)
+			arms = lappend(arms, filter->args[i]);
+	return onec_make_list(ONEC_EXPR_AND, arms);
+}
+
+const OnecExpr *
+onec_draft_shorten(const OnecExpr *filter, size_t room)
+{
+	filter = shorten_texts(filter);
+	while (filter != NULL && onec_odata_encoded_size(filter) > room)
+		filter = without_longest(filter);
+	return filter;
 }

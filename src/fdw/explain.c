@@ -138,15 +138,19 @@ onec_scan_explain(ForeignScanState *node, ExplainState *es)
 	OnecScan   *scan = node->fdw_state;
 	const OnecRefusals *refusals = onec_session_foresee(scan->options, onec_scan_user(node));
 	bool		nothing = false;
-	char	   *text;
+	OnecShown	shown;
 
 	/* the state of a run stays as it is: EXPLAIN ANALYZE looks at a finished scan */
 	scan->values = NULL;
 	scan->deparse.values = NULL;
 	onec_scan_query(scan, scan->count, &nothing);
-	text = onec_pager_text(scan->options, &scan->query, &scan->wanted, refusals, scan->count);
+	shown = onec_pager_text(scan->options, &scan->query, &scan->wanted, refusals, scan->count);
 	ExplainPropertyText(label("1C Request", es), nothing ? "none, no row can match" :
-						pg_any_to_server(text, strlen(text), PG_UTF8), es);
+						pg_any_to_server(shown.text, strlen(shown.text), PG_UTF8), es);
+	if (!nothing && shown.lists > 1)
+		ExplainPropertyInteger(label("1C Parts", es), NULL, shown.lists, es);
+	if (!nothing && shown.shortened)
+		ExplainPropertyText(label("1C Filter", es), "shortened, for want of room in the address (max_url)", es);
 	if (scan->totals)
 		ExplainPropertyText(label("1C Totals", es), "turnovers in place of records", es);
 	if (scan->query.nulls != ONEC_NULLS_ALIKE)

@@ -605,6 +605,17 @@ report_empty(const OnecEdm *edm, const char *family)
 	}
 }
 
+/* Functions that are read of no set. */
+static void
+report_unbound(const OnecEdm *edm)
+{
+	for (int i = 0; i < edm->nfunctions; i++)
+		if (edm->functions[i].bound_to == NULL)
+			ereport(NOTICE,
+					(errmsg("function \"%s\" of 1C belongs to no entity set and is left out",
+							to_server(edm->functions[i].name))));
+}
+
 /* Names of LIMIT TO that the base does not know. */
 static List *
 missing_names(const ImportForeignSchemaStmt *stmt, const OnecTable *tables, int count)
@@ -665,6 +676,8 @@ onec_import_schema(ImportForeignSchemaStmt *stmt, Oid serverOid)
 	report_missing(missing, options->server_name);
 	if (all)
 		report_empty(edm, family);
+	if (all && import.functions)
+		report_unbound(edm);
 	for (int i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "commands/explain.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
@@ -30,6 +31,7 @@
 
 #define BATCH_ROWS 10000		/* at most, and what work_mem holds */
 #define BUCKETS 16384			/* a power of two */
+#define LONGEST_KEY 1000000		/* bytes: longer ones are no different, and their sum must not overflow */
 
 /* A row of the outer side. */
 typedef struct BatchRow
@@ -78,6 +80,7 @@ typedef struct LookupState
 	int			nrows;
 	LookupPhase phase;
 	bool		outer_done;
+	TupleTableSlot *held;		/* a row that had no room in the batch; NULL: none */
 	TupleTableSlot *inner_slot; /* the row being joined, or NULL */
 	TupleTableSlot *result;		/* for the caller, whose triggers may write to it; unless there is a projection */
 	uint32		inner_hash;
@@ -167,18 +170,24 @@ size_of_key(const LookupState *state, Datum key)
 	if (state->one_request == 0)
 		return 0;
 	/* each byte may be percent-encoded */
-	return 3 * (int) VARSIZE_ANY_EXHDR(DatumGetPointer(key)) + state->key_size;
+	return 3 * (int) Min(toast_raw_datum_size(key), LONGEST_KEY) + state->key_size;
 }
 
-/* Add a row of the outer side; returns the bytes its key adds to the list. */
-static int
-add_row(LookupState *state, TupleTableSlot *slot, ArrayBuildState **keys)
+/* Whether a list of "size" bytes has room for a key: the first one is sent alone, however long it is. */
+static bool
+has_room(const LookupState *state, int size, Datum key)
+{
+	return state->one_request == 0 || state->nrows == 0 || size + size_of_key(state, key) <= state->one_request;
+}
+
+/* Add a row of the outer side, and to "size" the bytes its key adds to the list; false when it must wait for the next batch. */
+static bool
+add_row(LookupState *state, TupleTableSlot *slot, ArrayBuildState **keys, int *size)
 {
 	BatchRow   *row = &state->rows[state->nrows];
 	MemoryContext old;
 	Datum		key;
 	bool		isnull;
-	int			size = 0;
 	int		   *bucket;
 
 	memset(row, 0, sizeof(*row));
@@ -186,6 +195,8 @@ add_row(LookupState *state, TupleTableSlot *slot, ArrayBuildState **keys)
 	put_side(state, NULL, false);
 	ResetExprContext(state->css.ss.ps.ps_ExprContext);
 	key = evaluate_key(state, state->outer_key, &isnull);
+	if (!isnull && !has_room(state, *size, key))
+		return false;
 	old = MemoryContextSwitchTo(state->context);
 	row->tuple = ExecCopySlotMinimalTuple(slot);
 	row->has_key = !isnull;
@@ -199,7 +210,7 @@ add_row(LookupState *state, TupleTableSlot *slot, ArrayBuildState **keys)
 		if (!is_known_key(state, row))
 		{
 			*keys = accumArrayResult(*keys, row->key, false, state->key_type, state->context);
-			size = size_of_key(state, row->key);
+			*size += size_of_key(state, row->key);
 			state->keys++;
 		}
 		bucket = &state->buckets[row->hash & (BUCKETS - 1)];
@@ -208,7 +219,7 @@ add_row(LookupState *state, TupleTableSlot *slot, ArrayBuildState **keys)
 	}
 	MemoryContextSwitchTo(old);
 	state->nrows++;
-	return size;
+	return true;
 }
 
 /* Read the next batch and ask for its keys; false when the outer side has ended. */
@@ -223,16 +234,19 @@ load_batch(LookupState *state)
 	memset(state->buckets, -1, sizeof(int) * BUCKETS);
 	state->nrows = 0;
 	while (!state->outer_done && state->nrows < BATCH_ROWS &&
-		   (state->one_request == 0 || size < state->one_request) &&
 		   MemoryContextMemAllocated(state->context, true) < (Size) work_mem * 1024)
 	{
-		TupleTableSlot *slot = ExecProcNode(state->outer);
+		TupleTableSlot *slot = state->held ? state->held : ExecProcNode(state->outer);
 
 		CHECK_FOR_INTERRUPTS();
+		state->held = NULL;
 		if (TupIsNull(slot))
 			state->outer_done = true;
-		else
-			size += add_row(state, slot, &keys);
+		else if (!add_row(state, slot, &keys, &size))
+		{
+			state->held = slot;
+			break;
+		}
 	}
 	if (state->nrows == 0)
 		return false;
@@ -423,6 +437,7 @@ rescan_lookup(CustomScanState *node)
 		ExecReScan(state->outer);
 	state->phase = PHASE_LOAD;
 	state->outer_done = false;
+	state->held = NULL;
 	state->nrows = 0;
 }
 

@@ -25,13 +25,14 @@
 #include "utils/selfuncs.h"
 
 #include "fdw/callbacks.h"
+#include "fdw/draft.h"
 #include "fdw/filter.h"
 #include "fdw/lookup.h"
 #include "fdw/operand.h"
 #include "fdw/plan.h"
 
 #define LITERAL_SIZE 46			/* bytes that a key takes in an address, about */
-#define REQUEST_SIZE 400		/* bytes of the rest of an address, about */
+#define PAGE_SIZE 200			/* … and what pages add to it: dates, $top and $skip */
 
 bool		onec_enable_lookup = true;
 
@@ -53,6 +54,7 @@ typedef struct LookupJoin
 	Expr	   *inner_key;
 	Oid			operator;		/* outer = inner */
 	const OnecColumn *column;
+	int			room;			/* bytes that the keys may take in one address */
 } LookupJoin;
 
 /* ---- whether ---- */
@@ -138,6 +140,51 @@ make_lookup(const LookupJoin *join)
 	return onec_deparse_qual(&deparse, (Expr *) list).verdict == ONEC_NO ? NULL : (Expr *) list;
 }
 
+/* ---- what it costs ---- */
+
+/* Bytes that the keys may take in one address, beside all else that is asked: where it must be, columns go unnamed. */
+static int
+room_for_keys(const LookupJoin *join)
+{
+	const OnecRel *info = join->inner->fdw_private;
+	OnecDeparse deparse = onec_plan_deparse(info, join->inner, false);
+	OnecTerm	term = onec_deparse_quals(&deparse, extract_actual_clauses(join->inner->baserestrictinfo, false));
+	OnecQuery	query = {.filter = term.verdict != ONEC_NO && term.kind == ONEC_TERM_TREE ? term.expr : NULL};
+	OnecDraft	draft;
+
+	onec_draft_request(&draft, info->options, &query, ONEC_ORDERING_TOTAL,
+					   onec_options_date(info->columns, info->ncolumns));
+	onec_draft_select_all(&draft);
+	return Max(info->options->max_url - PAGE_SIZE - (int) onec_draft_url_size(info->options->root, &draft.request),
+			   LITERAL_SIZE);
+}
+
+/* Bytes of "column eq '' or ". */
+static int
+size_beside_key(const LookupJoin *join)
+{
+	return (int) onec_odata_encoded_size(onec_make_field(join->column)) + 24;
+}
+
+static double
+estimate_requests(const LookupJoin *join, double keys)
+{
+	return ceil(keys / Max(join->room / (size_beside_key(join) + LITERAL_SIZE), 1));
+}
+
+/* Rows of the inner side that have one of so many keys. */
+static double
+estimate_rows(const LookupJoin *join, double keys)
+{
+	const OnecRel *info = join->inner->fdw_private;
+	double		distinct = estimate_num_groups(join->root, list_make1(join->inner_key),
+											   Max(join->inner->tuples, 1), NULL, NULL);
+
+	if (info->options->key != NULL && strcmp(join->column->property, info->options->key) == 0)
+		distinct = Max(join->inner->tuples, 1);
+	return clamp_row_est(Min(info->remote_rows, keys * info->remote_rows / Max(distinct, 1)));
+}
+
 /* The first clause of the join itself that can be looked up, the entity key before all others. */
 static Expr *
 find_lookup(LookupJoin *join, List *joinquals)
@@ -163,44 +210,9 @@ find_lookup(LookupJoin *join, List *joinquals)
 		}
 	}
 	*join = best;
+	if (found != NULL)
+		join->room = room_for_keys(join);
 	return found;
-}
-
-/* ---- what it costs ---- */
-
-/* Bytes that the keys may take in one address. */
-static int
-room_for_keys(const LookupJoin *join)
-{
-	const OnecRel *info = join->inner->fdw_private;
-
-	return Max(info->options->max_url - REQUEST_SIZE, LITERAL_SIZE);
-}
-
-/* Bytes of "column eq '' or ". */
-static int
-size_beside_key(const LookupJoin *join)
-{
-	return (int) onec_odata_encoded_size(onec_make_field(join->column)) + 24;
-}
-
-static double
-estimate_requests(const LookupJoin *join, double keys)
-{
-	return ceil(keys / Max(room_for_keys(join) / (size_beside_key(join) + LITERAL_SIZE), 1));
-}
-
-/* Rows of the inner side that have one of so many keys. */
-static double
-estimate_rows(const LookupJoin *join, double keys)
-{
-	const OnecRel *info = join->inner->fdw_private;
-	double		distinct = estimate_num_groups(join->root, list_make1(join->inner_key),
-											   Max(join->inner->tuples, 1), NULL, NULL);
-
-	if (info->options->key != NULL && strcmp(join->column->property, info->options->key) == 0)
-		distinct = Max(join->inner->tuples, 1);
-	return clamp_row_est(Min(info->remote_rows, keys * info->remote_rows / Max(distinct, 1)));
 }
 
 /* ---- the path ---- */
@@ -242,7 +254,7 @@ add_lookup_path(LookupJoin *join, Path *outer, Expr *lookup)
 									  makeInteger((int) join->operator),
 									  makeInteger((int) ((OpExpr *) join->clause->clause)->inputcollid),
 									  makeInteger(join->column->edm == ONEC_EDM_STRING ?
-												  room_for_keys(join) : 0),
+												  join->room : 0),
 									  makeInteger(size_beside_key(join)));
 	path->custom_private = list_concat(path->custom_private,
 									   list_make3(join->outer_key, join->inner_key,

@@ -43,7 +43,7 @@ onec_deparse_column(const OnecDeparse *deparse, Node *node)
 		return NULL;
 	var = (Var *) node;
 	if (var->varno != deparse->varno || var->varlevelsup != 0 || var->varattno <= 0 ||
-		var->varattno > deparse->ncolumns)
+		var->varattno > deparse->ncolumns || deparse->columns[var->varattno - 1].attnum == 0)
 		return NULL;
 	return &deparse->columns[var->varattno - 1];
 }

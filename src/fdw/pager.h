@@ -113,11 +113,19 @@ extern void onec_pager_stop(OnecPager *pager);
 /* Ask for /$count of the query; false when the base refuses that, which is remembered. */
 extern bool onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *count);
 
+/* A request for display. */
+typedef struct OnecShown
+{
+	char	   *text;			/* "Catalog_X?$select=…", UTF-8 */
+	int			lists;			/* requests among which a list of keys is divided; else 1 */
+	bool		shortened;		/* the address has no room for the whole filter */
+} OnecShown;
+
 /*
- * The request that reads the query's first page, for display: "Catalog_X?$select=…", without what the base is known to
- * refuse.  Needs no session.
+ * The request that reads the query's first page, or counts, without what the base is known to refuse.  Needs no
+ * session.
  */
-extern char *onec_pager_text(const OnecOptions *options, const OnecQuery *query, const OnecWanted *wanted,
-							 const OnecRefusals *refusals, bool count);
+extern OnecShown onec_pager_text(const OnecOptions *options, const OnecQuery *query, const OnecWanted *wanted,
+								 const OnecRefusals *refusals, bool count);
 
 #endif							/* ONEC_PAGER_H */

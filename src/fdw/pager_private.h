@@ -71,6 +71,8 @@ struct OnecPager
 	int			page_limit;		/* rows: larger pages failed in this reading; 0: none did */
 	List	   *parts;			/* of OnecExpr: filters of the requests that make up the query */
 	int			url_budget;		/* bytes */
+	bool		select_all;		/* the address has no room for the names of columns */
+	bool		shortened;		/* … nor for the whole filter: more rows come than were asked for */
 	bool		unordered;
 	bool		ended;
 	bool		patient;		/* it may wait */

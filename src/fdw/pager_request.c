@@ -67,6 +67,19 @@ onec_pager_make_tie(const OnecPager *pager)
 /* Bytes of an address for " and Period ge datetime'…' and Period lt datetime'…'", encoded. */
 #define DATES_OF_PAGE 150
 
+/* … for "&$top=20000&$skip=1000000", and for "&$filter=". */
+#define PAGE_OPTIONS 30
+#define FILTER_OPTION 11
+
+/* How the first page is ordered. */
+static OnecOrdering
+first_ordering(const OnecPager *pager)
+{
+	if (pager->known.order)
+		return ONEC_ORDERING_NONE;
+	return pager->by_date ? ONEC_ORDERING_DATE : ONEC_ORDERING_TOTAL;
+}
+
 const OnecExpr *
 onec_pager_filter_by_date(const OnecPager *pager, const OnecExpr *filter, const char *op, const char *value)
 {
@@ -97,33 +110,82 @@ whole_parts(OnecPager *pager, const OnecExpr *filter)
 	return list_make2((void *) rest, (void *) empty);
 }
 
+/* Bytes of the address of a first page with this filter and the columns by name, or all of them. */
+static size_t
+address_size(const OnecPager *pager, const OnecExpr *filter, bool all)
+{
+	OnecQuery	query = pager->query;
+	OnecDraft	draft;
+
+	query.filter = filter;
+	onec_draft_request(&draft, pager->options, &query, first_ordering(pager), pager->date);
+	onec_draft_select(&draft, pager->names, pager->nnames, pager->fallback);
+	if (all && draft.request.nselect > 1)
+		onec_draft_select_all(&draft);
+	return onec_draft_url_size(pager->options->root, &draft.request) + PAGE_OPTIONS +
+		(pager->by_date || pager->query.nulls != ONEC_NULLS_ALIKE ? DATES_OF_PAGE : 0);
+}
+
+/* The filter with its list cut so that each part fits into an address; NIL when there is room for none. */
+static List *
+list_parts(const OnecPager *pager, const OnecExpr *filter, const OnecExpr *list, bool all)
+{
+	size_t		rest = address_size(pager, filter, all) - onec_odata_encoded_size(list);
+
+	return rest < (size_t) pager->url_budget ? onec_draft_parts(filter, list, pager->url_budget - rest) : NIL;
+}
+
+/*
+ * A list of keys in parts.  All columns of few rows cost less than requests, so they are not named where that would leave room
+ * for less than half of the keys, or take a second request.
+ */
+static bool
+make_list_parts(OnecPager *pager, const OnecExpr *filter)
+{
+	const OnecExpr *list = onec_draft_find_list(filter);
+	List	   *named;
+	List	   *all;
+
+	/* parts of an ordered set would have to be merged */
+	if (list == NULL || pager->query.norder > 0)
+		return false;
+	named = list_parts(pager, filter, list, false);
+	all = list_parts(pager, filter, list, true);
+	if (all == NIL)
+	{
+		/* what else is asked leaves no room: it is checked here */
+		pager->shortened = true;
+		all = list_parts(pager, list, list, true);
+	}
+	if (all == NIL)
+		return false;
+	pager->select_all = named == NIL || (list_length(named) > list_length(all) &&
+										 (list_length(all) == 1 || list_length(named) > 2 * list_length(all)));
+	pager->parts = pager->select_all ? all : named;
+	return true;
+}
+
 void
 onec_pager_make_parts(OnecPager *pager)
 {
 	const OnecExpr *filter = pager->filter;
-	const OnecExpr *list = onec_draft_find_list(filter);
 	size_t		budget = pager->url_budget;
-	OnecDraft	draft;
 	size_t		rest;
 
-	onec_draft_request(&draft, pager->options, &pager->query, ONEC_ORDERING_TOTAL,
-					   pager->date);
-	onec_draft_select(&draft, pager->names, pager->nnames, pager->fallback);
-	rest = onec_draft_url_size(pager->options->root, &draft.request) +
-		(pager->by_date ? DATES_OF_PAGE : 0);
-	if (filter == NULL || rest <= budget)
+	pager->select_all = false;
+	pager->shortened = false;
+	if (filter != NULL && address_size(pager, filter, false) > budget)
 	{
-		pager->parts = whole_parts(pager, filter);
-		return;
+		if (make_list_parts(pager, filter))
+			return;
+		/* the names of columns spare bytes, the filter rows */
+		pager->select_all = true;
+		rest = address_size(pager, NULL, true) + FILTER_OPTION;
+		pager->shortened = address_size(pager, filter, true) > budget;
+		if (pager->shortened)
+			filter = onec_draft_shorten(filter, rest < budget ? budget - rest : 0);
 	}
-	/* parts of an ordered set would have to be merged; then 1C reads it whole */
-	if (list == NULL || pager->query.norder > 0)
-	{
-		pager->parts = whole_parts(pager, NULL);
-		return;
-	}
-	rest -= onec_odata_encoded_size(list);
-	pager->parts = onec_draft_parts(filter, list, rest < budget ? budget - rest : 1);
+	pager->parts = whole_parts(pager, filter);
 }
 
 /* ---- one page ---- */
@@ -159,9 +221,9 @@ onec_pager_adapt(OnecPager *pager, int64 rows, int64 bytes)
 static OnecOrdering
 page_ordering(const OnecPager *pager, const OnecPlace *place)
 {
-	if (pager->known.order)
-		return ONEC_ORDERING_NONE;
-	return pager->by_date && !place->in_tie ? ONEC_ORDERING_DATE : ONEC_ORDERING_TOTAL;
+	OnecOrdering first = first_ordering(pager);
+
+	return first == ONEC_ORDERING_DATE && place->in_tie ? ONEC_ORDERING_TOTAL : first;
 }
 
 void
@@ -184,7 +246,8 @@ onec_pager_draft(const OnecPager *pager, const OnecPlace *place, OnecDraft *draf
 		draft->request.skip = place->skip;
 	}
 	if (draft->request.nselect > 1 &&
-		onec_draft_url_size(pager->options->root, &draft->request) > (size_t) pager->url_budget)
+		(pager->select_all ||
+		 onec_draft_url_size(pager->options->root, &draft->request) > (size_t) pager->url_budget))
 		onec_draft_select_all(draft);
 }
 
@@ -200,7 +263,7 @@ onec_pager_note_way(OnecPager *pager)
 	OnecWay    *way = &pager->way;
 
 	way->page_rows = Max(way->page_rows, at->top);
-	way->unfiltered |= pager->unfiltered ||
+	way->unfiltered |= pager->unfiltered || pager->shortened ||
 		(pager->query.filter != NULL &&
 		 (pager->filter != pager->query.filter || list_nth(pager->parts, at->part) == NULL));
 	if (at->skip <= 0 || !onec_draft_is_paged(pager->options, &pager->query))
@@ -276,37 +339,44 @@ onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *count)
 	return false;
 }
 
-char *
+OnecShown
 onec_pager_text(const OnecOptions *options, const OnecQuery *query, const OnecWanted *wanted,
 				const OnecRefusals *refusals, bool count)
 {
 	OnecPager	pager = {
-		.query = *query,.known = *refusals,.refusals = &pager.known,.date = wanted->date
+		.options = options, .query = *query, .known = *refusals, .refusals = &pager.known, .date = wanted->date,
+		.fallback = wanted->fallback, .url_budget = options->max_url, .unordered = refusals->order || refusals->filter
 	};
-	OnecQuery	shown = *query;
-	bool		by_date;
+	OnecQuery	counted = *query;
+	OnecPlace	place = {0};
 	OnecDraft	draft;
 	OnecBuf		buf;
-	char	   *text;
+	OnecShown	shown = {0};
 
 	onec_pager_choose_filter(&pager);
-	by_date = onec_draft_may_go_by_date(options, query, wanted->date) && !refusals->filter && !refusals->order &&
-		!refusals->dates && onec_pager_takes_dates(&pager);
-	onec_pager_keep_names(&pager, wanted->names, wanted->nnames, by_date && !count ? wanted->date : NULL);
-	shown.filter = pager.filter;
-	if (query->nulls != ONEC_NULLS_ALIKE && !refusals->filter && !refusals->order)
-		shown.filter = onec_pager_filter_by_date(&pager, pager.filter, "ne", ONEC_EMPTY_DATE);
-	onec_draft_request(&draft, options, &shown, count || refusals->order ? ONEC_ORDERING_NONE :
-					   by_date ? ONEC_ORDERING_DATE : ONEC_ORDERING_TOTAL, wanted->date);
-	draft.request.count = count;
-	if (!count)
-		onec_draft_select(&draft, pager.names, pager.nnames, wanted->fallback);
-	if (!count && onec_draft_is_paged(options, query))
-		draft.request.top = query->hint >= 0 ? Max(query->hint, 1) :
+	pager.by_date = !count && onec_draft_may_go_by_date(options, query, wanted->date) && !refusals->filter &&
+		!refusals->order && !refusals->dates && onec_pager_takes_dates(&pager);
+	onec_pager_keep_names(&pager, wanted->names, wanted->nnames, pager.by_date ? wanted->date : NULL);
+	if (count)
+	{
+		counted.filter = pager.filter;
+		onec_draft_request(&draft, options, &counted, ONEC_ORDERING_NONE, NULL);
+		draft.request.count = true;
+	}
+	else
+	{
+		onec_pager_make_parts(&pager);
+		/* of two parts, the rows that have a date */
+		place.part = query->nulls == ONEC_NULLS_FIRST && list_length(pager.parts) > 1 ? 1 : 0;
+		place.top = query->hint >= 0 ? Max(query->hint, 1) :
 			options->page_size > 0 ? options->page_size : FIRST_PAGE;
+		onec_pager_draft(&pager, &place, &draft);
+		shown.shortened = pager.shortened;
+		shown.lists = query->nulls == ONEC_NULLS_ALIKE ? list_length(pager.parts) : 1;
+	}
 	onec_buf_init(&buf);
 	onec_odata_text(&draft.request, &buf);
-	text = pstrdup(buf.data ? buf.data : "");
+	shown.text = pstrdup(buf.data ? buf.data : "");
 	onec_buf_free(&buf);
-	return text;
+	return shown;
 }

@@ -29,13 +29,16 @@
 #include "utils/typcache.h"
 
 #include "compat.h"
+#include "fdw/arguments.h"
 #include "fdw/callbacks.h"
 #include "fdw/deparse.h"
+#include "fdw/generated.h"
 #include "fdw/plan.h"
 #include "fdw/totals.h"
 
 #define DEFAULT_ROWS 10000.0	/* of a table never analyzed */
 #define PLANNED_PAGE 1000.0		/* rows of a page, for costs */
+#define IMPOSSIBLE 1e13			/* cost of a plan that is taken only for the error it ends in */
 
 OnecDeparse
 onec_plan_deparse(const OnecRel *info, RelOptInfo *rel, bool exact)
@@ -293,6 +296,8 @@ add_base_paths(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 	Cost		total;
 
 	cost_read(info, info->remote_rows, &startup, &total);
+	if (!bms_is_empty(info->argument_joins))
+		total += IMPOSSIBLE;
 	if (onec_totals_possible(root, rel, info))
 		add_totals_path(root, rel, info);
 	add_path(rel, (Path *)
@@ -315,6 +320,8 @@ add_base_paths(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 typedef struct ColumnMatch
 {
 	OnecDeparse deparse;
+	bool		push_filter;
+	const OnecColumn *argument; /* only this one; NULL: any that gives no argument */
 } ColumnMatch;
 
 static bool
@@ -328,15 +335,24 @@ member_is_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec, Equiv
 	(void) root;
 	(void) rel;
 	(void) ec;
-	return column != NULL && column->argument == NULL &&
-		onec_type_compare(column, ONEC_EQ, &why) != ONEC_NO;
+	if (column == NULL || column->argument != NULL)
+		return column != NULL && column == match->argument;
+	return match->argument == NULL && match->push_filter && onec_type_compare(column, ONEC_EQ, &why) != ONEC_NO;
+}
+
+/* Equalities that follow from others: of an argument, or of the first column that 1C can compare. */
+static List *
+implied_clauses(PlannerInfo *root, RelOptInfo *rel, OnecRel *info, const OnecColumn *argument)
+{
+	ColumnMatch match = {onec_plan_deparse(info, rel, false), info->options->push_filter, argument};
+
+	return generate_implied_equalities_for_column(root, rel, member_is_column, &match, rel->lateral_referencers);
 }
 
 /* Join clauses whose other side, once known, 1C can use. */
 static List *
 usable_join_clauses(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 {
-	ColumnMatch match = {.deparse = onec_plan_deparse(info, rel, false)};
 	List	   *clauses = NIL;
 	ListCell   *lc;
 
@@ -344,13 +360,16 @@ usable_join_clauses(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
 
-		if (join_clause_is_movable_to(rinfo, rel) && goes(info, rel, rinfo->clause))
+		if (join_clause_is_movable_to(rinfo, rel) &&
+			(goes(info, rel, rinfo->clause) || onec_arguments_gives(info, rel, rinfo->clause)))
 			clauses = lappend(clauses, rinfo);
 	}
-	if (rel->has_eclass_joins)
-		clauses = list_concat(clauses,
-							  generate_implied_equalities_for_column(root, rel, member_is_column,
-																	 &match, rel->lateral_referencers));
+	if (!rel->has_eclass_joins)
+		return clauses;
+	clauses = list_concat(clauses, implied_clauses(root, rel, info, NULL));
+	for (int i = 0; i < info->ncolumns; i++)
+		if (info->columns[i].attnum > 0 && info->columns[i].argument != NULL)
+			clauses = list_concat(clauses, implied_clauses(root, rel, info, &info->columns[i]));
 	return clauses;
 }
 
@@ -380,21 +399,22 @@ void
 onec_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	OnecRel    *info = rel->fdw_private;
+	bool		function = info->options->function != NULL;
+	List	   *clauses = info->options->push_filter || function ? usable_join_clauses(root, rel, info) : NIL;
+	Relids		needed = function ? onec_arguments_joined(root, rel, info, clauses) : NULL;
 	List	   *seen = NIL;
 	ListCell   *lc;
 
 	(void) relid;
 	add_base_paths(root, rel, info);
-	if (!info->options->push_filter)
-		return;
-	foreach(lc, usable_join_clauses(root, rel, info))
+	foreach(lc, clauses)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
 		Relids		outer = bms_difference(rinfo->clause_relids, rel->relids);
 		bool		known = false;
 		ListCell   *other;
 
-		outer = bms_union(outer, rel->lateral_relids);
+		outer = bms_union(bms_union(outer, rel->lateral_relids), needed);
 		foreach(other, seen)
 			known |= bms_equal(lfirst(other), outer);
 		if (known || bms_is_empty(outer))
@@ -429,14 +449,14 @@ used_columns(RelOptInfo *rel, const OnecRel *info, List *quals)
 	List	   *attrs = NIL;
 	bool		all;
 
+	/* generated columns among them have no property, but others that they are computed from */
 	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &used);
 	pull_varattnos((Node *) quals, rel->relid, &used);
 	all = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
 	for (int i = 0; i < info->ncolumns; i++)
-		if (info->columns[i].attnum > 0 &&
-			(all || bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, used)))
+		if (all || bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, used))
 			attrs = lappend_int(attrs, i + 1);
-	return attrs;
+	return onec_generated_sources(info->relid, attrs);
 }
 
 /* Columns that give a function its arguments, and the expressions of their values. */
@@ -530,6 +550,7 @@ onec_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 		return plan_count(rel, path, tlist);
 	quals = extract_actual_clauses(clauses, false);
 	private = scan_private(rel, rel->fdw_private, quals, linitial(path->fdw_private), &exprs);
+	onec_arguments_check(rel->fdw_private, rel, list_nth(private, ONEC_PRIVATE_ARGUMENTS), quals);
 	/* conditions that Turnovers has answered have no columns left to be checked by */
 	if (((OnecPathPlan *) linitial(path->fdw_private))->totals)
 		quals = onec_totals_quals(rel->fdw_private, rel, quals, &periods);

@@ -24,6 +24,7 @@ typedef struct OnecRel
 	OnecColumn *columns;
 	int			ncolumns;
 	double		remote_rows;	/* rows that 1C returns for the base quals */
+	Bitmapset  *argument_joins; /* arguments of the function that only join clauses speak of (arguments.h) */
 } OnecRel;
 
 /* The only member of fdw_private of a path of a base relation; turned into the members below. */

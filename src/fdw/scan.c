@@ -176,10 +176,12 @@ argument_literal(const OnecColumn *column, const OnecValue *value, int number)
 	if (plain.edm == ONEC_EDM_UNKNOWN)
 		plain.edm = ONEC_EDM_STRING;
 	onec_type_encode(&plain, plain.type, value->value, &constant);
-	if (constant.sent != ONEC_SENT_AS_IS && constant.sent != ONEC_SENT_BETWEEN)
+	if (constant.sent != ONEC_SENT_AS_IS)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
-				 errmsg("argument \"%s\" of 1C's function cannot be written", column->argument)));
+				 errmsg("argument \"%s\" of 1C's function cannot be written", column->argument),
+				 column->type == TIMESTAMPOID || column->type == TIMESTAMPTZOID ?
+				 errhint("1C's dates are whole seconds of the years 1 to 9999: use date_trunc('second', …).") : 0));
 	literal->lit_kind = constant.kind;
 	literal->lit_text = constant.text;
 	return literal;
@@ -301,6 +303,7 @@ onec_scan_begin(ForeignScanState *node, int eflags)
 	scan->run = AllocSetContextCreate(query_context, "onec_fdw run", ALLOCSET_SMALL_SIZES);
 	scan->row = AllocSetContextCreate(query_context, "onec_fdw row", ALLOCSET_SMALL_SIZES);
 	make_slot(scan, node);
+	scan->generated = onec_generated_begin(scan->relid, list_nth(plan->fdw_private, ONEC_PRIVATE_ATTRS));
 	scan->expr_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	scan->session = onec_session_get(scan->options, onec_scan_user(node));
 	scan->pager = onec_pager_create(scan->session, scan->options, &scan->wanted, &scan->spent);
@@ -424,6 +427,8 @@ fill_slot(OnecScan *scan, const OnecField *fields)
 	error_context_stack = callback.previous;
 	fill_arguments(scan, slot);
 	ExecStoreVirtualTuple(slot);
+	if (scan->generated != NULL)
+		onec_generated_fill(scan->generated, slot);
 }
 
 /* ---- an order that was promised but refused ---- */

@@ -15,6 +15,7 @@
 #include "utils/tuplesort.h"
 
 #include "fdw/deparse.h"
+#include "fdw/generated.h"
 #include "fdw/pager.h"
 #include "fdw/types.h"
 
@@ -43,6 +44,7 @@ typedef struct OnecScan
 	int			nwanted;
 	OnecDecoder *decoders;
 	bool		calls_out;		/* any of them */
+	OnecGenerated *generated;	/* columns that are computed from them; NULL: none */
 	const char **names;			/* properties, UTF-8 */
 	OnecWanted	wanted;
 

@@ -392,10 +392,14 @@ begin_function(OnecEdmParser *parser, const XML_Char **attributes)
 	const char *name = attribute(attributes, "Name");
 	const char *effects = attribute(attributes, "IsSideEffecting");
 	const char *result = attribute(attributes, "ReturnType");
+	const char *path = attribute(attributes, "EntitySetPath");
 
 	memset(&parser->function, 0, sizeof(parser->function));
 	parser->function.function.name = keep_text(parser, name ? name : "");
 	parser->function.result_type = result ? local_type(parser, result) : NULL;
+	/* in place of a bindingParameter, which stands for it otherwise */
+	if (path != NULL && strcmp(path, "bindingParameter") != 0)
+		parser->function.function.bound_to = keep_text(parser, path);
 	parser->function.side_effects = effects == NULL || strcmp(effects, "false") != 0;
 	parser->function.first_parameter = parser->parameters.count;
 	parser->in_function = true;
@@ -427,7 +431,7 @@ end_function(OnecEdmParser *parser)
 
 	parser->in_function = false;
 	function->function.nparameters = parser->parameters.count - function->first_parameter;
-	if (function->side_effects || function->function.bound_to == NULL)
+	if (function->side_effects)
 		parser->parameters.count = function->first_parameter;
 	else
 		list_add(parser, &parser->functions, function, sizeof(*function));
