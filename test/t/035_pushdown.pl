@@ -15,13 +15,7 @@ OnecTest->server($node, $onec, name => 'c');
 
 sub run
 {
-	my ($sql, $quiet) = @_;
-
-	utf8::encode($sql) if utf8::is_utf8($sql);
-	my $r = OnecTest->try($node, $sql);
-	utf8::decode($r->{$_}) for qw(stdout stderr);
-	diag($r->{stderr}) if $r->{sqlstate} ne '00000' && !$quiet;
-	return $r->{stdout};
+	return OnecTest->rows($node, @_);
 }
 
 my @sets = ('AccumulationRegister_Продажи_RecordType', 'Catalog_ДисконтныеКарты', 'Catalog_Номенклатура');
