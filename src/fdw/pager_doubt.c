@@ -160,6 +160,9 @@ do_without(OnecPager *pager, const OnecError *error)
 		begin_doubt(pager, error);
 		pager->doubt.step = ONEC_DOUBT_BOUND;
 		pager->unfiltered = true;
+		/* nor are there windows without a condition */
+		pager->windowed = false;
+		pager->at.limit[0] = '\0';
 		pager->at.skip = onec_pager_date_begin(pager);
 		return true;
 	}

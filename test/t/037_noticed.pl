@@ -59,7 +59,7 @@ def answer(r):
             return odata_error(int(status), int(mode["code"]), "Деление на 0")
         return int(status), "", {"Retry-After": mode["wait"]} if mode.get("wait") else {}
     if mode.get("refuse") in r.query:
-        return odata_error(500, -1, "AUTOORDER")
+        return odata_error(500, -1, "AUTOORDER") if mode["refuse"] == "$orderby" else odata_error(500, 20, "Операция не разрешена")
     for ignored in mode.get("ignore", "").split(","):
         r.query.pop(ignored, None)
     found = serve(r, rows)
@@ -181,6 +181,13 @@ OnecTest->part('M8b', sub {
 	is($answer->{stdout}, '25|25', 'M8b: $top is ignored');
 	is(scalar @asked, 1, 'M8b: … then one answer is all');
 	$stub->mode(ignore => '');
+});
+OnecTest->part('windows', sub {
+	$stub->mode(refuse => '$filter');
+	rows("ALTER SERVER c OPTIONS (SET prefetch '4')");
+	is(rows($each_once), '25|25', 'windows: conditions are refused when the first window is asked for');
+	rows("ALTER SERVER c OPTIONS (SET prefetch '1'); SELECT FROM onec.forget_refusals('c')");
+	$stub->mode(refuse => 'none');
 });
 OnecTest->part('border', sub {
 	# pages of ten end between two rows of one date

@@ -266,13 +266,14 @@ sub pair
 	return "$q->{settings};\n$far;\n$here";
 }
 
+# What both sides say where they say different things, or an error; undef where they agree.
 sub differs
 {
 	my ($q, $tree) = @_;
 	my $r = run('BEGIN; ' . pair($q, $tree, 0) . '; COMMIT');
 	my @answer = split /\n/, $r->{stdout};
 
-	return $r->{sqlstate} ne '00000' || @answer != 2 || $answer[0] ne $answer[1] ? ($r, @answer) : ();
+	return $r->{sqlstate} ne '00000' || @answer != 2 || $answer[0] ne $answer[1] ? { %$r, answer => \@answer } : undef;
 }
 
 # Leave arms out while the difference stays.
@@ -334,14 +335,14 @@ while ($done < $rounds && $wrong < 5)
 			next;
 		}
 		my $tree = shrink($q, $q->{tree});
-		my ($why, @answer) = differs($q, $tree);
+		my $why = differs($q, $tree);
 
 		# an error of both sides is no difference: e.g. a constant out of range
 		$failing += $why->{sqlstate} ne '00000';
 		next if $why->{sqlstate} ne '00000' && run('BEGIN; ' . sql_of($q, "$q->{table}{base}_here", text_of($tree)) . '; COMMIT')->{sqlstate} eq $why->{sqlstate};
 		$wrong++;
 		fail("query of $q->{table}{base}, page size $size, $ahead ahead, paging $paging");
-		diag(pair($q, $tree, 0), "\n", join(' / ', @answer), "\n", $why->{stderr});
+		diag(pair($q, $tree, 0), "\n", join(' / ', @{ $why->{answer} }), "\n", $why->{stderr});
 	}
 	$done += @batch;
 }
