@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 import threading
+from dataclasses import replace
 from typing import Any, Callable
 
 from lies import LIES, Asked, Lie, Told
@@ -63,7 +64,7 @@ class Arm:
         return {field.name for field in self.base.sets[name].properties}
 
     def choose(self, asked: Asked) -> list[Lie]:
-        """The lies for this request, the one to try first first."""
+        """The occasional lies for this request, the one to try first first."""
         if self.left <= 0 or not self.pattern.search(asked.set):
             return []
         if self.down_for > 0 and "gateway_a_while" in {one.name for one in self.kinds} and asked.kind != "metadata":
@@ -71,12 +72,33 @@ class Arm:
             asked.during = True
             return [LIES["gateway_a_while"]]
         rng = self.rng_of("choose", asked)
-        found = [one for one in self.kinds if asked.kind in one.to and (
-            self.draw("steady", one.name, asked.set).random() < self.steady if one.steady else rng.random() < self.rate)]
-        # a steady lie is what the base is like: it shows where no other is told
-        occasional = [one for one in found if not one.steady]
-        rng.shuffle(occasional)
-        return occasional[:1] + [one for one in found if one.steady]
+        found = [one for one in self.kinds if not one.steady and asked.kind in one.to and rng.random() < self.rate]
+        rng.shuffle(found)
+        return found
+
+    def nature(self, asked: Asked) -> list[Lie]:
+        """The steady lies about this set: what the base is like, cut pages last."""
+        if self.left <= 0 or not self.pattern.search(asked.set):
+            return []
+        found = [one for one in self.kinds if one.steady and asked.kind in one.to
+                 and self.draw("steady", one.name, asked.set).random() < self.steady]
+        return sorted(found, key=lambda one: (one.name == "cap", one.name))
+
+
+class Layer:
+    """A base with one steady lie more: asked as the base below it is."""
+
+    def __init__(self, one: Lie, asked: Asked):
+        self.one, self.asked, self.below = one, asked, asked.ask
+
+    def __call__(self, options: dict[str, str], name: str | None = None) -> Reply:
+        reply = self.below(options, name)
+        told = self.told(options, name, reply)
+        return told.reply if told else reply
+
+    def told(self, options: dict[str, str], name: str | None, reply: Reply) -> Told | None:
+        asked = replace(self.asked, options=options, ask=self.below, set=name or self.asked.set)
+        return self.one.tell(asked, reply, asked.arm.rng_of(self.one.name, asked))
 
 
 class Liar:
@@ -102,15 +124,30 @@ class Liar:
             if self.arm is None:
                 return None
             asked = self._asked(path, options, address, ask)
+            underneath = self._underneath(asked, honest)
             for one in self.arm.choose(asked):
-                told = one.tell(asked, honest, self.arm.rng_of(one.name, asked))
+                told = one.tell(asked, underneath.reply if underneath else honest, self.arm.rng_of(one.name, asked))
                 if told:
-                    self.arm.left -= 1
-                    self.told += 1
-                    told.name = one.name
-                    self.lies.append({"n": self.told, "lie": one.name, "path": path, "options": options, "note": told.note})
-                    return told
-        return None
+                    return self._record(one.name, told, path, options)
+            return underneath and self._record(underneath.name, underneath, path, options)
+
+    def _underneath(self, asked: Asked, honest: Reply) -> Told | None:
+        """What a base of this nature answers; from now on asked.ask() asks such a base."""
+        found = None
+        for one in self.arm.nature(asked):
+            asked.ask = layer = Layer(one, asked)
+            told = layer.told(asked.options, None, found.reply if found else honest)
+            if told:
+                told.name, told.rule = one.name, told.rule or (found and found.rule)
+                found = told
+        return found
+
+    def _record(self, name: str, told: Told, path: str, options: dict[str, str]) -> Told:
+        self.arm.left -= 1
+        self.told += 1
+        told.name = name
+        self.lies.append({"n": self.told, "lie": name, "path": path, "options": options, "note": told.note})
+        return told
 
     def _asked(self, path: str, options: dict[str, str], address: str, ask: Callable[..., Reply]) -> Asked:
         segments = [part for part in path.split("/") if part]

@@ -111,7 +111,8 @@ def of_page(tell: Callable) -> Callable:
 def cap(asked: Asked, page: Page, rng: random.Random) -> Told | None:
     """No page of any set ever has more than so many rows."""
     most = asked.arm.cap
-    return page.told(page.rows[:most], f"{most}") if len(page.rows) > most else None
+    # what was cut before is told as it is, so that it is on record
+    return page.told(page.rows[:most], f"{most}") if len(page.rows) >= most else None
 
 
 @lie("list", hides=True,
