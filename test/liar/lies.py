@@ -104,6 +104,8 @@ def of_page(tell: Callable) -> Callable:
     return inner
 
 
+TEXTS = ("Code", "Description", "Number", "Представление", "Артикул", "НаименованиеПолное")  # what a twin may differ in
+
 # --- how many rows a page has ---------------------------------------------------------------
 
 @lie("list", seen=True, steady=True)
@@ -159,6 +161,22 @@ def rows_twice(asked: Asked, page: Page, rng: random.Random) -> Told:
     for row in rng.sample(page.rows, min(len(rows), rng.randint(1, 3))):
         rows.insert(rng.randrange(len(rows) + 1), row)
     return page.told(rows, f"+{len(rows) - len(page.rows)}")
+
+
+@lie("list", guard="read again: if the key has several rows once more, all are kept and reported")
+@of_page
+def twin(asked: Asked, page: Page, rng: random.Random) -> Told | None:
+    """A row comes twice, and the two differ."""
+    row = dict(rng.choice(page.rows))
+    open_to = [name for name, value in row.items() if name not in asked.key and not name.endswith(("_Key", "_Type"))
+               and not isinstance(value, bool) and (isinstance(value, (int, float)) or name in TEXTS and isinstance(value, str))]
+    if not open_to:
+        return None
+    name = rng.choice(open_to)
+    row[name] = row[name] + " (другой)" if isinstance(row[name], str) else row[name] + 1
+    rows = list(page.rows)
+    rows.insert(rng.randrange(len(rows) + 1), row)
+    return page.told(rows, name)
 
 
 @lie("list", "call", hides=True,

@@ -64,6 +64,7 @@ def about_rows() -> None:
         "long": lambda k: len(k) > 10 and k[:10] == truth,
         "doubled": lambda k: sorted(k) == sorted(truth * 2),
         "rows_twice": lambda k: len(k) > 10 and set(k) == set(truth),
+        "twin": lambda k: len(k) == 11 and set(k) == set(truth),
         "rows_dropped": lambda k: len(k) < 10 and set(k) < set(truth),
         "rows_swapped": lambda k: len(k) == 10 and len(set(k)) == 9 and set(k) < set(truth),
         "again": lambda k: k == first,
