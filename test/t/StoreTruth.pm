@@ -89,13 +89,15 @@ sub create
 		join('', map { my $t = $_; my ($set, @columns) = @{ $tables{$t} };
 			"CREATE VIEW truth.${t}_now AS SELECT " . join(', ', map { _value($_->[1], $_->[2]) . " AS $_->[0]" } map { _columns($_) } @columns) .
 			" FROM truth.row WHERE set = '$set'; CREATE TABLE truth.$t AS TABLE truth.${t}_now;" } $class->tables) .
-		# who bought: the row says it, or the row of the card register beside it
+		# who bought: the row says it, or the row of the card register beside it, or its card, if that is still there
 		q{CREATE VIEW truth.buyer AS
-			SELECT s.recorder, s.recorder_type, s.line_no, coalesce(r.customer_id, c.owner_id) AS customer_id
+			SELECT s.recorder, s.recorder_type, s.line_no, coalesce(r.customer_id, c.owner_id, d.owner_id) AS customer_id
 			FROM truth.sale_line s
 			JOIN (SELECT (r ->> 'Recorder')::uuid AS recorder, (r ->> 'LineNumber')::numeric AS line_no, (r ->> 'Контрагент_Key')::uuid AS customer_id
 				FROM truth.row WHERE set = 'AccumulationRegister_Продажи_RecordType') r USING (recorder, line_no)
-			LEFT JOIN truth.card_sale_line c USING (recorder, recorder_type, line_no)});
+			LEFT JOIN truth.card_sale_line c USING (recorder, recorder_type, line_no)
+			LEFT JOIN truth.discount_card d ON d.card_id = c.card_id
+			WHERE coalesce(r.customer_id, c.owner_id, d.card_id) IS NOT NULL OR c.card_id IS NULL});
 	return;
 }
 
@@ -186,8 +188,9 @@ sub inexact
 			_found($t, 'missing', "SELECT $columns FROM truth.$t EXCEPT ALL $here", $columns))
 	} $class->tables;
 
-	return _run($node, "$sql UNION ALL " . _found('sale_line', 'buyer is wrong', "SELECT a.recorder, a.line_no FROM truth.buyer t
-		JOIN onec.sale_line a USING (recorder, recorder_type, line_no) WHERE a.server = '$server' AND a.customer_id IS DISTINCT FROM t.customer_id", 'recorder, line_no')
+	return _run($node, "$sql UNION ALL " . _found('sale_line', 'buyer is wrong', "SELECT a.recorder, a.line_no, a.customer_id AS here, a.attribution, t.customer_id AS truth FROM truth.buyer t
+		JOIN onec.sale_line a USING (recorder, recorder_type, line_no) WHERE a.server = '$server' AND a.customer_id IS DISTINCT FROM t.customer_id",
+		'recorder, line_no, here, attribution, truth')
 		. " UNION ALL " . _found('customer_profile', 'revenue is not that of the lines', "SELECT p.customer_id, p.total_revenue FROM onec.customer_profile p
 			WHERE p.server = '$server' AND p.total_revenue <> (SELECT coalesce(sum(l.amount), 0) FROM onec.sale_line l
 				WHERE l.server = p.server AND l.customer_id = p.customer_id AND l.active AND l.recorder_type <> 'Document_ВводНачальныхОстатков')", 'customer_id')
