@@ -1,0 +1,125 @@
+# Roles that sync, read or serve the site; what is asked on a standby; the schedules of many servers.
+use strict;
+use warnings;
+use utf8;
+
+use OnecTest;
+use Test::More;
+
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
+my $onec = OnecTest->onec('--customers', 60, '--seed', 5);
+my $node = OnecTest->node('rights', cron => OnecTest->have_cron, conf => "wal_level = replica\nmax_wal_senders = 4\n");
+
+OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '1'");
+
+sub run
+{
+	my ($query, %options) = @_;
+	my $r = OnecTest->try($node, $query, %options);
+
+	utf8::decode($r->{$_}) for qw(stdout stderr);
+	return $r;
+}
+
+sub sql
+{
+	my $r = run(@_);
+
+	diag("$_[0]\n$r->{stderr}") if $r->{sqlstate} ne '00000';
+	return $r->{stdout};
+}
+
+sql('SELECT onec.setup(\'shop\'); CALL onec.sync(\'shop\', full_reload => true)');
+cmp_ok(sql('SELECT count(*) FROM onec.site_user'), '>', 20, 'the shop is here');
+
+# ---- S6: roles that sync, read, serve the site ----
+# As a role, under its own login at 1C where it has one.
+sub as
+{
+	my ($role, $sql) = @_;
+
+	return run($sql, user => $role);
+}
+
+sub allowed
+{
+	my ($role, $name, $sql) = @_;
+	my $r = as($role, $sql);
+
+	is($r->{sqlstate}, '00000', $name) or diag("$sql\n$r->{stderr}");
+	return $r->{stdout};
+}
+
+sql('CREATE ROLE nightly LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE site LOGIN');
+{
+	my $told = run("SELECT onec.grant_sync('nightly')");
+
+	like($told->{stderr}, qr/WARNING:.*no login.*\n?.*CREATE USER MAPPING FOR nightly SERVER shop/s, 'S6: grant_sync tells what is still needed');
+	sql("CREATE USER MAPPING FOR nightly SERVER shop OPTIONS (user 'demo', password 'demo')");
+	unlike(run("SELECT onec.grant_sync('nightly')")->{stderr}, qr/WARNING/, '… and not when it is there');
+	for my $call ("CALL onec.sync('shop', full_reload => true)", "CALL onec.sync('shop')", "CALL onec.sync('shop', days => 40, deep => true)", "CALL onec.sync(cards_limit => 7)",
+		'CALL onec.sync_cards()', 'CALL onec.sync_counterparties()', 'CALL onec.sync_products()', 'CALL onec.sync_loyalty(days => 10)', 'CALL onec.sync_purchases(days => 10)',
+		"CALL onec.sync_purchases(\"from\" => '2026-01-10', \"to\" => '2026-02-20')", "CALL onec.sync_purchases('shop', days => 30, customer => '70000000002')",
+		map("CALL onec.run_job('shop', '$_')", qw(interval nightly weekly housekeeping)), "CALL onec.run_now('interval', 'shop')", 'SELECT * FROM onec.check_amounts()')
+	{
+		allowed('nightly', "S6: $call as a role with grant_sync", $call);
+		is(sql("SELECT status || ' ' || coalesce(message, '') FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"), 'ok ', '… with no step that failed');
+	}
+	like(sql("SELECT max(version) FROM (SELECT count(*)::text AS version FROM onec.sale_line) x"), qr/^[1-9]/, '… and what was there is there');
+	for my $call ("SELECT onec.set('check_unit', 'row')", "SELECT onec.setup('shop')", "SELECT * FROM onec.forget('70000000002')", "SELECT * FROM onec.purge('2020-01-01')",
+		"SELECT onec.grant_sync('nightly')", "SELECT onec.import_env('X=1', 'shop')", "DELETE FROM onec.forgotten", "UPDATE onec.config SET value = '1'", 'TRUNCATE onec.sale_line',
+		"SELECT onec.schedule('shop')", 'UPDATE onec.field_source SET is_key = false')
+	{
+		is(as('nightly', $call)->{sqlstate}, '42501', "S6: not given: $call");
+	}
+	sql("SELECT onec.setup('shop')");
+	allowed('nightly', 'S6: another setup takes nothing away', "CALL onec.sync_cards('shop')");
+}
+{
+	sql("SELECT onec.grant_reader('analyst'), onec.grant_site('site'); SELECT count(*) FROM onec.refresh_models('shop')");
+	my @open = split /\n/, sql("SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind IN ('r', 'v') AND has_table_privilege('analyst', c.oid, 'SELECT') ORDER BY 1");
+	my @refused = grep { as('analyst', "SELECT count(*) FROM (SELECT * FROM onec.$_ OFFSET 0) x")->{sqlstate} ne '00000' } @open;
+
+	cmp_ok(scalar(@open), '>', 40, 'S6: what grant_reader opens');
+	is("@refused", '', '… can be read, every table and view of it');
+	is(as('analyst', $_)->{sqlstate}, '42501', "S6: grant_reader does not give: $_")
+	  for 'SELECT * FROM onec.site_user', 'SELECT * FROM onec.discount_card', 'SELECT * FROM onec.customer_360', "CALL onec.sync('shop')", "SELECT onec.customer_json('70000000002')";
+	allowed('site', "S6: $_ as a role with grant_site", "SELECT * FROM $_") for "onec.profile_json('70000000002')", "onec.customer_json('70000000002', 'shop')",
+	  "onec.purchases_json('70000000002')", "onec.recommend('70000000002', 10)", 'onec.recommend(NULL, 5)';
+	like(as('site', "SELECT onec.profile_json('70000000002')")->{stdout}, qr/70000000002/, '… and it tells of the customer');
+	is(as('site', $_)->{sqlstate}, '42501', "S6: grant_site does not give: $_") for 'SELECT * FROM onec.sale_line', "SELECT * FROM onec.forget('70000000002')", "CALL onec.sync('shop')";
+}
+
+# ---- W19: a standby ----
+{
+	my $standby = PostgreSQL::Test::Cluster->new('standby');
+
+	$node->backup('copy');
+	$standby->init_from_backup($node, 'copy', has_streaming => 1);
+	$standby->start;
+	my $r = OnecTest->try($standby, q{SELECT count(*), bool_or("check" = 'connection and metadata' AND status = 'ok'), pg_is_in_recovery() FROM onec.diagnose('shop')});
+	is($r->{sqlstate}, '00000', 'W19: diagnose() on a hot standby') or diag($r->{stderr});
+	like($r->{stdout}, qr/^[1-9]\d+\|t\|t$/, '… tells as much as elsewhere');
+	$standby->stop;
+}
+
+# ---- T8: the schedules of many servers ----
+{
+	my $servers = 273;
+
+	sql("DO \$\$ BEGIN FOR i IN 1 .. $servers LOOP EXECUTE format('CREATE SERVER many_%s FOREIGN DATA WRAPPER onec_fdw OPTIONS (url %L)', i, 'http://127.0.0.1:1/x'); END LOOP; END \$\$");
+	sql('CREATE EXTENSION pg_cron; SELECT count(*) FROM onec._servers w, LATERAL onec.schedule(w.server)') if OnecTest->have_cron;
+	my $r = run("SET track_functions = 'all'; SELECT count(*) FROM (SELECT * FROM onec.schedule_status OFFSET 0) x; SELECT pg_stat_force_next_flush()");
+	is($r->{sqlstate}, '00000', 'schedule_status of many servers');
+	like($r->{stdout}, qr/^${\(4 * ($servers + 1))}$/m, '… has the jobs of each');
+	is(sql("SELECT string_agg(funcname || ' ' || calls, ', ' ORDER BY 1) FROM pg_stat_user_functions
+			WHERE schemaname = 'onec' AND (funcname IN ('_cron_zone', '_cron_place', '_cron_home') AND calls > 3 OR calls > 5 * ($servers + 1))"),
+		'', 'T8: what is the same for all is looked up once, the rest in proportion to the servers');
+	cmp_ok($r->{seconds}, '<', 1, 'T8: within a second') if $ENV{TEST_FULL};
+	sql("DO \$\$ BEGIN FOR i IN 1 .. $servers LOOP EXECUTE format('DROP SERVER many_%s', i); END LOOP; END \$\$");
+	sql("SELECT count(cron.unschedule(jobid)) FROM cron.job WHERE jobname ~ 'many_'") if OnecTest->have_cron;
+}
+
+$node->stop;
+done_testing();
