@@ -7,7 +7,9 @@
  */
 #include "protocol/edm.h"
 
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "protocol/buf.h"
 #include "tap.h"
@@ -273,6 +275,79 @@ test_labels(void)
 	ok(!onec_edm_type_from_label("Decimal", &type), "no such label");
 }
 
+/* AddressSanitizer reads this as it begins: one allocation may not take more. */
+const char *__asan_default_options(void);
+
+const char *
+__asan_default_options(void)
+{
+	return "allocator_may_return_null=1:max_allocation_size_mb=16";
+}
+
+/* What the process may take beyond what it has; false where that cannot be bounded. */
+static bool
+bound_memory(size_t more)
+{
+#ifdef __SANITIZE_ADDRESS__
+	(void) more;
+	return true;
+#else
+	FILE	   *file = fopen("/proc/self/statm", "r");
+	struct rlimit limit = {.rlim_max = RLIM_INFINITY};
+	unsigned long pages = 0;
+
+	if (file == NULL || fscanf(file, "%lu", &pages) != 1)
+		return false;
+	fclose(file);
+	limit.rlim_cur = pages * (size_t) sysconf(_SC_PAGESIZE) + more;
+	return setrlimit(RLIMIT_AS, &limit) == 0;
+#endif
+}
+
+/* expat keeps a tag until it has come whole. */
+static void
+test_memory(void)
+{
+	static char piece[1 << 20];
+	OnecEdmParser *parser = onec_edm_begin((size_t) 1 << 30);
+	OnecError	error = {0};
+	bool		good = onec_edm_feed(parser, "<Edmx a=\"", 9, &error);
+
+	memset(piece, 'x', sizeof(piece));
+	if (!bound_memory(32 << 20))
+	{
+		skip("memory cannot be bounded here");
+		onec_edm_abandon(parser);
+		return;
+	}
+	for (int i = 0; i < 100 && good; i++)
+		good = onec_edm_feed(parser, piece, sizeof(piece), &error);
+	is_int(error.kind, ONEC_ERR_MEMORY, "W15: out of memory in the parser is that, and no malformed answer");
+	onec_edm_abandon(parser);
+}
+
+/* Names that can be no identifiers. */
+static void
+test_control(void)
+{
+	const char *text = "<Edmx><EntityType Name=\"T\"><Key><PropertyRef Name=\"K\"/><PropertyRef Name=\"a&#10;b\"/></Key>"
+		"<Property Name=\"K\" Type=\"Edm.Guid\"/><Property Name=\"a&#10;b\" Type=\"Edm.String\"/>"
+		"<Property Name=\"й&#x85;&#x2028;\" Type=\"Edm.String\"/></EntityType>"
+		"<EntitySet Name=\"T\" EntityType=\"StandardODATA.T\"/><EntitySet Name=\"&#x7f;\" EntityType=\"StandardODATA.T\"/></Edmx>";
+	OnecError	error;
+	OnecEdm    *edm = parse(text, strlen(text), 7, 1 << 20, &error);
+
+	if (!ok(edm != NULL, "names with control characters are no error"))
+		return;
+	is_int(edm->nsets, 1, "S4: a set is left out");
+	is_int(edm->types[0].nproperties, 1, "S4: properties are left out");
+	is_int(edm->types[0].nkeys, 0, "S4: what is left of a key is none");
+	is_int(edm->nodd, 3, "S4: all are told");
+	is_str(edm->odd[0], "T.a\\x0Ab", "S4: … escaped");
+	is_str(edm->odd[1], "T.й\\xC2\\x85\\xE2\\x80\\xA8", "S4: … whatever the control character");
+	onec_edm_free(edm);
+}
+
 static void
 test_sample(void)
 {
@@ -309,5 +384,7 @@ main(void)
 	test_wide_type();
 	test_labels();
 	test_sample();
+	test_control();
+	test_memory();				/* last: it bounds memory for good */
 	return tap_done();
 }

@@ -142,6 +142,30 @@ test_texts(void)
 	onec_buf_free(&body);
 }
 
+/* Whether 1C itself says it, and with which number. */
+static void
+is_own(const char *body, bool own, bool code, const char *name)
+{
+	OnecError	error = {.kind = ONEC_OK};
+
+	onec_error_body(body, strlen(body), &error);
+	ok(error.own_words == own && error.has_code == code, "%s", name);
+}
+
+static void
+test_own_words(void)
+{
+	is_own("{\"odata.error\":{\"code\":\"9\",\"message\":{\"value\":\"x\"}}}", true, true, "odata.error");
+	is_own("{\"exception\":{\"descr\":\"x\"}}", true, false, "exception");
+	is_own("<m:error xmlns:m=\"m\"><m:code>-1</m:code><m:message>x</m:message></m:error>", true, true, "m:error");
+	is_own("<html>1C:Enterprise 8 application error: x</html>", true, false, "1C's page");
+	is_own("<html>Ошибка 1С:Предприятия</html>", true, false, "1C's page in Russian");
+	is_own("{\"error\":{\"code\":\"9\",\"message\":\"x\"}}", false, false, "P14: somebody else's error");
+	is_own("<html>404 Not Found</html>", false, false, "somebody else's page");
+	is_own("AUTOORDER", false, false, "text");
+	is_own("", false, false, "nothing");
+}
+
 static void
 add_name(void *arg, const char *name)
 {
@@ -216,6 +240,7 @@ main(void)
 	test_linear();
 	test_bodies();
 	test_texts();
+	test_own_words();
 	test_service();
 	return tap_done();
 }

@@ -101,6 +101,12 @@ test_root(void)
 	check_root("http://h/100%", NULL);
 	check_root("http://h/%2", NULL);
 	check_root("http://h%zz/", NULL);
+	check_root("http://127.0.0.1%20:1/b", NULL);
+	check_root("http://h%2Fx/b", NULL);
+	check_root("http://h/b%00", NULL);
+	check_root("http://h/%0D%0Ab", NULL);
+	check_root("http://h/%7f", NULL);
+	check_root("http://h/b%20c", "http://h/b%20c/odata/standard.odata");
 	check_root("", NULL);
 }
 
