@@ -106,6 +106,18 @@ onec_draft_may_go_by_date(const OnecOptions *options, const OnecQuery *query, co
 	return query->norder == 0 || strcmp(query->order[0].property, date) == 0;
 }
 
+/* A function takes its condition as an argument. */
+static void
+add_condition(OnecRequest *request, const OnecExpr *filter)
+{
+	OnecArgument *arguments = palloc(sizeof(OnecArgument) * (request->narguments + 1));
+
+	if (request->narguments > 0)
+		memcpy(arguments, request->arguments, sizeof(OnecArgument) * request->narguments);
+	arguments[request->narguments++] = (OnecArgument) {ONEC_CONDITION, filter};
+	request->arguments = arguments;
+}
+
 void
 onec_draft_request(OnecDraft *draft, const OnecOptions *options, const OnecQuery *query,
 				   OnecOrdering ordering, const char *date)
@@ -118,7 +130,10 @@ onec_draft_request(OnecDraft *draft, const OnecOptions *options, const OnecQuery
 	request->arguments = query->arguments;
 	request->narguments = query->narguments;
 	request->key = query->key;
-	request->filter = query->key ? NULL : query->filter;
+	if (request->function != NULL && query->filter != NULL)
+		add_condition(request, query->filter);
+	else
+		request->filter = query->key ? NULL : query->filter;
 	request->top = -1;
 	request->skip = -1;
 	request->allowed_only = options->allowed_only && query->key == NULL;

@@ -87,7 +87,7 @@ qual_lines(OnecScan *scan, const OnecRefusals *refusals)
 			term = onec_deparse_qual(&scan->deparse, qual);
 		if (!scan->options->push_filter)
 			term = (OnecTerm) {.verdict = ONEC_NO, .why = "push_filter is off"};
-		else if (term.verdict != ONEC_NO && term.kind == ONEC_TERM_TREE && scan->options->function == NULL &&
+		else if (term.verdict != ONEC_NO && term.kind == ONEC_TERM_TREE &&
 				 (refusals->filter || onec_refusals_hold(refusals, term.expr)))
 			term = (OnecTerm) {.verdict = ONEC_NO, .why = "1C refuses it"};
 		if (term.verdict == ONEC_NO)

@@ -174,7 +174,8 @@ onec_pager_make_parts(OnecPager *pager)
 
 	pager->select_all = false;
 	pager->shortened = false;
-	if (filter != NULL && address_size(pager, filter, false) > budget)
+	/* the condition of a function goes as it is */
+	if (filter != NULL && pager->options->function == NULL && address_size(pager, filter, false) > budget)
 	{
 		if (make_list_parts(pager, filter))
 			return;

@@ -187,7 +187,7 @@ argument_literal(const OnecColumn *column, const OnecValue *value, int number)
 	return literal;
 }
 
-/* Arguments of the function: those of columns, then the filter as Condition. */
+/* Arguments of the function, from columns; the condition is added with each request. */
 static void
 query_arguments(OnecScan *scan, bool *nothing)
 {
@@ -215,12 +215,6 @@ query_arguments(OnecScan *scan, bool *nothing)
 	for (int i = 0; i < 2; i++)
 		if (bounds[i] != NULL)
 			arguments[count++] = (OnecArgument) {i == 0 ? "StartPeriod" : "EndPeriod", bounds[i]};
-	if (scan->query.filter != NULL)
-	{
-		arguments[count].name = "Condition";
-		arguments[count++].value = scan->query.filter;
-		scan->query.filter = NULL;
-	}
 	scan->query.arguments = arguments;
 	scan->query.narguments = count;
 }

@@ -178,6 +178,19 @@ copy_limits(OnecReply *reply, const OnecOptions *options)
 	reply->ib_room = options->session ? Max(options->prefetch, 1) : 0;
 }
 
+/* What of a request a base may refuse. */
+static unsigned
+parts_of(const OnecRequest *request)
+{
+	unsigned	parts = (request->filter ? ONEC_PART_FILTER : 0) | (request->norder > 0 ? ONEC_PART_ORDER : 0) |
+		(request->count ? ONEC_PART_COUNT : 0);
+
+	for (int i = 0; i < request->narguments; i++)
+		if (strcmp(request->arguments[i].name, ONEC_CONDITION) == 0)
+			parts |= ONEC_PART_FILTER;
+	return parts;
+}
+
 /* A reply with its two addresses; ERROR when memory is short or the URL is beyond reason. */
 static OnecReply *
 make_reply(OnecSession *session, const OnecOptions *options, const OnecRequest *request)
@@ -192,8 +205,7 @@ make_reply(OnecSession *session, const OnecOptions *options, const OnecRequest *
 	reply->retry_after_s = -1;
 	reply->expect = request->metadata ? ONEC_EXPECT_XML :
 		request->count ? ONEC_EXPECT_TEXT : ONEC_EXPECT_JSON;
-	reply->parts = (request->filter ? ONEC_PART_FILTER : 0) | (request->norder > 0 ? ONEC_PART_ORDER : 0) |
-		(request->count ? ONEC_PART_COUNT : 0);
+	reply->parts = parts_of(request);
 	reply->of_set = request->entity_set != NULL && !request->metadata;
 	copy_limits(reply, options);
 	onec_buf_init(&reply->url);

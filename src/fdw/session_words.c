@@ -108,7 +108,7 @@ onec_words_blame(const OnecReply *reply, const OnecError *error, const char *bod
 		"AUTOORDER", "перация не разрешена", "peration is not allowed", "peration not allowed"
 	};
 	static const char *const of_filter[] = {
-		"$filter", "есоответствие типов", "ype mismatch", "неограниченной длины", "Неверные параметры", "отбор"
+		"$filter", ONEC_CONDITION, "есоответствие типов", "ype mismatch", "неограниченной длины", "Неверные параметры", "отбор"
 	};
 	static const char *const of_order[] = {"$orderby", "неограниченной длины", "упорядоч"};
 	unsigned	parts = 0;

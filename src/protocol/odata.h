@@ -61,11 +61,13 @@ typedef struct OnecOrder
 	bool		descending;
 } OnecOrder;
 
+#define ONEC_CONDITION "Condition"
+
 /* A named parameter of a virtual table or a part of an entity key. */
 typedef struct OnecArgument
 {
 	const char *name;
-	const OnecExpr *value;		/* LITERAL; for "Condition" any filter tree, which is
+	const OnecExpr *value;		/* LITERAL; for ONEC_CONDITION any filter tree, which is
 								 * printed, then quoted as one string literal */
 } OnecArgument;
 

@@ -67,6 +67,9 @@ OnecTest->server($node, $stub, name => 'shop', options => "retries '1', prefetch
 $node->safe_psql('postgres', q{
 	CREATE FOREIGN TABLE c (ref_key uuid OPTIONS (property 'Ref_Key'), code text OPTIONS (property 'Code'),
 		recordtype text OPTIONS (property 'RecordType', edm_type 'String')) SERVER shop OPTIONS (entity_set 'Catalog_C', key 'Ref_Key');
+	CREATE FOREIGN TABLE b (code text OPTIONS (property 'Code', edm_type 'String'),
+		recordtype text OPTIONS (property 'RecordType', edm_type 'String'))
+		SERVER shop OPTIONS (entity_set 'AccumulationRegister_R', function 'Balance', dimensions 'Code,RecordType');
 	CREATE FOREIGN TABLE d (ref_key uuid OPTIONS (property 'Ref_Key'), "date" timestamp OPTIONS (property 'Date'),
 		"sum" int OPTIONS (property 'Sum'), recordtype text OPTIONS (property 'RecordType', edm_type 'String'), note text OPTIONS (property 'Note', edm_type 'String'))
 		SERVER shop OPTIONS (entity_set 'Document_D', key 'Ref_Key')});
@@ -227,6 +230,10 @@ is(play("SELECT count(*) FROM c WHERE recordtype LIKE 'R%'; $learned",
 	{ like => 'startswith', status => 500, error => [ -1, 'Неверные параметры "startswith"' ] }) =~ s/\n.*//sr, 1250, 'W11: a count');
 is(play("SELECT count(note) FROM d WHERE \"sum\" > 1200; SELECT count(note) FROM d WHERE note = 'n1'; $learned",
 	{ like => 'filter', status => 500, error => $autoorder }), "99\n186\nfilter ", 'a base that refuses every condition is known by that');
+my $balance = "SELECT count(code) FROM b WHERE recordtype LIKE '%pt' AND code >= '01'";
+like(play("$balance; $balance; $learned", $enum), qr/^750\n750\ncondition endswith\(RecordType, \?\)$/, 'W11: the condition of a virtual table');
+is(scalar @asked, 4, '… tried both ways once');
+unlike(play("EXPLAIN (VERBOSE) $balance", $enum) =~ s/.*?(1C Request.*)/$1/sr, qr/1C refuses/, '… and by this session not yet');
 like(play("$query; $learned", { like => 'endswith', status => 500, error => [ -1, 'Ошибка в модуле' ] }), qr/^HV00M .*Ошибка в модуле/s,
 	'an error that names nothing is an error');
 is(play("$query; $learned", { like => 'endswith', times => 1, status => 500, error => $types }), "300\n",
