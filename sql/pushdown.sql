@@ -163,6 +163,17 @@ WHERE Period >= now() - interval '30 days' AND Сумма > 1000 AND Докум�
 EXPLAIN (VERBOSE, COSTS OFF) SELECT count(*) FROM p.sale WHERE Period < '2026-01-01';
 EXPLAIN (COSTS OFF) SELECT * FROM p.card WHERE Code = NULL;
 EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT Code FROM p.card WHERE Code = '1';
+-- XML has no names that begin with a digit
+EXPLAIN (VERBOSE, COSTS OFF, FORMAT XML) SELECT Code FROM p.card WHERE Code = '1';
+-- nothing is compared with an empty list, not even NULL; doubles keep their place between two whole numbers
+EXPLAIN (VERBOSE, COSTS OFF) SELECT count(*) FROM p.sale WHERE Склад_Key <> ALL ('{}') AND date_part('year', Period) > 2025.9999999999998;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT Сумма FROM p.sale WHERE Склад_Key = ANY ('{}') OR date_part('month', Period) < 2.0000000000000004::float8;
+-- an address has no room for names and filter: all columns, and of the filter what fits
+ALTER FOREIGN TABLE p.sale OPTIONS (ADD max_url '500');
+EXPLAIN (VERBOSE, COSTS OFF) SELECT Period, Номенклатура_Key, Склад_Key, Количество, Сумма FROM p.sale WHERE Склад_Key = '00000000-0000-0000-0000-000000000001';
+EXPLAIN (VERBOSE, COSTS OFF) SELECT Сумма FROM p.sale WHERE Period > '2026-01-01' AND (Сумма > 123456789012345678901234567890123456789012345678901234567890
+	OR Сумма < -123456789012345678901234567890123456789012345678901234567890 OR Склад_Key = '00000000-0000-0000-0000-000000000001' OR Склад_Key = '00000000-0000-0000-0000-000000000002');
+ALTER FOREIGN TABLE p.sale OPTIONS (DROP max_url);
 SELECT count(*) FROM asked();
 
 \set VERBOSITY terse

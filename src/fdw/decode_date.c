@@ -33,7 +33,7 @@ digits(const char *text, int n)
 }
 
 /* YYYY-MM-DDTHH:MM:SS, a date that exists; false for any other form. */
-static bool
+static pg_attribute_always_inline bool
 parse_datetime(const char *t, size_t len, Timestamp *out)
 {
 	int			year;
@@ -62,7 +62,7 @@ parse_datetime(const char *t, size_t len, Timestamp *out)
 }
 
 /* A date in another form than the usual one. */
-static OnecDate
+static pg_noinline OnecDate
 unusual_date(const OnecDecoder *decoder, const OnecField *field)
 {
 	OnecDate	date;
@@ -109,7 +109,7 @@ zone_of(OnecDecoder *decoder)
 }
 
 /* The date of a field as the time of day where the base is. */
-static inline Timestamp
+static pg_attribute_always_inline Timestamp
 local_date(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
 	Timestamp	stamp;

@@ -179,8 +179,7 @@ onec_pager_make_parts(OnecPager *pager)
 	{
 		if (make_list_parts(pager, filter))
 			return;
-		/* the names of columns spare bytes, the filter rows */
-		pager->select_all = true;
+		/* the names of columns spare bytes, the filter rows: pages without room for both ask for all columns */
 		rest = address_size(pager, NULL, true) + FILTER_OPTION;
 		pager->shortened = address_size(pager, filter, true) > budget;
 		if (pager->shortened)
