@@ -132,13 +132,13 @@ BEGIN
 	DROP TABLE IF EXISTS pg_temp.onec_stage;
 	EXECUTE format('CREATE TEMPORARY TABLE onec_stage AS SELECT * FROM pg_temp.%I', 'of_1c_' || target);
 	IF target = 'sale_line' THEN
-		ALTER TABLE pg_temp.onec_stage ADD COLUMN register text DEFAULT 'sales', ADD COLUMN attribution text;
+		ALTER TABLE pg_temp.onec_stage ADD COLUMN register text DEFAULT 'sales', ADD COLUMN attribution text, ADD COLUMN copy smallint DEFAULT 0;
 		UPDATE pg_temp.onec_stage SET attribution = CASE WHEN customer_id IS NULL THEN 'anonymous' ELSE 'counterparty' END;
 		PERFORM onec._attribute('pv');
 	END IF;
 	dropped := onec._drop_forgotten('pv', target);
-	SELECT m.inserted, m.updated, m.deleted INTO inserted, updated, deleted
-	FROM onec._merge('pv', target, 'true', target IN ('discount_card', 'counterparty', 'product')) m;
+	PERFORM onec._compare('pv', target, 'true');
+	SELECT m.inserted, m.updated, m.deleted INTO inserted, updated, deleted FROM onec._apply('pv', target) m;
 	DROP TABLE IF EXISTS pg_temp.onec_stage;
 END $$;
 CREATE VIEW pg_temp.a_sync AS SELECT t.target, r.* FROM unnest('{discount_card,counterparty,counterparty_contact,product,card_sale_line,sale_line,receipt,

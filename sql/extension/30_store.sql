@@ -69,7 +69,8 @@ CREATE TABLE onec.counterparty_contact (
 	presentation text,
 	phone text,
 	email text,
-	PRIMARY KEY (server, customer_id, line_no)
+	copy smallint NOT NULL DEFAULT 0,
+	PRIMARY KEY (server, customer_id, line_no, copy)
 );
 COMMENT ON TABLE onec.counterparty_contact IS 'Контакты контрагентов';
 COMMENT ON COLUMN onec.counterparty_contact.server IS 'Внешний сервер';
@@ -79,6 +80,7 @@ COMMENT ON COLUMN onec.counterparty_contact.kind IS 'Тип контакта';
 COMMENT ON COLUMN onec.counterparty_contact.presentation IS 'Представление';
 COMMENT ON COLUMN onec.counterparty_contact.phone IS 'Номер телефона';
 COMMENT ON COLUMN onec.counterparty_contact.email IS 'Адрес электронной почты';
+COMMENT ON COLUMN onec.counterparty_contact.copy IS 'Которая из строк с одним ключом, если в 1С он не единственный';
 
 CREATE TABLE onec.product (
 	server name NOT NULL,
@@ -167,10 +169,12 @@ CREATE TABLE onec.sale_line (
 	amount numeric,
 	cost numeric,
 	attribution text NOT NULL,
-	PRIMARY KEY (server, register, recorder, recorder_type, line_no)
+	copy smallint NOT NULL DEFAULT 0,
+	PRIMARY KEY (server, register, recorder, recorder_type, line_no, copy)
 );
 CREATE INDEX sale_line_period ON onec.sale_line (server, period);
 CREATE INDEX sale_line_customer ON onec.sale_line (server, customer_id, period);
+CREATE INDEX sale_line_card ON onec.sale_line (server, card_id) WHERE attribution = 'card';
 COMMENT ON TABLE onec.sale_line IS 'Строки продаж: одна строка регистра 1С — одна строка здесь';
 COMMENT ON COLUMN onec.sale_line.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.sale_line.register IS 'Регистр: sales — Продажи, card_sales — ПродажиПоДисконтнымКартам, если других нет';
@@ -191,6 +195,7 @@ COMMENT ON COLUMN onec.sale_line.quantity IS 'Количество; у возв�
 COMMENT ON COLUMN onec.sale_line.amount IS 'Сумма; у возвратов меньше нуля';
 COMMENT ON COLUMN onec.sale_line.cost IS 'Себестоимость';
 COMMENT ON COLUMN onec.sale_line.attribution IS 'Откуда известен покупатель: counterparty, card, card_register, anonymous';
+COMMENT ON COLUMN onec.sale_line.copy IS 'Которая из строк с одним ключом, если в 1С он не единственный';
 
 CREATE TABLE onec.card_sale_line (
 	server name NOT NULL,
@@ -206,9 +211,11 @@ CREATE TABLE onec.card_sale_line (
 	quantity numeric,
 	amount numeric,
 	discount numeric,
-	PRIMARY KEY (server, recorder, recorder_type, line_no)
+	copy smallint NOT NULL DEFAULT 0,
+	PRIMARY KEY (server, recorder, recorder_type, line_no, copy)
 );
 CREATE INDEX card_sale_line_period ON onec.card_sale_line (server, period);
+CREATE INDEX card_sale_line_card ON onec.card_sale_line (server, card_id);
 COMMENT ON TABLE onec.card_sale_line IS 'Строки продаж по дисконтным картам: нужны, чтобы узнать покупателя; отдельно не суммируются';
 COMMENT ON COLUMN onec.card_sale_line.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.card_sale_line.recorder IS 'Регистратор (документ)';
@@ -223,6 +230,7 @@ COMMENT ON COLUMN onec.card_sale_line.variant_id IS 'Характеристик�
 COMMENT ON COLUMN onec.card_sale_line.quantity IS 'Количество';
 COMMENT ON COLUMN onec.card_sale_line.amount IS 'Сумма';
 COMMENT ON COLUMN onec.card_sale_line.discount IS 'Скидка';
+COMMENT ON COLUMN onec.card_sale_line.copy IS 'Которая из строк с одним ключом, если в 1С он не единственный';
 
 CREATE TABLE onec.receipt_journal (
 	server name NOT NULL,
@@ -266,7 +274,8 @@ CREATE TABLE onec.loyalty_movement (
 	granted_on timestamp,
 	accrued numeric,
 	spent numeric,
-	PRIMARY KEY (server, recorder, recorder_type, line_no)
+	copy smallint NOT NULL DEFAULT 0,
+	PRIMARY KEY (server, recorder, recorder_type, line_no, copy)
 );
 CREATE INDEX loyalty_movement_card ON onec.loyalty_movement (server, card_id);
 CREATE INDEX loyalty_movement_period ON onec.loyalty_movement (server, period);
@@ -282,6 +291,7 @@ COMMENT ON COLUMN onec.loyalty_movement.card_id IS 'Бонусная карта'
 COMMENT ON COLUMN onec.loyalty_movement.granted_on IS 'Дата первоначального начисления';
 COMMENT ON COLUMN onec.loyalty_movement.accrued IS 'Начислено';
 COMMENT ON COLUMN onec.loyalty_movement.spent IS 'К списанию';
+COMMENT ON COLUMN onec.loyalty_movement.copy IS 'Которая из строк с одним ключом, если в 1С он не единственный';
 
 CREATE TABLE onec.loyalty_lot (
 	server name NOT NULL,
@@ -293,7 +303,8 @@ CREATE TABLE onec.loyalty_lot (
 	card_id uuid,
 	owner_id uuid,
 	amount numeric,
-	PRIMARY KEY (server, recorder, recorder_type, line_no)
+	copy smallint NOT NULL DEFAULT 0,
+	PRIMARY KEY (server, recorder, recorder_type, line_no, copy)
 );
 CREATE INDEX loyalty_lot_period ON onec.loyalty_lot (server, period);
 COMMENT ON TABLE onec.loyalty_lot IS 'Начисления бонусных баллов';
@@ -306,6 +317,7 @@ COMMENT ON COLUMN onec.loyalty_lot.active IS 'Движение включено'
 COMMENT ON COLUMN onec.loyalty_lot.card_id IS 'Бонусная карта';
 COMMENT ON COLUMN onec.loyalty_lot.owner_id IS 'Владелец карты';
 COMMENT ON COLUMN onec.loyalty_lot.amount IS 'Сумма баллов';
+COMMENT ON COLUMN onec.loyalty_lot.copy IS 'Которая из строк с одним ключом, если в 1С он не единственный';
 
 SELECT pg_catalog.pg_extension_config_dump('onec.discount_card', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.counterparty', '');

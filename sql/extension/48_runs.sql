@@ -1,15 +1,23 @@
--- The account of syncs: runs, their steps, what has been read completely; and how people look at it.
+-- The account of syncs: runs, their steps, what has been read completely, what is in doubt; and how people look at it.
+
+INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
+	('sync.max_minutes', 'int', '240', NULL, 'Сколько минут может длиться запуск по расписанию; следующий продолжит с того же места. 0 — сколько угодно'),
+	('sync.suspicious_share', 'numeric', '0.2', NULL, 'Если исчезла такая доля строк окна (и не меньше 50), удаление доказывается и счётом 1С, и вторым чтением');
 
 CREATE TABLE onec.sync_run (
 	server name NOT NULL,
 	run_id bigint GENERATED ALWAYS AS IDENTITY,
 	started_at timestamptz NOT NULL,
 	finished_at timestamptz,
-	status text NOT NULL CHECK (status IN ('running', 'ok', 'partial', 'failed', 'skipped (busy)', 'interrupted')),
+	status text NOT NULL CHECK (status IN
+		('running', 'ok', 'incomplete', 'partial', 'failed', 'skipped (busy)', 'skipped (login)', 'interrupted')),
 	pid int NOT NULL,
 	backend_start timestamptz,
 	days int,
 	message text,
+	size int NOT NULL DEFAULT 2,
+	job text,
+	ended_at int,
 	PRIMARY KEY (server, run_id)
 );
 COMMENT ON TABLE onec.sync_run IS 'Запуски синхронизации';
@@ -17,11 +25,14 @@ COMMENT ON COLUMN onec.sync_run.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.sync_run.run_id IS 'Номер запуска';
 COMMENT ON COLUMN onec.sync_run.started_at IS 'Начало';
 COMMENT ON COLUMN onec.sync_run.finished_at IS 'Конец';
-COMMENT ON COLUMN onec.sync_run.status IS 'Состояние: running, ok, partial, failed, skipped (busy), interrupted';
+COMMENT ON COLUMN onec.sync_run.status IS 'Состояние: running, ok, incomplete — удаление не доказано, partial — не все шаги, failed, skipped (busy), skipped (login), interrupted';
 COMMENT ON COLUMN onec.sync_run.pid IS 'Процесс сервера';
 COMMENT ON COLUMN onec.sync_run.backend_start IS 'Когда начался процесс сервера';
 COMMENT ON COLUMN onec.sync_run.days IS 'За сколько дней читались покупки';
 COMMENT ON COLUMN onec.sync_run.message IS 'Пояснение';
+COMMENT ON COLUMN onec.sync_run.size IS 'Объём: 0 — часть покупок, 1 — отдельные шаги, 2 — все шаги, 3 — со сверкой старых месяцев, 4 — полное чтение';
+COMMENT ON COLUMN onec.sync_run.job IS 'Задание расписания; NULL — вызвано вручную';
+COMMENT ON COLUMN onec.sync_run.ended_at IS 'Шаг, на котором вышло время; следующий такой запуск начнёт с него';
 
 CREATE TABLE onec.sync_step (
 	server name NOT NULL,
@@ -29,7 +40,8 @@ CREATE TABLE onec.sync_step (
 	ordinal int NOT NULL,
 	step text NOT NULL,
 	target text NOT NULL,
-	status text NOT NULL CHECK (status IN ('waiting', 'running', 'ok', 'failed', 'not published')),
+	status text NOT NULL CHECK (status IN
+		('waiting', 'running', 'ok', 'incomplete', 'failed', 'not published', 'skipped')),
 	started_at timestamptz,
 	finished_at timestamptz,
 	windows_total int NOT NULL DEFAULT 1,
@@ -44,6 +56,10 @@ CREATE TABLE onec.sync_step (
 	truncated boolean NOT NULL DEFAULT false,
 	error_code text,
 	message text,
+	turn int NOT NULL DEFAULT 0,
+	days int,
+	windows tsrange[],
+	empty_windows int NOT NULL DEFAULT 0,
 	PRIMARY KEY (server, run_id, ordinal)
 );
 COMMENT ON TABLE onec.sync_step IS 'Шаги запусков синхронизации';
@@ -52,7 +68,7 @@ COMMENT ON COLUMN onec.sync_step.run_id IS 'Номер запуска';
 COMMENT ON COLUMN onec.sync_step.ordinal IS 'Порядок шага';
 COMMENT ON COLUMN onec.sync_step.step IS 'Шаг';
 COMMENT ON COLUMN onec.sync_step.target IS 'Таблица';
-COMMENT ON COLUMN onec.sync_step.status IS 'Состояние: waiting, running, ok, failed, not published';
+COMMENT ON COLUMN onec.sync_step.status IS 'Состояние: waiting, running, ok, incomplete — удаление не доказано, failed, not published, skipped';
 COMMENT ON COLUMN onec.sync_step.started_at IS 'Начало';
 COMMENT ON COLUMN onec.sync_step.finished_at IS 'Конец';
 COMMENT ON COLUMN onec.sync_step.windows_total IS 'Всего окон';
@@ -67,6 +83,10 @@ COMMENT ON COLUMN onec.sync_step.bytes IS 'Получено байтов';
 COMMENT ON COLUMN onec.sync_step.truncated IS 'Прочитано не всё: сработало ограничение';
 COMMENT ON COLUMN onec.sync_step.error_code IS 'SQLSTATE ошибки';
 COMMENT ON COLUMN onec.sync_step.message IS 'Текст ошибки';
+COMMENT ON COLUMN onec.sync_step.turn IS 'Очередь шага в этом запуске';
+COMMENT ON COLUMN onec.sync_step.days IS 'За сколько дней читался шаг; NULL — всё';
+COMMENT ON COLUMN onec.sync_step.windows IS 'Окна, которые осталось прочитать; после остановки по времени продолжит следующий запуск';
+COMMENT ON COLUMN onec.sync_step.empty_windows IS 'Сколько последних окон подряд были пусты';
 
 CREATE TABLE onec.sync_state (
 	server name NOT NULL,
@@ -84,6 +104,48 @@ COMMENT ON COLUMN onec.sync_state.last_ok IS 'Последнее полное п
 COMMENT ON COLUMN onec.sync_state.place IS 'Сколько строк прошли запуски, ограниченные cards_limit; 0 — дошли до конца';
 SELECT pg_catalog.pg_extension_config_dump('onec.sync_state', '');
 
+-- What a reading left in doubt: kinds are unproven (rows were missing, and that was not proven) and twice (one key, two rows).
+CREATE TABLE onec.sync_doubt (
+	server name NOT NULL,
+	target text NOT NULL,
+	kind text NOT NULL CHECK (kind IN ('unproven', 'twice')),
+	from_ts timestamp NOT NULL,
+	till_ts timestamp NOT NULL,
+	found bigint NOT NULL,
+	reason text NOT NULL,
+	found_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (server, target, kind, from_ts)
+);
+COMMENT ON TABLE onec.sync_doubt IS 'В чём ответы 1С ненадёжны: недоказанные удаления (следующий запуск попробует снова) и неединственные ключи';
+COMMENT ON COLUMN onec.sync_doubt.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.sync_doubt.target IS 'Таблица';
+COMMENT ON COLUMN onec.sync_doubt.kind IS 'unproven — удаление не доказано, twice — в 1С несколько строк с одним ключом';
+COMMENT ON COLUMN onec.sync_doubt.from_ts IS 'Начало окна';
+COMMENT ON COLUMN onec.sync_doubt.till_ts IS 'Конец окна, не включая';
+COMMENT ON COLUMN onec.sync_doubt.found IS 'Скольких строк это касается';
+COMMENT ON COLUMN onec.sync_doubt.reason IS 'Почему';
+COMMENT ON COLUMN onec.sync_doubt.found_at IS 'Когда замечено';
+SELECT pg_catalog.pg_extension_config_dump('onec.sync_doubt', '');
+
+CREATE TABLE onec.card_seen (
+	server name NOT NULL,
+	card_id uuid NOT NULL,
+	PRIMARY KEY (server, card_id)
+);
+COMMENT ON TABLE onec.card_seen IS 'Карты, увиденные запусками с cards_limit с начала круга; в конце круга остальные проверяются по ключу';
+COMMENT ON COLUMN onec.card_seen.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.card_seen.card_id IS 'Карта';
+
+CREATE TABLE onec.login_refusal (
+	server name PRIMARY KEY,
+	login_version text NOT NULL,
+	refused_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE onec.login_refusal IS 'Серверы, где 1С не приняла вход: задания ждут, пока сопоставление пользователя или сервер не изменят';
+COMMENT ON COLUMN onec.login_refusal.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.login_refusal.login_version IS 'С каким сопоставлением пользователя (без его содержания)';
+COMMENT ON COLUMN onec.login_refusal.refused_at IS 'Когда';
+
 CREATE VIEW onec.sync_status AS
 	SELECT s.server, s.step, s.target, s.status, s.started_at, s.finished_at, k.last_ok, now() - k.last_ok AS age,
 		   s.rows_read, s.rows_inserted, s.rows_updated, s.rows_deleted,
@@ -93,7 +155,7 @@ CREATE VIEW onec.sync_status AS
 			  AND f.entity_set = CASE WHEN s.step <> 'profiles' THEN ltrim(onec.get('endpoint.' || s.target, s.server), '/') END) AS refused,
 		   s.truncated, round(extract(epoch FROM s.finished_at - s.started_at)::numeric, 1) AS seconds, s.error_code, s.message
 	FROM onec.sync_step s
-	JOIN (SELECT r.server, max(r.run_id) AS run_id FROM onec.sync_run r WHERE r.status <> 'skipped (busy)' GROUP BY 1) last
+	JOIN (SELECT r.server, max(r.run_id) AS run_id FROM onec.sync_run r WHERE r.status NOT LIKE 'skipped%' GROUP BY 1) last
 		ON last.server = s.server AND last.run_id = s.run_id
 	LEFT JOIN onec.sync_state k ON k.server = s.server AND k.target = s.target
 	ORDER BY s.server, s.ordinal;

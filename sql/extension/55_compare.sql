@@ -45,6 +45,33 @@ END $$;
 COMMENT ON FUNCTION onec._month_of_1c(name, date) IS 'Число строк и сумма месяца по данным 1С (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._month_of_1c(name, date) FROM PUBLIC;
 
+-- The months to compare: those with rows here, and of stretches without, those where 1C has some.  A stretch costs one count, so
+-- that a date of the year 0206 does not cost a request for each month since.
+CREATE FUNCTION onec._months_to_compare(server name, first date, last date) RETURNS TABLE (month date)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	here date[];
+	at timestamp;
+BEGIN
+	SELECT array_agg(DISTINCT date_trunc('month', l.period)::date) INTO here FROM onec.sale_line l
+	WHERE l.server = _months_to_compare.server AND l.register = 'sales' AND l.period >= first AND l.period < last + 1;
+	FOREACH month IN ARRAY here || ARRAY[(last + interval '1 month')::date] LOOP
+		WHILE first < month LOOP
+			EXIT WHEN onec._count_of_1c(server, 'sale_line', first, least(month, last + 1)) = 0;
+			at := onec._first_date(server, 'sale_line', first);
+			EXIT WHEN (at < month AND at < last + 1) IS NOT TRUE;
+			first := (date_trunc('month', at) + interval '1 month')::date;
+			here := here || date_trunc('month', at)::date;
+		END LOOP;
+		first := (month + interval '1 month')::date;
+	END LOOP;
+	RETURN QUERY SELECT DISTINCT m FROM unnest(here) m ORDER BY 1;
+END $$;
+COMMENT ON FUNCTION onec._months_to_compare(name, date, date) IS 'Месяцы, в которых есть строки здесь или в 1С (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._months_to_compare(name, date, date) FROM PUBLIC;
+
 CREATE FUNCTION onec.check_amounts("from" date DEFAULT NULL, "to" date DEFAULT NULL, server name DEFAULT NULL)
 	RETURNS TABLE (month date, rows_1c bigint, rows_local bigint, sum_1c numeric, sum_local numeric, verdict text)
 	LANGUAGE plpgsql VOLATILE
@@ -63,7 +90,7 @@ BEGIN
 	SELECT coalesce(check_amounts."from", min(l.period)::date), coalesce(check_amounts."to" - 1, max(l.period)::date)
 	INTO first, last FROM onec.sale_line l WHERE l.server = srv AND l.register = 'sales';
 	FOR month IN
-		SELECT m::date FROM generate_series(date_trunc('month', first::timestamp), last::timestamp, interval '1 month') m
+		SELECT m.month FROM onec._months_to_compare(srv, date_trunc('month', first::timestamp)::date, last) m
 	LOOP
 		SELECT c.rows, c.sum INTO rows_1c, sum_1c FROM onec._month_of_1c(srv, month) c;
 		SELECT count(*), coalesce(sum(l.amount) FILTER (WHERE l.active), 0) INTO rows_local, sum_local

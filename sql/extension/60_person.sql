@@ -90,7 +90,7 @@ AS $$
 		FROM onec.counterparty_contact c, country, LATERAL (SELECT onec.normalize_phone(v, country.code) AS phone, n
 			FROM (VALUES (c.phone, 1), (c.presentation, 2)) x (v, n)) p
 		WHERE c.server = $1 AND p.phone IS NOT NULL
-		ORDER BY c.customer_id, c.line_no, p.n),
+		ORDER BY c.customer_id, c.line_no, c.copy, p.n),
 	card AS (
 		SELECT d.card_id, coalesce(d.owner_id, d.card_id) AS user_id, d.owner_id AS customer_id, d.code,
 			   coalesce(onec.normalize_phone(d.barcode, country.code), onec.normalize_phone(d.description, country.code),

@@ -140,3 +140,41 @@ END $$;
 COMMENT ON FUNCTION onec.choose_loyalty_rule(name) IS
 	'Выбрать правило сложения баллов, сходящееся с остатками 1С, и записать в onec.loyalty_rule; так делает полное чтение';
 REVOKE EXECUTE ON FUNCTION onec.choose_loyalty_rule(name) FROM PUBLIC;
+
+-- After the movements are read: the rule, where it is not known or everything was read; and at night the balances.  Movements of
+-- days that no run reads again (a document deleted or dated back) show in 1C's own balances: of the cards that differ all
+-- movements are read.  Cards by the thousand do not differ for that reason, and are left to the full reading.
+CREATE FUNCTION onec._check_points(plan onec._plan, s onec.sync_step) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	cards text;
+	did record;
+BEGIN
+	IF s.days IS NULL OR NOT EXISTS (SELECT FROM onec.loyalty_rule r WHERE r.server = plan.server) THEN
+		PERFORM onec.choose_loyalty_rule(plan.server);
+	END IF;
+	IF NOT plan.deep OR to_regclass(format('%I.loyalty_now', plan.server)) IS NULL THEN
+		RETURN;
+	END IF;
+	BEGIN
+		SELECT string_agg(quote_literal(c.card_id), ', ') FILTER (WHERE c.card_id IS NOT NULL) INTO cards
+		FROM onec.check_loyalty(plan.server) c
+		WHERE c.balance_1c <> CASE onec._loyalty_rule(plan.server) WHEN 'unsigned' THEN c.unsigned ELSE c.signed END
+		HAVING count(*) <= 1000;
+	EXCEPTION WHEN fdw_error OR fdw_unable_to_create_reply OR fdw_column_name_not_found OR fdw_table_not_found OR insufficient_privilege THEN
+		-- 1C gives no balances
+		RETURN;
+	END;
+	IF cards IS NOT NULL THEN
+		SELECT * INTO did FROM onec._sync_scope(plan.server, 'loyalty_movement', format('card_id IN (%s)', cards),
+												format('card_id IN (%s)', cards), NULL, NULL, false);
+		UPDATE onec.sync_step t
+		SET rows_read = t.rows_read + did.read, rows_inserted = t.rows_inserted + did.inserted, rows_updated = t.rows_updated + did.updated,
+			rows_deleted = t.rows_deleted + did.deleted
+		WHERE t.server = s.server AND t.run_id = s.run_id AND t.ordinal = s.ordinal;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._check_points(onec._plan, onec.sync_step) IS 'Сверить баллы с остатками 1С и перечитать разошедшиеся карты (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._check_points(onec._plan, onec.sync_step) FROM PUBLIC;

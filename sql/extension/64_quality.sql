@@ -67,10 +67,27 @@ CREATE VIEW onec._quality_points AS
 	WHERE EXISTS (SELECT FROM onec.loyalty_lot l WHERE l.server = x.server) GROUP BY 1;
 COMMENT ON VIEW onec._quality_points IS 'Замечания о баллах (служебное)';
 
+-- What readings left in doubt.
+CREATE VIEW onec._quality_reading AS
+	SELECT d.server, CASE d.kind WHEN 'unproven' THEN 'Q11' ELSE 'Q12' END AS code,
+		   CASE d.kind WHEN 'unproven' THEN 'Удаление в 1С не доказано: строки оставлены' ELSE 'Разные строки с одним ключом' END AS title,
+		   sum(d.found)::bigint AS found, (array_agg(DISTINCT d.target || ': ' || d.reason))[1:5] AS sample,
+		   CASE d.kind WHEN 'unproven' THEN 'Следующий запуск попробует снова; если набор и вправду пуст, вызовите onec.sync(force => true)'
+					   ELSE 'Ключ в 1С не единственный: проверьте набор; строки сохранены под номерами copy' END AS advice
+	FROM onec.sync_doubt d GROUP BY d.server, d.kind;
+COMMENT ON VIEW onec._quality_reading IS 'Замечания о чтении (служебное)';
+COMMENT ON COLUMN onec._quality_reading.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec._quality_reading.code IS 'Правило';
+COMMENT ON COLUMN onec._quality_reading.title IS 'Что найдено';
+COMMENT ON COLUMN onec._quality_reading.found IS 'Сколько';
+COMMENT ON COLUMN onec._quality_reading.sample IS 'Примеры';
+COMMENT ON COLUMN onec._quality_reading.advice IS 'Что делать';
+
 CREATE VIEW onec.data_quality AS
 	SELECT q.server, q.code, q.title, q.found, q.sample, q.advice FROM onec._quality_people q
 	UNION ALL SELECT q.server, q.code, q.title, q.found, q.sample, q.advice FROM onec._quality_sales q
-	UNION ALL SELECT q.server, q.code, q.title, q.found, q.sample, q.advice FROM onec._quality_points q;
+	UNION ALL SELECT q.server, q.code, q.title, q.found, q.sample, q.advice FROM onec._quality_points q
+	UNION ALL SELECT q.server, q.code, q.title, q.found, q.sample, q.advice FROM onec._quality_reading q;
 COMMENT ON VIEW onec.data_quality IS 'Что в данных 1С заслуживает внимания: сколько, примеры, что делать';
 COMMENT ON COLUMN onec.data_quality.title IS 'Что найдено';
 COMMENT ON COLUMN onec.data_quality.found IS 'Сколько';

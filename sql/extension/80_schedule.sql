@@ -47,14 +47,15 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._gives_way(name, text, timestamptz) IS 'Уступает ли задание большему, назначенному на ту же минуту (служебная)';
 
--- Whether the interval has passed since the last run; ten minutes early is in time.
+-- Whether the interval has passed since the last whole run; ten minutes early is in time.
 CREATE FUNCTION onec._is_due(server name) RETURNS boolean
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT 24 % h = 0 AND h < 24 OR NOT EXISTS (
 		SELECT FROM onec.sync_run r
-		WHERE r.server = $1 AND r.status IN ('ok', 'partial', 'running') AND r.started_at > now() - make_interval(hours => h) + interval '10 minutes')
+		WHERE r.server = $1 AND r.size >= 2 AND r.status IN ('ok', 'incomplete', 'partial', 'running')
+		  AND r.started_at > now() - make_interval(hours => h) + interval '10 minutes')
 	FROM (SELECT onec.get('sync.interval_hours', $1)::int) x (h)
 $$;
 COMMENT ON FUNCTION onec._is_due(name) IS 'Пора ли частой синхронизации (служебная)';
@@ -283,7 +284,7 @@ BEGIN
 	-- the newest run, and the newest that did something, tell how things stand
 	DELETE FROM onec.sync_run r
 	WHERE r.server = _housekeep.server AND run_days > 0 AND r.started_at < now() - make_interval(days => run_days) AND r.status <> 'running'
-	  AND r.run_id < (SELECT max(n.run_id) FILTER (WHERE n.status <> 'skipped (busy)') FROM onec.sync_run n WHERE n.server = _housekeep.server);
+	  AND r.run_id < (SELECT max(n.run_id) FILTER (WHERE n.status NOT LIKE 'skipped%') FROM onec.sync_run n WHERE n.server = _housekeep.server);
 	GET DIAGNOSTICS runs = ROW_COUNT;
 	DELETE FROM onec.sync_step s
 	WHERE s.server = _housekeep.server AND NOT EXISTS (SELECT FROM onec.sync_run r WHERE r.server = s.server AND r.run_id = s.run_id);
@@ -308,26 +309,54 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._check_job(text) IS 'Проверить имя задания (служебная)';
 
+-- What a job of the schedule reads.
+CREATE FUNCTION onec._plan_of_job(server name, job text) RETURNS onec._plan
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT onec._plan_of($1, CASE $2 WHEN 'interval' THEN onec.get('sync.purchase_days', $1)::int
+									 WHEN 'nightly' THEN onec.get('nightly.purchase_days', $1)::int END,
+						 CASE $2 WHEN 'interval' THEN onec.get('sync.cards_limit', $1)::int
+								 WHEN 'nightly' THEN onec.get('nightly.cards_limit', $1)::int ELSE 0 END,
+						 NULL, $2 = 'nightly', false, false, $2)
+$$;
+COMMENT ON FUNCTION onec._plan_of_job(name, text) IS 'Что делать запуску по заданию (служебная)';
+
+-- Whether the job does nothing now: switched off, not due, or giving way.
+CREATE FUNCTION onec._is_idle(server name, job text) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT $2 = 'interval' AND NOT (onec.get('sync.enabled', $1)::boolean AND onec._is_due($1))
+		OR $2 = 'nightly' AND NOT onec.get('nightly.enabled', $1)::boolean
+		OR onec._gives_way($1, $2)
+$$;
+COMMENT ON FUNCTION onec._is_idle(name, text) IS 'Нечего ли делать заданию сейчас (служебная)';
+
+CREATE FUNCTION onec._clean(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	kept record;
+BEGIN
+	SELECT * INTO kept FROM onec._housekeep(server);
+	RAISE NOTICE USING MESSAGE = format('deleted: %s entries of pg_cron, %s runs, %s months; jobs moved: %s',
+		kept.job_runs, kept.runs, kept.drifts, kept.moved);
+END $$;
+COMMENT ON FUNCTION onec._clean(name) IS 'Уборка журналов с отчётом (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._clean(name) FROM PUBLIC;
+
 CREATE PROCEDURE onec._work(server name, job text)
 	LANGUAGE plpgsql
 AS $$
-DECLARE
-	days int;
-	limit_cards int;
-	kept record;
 BEGIN
-	IF job = 'housekeeping' THEN
-		SELECT * INTO kept FROM onec._housekeep(server);
-		COMMIT;
-		RAISE NOTICE USING MESSAGE = pg_catalog.format('deleted: %s entries of pg_cron, %s runs, %s months; jobs moved: %s',
-			kept.job_runs, kept.runs, kept.drifts, kept.moved);
+	IF job OPERATOR(pg_catalog.=) 'housekeeping' THEN
+		PERFORM onec._clean(server);
 		RETURN;
 	END IF;
-	days := CASE job WHEN 'interval' THEN onec.get('sync.purchase_days', server)::int
-					 WHEN 'nightly' THEN onec.get('nightly.purchase_days', server)::int END;
-	limit_cards := onec.get(CASE job WHEN 'nightly' THEN 'nightly.cards_limit' ELSE 'sync.cards_limit' END, server)::int;
-	CALL onec._sync(server, days, CASE job WHEN 'weekly' THEN 0 ELSE limit_cards END, NULL, job = 'nightly');
-	IF job = 'weekly' THEN
+	CALL onec._sync(onec._plan_of_job(server, job));
+	IF job OPERATOR(pg_catalog.=) 'weekly' THEN
 		PERFORM onec.refresh_models(server);
 		COMMIT;
 	END IF;
@@ -342,11 +371,7 @@ BEGIN
 	COMMIT;
 	PERFORM onec._check_job(job);
 	server := onec._server(server);
-	IF job = 'interval' AND NOT onec.get('sync.enabled', server)::boolean
-		OR job = 'nightly' AND NOT onec.get('nightly.enabled', server)::boolean THEN
-		RETURN;
-	END IF;
-	IF job = 'interval' AND NOT onec._is_due(server) OR onec._gives_way(server, job) THEN
+	IF onec._is_idle(server, job) THEN
 		RETURN;
 	END IF;
 	CALL onec._work(server, job);

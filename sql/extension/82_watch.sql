@@ -64,7 +64,7 @@ CREATE FUNCTION onec._due_from(server name, job text) RETURNS timestamptz
 AS $$
 	SELECT max(r.started_at) + make_interval(hours => h.hours) - interval '10 minutes 1 microsecond'
 	FROM (SELECT onec.get('sync.interval_hours', $1)::int) h (hours)
-	JOIN onec.sync_run r ON r.server = $1 AND r.status IN ('ok', 'partial', 'running')
+	JOIN onec.sync_run r ON r.server = $1 AND r.size >= 2 AND r.status IN ('ok', 'incomplete', 'partial', 'running')
 	WHERE $2 = 'interval' AND (24 % h.hours <> 0 OR h.hours >= 24)
 	GROUP BY h.hours
 $$;
@@ -84,8 +84,12 @@ AS $$
 		WHEN $5 THEN format('the time differs from the settings (changed since, or the clocks were): SELECT onec.schedule(%L)', $1)
 		WHEN $6 ~* 'connection failed|could not connect' THEN
 			'pg_cron could not connect: set cron.use_background_workers = on, or let it in by pg_hba.conf or .pgpass'
+		WHEN $2 <> 'housekeeping' AND EXISTS (SELECT FROM onec.login_refusal l WHERE l.server = $1) THEN
+			'waits: 1C refused the login; alter the user mapping (ALTER USER MAPPING … OPTIONS (SET password …))'
 		WHEN $2 = 'interval' AND NOT onec.get('sync.enabled', $1)::boolean THEN 'does nothing: sync.enabled is false'
-		WHEN $2 = 'nightly' AND NOT onec.get('nightly.enabled', $1)::boolean THEN 'does nothing: nightly.enabled is false' END
+		WHEN $2 = 'nightly' AND NOT onec.get('nightly.enabled', $1)::boolean THEN 'does nothing: nightly.enabled is false'
+		WHEN $2 <> 'housekeeping' AND EXISTS (SELECT FROM onec.sync_doubt d WHERE d.server = $1 AND d.kind = 'unproven') THEN
+			'incomplete: rows are missing in 1C, but that is not proven; see onec.data_quality' END
 $$;
 COMMENT ON FUNCTION onec._job_hint(name, text, bigint, boolean, boolean, text, text) IS 'Что сделать с заданием (служебная)';
 

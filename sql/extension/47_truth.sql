@@ -1,0 +1,24 @@
+-- What a sync asks of the library: 1C's own count, a mark that it is at work, the login that it works by.
+
+-- The number that 1C itself gives for a window of a foreign table; NULL where it refuses to count or cannot be asked.
+CREATE FUNCTION onec._count(relation regclass, date_column name, from_ts timestamp, till_ts timestamp) RETURNS bigint
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'onec_count';
+COMMENT ON FUNCTION onec._count(regclass, name, timestamp, timestamp) IS
+	'Сколько строк окна насчитала сама 1С; NULL — не считает (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._count(regclass, name, timestamp, timestamp) FROM PUBLIC;
+
+CREATE FUNCTION onec._hold_run(key bigint) RETURNS boolean
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'onec_hold_run';
+COMMENT ON FUNCTION onec._hold_run(bigint) IS 'Отметить, что запуск работает: блокировка сеанса, которую снимает и ошибка (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._hold_run(bigint) FROM PUBLIC;
+
+CREATE FUNCTION onec._release_run() RETURNS void
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'onec_release_run';
+COMMENT ON FUNCTION onec._release_run() IS 'Снять отметку работающего запуска (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._release_run() FROM PUBLIC;
+
+CREATE FUNCTION onec._login_version(server name) RETURNS text
+	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'onec_login_version';
+COMMENT ON FUNCTION onec._login_version(name) IS
+	'Меняется, когда изменены сервер или сопоставление пользователя; секретов не выдаёт (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._login_version(name) FROM PUBLIC;

@@ -1,0 +1,96 @@
+-- Reading 1C into a temporary table.
+
+-- A reference as uuid; values of other types have none.
+CREATE FUNCTION onec._ref(value text) RETURNS uuid
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN value ~ '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$'
+		THEN nullif(value::uuid, '00000000-0000-0000-0000-000000000000'::uuid) END;
+COMMENT ON FUNCTION onec._ref(text) IS 'Ссылка составного поля как uuid (служебная)';
+
+-- The local table of a foreign one.
+CREATE FUNCTION onec._local_table(target text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE target WHEN 'receipt' THEN 'receipt_journal' ELSE target END;
+COMMENT ON FUNCTION onec._local_table(text) IS 'Местная таблица внешней (служебная)';
+
+-- The column by which a table is read in windows; NULL for what is read whole.
+CREATE FUNCTION onec._date_column(target text) RETURNS name
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN target = 'receipt' THEN 'date'
+				WHEN target IN ('sale_line', 'card_sale_line', 'loyalty_movement', 'loyalty_lot') THEN 'period' END;
+COMMENT ON FUNCTION onec._date_column(text) IS 'Столбец даты, по которому таблица читается окнами (служебная)';
+
+-- What 1C writes as one: the rows of a document, the contacts of a counterparty; else the row itself.
+CREATE FUNCTION onec._unit(target text) RETURNS text[]
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN target IN ('sale_line', 'card_sale_line', 'loyalty_movement', 'loyalty_lot') THEN '{recorder,recorder_type}'::text[]
+				WHEN target = 'receipt' THEN '{document_id,document_type}'
+				WHEN target IN ('counterparty', 'counterparty_contact') THEN '{customer_id}'
+				WHEN target = 'discount_card' THEN '{card_id}'
+				ELSE ARRAY[target || '_id'] END;
+COMMENT ON FUNCTION onec._unit(text) IS 'Столбцы того, что 1С записывает целиком: документ, контрагент (служебная)';
+
+-- Whether rows that 1C no longer has are marked, not deleted.
+CREATE FUNCTION onec._has_mark(target text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN target IN ('discount_card', 'counterparty', 'product', 'category', 'store');
+COMMENT ON FUNCTION onec._has_mark(text) IS 'Помечаются ли исчезнувшие строки вместо удаления (служебная)';
+
+-- Whether rows of one key can be told apart by a running number.
+CREATE FUNCTION onec._has_copies(target text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN target IN ('sale_line', 'card_sale_line', 'loyalty_movement', 'loyalty_lot', 'counterparty_contact');
+COMMENT ON FUNCTION onec._has_copies(text) IS 'Нумеруются ли строки с одним ключом (служебная)';
+
+-- Whether the foreign table has a column: setup makes those that 1C publishes.
+CREATE FUNCTION onec._publishes(server name, target text, field text) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(format('%I.%I', server, target)) AND a.attname = field
+				   AND a.attnum > 0 AND NOT a.attisdropped);
+COMMENT ON FUNCTION onec._publishes(name, text, text) IS 'Есть ли столбец у внешней таблицы (служебная)';
+
+-- SELECT list that turns rows of the foreign table into rows of the local one, in the order of field_source.
+CREATE FUNCTION onec._stage_list(server name, target text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(
+		CASE
+			WHEN a.attname IS NULL AND f.kind = 'type' THEN '''''::text'
+			WHEN a.attname IS NULL THEN format('NULL::%s', CASE f.kind WHEN 'ref' THEN 'uuid' ELSE f.kind END)
+			WHEN f.kind = 'ref' AND a.atttypid = 'text'::regtype THEN format('onec._ref(f.%I)', f.field)
+			WHEN f.kind = 'type' THEN format('CASE WHEN starts_with(f.%1$I, ''StandardODATA.'') THEN substr(f.%1$I, 15) ELSE coalesce(f.%1$I, '''') END', f.field)
+			ELSE format('f.%I::%s', f.field, CASE f.kind WHEN 'ref' THEN 'uuid' ELSE f.kind END)
+		END || format(' AS %I', f.field), ', ' ORDER BY f.ordinal)
+	FROM onec.field_source f
+	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', $1, $2))
+		AND a.attname = f.field AND a.attnum > 0 AND NOT a.attisdropped
+	WHERE f.target = $2
+$$;
+COMMENT ON FUNCTION onec._stage_list(name, text) IS 'Выражения, которыми строки 1С становятся местными (служебная)';
+
+-- Read the rows of a condition into a temporary table: all, or those that "part" (LIMIT and OFFSET) says.
+CREATE FUNCTION onec._stage(server name, target text, condition text, part text DEFAULT '', into_table text DEFAULT 'onec_stage')
+	RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	staged bigint;
+BEGIN
+	IF to_regclass('pg_temp.' || into_table) IS NOT NULL THEN
+		EXECUTE format('DROP TABLE pg_temp.%I', into_table);
+	END IF;
+	EXECUTE format('CREATE TEMPORARY TABLE %I ON COMMIT DROP AS
+			SELECT %L::name AS server, r.*%s%s FROM (SELECT %s FROM %I.%I f WHERE %s %s) r',
+		into_table, server,
+		CASE WHEN target = 'sale_line' THEN
+			', ''sales''::text AS register, CASE WHEN r.customer_id IS NULL THEN ''anonymous'' ELSE ''counterparty'' END AS attribution' END,
+		CASE WHEN onec._has_copies(target) THEN ', 0::smallint AS copy' END,
+		onec._stage_list(server, target), server, target, condition, part);
+	GET DIAGNOSTICS staged = ROW_COUNT;
+	RETURN staged;
+END $$;
+COMMENT ON FUNCTION onec._stage(name, text, text, text, text) IS 'Прочитать строки 1С во временную таблицу (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._stage(name, text, text, text, text) FROM PUBLIC;

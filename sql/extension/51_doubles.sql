@@ -1,0 +1,73 @@
+-- Keys that come twice in one reading, as pg_temp.onec_stage has it.
+
+-- The key of a target as pg_temp.onec_stage has it before rows are numbered.
+CREATE FUNCTION onec._stage_key(target text, alias text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(format('%s.%I', $2, a.attname), ', ' ORDER BY a.attnum)
+	FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+	WHERE i.indrelid = ('onec.' || quote_ident(onec._local_table($1)))::regclass AND i.indisprimary AND a.attname NOT IN ('server', 'copy')
+$$;
+COMMENT ON FUNCTION onec._stage_key(text, text) IS 'Ключ прочитанных строк (служебная)';
+
+-- Rows that are alike in everything are one row that came twice.  Returns how many are taken out; pg_temp.onec_twice then
+-- holds the keys that are left with rows that differ.
+CREATE FUNCTION onec._drop_doubles(target text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	keys text := onec._stage_key(target, 's');
+	gone bigint := 0;
+BEGIN
+	IF to_regclass('pg_temp.onec_twice') IS NOT NULL THEN
+		DROP TABLE pg_temp.onec_twice;
+	END IF;
+	EXECUTE format('CREATE TEMPORARY TABLE onec_twice ON COMMIT DROP AS
+		SELECT %1$s FROM pg_temp.onec_stage s GROUP BY %1$s HAVING count(*) > 1', keys);
+	IF NOT EXISTS (SELECT FROM pg_temp.onec_twice) THEN
+		RETURN 0;
+	END IF;
+	EXECUTE format('DELETE FROM pg_temp.onec_stage s USING (
+			SELECT s.ctid AS place, row_number() OVER (PARTITION BY s::text ORDER BY s.ctid) AS n
+			FROM pg_temp.onec_stage s JOIN pg_temp.onec_twice k ON (%s) = (%s)) d
+		WHERE s.ctid = d.place AND d.n > 1', keys, onec._stage_key(target, 'k'));
+	GET DIAGNOSTICS gone = ROW_COUNT;
+	EXECUTE format('DELETE FROM pg_temp.onec_twice k
+		WHERE (SELECT count(*) FROM pg_temp.onec_stage s WHERE (%s) = (%s)) = 1', keys, onec._stage_key(target, 'k'));
+	RETURN gone;
+END $$;
+COMMENT ON FUNCTION onec._drop_doubles(text) IS 'Убрать строки, прочитанные дважды; onec_twice — ключи, у которых строки разные (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._drop_doubles(text) FROM PUBLIC;
+
+-- Rows of one key that differ: they get running numbers, by their content; where the table has none, one of them stays, that
+-- which is here already or else always the same one.  Returns how many keys it concerns.
+CREATE FUNCTION onec._number_doubles(server name, target text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	keys text := onec._stage_key(target, 's');
+	doubles bigint := (SELECT count(*) FROM pg_temp.onec_twice);
+BEGIN
+	IF doubles = 0 THEN
+		RETURN 0;
+	END IF;
+	IF onec._has_copies(target) THEN
+		EXECUTE format('UPDATE pg_temp.onec_stage s SET copy = d.n - 1
+			FROM (SELECT s.ctid AS place, row_number() OVER (PARTITION BY %1$s ORDER BY s::text) AS n
+				  FROM pg_temp.onec_stage s JOIN pg_temp.onec_twice k ON (%1$s) = (%2$s)) d
+			WHERE s.ctid = d.place AND d.n > 1', keys, onec._stage_key(target, 'k'));
+	ELSE
+		EXECUTE format('DELETE FROM pg_temp.onec_stage s
+			USING (SELECT s.ctid AS place, row_number() OVER (PARTITION BY %1$s ORDER BY h.server IS NULL, s::text) AS n
+				   FROM pg_temp.onec_stage s JOIN pg_temp.onec_twice k ON (%1$s) = (%2$s)
+				   LEFT JOIN %3$s h ON h.server = %4$L AND %5$s) d
+			WHERE s.ctid = d.place AND d.n > 1', keys, onec._stage_key(target, 'k'),
+			'onec.' || quote_ident(onec._local_table(target)), server, onec._same_row(target, 'h', 's'));
+	END IF;
+	RETURN doubles;
+END $$;
+COMMENT ON FUNCTION onec._number_doubles(name, text) IS 'Пронумеровать разные строки с одним ключом (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._number_doubles(name, text) FROM PUBLIC;

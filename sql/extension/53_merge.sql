@@ -1,0 +1,99 @@
+-- The local tables made equal to what was read, writing only what differs.
+
+-- How the local table of a target is compared with pg_temp.onec_stage: its columns as SQL, t being here and s what was read.
+CREATE FUNCTION onec._merge_parts(tab regclass, OUT key text, OUT same_key text, OUT columns text, OUT set_list text, OUT differs text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NOT NULL),
+		   string_agg(format('s.%1$I = t.%1$I', a.attname), ' AND ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NOT NULL),
+		   string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum),
+		   string_agg(format('%1$I = s.%1$I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL),
+		   format('ROW(%s) IS DISTINCT FROM ROW(%s)',
+				  string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL),
+				  string_agg(format('s.%I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL))
+	FROM pg_attribute a
+	JOIN pg_attribute b ON b.attrelid = to_regclass('pg_temp.onec_stage') AND b.attname = a.attname AND b.attnum > 0
+	LEFT JOIN pg_index i ON i.indrelid = tab AND i.indisprimary AND a.attnum = ANY (i.indkey)
+	WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped
+$$;
+COMMENT ON FUNCTION onec._merge_parts(regclass) IS 'Столбцы местной таблицы для сравнения с прочитанным (служебная)';
+
+-- SQL for "row a of the local table says what row b of pg_temp.onec_stage says", keys aside.
+CREATE FUNCTION onec._same_row(target text, a text, b text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(format('%s.%I IS NOT DISTINCT FROM %s.%I', $2, t.attname, $3, t.attname), ' AND ' ORDER BY t.attnum)
+	FROM pg_attribute t JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage') AND s.attname = t.attname AND s.attnum > 0
+	WHERE t.attrelid = ('onec.' || quote_ident(onec._local_table($1)))::regclass AND t.attnum > 0 AND NOT t.attisdropped
+$$;
+COMMENT ON FUNCTION onec._same_row(text, text, text) IS 'Условие: местная строка равна прочитанной (служебная)';
+
+-- What differs between the rows of the local table that satisfy "scope" and the staged ones (all rows, and none is missing, if it
+-- is NULL), into pg_temp.onec_change: mostly nothing.  A staged row may be here outside of the scope: its document has got
+-- another date.
+CREATE FUNCTION onec._compare(server name, target text, scope text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
+	marked boolean := onec._has_mark(target);
+	part record;
+BEGIN
+	SELECT * INTO part FROM onec._merge_parts(tab);
+	IF to_regclass('pg_temp.onec_change') IS NOT NULL THEN
+		DROP TABLE pg_temp.onec_change;
+	END IF;
+	EXECUTE format(
+		'CREATE TEMPORARY TABLE onec_change ON COMMIT DROP AS
+			SELECT s.place, t.server IS NOT NULL AS here, %1$s
+			FROM (SELECT ctid AS place, * FROM pg_temp.onec_stage) s
+			%2$s JOIN (SELECT * FROM %3$s WHERE server = %4$L AND (%5$s)) t ON %6$s
+			WHERE CASE WHEN t.server IS NULL THEN true WHEN s.server IS NULL THEN %7$s ELSE %8$s END',
+		(SELECT string_agg(format('t.%s', k), ', ') FROM regexp_split_to_table(part.key, ', ') k),
+		CASE WHEN scope IS NULL THEN 'LEFT' ELSE 'FULL' END, tab, server, coalesce(scope, 'true'), part.same_key,
+		CASE WHEN marked THEN 'NOT t.is_deleted' ELSE 'true' END,
+		part.differs || CASE WHEN marked THEN ' OR t.is_deleted' ELSE '' END);
+END $$;
+COMMENT ON FUNCTION onec._compare(name, text, text) IS 'Найти отличия местной таблицы от прочитанного (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._compare(name, text, text) FROM PUBLIC;
+
+-- Write pg_temp.onec_change.
+CREATE FUNCTION onec._apply(server name, target text, OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
+	part record;
+	moved bigint;
+BEGIN
+	SELECT * INTO part FROM onec._merge_parts(tab);
+	IF onec._has_mark(target) THEN
+		part.set_list := part.set_list || ', is_deleted = false';
+	END IF;
+	IF target = 'sale_line' THEN
+		PERFORM onec._touch_customers(server);
+	ELSIF target = 'product' THEN
+		PERFORM onec._touch_buyers(server);
+	END IF;
+	EXECUTE format('UPDATE %s t SET %s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE c.here AND %s',
+		tab, part.set_list, part.same_key);
+	GET DIAGNOSTICS updated = ROW_COUNT;
+	EXECUTE format(CASE WHEN onec._has_mark(target) THEN 'UPDATE %s t SET is_deleted = true FROM' ELSE 'DELETE FROM %s t USING' END
+		|| ' pg_temp.onec_change s WHERE s.place IS NULL AND %s', tab, part.same_key);
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	EXECUTE format(
+		'WITH written AS (INSERT INTO %1$s AS t (%2$s)
+			SELECT %3$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE NOT c.here
+			ON CONFLICT (%4$s) DO UPDATE SET %5$s RETURNING t.xmax = 0 AS fresh)
+		 SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM written',
+		tab, part.columns, 's.' || replace(part.columns, ', ', ', s.'), part.key,
+		regexp_replace(part.set_list, '= s\.', '= excluded.', 'g')) INTO inserted, moved;
+	updated := updated + moved;
+	DROP TABLE pg_temp.onec_change;
+END $$;
+COMMENT ON FUNCTION onec._apply(name, text) IS 'Записать найденные отличия (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._apply(name, text) FROM PUBLIC;

@@ -1,0 +1,230 @@
+-- Proof before deletion: rows that a reading lacks are believed gone only if 1C says so in other ways, too.
+--
+-- A reading that lacks nothing needs no proof.  Otherwise 1C's own count must equal what was read, before and after; what is
+-- missing is asked for by key, or by its days where 1C takes no key; and where that cannot be, or is not enough, a second
+-- reading with other pages must give the same keys.  Each function says NULL, or what is wrong.
+
+CREATE FUNCTION onec._foreign_table(server name, target text) RETURNS regclass
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN to_regclass(format('%I.%I', server, target || CASE WHEN onec._is_nested(server, target) THEN '_set' ELSE '' END));
+COMMENT ON FUNCTION onec._foreign_table(name, text) IS 'Внешняя таблица, из которой читается эта (служебная)';
+
+CREATE FUNCTION onec._count_of_1c(server name, target text, from_ts timestamp, till_ts timestamp) RETURNS bigint
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	RETURN onec._count(onec._foreign_table(server, target), coalesce(onec._date_column(target), ''), from_ts, till_ts);
+COMMENT ON FUNCTION onec._count_of_1c(name, text, timestamp, timestamp) IS 'Сколько строк окна насчитала сама 1С (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._count_of_1c(name, text, timestamp, timestamp) FROM PUBLIC;
+
+-- Whether rows that are missing in pg_temp.onec_change are in another temporary table, where they satisfy "scope".
+CREATE FUNCTION onec._holds_missing(target text, other text, scope text) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	held boolean;
+BEGIN
+	EXECUTE format('SELECT EXISTS (
+			SELECT FROM (SELECT %1$s, count(*) AS copies FROM (SELECT DISTINCT * FROM pg_temp.%2$I WHERE %3$s) s GROUP BY %1$s) s
+			JOIN pg_temp.onec_change c ON (%1$s) = (%4$s) WHERE c.place IS NULL %5$s)',
+		onec._stage_key(target, 's'), other, scope, onec._stage_key(target, 'c'),
+		CASE WHEN onec._has_copies(target) THEN 'AND c.copy < s.copies' END) INTO held;
+	RETURN held;
+END $$;
+COMMENT ON FUNCTION onec._holds_missing(text, text, text) IS 'Есть ли недостающие строки в другом чтении (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._holds_missing(text, text, text) FROM PUBLIC;
+
+-- The conditions that ask for what is missing: 25 keys of the first thousand each where 1C compares the key, else the days;
+-- no rows where neither can be asked.
+CREATE FUNCTION onec._questions(server name, target text) RETURNS TABLE (condition text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := 'onec.' || quote_ident(onec._local_table(target));
+	key name := (onec._unit(target))[1];
+	date_column name := onec._date_column(target);
+BEGIN
+	IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = onec._foreign_table(server, target) AND a.attname = key
+			   AND a.atttypid = 'uuid'::regtype) AND NOT onec._is_nested(server, target) THEN
+		RETURN QUERY EXECUTE format('
+			SELECT format(''f.%%I IN (%%s)'', %1$L, string_agg(quote_literal(u.key), '', '' ORDER BY u.key))
+			FROM (SELECT k.key, row_number() OVER (ORDER BY k.key) - 1 AS n
+				  FROM (SELECT DISTINCT c.%2$I AS key FROM pg_temp.onec_change c WHERE c.place IS NULL) k
+				  ORDER BY k.key LIMIT 1000) u
+			GROUP BY u.n / 25', key, key);
+	ELSIF date_column IS NOT NULL AND NOT onec._is_nested(server, target) THEN
+		RETURN QUERY EXECUTE format('
+			WITH day AS MATERIALIZED (
+				SELECT DISTINCT t.%1$I::date AS day FROM %2$s t JOIN pg_temp.onec_change c ON (%3$s) = (%4$s)
+				WHERE t.server = %5$L AND c.place IS NULL AND t.%1$I IS NOT NULL)
+			SELECT format(''f.%%1$I >= %%2$L::timestamp AND f.%%1$I < %%3$L::timestamp'', %1$L, d.day, d.day + 1)
+			FROM day d WHERE (SELECT count(*) FROM day) <= 31',
+			date_column, tab, onec._stage_key(target, 't'), onec._stage_key(target, 'c'), server);
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._questions(name, text) IS 'Условия, которыми спрашивается о недостающих строках (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._questions(name, text) FROM PUBLIC;
+
+-- Ask for what is missing.  "asked" is false where that cannot be done; "there" where 1C still has some of it.
+CREATE FUNCTION onec._ask_missing(server name, target text, scope text, OUT asked boolean, OUT there boolean)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	question text;
+BEGIN
+	asked := false;
+	there := false;
+	FOR question IN SELECT q.condition FROM onec._questions(server, target) q LOOP
+		PERFORM onec._stage(server, target, question, '', 'onec_found');
+		asked := coalesce((SELECT r.filtered FROM onec._readings() r WHERE r.relation = onec._foreign_table(server, target)
+						   ORDER BY r.number DESC LIMIT 1), true);
+		there := onec._holds_missing(target, 'onec_found', scope);
+		EXIT WHEN there OR NOT asked;
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION onec._ask_missing(name, text, text) IS 'Спросить 1С о недостающих строках (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._ask_missing(name, text, text) FROM PUBLIC;
+
+-- Read the window once more, cut into other pages: are the keys the same?
+CREATE FUNCTION onec._reads_the_same(server name, target text, scope text, keys bigint) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET onec_fdw.page_size = 0
+AS $$
+DECLARE
+	key text := onec._stage_key(target, 's');
+	same boolean;
+BEGIN
+	PERFORM set_config('onec_fdw.page_size', greatest(61 * coalesce((
+		SELECT r.page_rows FROM onec._readings() r WHERE r.relation = onec._foreign_table(server, target)
+		ORDER BY r.number DESC LIMIT 1), 1000) / 100, 1)::text, true);
+	PERFORM onec._stage(server, target, scope, '', 'onec_again');
+	EXECUTE format('SELECT (SELECT count(*) FROM (SELECT DISTINCT * FROM pg_temp.onec_again) d) = %1$s
+		AND NOT EXISTS (SELECT %2$s FROM pg_temp.onec_stage s EXCEPT SELECT %2$s FROM pg_temp.onec_again s)', keys, key) INTO same;
+	RETURN same AND NOT onec._holds_missing(target, 'onec_again', 'true');
+END $$;
+COMMENT ON FUNCTION onec._reads_the_same(name, text, text, bigint) IS 'Прочитать окно ещё раз другими страницами и сравнить ключи (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._reads_the_same(name, text, text, bigint) FROM PUBLIC;
+
+-- Rows nested in their recorders: the recorders alone are read, and must be as many as 1C counts and hold all that were read
+-- with their rows.  Rows of a recorder that is there, but came without any, are in doubt.
+CREATE FUNCTION onec._recorders_agree(server name, target text, counted bigint) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	agree boolean;
+BEGIN
+	EXECUTE format('CREATE TEMPORARY TABLE onec_recorder ON COMMIT DROP AS
+		SELECT onec._ref(f.recorder::text) AS recorder FROM %s f', onec._foreign_table(server, target));
+	agree := (SELECT count(*) FROM pg_temp.onec_recorder) = coalesce(counted, (SELECT count(*) FROM pg_temp.onec_recorder))
+		AND NOT EXISTS (SELECT s.recorder FROM pg_temp.onec_stage s EXCEPT SELECT r.recorder FROM pg_temp.onec_recorder r)
+		AND NOT EXISTS (
+			SELECT FROM pg_temp.onec_change c JOIN pg_temp.onec_recorder r ON r.recorder = c.recorder
+			WHERE c.place IS NULL AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s WHERE s.recorder = c.recorder));
+	DROP TABLE pg_temp.onec_recorder;
+	RETURN agree;
+END $$;
+COMMENT ON FUNCTION onec._recorders_agree(name, text, bigint) IS 'Сверить регистраторы вложенных наборов записей (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._recorders_agree(name, text, bigint) FROM PUBLIC;
+
+-- Rows here that the window holds, whether one of them was read, and how many are missing.
+CREATE FUNCTION onec._held(server name, target text, scope text, OUT held bigint, OUT shared boolean, OUT missing bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := 'onec.' || quote_ident(onec._local_table(target));
+BEGIN
+	missing := (SELECT count(*) FROM pg_temp.onec_change c WHERE c.place IS NULL);
+	EXECUTE format('SELECT count(*) FROM %s WHERE server = %L AND (%s) %s', tab, server, scope,
+				   CASE WHEN onec._has_mark(target) THEN 'AND NOT is_deleted' END) INTO held;
+	EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_stage s JOIN %s t ON t.server = %L AND (%s) = (%s))', tab, server,
+				   onec._stage_key(target, 't'), onec._stage_key(target, 's')) INTO shared;
+END $$;
+COMMENT ON FUNCTION onec._held(name, text, text) IS 'Сколько строк окна здесь и скольких из них не прочитано (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._held(name, text, text) FROM PUBLIC;
+
+-- Is what pg_temp.onec_change lacks gone in 1C?  "read" rows came, "keys" of them are not alike.  NULL: proven; else why not.
+-- An answer of nothing, or of nothing that is known here, is another base's or nobody's: for a whole set that takes "force".
+CREATE FUNCTION onec._unproven(server name, target text, from_ts timestamp, till_ts timestamp, scope text, read bigint,
+							   keys bigint, force boolean) RETURNS text
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	here record;
+	nested boolean := onec._is_nested(server, target);
+	counted bigint;
+	ask record;
+	suspicious boolean;
+BEGIN
+	SELECT * INTO here FROM onec._held(server, target, scope);
+	IF NOT here.shared AND NOT force AND (scope = 'true' OR here.held >= 50) THEN
+		RETURN format('%s of %s rows would go, and no row read is one of them', here.missing, here.held);
+	END IF;
+	counted := onec._count_of_1c(server, target, from_ts, till_ts);
+	IF nested THEN
+		IF NOT onec._recorders_agree(server, target, counted) THEN
+			RETURN 'the recorders read are not those that 1C has';
+		END IF;
+	ELSIF counted <> keys AND counted <> read THEN
+		RETURN format('1C counts %s rows, %s were read', counted, keys);
+	END IF;
+	SELECT * INTO ask FROM onec._ask_missing(server, target, scope);
+	IF ask.there THEN
+		RETURN 'rows that were missing are there when asked for';
+	END IF;
+	suspicious := here.missing >= 50 AND here.missing >= onec.get('sync.suspicious_share', server)::numeric * here.held;
+	-- rows that are alike may be two in 1C, or one that came twice in place of another
+	IF (counted IS NULL OR counted <> keys AND NOT nested OR suspicious OR here.missing > 1000 OR NOT ask.asked AND NOT nested)
+		AND NOT onec._reads_the_same(server, target, scope, keys) THEN
+		RETURN 'a second reading gave other rows';
+	END IF;
+	IF counted <> onec._count_of_1c(server, target, from_ts, till_ts) THEN
+		RETURN 'the number of rows changed meanwhile';
+	END IF;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, boolean) IS
+	'Доказать, что недостающих строк в 1С нет: NULL или почему не доказано (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, boolean) FROM PUBLIC;
+
+-- Leave out of pg_temp.onec_change what is not proven.  Of what has a date, the days that would lose rows stay wholly as
+-- they are, with all rows of their documents, wherever these lie: half of a re-posted document would be worse than the old one.
+-- So does what pg_temp.onec_twice holds.  Returns how many rows stay that would have gone.
+CREATE FUNCTION onec._withhold(server name, target text, scope text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := 'onec.' || quote_ident(onec._local_table(target));
+	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
+	day text := CASE WHEN onec._date_column(target) IS NULL THEN 'NULL::date'
+					 ELSE format('coalesce(x.%I::date, ''-infinity'')', onec._date_column(target)) END;
+	kept bigint := (SELECT count(*) FROM pg_temp.onec_change c WHERE c.place IS NULL);
+BEGIN
+	IF onec._has_mark(target) THEN
+		DELETE FROM pg_temp.onec_change c WHERE c.place IS NULL;
+		RETURN kept;
+	END IF;
+	EXECUTE format('CREATE TEMPORARY TABLE onec_frozen ON COMMIT DROP AS
+		WITH missing AS MATERIALIZED (
+			SELECT x.* FROM %1$s x JOIN pg_temp.onec_change c ON (%2$s) = (%3$s) WHERE x.server = %4$L AND c.place IS NULL),
+		day AS MATERIALIZED (SELECT DISTINCT %5$s AS day FROM missing x)
+		SELECT %6$s FROM missing x
+		UNION SELECT %6$s FROM pg_temp.onec_twice x
+		UNION SELECT %6$s FROM %1$s x JOIN day ON day.day = %5$s WHERE x.server = %4$L AND (%7$s)
+		UNION SELECT %6$s FROM pg_temp.onec_stage x JOIN day ON day.day = %5$s',
+		tab, onec._stage_key(target, 'x'), onec._stage_key(target, 'c'), server, day, unit, scope);
+	EXECUTE format('DELETE FROM pg_temp.onec_change c WHERE c.place IS NULL
+		OR EXISTS (SELECT FROM pg_temp.onec_stage s JOIN pg_temp.onec_frozen x ON (%s) = (%s) WHERE s.ctid = c.place)',
+		replace(unit, 'x.', 's.'), unit);
+	DROP TABLE pg_temp.onec_frozen;
+	RETURN kept;
+END $$;
+COMMENT ON FUNCTION onec._withhold(name, text, text) IS 'Оставить как было то, чего удаление не доказано (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._withhold(name, text, text) FROM PUBLIC;

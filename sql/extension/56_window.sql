@@ -1,0 +1,364 @@
+-- One window of one table: read, compared, proven where rows would go, written.
+
+-- The rows of a window.  Rows with an empty date belong to the window that is open to the past.
+CREATE FUNCTION onec._window_condition(target text, from_ts timestamp, till_ts timestamp) RETURNS text
+	LANGUAGE sql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(nullif(concat_ws(' AND ',
+			CASE WHEN $2 <> '-infinity' THEN format('%I >= %L::timestamp', d.name, $2) END,
+			CASE WHEN $3 <> 'infinity' THEN
+				format(CASE WHEN $2 = '-infinity' THEN '(%I < %L::timestamp) IS NOT FALSE' ELSE '%I < %L::timestamp' END, d.name, $3) END),
+		''), 'true')
+	FROM (SELECT onec._date_column($1)) d (name)
+$$;
+COMMENT ON FUNCTION onec._window_condition(text, timestamp, timestamp) IS 'Условие на строки окна (служебная)';
+
+-- Note what a window leaves in doubt, in place of what earlier readings of its time left; found 0: nothing.
+CREATE FUNCTION onec._note_doubt(server name, target text, kind text, from_ts timestamp, till_ts timestamp, found bigint, reason text)
+	RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	DELETE FROM onec.sync_doubt d
+	WHERE d.server = $1 AND d.target = $2 AND d.kind = $3 AND d.from_ts >= $4 AND d.till_ts <= $5;
+	INSERT INTO onec.sync_doubt AS d (server, target, kind, from_ts, till_ts, found, reason)
+	SELECT $1, $2, $3, $4, $5, $6, $7 WHERE $6 > 0
+	ON CONFLICT ON CONSTRAINT sync_doubt_pkey DO UPDATE
+	SET till_ts = greatest(d.till_ts, excluded.till_ts), found = excluded.found, reason = excluded.reason, found_at = excluded.found_at;
+$$;
+COMMENT ON FUNCTION onec._note_doubt(name, text, text, timestamp, timestamp, bigint, text) IS 'Записать, в чём окно ненадёжно (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._note_doubt(name, text, text, timestamp, timestamp, bigint, text) FROM PUBLIC;
+
+-- Who bought, and who is forgotten; then what differs.
+CREATE FUNCTION onec._digest(server name, target text, scope text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	ANALYZE pg_temp.onec_stage;
+	IF target = 'sale_line' THEN
+		PERFORM onec._attribute(server);
+	END IF;
+	PERFORM onec._drop_forgotten(server, target);
+	PERFORM onec._compare(server, target, scope);
+END $$;
+COMMENT ON FUNCTION onec._digest(name, text, text) IS 'Дополнить прочитанное и сравнить с тем, что здесь (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._digest(name, text, text) FROM PUBLIC;
+
+-- Whether the keys of pg_temp.onec_twice are known to have several rows: they had them in the reading before, or are here so.
+CREATE FUNCTION onec._doubles_known(server name, target text) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	known boolean := true;
+	keys text := onec._stage_key(target, 'k');
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_temp.onec_twice) THEN
+		RETURN true;
+	END IF;
+	IF to_regclass('pg_temp.onec_before') IS NULL THEN
+		CREATE TEMPORARY TABLE onec_before ON COMMIT DROP AS SELECT * FROM pg_temp.onec_twice LIMIT 0;
+	END IF;
+	IF onec._has_copies(target) THEN
+		EXECUTE format('SELECT NOT EXISTS (SELECT FROM pg_temp.onec_twice k
+				WHERE NOT EXISTS (SELECT FROM pg_temp.onec_before b WHERE (%1$s) = (%2$s))
+				  AND NOT EXISTS (SELECT FROM %3$s t WHERE t.server = %4$L AND (%1$s) = (%5$s) AND t.copy > 0))', keys,
+			onec._stage_key(target, 'b'), 'onec.' || quote_ident(onec._local_table(target)), server, onec._stage_key(target, 't'))
+		INTO known;
+	ELSE
+		EXECUTE format('SELECT NOT EXISTS (SELECT FROM pg_temp.onec_twice k
+				WHERE NOT EXISTS (SELECT FROM pg_temp.onec_before b WHERE (%s) = (%s)))', keys, onec._stage_key(target, 'b'))
+		INTO known;
+	END IF;
+	RETURN known;
+END $$;
+COMMENT ON FUNCTION onec._doubles_known(name, text) IS 'Известно ли, что у этих ключей несколько строк (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._doubles_known(name, text) FROM PUBLIC;
+
+-- Take the keys that came twice for the next reading's judgement.
+CREATE FUNCTION onec._remember_doubles() RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF to_regclass('pg_temp.onec_before') IS NOT NULL THEN
+		DROP TABLE pg_temp.onec_before;
+	END IF;
+	ALTER TABLE pg_temp.onec_twice RENAME TO onec_before;
+END $$;
+COMMENT ON FUNCTION onec._remember_doubles() IS 'Запомнить ключи, прочитанные дважды (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._remember_doubles() FROM PUBLIC;
+
+-- Read the rows of a condition and compare them with "scope".  Whoever wants to know which keys came twice looks when
+-- something differs, and always where that has happened before; rows that differ are then read once more.
+CREATE FUNCTION onec._read_window(server name, target text, condition text, scope text,
+								  OUT read bigint, OUT keys bigint, OUT numbered bigint, OUT doubt text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	careful boolean := EXISTS (SELECT FROM onec.sync_doubt d
+							   WHERE d.server = _read_window.server AND d.target = _read_window.target AND d.kind = 'twice');
+BEGIN
+	FOR attempt IN 1 .. 2 LOOP
+		read := onec._stage(server, target, condition);
+		keys := read;
+		numbered := 0;
+		IF careful THEN
+			keys := read - onec._drop_doubles(target);
+			IF NOT onec._doubles_known(server, target) AND attempt = 1 THEN
+				PERFORM onec._remember_doubles();
+				CONTINUE;
+			END IF;
+			IF onec._doubles_known(server, target) OR NOT onec._has_copies(target) THEN
+				numbered := onec._number_doubles(server, target);
+			ELSE
+				doubt := 'rows of one key differ from reading to reading';
+			END IF;
+		END IF;
+		PERFORM onec._digest(server, target, scope);
+		EXIT WHEN careful OR NOT EXISTS (SELECT FROM pg_temp.onec_change);
+		keys := read - onec._drop_doubles(target);
+		IF EXISTS (SELECT FROM pg_temp.onec_twice) THEN
+			PERFORM onec._remember_doubles();
+			careful := true;
+			CONTINUE;
+		END IF;
+		IF keys <> read THEN
+			PERFORM onec._compare(server, target, scope);
+		END IF;
+		EXIT;
+	END LOOP;
+	IF numbered = 0 AND doubt IS NULL AND to_regclass('pg_temp.onec_twice') IS NOT NULL THEN
+		DELETE FROM pg_temp.onec_twice;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._read_window(name, text, text, text) IS 'Прочитать окно и разобраться с повторами ключей (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._read_window(name, text, text, text) FROM PUBLIC;
+
+-- The temporary tables of a window.
+CREATE FUNCTION onec._drop_window() RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text;
+BEGIN
+	FOREACH tab IN ARRAY '{onec_stage,onec_change,onec_twice,onec_before,onec_found,onec_again}'::text[] LOOP
+		IF to_regclass('pg_temp.' || tab) IS NOT NULL THEN
+			EXECUTE format('DROP TABLE pg_temp.%I', tab);
+		END IF;
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION onec._drop_window() IS 'Убрать временные таблицы окна (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._drop_window() FROM PUBLIC;
+
+-- Write what pg_temp.onec_change says, and what follows from it for the buyers of other windows.
+CREATE FUNCTION onec._write_window(server name, target text, OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	attributes boolean := target IN ('card_sale_line', 'discount_card') AND to_regclass(format('%I.sale_line', server)) IS NOT NULL;
+BEGIN
+	IF attributes THEN
+		PERFORM onec._note_documents(server, target);
+	END IF;
+	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted FROM onec._apply(server, target) a;
+	PERFORM onec._drop_window();
+	IF attributes THEN
+		PERFORM onec._attribute_again(server);
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._write_window(name, text) IS 'Записать отличия окна и заново определить покупателей (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._write_window(name, text) FROM PUBLIC;
+
+-- Make the rows of "scope" equal to those that 1C has for "condition"; without a scope nothing is taken for deleted.  The times
+-- say what 1C is to count; NULL: it cannot.  "doubt" says why rows that were missing are still here, "kept" how many; "numbered"
+-- tells of keys that have several rows.
+CREATE FUNCTION onec._sync_scope(server name, target text, condition text, scope text, from_ts timestamp, till_ts timestamp,
+								 force boolean, OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
+								 OUT doubt text, OUT kept bigint, OUT numbered bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	w record;
+BEGIN
+	kept := 0;
+	FOR attempt IN 1 .. 2 LOOP
+		PERFORM onec._drop_window();
+		SELECT * INTO w FROM onec._read_window(server, target, condition, scope);
+		read := w.read;
+		numbered := w.numbered;
+		doubt := w.doubt;
+		EXIT WHEN NOT EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NULL);
+		IF numbered > 0 AND NOT onec._has_copies(target) THEN
+			doubt := 'several objects have one key';
+		END IF;
+		doubt := coalesce(doubt, onec._unproven(server, target, from_ts, till_ts, scope, w.read, w.keys, force));
+		EXIT WHEN doubt IS NULL;
+	END LOOP;
+	IF doubt IS NOT NULL THEN
+		kept := greatest(onec._withhold(server, target, coalesce(scope, 'false')), 1);
+	END IF;
+	SELECT x.inserted, x.updated, x.deleted INTO inserted, updated, deleted FROM onec._write_window(server, target) x;
+END $$;
+COMMENT ON FUNCTION onec._sync_scope(name, text, text, text, timestamp, timestamp, boolean) IS
+	'Сделать часть местной таблицы равной прочитанному (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._sync_scope(name, text, text, text, timestamp, timestamp, boolean) FROM PUBLIC;
+
+-- Replace one window, from "from_ts" to before "till_ts", both infinite for what is read whole.  With "part_of", a condition that
+-- leaves out rows, nothing is taken for deleted.
+CREATE FUNCTION onec._sync_window(server name, target text, from_ts timestamp, till_ts timestamp, part_of text, force boolean,
+								  OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT doubt text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	condition text := onec._window_condition(target, from_ts, till_ts);
+	w record;
+BEGIN
+	SELECT * INTO w FROM onec._sync_scope(server, target, concat_ws(' AND ', condition, part_of),
+		CASE WHEN part_of IS NULL THEN condition END, from_ts, till_ts, force);
+	IF part_of IS NULL THEN
+		PERFORM onec._note_doubt(server, target, 'unproven', from_ts, till_ts, w.kept, w.doubt);
+		PERFORM onec._note_doubt(server, target, 'twice', from_ts, till_ts, w.numbered, 'rows that differ have one key in 1C');
+	END IF;
+	read := w.read;
+	inserted := w.inserted;
+	updated := w.updated;
+	deleted := w.deleted;
+	doubt := w.doubt;
+END $$;
+COMMENT ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, text, boolean) IS 'Заменить одно окно местной таблицы (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, text, boolean) FROM PUBLIC;
+
+-- Where the next run with a limit goes on: behind the rows read, or at the beginning when the end was reached.
+CREATE FUNCTION onec._move_place(server name, target text, place bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE onec.sync_state t SET place = _move_place.place
+	WHERE t.server = _move_place.server AND t.target = _move_place.target AND t.place <> _move_place.place;
+	IF place > 0 THEN
+		INSERT INTO onec.sync_state (server, target, place) VALUES (server, target, place) ON CONFLICT DO NOTHING;
+		RAISE WARNING USING
+			MESSAGE = format('%s: read up to row %s only, because of cards_limit', target, place),
+			DETAIL = 'The next run goes on from there; until the end is reached nothing is taken for deleted.';
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._move_place(name, text, bigint) IS 'Запомнить, докуда прочитан справочник (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._move_place(name, text, bigint) FROM PUBLIC;
+
+-- Whether the limit would leave out nothing: then cards are read as everything else is.
+CREATE FUNCTION onec._cards_fit(server name, max_rows int) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT $2 <= 0 OR EXISTS (SELECT FROM onec.sync_state t WHERE t.server = $1 AND t.target = 'discount_card' AND t.place = 0
+							  AND t.last_ok IS NOT NULL)
+		AND (SELECT count(*) FROM onec.discount_card d WHERE d.server = $1 AND NOT d.is_deleted) BETWEEN 1 AND $2 * 0.9
+$$;
+COMMENT ON FUNCTION onec._cards_fit(name, int) IS 'Укладываются ли все карты в ограничение cards_limit (служебная)';
+
+-- Some cards from where the last such run ended.  A limited reading tells of no deletion; when it has gone round once, the
+-- cards that no part of the round had are asked for by key.
+CREATE FUNCTION onec._sync_some_cards(server name, max_rows int, OUT read bigint, OUT inserted bigint, OUT updated bigint,
+									  OUT deleted bigint, OUT doubt text, OUT truncated boolean)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	start bigint := coalesce((SELECT t.place FROM onec.sync_state t
+							  WHERE t.server = _sync_some_cards.server AND t.target = 'discount_card'), 0);
+	kept bigint := 0;
+	w record;
+BEGIN
+	IF start = 0 THEN
+		DELETE FROM onec.card_seen s WHERE s.server = _sync_some_cards.server;
+	END IF;
+	PERFORM onec._drop_window();
+	read := onec._stage(server, 'discount_card', 'true', format('LIMIT %s OFFSET %s', max_rows, start));
+	truncated := read >= max_rows OR start > 0;
+	INSERT INTO onec.card_seen (server, card_id)
+	SELECT s.server, s.card_id FROM pg_temp.onec_stage s WHERE s.card_id IS NOT NULL ON CONFLICT DO NOTHING;
+	PERFORM onec._move_place(server, 'discount_card', CASE WHEN read >= max_rows THEN start + read ELSE 0 END);
+	PERFORM onec._drop_doubles('discount_card');
+	PERFORM onec._number_doubles(server, 'discount_card');
+	PERFORM onec._digest(server, 'discount_card', NULL);
+	SELECT * INTO w FROM onec._write_window(server, 'discount_card');
+	inserted := w.inserted;
+	updated := w.updated;
+	deleted := 0;
+	IF read < max_rows THEN
+		SELECT * INTO w FROM onec._delete_unseen_cards(server);
+		deleted := w.deleted;
+		doubt := w.doubt;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._sync_some_cards(name, int) IS 'Прочитать часть карт с того места, где остановились (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._sync_some_cards(name, int) FROM PUBLIC;
+
+-- The end of a round: cards that are here and were not seen.
+CREATE FUNCTION onec._delete_unseen_cards(server name, OUT deleted bigint, OUT doubt text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	ask record;
+	missing bigint;
+BEGIN
+	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT d.* FROM onec.discount_card d LIMIT 0;
+	ALTER TABLE pg_temp.onec_stage DROP COLUMN is_deleted;
+	CREATE TEMPORARY TABLE onec_change ON COMMIT DROP AS
+		SELECT NULL::tid AS place, true AS here, d.server, d.card_id FROM onec.discount_card d
+		WHERE d.server = _delete_unseen_cards.server AND NOT d.is_deleted
+		  AND NOT EXISTS (SELECT FROM onec.card_seen s WHERE s.server = d.server AND s.card_id = d.card_id);
+	missing := (SELECT count(*) FROM pg_temp.onec_change);
+	IF missing > 0 THEN
+		SELECT * INTO ask FROM onec._ask_missing(server, 'discount_card', 'true');
+		doubt := CASE WHEN missing > 1000 THEN 'too many cards are missing to be asked for by key'
+					  WHEN NOT ask.asked THEN 'cards cannot be asked for by key'
+					  WHEN ask.there THEN 'cards that were missing are there when asked for'
+					  WHEN missing >= 50 AND missing >= onec.get('sync.suspicious_share', server)::numeric
+							* (SELECT count(*) FROM onec.discount_card d WHERE d.server = _delete_unseen_cards.server AND NOT d.is_deleted)
+						AND onec._count_of_1c(server, 'discount_card', '-infinity', 'infinity') <> (
+							SELECT count(*) FROM onec.card_seen s WHERE s.server = _delete_unseen_cards.server)
+						  THEN '1C does not count as many cards as the round has seen' END;
+	END IF;
+	IF doubt IS NOT NULL THEN
+		DELETE FROM pg_temp.onec_change;
+	END IF;
+	PERFORM onec._note_doubt(server, 'discount_card', 'unproven', '-infinity', 'infinity', CASE WHEN doubt IS NULL THEN 0 ELSE missing END, doubt);
+	DELETE FROM onec.card_seen s WHERE s.server = _delete_unseen_cards.server;
+	SELECT a.deleted INTO deleted FROM onec._apply(server, 'discount_card') a;
+	PERFORM onec._drop_window();
+END $$;
+COMMENT ON FUNCTION onec._delete_unseen_cards(name) IS 'Пометить удалёнными карты, которых 1С не нашла и по ключу (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._delete_unseen_cards(name) FROM PUBLIC;
+
+-- A base that publishes only the register of card sales: its rows are the sales.
+CREATE FUNCTION onec._sales_from_cards(server name, OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
+		SELECT l.server, 'card_sales'::text AS register, l.recorder, l.recorder_type, l.line_no, l.copy, l.period, l.active,
+			   coalesce(l.owner_id, d.owner_id) AS customer_id, l.card_id, l.product_id, l.variant_id, l.quantity, l.amount, 'card'::text AS attribution
+		FROM onec.card_sale_line l
+		LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
+		WHERE l.server = _sales_from_cards.server;
+	GET DIAGNOSTICS read = ROW_COUNT;
+	PERFORM onec._drop_forgotten(server, 'sale_line');
+	ANALYZE pg_temp.onec_stage;
+	PERFORM onec._compare(server, 'sale_line', 'true');
+	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted FROM onec._apply(server, 'sale_line') a;
+	PERFORM onec._drop_window();
+END $$;
+COMMENT ON FUNCTION onec._sales_from_cards(name) IS 'Продажи из регистра продаж по картам, если другого нет (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._sales_from_cards(name) FROM PUBLIC;

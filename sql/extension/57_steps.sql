@@ -1,0 +1,267 @@
+-- The steps of a run, which windows each reads, and what is written down of it.
+
+-- What a run is to do.  "size" ranks runs: a larger one waits for a smaller one to end; see onec.sync_run.
+CREATE TYPE onec._plan AS (
+	server name,
+	days int,				-- NULL: everything
+	cards_limit int,
+	steps text[],			-- NULL: all
+	deep boolean,			-- compare old months with 1C, too
+	force boolean,			-- believe an answer of nothing
+	afresh boolean,			-- do not go on where another run ran out of time
+	job text,
+	size int,
+	minutes int,			-- 0: no deadline
+	from_ts timestamp,		-- a part of the purchases: of these days …
+	till_ts timestamp,
+	user_id uuid			-- … of this person only
+);
+COMMENT ON TYPE onec._plan IS 'Что делать запуску синхронизации (служебный)';
+
+-- The steps, their tables, and what else they do.
+CREATE FUNCTION onec._steps(wanted text[])
+	RETURNS TABLE (ordinal int, step text, target text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT v.ordinal, v.step, v.target
+		FROM (VALUES (1, 'cards', 'discount_card'), (2, 'counterparties', 'counterparty'),
+					 (3, 'counterparties', 'counterparty_contact'), (4, 'products', 'category'), (5, 'products', 'product'),
+					 (6, 'stores', 'store'), (7, 'purchases', 'card_sale_line'), (8, 'purchases', 'sale_line'),
+					 (9, 'purchases', 'receipt'), (10, 'loyalty', 'loyalty_movement'), (11, 'loyalty', 'loyalty_lot'),
+					 (12, 'profiles', 'site_user'), (13, 'profiles', 'customer_profile')) v (ordinal, step, target)
+		WHERE wanted IS NULL OR v.step = ANY (wanted)
+		ORDER BY 1;
+	END;
+COMMENT ON FUNCTION onec._steps(text[]) IS 'Шаги синхронизации по порядку (служебная)';
+
+-- How a step is done: read (from 1C), people and profiles (made of what is here), derived (sales that are the card sales), none.
+CREATE FUNCTION onec._way(server name, target text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN $2 = 'site_user' THEN 'people' WHEN $2 = 'customer_profile' THEN 'profiles'
+				WHEN to_regclass(format('%I.%I', $1, $2)) IS NOT NULL THEN 'read'
+				WHEN $2 = 'sale_line' AND to_regclass(format('%I.card_sale_line', $1)) IS NOT NULL THEN 'derived'
+				ELSE 'none' END
+$$;
+COMMENT ON FUNCTION onec._way(name, text) IS 'Как выполняется шаг (служебная)';
+
+-- ---- windows ----
+
+-- The first date of the table from a moment on, as 1C has it.
+CREATE FUNCTION onec._first_date(server name, target text, since timestamp) RETURNS timestamp
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	first timestamp;
+BEGIN
+	EXECUTE format('SELECT %1$I FROM %2$I.%3$I WHERE %1$I IS NOT NULL %4$s ORDER BY %1$I LIMIT 1', onec._date_column(target), server,
+				   target, CASE WHEN since <> '-infinity' THEN format('AND %I >= %L::timestamp', onec._date_column(target), since) END)
+		INTO first;
+	RETURN first;
+END $$;
+COMMENT ON FUNCTION onec._first_date(name, text, timestamp) IS 'Первая дата в 1С, начиная с указанной (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._first_date(name, text, timestamp) FROM PUBLIC;
+
+-- Months from a day on, cut at it; the last one is open where it is not ended by "till".
+CREATE FUNCTION onec._months(first timestamp, till timestamp, today date) RETURNS TABLE (from_ts timestamp, till_ts timestamp)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT greatest(m, $1), CASE WHEN m + interval '1 month' > coalesce($2, $3) THEN coalesce($2, 'infinity') ELSE m + interval '1 month' END
+	FROM generate_series(date_trunc('month', $1), coalesce($2 - interval '1 second', $3), interval '1 month') m
+$$;
+COMMENT ON FUNCTION onec._months(timestamp, timestamp, date) IS 'Месяцы с указанного дня (служебная)';
+
+-- Everything: months, open at both ends.  What stands before the first 1C is a slip of the pen, and goes into the open one.
+CREATE FUNCTION onec._all_windows(server name, target text) RETURNS TABLE (from_ts timestamp, till_ts timestamp)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	today date := onec.local_now(server)::date;
+	first timestamp := onec._first_date(server, target, '-infinity');
+BEGIN
+	IF first < '1990-01-01' THEN
+		first := onec._first_date(server, target, '1990-01-01');
+	END IF;
+	first := date_trunc('month', least(first, today::timestamp));
+	RETURN QUERY SELECT '-infinity'::timestamp, first UNION ALL SELECT * FROM onec._months(first, NULL, today);
+END $$;
+COMMENT ON FUNCTION onec._all_windows(name, text) IS 'Окна, которыми таблица читается вся (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._all_windows(name, text) FROM PUBLIC;
+
+-- Whether the target is the first of the purchases that the base publishes.
+CREATE FUNCTION onec._begins_purchases(server name, target text) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN target = (SELECT s.target FROM onec._steps('{purchases}') s WHERE onec._way(server, s.target) = 'read' ORDER BY s.ordinal LIMIT 1);
+COMMENT ON FUNCTION onec._begins_purchases(name, text) IS 'Первая ли это из таблиц покупок (служебная)';
+
+-- Some days, the months that differ from 1C, and what an earlier run could not prove.
+CREATE FUNCTION onec._recent_windows(server name, target text, days int, deep boolean) RETURNS TABLE (from_ts timestamp, till_ts timestamp)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	today date := onec.local_now(server)::date;
+	first timestamp := today - days;
+BEGIN
+	first := least(first, (SELECT min(d.from_ts) FROM onec.sync_doubt d
+						   WHERE d.server = _recent_windows.server AND d.target = _recent_windows.target AND d.kind = 'unproven'
+							 AND d.till_ts > today - days));
+	IF first = '-infinity' THEN
+		RETURN QUERY SELECT * FROM onec._all_windows(server, target);
+		RETURN;
+	END IF;
+	-- compared once for the three tables of purchases
+	IF deep AND onec._begins_purchases(server, target) AND onec._way(server, 'sale_line') = 'read'
+		AND NOT onec._is_nested(server, 'sale_line') THEN
+		PERFORM onec._find_drift(server, first::date);
+	END IF;
+	RETURN QUERY
+		SELECT d.from_ts, least(d.till_ts, first) FROM onec.sync_doubt d
+		WHERE d.server = _recent_windows.server AND d.target = _recent_windows.target AND d.kind = 'unproven' AND d.till_ts <= first
+		UNION
+		SELECT d.month::timestamp, least(d.month + interval '1 month', first) FROM onec.drift d
+		WHERE d.server = _recent_windows.server AND d.repaired_at IS NULL AND d.month < first
+		  AND _recent_windows.target IN ('card_sale_line', 'sale_line', 'receipt');
+	RETURN QUERY SELECT * FROM onec._months(first, NULL, today);
+END $$;
+COMMENT ON FUNCTION onec._recent_windows(name, text, int, boolean) IS 'Окна последних дней, разошедшихся месяцев и недоказанных удалений (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._recent_windows(name, text, int, boolean) FROM PUBLIC;
+
+-- The windows that a step has to read.
+CREATE FUNCTION onec._wanted_windows(plan onec._plan, target text, days int) RETURNS TABLE (from_ts timestamp, till_ts timestamp)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec._date_column(target) IS NULL OR onec._way(plan.server, target) <> 'read' OR onec._is_nested(plan.server, target) THEN
+		-- what is nested takes no condition: any would read all of it
+		RETURN QUERY SELECT '-infinity'::timestamp, 'infinity'::timestamp;
+	ELSIF plan.user_id IS NOT NULL THEN
+		RETURN QUERY SELECT plan.from_ts, plan.till_ts;
+	ELSIF plan.from_ts IS NOT NULL THEN
+		RETURN QUERY SELECT * FROM onec._months(plan.from_ts, plan.till_ts, NULL);
+	ELSIF days IS NULL THEN
+		RETURN QUERY SELECT * FROM onec._all_windows(plan.server, target);
+	ELSE
+		RETURN QUERY SELECT * FROM onec._recent_windows(plan.server, target, days, plan.deep);
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._wanted_windows(onec._plan, text, int) IS 'Окна шага (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._wanted_windows(onec._plan, text, int) FROM PUBLIC;
+
+-- The windows of a step, oldest first.  One that reads everything goes on where such a one ended for want of time.
+CREATE FUNCTION onec._list_windows(plan onec._plan, run bigint, target text, days int) RETURNS tsrange[]
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	windows tsrange[];
+BEGIN
+	IF days IS NULL AND NOT plan.afresh THEN
+		windows := (SELECT nullif(s.windows, '{}') FROM onec.sync_step s JOIN onec.sync_run r ON r.server = s.server AND r.run_id = s.run_id
+					WHERE s.server = plan.server AND s.target = _list_windows.target AND s.run_id < run AND s.days IS NULL
+					  AND s.windows IS NOT NULL AND r.size > 0 AND r.started_at > now() - interval '8 days'
+					ORDER BY s.run_id DESC LIMIT 1);
+	END IF;
+	RETURN coalesce(windows, ARRAY(SELECT tsrange(w.from_ts, w.till_ts) FROM onec._wanted_windows(plan, target, days) w
+								   WHERE w.from_ts < w.till_ts ORDER BY w.from_ts));
+END $$;
+COMMENT ON FUNCTION onec._list_windows(onec._plan, bigint, text, int) IS 'Окна шага по порядку (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._list_windows(onec._plan, bigint, text, int) FROM PUBLIC;
+
+-- After two windows without rows: of those that follow, all before the next row, here or in 1C, become one.
+CREATE FUNCTION onec._join_empty_windows(server name, target text, windows tsrange[]) RETURNS tsrange[]
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	here timestamp;
+	next timestamp;
+	last int;
+BEGIN
+	IF onec._date_column(target) IS NULL OR cardinality(windows) < 4 THEN
+		RETURN windows;
+	END IF;
+	EXECUTE format('SELECT %1$I FROM onec.%2$I WHERE server = $1 AND %1$I >= $2 ORDER BY %1$I LIMIT 1', onec._date_column(target),
+				   onec._local_table(target)) INTO here USING server, lower(windows[1]);
+	next := least(onec._first_date(server, target, lower(windows[1])), here);
+	last := (SELECT count(*) FROM unnest(windows) w WHERE upper(w) <= next OR next IS NULL);
+	RETURN CASE WHEN last > 1 THEN tsrange(lower(windows[1]), upper(windows[last])) || windows[last + 1:] ELSE windows END;
+END $$;
+COMMENT ON FUNCTION onec._join_empty_windows(name, text, tsrange[]) IS 'Объединить окна без строк в одно (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._join_empty_windows(name, text, tsrange[]) FROM PUBLIC;
+
+-- ---- the account ----
+
+-- Add to a step what has been asked of 1C since the sums "before".
+CREATE FUNCTION onec._account_requests(server name, run bigint, ordinal int, before bigint[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	sums bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec._totals() t);
+BEGIN
+	UPDATE onec.sync_step s
+	SET requests = s.requests + sums[1] - before[1], retries = s.retries + sums[2] - before[2], bytes = s.bytes + sums[3] - before[3]
+	WHERE s.server = _account_requests.server AND s.run_id = run AND s.ordinal = _account_requests.ordinal AND sums <> before;
+END $$;
+COMMENT ON FUNCTION onec._account_requests(name, bigint, int, bigint[]) IS 'Записать за шагом его запросы к 1С (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._account_requests(name, bigint, int, bigint[]) FROM PUBLIC;
+
+-- A step that failed; a base that does not let us in is noted, so that jobs do not try again.
+CREATE FUNCTION onec._step_failed(server name, run bigint, ordinal int, code text, told text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	failed text;
+BEGIN
+	UPDATE onec.sync_step s SET status = 'failed', finished_at = clock_timestamp(), error_code = code, message = told
+	WHERE s.server = _step_failed.server AND s.run_id = run AND s.ordinal = _step_failed.ordinal RETURNING s.target INTO failed;
+	IF code = '28000' THEN
+		INSERT INTO onec.login_refusal AS l (server, login_version) VALUES (server, onec._login_version(server))
+		ON CONFLICT ON CONSTRAINT login_refusal_pkey DO UPDATE SET login_version = excluded.login_version, refused_at = now();
+	END IF;
+	RAISE WARNING USING MESSAGE = format('step "%s" failed: %s', failed, told), ERRCODE = code;
+END $$;
+COMMENT ON FUNCTION onec._step_failed(name, bigint, int, text, text) IS 'Записать неудачу шага (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._step_failed(name, bigint, int, text, text) FROM PUBLIC;
+
+-- All windows are read.  Only a reading without doubt moves what is known to be complete; a limited one when its round is done.
+CREATE FUNCTION onec._end_step(plan onec._plan, run bigint, s onec.sync_step) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE onec.sync_step t SET status = CASE WHEN t.message IS NULL THEN 'ok' ELSE 'incomplete' END, finished_at = clock_timestamp()
+	WHERE t.server = s.server AND t.run_id = run AND t.ordinal = s.ordinal;
+	DELETE FROM onec.login_refusal l WHERE l.server = s.server AND s.requests > 0;
+	IF plan.size > 0 AND s.message IS NULL
+		AND NOT EXISTS (SELECT FROM onec.sync_state t WHERE t.server = s.server AND t.target = s.target AND t.place > 0) THEN
+		INSERT INTO onec.sync_state AS t (server, target, complete_from, last_ok)
+		VALUES (s.server, s.target, CASE WHEN s.days IS NULL THEN '-infinity'::timestamp ELSE onec.local_now(s.server)::date - s.days END,
+				clock_timestamp())
+		ON CONFLICT ON CONSTRAINT sync_state_pkey DO UPDATE
+		SET complete_from = least(t.complete_from, excluded.complete_from), last_ok = excluded.last_ok;
+		DELETE FROM onec.sync_doubt d
+		WHERE d.server = s.server AND d.target = s.target AND d.kind = 'unproven' AND d.found_at < s.started_at;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._end_step(onec._plan, bigint, onec.sync_step) IS 'Закончить шаг (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._end_step(onec._plan, bigint, onec.sync_step) FROM PUBLIC;
+
+CREATE FUNCTION onec._step_line(server name, run bigint, ordinal int) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('%s: %s read, %s inserted, %s updated, %s deleted in %s s%s', s.target, s.rows_read, s.rows_inserted,
+				  s.rows_updated, s.rows_deleted, round(extract(epoch FROM s.finished_at - s.started_at)::numeric, 1),
+				  CASE WHEN s.status = 'incomplete' THEN '; incomplete: ' || s.message END)
+	FROM onec.sync_step s WHERE s.server = $1 AND s.run_id = $2 AND s.ordinal = $3
+$$;
+COMMENT ON FUNCTION onec._step_line(name, bigint, int) IS 'Итог шага одной строкой (служебная)';

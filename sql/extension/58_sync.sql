@@ -1,0 +1,427 @@
+-- CALL onec.sync: 1C into the local tables, window by window.
+--
+-- A window is read into a temporary table, compared with what is here, and only the differences are written, in one
+-- transaction; then it is committed.  Whatever stops a run, every window is either old or new.  The procedures that commit can
+-- have no SET clause, so they hold control flow and qualified calls only; the work is in functions that have one.
+
+-- ---- a run begins and ends ----
+
+CREATE FUNCTION onec._run_key(server name) RETURNS bigint
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN hashtextextended('onec run ' || server, 0);
+COMMENT ON FUNCTION onec._run_key(name) IS 'Ключ блокировки запуска (служебная)';
+
+-- Runs whose mark is gone: cancelled, or their process has ended.
+CREATE FUNCTION onec._close_lost_runs(server name) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec.sync_run r SET status = 'interrupted', finished_at = now(), message = 'the process ended before the run'
+	WHERE r.server = $1 AND r.status = 'running';
+	UPDATE onec.sync_step s SET status = 'failed', finished_at = now(), message = 'interrupted'
+	FROM onec.sync_run r
+	WHERE r.server = $1 AND r.status = 'interrupted' AND s.server = r.server AND s.run_id = r.run_id AND s.status IN ('running', 'waiting');
+$$;
+COMMENT ON FUNCTION onec._close_lost_runs(name) IS 'Закрыть прерванные запуски, когда ни один не идёт (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._close_lost_runs(name) FROM PUBLIC;
+
+-- Steps in turn: those behind which the last run of this size ran out of time come first, profiles last.
+CREATE FUNCTION onec._list_steps(plan onec._plan, run bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	late_at int := (SELECT r.ended_at FROM onec.sync_run r
+					WHERE r.server = plan.server AND r.size = plan.size AND r.run_id < run AND r.status NOT LIKE 'skipped%'
+					ORDER BY r.run_id DESC LIMIT 1);
+BEGIN
+	INSERT INTO onec.sync_step (server, run_id, ordinal, step, target, status, turn)
+	SELECT plan.server, run, s.ordinal, s.step, s.target, 'waiting',
+		   s.ordinal + CASE WHEN s.step = 'profiles' THEN 1000 WHEN s.ordinal < late_at THEN 500 ELSE 0 END
+	FROM onec._steps(plan.steps) s
+	WHERE (s.step <> 'loyalty' OR onec.get('loyalty.enabled', plan.server)::boolean)
+	  -- a part is of what is read, and of a person only where there is a condition for them
+	  AND (plan.size > 0 OR s.target = 'customer_profile'
+		   OR s.step <> 'profiles' AND onec._way(plan.server, s.target) = 'read'
+			  AND (plan.user_id IS NULL OR onec._purchases_of(plan.server, s.target, plan.user_id) IS NOT NULL));
+END $$;
+COMMENT ON FUNCTION onec._list_steps(onec._plan, bigint) IS 'Записать шаги запуска (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._list_steps(onec._plan, bigint) FROM PUBLIC;
+
+-- Begin a run.  When another one is at work a larger run is told to wait, until "since" is too long ago; others are on record as
+-- skipped, and so are jobs whose login 1C has refused, until it is changed.
+CREATE FUNCTION onec._begin_run(plan onec._plan, since timestamptz, OUT run bigint, OUT wait boolean)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	state text := 'running';
+	said text;
+	other int;
+BEGIN
+	PERFORM pg_advisory_xact_lock(hashtextextended('onec sync ' || plan.server, 0));
+	wait := false;
+	IF plan.job IS NOT NULL AND EXISTS (SELECT FROM onec.login_refusal l
+										WHERE l.server = plan.server AND l.login_version = onec._login_version(plan.server)) THEN
+		state := 'skipped (login)';
+		said := '1C refused the login: the jobs wait until the user mapping or the server is altered';
+	ELSIF onec._hold_run(onec._run_key(plan.server)) THEN
+		PERFORM onec._close_lost_runs(plan.server);
+	ELSE
+		other := (SELECT r.size FROM onec.sync_run r WHERE r.server = plan.server AND r.status = 'running' ORDER BY r.run_id DESC LIMIT 1);
+		-- one that is just ending has no row any more
+		wait := CASE WHEN other IS NULL THEN clock_timestamp() < since + interval '10 seconds'
+					 ELSE plan.size > other AND (plan.minutes = 0 OR clock_timestamp() < since + make_interval(mins => plan.minutes)) END;
+		IF wait THEN
+			RETURN;
+		END IF;
+		state := 'skipped (busy)';
+		said := 'another run is at work';
+	END IF;
+	INSERT INTO onec.sync_run AS r (server, started_at, finished_at, status, pid, backend_start, days, message, size, job)
+	SELECT plan.server, clock_timestamp(), CASE WHEN state <> 'running' THEN clock_timestamp() END, state, pg_backend_pid(),
+		   (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid()), plan.days, said, plan.size, plan.job
+	RETURNING r.run_id INTO run;
+	IF state <> 'running' THEN
+		RAISE NOTICE USING MESSAGE = format('sync of "%s" %s: %s', plan.server, state, said);
+		run := NULL;
+		RETURN;
+	END IF;
+	PERFORM onec._list_steps(plan, run);
+	-- who reads everything also finds out anew what the base refuses: it may have been a passing trouble
+	IF plan.size = 4 THEN
+		PERFORM onec.forget_refusals(plan.server);
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._begin_run(onec._plan, timestamptz) IS 'Начать запуск синхронизации (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._begin_run(onec._plan, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION onec._end_run(plan onec._plan, run bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec.remember_refusals(plan.server);
+	UPDATE onec.sync_run r
+	SET finished_at = clock_timestamp(),
+		status = (SELECT CASE WHEN bool_and(s.status IN ('failed', 'not published', 'skipped')) AND bool_or(s.status = 'failed') THEN 'failed'
+							  WHEN bool_or(s.status IN ('failed', 'skipped')) THEN 'partial'
+							  WHEN bool_or(s.status = 'incomplete') THEN 'incomplete'
+							  ELSE 'ok' END
+				  FROM onec.sync_step s WHERE s.server = r.server AND s.run_id = r.run_id),
+		message = (SELECT string_agg(DISTINCT CASE s.status WHEN 'skipped' THEN s.message ELSE s.target || ': ' || s.message END, '; ')
+				   FROM onec.sync_step s
+				   WHERE s.server = r.server AND s.run_id = r.run_id AND s.status IN ('failed', 'incomplete', 'skipped'))
+	WHERE r.server = plan.server AND r.run_id = run;
+	-- when all of the purchases are read, what had drifted is
+	UPDATE onec.drift d SET repaired_at = clock_timestamp()
+	WHERE d.server = plan.server AND d.repaired_at IS NULL AND plan.size > 0
+	  AND (SELECT bool_and(s.status IN ('ok', 'not published')) FROM onec.sync_step s
+		   WHERE s.server = d.server AND s.run_id = run AND s.step = 'purchases');
+END $$;
+COMMENT ON FUNCTION onec._end_run(onec._plan, bigint) IS 'Закончить запуск (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._end_run(onec._plan, bigint) FROM PUBLIC;
+
+-- ---- steps and windows ----
+
+-- Why the run is to do no more: its time is over, or the base did not answer or refused the login.
+CREATE FUNCTION onec._must_stop(plan onec._plan, run bigint) RETURNS text
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN EXISTS (SELECT FROM onec.sync_step s WHERE s.server = ($1).server AND s.run_id = $2 AND s.error_code IN ('08001', '08006', 'HV00N'))
+			THEN 'given up: the base does not answer'
+		WHEN EXISTS (SELECT FROM onec.sync_step s WHERE s.server = ($1).server AND s.run_id = $2 AND s.error_code = '28000')
+			THEN 'given up: the login is refused'
+		WHEN ($1).minutes > 0 AND clock_timestamp() > (SELECT r.started_at FROM onec.sync_run r WHERE r.server = ($1).server AND r.run_id = $2)
+													  + make_interval(mins => ($1).minutes)
+			THEN 'out of time' END
+$$;
+COMMENT ON FUNCTION onec._must_stop(onec._plan, bigint) IS 'Почему запуску пора остановиться (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._must_stop(onec._plan, bigint) FROM PUBLIC;
+
+-- Leave what is still to be done, and remember where.
+CREATE FUNCTION onec._stop_here(plan onec._plan, run bigint, reason text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE onec.sync_run r SET ended_at = s.ordinal
+	FROM (SELECT t.ordinal FROM onec.sync_step t
+		  WHERE t.server = plan.server AND t.run_id = run AND t.status IN ('running', 'waiting') ORDER BY t.turn LIMIT 1) s
+	WHERE r.server = plan.server AND r.run_id = run AND reason = 'out of time';
+	UPDATE onec.sync_step s SET status = 'skipped', finished_at = clock_timestamp(), message = reason
+	WHERE s.server = plan.server AND s.run_id = run AND s.status IN ('running', 'waiting');
+END $$;
+COMMENT ON FUNCTION onec._stop_here(onec._plan, bigint, text) IS 'Остановить запуск и запомнить место (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._stop_here(onec._plan, bigint, text) FROM PUBLIC;
+
+-- How many days a step reads: a table never read completely is read from the beginning; after a pause longer than what the run
+-- was told, its days are read, too.
+CREATE FUNCTION onec._step_days(plan onec._plan, target text) RETURNS int
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT greatest(($1).days, ceil(extract(epoch FROM clock_timestamp() - t.last_ok) / 86400)::int)
+	FROM onec.sync_state t
+	WHERE t.server = ($1).server AND t.target = $2 AND ($1).days IS NOT NULL AND (t.last_ok IS NOT NULL OR onec._date_column($2) IS NULL)
+$$;
+COMMENT ON FUNCTION onec._step_days(onec._plan, text) IS 'За сколько дней читать таблицу; NULL — всю (служебная)';
+
+-- Begin the next step and list its windows.  Returns its number; NULL when there is none, or the run is to stop.
+CREATE FUNCTION onec._next_step(plan onec._plan, run bigint) RETURNS int
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s onec.sync_step;
+	asked bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec._totals() t);
+	stop text := onec._must_stop(plan, run);
+	code text;
+	said text;
+	detail text;
+	context text;
+BEGIN
+	IF stop IS NOT NULL THEN
+		PERFORM onec._stop_here(plan, run, stop);
+		RETURN NULL;
+	END IF;
+	UPDATE onec.sync_step t SET status = 'running', started_at = clock_timestamp(), days = onec._step_days(plan, t.target)
+	WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = (SELECT n.ordinal FROM onec.sync_step n
+		WHERE n.server = plan.server AND n.run_id = run AND n.status = 'waiting' ORDER BY n.turn LIMIT 1)
+	RETURNING t.* INTO s;
+	IF s.ordinal IS NULL THEN
+		RETURN NULL;
+	END IF;
+	BEGIN
+		IF onec._way(plan.server, s.target) = 'none' THEN
+			UPDATE onec.sync_step t SET status = 'not published', finished_at = clock_timestamp()
+			WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
+		ELSE
+			s.windows := onec._list_windows(plan, run, s.target, s.days);
+			UPDATE onec.sync_step t SET windows = s.windows, windows_total = cardinality(s.windows)
+			WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
+		END IF;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			context = PG_EXCEPTION_CONTEXT;
+		PERFORM onec._step_failed(plan.server, run, s.ordinal, code, onec._kept_message(code, said, detail, context));
+	END;
+	PERFORM onec._account_requests(plan.server, run, s.ordinal, asked);
+	RETURN s.ordinal;
+END $$;
+COMMENT ON FUNCTION onec._next_step(onec._plan, bigint) IS 'Начать следующий шаг (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._next_step(onec._plan, bigint) FROM PUBLIC;
+
+-- Do what one window of a step takes.
+CREATE FUNCTION onec._do_window(plan onec._plan, target text, from_ts timestamp, till_ts timestamp, days int,
+								OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
+								OUT doubt text, OUT truncated boolean)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	way text := onec._way(plan.server, target);
+	part_of text := CASE WHEN plan.user_id IS NOT NULL THEN onec._purchases_of(plan.server, target, plan.user_id) END;
+	more record;
+BEGIN
+	truncated := false;
+	read := 0;
+	IF way IN ('people', 'profiles') THEN
+		PERFORM onec._drop_forgotten(plan.server, target);
+	END IF;
+	IF way = 'people' THEN
+		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted FROM onec._fold_people(plan.server) f;
+	ELSIF way = 'profiles' THEN
+		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
+		FROM onec._refresh_customers(plan.server, days IS NULL AND plan.size > 0) f;
+	ELSIF way = 'derived' THEN
+		SELECT f.read, f.inserted, f.updated, f.deleted INTO read, inserted, updated, deleted FROM onec._sales_from_cards(plan.server) f;
+	ELSIF target = 'discount_card' AND NOT onec._cards_fit(plan.server, plan.cards_limit) THEN
+		SELECT f.* INTO read, inserted, updated, deleted, doubt, truncated FROM onec._sync_some_cards(plan.server, plan.cards_limit) f;
+	ELSE
+		SELECT f.* INTO read, inserted, updated, deleted, doubt
+		FROM onec._sync_window(plan.server, target, from_ts, till_ts, part_of, plan.force) f;
+		IF target = 'sale_line' AND plan.user_id IS NOT NULL THEN
+			SELECT * INTO more FROM onec._sync_carded(plan.server, plan.user_id, from_ts, till_ts);
+			read := read + more.read;
+			inserted := inserted + more.inserted;
+			updated := updated + more.updated;
+		END IF;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._do_window(onec._plan, text, timestamp, timestamp, int) IS 'Выполнить одно окно шага (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._do_window(onec._plan, text, timestamp, timestamp, int) FROM PUBLIC;
+
+-- One window of a step, with its account; an error is kept with the step.  Returns whether there may be more of it.
+CREATE FUNCTION onec._next_window(plan onec._plan, run bigint, place int) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s onec.sync_step;
+	w tsrange;
+	did record;
+	asked bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec._totals() t);
+	stop text := onec._must_stop(plan, run);
+	code text;
+	said text;
+	detail text;
+	context text;
+BEGIN
+	SELECT t.* INTO s FROM onec.sync_step t WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place AND t.status = 'running';
+	w := s.windows[1];
+	IF s.ordinal IS NULL THEN
+		RETURN false;
+	END IF;
+	-- a step that was begun reads one window at least, lest a run that is always late stands still
+	IF stop IS NOT NULL AND s.windows_done > 0 AND w IS NOT NULL THEN
+		PERFORM onec._stop_here(plan, run, stop);
+		RETURN false;
+	END IF;
+	BEGIN
+		IF w IS NULL THEN
+			IF plan.size > 0 AND s.target = 'loyalty_movement' THEN
+				PERFORM onec._check_points(plan, s);
+			END IF;
+			PERFORM onec._end_step(plan, run, s);
+		ELSE
+			SELECT * INTO did FROM onec._do_window(plan, s.target, lower(w), upper(w), s.days);
+			s.windows := s.windows[2:];
+			IF did.read = 0 AND s.empty_windows > 0 THEN
+				s.windows := onec._join_empty_windows(plan.server, s.target, s.windows);
+			END IF;
+		END IF;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			context = PG_EXCEPTION_CONTEXT;
+		PERFORM onec._step_failed(plan.server, run, place, code, onec._kept_message(code, said, detail, context));
+	END;
+	IF w IS NOT NULL AND code IS NULL THEN
+		UPDATE onec.sync_step t
+		SET windows = s.windows, windows_done = t.windows_done + 1, rows_read = t.rows_read + did.read, rows_inserted = t.rows_inserted + did.inserted,
+			rows_updated = t.rows_updated + did.updated, rows_deleted = t.rows_deleted + did.deleted,
+			truncated = t.truncated OR did.truncated, message = coalesce(t.message, did.doubt),
+			empty_windows = CASE WHEN did.read = 0 THEN t.empty_windows + 1 ELSE 0 END
+		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place;
+	END IF;
+	PERFORM onec._account_requests(plan.server, run, place, asked);
+	IF w IS NULL AND code IS NULL THEN
+		RAISE NOTICE USING MESSAGE = onec._step_line(plan.server, run, place);
+	END IF;
+	RETURN w IS NOT NULL AND code IS NULL;
+END $$;
+COMMENT ON FUNCTION onec._next_window(onec._plan, bigint, int) IS 'Прочитать следующее окно шага (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._next_window(onec._plan, bigint, int) FROM PUBLIC;
+
+CREATE PROCEDURE onec._sync(plan onec._plan)
+	LANGUAGE plpgsql
+AS $$
+DECLARE
+	since timestamptz := pg_catalog.clock_timestamp();
+	begun record;
+	step int;
+BEGIN
+	LOOP
+		SELECT * INTO begun FROM onec._begin_run(plan, since);
+		COMMIT;
+		EXIT WHEN NOT begun.wait;
+		PERFORM pg_catalog.pg_sleep(0.5);
+	END LOOP;
+	IF begun.run IS NULL THEN
+		RETURN;
+	END IF;
+	LOOP
+		step := onec._next_step(plan, begun.run);
+		COMMIT;
+		EXIT WHEN step IS NULL;
+		WHILE onec._next_window(plan, begun.run, step) LOOP
+			COMMIT;
+		END LOOP;
+		COMMIT;
+	END LOOP;
+	PERFORM onec._end_run(plan, begun.run);
+	COMMIT;
+	PERFORM onec._release_run();
+END $$;
+COMMENT ON PROCEDURE onec._sync(onec._plan) IS 'Синхронизация без проверок (служебная)';
+REVOKE EXECUTE ON PROCEDURE onec._sync(onec._plan) FROM PUBLIC;
+
+-- ---- how it is asked for ----
+
+-- The plan of a run of the shop's steps.
+CREATE FUNCTION onec._plan_of(server name, days int, cards_limit int, steps text[], deep boolean, force boolean, afresh boolean, job text)
+	RETURNS onec._plan
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT ROW($1, $2, coalesce($3, onec.get('sync.cards_limit', $1)::int), $4, $5, $6, $7, $8,
+			   CASE WHEN $4 IS NOT NULL THEN 1 WHEN $2 IS NULL THEN 4 WHEN $5 THEN 3 ELSE 2 END,
+			   CASE WHEN $8 IS NULL THEN 0 ELSE onec.get('sync.max_minutes', $1)::int END, NULL, NULL, NULL)::onec._plan
+$$;
+COMMENT ON FUNCTION onec._plan_of(name, int, int, text[], boolean, boolean, boolean, text) IS 'Что делать запуску (служебная)';
+
+CREATE FUNCTION onec._check_steps(steps text[]) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unknown text;
+BEGIN
+	SELECT string_agg(u, ', ') INTO unknown FROM unnest(steps) u
+	WHERE u NOT IN (SELECT s.step FROM onec._steps(NULL) s);
+	IF unknown IS NOT NULL THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('unrecognized step: %s', unknown),
+			HINT = 'Steps are cards, counterparties, products, stores, purchases, loyalty, profiles.';
+	END IF;
+	IF current_setting('transaction_read_only')::boolean THEN
+		RAISE read_only_sql_transaction USING MESSAGE = 'cannot execute onec.sync in a read-only transaction';
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._check_steps(text[]) IS 'Проверить параметры синхронизации (служебная)';
+
+CREATE FUNCTION onec._in_transaction_block() RETURNS boolean
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_in_transaction_block';
+COMMENT ON FUNCTION onec._in_transaction_block() IS 'Внутри BEGIN … COMMIT или другого блока, который нельзя завершить (служебная)';
+
+-- What onec.sync has been asked, as a plan; errors where it cannot be done.
+CREATE FUNCTION onec._plan_of_sync(server name, days int, cards_limit int, steps text[], full_reload boolean, deep boolean, force boolean)
+	RETURNS onec._plan
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name;
+BEGIN
+	PERFORM onec._check_steps(steps);
+	srv := onec._server(server);
+	IF to_regclass(format('%I.sale_line', srv)) IS NULL AND to_regclass(format('%I.discount_card', srv)) IS NULL THEN
+		RAISE undefined_table USING
+			MESSAGE = format('server "%s" has no foreign tables of the shop', srv),
+			HINT = format('Run SELECT * FROM onec.setup(%L) first.', srv);
+	END IF;
+	RETURN onec._plan_of(srv, CASE WHEN NOT full_reload THEN coalesce(days, onec.get('sync.purchase_days', srv)::int) END,
+						 cards_limit, steps, deep, force, full_reload, NULL);
+END $$;
+COMMENT ON FUNCTION onec._plan_of_sync(name, int, int, text[], boolean, boolean, boolean) IS 'Что делать запуску по параметрам onec.sync (служебная)';
+
+CREATE PROCEDURE onec.sync(server name DEFAULT NULL, days int DEFAULT NULL, cards_limit int DEFAULT NULL, steps text[] DEFAULT NULL,
+						   full_reload boolean DEFAULT false, deep boolean DEFAULT false, force boolean DEFAULT false)
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	IF onec._in_transaction_block() THEN
+		RAISE invalid_transaction_termination USING
+			MESSAGE = 'onec.sync cannot run inside a transaction block',
+			HINT = 'It commits window by window: call it outside of BEGIN … COMMIT, as a statement of its own.';
+	END IF;
+	-- fails here, before the first request, wherever committing is impossible
+	COMMIT;
+	CALL onec._sync(onec._plan_of_sync(server, days, cards_limit, steps, full_reload, deep, force));
+END $$;
+COMMENT ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean, boolean) IS
+	'Синхронизация с 1С: карты, контрагенты, товары, магазины, покупки за days дней, баллы, профили; фиксирует каждое окно, можно прервать и повторить; deep — ещё и сверить старые месяцы и перечитать разошедшиеся; force — поверить пустому ответу или ответу, в котором нет ни одной здешней строки';
+REVOKE EXECUTE ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean, boolean) FROM PUBLIC;

@@ -1,0 +1,249 @@
+# Proof before deletion: what a reading lacks leaves the store only if 1C says so in other ways as well.  The base is a stub that
+# publishes what the demo 1C does, over few rows, and lies as the mode says.
+use strict;
+use warnings;
+use utf8;
+
+use HTTP::Tiny;
+use JSON::PP;
+use OnecTest;
+use Test::More;
+
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
+my $dir = PostgreSQL::Test::Utils::tempdir();
+my $node = OnecTest->node('proof', conf => "statement_timeout = '60s'\n");
+my $stub = OnecTest->stub("DIR = '$dir'\n" . <<'PY');
+import random
+
+def lying():
+    """Whether this list is to be a lie: always, or so often as "left" says."""
+    left = int(mode.get("left", -1))
+    if left > 0:
+        mode["left"] = str(left - 1)
+    return left != 0 and mode.get("lie", "") != ""
+
+def answer(r):
+    if r.path in ("", "$metadata"):
+        kind = "application/xml" if r.path else "application/json;charset=utf-8"
+        return 200, open(f"{DIR}/{r.path or 'root'}", "rb").read(), {"Content-Type": kind}
+    with open(f"{DIR}/rows", encoding="utf-8") as file:
+        sets = json.load(file)
+    rows = sets.get(r.path.split("/")[0].split("(")[0], [])
+    if re.search(r"/(Balance|Turnovers|SliceLast)", r.path):
+        return []
+    asked = "Ref_Key eq" in r.query.get("$filter", "") or "(guid" in r.path
+    counting = r.path.endswith("/$count")
+    lie = mode.get("lie", "")
+    some = [row for row in rows if int(row.get("Ref_Key", row.get("Recorder"))[-12:], 16) % 5 > 1]
+    if counting:
+        if lie.startswith("nocount"):
+            return odata_error(400, 0, "$count не поддерживается")
+        return serve(r, some if lie in ("dropcount", "hide") else rows)
+    if "$orderby" in r.query and lie == "shuffle":
+        return odata_error(500, -1, "AUTOORDER: $orderby не поддерживается")
+    if asked:
+        return serve(r, some if lie == "hide" else rows)
+    if not lying():
+        return serve(r, rows)
+    if lie == "empty":
+        return []
+    if lie == "hole" and int(r.query.get("$skip", 0)) > 0:
+        return []
+    if lie in ("drop", "dropcount", "hide", "nocountdrop"):
+        return serve(r, some)
+    if lie == "other":
+        return serve(r, [dict(row, Ref_Key=guid(int(row["Ref_Key"][-12:], 16), 77)) for row in rows])
+    if lie == "shuffle":
+        rows = random.sample(rows, len(rows))
+    found = serve(r, rows)
+    if lie == "double" and found:
+        return found + found[:1]
+    if lie == "differ" and found:
+        return found + [dict(found[0], **{"Description": "иная"} if "Ref_Key" in found[0] else {"Сумма": 7})]
+    return found
+PY
+{
+	my $demo = OnecTest->onec('--customers', 5);
+
+	for my $what ([ '', 'root' ], [ '$metadata', '$metadata' ])
+	{
+		my $address = $demo->url =~ s{//}{//demo:demo@}r . "/odata/standard.odata/$what->[0]" . ($what->[0] ? '' : '?$format=json');
+		PostgreSQL::Test::Utils::append_to_file("$dir/$what->[1]", HTTP::Tiny->new->get($address)->{content});
+	}
+	$demo->stop;
+}
+OnecTest->server($node, $stub, name => 'shop', options => "timezone 'UTC', retries '0', page_size '50', prefetch '0'");
+
+sub rows { return OnecTest->rows($node, @_); }
+sub guid { return sprintf '%08x-0000-4000-8000-%012x', @_; }
+my $nobody = guid(0, 0) =~ s/4000-8000/0000-0000/r;
+my ($sales, $cards) = ('AccumulationRegister_Продажи_RecordType', 'Catalog_ДисконтныеКарты');
+
+sub card
+{
+	my ($number, %other) = @_;
+
+	return { Ref_Key => guid(5, $number), Code => "$number", Description => "Карта $number", КодКартыШтрихкод => sprintf('7000%07d', $number),
+		КодКартыМагнитный => '', ВладелецКарты_Key => guid(2, $number), Owner_Key => $nobody, КартаНедействительна => \0, DeletionMark => \0,
+		DataVersion => 'A', IsFolder => \0, Predefined => \0, Parent_Key => $nobody, %other };
+}
+
+sub sale
+{
+	my ($document, $line, $period, %other) = @_;
+
+	return { Recorder => guid(1, $document), Recorder_Type => 'StandardODATA.Document_ЧекККМ', LineNumber => "$line", Period => $period, Active => \1,
+		Контрагент_Key => $nobody, Номенклатура_Key => guid(3, 1), Характеристика_Key => $nobody, Склад_Key => guid(4, 1),
+		Организация_Key => $nobody, Документ => guid(1, $document), Документ_Type => 'StandardODATA.Document_ЧекККМ', Количество => 1, Сумма => 100,
+		СуммаНДС => 0, Себестоимость => 0, %other };
+}
+
+my %base;
+
+sub base
+{
+	%base = (%base, @_);
+	open(my $out, '>', "$dir/rows.new") or die $!;
+	print $out encode_json(\%base);
+	close $out;
+	rename "$dir/rows.new", "$dir/rows" or die $!;
+	return;
+}
+
+# A sync under a lie ("left": only so many lists of it): the status of the run.
+sub sync
+{
+	my ($how, %mode) = @_;
+
+	$stub->mode(lie => '', left => -1, %mode);
+	$stub->requests;
+	my $r = OnecTest->try_text($node, "CALL onec.sync('shop', $how)");
+	$stub->mode(lie => '', left => -1);
+	diag($r->{stderr}) if $r->{sqlstate} ne '00000';
+	return rows("SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1");
+}
+
+my $live = "SELECT count(*) FILTER (WHERE NOT is_deleted) || ' of ' || count(*) FROM onec.discount_card";
+my $only_cards = "steps => '{cards}'";
+
+base($cards => [ map { card($_) } 1 .. 150 ]);
+rows("SELECT FROM onec.setup('shop')");
+
+# ---- catalogs ----
+is(sync($only_cards), 'ok', 'cards are read');
+my $quiet = $stub->requests;
+is(rows($live), '150 of 150', 'all of them');
+sync($only_cards);
+is(scalar($stub->requests), $quiet, 'a reading that lacks nothing asks for nothing more');
+
+for my $case (
+	[ 'P8', 'empty', 'an empty list in place of a full set' ],
+	[ 'P8', 'hole', 'an empty page in the middle' ],
+	[ 'P20', 'drop', 'two fifths of the rows missing from the answer' ],
+	[ 'P20', 'dropcount', 'and from the count, but not when asked for by key' ],
+	[ 'P20', 'nocountdrop', 'where 1C does not count' ],
+	[ 'another base', 'other', 'a set of which no key is here' ])
+{
+	my ($id, $lie, $what) = @$case;
+	my $known = rows('SELECT count(*) FROM onec.discount_card');
+
+	is(sync($only_cards, lie => $lie), 'incomplete', "$id: $what: the run says it is incomplete");
+	is(rows("SELECT count(*) FROM onec.discount_card WHERE is_deleted AND card_id::text LIKE '00000005%'"), '0', "$id: … and no card is taken for deleted");
+	is(rows("SELECT code, found FROM onec.data_quality WHERE code = 'Q11'") =~ /^Q11\|[1-9]/ ? 1 : 0, 1, "$id: … data_quality tells of it");
+	is(sync($only_cards), 'ok', "$id: … the next run is complete");
+	is(rows("SELECT count(*) FROM onec.data_quality WHERE code = 'Q11'"), '0', "$id: … and nothing is left in doubt");
+}
+is(rows("SELECT count(*) FROM onec.discount_card WHERE is_deleted"), rows("SELECT count(*) FROM onec.discount_card WHERE card_id::text LIKE '0000004d%'"),
+	'what the other base had is gone again');
+for my $case ([ 'P8', 'empty', 1 ], [ 'P20', 'drop', 2 ])
+{
+	is(sync($only_cards, lie => $case->[1], left => $case->[2]), 'ok', "$case->[0]: $case->[1], once: read again, and well");
+	is(rows("SELECT count(*) FROM onec.discount_card WHERE is_deleted AND card_id::text LIKE '00000005%'"), '0', '… nothing is deleted');
+}
+for my $time (1 .. 3)
+{
+	sync($only_cards, lie => 'shuffle');
+	is(rows("SELECT count(*) FROM onec.discount_card WHERE is_deleted AND card_id::text LIKE '00000005%'"), '0', "P9: no order, shuffled pages, $time: nothing is deleted");
+	rows("SELECT onec.forget_refusals('shop')");
+}
+
+# what is gone is gone, at three requests more
+base($cards => [ map { card($_) } 2 .. 150 ]);
+is(sync($only_cards), 'ok', 'a card that 1C has no more');
+my $proving = $stub->requests;
+is(rows("SELECT string_agg(code, ' ') FROM onec.discount_card WHERE is_deleted AND card_id::text LIKE '00000005%'"), '1', '… and marked');
+sync($only_cards);
+is($proving - $stub->requests, 3, '… by two counts and a question more');
+base($cards => [ map { card($_) } 61 .. 150 ]);
+is(sync($only_cards, lie => 'nocount'), 'ok', 'where 1C does not count and sixty are gone');
+is(rows("SELECT count(*) FROM onec.discount_card WHERE is_deleted AND card_id::text LIKE '00000005%'"), '60', '… a second reading proves it');
+base($cards => []);
+is(sync($only_cards), 'incomplete', 'a set that is empty is not believed');
+is(sync("$only_cards, force => true"), 'ok', '… but with force');
+is(rows("SELECT count(*) FROM onec.discount_card WHERE NOT is_deleted"), '0', '… its cards are marked');
+
+# ---- keys that come twice ----
+base($cards => [ map { card($_) } 1 .. 20 ]);
+is(sync($only_cards, lie => 'double'), 'ok', 'P10: a new row that comes twice');
+is(rows($live) =~ /^20 of/ ? 1 : 0, 1, 'P10: … is one');
+is(sync($only_cards, lie => 'differ', left => 1), 'ok', 'P21: a key that is here comes with two contents, once');
+is(rows("SELECT count(*) FROM onec.discount_card WHERE description = 'иная'"), '0', 'P21: … the second reading holds');
+is(sync($only_cards, lie => 'differ'), 'ok', 'P21: always');
+is(rows("SELECT count(*) FROM onec.discount_card WHERE description = 'иная'"), '0', 'P21: … what is here stays');
+is(rows("SELECT found FROM onec.data_quality WHERE code = 'Q12'"), '1', 'P21: … and is reported');
+is(sync($only_cards), 'ok', 'P21: later there is one');
+is(rows("SELECT count(*) FROM onec.data_quality WHERE code = 'Q12'"), '0', 'P21: … and nothing to report');
+
+# ---- lines ----
+my $purchases = "steps => '{purchases}', full_reload => true";
+my @lines = map { my $day = $_; map { sale($day * 10 + $_, 1, sprintf('2025-03-%02dT10:00:00', $day)), sale($day * 10 + $_, 2, sprintf('2025-03-%02dT10:00:00', $day)) } 0 .. 4 } 1 .. 20;
+my $sum = "SELECT count(*) || ' ' || sum(amount)::int FROM onec.sale_line";
+
+base($sales => \@lines);
+is(sync($purchases), 'ok', 'lines are read');
+is(rows($sum), '200 20000', 'all of them');
+base($sales => [ map { $_->{Recorder} eq guid(1, 50) ? () : { %$_, Сумма => 200 } } @lines ]);
+is(sync($purchases, lie => 'drop'), 'incomplete', 'P20: documents missing from every list: the run is incomplete');
+is(rows($sum), '200 20000', 'P20: … each day that would lose rows is as it was');
+my $later = [ @{ $base{$sales} }, sale(300, 1, '2025-04-02T10:00:00'), sale(302, 1, '2025-04-03T10:00:00') ];
+base($sales => $later);
+is(sync($purchases, lie => 'drop'), 'incomplete', 'rows of another day');
+is(rows("SELECT count(*) FROM onec.sale_line WHERE period >= '2025-04-01'"), '1', '… go in');
+is(rows("SELECT complete_from FROM onec.sync_state WHERE target = 'sale_line'"), '-infinity', 'what is complete is known as before');
+is(sync("steps => '{purchases}', days => 3"), 'ok', 'the next run, of three days, reads the months in doubt again');
+is(rows("$sum WHERE period < '2025-04-01'"), '198 39600', '… and they are as in 1C');
+is(sync($purchases), 'ok', 'a full run');
+is(rows($sum), '200 39800', '… has what no list had');
+base($sales => [ map { $_->{Recorder} eq guid(1, 51) ? ($_->{LineNumber} == 1 ? { %$_, Period => '2025-03-06T12:00:00' } : ()) : $_ } @$later ]);
+is(sync($purchases), 'ok', 'a document posted anew with another date and one line less');
+is(rows("SELECT string_agg(line_no || ' ' || period, ', ') FROM onec.sale_line WHERE recorder = '" . guid(1, 51) . "'"), '1 2025-03-06 12:00:00', '… is whole');
+
+base($sales => [ @lines, sale(10, 2, '2025-03-01T10:00:00', Сумма => 5), sale(11, 2, '2025-03-01T10:00:00') ]);
+is(sync($purchases), 'ok', 'P11: a line number twice within a document');
+is(rows("SELECT string_agg(copy || ' ' || amount::int, ', ' ORDER BY copy) FROM onec.sale_line WHERE line_no = 2 AND recorder = '" . guid(1, 10) . "'"), '0 100, 1 5', 'P11: … both are kept under a number');
+is(rows($sum), '201 20005', 'P11: … and one that is alike is one');
+is(rows("SELECT found FROM onec.data_quality WHERE code = 'Q12'"), '1', 'P11: … reported');
+my $once = $stub->requests;
+is(sync($purchases), 'ok', 'P11: again');
+is(rows("SELECT sum(rows_inserted + rows_updated + rows_deleted) FROM onec.sync_status WHERE step = 'purchases'"), '0', 'P11: … nothing is written');
+base($sales => [ grep { $_->{Recorder} ne guid(1, 20) } @{ $base{$sales} } ]);
+is(sync($purchases), 'ok', 'P11: a document is deleted beside');
+is(rows($sum), '199 19805', 'P11: … and proven by the rows, not the keys');
+
+# ---- a limit of cards (L10) ----
+base($cards => [ map { card($_) } 1 .. 20 ]);
+sync($only_cards);
+base($cards => [ map { card($_) } 1 .. 6, 8 .. 20 ]);
+my $ok_at = rows("SELECT last_ok FROM onec.sync_state WHERE target = 'discount_card'");
+sync("$only_cards, cards_limit => 8");
+is(rows("SELECT last_ok = '$ok_at' FROM onec.sync_state WHERE target = 'discount_card'"), 't', 'L10: a part is no complete reading');
+sync("$only_cards, cards_limit => 8");
+is(rows("SELECT count(*) FROM onec.discount_card WHERE is_deleted AND code = '7' AND card_id::text LIKE '00000005%'"), '0', 'L10: within the round nothing is deleted');
+is(sync("$only_cards, cards_limit => 8"), 'ok', 'L10: the round ends');
+is(rows("SELECT string_agg(code, ' ') FROM onec.discount_card WHERE is_deleted AND code::int <= 20 AND card_id::text LIKE '00000005%'"), '7', 'L10: … and the deleted card is found');
+is(rows("SELECT last_ok > '$ok_at' FROM onec.sync_state WHERE target = 'discount_card'"), 't', 'L10: … now it was read completely');
+is(rows('SELECT count(*) FROM onec.card_seen'), '0', 'L10: … and nothing is kept of the round');
+
+$node->stop;
+done_testing();
