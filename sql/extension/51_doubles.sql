@@ -20,15 +20,18 @@ AS $$
 DECLARE
 	keys text := onec._stage_key(target, 's');
 	gone bigint := 0;
+	any_twice boolean;
 BEGIN
 	IF to_regclass('pg_temp.onec_twice') IS NOT NULL THEN
 		DROP TABLE pg_temp.onec_twice;
 	END IF;
-	EXECUTE format('CREATE TEMPORARY TABLE onec_twice ON COMMIT DROP AS
-		SELECT %1$s FROM pg_temp.onec_stage s GROUP BY %1$s HAVING count(*) > 1', keys);
-	IF NOT EXISTS (SELECT FROM pg_temp.onec_twice) THEN
+	-- mostly there are none, and a temporary table costs more than looking
+	EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_stage s GROUP BY %s HAVING count(*) > 1)', keys) INTO any_twice;
+	IF NOT any_twice THEN
 		RETURN 0;
 	END IF;
+	EXECUTE format('CREATE TEMPORARY TABLE onec_twice ON COMMIT DROP AS
+		SELECT %1$s FROM pg_temp.onec_stage s GROUP BY %1$s HAVING count(*) > 1', keys);
 	EXECUTE format('DELETE FROM pg_temp.onec_stage s USING (
 			SELECT s.ctid AS place, row_number() OVER (PARTITION BY s::text ORDER BY s.ctid) AS n
 			FROM pg_temp.onec_stage s JOIN pg_temp.onec_twice k ON (%s) = (%s)) d
@@ -41,6 +44,20 @@ END $$;
 COMMENT ON FUNCTION onec._drop_doubles(text) IS 'Убрать строки, прочитанные дважды; onec_twice — ключи, у которых строки разные (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._drop_doubles(text) FROM PUBLIC;
 
+-- Whether keys are left with rows that differ.
+CREATE FUNCTION onec._any_doubles() RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF to_regclass('pg_temp.onec_twice') IS NULL THEN
+		RETURN false;
+	END IF;
+	RETURN EXISTS (SELECT FROM pg_temp.onec_twice);
+END $$;
+COMMENT ON FUNCTION onec._any_doubles() IS 'Есть ли разные строки с одним ключом (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._any_doubles() FROM PUBLIC;
+
 -- Rows of one key that differ: they get running numbers, by their content; where the table has none, one of them stays, that
 -- which is here already or else always the same one.  Returns how many keys it concerns.
 CREATE FUNCTION onec._number_doubles(server name, target text) RETURNS bigint
@@ -49,11 +66,12 @@ CREATE FUNCTION onec._number_doubles(server name, target text) RETURNS bigint
 AS $$
 DECLARE
 	keys text := onec._stage_key(target, 's');
-	doubles bigint := (SELECT count(*) FROM pg_temp.onec_twice);
+	doubles bigint;
 BEGIN
-	IF doubles = 0 THEN
+	IF NOT onec._any_doubles() THEN
 		RETURN 0;
 	END IF;
+	doubles := (SELECT count(*) FROM pg_temp.onec_twice);
 	IF onec._has_copies(target) THEN
 		EXECUTE format('UPDATE pg_temp.onec_stage s SET copy = d.n - 1
 			FROM (SELECT s.ctid AS place, row_number() OVER (PARTITION BY %1$s ORDER BY s::text) AS n

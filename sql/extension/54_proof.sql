@@ -35,8 +35,18 @@ END $$;
 COMMENT ON FUNCTION onec._holds_missing(text, text, text) IS 'Есть ли недостающие строки в другом чтении (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._holds_missing(text, text, text) FROM PUBLIC;
 
--- The conditions that ask for what is missing: 25 keys of the first thousand each where 1C compares the key, else the days;
--- no rows where neither can be asked.
+-- Whether the last reading turned pages by $skip, where rows can slip between two of them.
+CREATE FUNCTION onec._went_by_skip(server name, target text) RETURNS boolean
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT r.by_skip FROM onec._readings() r WHERE r.relation = onec._foreign_table($1, $2) ORDER BY r.number DESC LIMIT 1), true)
+$$;
+COMMENT ON FUNCTION onec._went_by_skip(name, text) IS 'Листало ли последнее чтение через $skip (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._went_by_skip(name, text) FROM PUBLIC;
+
+-- The conditions that ask for what is missing: 25 keys of the first thousand each where 1C compares the key; else the days, where
+-- pages went by $skip; no rows where neither can be asked, or need not be.
 CREATE FUNCTION onec._questions(server name, target text) RETURNS TABLE (condition text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -54,7 +64,7 @@ BEGIN
 				  FROM (SELECT DISTINCT c.%2$I AS key FROM pg_temp.onec_change c WHERE c.place IS NULL) k
 				  ORDER BY k.key LIMIT 1000) u
 			GROUP BY u.n / 25', key, key);
-	ELSIF date_column IS NOT NULL AND NOT onec._is_nested(server, target) THEN
+	ELSIF date_column IS NOT NULL AND NOT onec._is_nested(server, target) AND onec._went_by_skip(server, target) THEN
 		RETURN QUERY EXECUTE format('
 			WITH day AS MATERIALIZED (
 				SELECT DISTINCT t.%1$I::date AS day FROM %2$s t JOIN pg_temp.onec_change c ON (%3$s) = (%4$s)
@@ -180,7 +190,8 @@ BEGIN
 	END IF;
 	suspicious := here.missing >= 50 AND here.missing >= onec.get('sync.suspicious_share', server)::numeric * here.held;
 	-- rows that are alike may be two in 1C, or one that came twice in place of another
-	IF (counted IS NULL OR counted <> keys AND NOT nested OR suspicious OR here.missing > 1000 OR NOT ask.asked AND NOT nested)
+	IF (counted IS NULL OR counted <> keys AND NOT nested OR suspicious OR here.missing > 1000 
+		OR NOT ask.asked AND NOT nested AND onec._went_by_skip(server, target))
 		AND NOT onec._reads_the_same(server, target, scope, keys) THEN
 		RETURN 'a second reading gave other rows';
 	END IF;
@@ -216,10 +227,11 @@ BEGIN
 			SELECT x.* FROM %1$s x JOIN pg_temp.onec_change c ON (%2$s) = (%3$s) WHERE x.server = %4$L AND c.place IS NULL),
 		day AS MATERIALIZED (SELECT DISTINCT %5$s AS day FROM missing x)
 		SELECT %6$s FROM missing x
-		UNION SELECT %6$s FROM pg_temp.onec_twice x
+		%8$s
 		UNION SELECT %6$s FROM %1$s x JOIN day ON day.day = %5$s WHERE x.server = %4$L AND (%7$s)
 		UNION SELECT %6$s FROM pg_temp.onec_stage x JOIN day ON day.day = %5$s',
-		tab, onec._stage_key(target, 'x'), onec._stage_key(target, 'c'), server, day, unit, scope);
+		tab, onec._stage_key(target, 'x'), onec._stage_key(target, 'c'), server, day, unit, scope,
+		CASE WHEN onec._any_doubles() THEN format('UNION SELECT %s FROM pg_temp.onec_twice x', unit) END);
 	EXECUTE format('DELETE FROM pg_temp.onec_change c WHERE c.place IS NULL
 		OR EXISTS (SELECT FROM pg_temp.onec_stage s JOIN pg_temp.onec_frozen x ON (%s) = (%s) WHERE s.ctid = c.place)',
 		replace(unit, 'x.', 's.'), unit);

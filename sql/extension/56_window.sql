@@ -55,7 +55,7 @@ DECLARE
 	known boolean := true;
 	keys text := onec._stage_key(target, 'k');
 BEGIN
-	IF NOT EXISTS (SELECT FROM pg_temp.onec_twice) THEN
+	IF NOT onec._any_doubles() THEN
 		RETURN true;
 	END IF;
 	IF to_regclass('pg_temp.onec_before') IS NULL THEN
@@ -121,7 +121,7 @@ BEGIN
 		PERFORM onec._digest(server, target, scope);
 		EXIT WHEN careful OR NOT EXISTS (SELECT FROM pg_temp.onec_change);
 		keys := read - onec._drop_doubles(target);
-		IF EXISTS (SELECT FROM pg_temp.onec_twice) THEN
+		IF onec._any_doubles() THEN
 			PERFORM onec._remember_doubles();
 			careful := true;
 			CONTINUE;
@@ -161,7 +161,8 @@ CREATE FUNCTION onec._write_window(server name, target text, OUT inserted bigint
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	attributes boolean := target IN ('card_sale_line', 'discount_card') AND to_regclass(format('%I.sale_line', server)) IS NOT NULL;
+	attributes boolean := target IN ('card_sale_line', 'discount_card') AND EXISTS (SELECT FROM pg_temp.onec_change)
+		AND to_regclass(format('%I.sale_line', server)) IS NOT NULL;
 BEGIN
 	IF attributes THEN
 		PERFORM onec._note_documents(server, target);
@@ -223,7 +224,8 @@ DECLARE
 BEGIN
 	SELECT * INTO w FROM onec._sync_scope(server, target, concat_ws(' AND ', condition, part_of),
 		CASE WHEN part_of IS NULL THEN condition END, from_ts, till_ts, force);
-	IF part_of IS NULL THEN
+	IF part_of IS NULL AND (w.kept > 0 OR w.numbered > 0 OR EXISTS (
+			SELECT FROM onec.sync_doubt d WHERE d.server = _sync_window.server AND d.target = _sync_window.target)) THEN
 		PERFORM onec._note_doubt(server, target, 'unproven', from_ts, till_ts, w.kept, w.doubt);
 		PERFORM onec._note_doubt(server, target, 'twice', from_ts, till_ts, w.numbered, 'rows that differ have one key in 1C');
 	END IF;

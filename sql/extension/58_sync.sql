@@ -127,18 +127,19 @@ REVOKE EXECUTE ON FUNCTION onec._end_run(onec._plan, bigint) FROM PUBLIC;
 
 -- Why the run is to do no more: its time is over, or the base did not answer or refused the login.
 CREATE FUNCTION onec._must_stop(plan onec._plan, run bigint) RETURNS text
-	LANGUAGE sql VOLATILE
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE
-		WHEN EXISTS (SELECT FROM onec.sync_step s WHERE s.server = ($1).server AND s.run_id = $2 AND s.error_code IN ('08001', '08006', 'HV00N'))
+BEGIN
+	RETURN CASE
+		WHEN EXISTS (SELECT FROM onec.sync_step s WHERE s.server = plan.server AND s.run_id = run AND s.error_code IN ('08001', '08006', 'HV00N'))
 			THEN 'given up: the base does not answer'
-		WHEN EXISTS (SELECT FROM onec.sync_step s WHERE s.server = ($1).server AND s.run_id = $2 AND s.error_code = '28000')
+		WHEN EXISTS (SELECT FROM onec.sync_step s WHERE s.server = plan.server AND s.run_id = run AND s.error_code = '28000')
 			THEN 'given up: the login is refused'
-		WHEN ($1).minutes > 0 AND clock_timestamp() > (SELECT r.started_at FROM onec.sync_run r WHERE r.server = ($1).server AND r.run_id = $2)
-													  + make_interval(mins => ($1).minutes)
-			THEN 'out of time' END
-$$;
+		WHEN plan.minutes > 0 AND clock_timestamp() > (SELECT r.started_at FROM onec.sync_run r WHERE r.server = plan.server AND r.run_id = run)
+													  + make_interval(mins => plan.minutes)
+			THEN 'out of time' END;
+END $$;
 COMMENT ON FUNCTION onec._must_stop(onec._plan, bigint) IS 'Почему запуску пора остановиться (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._must_stop(onec._plan, bigint) FROM PUBLIC;
 
