@@ -321,8 +321,8 @@ CREATE PROCEDURE onec._sync(plan onec._plan)
 	LANGUAGE plpgsql
 AS $$
 DECLARE
-	since timestamptz := pg_catalog.clock_timestamp();
-	begun record;
+	since pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+	begun pg_catalog.record;
 	step int;
 BEGIN
 	LOOP
