@@ -153,7 +153,8 @@ ALTER SERVER push OPTIONS (DROP push_filter, DROP push_order, DROP push_count);
 ALTER FOREIGN TABLE p.sale OPTIONS (ADD empty_as_null 'off');
 SELECT count(*) = (SELECT count(*) FROM local_sale WHERE Склад_Key IS NULL) AS same FROM p.sale
 WHERE Склад_Key = '00000000-0000-0000-0000-000000000000';
-SELECT * FROM asked();
+-- a second one asks what follows: ALTER SERVER makes forget how large pages of the base can be
+SELECT * FROM asked() LIMIT 1;
 ALTER FOREIGN TABLE p.sale OPTIONS (DROP empty_as_null);
 
 -- EXPLAIN asks nothing, and says where each condition goes

@@ -142,7 +142,7 @@ END $$;
 COMMENT ON FUNCTION onec._diagnose_shop(name) IS 'Проверить, похож ли магазин на ожидаемый (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._diagnose_shop(name) FROM PUBLIC;
 
--- Whether 1C finds a text by its letters in the other case: the wrapper drops such rows, the log of requests counts them.
+-- Whether 1C finds a text by its letters in the other case: the wrapper drops such rows, but tells how many came.
 CREATE FUNCTION onec._diagnose_case(server name)
 	RETURNS TABLE ("check" text, status text, detail text, advice text)
 	LANGUAGE plpgsql VOLATILE
@@ -162,7 +162,7 @@ BEGIN
 	END IF;
 	other := CASE WHEN upper(t.value) <> t.value THEN upper(t.value) ELSE lower(t.value) END;
 	SELECT * INTO t FROM onec._try(format('SELECT count(*) FROM %I.product WHERE name = %L', server, other));
-	SELECT r.rows INTO found FROM onec.last_requests() r WHERE r.server = _diagnose_case.server AND r.url LIKE '%$filter=%' ORDER BY r.at DESC LIMIT 1;
+	SELECT r.rows INTO found FROM onec._readings() r ORDER BY r.number DESC LIMIT 1;
 	RETURN QUERY SELECT 'text without case'::text, CASE WHEN t.error IS NOT NULL THEN 'failed' ELSE 'ok' END,
 		coalesce(t.error, CASE WHEN found > 0 THEN '1C ignores case' ELSE '1C does not find a text by other case' END),
 		CASE WHEN found > 0 THEN onec._option_statement(server, 'ignores_case', 'on') END;

@@ -195,6 +195,22 @@ onec_draft_find_list(const OnecExpr *filter)
 	return list;
 }
 
+int64
+onec_draft_most(const OnecOptions *options, const OnecExpr *filter)
+{
+	int64		most = -1;
+
+	if (filter == NULL || options->key == NULL)
+		return -1;
+	for (int i = 0; filter->kind == ONEC_EXPR_AND && i < filter->nargs && most < 0; i++)
+		most = onec_draft_most(options, filter->args[i]);
+	if (filter->kind != ONEC_EXPR_IN && !(filter->kind == ONEC_EXPR_COMPARE && strcmp(filter->op, "eq") == 0))
+		return most;
+	if (filter->args[0]->kind != ONEC_EXPR_FIELD || strcmp(filter->args[0]->name, onec_utf8(options->key)) != 0)
+		return most;
+	return filter->nargs - 1;
+}
+
 /* The filter with "list" replaced by its elements from..to. */
 static const OnecExpr *
 filter_part(const OnecExpr *filter, const OnecExpr *list, int from, int to)

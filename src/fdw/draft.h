@@ -60,6 +60,9 @@ extern const OnecExpr *onec_draft_find_list(const OnecExpr *filter);
  */
 extern const OnecExpr *onec_draft_shorten(const OnecExpr *filter, size_t room);
 
+/* Rows that a filter lets pass at most, because it names their keys; -1: that is not known. */
+extern int64 onec_draft_most(const OnecOptions *options, const OnecExpr *filter);
+
 /* The filter in parts (List of OnecExpr), "list" cut so that it takes at most "room" encoded bytes in each. */
 extern List *onec_draft_parts(const OnecExpr *filter, const OnecExpr *list, size_t room);
 

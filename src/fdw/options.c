@@ -61,7 +61,7 @@ typedef enum OptionKind
 	KIND_BOOL,
 	KIND_PAGING,
 	KIND_ZONE,
-	KIND_ZONE_SUFFIX,
+	KIND_OR_ERROR,				/* a word of its own, or "error" */
 	KIND_EDM
 } OptionKind;
 
@@ -75,6 +75,7 @@ typedef struct OptionDef
 	double		min;
 	double		max;
 	const char *initial;		/* default, as a user would write it; NULL: none */
+	const char *word;			/* of KIND_OR_ERROR */
 	bool		privileged;		/* weakens safety or names a file on the server */
 } OptionDef;
 
@@ -117,9 +118,11 @@ static const OptionDef option_defs[] = {
 	SWITCH(push_sum, READING, "off"),
 	SWITCH(allowed_only, READING, "off"),
 	SWITCH(empty_as_null, READING, "on"),
-	{.name = "zone_suffix",.where = READING,.kind = KIND_ZONE_SUFFIX,
+	{.name = "zone_suffix",.where = READING,.kind = KIND_OR_ERROR,.word = "convert",
 		.offset = offsetof(OnecOptions, converts_zones),.initial = "error"},
 	SWITCH(ignores_case, READING, "off"),
+	{.name = "missing_property",.where = READING,.kind = KIND_OR_ERROR,.word = "null",
+		.offset = offsetof(OnecOptions, missing_null),.initial = "error"},
 	NUMBER(request_cost, READING, KIND_REAL, 0, 0, 1e12, "1000"),
 	NUMBER(tuple_cost, READING, KIND_REAL, 0, 0, 1e12, "0.1"),
 	OTHER("updatable", READING, KIND_BOOL),
@@ -299,12 +302,13 @@ paging_value(const OptionDef *def, const char *value)
 	return ONEC_PAGING_AUTO;
 }
 
+/* Whether an option that may say "error" says the other word. */
 static bool
-zone_suffix_value(const OptionDef *def, const char *value)
+not_error(const OptionDef *def, const char *value)
 {
-	if (strcmp(value, "error") != 0 && strcmp(value, "convert") != 0)
-		refuse_value(def, value, "Use error or convert.");
-	return strcmp(value, "convert") == 0;
+	if (strcmp(value, "error") != 0 && strcmp(value, def->word) != 0)
+		refuse_value(def, value, psprintf("Use error or %s.", def->word));
+	return strcmp(value, def->word) == 0;
 }
 
 static char *
@@ -378,8 +382,8 @@ check_value(const OptionDef *def, const char *value)
 			if (pg_tzset(value) == NULL)
 				refuse_value(def, value, "Use a name of pg_timezone_names, such as Europe/Moscow.");
 			break;
-		case KIND_ZONE_SUFFIX:
-			(void) zone_suffix_value(def, value);
+		case KIND_OR_ERROR:
+			(void) not_error(def, value);
 			break;
 		case KIND_EDM:
 			if (!onec_edm_type_from_label(value, &edm))
@@ -487,8 +491,8 @@ store_value(OnecOptions *options, const OptionDef *def, const char *value)
 		case KIND_PAGING:
 			*(OnecPaging *) field = paging_value(def, value);
 			break;
-		case KIND_ZONE_SUFFIX:
-			*(bool *) field = zone_suffix_value(def, value);
+		case KIND_OR_ERROR:
+			*(bool *) field = not_error(def, value);
 			break;
 		default:
 			*(char **) field = pstrdup(value);

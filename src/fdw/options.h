@@ -52,6 +52,7 @@ typedef struct OnecOptions
 	bool		allowed_only;
 	bool		empty_as_null;
 	bool		converts_zones; /* dates with a zone are taken, and converted */
+	bool		missing_null;	/* a property that no row of a page has is NULL; else an error */
 	bool		ignores_case;	/* 1C compares text without regard to case */
 	bool		tls_verify;		/* check the certificate */
 	double		request_cost;

@@ -30,6 +30,21 @@ free_rows(void *arg)
 	pager->rows = NULL;
 }
 
+/* What is to be read of each row: if nothing, then what tells that it is one. */
+static void
+keep_wanted(OnecPager *pager, const OnecWanted *wanted)
+{
+	const char *date = pager->options->paging == ONEC_PAGING_SKIP ? NULL : wanted->date;
+	bool		none = wanted->nnames == 0 && wanted->fallback != NULL && pager->options->function == NULL;
+
+	onec_pager_keep_names(pager, none ? &wanted->fallback : wanted->names, none ? 1 : wanted->nnames, date);
+	pager->optional = wanted->optional;
+	pager->noptional = wanted->optional ? wanted->nnames : 0;
+	pager->date = wanted->date;
+	pager->fallback = wanted->fallback;
+	onec_pager_find_key(pager);
+}
+
 OnecPager *
 onec_pager_create(OnecSession *session, const OnecOptions *options, const OnecWanted *wanted,
 				  OnecSpent *spent)
@@ -41,10 +56,8 @@ onec_pager_create(OnecSession *session, const OnecOptions *options, const OnecWa
 	pager->options = options;
 	pager->refusals = onec_session_refusals(session, options->entity_set);
 	pager->spent = spent;
-	onec_pager_keep_names(pager, wanted->names, wanted->nnames,
-			   options->paging == ONEC_PAGING_SKIP ? NULL : wanted->date);
-	pager->date = wanted->date;
-	pager->fallback = wanted->fallback;
+	keep_wanted(pager, wanted);
+	pager->largest = onec_session_largest_page(session);
 	pager->tie = onec_pager_make_tie(pager);
 	pager->context = CurrentMemoryContext;
 	pager->scratch = AllocSetContextCreate(CurrentMemoryContext, "onec_fdw pager",
@@ -66,6 +79,8 @@ onec_pager_stop(OnecPager *pager)
 		onec_reply_rows(pager->reply, pager->page_rows);
 	onec_reply_free(pager->reply);
 	pager->reply = NULL;
+	*pager->largest = Max(*pager->largest, pager->page_rows);
+	pager->page_rows = 0;
 	onec_ahead_drop(&pager->ahead);
 	pager->later = false;
 	pager->ended = true;
@@ -79,6 +94,8 @@ begin_part(OnecPager *pager, int part)
 	pager->part_delivered = 0;
 	onec_tie_reset(pager->tie, pager->descending);
 	onec_windows_reset(&pager->windows);
+	if (pager->scattered)
+		onec_scatter_begin(pager);
 }
 
 /* Decide how to page, from the query and what the base was found to refuse. */
@@ -96,7 +113,8 @@ choose_way(OnecPager *pager)
 	pager->by_date = pager->query.skip == 0 && pager->date_at >= 0 &&
 		onec_draft_may_go_by_date(pager->options, &pager->query, pager->date) &&
 		!known->order && !known->filter && !known->dates && onec_pager_takes_dates(pager);
-	pager->descending = pager->query.norder > 0 && pager->query.order[0].descending;
+	pager->scattered = pager->walks && known->order && pager->query.skip == 0;
+	pager->descending = !pager->scattered && pager->query.norder > 0 && pager->query.order[0].descending;
 	pager->windowed = pager->by_date && !pager->descending &&
 		(pager->options->prefetch > 1 || pager->options->paging == ONEC_PAGING_WINDOWS);
 	pager->unfiltered = false;
@@ -133,6 +151,10 @@ onec_pager_start(OnecPager *pager, const OnecQuery *query)
 	pager->page_limit = 0;
 	pager->doubt.step = ONEC_DOUBT_NONE;
 	pager->settled = 0;
+	pager->doubted = 0;
+	pager->probing = false;
+	pager->asked_again = false;
+	pager->walks = onec_draft_is_paged(pager->options, query);
 	onec_pager_choose_again(pager);
 }
 
@@ -148,8 +170,8 @@ onec_pager_way(const OnecPager *pager)
 	return &pager->way;
 }
 
-static void
-raise_dates(OnecPager *pager, const char *what)
+void
+onec_pager_raise_dates(OnecPager *pager, const char *what)
 {
 	pager->refusals->dates = true;
 	ereport(ERROR,
@@ -173,7 +195,7 @@ leave_dates(OnecPager *pager)
 		return;
 	if (pager->query.norder > 0)
 		pager->refusals->order = true;
-	raise_dates(pager, "order");
+	onec_pager_raise_dates(pager, "order");
 }
 
 /* 1C, or what stands before it, has left out rows of an answer that has no pages. */
@@ -186,35 +208,12 @@ raise_cut(const OnecPager *pager)
 			 errdetail("It names an address for the rest (odata.nextLink), which is not followed here.")));
 }
 
-/* The page is complete: is there another? */
+/* Nothing follows the page: on to the next window, or part. */
 static void
-page_done(OnecPager *pager)
+end_page(OnecPager *pager)
 {
-	bool		full;
-	bool		cut = onec_rows_next_link(pager->rows) != NULL;
-
-	if (!onec_pager_settle(pager))
-		return;
-	onec_reply_rows(pager->reply, pager->page_rows);
-	onec_reply_free(pager->reply);
-	pager->reply = NULL;
-	memset(&pager->attempts, 0, sizeof(pager->attempts));
-	if (pager->spent)
-		pager->spent->pages++;
-	onec_pager_adapt(pager, pager->page_rows, pager->page_bytes);
-	/* more rows than asked for: the base ignores $top, so this was everything */
-	full = onec_draft_is_paged(pager->options, &pager->query) &&
-		(pager->page_rows == pager->at.top || (cut && pager->page_rows > 0));
-	if (cut && !full)
-		raise_cut(pager);
-	onec_pager_note_density(pager, full);
-	if (pager->by_date && onec_tie_disorder(pager->tie) && (full || pager->at.bound[0] != '\0'))
-		leave_dates(pager);
-	if (full)
-	{
-		onec_pager_go_on(pager);
-		return;
-	}
+	pager->probing = false;
+	pager->asked_again = false;
 	if (pager->at.limit[0] != '\0')
 	{
 		onec_pager_next_window(pager);
@@ -226,6 +225,48 @@ page_done(OnecPager *pager)
 		return;
 	pager->way.finished++;
 	onec_ahead_drop(&pager->ahead);
+}
+
+/* The page is complete: is there another? */
+static void
+page_done(OnecPager *pager)
+{
+	bool		cut = onec_rows_next_link(pager->rows) != NULL;
+	OnecPageEnd verdict;
+
+	if (!onec_pager_settle(pager))
+		return;
+	onec_reply_rows(pager->reply, pager->page_rows);
+	onec_reply_free(pager->reply);
+	pager->reply = NULL;
+	memset(&pager->attempts, 0, sizeof(pager->attempts));
+	if (pager->spent)
+		pager->spent->pages++;
+	onec_pager_check_page(pager);
+	onec_pager_adapt(pager, pager->page_rows, pager->page_bytes);
+	if (onec_pager_is_lost(pager) && !pager->asked_again)
+	{
+		pager->asked_again = true;
+		return;
+	}
+	verdict = onec_pager_judge(pager, cut);
+	if (cut && verdict == ONEC_PAGE_LAST)
+		raise_cut(pager);
+	if (pager->scattered)
+	{
+		if (!onec_scatter_done(pager, verdict))
+			end_page(pager);
+		return;
+	}
+	onec_pager_note_density(pager, verdict);
+	if (pager->by_date && onec_tie_disorder(pager->tie) &&
+		(verdict == ONEC_PAGE_FULL || pager->at.bound[0] != '\0'))
+		leave_dates(pager);
+	pager->doubted = verdict == ONEC_PAGE_DOUBTFUL ? pager->page_rows : 0;
+	if (verdict == ONEC_PAGE_LAST)
+		end_page(pager);
+	else
+		onec_pager_go_on(pager, verdict == ONEC_PAGE_DOUBTFUL);
 }
 
 static void
@@ -257,7 +298,7 @@ static void
 leave_filter(OnecPager *pager)
 {
 	if (list_length(pager->parts) > 1 || pager->at.limit[0] != '\0')
-		raise_dates(pager, "filter");
+		onec_pager_raise_dates(pager, "filter");
 	pager->refusals->filter = pager->known.filter = true;
 	pager->unfiltered = true;
 	pager->windowed = false;
@@ -268,24 +309,53 @@ leave_filter(OnecPager *pager)
 	onec_ahead_drop(&pager->ahead);
 }
 
+/* Rows follow those of the date after all: they are read in an order that $skip can rely on. */
+static void
+end_probe(OnecPager *pager)
+{
+	pager->probing = false;
+	pager->at.skip = onec_pager_date_begin(pager);
+	onec_reply_free(pager->reply);
+	pager->reply = NULL;
+	pager->eaten = 0;
+}
+
 /* Whether the row is to be delivered: it has not come with the page before. */
 static bool
 is_new(OnecPager *pager, const OnecField *fields)
 {
-	if (pager->by_date)
+	onec_pager_check_row(pager, fields);
+	if (pager->page_rows == 1)
+		onec_pager_note_reached(pager);
+	if (pager->probing)
+	{
+		end_probe(pager);
+		return false;
+	}
+	if (pager->scattered)
+	{
+		if (!onec_scatter_row(pager, fields))
+			return false;
+	}
+	else if (pager->by_date)
 	{
 		const OnecField *date = &fields[pager->date_at];
+		bool		is_new;
 
 		if (is_outside(pager, date))
 		{
 			leave_filter(pager);
 			return false;
 		}
-		if (!onec_tie_row(pager->tie, fields, pager->nnames, date))
+		is_new = onec_tie_row(pager->tie, fields, pager->nnames, date);
+		pager->page_sum += onec_tie_last(pager->tie);
+		if (!is_new)
 			return false;
 		if (pager->windowed && pager->page_rows == pager->at.top / 2)
 			onec_tie_bound(pager->tie, pager->middle);
 	}
+	else if (pager->walks)
+		pager->page_sum += onec_tie_hash(pager->tie, fields, pager->nnames);
 	if (pager->doubt.step != ONEC_DOUBT_NONE && !onec_pager_settle(pager))
 		return false;
 	pager->delivered++;
@@ -374,6 +444,20 @@ onec_pager_next(OnecPager *pager)
 {
 	pager->patient = true;
 	return next_fields(pager);
+}
+
+void
+onec_pager_enough(OnecPager *pager)
+{
+	const OnecField *fields;
+
+	pager->patient = true;
+	while (!pager->ended && pager->reply != NULL && pager->page_rows > 0 && onec_pager_missing(pager) != NULL)
+	{
+		if (pager->eaten > 0)
+			eat(pager, pager->eaten);
+		(void) step(pager, &fields);
+	}
 }
 
 void

@@ -48,6 +48,7 @@ typedef struct OnecWanted
 {
 	const char *const *names;	/* properties, UTF-8 */
 	int			nnames;
+	const bool *optional;		/* which of them rows may lack; NULL: none may */
 	const char *fallback;		/* selected when no property is wanted; may be NULL */
 	const char *date;			/* the property by which the set may be cut, or NULL */
 } OnecWanted;
@@ -106,6 +107,12 @@ extern bool onec_pager_unordered(const OnecPager *pager);
 
 /* How it went so far, since the pager was made; lives as long as the pager. */
 extern const OnecWay *onec_pager_way(const OnecPager *pager);
+
+/*
+ * The reader has enough.  What he was given must not be for want of a property: where no row of the page had one so far, it is
+ * read on until one has, or it ends; ERROR then.
+ */
+extern void onec_pager_enough(OnecPager *pager);
 
 /* Drop what is under way. */
 extern void onec_pager_stop(OnecPager *pager);

@@ -349,6 +349,7 @@ onec_pager_failed(OnecPager *pager, const OnecError *error)
 	if (error->kind == ONEC_ERR_NO_ROW && pager->query.key != NULL)
 	{
 		onec_pager_stop(pager);
+		pager->way.finished++;
 		return;
 	}
 	/* rows of a result that has no pages cannot be skipped */
@@ -357,8 +358,10 @@ onec_pager_failed(OnecPager *pager, const OnecError *error)
 	{
 		pager->reply = NULL;
 		onec_ahead_drop(&pager->ahead);
-		if (pager->page_rows > 0)
-			onec_pager_go_on(pager);
+		if (pager->scattered)
+			onec_scatter_broken(pager, error);
+		else if (pager->page_rows > 0)
+			onec_pager_go_on(pager, false);
 		onec_reply_free(reply);
 		return;
 	}

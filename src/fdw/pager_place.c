@@ -23,24 +23,31 @@ onec_pager_date_begin(const OnecPager *pager)
 	return pager->unfiltered ? pager->part_delivered - onec_tie_seen(pager->tie) : 0;
 }
 
-/* Rows that a window is meant to hold: a few less than a page, so that most take one request. */
-static int64
-window_rows(const OnecPager *pager)
+/* Whether neither the user, nor a page that failed, nor the server has said how large pages may be. */
+static bool
+is_free(const OnecPager *pager)
 {
-	return Max(onec_pager_top(pager) * 95 / 100, 1);
+	return pager->page_size == 0 && pager->page_limit == 0 && pager->cap == 0;
 }
 
-/*
- * Rows to ask for at a place: of a window half as many again as it should hold, where neither the user nor a page that failed
- * has said how large pages may be.
- */
+/* Rows to ask for at a place: of a window half as many again as it should hold, where that is free. */
 static int64
 place_top(const OnecPager *pager, const OnecPlace *place)
 {
 	int64		top = onec_pager_top(pager);
-	bool		free = pager->page_size == 0 && pager->page_limit == 0;
 
-	return place->limit[0] != '\0' && free ? top * 3 / 2 : top;
+	if (pager->scattered)
+		return onec_scatter_top(pager, top);
+	return place->limit[0] != '\0' && is_free(pager) ? top * 3 / 2 : top;
+}
+
+/* Rows that a window is meant to hold: a few less than a page, so that most take one request, and that is not in doubt. */
+static int64
+window_rows(const OnecPager *pager)
+{
+	int64		top = onec_pager_top(pager);
+
+	return Max(is_free(pager) ? top * 95 / 100 : top * 8 / 10, 1);
 }
 
 static OnecReply *
@@ -65,7 +72,7 @@ may_go_ahead(const OnecPager *pager)
 {
 	return pager->options->prefetch > 0 && pager->options->min_interval == 0 && pager->delivered > 0 &&
 		(pager->query.hint < 0 || pager->delivered > pager->query.hint) && !pager->unfiltered &&
-		pager->at.top > 0 && onec_draft_is_paged(pager->options, &pager->query);
+		pager->at.top > 0 && !pager->scattered && onec_draft_is_paged(pager->options, &pager->query);
 }
 
 /* Whether the current page is likely to be full: it has arrived whole, and its first rows tell how large they are. */
@@ -196,10 +203,12 @@ onec_pager_send(OnecPager *pager)
 {
 	pager->at.top = place_top(pager, &pager->at);
 	pager->page_rows = 0;
+	pager->page_begin = pager->delivered;
+	pager->page_sum = 0;
 	pager->page_bytes = 0;
 	pager->eaten = 0;
 	pager->middle[0] = '\0';
-	onec_pager_note_way(pager);
+	onec_pager_note_asked(pager);
 	onec_tie_page(pager->tie, pager->at.bound,
 				  pager->at.in_tie && pager->at.skip > onec_pager_date_begin(pager));
 	onec_rows_reset(pager->rows, pager->query.key != NULL);
@@ -225,23 +234,29 @@ end_window(OnecPager *pager)
 		set_limit(pager, at, &rest);
 }
 
-/* The next request begins behind the rows that have come. */
+/*
+ * The next request begins behind the rows that have come.  Where all have the date that it began with, they are read once
+ * more, in an order that $skip can rely on; unless likely none follow: that there are no more is told by $skip in
+ * whichever order.
+ */
 void
-onec_pager_go_on(OnecPager *pager)
+onec_pager_go_on(OnecPager *pager, bool doubtful)
 {
 	if (pager->by_date && onec_tie_moved(pager->tie))
 	{
 		onec_tie_bound(pager->tie, pager->at.bound);
-		pager->at.in_tie = false;
-		pager->at.skip = onec_pager_date_begin(pager);
+		/* a page of one date: the next would only bring it again */
+		pager->at.in_tie = doubtful && onec_tie_seen(pager->tie) == pager->page_rows;
+		pager->probing = pager->at.in_tie;
+		pager->at.skip = onec_pager_date_begin(pager) + (pager->probing ? pager->page_rows : 0);
 		if (pager->windowed)
 			end_window(pager);
 	}
 	else if (pager->by_date && !pager->at.in_tie)
 	{
-		/* once more from its beginning, in an order that $skip can rely on */
 		pager->at.in_tie = true;
-		pager->at.skip = onec_pager_date_begin(pager);
+		pager->probing = doubtful;
+		pager->at.skip = onec_pager_date_begin(pager) + (doubtful ? pager->page_rows : 0);
 	}
 	else
 		pager->at.skip += pager->page_rows;
@@ -263,20 +278,21 @@ onec_pager_next_window(OnecPager *pager)
 
 /* Learn how dense the rows of the page are. */
 void
-onec_pager_note_density(OnecPager *pager, bool full)
+onec_pager_note_density(OnecPager *pager, OnecPageEnd verdict)
 {
 	const char *begin = pager->at.bound[0] != '\0' ? pager->at.bound : pager->middle;
 	int64		half = pager->page_rows - pager->at.top / 2;
 	char		last[ONEC_DATE_SIZE];
 
-	if (!pager->windowed)
+	/* what only tells that nothing follows a page adds nothing to it */
+	if (!pager->windowed || (pager->doubted > 0 && pager->delivered == pager->page_begin))
 		return;
 	onec_tie_bound(pager->tie, last);
-	if (full && pager->middle[0] != '\0')
+	if (verdict == ONEC_PAGE_FULL && pager->middle[0] != '\0')
 	{
 		onec_windows_note(&pager->windows, begin == pager->middle ? half : pager->page_rows, begin, last);
 		onec_windows_note_end(&pager->windows, half, pager->middle, last);
 	}
-	else if (!full && pager->at.limit[0] != '\0')
+	else if (verdict != ONEC_PAGE_FULL && pager->at.limit[0] != '\0')
 		onec_windows_note(&pager->windows, pager->page_rows, pager->at.bound, pager->at.limit);
 }

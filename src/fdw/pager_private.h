@@ -13,6 +13,7 @@
 #include "fdw/ahead.h"
 #include "fdw/draft.h"
 #include "fdw/pager.h"
+#include "fdw/repeat.h"
 #include "fdw/tie.h"
 #include "fdw/windows.h"
 
@@ -42,6 +43,16 @@ typedef struct OnecDoubt
 	OnecError	error;			/* what 1C said first */
 } OnecDoubt;
 
+/* What the number of its rows tells of a page. */
+typedef enum OnecPageEnd
+{
+	ONEC_PAGE_LAST,				/* nothing follows in its part, or window */
+	ONEC_PAGE_FULL,				/* more may follow */
+	ONEC_PAGE_DOUBTFUL			/* likely nothing follows, but the server may have cut it */
+} OnecPageEnd;
+
+typedef struct OnecScatter OnecScatter;
+
 struct OnecPager
 {
 	OnecSession *session;
@@ -62,6 +73,10 @@ struct OnecPager
 	int			nnames;
 	const char *date;			/* the date by which the set is kept, or NULL */
 	int			date_at;		/* its place in names; -1: not wanted by anybody */
+	const bool *optional;		/* which of the wanted rows may lack; NULL: none */
+	int			noptional;		/* of how many names that tells */
+	int		   *key_at;			/* places of what is wanted of the key */
+	int			nkey;
 	const char *fallback;
 
 	/* of the current start */
@@ -77,6 +92,9 @@ struct OnecPager
 	bool		ended;
 	bool		patient;		/* it may wait */
 	bool		later;			/* it may not, but would have to */
+	bool		walks;			/* there are pages */
+	bool		scattered;		/* … whose rows come in no order */
+	OnecScatter *scatter;		/* how these are read; NULL: never yet */
 	bool		by_date;		/* pages begin at dates */
 	bool		descending;		/* … from the newest on */
 	bool		unfiltered;		/* the base refuses $filter: dates are reached by $skip */
@@ -86,7 +104,16 @@ struct OnecPager
 	OnecAhead	ahead;			/* pages asked for beyond it */
 	OnecWindows windows;
 	char		middle[ONEC_DATE_SIZE]; /* date of a row amid the current page */
-	int64		page_rows;		/* rows delivered of this page */
+	int64		page_rows;		/* rows that have come of this page */
+	int64		page_begin;		/* rows delivered before it */
+	uint64		page_sum;		/* of the hashes of its rows */
+	OnecRepeat	repeat;			/* pages that have come by $skip */
+	int64	   *largest;		/* rows of the largest page that this base has sent, kept by the session */
+	int64		doubted;		/* rows of the page before, if it was doubtful; else 0 */
+	int64		short_rows;		/* rows of the last page that was doubted for good reason */
+	int64		cap;			/* rows of a page, where the server cuts all at so many; 0: it does not */
+	bool		probing;		/* this page only tells whether rows follow those of its date */
+	bool		asked_again;	/* for a page that was empty against reason */
 	int64		page_bytes;		/* consumed of this page */
 	int64		delivered;		/* rows delivered since the start */
 	int64		part_delivered; /* … of this part */
@@ -96,6 +123,9 @@ struct OnecPager
 	bool		timed_out;		/* a page was halved for want of an answer */
 	OnecAttempts attempts;
 };
+
+/* pager.c: raise an error because 1C does not order, or filter ("what"), by dates; the next query does without. */
+extern void onec_pager_raise_dates(OnecPager *pager, const char *what) pg_attribute_noreturn();
 
 /* pager_request.c: copy the wanted names and see to it that "date", unless NULL, is among them. */
 extern void onec_pager_keep_names(OnecPager *pager, const char *const *names, int nnames,
@@ -138,8 +168,9 @@ extern void onec_pager_adapt(OnecPager *pager, int64 rows, int64 bytes);
 /* pager_request.c: the request for a page. */
 extern void onec_pager_draft(const OnecPager *pager, const OnecPlace *place, OnecDraft *draft);
 
-/* pager_request.c: take into account how the page at "at" is reached. */
-extern void onec_pager_note_way(OnecPager *pager);
+/* pager_request.c: take into account what is asked for, and how the rows that come are reached. */
+extern void onec_pager_note_asked(OnecPager *pager);
+extern void onec_pager_note_reached(OnecPager *pager);
 
 /* pager_place.c: rows to pass by so that a page begins with the first row of the date reached. */
 extern int64 onec_pager_date_begin(const OnecPager *pager);
@@ -148,11 +179,50 @@ extern int64 onec_pager_date_begin(const OnecPager *pager);
 extern void onec_pager_send(OnecPager *pager);
 extern void onec_pager_go_ahead(OnecPager *pager);
 
-/* pager_place.c: the next request begins behind the rows that have come; or with the next window. */
-extern void onec_pager_go_on(OnecPager *pager);
+/* pager_place.c: the next request begins behind the rows that have come ("doubtful": it likely brings none); or with the next window. */
+extern void onec_pager_go_on(OnecPager *pager, bool doubtful);
 extern void onec_pager_next_window(OnecPager *pager);
 
-/* pager_place.c: learn how dense the rows of a page were, which was full or not. */
-extern void onec_pager_note_density(OnecPager *pager, bool full);
+/* pager_place.c: learn how dense the rows of a page were. */
+extern void onec_pager_note_density(OnecPager *pager, OnecPageEnd verdict);
+
+/* pager_request.c: whether pages from these two places, which brought equal rows, begin with the very same one. */
+extern bool onec_pager_is_same_row(OnecPager *pager, int64 skip, int64 other);
+
+/* pager_end.c: find the key among the wanted properties. */
+extern void onec_pager_find_key(OnecPager *pager);
+
+/* pager_end.c: raise an error if an object is no row: it lacks its key, or all that was asked for. */
+extern void onec_pager_check_row(const OnecPager *pager, const OnecField *fields);
+
+/* pager_end.c: a wanted property that no row of the page has had so far, and that rows must not lack; or NULL. */
+extern const char *onec_pager_missing(const OnecPager *pager);
+
+/* pager_end.c: raise an error if the page, which has ended, lacks a property or has come before. */
+extern void onec_pager_check_page(OnecPager *pager);
+
+/* pager_end.c: what the page's rows tell of its end; "cut": it names an address for more.  Notes what they tell of the server. */
+extern OnecPageEnd onec_pager_judge(OnecPager *pager, bool cut);
+
+/* pager_end.c: whether a page that is empty ought to bring back rows that came already. */
+extern bool onec_pager_is_lost(const OnecPager *pager);
+
+/* pager_scatter.c: begin to read a part of a set without an order. */
+extern void onec_scatter_begin(OnecPager *pager);
+
+/* pager_scatter.c: rows to ask for where "top" would be asked for else. */
+extern int64 onec_scatter_top(const OnecPager *pager, int64 top);
+
+/* pager_scatter.c: note a row; whether it has not been delivered before. */
+extern bool onec_scatter_row(OnecPager *pager, const OnecField *fields);
+
+/* pager_scatter.c: the page is complete: arrange for the next; false when the part is read. */
+extern bool onec_scatter_done(OnecPager *pager, OnecPageEnd end);
+
+/* pager_scatter.c: the page broke off: arrange for the next request, which brings its rows again. */
+extern void onec_scatter_broken(OnecPager *pager, const OnecError *error);
+
+/* pager_scatter.c: whether rows can be lost or come twice after all. */
+extern bool onec_scatter_is_shaky(const OnecPager *pager);
 
 #endif							/* ONEC_PAGER_PRIVATE_H */

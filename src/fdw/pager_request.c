@@ -199,6 +199,8 @@ onec_pager_top(const OnecPager *pager)
 
 	if (pager->page_limit > 0)
 		top = Min(top, pager->page_limit);
+	if (pager->cap > 0)
+		top = Min(top, pager->cap);
 	/* a hint is good for the first page only: who goes on is not served by small ones */
 	if (hint >= 0 && pager->delivered == 0 && !pager->unordered)
 		top = Min(top, Max(hint, 1));
@@ -251,26 +253,62 @@ onec_pager_draft(const OnecPager *pager, const OnecPlace *place, OnecDraft *draf
 		onec_draft_select_all(draft);
 }
 
+void
+onec_pager_note_asked(OnecPager *pager)
+{
+	OnecWay    *way = &pager->way;
+
+	way->page_rows = Max(way->page_rows, pager->at.top);
+	way->unfiltered |= pager->unfiltered || pager->shortened ||
+		(pager->query.filter != NULL &&
+		 (pager->filter != pager->query.filter || list_nth(pager->parts, pager->at.part) == NULL));
+}
+
 /*
  * An order holds from page to page if it is total, which takes the key; pages that begin with the first row of
  * a date need only the order of the dates.
  */
 void
-onec_pager_note_way(OnecPager *pager)
+onec_pager_note_reached(OnecPager *pager)
 {
-	const OnecPlace *at = &pager->at;
-	OnecOrdering ordering = page_ordering(pager, at);
-	OnecWay    *way = &pager->way;
+	OnecOrdering ordering = page_ordering(pager, &pager->at);
 
-	way->page_rows = Max(way->page_rows, at->top);
-	way->unfiltered |= pager->unfiltered || pager->shortened ||
-		(pager->query.filter != NULL &&
-		 (pager->filter != pager->query.filter || list_nth(pager->parts, at->part) == NULL));
-	if (at->skip <= 0 || !onec_draft_is_paged(pager->options, &pager->query))
+	if (!pager->walks || pager->at.skip <= 0)
 		return;
-	way->by_skip = true;
-	way->shaky |= ordering == ONEC_ORDERING_NONE ||
-		(ordering == ONEC_ORDERING_TOTAL && pager->options->key == NULL);
+	pager->way.by_skip = true;
+	pager->way.shaky |= pager->scattered ? onec_scatter_is_shaky(pager) :
+		ordering == ONEC_ORDERING_NONE || (ordering == ONEC_ORDERING_TOTAL && pager->options->key == NULL);
+}
+
+/* The first row from so many on, with its key, or whole where that is not known; as it stands in the answer.  NULL when not to be had. */
+static char *
+first_row(OnecPager *pager, int64 skip)
+{
+	OnecPlace	place = pager->at;
+	OnecError	error = {0};
+	OnecDraft	draft;
+	char	   *body;
+	size_t		len;
+
+	place.skip = skip;
+	place.top = 1;
+	onec_pager_draft(pager, &place, &draft);
+	onec_draft_select_all(&draft);
+	if (pager->options->key != NULL)
+		draft.select[0] = onec_utf8(pager->options->key);
+	return onec_session_fetch(pager->session, pager->options, &draft.request, pager->spent, &body, &len, &error) ?
+		body : NULL;
+}
+
+bool
+onec_pager_is_same_row(OnecPager *pager, int64 skip, int64 other)
+{
+	MemoryContext old = MemoryContextSwitchTo(pager->scratch);
+	char	   *a = first_row(pager, skip);
+	char	   *b = a ? first_row(pager, other) : NULL;
+
+	MemoryContextSwitchTo(old);
+	return b != NULL && strcmp(a, b) == 0;
 }
 
 /* ---- counting ---- */

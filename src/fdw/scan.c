@@ -79,6 +79,7 @@ read_wanted(OnecScan *scan, List *attrs)
 
 	scan->decoders = palloc0(sizeof(OnecDecoder) * (list_length(attrs) + 1));
 	scan->names = palloc0(sizeof(char *) * (list_length(attrs) + 1));
+	scan->optional = palloc0(sizeof(bool) * (list_length(attrs) + 1));
 	foreach(lc, attrs)
 	{
 		const OnecColumn *column = &scan->columns[lfirst_int(lc) - 1];
@@ -87,11 +88,14 @@ read_wanted(OnecScan *scan, List *attrs)
 			continue;
 		onec_decoder_init(&scan->decoders[scan->nwanted], column, scan->options);
 		scan->calls_out |= scan->decoders[scan->nwanted].calls_out;
+		/* 1C names the value in $metadata, and sends it elsewhere */
+		scan->optional[scan->nwanted] = column->edm == ONEC_EDM_STREAM;
 		scan->names[scan->nwanted++] = onec_utf8(column->property);
 	}
 	scan->wanted = (OnecWanted) {
 		.names = scan->names,
 		.nnames = scan->nwanted,
+		.optional = scan->optional,
 		.fallback = cheap_property(scan),
 		.date = onec_options_date(scan->columns, scan->ncolumns),
 	};
@@ -560,7 +564,10 @@ static void
 forget_run(OnecScan *scan)
 {
 	if (scan->pager != NULL)
+	{
+		onec_pager_enough(scan->pager);
 		onec_pager_stop(scan->pager);
+	}
 	if (scan->sort_slot != NULL)
 		ExecClearTuple(scan->sort_slot);
 	if (scan->sort != NULL)

@@ -46,6 +46,7 @@ typedef struct OnecScan
 	bool		calls_out;		/* any of them */
 	OnecGenerated *generated;	/* columns that are computed from them; NULL: none */
 	const char **names;			/* properties, UTF-8 */
+	bool	   *optional;		/* which of them rows may lack */
 	OnecWanted	wanted;
 
 	/* execution */

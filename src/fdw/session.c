@@ -149,6 +149,7 @@ static void
 forget_learned(OnecSession *session)
 {
 	onec_session_forget_refusals(session);
+	session->largest_page = 0;
 	session->ib_ignored = false;
 	session->ib_stale_row = 0;
 	session->ib_not_before = 0;
@@ -189,6 +190,12 @@ renew(OnecSession *session, const OnecOptions *options)
 	if (session->server_changed)
 		forget_learned(session);
 	session->seen_changes = changes;
+}
+
+int64 *
+onec_session_largest_page(OnecSession *session)
+{
+	return &session->largest_page;
 }
 
 OnecSession *

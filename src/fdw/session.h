@@ -86,6 +86,12 @@ extern bool onec_refusals_hold_whole(const OnecRefusals *refusals, const OnecExp
 extern const OnecRefusals *onec_session_foresee(const OnecOptions *options, Oid userid);
 
 /*
+ * Rows of the largest page that the base has sent to this backend; the caller keeps it up.  A page that is shorter than
+ * one that came before was not cut by the server.  Lives as long as the session.
+ */
+extern int64 *onec_session_largest_page(OnecSession *session);
+
+/*
  * Send a request.  The memory of "request" is not needed afterwards.  "spent" may be NULL, else it must
  * live as long as the reply.  Waits (interruptibly) for min_interval only.  ERROR 54xxx-class (URL_TOO_LONG) when the
  * URL is beyond reason, XX-free otherwise: failures of the network come from onec_reply_wait().

@@ -70,6 +70,7 @@ struct OnecSession
 	TimestampTz refused_at;		/* when the login was refused, 0: it was not */
 	int			gave_up_after;	/* attempts of the request given up last, 0: none */
 
+	int64		largest_page;	/* rows, of all that came */
 	List	   *refusals;		/* of SetRefusals, see session_refusal.c */
 
 	OnecEdm    *edm;			/* or NULL */

@@ -28,6 +28,7 @@ struct OnecTie
 	MemoryContext context;
 	bool		descending;
 	bool		disorder;
+	uint64		last;			/* hash of the last row */
 	char		bound[ONEC_DATE_SIZE];	/* of the page */
 	char		date[ONEC_DATE_SIZE];	/* of the last row; empty before the first */
 	Hashes		seen;			/* rows of "date" that have come */
@@ -165,8 +166,8 @@ hash_field(const OnecField *field, uint64 hash)
 	return fold(hash + field->kind, UINT64CONST(0xBE5466CF34E90C6D));
 }
 
-static uint64
-hash_row(const OnecTie *tie, const OnecField *fields, int nfields)
+uint64
+onec_tie_hash(const OnecTie *tie, const OnecField *fields, int nfields)
 {
 	uint64		hash = UINT64CONST(0x452821E638D01377);
 
@@ -199,15 +200,34 @@ onec_tie_row(OnecTie *tie, const OnecField *fields, int nfields, const OnecField
 	if (date->kind != ONEC_FIELD_STRING || date->len != ONEC_DATE_SIZE - 1)
 	{
 		tie->disorder = true;
+		tie->last = 0;
 		return true;
 	}
 	if (memcmp(date->text, tie->date, ONEC_DATE_SIZE - 1) != 0)
 		next_date(tie, date);
-	hash = hash_row(tie, fields, nfields);
+	hash = tie->last = onec_tie_hash(tie, fields, nfields);
 	if (tie->expected.count > 0 && take_hash(&tie->expected, hash))
 		return false;
 	add_hash(tie, &tie->seen, hash);
 	return true;
+}
+
+bool
+onec_tie_has_key(const OnecTie *tie)
+{
+	return tie->nkey > 0;
+}
+
+uint64
+onec_tie_last(const OnecTie *tie)
+{
+	return tie->last;
+}
+
+int
+onec_tie_expected(const OnecTie *tie)
+{
+	return tie->expected.count;
 }
 
 int

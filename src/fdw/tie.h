@@ -36,6 +36,16 @@ extern void onec_tie_reset(OnecTie *tie, bool descending);
  */
 extern void onec_tie_page(OnecTie *tie, const char *bound, bool on);
 
+/* Whether rows are known by their key. */
+extern bool onec_tie_has_key(const OnecTie *tie);
+
+/* The hash by which a row is known, where there are no dates; with dates, that of the last row. */
+extern uint64 onec_tie_hash(const OnecTie *tie, const OnecField *fields, int nfields);
+extern uint64 onec_tie_last(const OnecTie *tie);
+
+/* Rows of the page before that this one should repeat, and has not yet. */
+extern int	onec_tie_expected(const OnecTie *tie);
+
 /* Rows of the date reached that have come. */
 extern int	onec_tie_seen(const OnecTie *tie);
 

@@ -16,7 +16,6 @@
 #include "fdw/windows.h"
 
 #define SLACK (2 * SECS_PER_DAY)	/* between the base's clock and ours */
-#define SPARSE 4.0				/* by what an empty stretch widens the next window */
 #define MEMORY 0.9				/* what a stretch counts once the next one is known */
 #define UNLIKE 10.0				/* between densities that say nothing of each other */
 #define MAX_WIDTH (3660.0 * SECS_PER_DAY)
@@ -44,6 +43,20 @@ parse_date(const char *text, Timestamp *date)
 	tm.tm_min = part[4];
 	tm.tm_sec = part[5];
 	return tm2timestamp(&tm, fsec, NULL, date) == 0;
+}
+
+/* False when 1C could not write it. */
+static bool
+format_date(Timestamp date, char text[ONEC_DATE_SIZE])
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(date, NULL, &tm, &fsec, NULL, NULL) != 0 || tm.tm_year > 9999)
+		return false;
+	snprintf(text, ONEC_DATE_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday,
+			 tm.tm_hour, tm.tm_min, tm.tm_sec);
+	return true;
 }
 
 /* Seconds between two dates; 0 where they are none, or in the wrong order. */
@@ -94,14 +107,15 @@ onec_windows_note(OnecWindows *windows, int64 rows, const char *from, const char
 	if (seconds <= 0)
 		return;
 	windows->density = rows / seconds;
+	windows->sparse = rows == 0 ||
+		(windows->rows > 0 && windows->density * windows->seconds < windows->rows / UNLIKE);
 	if (rows > 0)
 	{
 		note_usual(windows, rows, seconds);
 		return;
 	}
-	/* nothing here: look further */
 	windows->rows = 0;
-	windows->width = Max(windows->width, seconds) * SPARSE;
+	windows->width = 0;
 }
 
 void
@@ -121,20 +135,24 @@ onec_windows_end(OnecWindows *windows, const char *from, int64 rows, TimestampTz
 				 char end[ONEC_DATE_SIZE])
 {
 	Timestamp	begin;
-	Timestamp	stop;
-	struct pg_tm tm;
-	fsec_t		fsec;
 
 	end[0] = '\0';
+	/* nobody knows where the next row is: the page finds it */
+	if (windows->sparse)
+		return;
 	/* few rows tell little: their number may well be off by its root */
 	if (windows->rows > 0)
 		windows->width = (1 - 1 / sqrt(windows->rows + 1)) * rows * windows->seconds / windows->rows;
 	if (windows->width <= 0 || !parse_date(from, &begin) || begin > now + SLACK * USECS_PER_SEC)
 		return;
 	windows->width = Min(Max(ceil(windows->width), 1), MAX_WIDTH);
-	stop = begin + (int64) windows->width * USECS_PER_SEC;
-	if (timestamp2tm(stop, NULL, &tm, &fsec, NULL, NULL) != 0 || tm.tm_year > 9999)
-		return;
-	snprintf(end, ONEC_DATE_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday,
-			 tm.tm_hour, tm.tm_min, tm.tm_sec);
+	(void) format_date(begin + (int64) windows->width * USECS_PER_SEC, end);
+}
+
+bool
+onec_windows_next_second(const char *date, char next[ONEC_DATE_SIZE])
+{
+	Timestamp	begin;
+
+	return parse_date(date, &begin) && format_date(begin + USECS_PER_SEC, next);
 }

@@ -23,7 +23,11 @@ typedef struct OnecWindows
 	double		rows;			/* seen lately, older ones counting less; 0: nothing is known */
 	double		seconds;		/* … in so much time */
 	double		width;			/* of the last window, seconds */
+	bool		sparse;			/* the last stretch held nothing, or next to nothing */
 } OnecWindows;
+
+/* The second after "date"; false when there is none. */
+extern bool onec_windows_next_second(const char *date, char next[ONEC_DATE_SIZE]);
 
 /* Begin with nothing known. */
 extern void onec_windows_reset(OnecWindows *windows);
@@ -38,8 +42,8 @@ extern void onec_windows_note_end(OnecWindows *windows, int64 rows, const char *
 extern double onec_windows_rows(const OnecWindows *windows, const char *from, const char *to);
 
 /*
- * Where the window that begins at "from" ends, to hold about "rows" rows; an empty text when it had better stay open: it
- * begins after "now", so that what lies there is little or nothing.
+ * Where the window that begins at "from" ends, to hold about "rows" rows; an empty text when it had better stay open, because
+ * little or nothing lies there: it begins after "now", or behind a stretch that was sparse.
  */
 extern void onec_windows_end(OnecWindows *windows, const char *from, int64 rows, TimestampTz now,
 							 char end[ONEC_DATE_SIZE]);

@@ -39,6 +39,25 @@ hash_name(const char *name, size_t len)
 	return hash ^ hash >> 32;
 }
 
+void
+onec_columns_unsee(OnecColumns *columns)
+{
+	columns->all_seen = columns->count == 0;
+	for (int i = 0; i < columns->count; i++)
+		columns->list[i].seen = false;
+}
+
+void
+onec_columns_see(OnecColumns *columns, const OnecField *fields)
+{
+	columns->all_seen = true;
+	for (int i = 0; i < columns->count; i++)
+	{
+		columns->list[i].seen |= fields[i].kind != ONEC_FIELD_ABSENT;
+		columns->all_seen &= columns->list[i].seen;
+	}
+}
+
 int
 onec_columns_look_up(const OnecColumns *columns, const char *name, size_t len)
 {

@@ -15,11 +15,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "protocol/json_rows.h"
+
 typedef struct OnecColumn
 {
 	char	   *name;
 	size_t		len;
 	int			same_as;		/* an earlier column of this name, or -1 */
+	bool		seen;			/* a row of this page has it */
 } OnecColumn;
 
 typedef struct OnecColumns
@@ -27,6 +30,7 @@ typedef struct OnecColumns
 	int			count;
 	OnecColumn *list;			/* in the order of the caller */
 	bool		repeated;		/* some name is wanted twice */
+	bool		all_seen;		/* each column is: rows need not be looked at any more */
 	int		   *slots;			/* open hash table of columns, -1 is free */
 	size_t		slot_mask;
 	uint64_t	lengths;		/* bit n: some name has n (modulo 64) bytes */
@@ -37,6 +41,12 @@ extern bool onec_columns_init(OnecColumns *columns, const char *const *names, in
 
 /* Release what a zeroed or initialised structure holds. */
 extern void onec_columns_free(OnecColumns *columns);
+
+/* A page begins: no row has been seen. */
+extern void onec_columns_unsee(OnecColumns *columns);
+
+/* A row has these fields, in the order of the columns. */
+extern void onec_columns_see(OnecColumns *columns, const OnecField *fields);
 
 /* For onec_columns_find(): a column of a plausible length by its hash, or -1. */
 extern int	onec_columns_look_up(const OnecColumns *columns, const char *name, size_t len);

@@ -225,6 +225,27 @@ take_column(OnecCursor *c, OnecBridge *bridge, int column)
 	return result;
 }
 
+/* Refuse a document of another kind, telling people what it says. */
+static OnecScan
+refuse(OnecCursor *c, const char *what)
+{
+	OnecError	told = {.kind = ONEC_OK};
+
+	/* better to have the whole text than its first packet */
+	if (!c->last && c->end - c->mark < REFUSED_TEXT)
+		return ONEC_SCAN_SHORT;
+	onec_error_body(c->mark, (size_t) (c->end - c->mark), &told);
+	/* JSON in which no error was found is rows of people, for all we know */
+	if (told.message[0] != '\0' && strchr("{[\"", told.message[0]) != NULL)
+		told.message[0] = '\0';
+	onec_scan_cut(told.message, sizeof(told.message) - strlen(what) - sizeof(": "));
+	onec_fail(c->error, ONEC_ERR_REPLY, "%s%s%s", what, told.message[0] != '\0' ? ": " : "", told.message);
+	c->error->odata_code = told.odata_code;
+	c->error->has_code = told.has_code;
+	c->error->own_words = told.own_words;
+	return ONEC_SCAN_BAD;
+}
+
 /* An unwanted value: nearly always a string. */
 static inline OnecScan
 skip_value(OnecCursor *c, OnecBridge *bridge)
@@ -253,6 +274,9 @@ parse_bridge(OnecCursor *c, int member, int *column)
 	if (result != ONEC_SCAN_OK)
 		return result;
 	*column = onec_columns_find(&rows->columns, name.start, name.len);
+	/* never learned, so that each is noticed */
+	if (*column < 0 && is_name(&name, "odata.error"))
+		return refuse(c, "1C answered with an error in place of a row");
 	onec_shape_learn(&rows->shape, member, first, (size_t) (c->p - first), *column);
 	return ONEC_SCAN_OK;
 }
@@ -286,33 +310,15 @@ scan_row(OnecCursor *c)
 		if (rows->columns.list[i].same_as >= 0)
 			rows->fields[i] = rows->fields[rows->columns.list[i].same_as];
 	}
+	/* rows of 1C are alike: mostly the first one has all there is */
+	if (!rows->columns.all_seen)
+		onec_columns_see(&rows->columns, rows->fields);
 	return ONEC_SCAN_ROW;
 }
 
 /*
  * The document
  */
-
-/* Refuse a document of another kind, telling people what it says. */
-static OnecScan
-refuse(OnecCursor *c, const char *what)
-{
-	OnecError	told = {.kind = ONEC_OK};
-
-	/* better to have the whole text than its first packet */
-	if (!c->last && c->end - c->mark < REFUSED_TEXT)
-		return ONEC_SCAN_SHORT;
-	onec_error_body(c->mark, (size_t) (c->end - c->mark), &told);
-	/* JSON in which no error was found is rows of people, for all we know */
-	if (told.message[0] != '\0' && strchr("{[\"", told.message[0]) != NULL)
-		told.message[0] = '\0';
-	onec_scan_cut(told.message, sizeof(told.message) - strlen(what) - sizeof(": "));
-	onec_fail(c->error, ONEC_ERR_REPLY, "%s%s%s", what, told.message[0] != '\0' ? ": " : "", told.message);
-	c->error->odata_code = told.odata_code;
-	c->error->has_code = told.has_code;
-	c->error->own_words = told.own_words;
-	return ONEC_SCAN_BAD;
-}
 
 /* Step over a byte order mark. */
 static OnecScan
@@ -357,7 +363,7 @@ envelope_value(OnecCursor *c, const OnecText *name)
 	OnecField	field;
 	OnecScan	result;
 
-	if (!is_name(name, "odata.nextLink"))
+	if (!is_name(name, "odata.nextLink") && !is_name(name, "@odata.nextLink"))
 		return onec_scan_value(c, 0);
 	result = take_value(c, NULL, &field, &held);
 	if (result != ONEC_SCAN_OK)
@@ -370,6 +376,14 @@ envelope_value(OnecCursor *c, const OnecText *name)
 	if (held != NULL)
 		json_object_put(held);
 	return rows->link.failed ? onec_scan_fail(c, ONEC_ERR_MEMORY, "out of memory") : result;
+}
+
+/* Whether a member of the envelope tells of it: "odata.metadata", in version 4 "@odata.context". */
+static bool
+is_annotation(const OnecText *name)
+{
+	return (name->len >= 6 && memcmp(name->start, "odata.", 6) == 0) ||
+		(name->len >= 7 && memcmp(name->start, "@odata.", 7) == 0);
 }
 
 /* Behind the name of a member that says the document is an error report. */
@@ -414,8 +428,7 @@ open_document(OnecCursor *c)
 			rows->state = PAGE_FIRST_ROW;
 			return ONEC_SCAN_OK;
 		}
-		if (name.len < 6 || memcmp(name.start, "odata.", 6) != 0)
-			entity = true;
+		entity |= !is_annotation(&name);
 		result = envelope_value(c, &name);
 		if (result == ONEC_SCAN_OK)
 			result = onec_scan_comma(c, '}');
@@ -578,6 +591,7 @@ onec_rows_reset(OnecRows *rows, bool entity)
 {
 	rows->entity = entity;
 	release_fields(rows);
+	onec_columns_unsee(&rows->columns);
 	onec_buf_clear(&rows->link);
 	rows->state = PAGE_START;
 	rows->count = 0;
@@ -649,6 +663,12 @@ long
 onec_rows_count(const OnecRows *rows)
 {
 	return rows->count;
+}
+
+bool
+onec_rows_has(const OnecRows *rows, int i)
+{
+	return rows->columns.all_seen || rows->columns.list[i].seen;
 }
 
 const char *

@@ -77,7 +77,10 @@ extern const OnecField *onec_rows_fields(const OnecRows *rows);
 /* Rows found on this page so far. */
 extern long onec_rows_count(const OnecRows *rows);
 
-/* odata.nextLink of the page if one was seen, else NULL; valid until reset. */
+/* Whether a row of this page so far has the property number "i", be it null. */
+extern bool onec_rows_has(const OnecRows *rows, int i);
+
+/* odata.nextLink (in version 4 @odata.nextLink) of the page if one was seen, else NULL; valid until reset. */
 extern const char *onec_rows_next_link(const OnecRows *rows);
 
 /*

@@ -28,7 +28,9 @@ sub value
 {
 	my ($type, $json) = @_;
 
-	$onec->control('POST', '/faults', { match => '\?.*Цена', body => qq({"value":[{"Code":"1","Цена":$json}]}) });
+	$onec->control('POST', '/faults', { match => '\?.*Цена', times => 1, body => qq({"value":[{"Code":"1","Цена":$json}]}) });
+	# and nothing follows it
+	$onec->control('POST', '/faults', { match => '\?.*Цена', body => '{"value":[]}' });
 	my $r = run("DROP FOREIGN TABLE IF EXISTS t; CREATE FOREIGN TABLE t (v $type OPTIONS (property 'Цена'))
 		SERVER shop OPTIONS (entity_set 'Catalog_Товары'); SELECT coalesce(v::text, 'NULL') FROM t");
 	$onec->control('POST', '/faults/clear', {});

@@ -414,11 +414,8 @@ sub mode
 {
 	my ($self, %values) = @_;
 
-	for my $name (keys %values)
-	{
-		my $answer = HTTP::Tiny->new->get("http://127.0.0.1:$self->{port}/mode?$name=$values{$name}");
-		die "stub: $answer->{status} $answer->{content}" unless $answer->{success};
-	}
+	my $answer = HTTP::Tiny->new->get("http://127.0.0.1:$self->{port}/mode?" . join('&', map { "$_=$values{$_}" } keys %values));
+	die "stub: $answer->{status} $answer->{content}" unless $answer->{success};
 	return;
 }
 
@@ -430,7 +427,7 @@ sub requests
 
 	open(my $log, '<', $self->{log}) or return ();
 	seek($log, $self->{read}, 0);
-	push @found, JSON::PP->new->utf8->decode($_) while <$log>;
+	while (my $line = <$log>) { push @found, JSON::PP->new->utf8->decode($line); }
 	$self->{read} = tell($log);
 	close($log);
 	return @found;
