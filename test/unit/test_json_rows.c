@@ -169,6 +169,11 @@ test_envelopes(void)
 	is_page("{\"value\":[{\"a\":1}],\"odata.nextLink\":\"p?$skip=1\",\"x\":{\"value\":[1]}}",
 			"n1|-|-\nlink p?$skip=1\nend 1", "link after the list");
 	is_page("{\"value\":[],\"odata.nextLink\":null}", "end 0", "null is no link");
+	is_page("{\"@odata.context\":\"c\",\"value\":[{\"a\":1}],\"@odata.nextLink\":\"p\"}", "n1|-|-\nlink p\nend 1", "link of version 4");
+	is_refused("{\"@odata.context\":\"c\"}", ONEC_ERR_REPLY, "neither a list nor an entity");
+	is_refused("{\"value\":[{\"a\":1},{\"odata.error\":{\"code\":\"9\",\"message\":{\"value\":\"нет\"}}}]}", ONEC_ERR_REPLY,
+			   "in place of a row: нет");
+	is_refused("{\"value\":[{\"odata.error\":{}}]}", ONEC_ERR_REPLY, "in place of a row");
 	is_page("{\"\\u0076alue\":[{\"a\":1}]}", "n1|-|-\nend 1", "escaped \"value\"");
 	is_page("{\"a\":1,\"b\":[1]}", "n1|j[1]|-\nend 1", "single entity");
 	is_page("{\"value\":5,\"Value\":[1],\"a\":{\"value\":[]}}", "j{\"value\":[]}|-|-\nend 1",
@@ -551,6 +556,27 @@ test_samples(const char *part)
 	closedir(dir);
 }
 
+/* Which properties some row of the page has. */
+static void
+test_has(void)
+{
+	static const char *const names[] = {"a", "b", "c"};
+	const char *page = "{\"value\":[{\"a\":1},{\"a\":2,\"b\":null}]}";
+	const char *rest = page;
+	OnecRows   *rows = onec_rows_create(names, 3);
+	OnecError	error = {.kind = ONEC_OK};
+	size_t		eaten;
+
+	(void) onec_rows_next(rows, rest, strlen(rest), true, &eaten, &error);
+	ok(onec_rows_has(rows, 0) && !onec_rows_has(rows, 1), "the first row has one property");
+	rest += eaten;
+	(void) onec_rows_next(rows, rest, strlen(rest), true, &eaten, &error);
+	ok(onec_rows_has(rows, 1) && !onec_rows_has(rows, 2), "null is a value, and one of the rows is enough");
+	onec_rows_reset(rows, false);
+	ok(!onec_rows_has(rows, 0), "a new page has none");
+	onec_rows_free(rows);
+}
+
 int
 main(void)
 {
@@ -560,6 +586,7 @@ main(void)
 	test_data();
 	test_columns();
 	test_reset();
+	test_has();
 	test_other_objects();
 	for (int i = 0; i < NGOOD; i++)
 	{
