@@ -5,6 +5,7 @@ SET client_min_messages = warning;
 SET TIME ZONE 'UTC';
 CREATE SERVER ot FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/base', timezone 'Europe/Moscow');
 CREATE SERVER ot2 FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/base', timezone 'Europe/Moscow');
+SELECT onec.set('count_free_receipts', 'true', s) FROM unnest('{ot,ot2}'::name[]) s;
 
 CREATE FUNCTION id(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid $$;
 CREATE FUNCTION no(id uuid) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT right(id::text, 12)::int $$;
@@ -164,7 +165,7 @@ SELECT count(*) AS customers, count(*) FILTER (WHERE s.customer_id IS NULL) AS m
 	   count(*) FILTER (WHERE ROW(nullif(o.visits, 0), o.last_visit, o.gap, o.expected_next, o.window_from, o.window_to, o.days_since, o.overdue_ratio, o.churn_class)
 			IS DISTINCT FROM ROW(n.visits, n.last_visit, n.gap, n.expected_next, n.window_from, n.window_to, n.days_since, n.overdue_ratio, n.churn_class)) AS next,
 	   count(*) FILTER (WHERE favorite_stores <> ARRAY(SELECT title FROM got g WHERE g.customer_id = o.customer_id AND kind = 'store' ORDER BY place LIMIT 5)
-			OR favorite_categories <> ARRAY(SELECT title FROM got g WHERE g.customer_id = o.customer_id AND kind = 'category' ORDER BY place LIMIT 5)
+			OR favorite_categories <> ARRAY(SELECT value_id FROM got g WHERE g.customer_id = o.customer_id AND kind = 'category' ORDER BY place LIMIT 5)
 			OR favorite_brands <> ARRAY(SELECT title FROM got g WHERE g.customer_id = o.customer_id AND kind = 'brand' ORDER BY place LIMIT 5)) AS favourites,
 	   count(*) FILTER (WHERE ROW(category_diversity, brand_diversity, store_diversity) IS DISTINCT FROM ROW((SELECT max(diversity) FROM got g WHERE g.customer_id = o.customer_id AND kind = 'category'),
 			(SELECT max(diversity) FROM got g WHERE g.customer_id = o.customer_id AND kind = 'brand'), (SELECT max(diversity) FROM got g WHERE g.customer_id = o.customer_id AND kind = 'store'))) AS diversity

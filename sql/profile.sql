@@ -66,6 +66,7 @@ SELECT sale(8, 1, '2026-04-25 10:00', 'a', 101, -1, -100, 'Document_ЧекККМ
 SELECT sale(9, 1, '2026-04-26 10:00', 'a', 101, 1, 5000, 'Document_ВводНачальныхОстатков');
 SELECT sale(10, 1, '2026-04-27 10:00', 'a', 101, 1, 6000, 'Document_ЧекККМ', false);
 
+SELECT onec.set('count_free_receipts', 'true', 'pt');
 SELECT * FROM onec._fold_people('pt');
 SELECT right(user_id::text, 2) AS u, right(customer_id::text, 2) AS c, phone, login, right(discount_card_id::text, 2) AS card, name, email,
 	   is_active, conflict_phone FROM onec.site_user WHERE server = 'pt' ORDER BY 1;

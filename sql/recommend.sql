@@ -47,14 +47,14 @@ SELECT basis, count(*), count(DISTINCT product_id) AS products, max(n_ab) AS n_a
 CREATE TEMPORARY TABLE kept AS
 	SELECT s.customer_id AS c, s.document_id AS d, s.product_id AS p
 	FROM onec.sale_line s
-	WHERE s.server = 'rt' AND s.active AND s.recorder_type LIKE '%Чек%' AND no(s.product_id) <> 17 AND no(s.customer_id) <> 77 AND s.amount > 0
+	WHERE s.server = 'rt' AND s.active AND s.recorder_type LIKE '%Чек%' AND no(s.product_id) <> 17 AND no(s.customer_id) IS DISTINCT FROM 77 AND s.amount > 0
 	  AND NOT EXISTS (SELECT FROM onec.sale_line r WHERE r.server = 'rt' AND r.amount < 0 AND r.document_id = s.document_id AND r.product_id = s.product_id
 					  AND NOT EXISTS (SELECT FROM onec.sale_line t WHERE t.server = 'rt' AND t.amount > 0 AND t.document_id = s.document_id
 									  AND t.product_id = s.product_id AND t.line_no <> s.line_no));
 CREATE TEMPORARY TABLE brute AS
 	WITH basket AS (
 		SELECT 'receipt' AS basis, array_agg(DISTINCT no(p)) AS goods FROM kept GROUP BY c, d
-		UNION ALL SELECT 'customer', array_agg(DISTINCT no(p)) FROM kept GROUP BY c),
+		UNION ALL SELECT 'customer', array_agg(DISTINCT no(p)) FROM kept WHERE c IS NOT NULL GROUP BY c),
 	pair AS (
 		SELECT b.basis, x, y, (SELECT count(*) FROM basket k WHERE k.basis = b.basis) AS all_,
 			   (SELECT count(*) FROM basket k WHERE k.basis = b.basis AND x = ANY (goods)) AS a,
@@ -104,11 +104,11 @@ WHERE b.server = 'rt' AND b.scope = 'all';
 SELECT onec.set('recommend.last_products', '4', 'rt');
 CREATE TEMPORARY TABLE counted AS
 	SELECT no(customer_id) AS c, document_id AS d, no(product_id) AS p, no(product_id) % 3 AS k, period AS at, amount FROM onec.sale_line
-	WHERE server = 'rt' AND active AND recorder_type LIKE '%Чек%' AND customer_id IS NOT NULL AND product_id <> id(17);
+	WHERE server = 'rt' AND active AND recorder_type LIKE '%Чек%' AND product_id <> id(17);
 CREATE TEMPORARY TABLE net AS SELECT c, d, p, k, min(at) AS at, sum(amount) AS amount FROM counted GROUP BY c, d, p, k HAVING sum(amount) > 0;
 DELETE FROM net WHERE at < '2025-03-01';
 CREATE TEMPORARY TABLE wanted AS
-	WITH buyer AS (SELECT DISTINCT c FROM counted),
+	WITH buyer AS (SELECT DISTINCT c FROM counted WHERE c IS NOT NULL),
 	latest AS (SELECT c, p, max(at) AS at FROM counted WHERE amount > 0 GROUP BY c, p),
 	liking AS (
 		SELECT b.c, k, (SELECT count(DISTINCT d) FROM counted x WHERE x.c = b.c AND x.amount > 0) AS r,

@@ -41,6 +41,7 @@ INSERT INTO onec.discount_card (server, card_id, code, description, barcode, own
 INSERT INTO onec.counterparty (server, customer_id, name) SELECT 'sg', id('a', n), 'Покупатель ' || n FROM generate_series(0, 41) n;
 INSERT INTO onec.product (server, product_id, name) SELECT 'sg', id('b', n), 'Товар ' || n FROM generate_series(0, 11) n;
 INSERT INTO onec.store (server, store_id, name) SELECT 'sg', id('c', n), 'Магазин ' || n FROM generate_series(0, 2) n;
+SELECT onec.set('count_free_receipts', 'true', 'sg');
 SELECT rows_inserted FROM onec._fold_people('sg');
 
 -- the oracle's own facts: what counts, and which receipts are purchases
@@ -210,7 +211,7 @@ SELECT onec.set('abc.months', NULL, 'sg');
 CREATE FUNCTION small(kind text, sums numeric[]) RETURNS TABLE (net numeric, upto numeric, abc text, xyz text) LANGUAGE sql AS $$
 	DELETE FROM onec.sale_line WHERE server = 'sg2';
 	INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, customer_id, product_id, quantity, amount, attribution)
-		SELECT 'sg2', 'sales', id('d', n::int), 'Document_ЧекККМ', 1, '2026-01-10', id('a', n::int), id('b', n::int), sign(s), s, 'counterparty' FROM unnest(sums) WITH ORDINALITY u (s, n);
+		SELECT 'sg2', 'sales', id('d', n::int), 'Document_ЧекККМ', 1, '2026-01-10', id('a', n::int), id('b', n::int), coalesce(nullif(sign(s), 0), 1), s, 'counterparty' FROM unnest(sums) WITH ORDINALITY u (s, n);
 	SELECT a.net, a.cumulative_share, a.abc, a.xyz FROM onec.abc_xyz_at('sg2', '2026-01-20') a WHERE a.kind = small.kind $$;
 CREATE SERVER sg2 FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/base', timezone 'Europe/Moscow');
 SELECT * FROM small('product', '{50,30,10,5,5,-3}');

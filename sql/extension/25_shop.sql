@@ -1,27 +1,54 @@
--- What is asked of every server again and again: its clock, its settings that views need.
+-- Which servers there are, and what the clock on the wall of each says.
 
--- The clock of the base.
+CREATE VIEW onec._servers AS
+	SELECT s.srvname AS server FROM pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+	WHERE w.fdwname = 'onec_fdw';
+COMMENT ON VIEW onec._servers IS 'Серверы onec_fdw (служебное)';
+COMMENT ON COLUMN onec._servers.server IS 'Внешний сервер';
+
+-- The zone of the base: the server's option, else the database's.
+CREATE FUNCTION onec._server_zone(server name) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
+					 WHERE s.srvname = $1 AND o.option_name = 'timezone'), current_setting('TimeZone'))
+$$;
+COMMENT ON FUNCTION onec._server_zone(name) IS 'Часовой пояс базы 1С (служебная)';
+
 CREATE FUNCTION onec.local_now(server name DEFAULT NULL) RETURNS timestamp
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN now() AT TIME ZONE onec._server_zone(onec._server($1));
+COMMENT ON FUNCTION onec.local_now(name) IS 'Который час в базе 1С';
+
+CREATE FUNCTION onec._months(a timestamp, b timestamp) RETURNS int
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT ((extract(year FROM b) - extract(year FROM a)) * 12 + extract(month FROM b) - extract(month FROM a))::int;
+	END;
+COMMENT ON FUNCTION onec._months(timestamp, timestamp) IS 'На сколько календарных месяцев второе позже первого (служебная)';
+
+CREATE FUNCTION onec._day(server name, as_of date, OUT server_name name, OUT day date)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT now() AT TIME ZONE coalesce(
-		(SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-		 WHERE s.srvname = onec._server($1) AND o.option_name = 'timezone'),
-		current_setting('TimeZone'))
+	SELECT s.server, coalesce($2, onec.local_now(s.server)::date) FROM (SELECT onec._server($1) AS server) s
 $$;
-COMMENT ON FUNCTION onec.local_now(name) IS 'Который час в базе 1С';
+COMMENT ON FUNCTION onec._day(name, date) IS 'Какой сервер и какой день имеются в виду (служебная)';
 
--- What the views need to know of each server, worked out once for a query.
-CREATE VIEW onec._shop AS
-	SELECT s.srvname AS server, onec.local_now(s.srvname) AS now,
-		   onec.get('exclude_recorder_types', s.srvname)::text[] AS excluded,
-		   onec.get('loyalty.enabled', s.srvname)::boolean AS has_loyalty
-	FROM pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
-	WHERE w.fdwname = 'onec_fdw'
-	OFFSET 0;
-COMMENT ON VIEW onec._shop IS 'Часы и настройки серверов (служебное)';
-COMMENT ON COLUMN onec._shop.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec._shop.now IS 'Который час в базе 1С';
-COMMENT ON COLUMN onec._shop.excluded IS 'Документы, которые не покупки';
-COMMENT ON COLUMN onec._shop.has_loyalty IS 'Читаются ли баллы';
+-- A day that is named is over; today is not.
+CREATE FUNCTION onec._moment(server name, as_of date) RETURNS timestamp
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce($2 + interval '1 day -1 microsecond', onec.local_now($1));
+COMMENT ON FUNCTION onec._moment(name, date) IS 'Какой момент имеется в виду: конец названного дня или сейчас (служебная)';
+
+-- First moment of the last "days" days, the day itself included; all of them if there is no limit.
+CREATE FUNCTION onec._since(day date, days int) RETURNS timestamp
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT CASE WHEN days > 0 THEN (day + 1 - days)::timestamp ELSE '-infinity'::timestamp END;
+	END;
+COMMENT ON FUNCTION onec._since(date, int) IS 'Начало последних дней (служебная)';
+

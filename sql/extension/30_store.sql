@@ -173,8 +173,13 @@ CREATE TABLE onec.sale_line (
 	PRIMARY KEY (server, register, recorder, recorder_type, line_no, copy)
 );
 CREATE INDEX sale_line_period ON onec.sale_line (server, period);
-CREATE INDEX sale_line_customer ON onec.sale_line (server, customer_id, period);
 CREATE INDEX sale_line_card ON onec.sale_line (server, card_id) WHERE attribution = 'card';
+-- Whose a line is: a customer's, or, where the card has no owner, the card's; nobody's if no buyer is known.
+CREATE FUNCTION onec._buyer_id(attribution text, customer_id uuid, card_id uuid) RETURNS uuid
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN attribution <> 'anonymous' THEN coalesce(customer_id, card_id) END;
+COMMENT ON FUNCTION onec._buyer_id(text, uuid, uuid) IS 'Чья строка: покупателя, а без него карты; пусто — ничья (служебная)';
+CREATE INDEX sale_line_buyer ON onec.sale_line (server, onec._buyer_id(attribution, customer_id, card_id), period);
 COMMENT ON TABLE onec.sale_line IS 'Строки продаж: одна строка регистра 1С — одна строка здесь';
 COMMENT ON COLUMN onec.sale_line.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.sale_line.register IS 'Регистр: sales — Продажи, card_sales — ПродажиПоДисконтнымКартам, если других нет';

@@ -1,19 +1,64 @@
 -- Discount cards become users of the site: the telephone is the login, one user for all cards of an owner.
 
+-- How numbers are written in the countries of phone.country.  Source: the national numbering plans that ITU publishes under
+-- Recommendation E.129 (Russian Federation and Kazakhstan +7, Belarus +375); at most 15 digits in all: E.164.
+-- A number that goes without code and trunk prefix is taken only where it cannot be something else: in Russia and Kazakhstan
+-- mobile numbers begin with 9 or 7, but a seven may be the country as well; those nobody owns begin with 000.
+CREATE TABLE onec.phone_plan (
+	country text PRIMARY KEY,
+	code text NOT NULL,
+	trunk text NOT NULL,
+	digits int NOT NULL,
+	bare text NOT NULL
+);
+COMMENT ON TABLE onec.phone_plan IS 'Планы нумерации стран настройки phone.country (МСЭ-Т, E.129)';
+COMMENT ON COLUMN onec.phone_plan.country IS 'Страна';
+COMMENT ON COLUMN onec.phone_plan.code IS 'Код страны';
+COMMENT ON COLUMN onec.phone_plan.trunk IS 'Что набирают внутри страны вместо её кода';
+COMMENT ON COLUMN onec.phone_plan.digits IS 'Сколько цифр после кода';
+COMMENT ON COLUMN onec.phone_plan.bare IS 'Какие номера понятны и без кода: регулярное выражение';
+INSERT INTO onec.phone_plan (country, code, trunk, digits, bare) VALUES
+	('RU', '7', '8', 10, '^(9|0)'), ('KZ', '7', '8', 10, '^(9|0)'), ('BY', '375', '80', 9, '');
+GRANT SELECT ON onec.phone_plan TO PUBLIC;
+
+-- Spaces and dashes of every kind, brackets and dots are dropped; any other letter makes it something else than a number.
+-- With a plus the number begins with the code of some country, and no trunk prefix is looked for: of zone 8 the codes +83 and
+-- +89 are nobody's.  Without one it is of the shop's own country, or it begins with the code of a known plan and has its length.
+-- 00 stands for a plus, unless it may be a bar code: digits without a space are a number only if a plan knows them.
 CREATE FUNCTION onec.normalize_phone(phone text, country text DEFAULT 'RU') RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	BEGIN ATOMIC
-		SELECT CASE
-			WHEN country IN ('RU', 'KZ') AND length(d) = 11 AND d ~ '^[78]' THEN '7' || substr(d, 2)
-			-- ten digits without the country: mobile numbers begin with 9, those nobody owns with 000
-			WHEN country IN ('RU', 'KZ') AND length(d) = 10 AND d ~ '^(9|0)' AND left(ltrim(phone), 1) <> '+' THEN '7' || d
-			WHEN country = 'BY' AND length(d) = 9 THEN '375' || d
-			WHEN length(d) BETWEEN 11 AND 15 AND (left(ltrim(phone), 1) = '+' OR country = 'BY') THEN d
-		END
-		FROM (SELECT regexp_replace(phone, '[^0-9]', '', 'g') AS d
-			  -- letters make it something else than a number
-			  WHERE phone ~ '^[\s0-9()+.\-]+$') x;
-	END;
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	written text := translate(phone, U&' \0009\000A\000D()-.\00A0\00AD\1680\180E\2000\2001\2002\2003\2004\2005\2006\2007\2008'
+		'\2009\200A\200B\200C\200D\200E\200F\2010\2011\2012\2013\2014\2015\202F\205F\2060\2212\3000\FE58\FE63\FEFF\FF0D', '');
+	number text := ltrim(written, '+');
+	abroad boolean := starts_with(written, '+');
+BEGIN
+	-- what most texts are: not a number at all
+	IF written !~ '^[+]?[0-9]{9,17}$' THEN
+		RETURN NULL;
+	END IF;
+	IF starts_with(written, '00') AND length(written) > 12 THEN
+		number := substr(written, 3);
+		abroad := true;
+		IF btrim(phone) = written
+			AND NOT EXISTS (SELECT FROM onec.phone_plan p WHERE starts_with(number, p.code) AND length(number) = length(p.code) + p.digits) THEN
+			RETURN NULL;
+		END IF;
+	END IF;
+	IF abroad THEN
+		RETURN CASE WHEN length(number) BETWEEN 11 AND 15 AND number !~ '^(0|8[39])'
+			AND NOT EXISTS (SELECT FROM onec.phone_plan p WHERE starts_with(number, p.code) AND length(number) <> length(p.code) + p.digits)
+			THEN number END;
+	END IF;
+	RETURN (SELECT p.code || right(number, p.digits) FROM onec.phone_plan p
+			WHERE length(number) = length(p.code) + p.digits AND starts_with(number, p.code)
+			   OR p.country = normalize_phone.country
+				  AND (length(number) = length(p.trunk) + p.digits AND starts_with(number, p.trunk)
+					   OR length(number) = p.digits AND number ~ p.bare)
+			LIMIT 1);
+END $$;
 COMMENT ON FUNCTION onec.normalize_phone(text, text) IS
 	'Телефон в едином виде (только цифры, с кодом страны) или NULL, если это не телефон';
 
@@ -79,12 +124,9 @@ CREATE FUNCTION onec._cards(server name)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH country AS MATERIALIZED (SELECT onec.get('phone.country', $1) AS code),
-	sale AS (
-		SELECT l.card_id, max(l.period) AS last_sale FROM onec.sale_line l
-		WHERE l.server = $1 AND l.card_id IS NOT NULL GROUP BY 1),
-	owner_sale AS (
-		SELECT l.customer_id, max(l.period) AS last_sale FROM onec.sale_line l
-		WHERE l.server = $1 AND l.customer_id IS NOT NULL GROUP BY 1),
+	line AS MATERIALIZED (SELECT l.customer_id, l.card_id, max(l.period) AS last_sale FROM onec._lines($1, NULL, NULL) l GROUP BY 1, 2),
+	sale AS (SELECT l.card_id, max(l.last_sale) AS last_sale FROM line l WHERE l.card_id IS NOT NULL GROUP BY 1),
+	owner_sale AS (SELECT l.customer_id, max(l.last_sale) AS last_sale FROM line l WHERE l.customer_id IS NOT NULL GROUP BY 1),
 	contact AS (
 		SELECT DISTINCT ON (c.customer_id) c.customer_id, p.phone
 		FROM onec.counterparty_contact c, country, LATERAL (SELECT onec.normalize_phone(v, country.code) AS phone, n
@@ -109,21 +151,22 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._cards(name) IS 'Карты с пользователем, телефоном и местом среди его карт (служебная)';
 
--- The users as they ought to be.
+-- The users as they ought to be, made of the cards in pg_temp.onec_cards.
 CREATE FUNCTION onec._people(server name)
 	RETURNS TABLE (user_id uuid, customer_id uuid, phone text, login text, discount_card_id uuid, name text, email text,
 				   is_active boolean, conflict_phone boolean)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH card AS MATERIALIZED (SELECT * FROM onec._cards($1)),
-	person AS (
+BEGIN
+	RETURN QUERY
+	WITH person AS (
 		SELECT c.user_id, c.customer_id, c.card_id, l.live, l.last_sale,
 			   coalesce(c.phone, l.phone) AS phone
-		FROM card c
+		FROM pg_temp.onec_cards c
 		JOIN (SELECT k.user_id, bool_or(k.live) AS live, max(k.last_sale) AS last_sale,
 					 (array_agg(k.phone ORDER BY k.place) FILTER (WHERE k.phone IS NOT NULL))[1] AS phone
-			  FROM card k GROUP BY 1) l ON l.user_id = c.user_id
+			  FROM pg_temp.onec_cards k GROUP BY 1) l ON l.user_id = c.user_id
 		WHERE c.place = 1),
 	ranked AS (
 		SELECT p.*, p.phone IS NOT NULL AND row_number() OVER (PARTITION BY p.phone ORDER BY p.live DESC,
@@ -136,8 +179,8 @@ AS $$
 	FROM ranked r
 	-- the collation of the server's name would make lower() one of ASCII
 	CROSS JOIN (SELECT lower(onec.get('name.ignore', $1) COLLATE "default")::text[] AS list OFFSET 0) i
-	LEFT JOIN onec.counterparty k ON k.server = $1 AND k.customer_id = r.customer_id
-$$;
+	LEFT JOIN onec.counterparty k ON k.server = $1 AND k.customer_id = r.customer_id;
+END $$;
 COMMENT ON FUNCTION onec._people(name) IS 'Пользователи, какими они должны быть (служебная)';
 
 CREATE FUNCTION onec._fold_people(server name, OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
@@ -148,8 +191,9 @@ DECLARE
 	n bigint;
 BEGIN
 	PERFORM onec._hold_people('ROW SHARE');
-	CREATE TEMPORARY TABLE onec_people ON COMMIT DROP AS SELECT * FROM onec._people(server);
 	CREATE TEMPORARY TABLE onec_cards ON COMMIT DROP AS SELECT * FROM onec._cards(server);
+	ANALYZE pg_temp.onec_cards;
+	CREATE TEMPORARY TABLE onec_people ON COMMIT DROP AS SELECT * FROM onec._people(server);
 	UPDATE onec.site_user u
 	SET customer_id = p.customer_id, phone = p.phone, login = p.login, discount_card_id = p.discount_card_id,
 		name = CASE WHEN u.name_locked THEN u.name ELSE p.name END, email = p.email, is_active = p.is_active,

@@ -1,70 +1,32 @@
 -- Bonus points: what a card has, what it is about to lose, and which of the readings of the register 1C itself agrees with.
 
-INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
-	('loyalty.rule', 'text', 'auto', '{auto,signed,unsigned}',
-	 'Как складываются движения баллов: signed — расход со знаком минус, unsigned — начислено без списанного, auto — как сходится с остатками 1С');
-
-CREATE TABLE onec.loyalty_rule (
-	server name PRIMARY KEY,
-	rule text NOT NULL CHECK (rule IN ('signed', 'unsigned')),
-	cards int NOT NULL,
-	agree int NOT NULL,
-	message text,
-	checked_at timestamptz NOT NULL
-);
-COMMENT ON TABLE onec.loyalty_rule IS 'Какое правило сложения баллов сходится с остатками самой 1С';
-COMMENT ON COLUMN onec.loyalty_rule.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.loyalty_rule.rule IS 'signed — расход со знаком минус, unsigned — начислено без списанного';
-COMMENT ON COLUMN onec.loyalty_rule.cards IS 'Карт сравнено; 0 — остатков 1С не дала';
-COMMENT ON COLUMN onec.loyalty_rule.agree IS 'У скольких из них остаток равен остатку 1С';
-COMMENT ON COLUMN onec.loyalty_rule.message IS 'Почему остатки 1С не прочитаны';
-COMMENT ON COLUMN onec.loyalty_rule.checked_at IS 'С какого времени сравнение даёт этот итог';
-SELECT pg_catalog.pg_extension_config_dump('onec.loyalty_rule', '');
-
--- The rule in force.  1C says of each movement whether it is a receipt or an expense, unless the register knows turnovers only.
-CREATE FUNCTION onec._loyalty_rule(server name) RETURNS text
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT CASE s.rule WHEN 'auto' THEN coalesce((SELECT r.rule FROM onec.loyalty_rule r WHERE r.server = $1), 'signed') ELSE s.rule END
-	FROM (SELECT onec.get('loyalty.rule', $1) AS rule) s
-$$;
-COMMENT ON FUNCTION onec._loyalty_rule(name) IS 'Действующее правило сложения баллов (служебная)';
-
--- What each movement adds.  Expiry is written together with the accrual, with a date ahead, so a balance has a moment.
-CREATE FUNCTION onec._points(server name, rule text) RETURNS TABLE (card_id uuid, period timestamp, points numeric)
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT m.card_id, m.period,
-		   CASE WHEN $2 = 'signed' AND m.kind = 'Expense' THEN -1 ELSE 1 END * (coalesce(m.accrued, 0) - coalesce(m.spent, 0))
-	FROM onec.loyalty_movement m WHERE m.server = $1 AND m.active IS NOT FALSE
-$$;
-COMMENT ON FUNCTION onec._points(name, text) IS 'Что прибавляет каждое движение баллов (служебная)';
+CREATE FUNCTION onec._card_points(server name, at timestamp)
+	RETURNS TABLE (card_id uuid, balance numeric, expires_next_at timestamp, expires_next_amount numeric)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT p.card_id, coalesce(sum(p.points) FILTER (WHERE p.period IS NULL), 0), min(p.period) FILTER (WHERE p.points < 0),
+			   (array_agg(-p.points ORDER BY p.period) FILTER (WHERE p.period IS NOT NULL AND p.points < 0))[1]
+		FROM onec._points_ahead($1, $2, NULL) p GROUP BY 1;
+	END;
+COMMENT ON FUNCTION onec._card_points(name, timestamp) IS 'Остатки баллов по картам на момент и ближайшее сгорание (служебная)';
 
 CREATE FUNCTION onec.loyalty_balance_at(server name DEFAULT NULL, at timestamp DEFAULT NULL)
 	RETURNS TABLE (card_id uuid, balance numeric, source text, expires_next_at timestamp, expires_next_amount numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH me AS MATERIALIZED (
-		SELECT s.server, coalesce($2, onec.local_now(s.server)) AS at, onec._loyalty_rule(s.server) AS rule
-		FROM (SELECT onec._server($1) AS server) s WHERE onec.get('loyalty.enabled', s.server)::boolean),
-	move AS MATERIALIZED (SELECT p.*, me.at FROM me CROSS JOIN LATERAL onec._points(me.server, me.rule) p),
-	ahead AS (SELECT m.card_id, m.period, -sum(m.points) AS burns FROM move m WHERE m.period > m.at GROUP BY 1, 2 HAVING sum(m.points) < 0),
-	next AS (SELECT DISTINCT ON (a.card_id) a.* FROM ahead a ORDER BY a.card_id, a.period)
-	SELECT b.card_id, b.balance, me.rule, n.period, n.burns
-	FROM me
-	CROSS JOIN (SELECT m.card_id, coalesce(sum(m.points) FILTER (WHERE m.period <= m.at), 0) AS balance FROM move m GROUP BY 1) b
-	LEFT JOIN next n ON n.card_id IS NOT DISTINCT FROM b.card_id
+	SELECT b.card_id, b.balance, s.points_rule, b.expires_next_at, b.expires_next_amount
+	FROM onec._shop s CROSS JOIN LATERAL onec._card_points(s.server, coalesce($2, s.now)) b
+	WHERE s.server = onec._server($1) AND s.has_loyalty
 $$;
 COMMENT ON FUNCTION onec.loyalty_balance_at(name, timestamp) IS
 	'Остатки баллов по картам на момент местного времени (сейчас), когда и сколько сгорит в ближайший раз; source — правило сложения';
 
 CREATE VIEW onec.loyalty_balance AS
-	SELECT w.server, b.card_id, c.customer_id, b.balance, b.expires_next_at, b.expires_next_amount, b.source
-	FROM onec._shop w CROSS JOIN LATERAL onec.loyalty_balance_at(w.server) b
-	LEFT JOIN onec.customer_card c ON c.server = w.server AND c.card_id = b.card_id;
+	SELECT w.server, b.card_id, c.customer_id, b.balance, b.expires_next_at, b.expires_next_amount, w.points_rule AS source
+	FROM onec._shop w CROSS JOIN LATERAL onec._card_points(w.server, w.now) b
+	LEFT JOIN onec.customer_card c ON c.server = w.server AND c.card_id = b.card_id
+	WHERE w.has_loyalty;
 COMMENT ON VIEW onec.loyalty_balance IS 'Остатки бонусных баллов по картам на сейчас';
 COMMENT ON COLUMN onec.loyalty_balance.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.loyalty_balance.card_id IS 'Карта';
@@ -94,11 +56,10 @@ BEGIN
 		SELECT coalesce(b.card_id, s.card_id), coalesce(b.balance, 0), coalesce(s.points, 0), coalesce(s.unsigned, 0)
 		FROM (SELECT f.card_id, sum(coalesce(f.accrued, 0) - coalesce(f.spent, 0)) AS balance
 			  FROM %I.loyalty_now f WHERE f.period_arg = %L::timestamp GROUP BY 1) b
-		FULL JOIN (SELECT p.card_id, sum(p.points) AS points, sum(u.points) AS unsigned
-				   FROM (SELECT x.card_id, sum(x.points) AS points FROM onec._points(%3$L, ''signed'') x WHERE x.period < %2$L::timestamp GROUP BY 1) p
-				   JOIN (SELECT x.card_id, sum(x.points) AS points FROM onec._points(%3$L, ''unsigned'') x WHERE x.period < %2$L::timestamp GROUP BY 1) u
-						ON u.card_id IS NOT DISTINCT FROM p.card_id
-				   GROUP BY 1) s ON s.card_id = b.card_id
+		FULL JOIN (SELECT m.card_id, sum(onec._movement_points(m.kind, m.accrued, m.spent, ''signed'')) AS points,
+						  sum(onec._movement_points(m.kind, m.accrued, m.spent, ''unsigned'')) AS unsigned
+				   FROM onec.loyalty_movement m
+				   WHERE m.server = %3$L AND m.active IS NOT FALSE AND m.period < %2$L::timestamp GROUP BY 1) s ON s.card_id = b.card_id
 		ORDER BY 1', srv, moment, srv);
 END $$;
 COMMENT ON FUNCTION onec.check_loyalty(name) IS 'Сверка остатков баллов по картам с остатками самой 1С; одним запросом к ней';

@@ -15,31 +15,6 @@ INSERT INTO onec.frequency_class (upper_days, code, title_ru) VALUES
 	(43, 'monthly', 'ежемесячно'), (75, 'bimonthly', 'раз в два месяца'), (129, 'quarterly', 'раз в квартал'),
 	(258, 'semiannual', 'раз в полгода'), (517, 'annual', 'раз в год'), ('Infinity', 'rare', 'реже');
 
-CREATE TABLE onec.category_map (
-	priority int PRIMARY KEY,
-	pattern text NOT NULL,
-	slug text NOT NULL,
-	title_ru text NOT NULL
-);
-COMMENT ON TABLE onec.category_map IS 'Категории товаров для сайта: первое совпавшее выражение выигрывает';
-COMMENT ON COLUMN onec.category_map.priority IS 'Порядок';
-COMMENT ON COLUMN onec.category_map.pattern IS 'Регулярное выражение по названию категории, без учёта регистра';
-COMMENT ON COLUMN onec.category_map.slug IS 'Обозначение на сайте';
-COMMENT ON COLUMN onec.category_map.title_ru IS 'По-русски';
-INSERT INTO onec.category_map (priority, pattern, slug, title_ru) VALUES
-	(10, 'упаков|пакет|коробк', 'packaging', 'Упаковка'), (20, 'комплект|гарнитур|набор', 'sets', 'Комплекты'),
-	(30, 'серьг|серёж|сереж|пусет', 'earrings', 'Серьги'), (40, 'кольц', 'rings', 'Кольца'),
-	(50, 'колье|ожерель|бусы|чокер', 'necklace', 'Колье'), (60, 'браслет', 'bracelets', 'Браслеты'),
-	(70, 'подвес|кулон', 'pendants', 'Подвески'), (80, 'брош', 'brooches', 'Броши');
-
-CREATE FUNCTION onec._category_slug(name text) RETURNS text
-	LANGUAGE sql STABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT coalesce((SELECT m.slug FROM onec.category_map m WHERE $1 ~* m.pattern ORDER BY m.priority LIMIT 1), $1)
-$$;
-COMMENT ON FUNCTION onec._category_slug(text) IS 'Обозначение категории по её названию (служебная)';
-
 CREATE TABLE onec.customer_profile (
 	server name NOT NULL,
 	customer_id uuid NOT NULL,
@@ -71,7 +46,7 @@ CREATE TABLE onec.customer_profile (
 );
 COMMENT ON TABLE onec.customer_profile IS 'Профили покупателей';
 COMMENT ON COLUMN onec.customer_profile.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.customer_profile.customer_id IS 'Покупатель (контрагент)';
+COMMENT ON COLUMN onec.customer_profile.customer_id IS 'Покупатель: контрагент, у карты без владельца — карта';
 COMMENT ON COLUMN onec.customer_profile.total_revenue IS 'Выручка за вычетом возвратов';
 COMMENT ON COLUMN onec.customer_profile.gross_revenue IS 'Выручка без возвратов';
 COMMENT ON COLUMN onec.customer_profile.returns_amount IS 'Сумма возвратов, меньше нуля';
@@ -90,7 +65,7 @@ COMMENT ON COLUMN onec.customer_profile.median_gap IS 'Медианный про
 COMMENT ON COLUMN onec.customer_profile.mean_gap IS 'Средний промежуток между визитами, дней';
 COMMENT ON COLUMN onec.customer_profile.first_purchase IS 'Первая покупка, местное время';
 COMMENT ON COLUMN onec.customer_profile.last_purchase IS 'Последняя покупка, местное время';
-COMMENT ON COLUMN onec.customer_profile.favorite_categories IS 'Любимые категории, до пяти';
+COMMENT ON COLUMN onec.customer_profile.favorite_categories IS 'Любимые категории, до пяти, как их называет сайт';
 COMMENT ON COLUMN onec.customer_profile.favorite_stores IS 'Магазины по числу визитов, до пяти';
 COMMENT ON COLUMN onec.customer_profile.month_share IS 'Доли месяцев (январь … декабрь) в покупках';
 COMMENT ON COLUMN onec.customer_profile.buys_8_march IS 'Покупал с 1 по 8 марта';
@@ -98,75 +73,103 @@ COMMENT ON COLUMN onec.customer_profile.buys_new_year IS 'Покупал с 10 �
 COMMENT ON COLUMN onec.customer_profile.buys_valentine IS 'Покупал с 7 по 14 февраля';
 SELECT pg_catalog.pg_extension_config_dump('onec.customer_profile', '');
 
--- Lines that count (3.1 of the definitions): switched on, of a document that is a purchase, of a known customer.
-CREATE FUNCTION onec._lines(server name, customers uuid[])
-	RETURNS TABLE (customer_id uuid, receipt uuid, period timestamp, product_id uuid, store_id uuid, quantity numeric, amount numeric)
+CREATE TABLE onec.customer_affinity (
+	server name NOT NULL,
+	customer_id uuid NOT NULL,
+	kind text NOT NULL,
+	value_id text NOT NULL,
+	title text NOT NULL,
+	place int NOT NULL,
+	weight numeric NOT NULL,
+	weighed_on date NOT NULL,
+	share numeric NOT NULL,
+	receipts int NOT NULL,
+	penetration numeric,
+	lift numeric,
+	last_at timestamp,
+	PRIMARY KEY (server, customer_id, kind, value_id)
+);
+COMMENT ON TABLE onec.customer_affinity IS 'Предпочтения покупателей: категории, марки и магазины';
+COMMENT ON COLUMN onec.customer_affinity.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.customer_affinity.customer_id IS 'Покупатель (контрагент)';
+COMMENT ON COLUMN onec.customer_affinity.kind IS 'category — категория, brand — марка, store — магазин';
+COMMENT ON COLUMN onec.customer_affinity.value_id IS 'Обозначение категории или марки, ссылка на магазин';
+COMMENT ON COLUMN onec.customer_affinity.title IS 'По-русски';
+COMMENT ON COLUMN onec.customer_affinity.place IS 'Место у покупателя; первые пять — любимые';
+COMMENT ON COLUMN onec.customer_affinity.weight IS 'Вес на день weighed_on: сумма покупок, вдвое меньше за каждые affinity.half_life_days; у магазина — дней с покупкой';
+COMMENT ON COLUMN onec.customer_affinity.weighed_on IS 'На какой день вес; строка не переписывается, пока он лишь убывает со временем';
+COMMENT ON COLUMN onec.customer_affinity.share IS 'Доля в весе всех значений этого вида';
+COMMENT ON COLUMN onec.customer_affinity.receipts IS 'Чеков продажи';
+COMMENT ON COLUMN onec.customer_affinity.penetration IS 'Доля чеков покупателя';
+COMMENT ON COLUMN onec.customer_affinity.lift IS 'Во сколько раз доля больше, чем у всех известных покупателей';
+COMMENT ON COLUMN onec.customer_affinity.last_at IS 'Последняя покупка, местное время';
+SELECT pg_catalog.pg_extension_config_dump('onec.customer_affinity', '');
+
+-- Money that halves with age for categories and brands, days with a purchase for stores; the place is of those with weight.
+-- Ages are whole days and each line's weight is rounded, so that a sum does not depend on the order of its terms.
+CREATE FUNCTION onec._weights(server name, as_of date, customers uuid[], kinds text[])
+	RETURNS TABLE (customer_id uuid, kind text, value_id text, title text, weight numeric, receipts int, all_receipts int,
+				   last_at timestamp, place bigint)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off SET jit = off
 AS $$
-	SELECT l.customer_id, coalesce(l.document_id, l.recorder), l.period, l.product_id, l.store_id,
-		   coalesce(l.quantity, 0), coalesce(l.amount, 0)
-	FROM onec.sale_line l
-	WHERE l.server = $1 AND l.active IS NOT FALSE AND l.attribution <> 'anonymous' AND l.customer_id IS NOT NULL
-	  -- sub-selects are evaluated once, calls would be for each line
-	  AND l.recorder_type <> ALL ((SELECT onec.get('exclude_recorder_types', $1)::text[])::text[])
-	  AND ((SELECT onec.get('organization_ids', $1) = '{}') OR l.organization_id = ANY ((SELECT onec.get('organization_ids', $1)::uuid[])::uuid[]))
-	  AND ($2 IS NULL OR l.customer_id = ANY ($2))
+	WITH line AS MATERIALIZED (SELECT l.* FROM onec._receipt_lines($1, $2 + 1, $3) l WHERE l.customer_id IS NOT NULL),
+	limits AS MATERIALIZED (SELECT onec.get('affinity.min_line', $1)::numeric AS min_line,
+		onec.get('affinity.half_life_days', $1)::float8 AS half_life),
+	person AS MATERIALIZED (
+		SELECT l.customer_id, count(DISTINCT l.receipt_id)::int AS receipts FROM line l WHERE l.is_purchase GROUP BY 1),
+	tag AS MATERIALIZED (SELECT t.* FROM onec._tags($1) t WHERE (t.kind = ANY ($4)) IS NOT FALSE),
+	heavy AS MATERIALIZED (
+		SELECT l.customer_id, l.receipt_id, l.is_purchase AND l.amount > 0 AS sold, l.period, l.product_id, l.amount,
+			   round((l.amount::float8 * onec._faded(l.period::date, $2, (SELECT m.half_life FROM limits m)))::numeric, 6) AS weight
+		FROM line l WHERE abs(l.amount) >= (SELECT m.min_line FROM limits m) AND $4 IS DISTINCT FROM '{store}'),
+	found AS (
+		SELECT h.customer_id, t.kind, t.value_id, min(t.title) AS title, sum(h.weight) AS weight,
+			   count(DISTINCT h.receipt_id) FILTER (WHERE h.sold)::int AS receipts, max(h.period) FILTER (WHERE h.amount > 0) AS last_at
+		FROM heavy h JOIN tag t ON t.product_id = h.product_id GROUP BY 1, 2, 3
+		UNION ALL
+		SELECT l.customer_id, 'store', l.store_id::text, coalesce(min(s.name), l.store_id::text), count(DISTINCT l.at::date),
+			   count(DISTINCT l.receipt_id)::int, max(l.at)
+		FROM line l LEFT JOIN onec.store s ON s.server = $1 AND s.store_id = l.store_id
+		WHERE l.is_purchase AND l.amount >= 0 AND l.store_id IS NOT NULL AND ('store' = ANY ($4)) IS NOT FALSE
+		GROUP BY 1, l.store_id)
+	SELECT f.customer_id, f.kind, f.value_id, f.title, f.weight, f.receipts, coalesce(p.receipts, 0), f.last_at,
+		   row_number() OVER (PARTITION BY f.customer_id, f.kind ORDER BY f.weight DESC, f.receipts DESC, f.last_at DESC,
+							  CASE f.kind WHEN 'store' THEN f.title ELSE f.value_id END COLLATE "C", f.value_id COLLATE "C")
+	FROM found f LEFT JOIN person p ON p.customer_id = f.customer_id
 $$;
-COMMENT ON FUNCTION onec._lines(name, uuid[]) IS 'Учитываемые строки продаж (служебная)';
+COMMENT ON FUNCTION onec._weights(name, date, uuid[], text[]) IS 'Вес категорий, марок и магазинов у покупателей (служебная)';
 
--- Values that a customer prefers: weight halves with age; the five heaviest.
-CREATE FUNCTION onec._favorites(server name, customers uuid[], as_of timestamp)
+-- The five that weigh most: categories as the site names them, stores by their names.  "kept": customer_affinity is of the same
+-- lines, and since all weights fade alike, the places in it are those of today.
+CREATE FUNCTION onec._favorites(server name, as_of date, customers uuid[], kept boolean)
 	RETURNS TABLE (customer_id uuid, categories text[], stores text[])
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH line AS MATERIALIZED (SELECT * FROM onec._lines($1, $2)),
-	limits AS MATERIALIZED (SELECT onec.get('affinity.min_line', $1)::numeric AS min_line,
-		onec.get('affinity.half_life_days', $1)::float8 AS half_life,
-		onec.get('affinity.exclude_categories', $1)::text[] AS excluded),
-	slug AS MATERIALIZED (
-		SELECT p.product_id, onec._category_slug(coalesce(c.name, f.name)) AS value
-		FROM onec.product p
-		LEFT JOIN onec.category c ON c.server = p.server AND c.category_id = p.category_id
-		LEFT JOIN onec.product f ON f.server = p.server AND f.product_id = p.parent_id
-		WHERE p.server = $1),
-	weight AS (
-		SELECT l.customer_id, s.value,
-			   sum(l.amount::float8 * power(2, -greatest(extract(epoch FROM $3 - l.period) / 86400, 0)::float8 / m.half_life)) AS weight,
-			   count(DISTINCT l.receipt) FILTER (WHERE l.amount > 0) AS receipts, max(l.period) AS last
-		FROM line l JOIN slug s ON s.product_id = l.product_id CROSS JOIN limits m
-		WHERE s.value IS NOT NULL AND s.value <> ALL (m.excluded) AND abs(l.amount) >= m.min_line
-		GROUP BY 1, 2),
-	category AS (
-		SELECT w.customer_id, (array_agg(w.value ORDER BY w.weight DESC, w.receipts DESC, w.last DESC, w.value))[1:5] AS list
-		FROM weight w WHERE w.weight > 0 GROUP BY 1),
-	visit AS (
-		SELECT l.customer_id, coalesce(t.name, l.store_id::text) AS value, count(DISTINCT l.period::date) AS visits, max(l.period) AS last
-		FROM line l LEFT JOIN onec.store t ON t.server = $1 AND t.store_id = l.store_id
-		WHERE l.amount > 0 AND l.store_id IS NOT NULL GROUP BY 1, 2),
-	store AS (
-		SELECT v.customer_id, (array_agg(v.value ORDER BY v.visits DESC, v.last DESC, v.value))[1:5] AS list FROM visit v GROUP BY 1)
-	SELECT coalesce(c.customer_id, s.customer_id), coalesce(c.list, '{}'), coalesce(s.list, '{}')
-	FROM category c FULL JOIN store s ON s.customer_id = c.customer_id
+	SELECT w.customer_id, coalesce(array_agg(w.value_id ORDER BY w.place) FILTER (WHERE w.kind = 'category'), '{}'),
+		   coalesce(array_agg(w.title ORDER BY w.place) FILTER (WHERE w.kind = 'store'), '{}')
+	FROM (SELECT x.customer_id, x.kind, x.value_id, x.title, x.place FROM onec._weights($1, $2, $3, '{category,store}') x
+		  WHERE NOT $4 AND x.weight > 0
+		  UNION ALL
+		  SELECT a.customer_id, a.kind, a.value_id, a.title, a.place FROM onec.customer_affinity a
+		  WHERE $4 AND a.server = $1 AND ($3 IS NULL OR a.customer_id = ANY ($3))) w
+	WHERE w.place <= 5 GROUP BY 1
 $$;
-COMMENT ON FUNCTION onec._favorites(name, uuid[], timestamp) IS 'Любимые категории и магазины (служебная)';
+COMMENT ON FUNCTION onec._favorites(name, date, uuid[], boolean) IS 'Любимые категории и магазины (служебная)';
 
 -- Sums, receipts and visits of each customer.
-CREATE FUNCTION onec._measures(server name, customers uuid[])
+CREATE FUNCTION onec._measures(server name, as_of date, customers uuid[])
 	RETURNS TABLE (customer_id uuid, net numeric, gross numeric, returned numeric, receipts int, lines int, visits int, items numeric,
 				   sale_net numeric, median_check numeric, median_gap numeric, mean_gap numeric, first_at timestamp, last_at timestamp,
 				   month_share numeric[], march bool, new_year bool, valentine bool)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH line AS MATERIALIZED (SELECT * FROM onec._lines($1, $2)),
-	receipt AS MATERIALIZED (
-		SELECT l.customer_id, l.receipt, min(l.period) AS at, sum(l.amount) AS net, sum(l.amount) FILTER (WHERE l.amount > 0) AS gross,
-			   bool_and(l.amount = 0) AND sum(l.quantity) > 0 AS free
-		FROM line l GROUP BY 1, 2),
-	-- sold something and not all of it came back; or goods were given that cost nothing, which is a purchase as well
-	sale AS MATERIALIZED (SELECT * FROM receipt r WHERE r.gross > 0 AND r.net > 0 OR r.free),
+	WITH line AS MATERIALIZED (SELECT l.* FROM onec._receipt_lines($1, $2 + 1, $3) l WHERE l.customer_id IS NOT NULL),
+	sale AS MATERIALIZED (
+		SELECT l.customer_id, l.receipt_id, l.at, sum(l.amount) AS net FROM line l WHERE l.is_purchase GROUP BY 1, 2, 3),
 	visit AS MATERIALIZED (
 		SELECT v.customer_id, v.day, v.day - lag(v.day) OVER (PARTITION BY v.customer_id ORDER BY v.day) AS gap
 		FROM (SELECT DISTINCT s.customer_id, s.at::date AS day FROM sale s) v),
@@ -199,17 +202,16 @@ AS $$
 	LEFT JOIN visits v ON v.customer_id = t.customer_id
 	LEFT JOIN months m ON m.customer_id = t.customer_id
 $$;
-COMMENT ON FUNCTION onec._measures(name, uuid[]) IS 'Суммы, чеки и визиты покупателей (служебная)';
+COMMENT ON FUNCTION onec._measures(name, date, uuid[]) IS 'Суммы, чеки и визиты покупателей (служебная)';
 
--- The profiles as they ought to be; also of customers who have a card and no purchase.
-CREATE FUNCTION onec._profiles(server name, customers uuid[], as_of timestamp) RETURNS SETOF onec.customer_profile
+-- The profiles as they ought to be; also of those who have a card and no purchase.
+CREATE FUNCTION onec._profiles(server name, customers uuid[], as_of date, kept boolean DEFAULT false) RETURNS SETOF onec.customer_profile
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH measure AS MATERIALIZED (SELECT * FROM onec._measures($1, $2)),
+	WITH measure AS MATERIALIZED (SELECT * FROM onec._measures($1, $3, $2)),
 	everybody AS (
-		SELECT c.customer_id FROM onec.customer_card c
-		WHERE c.server = $1 AND c.customer_id IS NOT NULL AND ($2 IS NULL OR c.customer_id = ANY ($2))
+		SELECT c.user_id AS customer_id FROM onec.customer_card c WHERE c.server = $1 AND ($2 IS NULL OR c.user_id = ANY ($2))
 		UNION SELECT m.customer_id FROM measure m)
 	SELECT $1, e.customer_id, coalesce(m.net, 0), coalesce(m.gross, 0), coalesce(m.returned, 0),
 		   CASE WHEN m.gross > 0 THEN round(-m.returned / m.gross, 4) END,
@@ -225,9 +227,9 @@ AS $$
 		   coalesce(m.march, false), coalesce(m.new_year, false), coalesce(m.valentine, false)
 	FROM everybody e
 	LEFT JOIN measure m ON m.customer_id = e.customer_id
-	LEFT JOIN onec._favorites($1, $2, $3) f ON f.customer_id = e.customer_id
+	LEFT JOIN onec._favorites($1, $3, $2, $4) f ON f.customer_id = e.customer_id
 $$;
-COMMENT ON FUNCTION onec._profiles(name, uuid[], timestamp) IS 'Профили, какими они должны быть (служебная)';
+COMMENT ON FUNCTION onec._profiles(name, uuid[], date, boolean) IS 'Профили, какими они должны быть (служебная)';
 
 -- Make the rows of a table about customers (all, or those named) equal to those of a temporary one that has its columns, and
 -- write only what differs; "same" may say when rows that are not equal say the same (t is here, excluded is new).
@@ -259,22 +261,32 @@ END $$;
 COMMENT ON FUNCTION onec._keep(regclass, text, name, uuid[], text) IS 'Записать в таблицу о покупателях только отличия от временной (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._keep(regclass, text, name, uuid[], text) FROM PUBLIC;
 
-CREATE FUNCTION onec.refresh_profiles(server name DEFAULT NULL, customers uuid[] DEFAULT NULL, as_of date DEFAULT NULL,
-									  OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
+CREATE FUNCTION onec._refresh_profiles(server name, customers uuid[], as_of date, kept boolean,
+									   OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	SET jit = off
 AS $$
-DECLARE
-	srv name := onec._server(server);
 BEGIN
 	PERFORM onec._hold_people('ROW SHARE');
-	CREATE TEMPORARY TABLE onec_profiles ON COMMIT DROP AS
-		SELECT * FROM onec._profiles(srv, customers, coalesce(as_of, onec.local_now(srv)::date)::timestamp);
+	CREATE TEMPORARY TABLE onec_profiles ON COMMIT DROP AS SELECT * FROM onec._profiles(server, customers, as_of, kept);
 	ANALYZE pg_temp.onec_profiles;
-	SELECT k.* INTO rows_inserted, rows_updated, rows_deleted FROM onec._keep('onec.customer_profile', 'onec_profiles', srv, customers) k;
+	SELECT k.* INTO rows_inserted, rows_updated, rows_deleted
+	FROM onec._keep('onec.customer_profile', 'onec_profiles', server, customers) k;
 	DROP TABLE pg_temp.onec_profiles;
 END $$;
+COMMENT ON FUNCTION onec._refresh_profiles(name, uuid[], date, boolean) IS
+	'Пересчитать профили; kept — предпочтения только что пересчитаны (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._refresh_profiles(name, uuid[], date, boolean) FROM PUBLIC;
+
+CREATE FUNCTION onec.refresh_profiles(server name DEFAULT NULL, customers uuid[] DEFAULT NULL, as_of date DEFAULT NULL,
+									  OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT r.rows_inserted, r.rows_updated, r.rows_deleted
+	FROM onec._day($1, $3) d CROSS JOIN LATERAL onec._refresh_profiles(d.server_name, $2, d.day, false) r
+$$;
 COMMENT ON FUNCTION onec.refresh_profiles(name, uuid[], date) IS
 	'Пересчитать профили (всех или названных покупателей) на дату; неизменившиеся не записываются';
 REVOKE EXECUTE ON FUNCTION onec.refresh_profiles(name, uuid[], date) FROM PUBLIC;

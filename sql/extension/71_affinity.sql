@@ -6,60 +6,14 @@ INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
 	('season.peak_index', 'numeric', '1.25', NULL, 'С какого индекса месяц считается пиком покупателя'),
 	('outlook.baseline_days', 'int', '7', NULL, 'Сколько дней сравнивать затронутых покупателей с прежними показателями магазина');
 
-CREATE TABLE onec.brand_map (
-	server name NOT NULL DEFAULT '',
-	priority int NOT NULL,
-	brand_id uuid,
-	pattern text,
-	slug text NOT NULL,
-	title_ru text NOT NULL,
-	PRIMARY KEY (server, priority),
-	CHECK (brand_id IS NOT NULL OR pattern IS NOT NULL)
-);
-COMMENT ON TABLE onec.brand_map IS 'Марки: первая подошедшая строка выигрывает; товар без подходящей строки остаётся при своей ссылке на марку';
-COMMENT ON COLUMN onec.brand_map.server IS 'Внешний сервер; пустое имя — для всех';
-COMMENT ON COLUMN onec.brand_map.priority IS 'Порядок; строки сервера раньше общих';
-COMMENT ON COLUMN onec.brand_map.brand_id IS 'Марка товара в 1С; пусто — любая';
-COMMENT ON COLUMN onec.brand_map.pattern IS 'Регулярное выражение по названию товара, без учёта регистра; пусто — любое';
-COMMENT ON COLUMN onec.brand_map.slug IS 'Обозначение';
-COMMENT ON COLUMN onec.brand_map.title_ru IS 'По-русски';
-SELECT pg_catalog.pg_extension_config_dump('onec.brand_map', '');
-
--- Lines that count up to a day, each with the time of its receipt and whether that is a purchase (3.1 of the definitions).
--- Two plans: a few customers are found by the index, which a condition of the form "all or these" would forbid.
-CREATE FUNCTION onec._known_lines(server name, as_of date, customers uuid[])
-	RETURNS TABLE (customer_id uuid, receipt uuid, at timestamp, is_sale boolean, period timestamp, product_id uuid, store_id uuid, amount numeric)
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF customers IS NULL THEN
-		RETURN QUERY SELECT l.customer_id, l.receipt, l.at, l.is_sale, l.period, l.product_id, l.store_id, l.amount
-			FROM onec._shop_lines(server, as_of) l WHERE l.customer_id IS NOT NULL;
-		RETURN;
-	END IF;
-	RETURN QUERY
-		SELECT l.customer_id, coalesce(l.document_id, l.recorder), min(l.period) OVER w,
-			   coalesce(sum(l.amount) FILTER (WHERE l.amount > 0) OVER w > 0 AND sum(l.amount) OVER w > 0
-						OR bool_and(coalesce(l.amount, 0) = 0) OVER w AND sum(coalesce(l.quantity, 0)) OVER w > 0, false),
-			   l.period, l.product_id, l.store_id, coalesce(l.amount, 0)
-		FROM onec.sale_line l
-		WHERE l.server = _known_lines.server AND l.customer_id = ANY (customers) AND l.period < as_of + 1
-		  AND l.active IS NOT FALSE AND l.attribution <> 'anonymous'
-		  AND l.recorder_type <> ALL ((SELECT onec.get('exclude_recorder_types', _known_lines.server)::text[])::text[])
-		  AND ((SELECT onec.get('organization_ids', _known_lines.server) = '{}')
-			   OR l.organization_id = ANY ((SELECT onec.get('organization_ids', _known_lines.server)::uuid[])::uuid[]))
-		WINDOW w AS (PARTITION BY l.customer_id, coalesce(l.document_id, l.recorder));
-END $$;
-COMMENT ON FUNCTION onec._known_lines(name, date, uuid[]) IS 'Учитываемые строки известных покупателей на дату (служебная)';
-
 CREATE FUNCTION onec._visit_gaps(server name, as_of date, customers uuid[])
 	RETURNS TABLE (customer_id uuid, visits int, first_day date, last_day date, median_gap numeric, low_gap numeric, high_gap numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH visit AS (SELECT DISTINCT l.customer_id, l.at::date AS day FROM onec._known_lines($1, $2, $3) l WHERE l.is_sale),
-	gap AS (SELECT v.customer_id, v.day, v.day - lag(v.day) OVER (PARTITION BY v.customer_id ORDER BY v.day) AS days FROM visit v)
+	WITH gap AS (
+		SELECT v.customer_id, v.day, v.day - lag(v.day) OVER (PARTITION BY v.customer_id ORDER BY v.day) AS days
+		FROM onec._visits($1, $2 + 1, $3) v)
 	SELECT g.customer_id, count(*)::int, min(g.day), max(g.day), percentile_cont(0.5) WITHIN GROUP (ORDER BY g.days)::numeric,
 		   percentile_cont(0.25) WITHIN GROUP (ORDER BY g.days)::numeric, percentile_cont(0.75) WITHIN GROUP (ORDER BY g.days)::numeric
 	FROM gap g GROUP BY 1
@@ -85,7 +39,12 @@ CREATE FUNCTION onec._churn_class(days int, gap numeric, visits int) RETURNS tex
 	END;
 COMMENT ON FUNCTION onec._churn_class(int, numeric, int) IS 'Класс оттока по прошедшим дням и обычному промежутку (служебная)';
 
--- A gap known from one interval is drawn to the shop's usual one, as if two intervals of that length were known as well (3.6).
+-- A gap known from one interval is drawn to the shop's usual one, as if two intervals of that length were known as well.
+CREATE FUNCTION onec._drawn_gap(visits int, median_gap numeric, usual numeric) RETURNS numeric
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN visits >= 3 THEN median_gap ELSE ((visits - 1) * coalesce(median_gap, 0) + 2 * usual) / (visits + 1) END;
+COMMENT ON FUNCTION onec._drawn_gap(int, numeric, numeric) IS 'Обычный промежуток между визитами покупателя (служебная)';
+
 CREATE FUNCTION onec._next_purchase(server name, as_of date, customers uuid[], usual numeric)
 	RETURNS TABLE (customer_id uuid, visits int, last_visit date, gap numeric, expected_next date, window_from date, window_to date,
 				   days_since int, overdue_ratio numeric, churn_class text)
@@ -94,7 +53,7 @@ CREATE FUNCTION onec._next_purchase(server name, as_of date, customers uuid[], u
 AS $$
 	WITH g AS (
 		SELECT v.*, $2 - v.last_day AS days,
-			   CASE WHEN v.visits >= 3 THEN v.median_gap ELSE ((v.visits - 1) * coalesce(v.median_gap, 0) + 2 * $4) / (v.visits + 1) END AS gap
+			   onec._drawn_gap(v.visits, v.median_gap, $4) AS gap
 		FROM onec._visit_gaps($1, $2, $3) v)
 	SELECT g.customer_id, g.visits, g.last_day, round(g.gap, 4), g.last_day + round(g.gap)::int,
 		   CASE WHEN g.visits >= 5 THEN g.last_day + round(g.low_gap)::int END, CASE WHEN g.visits >= 5 THEN g.last_day + round(g.high_gap)::int END,
@@ -144,12 +103,12 @@ AS $$
 			   onec.get('season.prior_receipts', $1)::numeric AS prior, onec.get('season.peak_index', $1)::numeric AS peak),
 	month AS MATERIALIZED (
 		SELECT n.month, ($4 -> 'observed' ->> n.month - 1)::numeric AS observed, ($4 -> 'curve' ->> n.month - 1)::numeric AS usual FROM generate_series(1, 12) n (month)),
-	line AS MATERIALIZED (SELECT * FROM onec._known_lines($1, $2, $3)),
+	line AS MATERIALIZED (SELECT l.* FROM onec._receipt_lines($1, $2 + 1, $3) l WHERE l.customer_id IS NOT NULL),
 	person AS (
-		SELECT l.customer_id, count(DISTINCT l.receipt) FILTER (WHERE l.is_sale AND l.at >= (SELECT s.since FROM span s) AND l.at < (SELECT s.till FROM span s)) AS receipts,
-			   coalesce(bool_or(l.is_sale AND extract(month FROM l.at) = 3 AND extract(day FROM l.at) <= 8), false) AS march,
-			   coalesce(bool_or(l.is_sale AND extract(month FROM l.at) = 12 AND extract(day FROM l.at) >= 10), false) AS new_year,
-			   coalesce(bool_or(l.is_sale AND extract(month FROM l.at) = 2 AND extract(day FROM l.at) BETWEEN 7 AND 14), false) AS valentine
+		SELECT l.customer_id, count(DISTINCT l.receipt_id) FILTER (WHERE l.is_purchase AND l.at >= (SELECT s.since FROM span s) AND l.at < (SELECT s.till FROM span s)) AS receipts,
+			   coalesce(bool_or(l.is_purchase AND extract(month FROM l.at) = 3 AND extract(day FROM l.at) <= 8), false) AS march,
+			   coalesce(bool_or(l.is_purchase AND extract(month FROM l.at) = 12 AND extract(day FROM l.at) >= 10), false) AS new_year,
+			   coalesce(bool_or(l.is_purchase AND extract(month FROM l.at) = 2 AND extract(day FROM l.at) BETWEEN 7 AND 14), false) AS valentine
 		FROM line l GROUP BY 1),
 	money AS (
 		SELECT l.customer_id, m.month, sum(l.amount) / m.observed AS rate
@@ -181,65 +140,6 @@ $$;
 COMMENT ON FUNCTION onec.season(name, date, uuid[]) IS
 	'Сезонность покупателей (всех или названных): индексы месяцев (1 — средний), до трёх пиков от сильного к слабому, праздники';
 
--- What a product is worth to a taste: its category, its brand; none for packaging and its like.
-CREATE FUNCTION onec._tags(server name) RETURNS TABLE (product_id uuid, kind text, value_id text, title text)
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	WITH product AS MATERIALIZED (
-		SELECT p.product_id, p.name, p.brand_id, coalesce(c.name, f.name) AS category
-		FROM onec.product p
-		LEFT JOIN onec.category c ON c.server = p.server AND c.category_id = p.category_id
-		LEFT JOIN onec.product f ON f.server = p.server AND f.product_id = p.parent_id
-		WHERE p.server = $1),
-	category AS MATERIALIZED (
-		SELECT n.name, onec._category_slug(n.name) AS slug FROM (SELECT DISTINCT p.category AS name FROM product p WHERE p.category IS NOT NULL) n),
-	kept AS MATERIALIZED (
-		SELECT p.product_id, p.name, p.brand_id, c.slug FROM product p LEFT JOIN category c ON c.name = p.category
-		WHERE c.slug IS NULL OR c.slug <> ALL ((SELECT onec.get('affinity.exclude_categories', $1)::text[])::text[])),
-	brand AS (
-		SELECT k.product_id, coalesce(b.slug, k.brand_id::text) AS value_id, coalesce(b.title_ru, k.brand_id::text) AS title
-		FROM kept k LEFT JOIN LATERAL (
-			SELECT m.slug, m.title_ru FROM onec.brand_map m
-			WHERE m.server IN ($1, '') AND (m.brand_id IS NULL OR m.brand_id = k.brand_id) AND (m.pattern IS NULL OR k.name ~* m.pattern)
-			ORDER BY m.server = '', m.priority LIMIT 1) b ON true)
-	SELECT k.product_id, 'category', k.slug, coalesce((SELECT m.title_ru FROM onec.category_map m WHERE m.slug = k.slug ORDER BY m.priority LIMIT 1), k.slug)
-	FROM kept k WHERE k.slug IS NOT NULL
-	UNION ALL
-	SELECT b.product_id, 'brand', b.value_id, b.title FROM brand b WHERE b.value_id IS NOT NULL
-$$;
-COMMENT ON FUNCTION onec._tags(name) IS 'Категория и марка каждого товара (служебная)';
-
--- Money that halves with age for categories and brands, visits for stores (3.5).  Ages are whole days and each line's weight
--- is rounded, so that a sum does not depend on the order of its terms.
-CREATE FUNCTION onec._weights(server name, as_of date, customers uuid[], only_kind text)
-	RETURNS TABLE (customer_id uuid, kind text, value_id text, title text, weight numeric, receipts int, all_receipts int, last_at timestamp)
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET enable_nestloop = off SET jit = off
-AS $$
-	WITH line AS MATERIALIZED (SELECT * FROM onec._known_lines($1, $2, $3)),
-	limits AS MATERIALIZED (SELECT onec.get('affinity.min_line', $1)::numeric AS min_line, onec.get('affinity.half_life_days', $1)::float8 AS half_life),
-	person AS MATERIALIZED (SELECT l.customer_id, count(DISTINCT l.receipt)::int AS receipts FROM line l WHERE l.is_sale GROUP BY 1),
-	tag AS MATERIALIZED (SELECT t.* FROM onec._tags($1) t WHERE $4 IS NULL OR t.kind = $4),
-	heavy AS MATERIALIZED (
-		SELECT l.customer_id, l.receipt, l.is_sale AND l.amount > 0 AS sold, l.period, l.product_id, l.amount,
-			   round((l.amount::float8 * power(2, -($2 - l.period::date) / (SELECT m.half_life FROM limits m)))::numeric, 6) AS weight
-		FROM line l WHERE abs(l.amount) >= (SELECT m.min_line FROM limits m) AND $4 IS DISTINCT FROM 'store'),
-	found AS (
-		SELECT h.customer_id, t.kind, t.value_id, min(t.title) AS title, sum(h.weight) AS weight,
-			   count(DISTINCT h.receipt) FILTER (WHERE h.sold)::int AS receipts, max(h.period) FILTER (WHERE h.amount > 0) AS last_at
-		FROM heavy h JOIN tag t ON t.product_id = h.product_id GROUP BY 1, 2, 3
-		UNION ALL
-		SELECT l.customer_id, 'store', l.store_id::text, coalesce(min(s.name), l.store_id::text), count(DISTINCT l.at::date),
-			   count(DISTINCT l.receipt)::int, max(l.at)
-		FROM line l LEFT JOIN onec.store s ON s.server = $1 AND s.store_id = l.store_id
-		WHERE l.is_sale AND l.amount >= 0 AND l.store_id IS NOT NULL AND coalesce($4, 'store') = 'store' GROUP BY 1, l.store_id)
-	SELECT f.customer_id, f.kind, f.value_id, f.title, f.weight, f.receipts, coalesce(p.receipts, 0), f.last_at
-	FROM found f LEFT JOIN person p ON p.customer_id = f.customer_id
-$$;
-COMMENT ON FUNCTION onec._weights(name, date, uuid[], text) IS 'Вес категорий, марок и магазинов у покупателей (служебная)';
-
 -- The shop's shares come as {"kind": {"value": share}}, or from the rows themselves if those are of all customers.
 CREATE FUNCTION onec._affinity(server name, as_of date, customers uuid[], only_kind text, shop jsonb)
 	RETURNS TABLE (customer_id uuid, kind text, value_id text, title text, place int, weight numeric, share numeric, receipts int,
@@ -248,17 +148,14 @@ CREATE FUNCTION onec._affinity(server name, as_of date, customers uuid[], only_k
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off SET jit = off
 AS $$
-	WITH found AS MATERIALIZED (SELECT * FROM onec._weights($1, $2, $3, $4)),
+	WITH found AS MATERIALIZED (SELECT * FROM onec._weights($1, $2, $3, CASE WHEN $4 IS NOT NULL THEN ARRAY[$4] END)),
 	shop AS MATERIALIZED (
 		SELECT k.key AS kind, v.key AS value_id, v.value::numeric AS share FROM jsonb_each($5) k CROSS JOIN LATERAL jsonb_each_text(k.value) v
 		UNION ALL
 		SELECT s.kind, s.value_id, round(s.weight / nullif(sum(s.weight) OVER (PARTITION BY s.kind), 0), 6)
 		FROM (SELECT f.kind, f.value_id, greatest(sum(f.weight), 0) AS weight FROM found f WHERE $5 IS NULL GROUP BY 1, 2) s),
 	liked AS (
-		SELECT f.*, f.weight / sum(f.weight) OVER (PARTITION BY f.customer_id, f.kind) AS share,
-			   row_number() OVER (PARTITION BY f.customer_id, f.kind ORDER BY f.weight DESC, f.receipts DESC, f.last_at DESC,
-								  CASE f.kind WHEN 'store' THEN f.title ELSE f.value_id END COLLATE "C", f.value_id COLLATE "C") AS place
-		FROM found f WHERE f.weight > 0)
+		SELECT f.*, f.weight / sum(f.weight) OVER (PARTITION BY f.customer_id, f.kind) AS share FROM found f WHERE f.weight > 0)
 	SELECT l.customer_id, l.kind, l.value_id, l.title, l.place::int, round(l.weight, 2), round(l.share, 4), l.receipts,
 		   round(l.receipts::numeric / nullif(l.all_receipts, 0), 4), round(l.share / nullif(s.share, 0), 2), l.last_at,
 		   round(1 - sum(l.share * l.share) OVER (PARTITION BY l.customer_id, l.kind), 4), s.share
@@ -288,38 +185,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec.affinity(name, date, uuid[], text) IS
 	'Предпочтения покупателей (всех или названных): only_kind — category, brand, store или пусто для всех; первые пять мест — любимые';
-
-CREATE TABLE onec.customer_affinity (
-	server name NOT NULL,
-	customer_id uuid NOT NULL,
-	kind text NOT NULL,
-	value_id text NOT NULL,
-	title text NOT NULL,
-	place int NOT NULL,
-	weight numeric NOT NULL,
-	weighed_on date NOT NULL,
-	share numeric NOT NULL,
-	receipts int NOT NULL,
-	penetration numeric,
-	lift numeric,
-	last_at timestamp,
-	PRIMARY KEY (server, customer_id, kind, value_id)
-);
-COMMENT ON TABLE onec.customer_affinity IS 'Предпочтения покупателей: категории, марки и магазины';
-COMMENT ON COLUMN onec.customer_affinity.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.customer_affinity.customer_id IS 'Покупатель (контрагент)';
-COMMENT ON COLUMN onec.customer_affinity.kind IS 'category — категория, brand — марка, store — магазин';
-COMMENT ON COLUMN onec.customer_affinity.value_id IS 'Обозначение категории или марки, ссылка на магазин';
-COMMENT ON COLUMN onec.customer_affinity.title IS 'По-русски';
-COMMENT ON COLUMN onec.customer_affinity.place IS 'Место у покупателя; первые пять — любимые';
-COMMENT ON COLUMN onec.customer_affinity.weight IS 'Вес на день weighed_on: сумма покупок, вдвое меньше за каждые affinity.half_life_days; у магазина — дней с покупкой';
-COMMENT ON COLUMN onec.customer_affinity.weighed_on IS 'На какой день вес; строка не переписывается, пока он лишь убывает со временем';
-COMMENT ON COLUMN onec.customer_affinity.share IS 'Доля в весе всех значений этого вида';
-COMMENT ON COLUMN onec.customer_affinity.receipts IS 'Чеков продажи';
-COMMENT ON COLUMN onec.customer_affinity.penetration IS 'Доля чеков покупателя';
-COMMENT ON COLUMN onec.customer_affinity.lift IS 'Во сколько раз доля больше, чем у всех известных покупателей';
-COMMENT ON COLUMN onec.customer_affinity.last_at IS 'Последняя покупка, местное время';
-SELECT pg_catalog.pg_extension_config_dump('onec.customer_affinity', '');
 
 CREATE TABLE onec.customer_outlook (
 	server name NOT NULL,
@@ -363,7 +228,7 @@ COMMENT ON COLUMN onec.customer_outlook.window_to IS 'Конец окна ожи
 COMMENT ON COLUMN onec.customer_outlook.days_since IS 'Дней с последней покупки';
 COMMENT ON COLUMN onec.customer_outlook.overdue_ratio IS 'Сколько обычных промежутков прошло';
 COMMENT ON COLUMN onec.customer_outlook.churn_class IS 'active, due, at_risk, lapsed, lost; у купивших один раз — single_*';
-COMMENT ON COLUMN onec.customer_outlook.favorite_categories IS 'Любимые категории по-русски, до пяти';
+COMMENT ON COLUMN onec.customer_outlook.favorite_categories IS 'Любимые категории, до пяти, как их называет сайт; по-русски — title в customer_affinity';
 COMMENT ON COLUMN onec.customer_outlook.favorite_brands IS 'Любимые марки, до пяти';
 COMMENT ON COLUMN onec.customer_outlook.favorite_stores IS 'Магазины по числу визитов, до пяти';
 COMMENT ON COLUMN onec.customer_outlook.category_diversity IS 'Разнообразие категорий: 0 — одна, ближе к 1 — много поровну';
@@ -396,7 +261,7 @@ BEGIN
 	RETURN QUERY
 		WITH liked AS (
 			SELECT a.customer_id,
-				   array_agg(a.title ORDER BY a.place) FILTER (WHERE a.kind = 'category' AND a.place <= 5) AS categories,
+				   array_agg(a.value_id ORDER BY a.place) FILTER (WHERE a.kind = 'category' AND a.place <= 5) AS categories,
 				   array_agg(a.title ORDER BY a.place) FILTER (WHERE a.kind = 'brand' AND a.place <= 5) AS brands,
 				   array_agg(a.title ORDER BY a.place) FILTER (WHERE a.kind = 'store' AND a.place <= 5) AS stores,
 				   max(a.diversity) FILTER (WHERE a.kind = 'category') AS category, max(a.diversity) FILTER (WHERE a.kind = 'brand') AS brand,
@@ -427,7 +292,7 @@ DECLARE
 	-- a weight that has only faded since it was written says the same as the new one
 	faded text := format('ROW(t.title, t.place, t.share, t.receipts, t.penetration, t.lift, t.last_at)
 		IS NOT DISTINCT FROM ROW(excluded.title, excluded.place, excluded.share, excluded.receipts, excluded.penetration, excluded.lift, excluded.last_at)
-		AND abs(excluded.weight - t.weight::float8 * CASE t.kind WHEN ''store'' THEN 1 ELSE power(2, (t.weighed_on - excluded.weighed_on) / %s::float8) END) <= 0.02',
+		AND abs(excluded.weight - t.weight::float8 * CASE t.kind WHEN ''store'' THEN 1 ELSE onec._faded(t.weighed_on, excluded.weighed_on, %s) END) <= 0.02',
 		onec.get('affinity.half_life_days', srv));
 	a record;
 	o record;

@@ -106,22 +106,13 @@ COMMENT ON COLUMN onec.clv_model.warning IS 'Чему в модели не ве�
 COMMENT ON COLUMN onec.clv_model.fitted_at IS 'Когда найдены параметры';
 SELECT pg_catalog.pg_extension_config_dump('onec.clv_model', '');
 
--- Visits as onec._measures counts them (days of receipts that are purchases), on any day, as if later sales did not exist yet.
+-- Visits on any day, as if later sales did not exist yet.
 CREATE FUNCTION onec._visit_history(server name, as_of date)
 	RETURNS TABLE (customer_id uuid, x int, t_x float8, t float8, m float8)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH sale AS (
-		SELECT l.customer_id, min(l.period)::date AS day, sum(l.amount) AS net
-		FROM onec._lines($1, NULL) l
-		WHERE l.period < $2 + 1
-		GROUP BY l.customer_id, l.receipt
-		HAVING sum(l.amount) FILTER (WHERE l.amount > 0) > 0 AND sum(l.amount) > 0
-			OR bool_and(l.amount = 0) AND sum(l.quantity) > 0),
-	visit AS (
-		SELECT s.customer_id, s.day, sum(s.net) AS net, min(s.day) OVER (PARTITION BY s.customer_id) AS first
-		FROM sale s GROUP BY s.customer_id, s.day)
+	WITH visit AS (SELECT v.*, min(v.day) OVER (PARTITION BY v.customer_id) AS first FROM onec._visits($1, $2 + 1, NULL) v)
 	SELECT v.customer_id, count(*)::int - 1, (max(v.day) - v.first) / 7.0::float8, ($2 - v.first) / 7.0::float8,
 		   coalesce(avg(v.net) FILTER (WHERE v.day > v.first), 0)::float8
 	FROM visit v GROUP BY v.customer_id, v.first
@@ -202,9 +193,7 @@ COMMENT ON FUNCTION onec.customer_clv_at(name, date, text) IS
 
 CREATE VIEW onec.customer_clv AS
 	-- a model may outlive its server
-	SELECT c.* FROM pg_catalog.pg_foreign_server f JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = f.srvfdw
-	CROSS JOIN LATERAL onec.customer_clv_at(f.srvname) c
-	WHERE w.fdwname = 'onec_fdw';
+	SELECT c.* FROM onec._servers s CROSS JOIN LATERAL onec.customer_clv_at(s.server) c;
 COMMENT ON VIEW onec.customer_clv IS 'Покупатели сегодня по последней годной модели: вероятность ухода, ожидаемые визиты и выручка';
 COMMENT ON COLUMN onec.customer_clv.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.customer_clv.customer_id IS 'Покупатель (контрагент)';

@@ -128,28 +128,25 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._rfm_thresholds(text, name) IS 'Заданные пороги RFM (служебная)';
 
--- What is scored.  Only what was known on the day: later lines do not exist.  A receipt belongs to the day of its first
--- line and is a purchase if goods were sold and not all came back, as in onec._measures.
+-- What is scored.  Only what was known on the day: later lines do not exist.
 CREATE FUNCTION onec._rfm_facts(server name, as_of date)
 	RETURNS TABLE (customer_id uuid, last_purchase date, frequency int, monetary numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH line AS MATERIALIZED (SELECT * FROM onec._lines($1, NULL) l WHERE l.period < $2 + 1),
-	since AS MATERIALIZED (
+	WITH since AS MATERIALIZED (
 		SELECT CASE WHEN w.days > 0 THEN ($2 + 1 - w.days)::timestamp ELSE '-infinity' END AS at
 		FROM (SELECT onec.get('rfm.window', $1)::int AS days) w),
-	sale AS (
-		SELECT l.customer_id, l.receipt, min(l.period) AS at FROM line l GROUP BY 1, 2
-		HAVING sum(l.amount) FILTER (WHERE l.amount > 0) > 0 AND sum(l.amount) > 0 OR bool_and(l.amount = 0) AND sum(l.quantity) > 0),
 	sales AS (
 		SELECT s.customer_id, max(s.at)::date AS last,
 			   CASE (SELECT onec.get('rfm.frequency', $1)) WHEN 'receipts' THEN count(*) FILTER (WHERE s.at >= w.at)
 					ELSE count(DISTINCT s.at::date) FILTER (WHERE s.at >= w.at) END::int AS frequency
-		FROM sale s CROSS JOIN since w GROUP BY 1),
-	money AS (SELECT l.customer_id, sum(l.amount) FILTER (WHERE l.period >= w.at) AS net FROM line l CROSS JOIN since w GROUP BY 1)
+		FROM onec._receipts($1, $2 + 1, NULL) s CROSS JOIN since w WHERE s.is_purchase AND s.customer_id IS NOT NULL GROUP BY 1),
+	money AS (
+		SELECT l.customer_id, sum(l.amount) FILTER (WHERE l.period >= w.at) AS net
+		FROM onec._lines($1, $2 + 1, NULL) l CROSS JOIN since w WHERE l.customer_id IS NOT NULL GROUP BY 1)
 	SELECT e.customer_id, s.last, coalesce(s.frequency, 0), coalesce(m.net, 0)
-	FROM (SELECT c.customer_id FROM onec.customer_card c WHERE c.server = $1 AND c.customer_id IS NOT NULL
+	FROM (SELECT c.user_id AS customer_id FROM onec.customer_card c WHERE c.server = $1
 		  UNION SELECT m.customer_id FROM money m) e
 	LEFT JOIN sales s ON s.customer_id = e.customer_id
 	LEFT JOIN money m ON m.customer_id = e.customer_id

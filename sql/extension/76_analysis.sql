@@ -15,50 +15,6 @@ INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
 	('call.min_visits', 'int', '2', NULL, 'С какого числа визитов ждать покупателя снова'),
 	('call.points_days', 'int', '14', NULL, 'Предупреждать о баллах, сгорающих в ближайшие столько дней');
 
-CREATE VIEW onec._servers AS
-	SELECT s.srvname AS server FROM pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
-	WHERE w.fdwname = 'onec_fdw';
-COMMENT ON VIEW onec._servers IS 'Серверы onec_fdw (служебное)';
-COMMENT ON COLUMN onec._servers.server IS 'Внешний сервер';
-
--- The lines of onec._lines and those of unknown buyers, for a shop's revenue is all of it; each with the time of its receipt
--- and whether that is a purchase: goods were sold and not all came back, or were given for nothing.
-CREATE FUNCTION onec._shop_lines(server name, as_of date)
-	RETURNS TABLE (customer_id uuid, receipt uuid, at timestamp, is_sale boolean, period timestamp, product_id uuid, store_id uuid, quantity numeric, amount numeric)
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	WITH line AS (
-		SELECT CASE WHEN l.attribution <> 'anonymous' THEN l.customer_id END AS customer_id, coalesce(l.document_id, l.recorder) AS receipt, l.period,
-			   l.product_id, l.store_id, coalesce(l.quantity, 0) AS quantity, coalesce(l.amount, 0) AS amount
-		FROM onec.sale_line l
-		WHERE l.server = $1 AND l.active IS NOT FALSE AND l.period < $2 + 1
-		  AND l.recorder_type <> ALL ((SELECT onec.get('exclude_recorder_types', $1)::text[])::text[])
-		  AND ((SELECT onec.get('organization_ids', $1) = '{}') OR l.organization_id = ANY ((SELECT onec.get('organization_ids', $1)::uuid[])::uuid[])))
-	SELECT l.customer_id, l.receipt, min(l.period) OVER w,
-		   coalesce(sum(l.amount) FILTER (WHERE l.amount > 0) OVER w > 0 AND sum(l.amount) OVER w > 0
-					OR bool_and(l.amount = 0) OVER w AND sum(l.quantity) OVER w > 0, false),
-		   l.period, l.product_id, l.store_id, l.quantity, l.amount
-	FROM line l
-	WINDOW w AS (PARTITION BY l.receipt, l.customer_id)
-$$;
-COMMENT ON FUNCTION onec._shop_lines(name, date) IS 'Учитываемые строки продаж на дату, с неизвестными покупателями (служебная)';
-
-CREATE FUNCTION onec._months(a timestamp, b timestamp) RETURNS int
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	BEGIN ATOMIC
-		SELECT ((extract(year FROM b) - extract(year FROM a)) * 12 + extract(month FROM b) - extract(month FROM a))::int;
-	END;
-COMMENT ON FUNCTION onec._months(timestamp, timestamp) IS 'На сколько календарных месяцев второе позже первого (служебная)';
-
-CREATE FUNCTION onec._day(server name, as_of date, OUT server_name name, OUT day date)
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT s.server, coalesce($2, onec.local_now(s.server)::date) FROM (SELECT onec._server($1) AS server) s
-$$;
-COMMENT ON FUNCTION onec._day(name, date) IS 'Какой сервер и какой день имеются в виду (служебная)';
-
 -- A cohort is the month of a customer's first purchase.  Receipts count in the month of the receipt, money in the month of the
 -- line, so that returns lower the month in which they came; what came back before the first known purchase counts in month 0.
 CREATE FUNCTION onec.cohort_retention_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
@@ -68,14 +24,14 @@ CREATE FUNCTION onec.cohort_retention_at(server name DEFAULT NULL, as_of date DE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH me AS MATERIALIZED (SELECT * FROM onec._day($1, $2)),
-	line AS MATERIALIZED (SELECT l.* FROM me, onec._shop_lines(me.server_name, me.day) l),
+	line AS MATERIALIZED (SELECT l.* FROM me, onec._receipt_lines(me.server_name, me.day + 1, NULL) l),
 	first AS MATERIALIZED (
-		SELECT l.customer_id, date_trunc('month', min(l.at)) AS cohort FROM line l WHERE l.is_sale AND l.customer_id IS NOT NULL GROUP BY 1),
+		SELECT l.customer_id, date_trunc('month', min(l.at)) AS cohort FROM line l WHERE l.is_purchase AND l.customer_id IS NOT NULL GROUP BY 1),
 	size AS (SELECT f.cohort, count(*) AS customers FROM first f GROUP BY 1),
 	visit AS (
 		SELECT f.cohort, onec._months(f.cohort, l.at) AS n, count(DISTINCT l.customer_id) AS retained,
-			   count(DISTINCT ROW(l.receipt, l.customer_id)) AS receipts
-		FROM line l JOIN first f ON f.customer_id = l.customer_id WHERE l.is_sale GROUP BY 1, 2),
+			   count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts
+		FROM line l JOIN first f ON f.customer_id = l.customer_id WHERE l.is_purchase GROUP BY 1, 2),
 	money AS (
 		SELECT f.cohort, greatest(onec._months(f.cohort, l.period), 0) AS n, sum(l.amount) AS net
 		FROM line l JOIN first f ON f.customer_id = l.customer_id GROUP BY 1, 2),
@@ -150,7 +106,8 @@ AS $$
 			   onec.get('xyz.x', d.server_name)::numeric AS x, onec.get('xyz.y', d.server_name)::numeric AS y, onec.get('xyz.min_months', d.server_name)::int AS least
 		FROM onec._day($1, $2) d),
 	line AS MATERIALIZED (
-		SELECT l.customer_id, l.product_id, date_trunc('month', l.period) AS month, l.amount FROM me, onec._shop_lines(me.server_name, me.day) l
+		SELECT l.customer_id, l.product_id, date_trunc('month', l.period) AS month, l.amount
+		FROM me, onec._lines(me.server_name, me.day + 1, NULL) l
 		WHERE me.months <= 0 OR l.period >= me.this_month - (me.months - 1) * interval '1 month'),
 	month AS (
 		SELECT 'customer' AS kind, l.customer_id AS item_id, l.month, sum(l.amount) AS net FROM line l WHERE l.customer_id IS NOT NULL GROUP BY 2, 3
@@ -205,7 +162,7 @@ CREATE FUNCTION onec.month_season_at(server name DEFAULT NULL, as_of date DEFAUL
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH me AS MATERIALIZED (SELECT * FROM onec._day($1, $2)),
-	line AS MATERIALIZED (SELECT l.* FROM me, onec._shop_lines(me.server_name, me.day) l),
+	line AS MATERIALIZED (SELECT l.* FROM me, onec._receipt_lines(me.server_name, me.day + 1, NULL) l),
 	span AS MATERIALIZED (
 		SELECT date_trunc('month', min(l.period)::date + interval '1 month -1 day') AS from_month,
 			   date_trunc('month', (me.day + 1)::timestamp) AS till
@@ -217,8 +174,8 @@ AS $$
 		SELECT extract(month FROM l.period)::int AS month, coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0) AS gross, sum(l.amount) AS net
 		FROM line l CROSS JOIN span s WHERE l.period >= s.from_month AND l.period < s.till GROUP BY 1),
 	sale AS (
-		SELECT extract(month FROM l.at)::int AS month, count(DISTINCT ROW(l.receipt, l.customer_id)) AS receipts
-		FROM line l CROSS JOIN span s WHERE l.is_sale AND l.at >= s.from_month AND l.at < s.till GROUP BY 1),
+		SELECT extract(month FROM l.at)::int AS month, count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts
+		FROM line l CROSS JOIN span s WHERE l.is_purchase AND l.at >= s.from_month AND l.at < s.till GROUP BY 1),
 	rate AS (
 		SELECT n.month, coalesce(o.observed, 0) AS observed, CASE WHEN o.observed > 0 THEN coalesce(m.gross, 0) END AS gross,
 			   CASE WHEN o.observed > 0 THEN coalesce(m.net, 0) END AS net, CASE WHEN o.observed > 0 THEN coalesce(s.receipts, 0) END AS receipts
@@ -246,14 +203,6 @@ COMMENT ON COLUMN onec.month_season.gross_per_month IS 'Выручка без в
 COMMENT ON COLUMN onec.month_season.season_index IS 'Во сколько раз больше среднего месяца';
 COMMENT ON COLUMN onec.month_season.whole_year IS 'Наблюдался весь год: месяцы можно сравнивать';
 
--- First moment of the last "days" days, the day itself included; all of them if there is no limit.
-CREATE FUNCTION onec._since(day date, days int) RETURNS timestamp
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	BEGIN ATOMIC
-		SELECT CASE WHEN days > 0 THEN (day + 1 - days)::timestamp ELSE '-infinity'::timestamp END;
-	END;
-COMMENT ON FUNCTION onec._since(date, int) IS 'Начало последних дней (служебная)';
-
 -- Periods are local wall time already: an hour here is the hour on the shop's clock.
 CREATE FUNCTION onec.weekday_hour_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
 	RETURNS TABLE (weekday int, hour int, days bigint, receipts bigint, net numeric, receipts_per_day numeric, share numeric)
@@ -261,15 +210,15 @@ CREATE FUNCTION onec.weekday_hour_at(server name DEFAULT NULL, as_of date DEFAUL
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH me AS MATERIALIZED (SELECT d.*, onec._since(d.day, onec.get('analysis.window', d.server_name)::int) AS since FROM onec._day($1, $2) d),
-	line AS MATERIALIZED (SELECT l.* FROM me, onec._shop_lines(me.server_name, me.day) l),
+	line AS MATERIALIZED (SELECT l.* FROM me, onec._receipt_lines(me.server_name, me.day + 1, NULL) l),
 	day AS (
 		SELECT extract(isodow FROM g.day)::int AS weekday, count(*) AS days
 		FROM (SELECT greatest(min(l.period)::date, me.since) AS first, me.day AS last FROM line l CROSS JOIN me GROUP BY me.since, me.day) s
 		CROSS JOIN LATERAL generate_series(s.first::date::timestamp, s.last::timestamp, interval '1 day') g (day) GROUP BY 1),
 	sale AS (
 		SELECT extract(isodow FROM l.at)::int AS weekday, extract(hour FROM l.at)::int AS hour,
-			   count(DISTINCT ROW(l.receipt, l.customer_id)) AS receipts, sum(l.amount) AS net
-		FROM line l CROSS JOIN me WHERE l.is_sale AND l.at >= me.since GROUP BY 1, 2)
+			   count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts, sum(l.amount) AS net
+		FROM line l CROSS JOIN me WHERE l.is_purchase AND l.at >= me.since GROUP BY 1, 2)
 	SELECT w.weekday, h.hour, coalesce(d.days, 0), coalesce(s.receipts, 0), coalesce(s.net, 0), round(coalesce(s.receipts, 0)::numeric / d.days, 3),
 		   round(coalesce(s.receipts, 0) / nullif(sum(s.receipts) OVER (), 0), 4)
 	FROM generate_series(1, 7) w (weekday) CROSS JOIN generate_series(0, 23) h (hour)
@@ -302,7 +251,7 @@ AS $$
 	WITH me AS MATERIALIZED (
 		SELECT d.*, w.days, onec._since(d.day, w.days) AS since
 		FROM onec._day($1, $2) d CROSS JOIN LATERAL (SELECT onec.get('analysis.window', d.server_name)::int AS days) w),
-	line AS MATERIALIZED (SELECT l.* FROM me, onec._shop_lines(me.server_name, me.day) l),
+	line AS MATERIALIZED (SELECT l.* FROM me, onec._receipt_lines(me.server_name, me.day + 1, NULL) l),
 	money AS (
 		SELECT l.store_id, sum(l.quantity) FILTER (WHERE l.period >= me.since) AS items, coalesce(sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount > 0), 0) AS gross,
 			   coalesce(sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount < 0), 0) AS returned, sum(l.amount) FILTER (WHERE l.period >= me.since) AS net,
@@ -310,9 +259,9 @@ AS $$
 			   CASE WHEN me.days > 0 THEN coalesce(sum(l.amount) FILTER (WHERE l.period < me.since), 0) END AS previous
 		FROM line l CROSS JOIN me WHERE me.days <= 0 OR l.period >= me.since - me.days * interval '1 day' GROUP BY l.store_id, me.days),
 	sale AS (
-		SELECT l.store_id, count(DISTINCT ROW(l.receipt, l.customer_id)) AS receipts, count(DISTINCT l.customer_id) AS customers, sum(l.amount) AS net,
+		SELECT l.store_id, count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts, count(DISTINCT l.customer_id) AS customers, sum(l.amount) AS net,
 			   min(l.at) AS first, max(l.at) AS last
-		FROM line l CROSS JOIN me WHERE l.is_sale AND l.at >= me.since GROUP BY 1)
+		FROM line l CROSS JOIN me WHERE l.is_purchase AND l.at >= me.since GROUP BY 1)
 	SELECT m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(m.items, 0), m.gross, m.returned, coalesce(m.net, 0),
 		   round(coalesce(m.net, 0) / nullif(sum(m.net) OVER (), 0), 4), round(s.net / s.receipts, 2), round(coalesce(m.known, 0) / nullif(m.net, 0), 4),
 		   s.first, s.last, m.previous, round(coalesce(m.net, 0) / nullif(m.previous, 0) - 1, 4)
@@ -349,17 +298,17 @@ CREATE FUNCTION onec.revenue_month_at(server name DEFAULT NULL, as_of date DEFAU
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH me AS MATERIALIZED (SELECT * FROM onec._day($1, $2)),
-	line AS MATERIALIZED (SELECT l.* FROM me, onec._shop_lines(me.server_name, me.day) l),
-	first AS (SELECT l.customer_id, min(l.at) AS at FROM line l WHERE l.is_sale AND l.customer_id IS NOT NULL GROUP BY 1),
+	line AS MATERIALIZED (SELECT l.* FROM me, onec._receipt_lines(me.server_name, me.day + 1, NULL) l),
+	first AS (SELECT l.customer_id, min(l.at) AS at FROM line l WHERE l.is_purchase AND l.customer_id IS NOT NULL GROUP BY 1),
 	money AS (
 		SELECT date_trunc('month', l.period) AS month, l.store_id, coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0) AS gross,
 			   coalesce(sum(l.amount) FILTER (WHERE l.amount < 0), 0) AS returned, sum(l.amount) AS net,
 			   coalesce(sum(l.amount) FILTER (WHERE l.customer_id IS NOT NULL), 0) AS known
 		FROM line l GROUP BY 1, 2),
 	sale AS (
-		SELECT date_trunc('month', l.at) AS month, l.store_id, count(DISTINCT ROW(l.receipt, l.customer_id)) AS receipts,
+		SELECT date_trunc('month', l.at) AS month, l.store_id, count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts,
 			   count(DISTINCT l.customer_id) AS customers, count(DISTINCT l.customer_id) FILTER (WHERE l.at = f.at) AS new
-		FROM line l LEFT JOIN first f ON f.customer_id = l.customer_id WHERE l.is_sale GROUP BY 1, 2)
+		FROM line l LEFT JOIN first f ON f.customer_id = l.customer_id WHERE l.is_purchase GROUP BY 1, 2)
 	SELECT m.month::date, m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(s.new, 0), m.gross, m.returned, m.net, m.known
 	FROM money m LEFT JOIN sale s ON s.month = m.month AND s.store_id IS NOT DISTINCT FROM m.store_id
 	ORDER BY 1, 2
@@ -381,41 +330,44 @@ COMMENT ON COLUMN onec.revenue_month.new_customers IS 'Из них купили 
 COMMENT ON COLUMN onec.revenue_month.net IS 'Выручка за вычетом возвратов';
 COMMENT ON COLUMN onec.revenue_month.known_net IS 'Из неё от известных покупателей';
 
--- A gap known from one or two intervals is drawn to the shop's usual one, as if two intervals of that length were known as well.
+-- Visits up to a day: those that the profiles keep; only of whom a profile tells of later ones the lines are looked at.
 CREATE FUNCTION onec._expected(server name, day date)
-	RETURNS TABLE (customer_id uuid, gap numeric, expected_next date, days_since int, overdue_ratio numeric)
+	RETURNS TABLE (customer_id uuid, visits int, gap numeric, expected_next date, days_since int, overdue_ratio numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH buyer AS MATERIALIZED (
-		SELECT p.customer_id, p.visits - 1 AS gaps, p.median_gap, p.last_purchase::date AS last FROM onec.customer_profile p
-		WHERE p.server = $1 AND p.visits > 0 AND p.last_purchase < $2 + 1),
+	WITH later AS MATERIALIZED (
+		SELECT array_agg(p.customer_id) AS list FROM onec.customer_profile p WHERE p.server = $1 AND p.last_purchase >= $2 + 1),
+	buyer AS MATERIALIZED (
+		SELECT p.customer_id, p.visits, p.median_gap, p.last_purchase::date AS last FROM onec.customer_profile p
+		WHERE p.server = $1 AND p.visits > 0 AND p.last_purchase < $2 + 1
+		UNION ALL
+		SELECT g.customer_id, g.visits, g.median_gap, g.last_day
+		FROM later l CROSS JOIN LATERAL onec._visit_gaps($1, $2, l.list) g WHERE l.list IS NOT NULL),
 	usual AS (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY b.median_gap)::numeric AS gap FROM buyer b),
-	g AS (
-		SELECT b.customer_id, b.last, CASE WHEN b.gaps >= 2 THEN b.median_gap ELSE (b.gaps * coalesce(b.median_gap, 0) + 2 * u.gap) / (b.gaps + 2) END AS gap
-		FROM buyer b CROSS JOIN usual u)
-	SELECT g.customer_id, round(g.gap, 1), g.last + round(g.gap)::int, $2 - g.last, round(($2 - g.last) / nullif(g.gap, 0), 2) FROM g
+	g AS (SELECT b.*, onec._drawn_gap(b.visits, b.median_gap, u.gap) AS gap FROM buyer b CROSS JOIN usual u)
+	SELECT g.customer_id, g.visits, round(g.gap, 1), g.last + round(g.gap)::int, $2 - g.last,
+		   round(($2 - g.last) / nullif(g.gap, 0), 2)
+	FROM g
 $$;
 COMMENT ON FUNCTION onec._expected(name, date) IS 'Когда ждать покупателей снова (служебная)';
 
--- Points burn by movements dated ahead.  They were written when the points were granted, so no more can burn than is left.
-CREATE FUNCTION onec._burning(server name, day date, days int)
+-- What is left of a card at a moment, and what of that burns within some days: they were granted long before, so no more can
+-- burn than is left.
+CREATE FUNCTION onec._burning(server name, at timestamp, till timestamp)
 	RETURNS TABLE (customer_id uuid, balance numeric, burning numeric, burn_on date)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH move AS (
-		SELECT c.customer_id, m.period, CASE m.kind WHEN 'Expense' THEN -1 ELSE 1 END * (coalesce(m.accrued, 0) - coalesce(m.spent, 0)) AS points
-		FROM onec.loyalty_movement m JOIN onec.customer_card c ON c.server = m.server AND c.card_id = m.card_id
-		WHERE m.server = $1 AND m.active IS NOT FALSE AND c.customer_id IS NOT NULL AND m.period < $2 + 1 + $3 AND onec.get('loyalty.enabled', $1)::boolean),
-	total AS (
-		SELECT m.customer_id, coalesce(sum(m.points) FILTER (WHERE m.period < $2 + 1), 0) AS balance,
-			   coalesce(-sum(m.points) FILTER (WHERE m.period >= $2 + 1 AND m.points < 0), 0) AS burning,
-			   min(m.period) FILTER (WHERE m.period >= $2 + 1 AND m.points < 0)::date AS burn_on
-		FROM move m GROUP BY 1)
-	SELECT t.customer_id, t.balance, least(t.burning, greatest(t.balance, 0)), t.burn_on FROM total t
+	SELECT t.customer_id, t.balance, least(t.burning, greatest(t.balance, 0)), t.burn_on
+	FROM (SELECT c.user_id AS customer_id, coalesce(sum(p.points) FILTER (WHERE p.period IS NULL), 0) AS balance,
+				 coalesce(-sum(p.points) FILTER (WHERE p.period IS NOT NULL AND p.points < 0), 0) AS burning,
+				 min(p.period) FILTER (WHERE p.points < 0)::date AS burn_on
+		  FROM onec._shop w CROSS JOIN LATERAL onec._points_ahead(w.server, $2, $3) p
+		  JOIN onec.customer_card c ON c.server = w.server AND c.card_id = p.card_id
+		  WHERE w.server = $1 AND w.has_loyalty GROUP BY 1) t
 $$;
-COMMENT ON FUNCTION onec._burning(name, date, int) IS 'Какие баллы скоро сгорят (служебная)';
+COMMENT ON FUNCTION onec._burning(name, timestamp, timestamp) IS 'Какие баллы скоро сгорят (служебная)';
 
 CREATE FUNCTION onec.call_list_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
 	RETURNS TABLE (place bigint, customer_id uuid, reasons text[], expected_next date, days_since int, overdue_ratio numeric, usual_gap numeric,
@@ -425,17 +377,18 @@ CREATE FUNCTION onec.call_list_at(server name DEFAULT NULL, as_of date DEFAULT N
 AS $$
 	WITH me AS MATERIALIZED (
 		SELECT d.*, onec.get('call.days_ahead', d.server_name)::int AS ahead, onec.get('call.max_overdue', d.server_name)::numeric AS limit_ratio,
-			   onec.get('call.min_visits', d.server_name)::int AS min_visits, onec.get('call.points_days', d.server_name)::int AS points_days
+			   onec.get('call.min_visits', d.server_name)::int AS min_visits, onec.get('call.points_days', d.server_name)::int AS points_days,
+			   onec._moment(d.server_name, $2) AS at
 		FROM onec._day($1, $2) d),
 	person AS (
-		SELECT u.customer_id, coalesce(p.total_revenue, 0) AS revenue, e.expected_next, e.days_since, e.overdue_ratio, e.gap, b.balance, b.burning, b.burn_on,
-			   p.visits >= me.min_visits AND e.expected_next < me.day AND e.overdue_ratio <= me.limit_ratio AS overdue,
-			   p.visits >= me.min_visits AND e.expected_next BETWEEN me.day AND me.day + me.ahead AS due, b.burning > 0 AS burns
+		SELECT u.user_id AS customer_id, coalesce(p.total_revenue, 0) AS revenue, e.expected_next, e.days_since, e.overdue_ratio, e.gap, b.balance, b.burning, b.burn_on,
+			   e.visits >= me.min_visits AND e.expected_next < me.day AND e.overdue_ratio <= me.limit_ratio AS overdue,
+			   e.visits >= me.min_visits AND e.expected_next BETWEEN me.day AND me.day + me.ahead AS due, b.burning > 0 AS burns
 		FROM me
-		JOIN onec.site_user u ON u.server = me.server_name AND u.is_active AND u.customer_id IS NOT NULL AND coalesce(u.phone, u.email) IS NOT NULL
-		LEFT JOIN onec.customer_profile p ON p.server = me.server_name AND p.customer_id = u.customer_id
-		LEFT JOIN onec._expected(me.server_name, me.day) e ON e.customer_id = u.customer_id
-		LEFT JOIN onec._burning(me.server_name, me.day, me.points_days) b ON b.customer_id = u.customer_id)
+		JOIN onec.site_user u ON u.server = me.server_name AND u.is_active AND coalesce(u.phone, u.email) IS NOT NULL
+		LEFT JOIN onec.customer_profile p ON p.server = me.server_name AND p.customer_id = u.user_id
+		LEFT JOIN onec._expected(me.server_name, me.day) e ON e.customer_id = u.user_id
+		LEFT JOIN onec._burning(me.server_name, me.at, me.day + 1 + me.points_days) b ON b.customer_id = u.user_id)
 	SELECT row_number() OVER (ORDER BY p.revenue DESC, p.customer_id), p.customer_id,
 		   array_remove(ARRAY[CASE WHEN p.overdue THEN 'overdue' END, CASE WHEN p.due THEN 'due' END, CASE WHEN p.burns THEN 'points' END], NULL),
 		   p.expected_next, p.days_since, p.overdue_ratio, p.gap, p.balance, CASE WHEN p.burns THEN p.burning END, CASE WHEN p.burns THEN p.burn_on END
@@ -445,17 +398,34 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec.call_list_at(name, date) IS 'Кому позвонить: кого ждём, кто опаздывает, у кого сгорают баллы; по профилям, какие они сейчас';
 
+-- The same with names, and the reasons in words.
+CREATE FUNCTION onec._call_list(server name, as_of date)
+	RETURNS TABLE (place bigint, customer_id uuid, name text, phone text, email text, reasons text[], why text, expected_next date,
+				   days_since int, overdue_ratio numeric, usual_gap numeric, last_purchase timestamp, visits int, average_check numeric,
+				   total_revenue numeric, favorite_categories text[], segment text, points_balance numeric, points_burning numeric,
+				   points_burn_on date)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT l.place, l.customer_id, u.name, u.phone, u.email, l.reasons,
+			   array_to_string(ARRAY[
+				   CASE WHEN 'overdue' = ANY (l.reasons) THEN 'опаздывает, ждали ' || to_char(l.expected_next, 'DD.MM.YYYY') END,
+				   CASE WHEN 'due' = ANY (l.reasons) THEN 'ждём ' || to_char(l.expected_next, 'DD.MM.YYYY') END,
+				   CASE WHEN 'points' = ANY (l.reasons) THEN
+					   'сгорят баллы: ' || trim_scale(l.points_burning) || ', ' || to_char(l.points_burn_on, 'DD.MM.YYYY') END], '; '),
+			   l.expected_next, l.days_since, l.overdue_ratio, l.usual_gap, p.last_purchase, p.visits, p.average_check, p.total_revenue,
+			   p.favorite_categories, r.segment_title, l.points_balance, l.points_burning, l.points_burn_on
+		FROM onec.call_list_at($1, $2) l
+		JOIN onec.site_user u ON u.server = $1 AND u.user_id = l.customer_id
+		LEFT JOIN onec.customer_profile p ON p.server = $1 AND p.customer_id = l.customer_id
+		LEFT JOIN onec.customer_rfm r ON r.server = $1 AND r.customer_id = l.customer_id;
+	END;
+COMMENT ON FUNCTION onec._call_list(name, date) IS 'Кому позвонить, с именами и причинами словами (служебная)';
+
 CREATE VIEW onec.call_list AS
-	SELECT s.server, l.place, l.customer_id, u.name, u.phone, u.email, l.reasons,
-		   array_to_string(ARRAY[CASE WHEN 'overdue' = ANY (l.reasons) THEN 'опаздывает, ждали ' || to_char(l.expected_next, 'DD.MM.YYYY') END,
-								 CASE WHEN 'due' = ANY (l.reasons) THEN 'ждём ' || to_char(l.expected_next, 'DD.MM.YYYY') END,
-								 CASE WHEN 'points' = ANY (l.reasons) THEN 'сгорят баллы: ' || trim_scale(l.points_burning) || ', ' || to_char(l.points_burn_on, 'DD.MM.YYYY') END], '; ') AS why,
-		   l.expected_next, l.days_since, l.overdue_ratio, l.usual_gap, p.last_purchase, p.visits, p.average_check, p.total_revenue, p.favorite_categories,
-		   r.segment_title AS segment, l.points_balance, l.points_burning, l.points_burn_on
-	FROM onec._servers s CROSS JOIN LATERAL onec.call_list_at(s.server) l
-	JOIN onec.site_user u ON u.server = s.server AND u.customer_id = l.customer_id
-	LEFT JOIN onec.customer_profile p ON p.server = s.server AND p.customer_id = l.customer_id
-	LEFT JOIN onec.customer_rfm r ON r.server = s.server AND r.customer_id = l.customer_id;
+	SELECT s.server, l.place, l.customer_id, l.name, l.phone, l.email, l.reasons, l.why, l.expected_next, l.days_since, l.overdue_ratio,
+		   l.usual_gap, l.last_purchase, l.visits, l.average_check, l.total_revenue, l.favorite_categories, l.segment, l.points_balance,
+		   l.points_burning, l.points_burn_on
+	FROM onec._servers s CROSS JOIN LATERAL onec._call_list(s.server, NULL) l;
 COMMENT ON VIEW onec.call_list IS 'Кому позвонить: кого ждём в ближайшие дни, кто опаздывает, у кого сгорают баллы; сначала те, кто принёс больше';
 COMMENT ON COLUMN onec.call_list.days_since IS 'Дней с последней покупки';
 COMMENT ON COLUMN onec.call_list.place IS 'Очередь: по выручке';

@@ -4,6 +4,8 @@ INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
 	('pairs.shrink', 'numeric', '5', NULL, 'Насколько не доверять редким парам: оценка пары умножается на n/(n+это число)'),
 	('pairs.min_together', 'int', '3', NULL, 'Пары, купленные вместе реже, не учитывать'),
 	('pairs.top', 'int', '50', NULL, 'Сколько соседей хранить для каждого товара'),
+	('pairs.exclude_receipt_types', 'text[]', '{Document_ОтчетОРозничныхПродажах}', NULL,
+	 'Документы, в которых много чеков: что в одном таком документе, куплено не вместе'),
 	('pairs.max_basket', 'int', '100', NULL, 'Чеки и покупатели с большим числом разных товаров (опт) в парах не участвуют'),
 	('recommend.half_life_days', 'numeric', '180', NULL, 'За сколько дней вес купленного товара в рекомендациях падает вдвое'),
 	('recommend.last_products', 'int', '20', NULL, 'По скольким последним товарам покупателя рекомендовать'),
@@ -69,42 +71,22 @@ COMMENT ON COLUMN onec.bestseller.share IS 'Доля среди товаров, 
 COMMENT ON COLUMN onec.bestseller.place IS 'Место';
 SELECT pg_catalog.pg_extension_config_dump('onec.bestseller', '');
 
--- The category of each product as the site names it, and whether it may be offered.
-CREATE FUNCTION onec._goods(server name) RETURNS TABLE (product_id uuid, slug text, excluded boolean, consumable boolean, withdrawn boolean)
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	WITH list AS MATERIALIZED (
-		SELECT onec.get('affinity.exclude_categories', $1)::text[] AS excluded,
-			   onec.get('recommend.consumable_categories', $1)::text[] AS consumable),
-	-- many products have few categories: each name is looked up once
-	named AS MATERIALIZED (
-		SELECT p.product_id, coalesce(c.name, f.name) AS name,
-			   p.is_deleted OR coalesce(p.deletion_mark, false) OR coalesce(p.is_folder, false) AS withdrawn
-		FROM onec.product p
-		LEFT JOIN onec.category c ON c.server = p.server AND c.category_id = p.category_id
-		LEFT JOIN onec.product f ON f.server = p.server AND f.product_id = p.parent_id
-		WHERE p.server = $1),
-	slug AS MATERIALIZED (SELECT n.name, onec._category_slug(n.name) AS value FROM (SELECT DISTINCT m.name FROM named m) n)
-	SELECT n.product_id, s.value, coalesce(s.value = ANY (l.excluded), false), coalesce(s.value = ANY (l.consumable), false), n.withdrawn
-	FROM named n LEFT JOIN slug s ON s.name = n.name CROSS JOIN list l
-$$;
-COMMENT ON FUNCTION onec._goods(name) IS 'Категории товаров и можно ли их предлагать (служебная)';
-
--- What was bought before a moment and has not come back by then: one row for each receipt and product.  The temporary
--- table serves pairs and bestsellers alike, so that both see the same goods.
+-- What was bought before a moment and has not come back by then, by whomever: one row for each receipt and product.  The
+-- temporary table serves pairs and bestsellers alike, so that both see the same goods; "together": the document is one receipt.
 CREATE FUNCTION onec._collect_bought(server name, before timestamp) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	reports text[] := onec.get('pairs.exclude_receipt_types', server);
 BEGIN
 	CREATE TEMPORARY TABLE onec_goods ON COMMIT DROP AS SELECT * FROM onec._goods(server);
 	ANALYZE pg_temp.onec_goods;
 	CREATE TEMPORARY TABLE onec_bought ON COMMIT DROP AS
-		SELECT l.receipt, l.customer_id, l.product_id, min(l.store_id::text) FILTER (WHERE l.amount > 0) AS store, min(l.period) AS at,
-			   sum(l.amount) AS amount
-		FROM onec._lines(server, NULL) l
-		WHERE l.period < before AND l.product_id IS NOT NULL
+		SELECT l.receipt_id AS receipt, l.customer_id, l.product_id, min(l.store_id::text) FILTER (WHERE l.amount > 0) AS store,
+			   min(l.period) AS at, sum(l.amount) AS amount, bool_and(l.receipt_type <> ALL (reports)) AS together
+		FROM onec._lines(server, before, NULL) l
+		WHERE l.product_id IS NOT NULL
 		  AND NOT EXISTS (SELECT FROM pg_temp.onec_goods g WHERE g.product_id = l.product_id AND g.excluded)
 		GROUP BY 1, 2, 3 HAVING sum(l.amount) > 0;
 	ANALYZE pg_temp.onec_bought;
@@ -132,7 +114,8 @@ BEGIN
 		FROM (SELECT k.basket, n.no, count(*) OVER (PARTITION BY k.basket) AS size
 			  FROM (SELECT DISTINCT CASE basis WHEN 'receipt' THEN dense_rank() OVER (ORDER BY b.receipt, b.customer_id)
 									ELSE dense_rank() OVER (ORDER BY b.customer_id) END AS basket, b.product_id
-					FROM pg_temp.onec_bought b) k
+					FROM pg_temp.onec_bought b
+					WHERE CASE basis WHEN 'receipt' THEN b.together ELSE b.customer_id IS NOT NULL END) k
 			  JOIN pg_temp.onec_number n ON n.product_id = k.product_id) x
 		WHERE x.size <= max_basket;
 	ANALYZE pg_temp.onec_basket;
@@ -274,8 +257,8 @@ CREATE FUNCTION onec._bought_by(server name, customers uuid[], before timestamp)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH last AS (
-		SELECT l.customer_id, l.product_id, max(l.period) AS at FROM onec._lines($1, $2) l
-		WHERE l.amount > 0 AND l.period < $3 AND l.product_id IS NOT NULL GROUP BY 1, 2)
+		SELECT l.customer_id, l.product_id, max(l.period) AS at FROM onec._lines($1, $3, $2) l
+		WHERE l.amount > 0 AND l.customer_id IS NOT NULL AND l.product_id IS NOT NULL GROUP BY 1, 2)
 	SELECT l.customer_id, l.product_id, l.at, coalesce(g.slug, ''), coalesce(g.consumable, false),
 		   row_number() OVER (PARTITION BY l.customer_id ORDER BY l.at DESC, l.product_id)
 	FROM last l LEFT JOIN onec._goods($1) g ON g.product_id = l.product_id
@@ -293,10 +276,10 @@ AS $$
 	WITH limits AS MATERIALIZED (SELECT onec.get('affinity.min_line', $1)::numeric AS min_line,
 		onec.get('affinity.half_life_days', $1)::float8 AS half_life, onec.get('recommend.category_prior', $1)::numeric AS prior),
 	line AS MATERIALIZED (
-		SELECT l.customer_id, coalesce(g.slug, '') AS slug, l.receipt, l.amount > 0 AS sold,
-			   round((l.amount::float8 * power(2, -extract(epoch FROM $3 - l.period)::float8 / 86400 / m.half_life))::numeric, 4) AS weight
-		FROM onec._lines($1, $2) l LEFT JOIN onec._goods($1) g ON g.product_id = l.product_id CROSS JOIN limits m
-		WHERE l.period < $3 AND l.product_id IS NOT NULL AND NOT coalesce(g.excluded, false) AND abs(l.amount) >= m.min_line),
+		SELECT l.customer_id, coalesce(g.slug, '') AS slug, l.receipt_id AS receipt, l.amount > 0 AS sold,
+			   round((l.amount::float8 * onec._faded(l.period, $3, m.half_life))::numeric, 4) AS weight
+		FROM onec._lines($1, $3, $2) l LEFT JOIN onec._goods($1) g ON g.product_id = l.product_id CROSS JOIN limits m
+		WHERE l.customer_id IS NOT NULL AND l.product_id IS NOT NULL AND NOT coalesce(g.excluded, false) AND abs(l.amount) >= m.min_line),
 	weight AS (
 		SELECT l.customer_id, l.slug, greatest(sum(l.weight), 0) AS weight, count(DISTINCT l.receipt) FILTER (WHERE l.sold) AS receipts
 		FROM line l GROUP BY 1, 2),
@@ -339,7 +322,7 @@ BEGIN
 	RETURN QUERY EXECUTE format($q$
 		WITH mine AS MATERIALIZED (SELECT * FROM onec._bought_by($1, $2, $3)),
 		recent AS MATERIALIZED (
-			SELECT m.customer_id, m.product_id, round(power(2, -extract(epoch FROM $3 - m.at)::float8 / 86400 / $5)::numeric, 6) AS weight
+			SELECT m.customer_id, m.product_id, round(onec._faded(m.at, $3, $5)::numeric, 6) AS weight
 			FROM mine m WHERE m.place <= $6),
 		pair AS MATERIALIZED (
 			SELECT p.product_id, p.other_id, max(p.score) AS score FROM %1$I.product_pair p
@@ -375,8 +358,9 @@ BEGIN
 			SELECT c.id, 3 * $6 + count(b.product_id) AS enough
 			FROM unnest($7) c (id) LEFT JOIN onec._bought_by($1, $2, $3) b ON b.customer_id = c.id GROUP BY 1),
 		visit AS (
-			SELECT l.customer_id, l.store_id::text AS store, count(DISTINCT l.period::date) AS days, max(l.period) AS last
-			FROM onec._lines($1, $2) l WHERE l.amount > 0 AND l.period < $3 AND l.store_id IS NOT NULL GROUP BY 1, 2),
+			SELECT l.customer_id, l.store_id::text AS store, count(DISTINCT l.at::date) AS days, max(l.at) AS last
+			FROM onec._receipt_lines($1, $3, $2) l
+			WHERE l.is_purchase AND l.amount >= 0 AND l.customer_id IS NOT NULL AND l.store_id IS NOT NULL GROUP BY 1, 2),
 		home AS (
 			SELECT DISTINCT ON (v.customer_id) v.customer_id, v.store FROM visit v
 			ORDER BY v.customer_id, v.days DESC, v.last DESC, v.store),
@@ -462,7 +446,7 @@ BEGIN
 		RETURN;
 	END IF;
 	server := onec._server(server);
-	SELECT l.customer_id INTO customer FROM onec.sale_line l WHERE l.server = _buyer.server AND l.customer_id = onec._ref(key) LIMIT 1;
+	SELECT l.customer_id INTO customer FROM onec._lines(_buyer.server, NULL, ARRAY[onec._ref(key)]) l LIMIT 1;
 END $$;
 COMMENT ON FUNCTION onec._buyer(text, name) IS 'Покупатель по телефону, карте или контрагенту (служебная)';
 
@@ -557,9 +541,9 @@ BEGIN
 	PERFORM onec._collect(server, cut);
 	CREATE TEMPORARY TABLE onec_known ON COMMIT DROP AS SELECT * FROM onec._bought_by(server, NULL, cut);
 	CREATE TEMPORARY TABLE onec_later ON COMMIT DROP AS
-		SELECT l.customer_id, l.product_id FROM onec._lines(server, NULL) l
+		SELECT l.customer_id, l.product_id FROM onec._lines(_collect_trial.server, NULL, NULL) l
 		WHERE l.period >= cut AND l.amount > 0 AND l.product_id IS NOT NULL AND l.customer_id IN (SELECT k.customer_id FROM pg_temp.onec_known k)
-		  AND NOT EXISTS (SELECT FROM onec._goods(server) g WHERE g.product_id = l.product_id AND g.excluded)
+		  AND NOT EXISTS (SELECT FROM onec._goods(_collect_trial.server) g WHERE g.product_id = l.product_id AND g.excluded)
 		EXCEPT SELECT k.customer_id, k.product_id FROM pg_temp.onec_known k WHERE NOT k.consumable;
 	CREATE TEMPORARY TABLE onec_offer ON COMMIT DROP AS
 		SELECT 'recommended' AS way, r.customer_id, r.product_id FROM onec._recommend(server, NULL, 10, cut, 'pg_temp') r;

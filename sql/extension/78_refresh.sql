@@ -12,11 +12,13 @@ SELECT pg_catalog.pg_extension_config_dump('onec.touched_customer', '');
 
 CREATE TABLE onec.profile_state (
 	server name PRIMARY KEY,
-	definitions text NOT NULL
+	definitions text NOT NULL,
+	day date NOT NULL
 );
-COMMENT ON TABLE onec.profile_state IS 'При каких настройках и справочниках пересчитаны все профили';
+COMMENT ON TABLE onec.profile_state IS 'При каких настройках и справочниках и в какой день пересчитаны профили';
 COMMENT ON COLUMN onec.profile_state.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.profile_state.definitions IS 'Свёртка настроек, категорий и магазинов: когда она другая, пересчитываются все';
+COMMENT ON COLUMN onec.profile_state.day IS 'День последнего пересчёта: строки с датой позже станут покупками, когда она настанет';
 SELECT pg_catalog.pg_extension_config_dump('onec.profile_state', '');
 
 -- All that profiles depend on besides the sales and the products bought.
@@ -26,11 +28,12 @@ CREATE FUNCTION onec._definitions(server name) RETURNS text
 AS $$
 	SELECT md5(string_agg(d.line, E'\n' ORDER BY d.line COLLATE "C")) FROM (
 		SELECT 'setting ' || s.key || '=' || coalesce(onec.get(s.key, $1), '') FROM onec.setting s
-		WHERE s.key ~ '^(affinity|season|outlook|rfm)\.' OR s.key IN ('check_unit', 'exclude_recorder_types', 'organization_ids')
+		WHERE s.key ~ '^(affinity|season|outlook|rfm)\.' OR s.key IN ('check_unit', 'count_free_receipts', 'exclude_recorder_types', 'organization_ids')
 		UNION ALL SELECT 'category_map ' || m::text FROM onec.category_map m
 		UNION ALL SELECT 'brand_map ' || m::text FROM onec.brand_map m
 		UNION ALL SELECT 'frequency_class ' || f::text FROM onec.frequency_class f
 		UNION ALL SELECT 'category ' || c.category_id || ' ' || coalesce(c.name, '') FROM onec.category c WHERE c.server = $1
+		UNION ALL SELECT 'folder ' || p.product_id || ' ' || coalesce(p.name, '') FROM onec.product p WHERE p.server = $1 AND p.is_folder
 		UNION ALL SELECT 'store ' || t.store_id || ' ' || coalesce(t.name, '') FROM onec.store t WHERE t.server = $1) d (line)
 $$;
 COMMENT ON FUNCTION onec._definitions(name) IS 'Свёртка всего, от чего зависят профили, кроме продаж и товаров (служебная)';
@@ -47,16 +50,16 @@ BEGIN
 	END IF;
 	INSERT INTO onec.touched_customer
 	SELECT DISTINCT _touch_customers.server, x.customer_id FROM (
-		SELECT s.customer_id FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
+		SELECT onec._buyer_id(s.attribution, s.customer_id, s.card_id) FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
 		UNION ALL
 		-- whose a row was
-		SELECT l.customer_id
+		SELECT onec._buyer_id(l.attribution, l.customer_id, l.card_id)
 		FROM (SELECT c.register, c.recorder, c.recorder_type, c.line_no FROM pg_temp.onec_change c WHERE c.here
 			  UNION ALL
 			  SELECT s.register, s.recorder, s.recorder_type, s.line_no
 			  FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE NOT c.here) k
 		JOIN onec.sale_line l ON l.server = _touch_customers.server AND l.register = k.register AND l.recorder = k.recorder
-			AND l.recorder_type = k.recorder_type AND l.line_no = k.line_no) x
+			AND l.recorder_type = k.recorder_type AND l.line_no = k.line_no) x (customer_id)
 	WHERE x.customer_id IS NOT NULL
 	ON CONFLICT DO NOTHING;
 END $$;
@@ -69,9 +72,9 @@ CREATE FUNCTION onec._touch_buyers(server name) RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	INSERT INTO onec.touched_customer
-	SELECT DISTINCT l.server, l.customer_id
+	SELECT DISTINCT l.server, onec._buyer_id(l.attribution, l.customer_id, l.card_id)
 	FROM onec.sale_line l JOIN pg_temp.onec_change c ON c.product_id = l.product_id AND c.here
-	WHERE l.server = $1 AND l.customer_id IS NOT NULL AND EXISTS (SELECT FROM onec.profile_state p WHERE p.server = $1)
+	WHERE l.server = $1 AND onec._buyer_id(l.attribution, l.customer_id, l.card_id) IS NOT NULL AND EXISTS (SELECT FROM onec.profile_state p WHERE p.server = $1)
 	ON CONFLICT DO NOTHING
 $$;
 COMMENT ON FUNCTION onec._touch_buyers(name) IS 'Запомнить покупателей изменившихся товаров (служебная)';
@@ -85,13 +88,16 @@ AS $$
 	WITH stale AS (
 		SELECT t.customer_id FROM onec.touched_customer t WHERE t.server = $1
 		UNION
-		SELECT c.customer_id FROM onec.customer_card c
-		WHERE c.server = $1 AND c.customer_id IS NOT NULL
-		  AND NOT EXISTS (SELECT FROM onec.customer_profile p WHERE p.server = $1 AND p.customer_id = c.customer_id)
+		-- what was dated ahead and has come to pass since
+		SELECT l.customer_id FROM onec.profile_state s CROSS JOIN LATERAL onec._lines(s.server, NULL, NULL) l
+		WHERE s.server = $1 AND s.day < l.today AND l.period >= s.day + 1 AND l.customer_id IS NOT NULL
+		UNION
+		SELECT c.user_id FROM onec.customer_card c
+		WHERE c.server = $1 AND NOT EXISTS (SELECT FROM onec.customer_profile p WHERE p.server = $1 AND p.customer_id = c.user_id)
 		UNION
 		SELECT p.customer_id FROM onec.customer_profile p
 		WHERE p.server = $1 AND p.lines = 0
-		  AND NOT EXISTS (SELECT FROM onec.customer_card c WHERE c.server = $1 AND c.customer_id = p.customer_id))
+		  AND NOT EXISTS (SELECT FROM onec.customer_card c WHERE c.server = $1 AND c.user_id = p.customer_id))
 	SELECT CASE WHEN count(*) <= greatest(100, (SELECT count(*) FROM onec.customer_profile p WHERE p.server = $1) / 10)
 				THEN coalesce(array_agg(s.customer_id), '{}') END
 	FROM stale s
@@ -105,6 +111,7 @@ CREATE FUNCTION onec._refresh_customers(server name, everybody boolean DEFAULT t
 AS $$
 DECLARE
 	defined text := onec._definitions(server);
+	today date := onec.local_now(server)::date;
 	customers uuid[];
 	p record;
 	o record;
@@ -118,8 +125,8 @@ BEGIN
 		rows_updated := 0;
 		rows_deleted := 0;
 	ELSE
-		SELECT * INTO p FROM onec.refresh_profiles(server, customers);
-		SELECT * INTO o FROM onec.refresh_outlook(server, customers);
+		SELECT * INTO o FROM onec.refresh_outlook(server, customers, today);
+		SELECT * INTO p FROM onec._refresh_profiles(server, customers, today, true);
 		rows_inserted := p.rows_inserted + o.rows_inserted;
 		rows_updated := p.rows_updated + o.rows_updated;
 		rows_deleted := p.rows_deleted + o.rows_deleted;
@@ -131,9 +138,10 @@ BEGIN
 	rows_deleted := rows_deleted + r.rows_deleted;
 	DELETE FROM onec.touched_customer t WHERE t.server = _refresh_customers.server;
 	IF customers IS NULL THEN
-		INSERT INTO onec.profile_state AS s VALUES (server, defined)
+		INSERT INTO onec.profile_state AS s VALUES (server, defined, today)
 		ON CONFLICT ON CONSTRAINT profile_state_pkey DO UPDATE SET definitions = excluded.definitions WHERE s.definitions <> excluded.definitions;
 	END IF;
+	UPDATE onec.profile_state s SET day = today WHERE s.server = _refresh_customers.server AND s.day <> today;
 END $$;
 COMMENT ON FUNCTION onec._refresh_customers(name, boolean) IS
 	'Обновить после синхронизации профили, ожидания (everybody — всех, иначе тех, чьи покупки изменились) и RFM (служебная)';

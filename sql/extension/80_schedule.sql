@@ -1,15 +1,5 @@
 -- Jobs of pg_cron, which is optional.  Their text is only CALL onec.run_job(…): no address, no login, no numbers.
 
--- The zone of the base: the server's option, else the database's.
-CREATE FUNCTION onec._server_zone(server name) RETURNS text
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT coalesce((SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-					 WHERE s.srvname = $1 AND o.option_name = 'timezone'), current_setting('TimeZone'))
-$$;
-COMMENT ON FUNCTION onec._server_zone(name) IS 'Часовой пояс базы 1С (служебная)';
-
 -- The clock of pg_cron: GMT, and from 1.5 on what cron.timezone says.  pg_settings shows a setting only where the library has
 -- defined it: a line of postgresql.conf that 1.4 does not understand does not count.
 CREATE FUNCTION onec._cron_zone() RETURNS text
@@ -20,19 +10,38 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._cron_zone() IS 'Часовой пояс, по которому работает pg_cron (служебная)';
 
--- The minute and hour on the clock of pg_cron of a local time of the base, at its next occurrence: on the eve of a change
--- of the clocks that is already the new one.  Whoever asks often says what clock that is: to look it up takes a millisecond.
+-- The next occurrence of a local time of the base, on its clock and on that of pg_cron: on the eve of a change of the clocks
+-- that is already the new one.  Whoever asks often says what clock that is: to look it up takes a millisecond.
+CREATE FUNCTION onec._cron_moment(server name, hour int, minute int, at timestamptz, clock text, OUT local timestamp, OUT cron timestamp)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT x.local, (x.local AT TIME ZONE z.zone) AT TIME ZONE coalesce($5, onec._cron_zone())
+	FROM (SELECT onec._server_zone($1) AS zone, make_time($2, $3, 0) AS time OFFSET 0) z,
+		 LATERAL (SELECT date_trunc('minute', $4 AT TIME ZONE z.zone) AS now) l,
+		 LATERAL (SELECT l.now::date + z.time + CASE WHEN l.now::time > z.time THEN interval '1 day' ELSE interval '0' END AS local) x
+$$;
+COMMENT ON FUNCTION onec._cron_moment(name, int, int, timestamptz, text) IS
+	'Когда местное время базы 1С наступит по часам её и pg_cron (служебная)';
+
+-- That time as minute and hour of pg_cron.
 CREATE FUNCTION onec._cron_time(server name, hour int, minute int, at timestamptz DEFAULT now(), clock text DEFAULT NULL) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT format('%s %s', extract(minute FROM x.t)::int, extract(hour FROM x.t)::int)
-	FROM (SELECT onec._server_zone($1) AS zone, make_time($2, $3, 0) AS time OFFSET 0) z,
-		 LATERAL (SELECT date_trunc('minute', $4 AT TIME ZONE z.zone) AS now) l,
-		 LATERAL (SELECT ((l.now::date + z.time + CASE WHEN l.now::time > z.time THEN interval '1 day' ELSE interval '0' END)
-						  AT TIME ZONE z.zone) AT TIME ZONE coalesce($5, onec._cron_zone()) AS t) x
+	SELECT format('%s %s', extract(minute FROM m.cron)::int, extract(hour FROM m.cron)::int)
+	FROM onec._cron_moment($1, $2, $3, $4, $5) m
 $$;
 COMMENT ON FUNCTION onec._cron_time(name, int, int, timestamptz, text) IS 'Местное время базы 1С как минута и час по часам pg_cron (служебная)';
+
+-- The day of the week on which pg_cron's clock has that time of a local Sunday: half past one in Moscow is Saturday evening there.
+CREATE FUNCTION onec._cron_sunday(server name, hour int, minute int, at timestamptz DEFAULT now(), clock text DEFAULT NULL) RETURNS int
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT (7 + m.cron::date - m.local::date) % 7 FROM onec._cron_moment($1, $2, $3, $4, $5) m
+$$;
+COMMENT ON FUNCTION onec._cron_sunday(name, int, int, timestamptz, text) IS 'На какой день недели pg_cron приходится это время воскресенья (служебная)';
 
 -- Jobs that begin in one minute would end as "skipped (busy)", all but one, and not the right one: the smaller
 -- job leaves its turn to the larger.
@@ -41,9 +50,10 @@ CREATE FUNCTION onec._gives_way(server name, job text, at timestamptz DEFAULT no
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT coalesce(to_char(x.clock, 'FMMI FMHH24') = onec._cron_time($1, onec.get('nightly.hour', $1)::int, onec.get('nightly.minute', $1)::int, $3)
-		   AND ($2 = 'interval' AND (onec.get('nightly.enabled', $1)::boolean OR extract(dow FROM x.clock) = 0)
-				OR $2 = 'nightly' AND extract(dow FROM x.clock) = 0), false)
-	FROM (SELECT $3 AT TIME ZONE onec._cron_zone()) x (clock)
+		   AND ($2 = 'interval' AND (onec.get('nightly.enabled', $1)::boolean OR extract(dow FROM x.clock) = x.sunday)
+				OR $2 = 'nightly' AND extract(dow FROM x.clock) = x.sunday), false)
+	FROM (SELECT $3 AT TIME ZONE onec._cron_zone(),
+				 onec._cron_sunday($1, onec.get('nightly.hour', $1)::int, onec.get('nightly.minute', $1)::int, $3)) x (clock, sunday)
 $$;
 COMMENT ON FUNCTION onec._gives_way(name, text, timestamptz) IS 'Уступает ли задание большему, назначенному на ту же минуту (служебная)';
 
@@ -94,7 +104,7 @@ BEGIN
 		JOIN (VALUES (1, 'interval', CASE WHEN 24 % hours = 0 AND hours < 24 THEN format('0 */%s * * *', hours)
 										  -- other intervals: every hour the job looks whether it is due
 										  ELSE '0 * * * *' END),
-					 (2, 'nightly', nightly || ' * * *'), (3, 'weekly', nightly || ' * * 0'),
+					 (2, 'nightly', nightly || ' * * *'), (3, 'weekly', nightly || ' * * ' || onec._cron_sunday(server, hour, minute, at, clock)),
 					 -- after the night: it sets the clock for the next one
 					 (4, 'housekeeping', onec._cron_time(server, (hour + 1) % 24, minute, at, clock) || ' * * *')) v (place, job, cron)
 			ON v.job = n.job

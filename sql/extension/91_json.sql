@@ -18,7 +18,7 @@ BEGIN
 		RETURN u;
 	END IF;
 	-- what a number without its country means depends on the shop
-	phones := ARRAY(SELECT DISTINCT onec.normalize_phone(key, c) FROM unnest('{RU,KZ,BY}'::text[]) c);
+	phones := ARRAY(SELECT DISTINCT onec.normalize_phone(key, c) FROM (SELECT p.country FROM onec.phone_plan p) x (c));
 	SELECT t.* INTO u FROM onec.site_user t
 	WHERE t.phone = ANY (phones) AND (_person.server IS NULL OR t.server = _person.server)
 	  AND t.phone = onec.normalize_phone(key, onec.get('phone.country', t.server))
@@ -41,15 +41,11 @@ CREATE FUNCTION onec.purchases_json(key text, days int DEFAULT NULL, max_rows in
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT coalesce(
-		(SELECT json_agg(json_build_object('date', to_char(l.period, 'YYYY-MM-DD"T"HH24:MI:SS'), 'amount', l.amount::numeric(15,2),
-				'quantity', l.quantity, 'product_id', l.product_id, 'document_id', l.document_id, 'store_id', l.store_id))
-		 FROM (SELECT s.period, s.amount, s.quantity, s.product_id, coalesce(s.document_id, s.recorder) AS document_id, s.store_id
-			   FROM onec.sale_line s
-			   WHERE s.server = u.server AND s.active IS NOT FALSE
-				 AND s.recorder_type <> ALL (onec.get('exclude_recorder_types', u.server)::text[])
-				 AND (s.customer_id = u.customer_id
-					  OR u.customer_id IS NULL AND s.card_id = u.discount_card_id)
-				 AND ($2 IS NULL OR s.period >= onec.local_now(u.server)::date - $2)
+		(SELECT json_agg(json_build_object('date', to_char(l.period, 'YYYY-MM-DD"T"HH24:MI:SS'), 'amount', round(l.amount, 2),
+				'quantity', l.quantity, 'product_id', l.product_id, 'document_id', l.receipt_id, 'store_id', l.store_id))
+		 FROM (SELECT s.period, s.amount, s.quantity, s.product_id, s.receipt_id, s.store_id
+			   FROM onec._lines(u.server, NULL, ARRAY[u.user_id]) s
+			   WHERE (s.period >= s.today - $2) IS NOT FALSE
 			   ORDER BY s.period DESC, s.recorder, s.line_no
 			   LIMIT $3) l), '[]'::json)
 	FROM onec._person($1, $4) u WHERE u.user_id IS NOT NULL
@@ -61,13 +57,13 @@ CREATE FUNCTION onec._statistics_json(server name, customer uuid) RETURNS json
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT json_build_object(
-		'total_revenue', coalesce(p.total_revenue, 0)::numeric(15,2),
+		'total_revenue', round(coalesce(p.total_revenue, 0), 2),
 		'total_purchases', CASE WHEN onec.get('check_unit', $1) = 'row' THEN coalesce(p.lines, 0) ELSE coalesce(p.receipts, 0) END,
-		'average_check', p.average_check::numeric(15,2),
+		'average_check', round(p.average_check, 2),
 		'favorite_categories', to_json(coalesce(p.favorite_categories, '{}')),
 		'purchase_frequency', coalesce(p.purchase_frequency, 'none'),
 		'total_items', coalesce(p.total_items, 0), 'purchase_count', coalesce(p.receipts, 0), 'visits', coalesce(p.visits, 0),
-		'returns_amount', coalesce(p.returns_amount, 0)::numeric(15,2), 'median_check', p.median_check::numeric(15,2),
+		'returns_amount', round(coalesce(p.returns_amount, 0), 2), 'median_check', round(p.median_check, 2),
 		'favorite_stores', to_json(coalesce(p.favorite_stores, '{}')),
 		'first_purchase', to_char(p.first_purchase, 'YYYY-MM-DD"T"HH24:MI:SS'),
 		'last_purchase', to_char(p.last_purchase, 'YYYY-MM-DD"T"HH24:MI:SS'),
@@ -84,7 +80,7 @@ CREATE FUNCTION onec.profile_json(key text, days int DEFAULT NULL, max_rows int 
 AS $$
 	SELECT json_build_object('phone', u.phone, 'discount_card_id', u.discount_card_id, 'customer_id', u.customer_id, 'name', u.name,
 		'purchases', onec.purchases_json(u.user_id::text, $2, $3, u.server),
-		'statistics', onec._statistics_json(u.server, u.customer_id))
+		'statistics', onec._statistics_json(u.server, u.user_id))
 	FROM onec._person($1, $4) u WHERE u.user_id IS NOT NULL
 $$;
 COMMENT ON FUNCTION onec.profile_json(text, int, int, name) IS

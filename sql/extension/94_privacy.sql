@@ -281,10 +281,8 @@ BEGIN
 	END IF;
 	FOR table_name, statement IN SELECT * FROM (VALUES
 		('card_sale_line', 'DELETE FROM onec.card_sale_line l WHERE l.server = $1 AND l.period < $2'),
-		('loyalty_movement', $q$DELETE FROM onec.loyalty_movement l WHERE l.server = $1 AND l.period < $2 AND NOT EXISTS (
-			SELECT FROM onec.loyalty_movement m
-			WHERE m.server = $1 AND m.card_id IS NOT DISTINCT FROM l.card_id AND m.period < $2 AND m.active IS NOT FALSE
-			HAVING sum(CASE m.kind WHEN 'Expense' THEN -1 ELSE 1 END * (coalesce(m.accrued, 0) - coalesce(m.spent, 0))) <> 0)$q$),
+		('loyalty_movement', 'DELETE FROM onec.loyalty_movement l WHERE l.server = $1 AND l.period < $2 AND ROW(l.card_id)::text NOT IN (
+			SELECT ROW(p.card_id)::text FROM onec._points p WHERE p.server = $1 AND p.period < $2 GROUP BY p.card_id HAVING sum(p.points) <> 0)'),
 		('loyalty_lot', 'DELETE FROM onec.loyalty_lot l WHERE l.server = $1 AND l.period < $2 AND NOT EXISTS (
 			SELECT FROM onec.loyalty_movement m WHERE m.server = $1 AND m.card_id = l.card_id AND m.period < $2)'),
 		('receipt_journal', 'DELETE FROM onec.receipt_journal r WHERE r.server = $1 AND r.date < $2'),
@@ -326,13 +324,10 @@ COMMENT ON COLUMN onec.customer_360_masked.name IS 'Имя под маской';
 COMMENT ON COLUMN onec.customer_360_masked.email IS 'Электронная почта под маской';
 
 CREATE VIEW onec.purchase_masked AS
-	SELECT l.server, l.period, l.customer_id, l.card_id, l.product_id, p.name AS product, c.name AS category, l.store_id, s.name AS store,
-		   l.document_id, l.document_type, l.recorder, l.recorder_type, l.line_no, l.quantity, l.amount, l.cost, l.active, l.attribution
-	FROM onec.sale_line l
-	LEFT JOIN onec.product p ON p.server = l.server AND p.product_id = l.product_id
-	LEFT JOIN onec.category c ON c.server = p.server AND c.category_id = p.category_id
-	LEFT JOIN onec.store s ON s.server = l.server AND s.store_id = l.store_id;
-COMMENT ON VIEW onec.purchase_masked IS 'Строки продаж с названиями товара и магазина, без имени и телефона: для аналитиков';
+	SELECT p.server, p.period, p.customer_id, p.card_id, p.product_id, p.product, p.category, p.store_id, p.store, p.document_id, p.document_type,
+		   p.recorder, p.recorder_type, p.line_no, p.quantity, p.amount, p.cost, p.attribution
+	FROM onec.purchase p;
+COMMENT ON VIEW onec.purchase_masked IS 'Учитываемые строки продаж с названиями товара и магазина, без имени и телефона: для аналитиков';
 COMMENT ON COLUMN onec.purchase_masked.product IS 'Товар';
 COMMENT ON COLUMN onec.purchase_masked.category IS 'Категория';
 COMMENT ON COLUMN onec.purchase_masked.store IS 'Магазин';

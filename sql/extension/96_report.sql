@@ -67,13 +67,15 @@ AS $$
 	WITH month AS (
 		SELECT m::date AS month, (row_number() OVER (ORDER BY m))::int - 1 AS x
 		FROM generate_series(date_trunc('month', $2::timestamp) - interval '23 months', $2::timestamp, interval '1 month') m),
+	revenue AS MATERIALIZED (
+		SELECT r.month, r.store_id, r.net FROM onec.revenue_month_at($1, $2) r WHERE r.month >= (SELECT min(m.month) FROM month m)),
 	store AS (
-		SELECT r.store_id, coalesce(min(r.store), 'Без магазина') AS title, sum(r.net) AS net,
+		SELECT r.store_id, coalesce(min(n.name), 'Без магазина') AS title, sum(r.net) AS net,
 			   (row_number() OVER (ORDER BY sum(r.net) DESC, r.store_id))::int AS place
-		FROM onec.revenue_month r WHERE r.server = $1 AND r.month >= (SELECT min(m.month) FROM month m) GROUP BY r.store_id),
+		FROM revenue r LEFT JOIN onec.store n ON n.server = $1 AND n.store_id = r.store_id GROUP BY r.store_id),
 	part AS (
 		SELECT m.x, m.month, least(s.place, 6) AS place, sum(greatest(r.net, 0)) AS net
-		FROM month m JOIN onec.revenue_month r ON r.server = $1 AND r.month = m.month JOIN store s ON s.store_id IS NOT DISTINCT FROM r.store_id
+		FROM month m JOIN revenue r ON r.month = m.month JOIN store s ON s.store_id IS NOT DISTINCT FROM r.store_id
 		GROUP BY 1, 2, 3),
 	high AS (SELECT nullif(max(t.net), 0) AS net FROM (SELECT sum(p.net) AS net FROM part p GROUP BY p.x) t),
 	piece AS (
@@ -93,13 +95,20 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._report_revenue(name, date) IS 'Раздел отчёта: выручка по месяцам и магазинам (служебная)';
 
-CREATE FUNCTION onec._report_rfm(server name) RETURNS text
+-- The scores that are kept are of the last refresh; those of another day are worked out.
+CREATE FUNCTION onec._report_rfm(server name, day date) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH cell AS (
-		SELECT c.r_score, c.f_score, count(*) AS customers, sum(c.monetary) AS net FROM onec.customer_rfm c
-		WHERE c.server = $1 AND c.r_score IS NOT NULL GROUP BY 1, 2),
+	WITH scored AS MATERIALIZED (
+		SELECT c.r_score, c.f_score, c.monetary, c.segment, c.segment_title FROM onec.customer_rfm c
+		WHERE c.server = $1 AND $2 = onec.local_now($1)::date
+		UNION ALL
+		SELECT r.r_score, r.f_score, r.monetary, r.segment, r.segment_title FROM onec.rfm($1, $2) r
+		WHERE $2 <> onec.local_now($1)::date),
+	cell AS (
+		SELECT c.r_score, c.f_score, count(*) AS customers, sum(c.monetary) AS net FROM scored c
+		WHERE c.r_score IS NOT NULL GROUP BY 1, 2),
 	line AS (
 		SELECT f.f, string_agg(onec._heat(coalesce(c.customers, 0)::text, c.customers::numeric / (SELECT max(x.customers) FROM cell x),
 				'выручка ' || onec._amount(coalesce(c.net, 0))), '' ORDER BY r.r) AS cells
@@ -109,18 +118,20 @@ AS $$
 					   string_agg(format('<tr><th>%s</th>%s</tr>', CASE l.f WHEN 5 THEN '5 — часто' WHEN 1 THEN '1 — редко' ELSE l.f::text END, l.cells), '' ORDER BY l.f DESC))
 		   || (SELECT onec._table('{Сегмент,Покупателей,Выручка,Доля выручки}', string_agg(onec._row(ARRAY[s.segment_title, s.customers::text, onec._amount(s.monetary),
 					onec._percent(s.monetary_share)]), '' ORDER BY s.monetary DESC, s.segment))
-			   FROM onec.rfm_summary s WHERE s.server = $1)
+			   FROM (SELECT c.segment, c.segment_title, count(*) AS customers, sum(c.monetary) AS monetary,
+							round(sum(c.monetary) / nullif(sum(sum(c.monetary)) OVER (), 0), 4) AS monetary_share
+					 FROM scored c GROUP BY 1, 2) s)
 	FROM line l WHERE EXISTS (SELECT FROM cell)
 $$;
-COMMENT ON FUNCTION onec._report_rfm(name) IS 'Раздел отчёта: RFM (служебная)';
+COMMENT ON FUNCTION onec._report_rfm(name, date) IS 'Раздел отчёта: RFM (служебная)';
 
 CREATE FUNCTION onec._report_cohorts(server name, day date) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH cell AS (
-		SELECT c.cohort, c."offset" AS n, c.customers, c.retained, c.retention FROM onec.cohort_retention c
-		WHERE c.server = $1 AND c.cohort > date_trunc('month', $2::timestamp) - interval '15 months' AND c."offset" <= 12 AND c.retention IS NOT NULL),
+		SELECT c.cohort, c."offset" AS n, c.customers, c.retained, c.retention FROM onec.cohort_retention_at($1, $2) c
+		WHERE c.cohort > date_trunc('month', $2::timestamp) - interval '15 months' AND c."offset" <= 12 AND c.retention IS NOT NULL),
 	line AS (
 		SELECT k.cohort, k.customers, string_agg(CASE WHEN c.n IS NULL THEN '<td></td>'
 				ELSE onec._heat(round(c.retention * 100)::text, CASE WHEN c.n = 0 THEN 0.15 ELSE c.retention * 2 END, c.retained || ' из ' || c.customers) END, '' ORDER BY o.n) AS cells
@@ -140,31 +151,30 @@ AS $$
 					  array_agg(onec._amount(c.net) || ' · ' || onec._percent(c.net / nullif(c.total, 0)) ORDER BY c.net DESC, c.title))
 	FROM (SELECT coalesce(p.category, 'Без категории') AS title, sum(p.amount) AS net, sum(sum(p.amount)) OVER () AS total
 		  FROM onec.purchase p
-		  WHERE p.server = $1 AND p.active IS NOT FALSE AND p.period >= $2 - 365 AND p.period < $2 + 1
-			AND p.recorder_type <> ALL ((SELECT onec.get('exclude_recorder_types', $1)::text[])::text[])
+		  WHERE p.server = $1 AND p.period >= $2 - 365 AND p.period < $2 + 1
 		  GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10) c
 $$;
 COMMENT ON FUNCTION onec._report_categories(name, date) IS 'Раздел отчёта: категории за год (служебная)';
 
-CREATE FUNCTION onec._report_calls(server name) RETURNS text
+CREATE FUNCTION onec._report_calls(server name, as_of date) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT onec._table('{Покупатель,Телефон,Почему,Покупок,Выручка}', string_agg(onec._row(ARRAY[coalesce(onec._masked(c.name), '–'), onec._masked(c.phone), c.why,
 						c.visits::text, onec._amount(c.total_revenue)]), '' ORDER BY c.place))
-	FROM onec.call_list c WHERE c.server = $1 AND c.place <= 20
+	FROM onec._call_list($1, $2) c WHERE c.place <= 20
 $$;
-COMMENT ON FUNCTION onec._report_calls(name) IS 'Раздел отчёта: кому позвонить (служебная)';
+COMMENT ON FUNCTION onec._report_calls(name, date) IS 'Раздел отчёта: кому позвонить (служебная)';
 
-CREATE FUNCTION onec._report_points(server name, day date) RETURNS text
+CREATE FUNCTION onec._report_points(server name, at timestamp) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT onec._table('{Когда сгорят,Карт,Баллов}', string_agg(onec._row(ARRAY[to_char(x.day, 'DD.MM.YYYY'), x.cards::text, onec._amount(x.points)]), '' ORDER BY x.day))
 	FROM (SELECT b.expires_next_at::date AS day, count(*) AS cards, sum(b.expires_next_amount) AS points
-		  FROM onec.loyalty_balance b WHERE b.server = $1 AND b.expires_next_at < $2 + 31 GROUP BY 1 ORDER BY 1 LIMIT 31) x
+		  FROM onec.loyalty_balance_at($1, $2) b WHERE b.expires_next_at < $2::date + 31 GROUP BY 1 ORDER BY 1 LIMIT 31) x
 $$;
-COMMENT ON FUNCTION onec._report_points(name, date) IS 'Раздел отчёта: сгорающие баллы (служебная)';
+COMMENT ON FUNCTION onec._report_points(name, timestamp) IS 'Раздел отчёта: сгорающие баллы (служебная)';
 
 CREATE FUNCTION onec._report_freshness(server name) RETURNS text
 	LANGUAGE sql STABLE
@@ -176,8 +186,7 @@ AS $$
 			coalesce(to_char(s.last_ok AT TIME ZONE z.zone, 'DD.MM.YYYY HH24:MI'), '–'), onec._amount(s.rows_read),
 			onec._amount(s.rows_inserted + s.rows_updated + s.rows_deleted)]), '' ORDER BY s.started_at, s.target))
 	FROM onec.sync_status s
-	CROSS JOIN (SELECT coalesce((SELECT o.option_value FROM pg_foreign_server f, pg_options_to_table(f.srvoptions) o
-								 WHERE f.srvname = $1 AND o.option_name = 'timezone'), current_setting('TimeZone')) AS zone) z
+	CROSS JOIN (SELECT onec._server_zone($1) AS zone) z
 	WHERE s.server = $1
 $$;
 COMMENT ON FUNCTION onec._report_freshness(name) IS 'Раздел отчёта: свежесть данных (служебная)';
@@ -197,16 +206,19 @@ CREATE FUNCTION onec._report_head(server name, day date) RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT '<div class="cards">' || string_agg(format('<div><b>%s</b><span>%s</span><em>%s</em></div>', k.value, k.title, k.change), '' ORDER BY k.n) || '</div>'
-	FROM (SELECT sum(r.net) FILTER (WHERE r.period >= $2 - 29) AS net, sum(r.net) FILTER (WHERE r.period < $2 - 29) AS net_before,
-				 count(*) FILTER (WHERE r.period >= $2 - 29 AND r.net > 0) AS receipts, count(*) FILTER (WHERE r.period < $2 - 29 AND r.net > 0) AS receipts_before,
-				 count(DISTINCT r.customer_id) FILTER (WHERE r.period >= $2 - 29 AND r.net > 0) AS buyers,
-				 count(DISTINCT r.customer_id) FILTER (WHERE r.period < $2 - 29 AND r.net > 0) AS buyers_before
-		  FROM onec.receipt r WHERE r.server = $1 AND r.period >= $2 - 59 AND r.period < $2 + 1) t
+	FROM (SELECT sum(r.net) FILTER (WHERE r.last) AS net, sum(r.net) FILTER (WHERE NOT r.last) AS net_before,
+				 count(*) FILTER (WHERE r.last AND r.is_purchase) AS receipts,
+				 count(*) FILTER (WHERE NOT r.last AND r.is_purchase) AS receipts_before,
+				 count(DISTINCT r.customer_id) FILTER (WHERE r.last AND r.is_purchase) AS buyers,
+				 count(DISTINCT r.customer_id) FILTER (WHERE NOT r.last AND r.is_purchase) AS buyers_before,
+				 sum(r.net) FILTER (WHERE r.last AND r.is_purchase) AS sold, sum(r.net) FILTER (WHERE NOT r.last AND r.is_purchase) AS sold_before
+		  FROM (SELECT x.*, x.at >= $2 - 29 AS last FROM onec._receipts($1, $2 + 1, NULL) x WHERE x.at >= $2 - 59) r) t
 	CROSS JOIN LATERAL (VALUES
 		(1, 'выручка за 30 дней', onec._amount(coalesce(t.net, 0)), onec._change(t.net, t.net_before)),
 		(2, 'чеков', onec._amount(t.receipts), onec._change(t.receipts, t.receipts_before)),
 		(3, 'известных покупателей', onec._amount(t.buyers), onec._change(t.buyers, t.buyers_before)),
-		(4, 'средний чек', onec._amount(t.net / nullif(t.receipts, 0)), onec._change(t.net / nullif(t.receipts, 0), t.net_before / nullif(t.receipts_before, 0)))) k (n, title, value, change)
+		(4, 'средний чек', onec._amount(t.sold / nullif(t.receipts, 0)),
+			onec._change(t.sold / nullif(t.receipts, 0), t.sold_before / nullif(t.receipts_before, 0)))) k (n, title, value, change)
 $$;
 COMMENT ON FUNCTION onec._report_head(name, date) IS 'Начало отчёта: последние тридцать дней (служебная)';
 
@@ -247,10 +259,10 @@ BEGIN
 		|| coalesce(onec._report_head(srv, day), '')
 		|| onec._section('revenue', 'Выручка по месяцам', 'За вычетом возвратов, по магазинам.', onec._report_revenue(srv, day))
 		|| onec._section('categories', 'Категории за год', 'Выручка за 365 дней.', onec._report_categories(srv, day))
-		|| onec._section('rfm', 'Давность и частота', 'Сколько покупателей с каждой парой баллов; чем темнее, тем больше.', onec._report_rfm(srv))
+		|| onec._section('rfm', 'Давность и частота', 'Сколько покупателей с каждой парой баллов; чем темнее, тем больше.', onec._report_rfm(srv, day))
 		|| onec._section('cohorts', 'Возвращаются ли покупатели', 'Процент пришедших снова через столько месяцев после первой покупки.', onec._report_cohorts(srv, day))
-		|| onec._section('calls', 'Кому позвонить', 'Первые двадцать; полностью — onec.call_list.', onec._report_calls(srv))
-		|| onec._section('points', 'Сгорают баллы', 'В ближайшие 30 дней.', onec._report_points(srv, day))
+		|| onec._section('calls', 'Кому позвонить', 'Первые двадцать; полностью — onec.call_list.', onec._report_calls(srv, as_of))
+		|| onec._section('points', 'Сгорают баллы', 'В ближайшие 30 дней.', onec._report_points(srv, onec._moment(srv, as_of)))
 		|| onec._section('quality', 'Замечания к данным', 'Что стоит исправить в 1С.', onec._report_quality(srv))
 		|| onec._section('freshness', 'Свежесть', 'Последняя синхронизация.', onec._report_freshness(srv))
 		|| E'<footer>onec_fdw: SELECT onec.report()</footer>\n</body>\n</html>\n';

@@ -243,7 +243,7 @@ SKIP:
 	my $cdnow = OnecTest->onec('--purchase-log', $log);
 
 	OnecTest->server($node, $cdnow, name => 'cdnow', options => "timezone 'UTC'");
-	sql("SELECT FROM onec.setup('cdnow')");
+	sql("SELECT FROM onec.setup('cdnow'); SELECT onec.set('count_free_receipts', 'true', 'cdnow')");
 	sql("CALL onec.sync('cdnow', full_reload => true)");
 	is(sql("SELECT count(*), sum(receipts), sum(total_revenue)::numeric(15,2) FROM onec.customer_profile WHERE server = 'cdnow'"),
 		'2357|6919|244091.94', 'CDNOW: customers, purchases and dollars come out of the profiles');

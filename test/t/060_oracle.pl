@@ -90,9 +90,9 @@ sub wrong
 		(grep { $_ ne '' } split /\n/, sql("SELECT 'profile of ' || customer_id || ': ' || p || ' instead of ' || l FROM
 			(SELECT customer_id, ROW(lines, total_revenue, gross_revenue, returns_amount, total_items) AS p FROM onec.customer_profile
 			 WHERE server = '$server' AND lines > 0) a
-			FULL JOIN (SELECT customer_id, ROW(count(*)::int, sum(amount), coalesce(sum(amount) FILTER (WHERE amount > 0), 0),
+			FULL JOIN (SELECT coalesce(customer_id, card_id) AS customer_id, ROW(count(*)::int, sum(amount), coalesce(sum(amount) FILTER (WHERE amount > 0), 0),
 				coalesce(sum(amount) FILTER (WHERE amount < 0), 0), sum(quantity)) AS l
-				FROM onec.sale_line l WHERE $counted AND customer_id IS NOT NULL GROUP BY 1) b USING (customer_id)
+				FROM onec.sale_line l WHERE $counted AND coalesce(customer_id, card_id) IS NOT NULL GROUP BY 1) b USING (customer_id)
 			WHERE p IS DISTINCT FROM l")));
 }
 
