@@ -190,7 +190,7 @@ BEGIN
 	END IF;
 	suspicious := here.missing >= 50 AND here.missing >= onec.get('sync.suspicious_share', server)::numeric * here.held;
 	-- rows that are alike may be two in 1C, or one that came twice in place of another
-	IF (counted IS NULL OR counted <> keys AND NOT nested OR suspicious OR here.missing > 1000 
+	IF (counted IS NULL OR counted <> keys AND NOT nested OR suspicious OR here.missing > 1000
 		OR NOT ask.asked AND NOT nested AND onec._went_by_skip(server, target))
 		AND NOT onec._reads_the_same(server, target, scope, keys) THEN
 		RETURN 'a second reading gave other rows';
