@@ -285,6 +285,25 @@ is(sql("SELECT count(*), sum(receipts) FROM onec.bestseller WHERE server = SRV A
 sql("SELECT onec.set('pairs.exclude_receipt_types', '{}', SRV); SELECT FROM onec.refresh_pairs(SRV, '2026-05-01')");
 is(sql("SELECT count(*) FROM onec.product_pair WHERE server = SRV"), '4', 'N15: which documents are many receipts is a setting');
 
+# ---- N16: the owner of a card has changed ----
+shop('n16');
+sql('CREATE SCHEMA n16; CREATE TABLE n16.sale_line (card_id uuid)');    # that sales are published
+card(1, 10, '70000000001');
+card(2, 12, '70000000002');
+sql('SELECT FROM onec._fold_people(SRV)');
+sold(1, "'2020-04-01 10:00'", 10, 1, 300, card_id => id(1), attribution => "'card'");
+sold(2, "'2026-04-01 10:00'", 10, 1, 50);
+sold(3, "'2026-04-01 10:00'", 11, 1, 7);
+sold(4, "'2026-04-01 10:00'", 12, 1, 9, card_id => id(2), attribution => "'card'");
+sql('SELECT FROM onec._refresh_customers(SRV)');
+sql("BEGIN; CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT server, card_id, code, barcode, CASE code WHEN '1' THEN " . id(11)
+	. " ELSE owner_id END AS owner_id FROM onec.discount_card WHERE server = SRV;
+	SELECT FROM onec._digest(SRV, 'discount_card', 'true'); SELECT FROM onec._write_window(SRV, 'discount_card'); COMMIT");
+is(sql("SELECT right(customer_id::text, 2) FROM onec.touched_customer WHERE server = SRV ORDER BY 1") =~ tr/\n/ /r, '10 11', 'N16: old and new owner are touched at once, nobody else');
+sql('SELECT FROM onec._fold_people(SRV); SELECT FROM onec._refresh_customers(SRV, false)');
+is(sql("SELECT right(customer_id::text, 2), total_revenue FROM onec.customer_profile WHERE server = SRV ORDER BY 1") =~ tr/\n/ /r, '10|50 11|307 12|9',
+	'N16: old months are the new owner\'s at once');
+
 # ---- N17: Sunday there ----
 my $monday = "'2026-04-06 12:00+00'";
 for my $case ([ 'Europe/Moscow', 1, 30, '30 22 * * 6' ], [ 'Europe/Moscow', 3, 0, '0 0 * * 0' ], [ 'Asia/Vladivostok', 3, 0, '0 17 * * 6' ],
