@@ -39,7 +39,8 @@ SELECT pg_catalog.pg_extension_config_dump('onec.brand_map', '');
 -- A category of 1C as the site names it.
 CREATE FUNCTION onec._category_slug(name text) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
-	RETURN coalesce((SELECT m.slug FROM onec.category_map m WHERE name ~* m.pattern ORDER BY m.priority LIMIT 1), name);
+	RETURN coalesce((SELECT m.slug FROM onec.category_map m WHERE name ~* m.pattern
+					 ORDER BY m.priority LIMIT 1), name);
 COMMENT ON FUNCTION onec._category_slug(text) IS 'Обозначение категории по её названию (служебная)';
 
 -- The category of a product is what 1C calls so, else the folder it lies in.
@@ -55,8 +56,8 @@ COMMENT ON COLUMN onec._product.withdrawn IS 'Снят с продажи: уда
 
 -- The category of each product as the site names it, and what the product may be used for.
 CREATE FUNCTION onec._goods(server name)
-	RETURNS TABLE (product_id uuid, name text, brand_id uuid, slug text, title text, excluded boolean, consumable boolean,
-				   withdrawn boolean)
+	RETURNS TABLE (product_id uuid, name text, brand_id uuid, slug text, title text, excluded boolean,
+				   consumable boolean, withdrawn boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
 		WITH list AS MATERIALIZED (
@@ -85,7 +86,8 @@ CREATE FUNCTION onec._tags(server name) RETURNS TABLE (product_id uuid, kind tex
 		SELECT k.product_id, 'category'::text, k.slug, k.title FROM kept k WHERE k.slug IS NOT NULL
 		UNION ALL
 		SELECT b.product_id, 'brand', b.value_id, b.title
-		FROM (SELECT k.product_id, coalesce(m.slug, k.brand_id::text) AS value_id, coalesce(m.title_ru, k.brand_id::text) AS title
+		FROM (SELECT k.product_id, coalesce(m.slug, k.brand_id::text) AS value_id,
+					 coalesce(m.title_ru, k.brand_id::text) AS title
 			  FROM kept k LEFT JOIN LATERAL (
 				SELECT m.slug, m.title_ru FROM onec.brand_map m
 				WHERE m.server IN ($1, '') AND (m.brand_id IS NULL OR m.brand_id = k.brand_id)

@@ -1,9 +1,10 @@
--- Facts: which rows count, whose they are, what a receipt, a purchase, a visit is, what a point is worth.  Every reader, mart,
--- document and report asks here; nothing else decides it (test/lint: one_fact).
+-- Facts: which rows count, whose they are, what a receipt, a purchase, a visit is, what a point is worth.
+-- Every reader, mart, document and report asks here; nothing else decides it (test/lint: one_fact).
 --
--- All of it is views and functions that the planner looks into: a condition on a customer reaches the index of the lines.
--- "till" is the moment up to which things are known, itself left out: the day after as_of; NULL means the end of today.  It is
--- a day's end and not the minute because documents that close a shift are dated ahead within their day.
+-- All of it is views and functions that the planner looks into: a condition on a customer reaches the index
+-- of the lines.  "till" is the moment up to which things are known, itself left out: the day after as_of; NULL
+-- means the end of today.  It is a day's end and not the minute because documents that close a shift are
+-- dated ahead within their day.
 
 INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
 	('count_free_receipts', 'bool', 'false', NULL,
@@ -30,25 +31,27 @@ COMMENT ON COLUMN onec.loyalty_rule.message IS 'Почему остатки 1С 
 COMMENT ON COLUMN onec.loyalty_rule.checked_at IS 'С какого времени сравнение даёт этот итог';
 SELECT pg_catalog.pg_extension_config_dump('onec.loyalty_rule', '');
 
--- The rule in force.  1C says of each movement whether it is a receipt or an expense, unless the register knows turnovers only.
+-- The rule in force.  1C says of each movement whether it is a receipt or an expense, unless the register
+-- knows turnovers only.
 CREATE FUNCTION onec._loyalty_rule(server name) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
-		SELECT CASE s.rule WHEN 'auto' THEN coalesce((SELECT r.rule FROM onec.loyalty_rule r WHERE r.server = $1), 'signed')
-						   ELSE s.rule END
+		SELECT CASE s.rule WHEN 'auto' THEN
+					coalesce((SELECT r.rule FROM onec.loyalty_rule r WHERE r.server = $1), 'signed') ELSE s.rule END
 		FROM (SELECT onec.get('loyalty.rule', $1) AS rule) s;
 	END;
 COMMENT ON FUNCTION onec._loyalty_rule(name) IS 'Действующее правило сложения баллов (служебная)';
 
--- What one movement adds.  Only under "signed" does an expense subtract: a register without signs writes what is spent
--- in a column of its own.
+-- What one movement adds.  Only under "signed" does an expense subtract: a register without signs writes what
+-- is spent in a column of its own.
 CREATE FUNCTION onec._movement_points(kind text, accrued numeric, spent numeric, rule text) RETURNS numeric
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE WHEN rule = 'signed' AND kind = 'Expense' THEN -1 ELSE 1 END * (coalesce(accrued, 0) - coalesce(spent, 0));
+	RETURN CASE WHEN rule = 'signed' AND kind = 'Expense' THEN -1 ELSE 1 END
+		* (coalesce(accrued, 0) - coalesce(spent, 0));
 COMMENT ON FUNCTION onec._movement_points(text, numeric, numeric, text) IS 'Что прибавляет движение баллов (служебная)';
 
--- What is asked of every shop, worked out once for a query: its clock, its rules.  DISTINCT keeps that from being worked out
--- for each line and lets a condition on the server through.
+-- What is asked of every shop, worked out once for a query: its clock, its rules.  DISTINCT keeps that from
+-- being worked out for each line and lets a condition on the server through.
 CREATE VIEW onec._shop AS
 	SELECT DISTINCT ON (s.server) s.server, c.now, c.now::date AS today,
 		   onec.get('exclude_recorder_types', s.server)::text[] AS excluded,
@@ -68,15 +71,16 @@ COMMENT ON COLUMN onec._shop.has_loyalty IS 'Читаются ли баллы';
 COMMENT ON COLUMN onec._shop.points_rule IS 'Действующее правило сложения баллов';
 
 CREATE VIEW onec._points AS
-	SELECT m.server, m.card_id, m.period, m.recorder, onec._movement_points(m.kind, m.accrued, m.spent, w.points_rule) AS points
+	SELECT m.server, m.card_id, m.period, m.recorder,
+		   onec._movement_points(m.kind, m.accrued, m.spent, w.points_rule) AS points
 	FROM onec._shop w JOIN onec.loyalty_movement m ON m.server = w.server
 	WHERE m.active IS NOT FALSE AND m.period IS NOT NULL;
 COMMENT ON VIEW onec._points IS 'Что прибавляет каждое движение баллов по действующему правилу (служебное)';
 COMMENT ON COLUMN onec._points.points IS 'Баллов; меньше нуля — списано';
 
--- Expiry is written together with the accrual, with a date ahead, and what is spent meanwhile is taken back from it in a row of
--- the same date: so movements ahead are added up by card and moment.  One row for what a card has (period NULL), one for each
--- moment ahead, up to "till" if that is given.
+-- Expiry is written together with the accrual, with a date ahead, and what is spent meanwhile is taken back
+-- from it in a row of the same date: so movements ahead are added up by card and moment.  One row for what a
+-- card has (period NULL), one for each moment ahead, up to "till" if that is given.
 CREATE FUNCTION onec._points_ahead(server name, at timestamp, till timestamp)
 	RETURNS TABLE (card_id uuid, period timestamp, points numeric)
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -96,13 +100,15 @@ CREATE FUNCTION onec._is_known(period timestamp, till timestamp) RETURNS boolean
 	RETURN period >= '0001-01-02'::timestamp AND period < till;
 COMMENT ON FUNCTION onec._is_known(timestamp, timestamp) IS 'Есть ли у строки дата, и раньше ли она указанного времени (служебная)';
 
--- The lines that count: switched on, of a document that sells, of an organization that counts; rows of cost alone sell nothing.
+-- The lines that count: switched on, of a document that sells, of an organization that counts; rows of cost
+-- alone sell nothing.
 CREATE VIEW onec._line AS
 	SELECT l.server, onec._buyer_id(l.attribution, l.customer_id, l.card_id) AS customer_id,
 		   coalesce(l.document_id, l.recorder) AS receipt_id,
 		   CASE WHEN l.document_id IS NOT NULL THEN l.document_type ELSE l.recorder_type END AS receipt_type,
-		   l.period, l.product_id, l.store_id, coalesce(l.quantity, 0) AS quantity, coalesce(l.amount, 0) AS amount, l.cost,
-		   l.card_id, l.document_id, l.document_type, l.recorder, l.recorder_type, l.line_no, l.attribution, w.today, w.counts_free
+		   l.period, l.product_id, l.store_id, coalesce(l.quantity, 0) AS quantity,
+		   coalesce(l.amount, 0) AS amount, l.cost, l.card_id, l.document_id, l.document_type, l.recorder,
+		   l.recorder_type, l.line_no, l.attribution, w.today, w.counts_free
 	FROM onec._shop w JOIN onec.sale_line l ON l.server = w.server
 	WHERE l.active IS NOT FALSE AND l.recorder_type <> ALL (w.excluded)
 	  AND coalesce(l.organization_id = ANY (w.organizations), w.organizations IS NULL)
@@ -114,8 +120,9 @@ COMMENT ON COLUMN onec._line.receipt_type IS 'Вид документа поку
 COMMENT ON COLUMN onec._line.today IS 'Какой в базе день';
 COMMENT ON COLUMN onec._line.counts_free IS 'Считаются ли покупками чеки, в которых всё отдано даром';
 
--- Those of a shop that are known by "till": all of them, also of unknown buyers, or those of some customers.  Of the two arms one
--- is empty before it begins, and the other is found by its own index: "all or these" in one condition would forbid that.
+-- Those of a shop that are known by "till": all of them, also of unknown buyers, or those of some customers.
+-- Of the two arms one is empty before it begins, and the other is found by its own index: "all or these" in
+-- one condition would forbid that.
 CREATE FUNCTION onec._lines(server name, till timestamp, customers uuid[]) RETURNS SETOF onec._line
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
@@ -123,7 +130,8 @@ CREATE FUNCTION onec._lines(server name, till timestamp, customers uuid[]) RETUR
 		WHERE l.server = $1 AND $3 IS NULL AND onec._is_known(l.period, coalesce($2, l.today + 1))
 		UNION ALL
 		SELECT l.* FROM onec._line l
-		WHERE l.server = $1 AND l.customer_id = ANY ($3) AND onec._is_known(l.period, coalesce($2, l.today + 1));
+		WHERE l.server = $1 AND l.customer_id = ANY ($3)
+		  AND onec._is_known(l.period, coalesce($2, l.today + 1));
 	END;
 COMMENT ON FUNCTION onec._lines(name, timestamp, uuid[]) IS
 	'Учитываемые строки продаж до указанного времени: все или названных покупателей (служебная)';
@@ -139,24 +147,25 @@ CREATE FUNCTION onec._paid_with_points(server name, recorder uuid, at timestamp)
 		  AND onec._movement_points(m.kind, m.accrued, m.spent, onec._loyalty_rule($1)) < 0);
 COMMENT ON FUNCTION onec._paid_with_points(name, uuid, timestamp) IS 'Списаны ли документом баллы (служебная)';
 
--- A receipt is a purchase if something was sold and not all came back, or if all was given for nothing ("given" of it) and that
--- counts: because the shop says so, or because points paid for it.
-CREATE FUNCTION onec._is_purchase(sold boolean, net numeric, free boolean, given numeric, counts_free boolean, server name,
-								  recorder text, at timestamp) RETURNS boolean
+-- A receipt is a purchase if something was sold and not all came back, or if all was given for nothing
+-- ("given" of it) and that counts: because the shop says so, or because points paid for it.
+CREATE FUNCTION onec._is_purchase(sold boolean, net numeric, free boolean, given numeric, counts_free boolean,
+								  server name, recorder text, at timestamp) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 	RETURN sold AND net > 0
 		OR free AND given > 0 AND (counts_free OR onec._paid_with_points(server, recorder::uuid, at));
 COMMENT ON FUNCTION onec._is_purchase(boolean, numeric, boolean, numeric, boolean, name, text, timestamp) IS
 	'Покупка ли чек (служебная)';
 
--- A receipt is a document and a customer, for a report of a shift holds many of them; its time is that of its first line.
+-- A receipt is a document and a customer, for a report of a shift holds many of them; its time is that of its
+-- first line.
 CREATE FUNCTION onec._receipts(server name, till timestamp, customers uuid[])
-	RETURNS TABLE (customer_id uuid, receipt_id uuid, at timestamp, net numeric, gross numeric, returned numeric, lines bigint,
-				   items numeric, is_purchase boolean)
+	RETURNS TABLE (customer_id uuid, receipt_id uuid, at timestamp, net numeric, gross numeric,
+				   returned numeric, lines bigint, items numeric, is_purchase boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
-		SELECT l.customer_id, l.receipt_id, min(l.period), sum(l.amount), sum(l.amount) FILTER (WHERE l.amount > 0),
-			   sum(l.amount) FILTER (WHERE l.amount < 0), count(*), sum(l.quantity),
+		SELECT l.customer_id, l.receipt_id, min(l.period), sum(l.amount),
+			   sum(l.amount) FILTER (WHERE l.amount > 0), sum(l.amount) FILTER (WHERE l.amount < 0), count(*), sum(l.quantity),
 			   onec._is_purchase(bool_or(l.amount > 0), sum(l.amount), bool_and(l.amount = 0),
 								 sum(l.quantity) FILTER (WHERE l.amount = 0), bool_or(l.counts_free), $1,
 								 min(l.recorder::text) FILTER (WHERE l.amount = 0), min(l.period))
@@ -167,14 +176,15 @@ COMMENT ON FUNCTION onec._receipts(name, timestamp, uuid[]) IS
 
 -- The lines again, each with the time of its receipt and whether that is a purchase.
 CREATE FUNCTION onec._receipt_lines(server name, till timestamp, customers uuid[])
-	RETURNS TABLE (customer_id uuid, receipt_id uuid, at timestamp, is_purchase boolean, period timestamp, product_id uuid,
-				   store_id uuid, quantity numeric, amount numeric)
+	RETURNS TABLE (customer_id uuid, receipt_id uuid, at timestamp, is_purchase boolean, period timestamp,
+				   product_id uuid, store_id uuid, quantity numeric, amount numeric)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
 		SELECT l.customer_id, l.receipt_id, min(l.period) OVER w,
-			   onec._is_purchase(bool_or(l.amount > 0) OVER w, sum(l.amount) OVER w, bool_and(l.amount = 0) OVER w,
-								 sum(l.quantity) FILTER (WHERE l.amount = 0) OVER w, l.counts_free, $1,
-								 min(l.recorder::text) FILTER (WHERE l.amount = 0) OVER w, min(l.period) OVER w),
+			   onec._is_purchase(
+				   bool_or(l.amount > 0) OVER w, sum(l.amount) OVER w, bool_and(l.amount = 0) OVER w,
+				   sum(l.quantity) FILTER (WHERE l.amount = 0) OVER w, l.counts_free, $1,
+				   min(l.recorder::text) FILTER (WHERE l.amount = 0) OVER w, min(l.period) OVER w),
 			   l.period, l.product_id, l.store_id, l.quantity, l.amount
 		FROM onec._lines($1, $2, $3) l
 		WINDOW w AS (PARTITION BY l.customer_id, l.receipt_id);
@@ -192,8 +202,8 @@ CREATE FUNCTION onec._visits(server name, till timestamp, customers uuid[])
 	END;
 COMMENT ON FUNCTION onec._visits(name, timestamp, uuid[]) IS 'Визиты известных покупателей: дни с покупкой (служебная)';
 
--- Weight halves with age.  After seven hundred halvings nothing is left that any rounding would show, and more would be an
--- error of underflow.
+-- Weight halves with age.  After seven hundred halvings nothing is left that any rounding would show, and
+-- more would be an error of underflow.
 CREATE FUNCTION onec._faded(at timestamp, moment timestamp, half_life_days float8) RETURNS float8
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN power(2, -least(greatest(date_part('epoch', moment - at) / 86400, 0) / half_life_days, 700));

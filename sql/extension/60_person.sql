@@ -1,9 +1,10 @@
 -- Discount cards become users of the site: the telephone is the login, one user for all cards of an owner.
 
--- How numbers are written in the countries of phone.country.  Source: the national numbering plans that ITU publishes under
--- Recommendation E.129 (Russian Federation and Kazakhstan +7, Belarus +375); at most 15 digits in all: E.164.
--- A number that goes without code and trunk prefix is taken only where it cannot be something else: in Russia and Kazakhstan
--- mobile numbers begin with 9 or 7, but a seven may be the country as well; those nobody owns begin with 000.
+-- How numbers are written in the countries of phone.country.  Source: the national numbering plans that ITU
+-- publishes under Recommendation E.129 (Russian Federation and Kazakhstan +7, Belarus +375); at most 15
+-- digits in all: E.164.  A number that goes without code and trunk prefix is taken only where it cannot be
+-- something else: in Russia and Kazakhstan mobile numbers begin with 9 or 7, but a seven may be the country
+-- as well; those nobody owns begin with 000.
 CREATE TABLE onec.phone_plan (
 	country text PRIMARY KEY,
 	code text NOT NULL,
@@ -21,10 +22,11 @@ INSERT INTO onec.phone_plan (country, code, trunk, digits, bare) VALUES
 	('RU', '7', '8', 10, '^(9|0)'), ('KZ', '7', '8', 10, '^(9|0)'), ('BY', '375', '80', 9, '');
 GRANT SELECT ON onec.phone_plan TO PUBLIC;
 
--- Spaces and dashes of every kind, brackets and dots are dropped; any other letter makes it something else than a number.
--- With a plus the number begins with the code of some country, and no trunk prefix is looked for: of zone 8 the codes +83 and
--- +89 are nobody's.  Without one it is of the shop's own country, or it begins with the code of a known plan and has its length.
--- 00 stands for a plus, unless it may be a bar code: digits without a space are a number only if a plan knows them.
+-- Spaces and dashes of every kind, brackets and dots are dropped; any other letter makes it something else
+-- than a number. With a plus the number begins with the code of some country, and no trunk prefix is looked
+-- for: of zone 8 the codes +83 and +89 are nobody's.  Without one it is of the shop's own country, or it
+-- begins with the code of a known plan and has its length. 00 stands for a plus, unless it may be a bar code:
+-- digits without a space are a number only if a plan knows them.
 CREATE FUNCTION onec.normalize_phone(phone text, country text DEFAULT 'RU') RETURNS text
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -43,13 +45,15 @@ BEGIN
 		number := substr(written, 3);
 		abroad := true;
 		IF btrim(phone) = written
-			AND NOT EXISTS (SELECT FROM onec.phone_plan p WHERE starts_with(number, p.code) AND length(number) = length(p.code) + p.digits) THEN
+			AND NOT EXISTS (SELECT FROM onec.phone_plan p
+							WHERE starts_with(number, p.code) AND length(number) = length(p.code) + p.digits) THEN
 			RETURN NULL;
 		END IF;
 	END IF;
 	IF abroad THEN
 		RETURN CASE WHEN length(number) BETWEEN 11 AND 15 AND number !~ '^(0|8[39])'
-			AND NOT EXISTS (SELECT FROM onec.phone_plan p WHERE starts_with(number, p.code) AND length(number) <> length(p.code) + p.digits)
+			AND NOT EXISTS (SELECT FROM onec.phone_plan p
+							WHERE starts_with(number, p.code) AND length(number) <> length(p.code) + p.digits)
 			THEN number END;
 	END IF;
 	RETURN (SELECT p.code || right(number, p.digits) FROM onec.phone_plan p
@@ -124,9 +128,11 @@ CREATE FUNCTION onec._cards(server name)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH country AS MATERIALIZED (SELECT onec.get('phone.country', $1) AS code),
-	line AS MATERIALIZED (SELECT l.customer_id, l.card_id, max(l.period) AS last_sale FROM onec._lines($1, NULL, NULL) l GROUP BY 1, 2),
+	line AS MATERIALIZED (
+		SELECT l.customer_id, l.card_id, max(l.period) AS last_sale FROM onec._lines($1, NULL, NULL) l GROUP BY 1, 2),
 	sale AS (SELECT l.card_id, max(l.last_sale) AS last_sale FROM line l WHERE l.card_id IS NOT NULL GROUP BY 1),
-	owner_sale AS (SELECT l.customer_id, max(l.last_sale) AS last_sale FROM line l WHERE l.customer_id IS NOT NULL GROUP BY 1),
+	owner_sale AS (
+		SELECT l.customer_id, max(l.last_sale) AS last_sale FROM line l WHERE l.customer_id IS NOT NULL GROUP BY 1),
 	contact AS (
 		SELECT DISTINCT ON (c.customer_id) c.customer_id, p.phone
 		FROM onec.counterparty_contact c, country, LATERAL (SELECT onec.normalize_phone(v, country.code) AS phone, n
