@@ -427,6 +427,15 @@ CREATE VIEW onec.call_list AS
 		   l.points_burning, l.points_burn_on
 	FROM onec._servers s CROSS JOIN LATERAL onec._call_list(s.server, NULL) l;
 COMMENT ON VIEW onec.call_list IS 'Кому позвонить: кого ждём в ближайшие дни, кто опаздывает, у кого сгорают баллы; сначала те, кто принёс больше';
+COMMENT ON COLUMN onec.call_list.customer_id IS 'Покупатель: контрагент, у карты без владельца — карта';
+COMMENT ON COLUMN onec.call_list.name IS 'Имя';
+COMMENT ON COLUMN onec.call_list.phone IS 'Телефон в едином виде';
+COMMENT ON COLUMN onec.call_list.email IS 'Электронная почта';
+COMMENT ON COLUMN onec.call_list.last_purchase IS 'Последняя покупка, местное время';
+COMMENT ON COLUMN onec.call_list.visits IS 'Дней с покупкой';
+COMMENT ON COLUMN onec.call_list.average_check IS 'Средний чек';
+COMMENT ON COLUMN onec.call_list.total_revenue IS 'Выручка за вычетом возвратов';
+COMMENT ON COLUMN onec.call_list.favorite_categories IS 'Любимые категории, до пяти, как их называет сайт';
 COMMENT ON COLUMN onec.call_list.days_since IS 'Дней с последней покупки';
 COMMENT ON COLUMN onec.call_list.place IS 'Очередь: по выручке';
 COMMENT ON COLUMN onec.call_list.reasons IS 'overdue — опаздывает, due — ждём, points — сгорают баллы';

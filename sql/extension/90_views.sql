@@ -19,6 +19,8 @@ CREATE VIEW onec.receipt AS
 	SELECT s.server, r.receipt_id, r.customer_id, r.at AS period, r.net, r.gross, r.returned, r.lines, r.items, r.is_purchase
 	FROM onec._servers s CROSS JOIN LATERAL onec._receipts(s.server, NULL, NULL) r;
 COMMENT ON VIEW onec.receipt IS 'Чеки: документ и покупатель';
+COMMENT ON COLUMN onec.receipt.customer_id IS 'Покупатель: контрагент, у карты без владельца — карта; пусто — неизвестен';
+COMMENT ON COLUMN onec.receipt.period IS 'Дата и время первой строки, местные для базы 1С';
 COMMENT ON COLUMN onec.receipt.receipt_id IS 'Документ покупки';
 COMMENT ON COLUMN onec.receipt.is_purchase IS 'Это покупка: продано, и вернули не всё; или отдано даром, и это считается';
 COMMENT ON COLUMN onec.receipt.net IS 'Сумма за вычетом возвратов';
