@@ -120,6 +120,20 @@ END $$;
 COMMENT ON FUNCTION onec._reads_the_same(name, text, text, bigint) IS 'Прочитать окно ещё раз другими страницами и сравнить ключи (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._reads_the_same(name, text, text, bigint) FROM PUBLIC;
 
+-- Whether 1C has no row of it at all, so far as one more question tells.
+CREATE FUNCTION onec._is_empty_set(server name, target text) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	found boolean;
+BEGIN
+	EXECUTE format('SELECT EXISTS (SELECT FROM %s)', onec._foreign_table(server, target)) INTO found;
+	RETURN NOT found;
+END $$;
+COMMENT ON FUNCTION onec._is_empty_set(name, text) IS 'Нет ли в 1С вовсе ни одной строки (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._is_empty_set(name, text) FROM PUBLIC;
+
 -- Rows nested in their recorders: the recorders alone are read, and must be as many as 1C counts and hold all that were read
 -- with their rows.  Rows of a recorder that is there, but came without any, are in doubt.
 CREATE FUNCTION onec._recorders_agree(server name, target text, counted bigint) RETURNS boolean
@@ -160,7 +174,8 @@ COMMENT ON FUNCTION onec._held(name, text, text) IS 'Сколько строк �
 REVOKE EXECUTE ON FUNCTION onec._held(name, text, text) FROM PUBLIC;
 
 -- Is what pg_temp.onec_change lacks gone in 1C?  "read" rows came, "keys" of them are not alike.  NULL: proven; else why not.
--- An answer of nothing, or of nothing that is known here, is another base's or nobody's: for a whole set that takes "force".
+-- An answer of nothing, or of nothing that is known here, is another base's or nobody's: for a whole set, read at once or in
+-- windows, that takes "force".
 CREATE FUNCTION onec._unproven(server name, target text, from_ts timestamp, till_ts timestamp, scope text, read bigint,
 							   keys bigint, force boolean) RETURNS text
 	LANGUAGE plpgsql VOLATILE
@@ -175,7 +190,7 @@ DECLARE
 	twice boolean;
 BEGIN
 	SELECT * INTO here FROM onec._held(server, target, scope);
-	IF NOT here.shared AND NOT force AND (scope = 'true' OR here.held >= 50) THEN
+	IF NOT here.shared AND NOT force AND (scope = 'true' OR here.held >= 50 OR onec._is_empty_set(server, target)) THEN
 		RETURN format('%s of %s rows would go, and no row read is one of them', here.missing, here.held);
 	END IF;
 	counted := onec._count_of_1c(server, target, from_ts, till_ts);
