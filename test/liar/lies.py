@@ -43,6 +43,11 @@ class Asked:
         """The properties asked for by name."""
         return [name for name in self.options.get("$select", "").split(",") if name and name != "*"]
 
+    def shows(self, rows: list[dict[str, Any]]) -> bool:
+        """Can a reader see that of these rows some are the same?  By their key, or because they are more than were asked for."""
+        top = self.number("$top")
+        return bool(self.key) and set(self.key) <= set(rows[0]) or top is not None and len(rows) > top
+
 
 @dataclass
 class Told:
@@ -147,20 +152,20 @@ def long(asked: Asked, page: Page, rng: random.Random) -> Told | None:
 
 @lie("list", seen=True)
 @of_page
-def doubled(asked: Asked, page: Page, rng: random.Random) -> Told:
-    """The page holds all its rows twice."""
+def doubled(asked: Asked, page: Page, rng: random.Random) -> Told | None:
+    """The page holds all its rows twice, where that shows."""
     rows = page.rows + page.rows if rng.random() < .5 else [row for row in page.rows for _ in range(2)]
-    return page.told(rows)
+    return page.told(rows) if asked.shows(rows) else None
 
 
 @lie("list", seen=True)
 @of_page
-def rows_twice(asked: Asked, page: Page, rng: random.Random) -> Told:
-    """Some rows come twice, and alike."""
+def rows_twice(asked: Asked, page: Page, rng: random.Random) -> Told | None:
+    """Some rows come twice, and alike, where that shows."""
     rows = list(page.rows)
     for row in rng.sample(page.rows, min(len(rows), rng.randint(1, 3))):
         rows.insert(rng.randrange(len(rows) + 1), row)
-    return page.told(rows, f"+{len(rows) - len(page.rows)}")
+    return page.told(rows, f"+{len(rows) - len(page.rows)}") if asked.shows(rows) else None
 
 
 @lie("list", guard="read again: if the key has several rows once more, all are kept and reported")
@@ -449,6 +454,8 @@ def entity_denied(asked: Asked, honest: Reply, rng: random.Random) -> Told | Non
 # --- what is not told here: nobody can tell it from the truth, but for what is said beside it ----
 
 UNTOLD = (
+    ("rows come twice in a page that is no longer than was asked for, and nobody asked for their key",
+     "syncs ask for the key of everything they store; a query that has to be sure selects the key, too"),
     ("another base, or an old copy of this one, answers all requests",
      "a set that shares no key with the store, or comes back empty, is believed by force only; a loss of a fifth needs two proofs"),
     ("a row is hidden from list, count and key alike", "none but the sums of 1C's own virtual tables, which the nightly run compares"),

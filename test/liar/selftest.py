@@ -77,6 +77,10 @@ def about_rows() -> None:
     for kind, right in expect.items():
         arm(kind)
         check(right(keys(rows(orderby="Ref_Key desc" if kind == "ignore_order" else "Ref_Key"))), kind)
+    for kind in ("doubled", "rows_twice"):
+        arm(kind)
+        check(len(rows(select="Code", top="1000")) == len(everything) - 10 and len(rows(select="Code")) > 10,
+              f"{kind} is told only where it shows")
     arm("short")
     hidden = len(set(truth) - set(keys(rows())))
     check(hidden > 0 and keys(rows()) == truth, "what was kept back once is there the next time")

@@ -193,7 +193,8 @@ sub inexact
 		'recorder, line_no, here, attribution, truth')
 		. " UNION ALL " . _found('customer_profile', 'revenue is not that of the lines', "SELECT p.customer_id, p.total_revenue FROM onec.customer_profile p
 			WHERE p.server = '$server' AND p.total_revenue <> (SELECT coalesce(sum(l.amount), 0) FROM onec.sale_line l
-				WHERE l.server = p.server AND l.customer_id = p.customer_id AND l.active AND l.recorder_type <> 'Document_ВводНачальныхОстатков')", 'customer_id')
+				WHERE l.server = p.server AND l.active AND l.recorder_type <> 'Document_ВводНачальныхОстатков' AND l.period < current_date + 1
+				AND p.customer_id = CASE WHEN l.attribution <> 'anonymous' THEN coalesce(l.customer_id, l.card_id) END)", 'customer_id')
 		. " UNION ALL SELECT 'run', s.target || ': ' || s.status, 1, left(s.message, 200) FROM onec.sync_step s WHERE s.server = '$server' AND s.status NOT IN ('ok', 'not published')
 			AND s.run_id = (SELECT max(run_id) FROM onec.sync_run WHERE server = '$server')");
 }
