@@ -20,11 +20,11 @@ def answer(r):
     if how == "login" and "ZGVtbzpuZXc=" not in r.headers.get("Authorization", ""):
         return html(401, "")
     if how == "hang":
-        time.sleep(3)
+        time.sleep(300)
     if how == "broken":
         return None
-    if how == "slow":
-        time.sleep(0.3)
+    while mode.get("how") == "hold":
+        time.sleep(0.05)
     if r.path in ("", "$metadata"):
         kind = "application/xml" if r.path else "application/json;charset=utf-8"
         return 200, open(f"{DIR}/{r.path or 'root'}", "rb").read(), {"Content-Type": kind}
@@ -40,7 +40,7 @@ for my $what ([ '', 'root' ], [ '$metadata', '$metadata' ])
 	my $address = $demo->url =~ s{//}{//demo:demo@}r . "/odata/standard.odata/$what->[0]" . ($what->[0] ? '' : '?$format=json');
 	PostgreSQL::Test::Utils::append_to_file("$dir/$what->[1]", HTTP::Tiny->new->get($address)->{content});
 }
-OnecTest->server($node, $stub, name => 'shop', options => "timezone 'UTC', retries '0', request_timeout '1', prefetch '0'");
+OnecTest->server($node, $stub, name => 'shop', options => "timezone 'UTC', retries '0', prefetch '0'");
 
 sub rows { return OnecTest->rows($node, @_); }
 sub guid { return sprintf '%08x-0000-4000-8000-%012x', @_; }
@@ -151,7 +151,9 @@ is(rows("SELECT string_agg(to_char(month, 'YYYYMM') || ' ' || verdict, ', ' ORDE
 cmp_ok(scalar($stub->requests), '<', 15, 'T5: … for a few requests');
 
 # ---- a base that does not answer, a login that is refused (T3, S7) ----
+rows("ALTER SERVER shop OPTIONS (ADD request_timeout '1')");
 is(under('hang', "CALL onec.sync('shop')"), 'failed', 'T3: a base that never answers');
+rows('ALTER SERVER shop OPTIONS (DROP request_timeout)');
 is(rows("SELECT status || ' ' || count(*) FROM onec.sync_status WHERE status <> 'not published' GROUP BY status ORDER BY 1"), "failed 1\nskipped 12", 'T3: … is given up after one step');
 {
 	my %set = map { $_->{path} => 1 } $stub->requests;
@@ -184,12 +186,14 @@ is(rows('SELECT count(*) FROM onec.sync_step WHERE run_id = (SELECT max(run_id) 
 
 # ---- one run at a time (P18, T6) ----
 {
-	$stub->mode(how => 'slow');
+	$stub->mode(how => 'hold');
 	my $part = OnecTest->background($node, "CALL onec.sync_purchases('shop', \"from\" => '2025-03-01', customer => '70000000001')");
 	ok(OnecTest->wait_for(sub { rows("SELECT count(*) FROM onec.sync_run WHERE status = 'running' AND size = 0") == 1 }, 'the part'), 'P18: one customer is read');
 	my $job = OnecTest->background($node, "CALL onec.run_now('interval', 'shop')");
-	is($part->wait->{sqlstate}, '00000', 'P18: it ends');
+	ok(OnecTest->wait_for(sub { rows("SELECT count(*) FROM pg_stat_activity WHERE application_name = '$job->{name}' AND wait_event = 'PgSleep'") == 1 }, 'the job'),
+		'P18: the job waits');
 	$stub->mode(how => '');
+	is($part->wait->{sqlstate}, '00000', 'P18: the part ends');
 	$job->wait;
 	is(rows("SELECT status || ' ' || size FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"), 'ok 2', 'P18: the job that was due has waited');
 }

@@ -170,6 +170,15 @@ sub wait_for
 	return 1;
 }
 
+# A check that something did not take long.  The given seconds count under TEST_FULL only, where the machine is ours; else a minute
+# does, which is less than what was waited for in vain would have taken.
+sub soon
+{
+	my ($class, $seconds, $limit, $name) = @_;
+
+	return Test::More::cmp_ok($seconds, '<', $ENV{TEST_FULL} ? $limit : 60, $name);
+}
+
 # A part of a test that stands for itself: skipped where TEST_ONLY names another one, as test/mutants/run does.
 sub part
 {

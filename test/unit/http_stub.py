@@ -170,9 +170,13 @@ class Connection:
     # ---- faults ----
 
     def do_bomb(self, request, megabytes="200"):
-        deflater = zlib.compressobj(9, zlib.DEFLATED, 31)
-        zeros = bytes(1 << 20)
-        body = b"".join(deflater.compress(zeros) for _ in range(int(megabytes))) + deflater.flush()
+        """One compressed megabyte of zeros again and again: made in no time."""
+        megabytes, zeros, checksum = int(megabytes), bytes(1 << 20), 0
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+        block = deflater.compress(zeros) + deflater.flush(zlib.Z_FULL_FLUSH)
+        for _ in range(megabytes):
+            checksum = zlib.crc32(zeros, checksum)
+        body = gzip.compress(b"")[:10] + block * megabytes + deflater.flush() + struct.pack("<II", checksum, megabytes << 20)
         self.send(head(200, "Content-Encoding: gzip", length=len(body)) + body)
 
     def do_gzip_chain(self, request):

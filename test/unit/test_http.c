@@ -21,7 +21,7 @@ test_plain(void)
 	is_str(got.body, "abcde", "its body");
 	is_str(got.content_type, "text/plain", "its type");
 	ok(got.answer.body_bytes == 5 && got.answer.wire_bytes > 5 + 60 && got.answer.wire_bytes < 200, "its bytes");
-	ok(got.answer.elapsed_ms > 0 && got.answer.elapsed_ms < 5000, "its time");
+	ok(got.answer.elapsed_ms > 0 && got.answer.elapsed_ms < 60000, "its time");
 	ok(got.answer.retry_after_s == -1 && strcmp(got.cookie, "(null)") == 0 && strcmp(got.location, "(null)") == 0,
 	   "what was not sent is not there");
 
@@ -104,16 +104,16 @@ test_connect(void)
 	request.connect_timeout_ms = 300;
 	began = now_ms();
 	refused(run_alone(request), ONEC_ERR_CONNECT, "within 0.3 s", "R3: dropped SYN ends at the connect timeout");
-	ok(now_ms() - began > 250 && now_ms() - began < 3000, "R3: and not much later");
+	ok(now_ms() - began > 250 && soon(began, 3000), "R3: and not much later");
 
 	https = request;
 	snprintf(address, sizeof(address), "https://127.0.0.1:%d/", stub.silent);
 	https.url = address;
 	began = now_ms();
 	refused(run_alone(https), ONEC_ERR_CONNECT, "within 0.3 s", "R6: connect timeout covers the TLS handshake");
-	ok(now_ms() - began > 250 && now_ms() - began < 3000, "R6: and not much later");
+	ok(now_ms() - began > 250 && soon(began, 3000), "R6: and not much later");
 	snprintf(address, sizeof(address), "https://127.0.0.1:%d/", stub.plain);
-	https.connect_timeout_ms = 5000;
+	https.connect_timeout_ms = 60 * 1000;
 	refused(run_alone(https), ONEC_ERR_TLS, "no secure connection to host \"127.0.0.1\"", "TLS to a server without it");
 
 	request = get("file:///etc/passwd");
@@ -198,16 +198,17 @@ test_deadlines(void)
 
 	request.request_timeout_ms = 400;
 	refused(run_alone(request), ONEC_ERR_TIMEOUT, "no answer within 0.4 s", "R7: no status line");
-	ok(now_ms() - began > 380 && now_ms() - began < 3000, "R7: ends at the request timeout");
+	ok(now_ms() - began > 380 && soon(began, 3000), "R7: ends at the request timeout");
+	request.request_timeout_ms = 1500;
 	request.url = url(stub.plain, "/stall/5");
 	got = run_alone(request);
-	refused(got, ONEC_ERR_TIMEOUT, "not complete within 0.4 s", "R8: body stalls");
+	refused(got, ONEC_ERR_TIMEOUT, "not complete within 1.5 s", "R8: body stalls");
 	ok(got.error.http_status == 200 && got.total == 5, "R8: status and first bytes are known");
 	request.url = url(stub.plain, "/drip/1000/20");
 	refused(run_alone(request), ONEC_ERR_TIMEOUT, "not complete", "R8: dripping does not prolong the request timeout");
-	request.url = url(stub.plain, "/late/800");
-	request.request_timeout_ms = 5000;
-	request.connect_timeout_ms = 400;
+	request.url = url(stub.plain, "/late/1500");
+	request.request_timeout_ms = 60 * 1000;
+	request.connect_timeout_ms = 1000;
 	ok(run_alone(request).good, "connect timeout ends when the request is sent");
 }
 
@@ -252,7 +253,6 @@ static void
 test_limits(void)
 {
 	OnecHttpRequest request = get(url(stub.plain, "/ok/1000"));
-	double		began;
 	Got			got;
 
 	request.max_response = 1000;
@@ -269,10 +269,9 @@ test_limits(void)
 	refused(fetch("/length/99999999999999999999999999"), ONEC_ERR_LIMIT, "announced", "R13: a length beyond numbers");
 	request.url = url(stub.plain, "/bomb");
 	request.max_response = 5000000;
-	began = now_ms();
 	got = run_alone(request);
 	refused(got, ONEC_ERR_LIMIT, "larger than the limit of 5000000 bytes", "R14: gzip bomb");
-	ok(got.answer.body_bytes <= 5000000 && now_ms() - began < 5000, "R14: decoded bytes are what counts");
+	ok(got.answer.body_bytes <= 5000000 && got.answer.wire_bytes < 150000, "R14: decoded bytes are what counts");
 	refused(fetch("/many-headers"), ONEC_ERR_LIMIT, "header", "R12: 200000 headers");
 	refused(fetch("/many-interims"), ONEC_ERR_LIMIT, "header", "R12: 200000 interim answers");
 	refused(fetch("/long-header"), ONEC_ERR_LIMIT, "header", "R12: a header of 10 MB");

@@ -93,7 +93,7 @@ test_slow_consumer(void)
 	began = now_ms();
 	memset(&got, 0, sizeof(got));
 	drain(transfer, SIZE_MAX, &got);
-	ok(!got.good && now_ms() - began < 1300, "time away while paused is settled once: the peer has as long as ever");
+	ok(!got.good && soon(began, 1300), "time away while paused is settled once: the peer has as long as ever");
 	onec_transfer_free(transfer);
 
 	request.url = url(stub.plain, "/ok/6000000");
@@ -261,7 +261,7 @@ test_parallel(void)
 		good += onec_transfer_wait(transfers[i], 4, &error) && onec_transfer_wait(transfers[i], 5, &error) &&
 			onec_transfer_done(transfers[i]);
 	is_int(good, 8, "eight requests at once");
-	ok(now_ms() - began < 2000, "in the time of one");
+	ok(soon(began, 2000), "in the time of one");
 	ok(!onec_transfer_wait(bad, SIZE_MAX, &error) && error.kind == ONEC_ERR_BROKEN, "a broken one harms no other");
 	ok(!onec_transfer_done(bad) && onec_transfer_ended(bad), "it has ended, badly");
 	for (int i = 0; i < 8; i++)
