@@ -166,6 +166,13 @@ do_without(OnecPager *pager, const OnecError *error)
 		pager->at.skip = onec_pager_date_begin(pager);
 		return true;
 	}
+	if (pager->scattered && onec_scatter_may_leave_dates(pager) && (error->parts & ONEC_PART_FILTER))
+	{
+		begin_doubt(pager, error);
+		pager->doubt.step = ONEC_DOUBT_BOUND;
+		onec_scatter_leave_dates(pager);
+		return true;
+	}
 	if (pager->delivered > 0 || pager->query.key != NULL)
 		return false;
 	begin_doubt(pager, error);

@@ -222,6 +222,12 @@ extern bool onec_scatter_done(OnecPager *pager, OnecPageEnd end);
 /* pager_scatter.c: the page broke off: arrange for the next request, which brings its rows again. */
 extern void onec_scatter_broken(OnecPager *pager, const OnecError *error);
 
+/* pager_scatter.c: whether the set is read by dates, none of which has been answered yet. */
+extern bool onec_scatter_may_leave_dates(const OnecPager *pager);
+
+/* pager_scatter.c: … then the base takes no condition of dates: ask for everything at once. */
+extern void onec_scatter_leave_dates(OnecPager *pager);
+
 /* pager_scatter.c: whether rows can be lost or come twice after all. */
 extern bool onec_scatter_is_shaky(const OnecPager *pager);
 

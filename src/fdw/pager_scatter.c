@@ -234,6 +234,24 @@ onec_scatter_done(OnecPager *pager, OnecPageEnd end)
 	return true;
 }
 
+bool
+onec_scatter_may_leave_dates(const OnecPager *pager)
+{
+	return pager->at.limit[0] != '\0' && pager->at.bound[0] == '\0';
+}
+
+void
+onec_scatter_leave_dates(OnecPager *pager)
+{
+	OnecScatter *scatter = pager->scatter;
+
+	scatter->dated = false;
+	scatter->whole = true;
+	scatter->limits = NIL;
+	pager->at.limit[0] = '\0';
+	pager->at.skip = 0;
+}
+
 void
 onec_scatter_broken(OnecPager *pager, const OnecError *error)
 {

@@ -33,7 +33,7 @@ my ($first, $example) = @{ $truth->{examples} }{qw(first example)};
 my ($id, $date, $amount) = (qr/[0-9a-f-]{36}/, qr/\d{4}-\d\d-\d\d/, qr/-?\d+(?:\.\d+)?/);
 my @answers = (
 	[ 'SELECT Ref_Key, КодКартыШтрихкод FROM', 1, qr/^$first->{card}\|$first->{phone}$/ ],
-	[ 'FROM onec.last_requests()', 1, qr/^Catalog_ДисконтныеКарты\?[\$]select=Ref_Key,КодКартыШтрихкод&[\$]filter=КодКартыШтрихкод eq '70000000001'&.*\|200\|1$/ ],
+	[ 'FROM onec.last_requests()', 2, qr/^Catalog_ДисконтныеКарты\?[\$]select=Ref_Key,КодКартыШтрихкод&[\$]filter=КодКартыШтрихкод eq '70000000001'&.*(?:\|200\|1|skip=1\|200\|0)$/ ],
 	[ 'Catalog_ДисконтныеКарты ORDER BY Code', $truth->{cards}, qr/^\d{9}\|.*\|/ ],
 	[ 'SELECT Period, Сумма, Количество', $first->{lines}, qr/^$date .*\|$amount\|1\|$id$/ ],
 	[ 'ПродажиПоДисконтнымКартам', $first->{lines}, qr/^$date .*\|$amount$/ ],
