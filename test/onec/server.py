@@ -181,11 +181,7 @@ class Connection:
         if headers.get("content-length", "0").isdigit():
             stream.read(int(headers.get("content-length", "0")))
         keep = headers.get("connection", "").lower() != "close" and parts[2] != "HTTP/1.0"
-        self.server.log.works(1)
-        try:
-            return self._answer(parts[0], parts[1], headers, keep) and keep
-        finally:
-            self.server.log.works(-1)
+        return self._answer(parts[0], parts[1], headers, keep) and keep
 
     def _answer(self, method: str, target: str, headers: dict[str, str], keep: bool) -> bool:
         server, started = self.server, time.monotonic()
@@ -197,11 +193,16 @@ class Connection:
         line["path"], line["query"] = below, unquote(query)
         rule = server.faults.find(f"{below}?{unquote(query)}")
         line["fault"] = rule.number if rule else None
-        reply = self._reply(method, raw_path, query, headers, line, rule)
-        if rule:
-            if rule["delay_ms"]:
-                time.sleep(rule["delay_ms"] / 1000)
-            reply = faults.changed(rule, reply)
+        # until the answer is ready: whoever has read it may ask again before this thread knows that it is sent
+        server.log.works(1)
+        try:
+            reply = self._reply(method, raw_path, query, headers, line, rule)
+            if rule:
+                if rule["delay_ms"]:
+                    time.sleep(rule["delay_ms"] / 1000)
+                reply = faults.changed(rule, reply)
+        finally:
+            server.log.works(-1)
         line |= {"status": reply.status, "rows": reply.rows, "touched": reply.touched, "bytes": len(reply.body),
                  "ms": round((time.monotonic() - started) * 1000, 1)}
         server.log.add(line)

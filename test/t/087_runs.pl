@@ -101,6 +101,9 @@ sub under
 	return rows("SELECT status FROM onec.sync_run WHERE server = 'shop' ORDER BY run_id DESC LIMIT 1");
 }
 
+# What was asked, but for what only asks whether anything follows a page.
+sub asked { return grep { !exists $_->{query}{'$skip'} } $stub->requests; }
+
 my $old = '2025-03-05T10:00:00';
 my $full = "CALL onec.sync('shop', full_reload => true)";
 base($sales => [ sale(1, 1, $old), sale(2, 1, $old), sale(3, 1, $old) ], $card_sales => [ card_sale(1, 1, $old, 1) ], $cards => [ card(1), card(2) ]);
@@ -126,7 +129,7 @@ is(rows($whose), '1 card_register 1, 2 card_register 2, 3 card_register 3', 'P15
 rows("DELETE FROM onec.sale_line WHERE server = 'shop'; DELETE FROM onec.card_sale_line WHERE server = 'shop'");
 is(under('', "CALL onec.sync_purchases('shop', \"from\" => '2025-03-01', customer => '70000000002')"), 'ok', 'P16: the purchases of one customer');
 is(rows($whose), '1 anonymous -, 2 card_register 2, 3 anonymous -', 'P16: … which only the card register knows of, are brought');
-is(scalar(grep { $_->{path} =~ /Register/ } $stub->requests), 3, 'P16: … by three requests');
+is(scalar(grep { $_->{path} =~ /Register/ } asked()), 3, 'P16: … by three requests');
 rows("ALTER FOREIGN TABLE shop.card_sale_line ALTER COLUMN card_id TYPE text");
 is(under('', "CALL onec.sync_purchases('shop', \"from\" => '2025-03-01', customer => '70000000002')"), 'ok', 'P16: a card column of several types');
 rows("SELECT FROM onec.setup('shop')");
@@ -148,7 +151,7 @@ cmp_ok(rows("SELECT requests FROM onec.sync_status WHERE target = 'sale_line'"),
 $stub->requests;
 is(rows("SELECT string_agg(to_char(month, 'YYYYMM') || ' ' || verdict, ', ' ORDER BY month) FROM onec.check_amounts(server => 'shop')"),
 	'020605 equal, 199501 equal, 202503 equal, 399905 equal', 'T5: check_amounts compares the months that have rows');
-cmp_ok(scalar($stub->requests), '<', 15, 'T5: … for a few requests');
+cmp_ok(scalar(() = asked()), '<', 15, 'T5: … for a few requests');
 
 # ---- a base that does not answer, a login that is refused (T3, S7) ----
 rows("ALTER SERVER shop OPTIONS (ADD request_timeout '1')");
