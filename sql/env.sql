@@ -48,6 +48,6 @@ SELECT cron FROM onec._jobs('env') WHERE job = 'interval';
 -- of jobs in one minute the larger one runs: here at 02:30 local time, 21:30 GMT the day before, of a Sunday and a Monday
 SELECT j.job, at, onec._gives_way('env', j.job, at) FROM (VALUES ('interval'), ('nightly'), ('weekly')) j (job),
 	(VALUES (timestamptz '2026-05-16 21:30:20+00'), ('2026-05-17 21:30:20+00'), ('2026-05-17 20:00+00')) t (at) ORDER BY 2, 1;
-CALL onec.run_job('env', 'hourly');
+CALL onec.run_job('hourly', 'env');
 DELETE FROM onec.config WHERE server = 'env';
 DROP SERVER env CASCADE;

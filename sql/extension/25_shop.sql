@@ -1,10 +1,4 @@
--- Which servers there are, and what the clock on the wall of each says.
-
-CREATE VIEW onec._servers AS
-	SELECT s.srvname AS server FROM pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
-	WHERE w.fdwname = 'onec_fdw';
-COMMENT ON VIEW onec._servers IS 'Серверы onec_fdw (служебное)';
-COMMENT ON COLUMN onec._servers.server IS 'Внешний сервер';
+-- What the clock on the wall of each base says, and which day is meant.
 
 -- The zone of the base: the server's option, else the database's.
 CREATE FUNCTION onec._server_zone(server name) RETURNS text
@@ -52,3 +46,17 @@ CREATE FUNCTION onec._since(day date, days int) RETURNS timestamp
 	END;
 COMMENT ON FUNCTION onec._since(date, int) IS 'Начало последних дней (служебная)';
 
+-- Days from one on, up to another, which is left out.
+CREATE FUNCTION onec._check_dates("from" date, "to" date) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF "from" >= "to" THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('there is no day from %s up to %s', "from", "to"), HINT = '"to" is left out, and comes after "from".';
+	ELSIF NOT isfinite("from") OR NOT isfinite("to") THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'days without an end cannot be asked for', HINT = 'Leave the day out.';
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._check_dates(date, date) IS 'Проверить порядок дней (служебная)';

@@ -6,10 +6,10 @@
 -- means the end of today.  It is a day's end and not the minute because documents that close a shift are
 -- dated ahead within their day.
 
-INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
-	('count_free_receipts', 'bool', 'false', NULL,
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
+	('count_free_receipts', 'bool', 'false', NULL, NULL, NULL,
 	 'Считать покупками чеки, в которых всё отдано даром; оплаченные баллами считаются всегда'),
-	('loyalty.rule', 'text', 'auto', '{auto,signed,unsigned}',
+	('loyalty.rule', 'text', 'auto', '{auto,signed,unsigned}', NULL, NULL,
 	 'Как складываются движения баллов: signed — расход со знаком минус, unsigned — начислено без списанного, auto — как сходится с остатками 1С');
 
 -- ---- points ----

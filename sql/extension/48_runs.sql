@@ -1,8 +1,8 @@
 -- The account of syncs: runs, their steps, what has been read completely, what is in doubt; and how people look at it.
 
-INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
-	('sync.max_minutes', 'int', '240', NULL, 'Сколько минут может длиться запуск по расписанию; следующий продолжит с того же места. 0 — сколько угодно'),
-	('sync.suspicious_share', 'numeric', '0.2', NULL, 'Если исчезла такая доля строк окна (и не меньше 50), удаление доказывается и счётом 1С, и вторым чтением');
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
+	('sync.max_minutes', 'int', '240', NULL, 0, 10080, 'Сколько минут может длиться запуск по расписанию; следующий продолжит с того же места. 0 — сколько угодно'),
+	('sync.suspicious_share', 'numeric', '0.2', NULL, 0, 1, 'Если исчезла такая доля строк окна (и не меньше 50), удаление доказывается и счётом 1С, и вторым чтением');
 
 CREATE TABLE onec.sync_run (
 	server name NOT NULL,

@@ -82,6 +82,7 @@ DECLARE
 	first date;
 	last date;
 BEGIN
+	PERFORM onec._check_dates("from", "to");
 	IF to_regclass(format('%I.sale_line', srv)) IS NULL THEN
 		RAISE undefined_table USING
 			MESSAGE = format('server "%s" has no foreign table of sales', srv),

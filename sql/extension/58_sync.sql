@@ -368,15 +368,10 @@ CREATE FUNCTION onec._check_steps(steps text[]) RETURNS void
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	unknown text;
 BEGIN
-	SELECT string_agg(u, ', ') INTO unknown FROM unnest(steps) u
-	WHERE u NOT IN (SELECT s.step FROM onec._steps(NULL) s);
-	IF unknown IS NOT NULL THEN
-		RAISE invalid_parameter_value USING
-			MESSAGE = format('unrecognized step: %s', unknown),
-			HINT = 'Steps are cards, counterparties, products, stores, purchases, loyalty, profiles.';
+	PERFORM onec._one_of('step', coalesce(u, ''), ARRAY(SELECT s.step FROM onec._steps(NULL) s GROUP BY 1 ORDER BY min(s.ordinal))) FROM unnest(steps) u;
+	IF steps = '{}' THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'there is no step to do', HINT = 'Leave steps out to do all of them.';
 	END IF;
 	IF current_setting('transaction_read_only')::boolean THEN
 		RAISE read_only_sql_transaction USING MESSAGE = 'cannot execute onec.sync in a read-only transaction';
@@ -384,9 +379,50 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._check_steps(text[]) IS 'Проверить параметры синхронизации (служебная)';
 
+-- Asked by a procedure itself, in its own body: what it calls cannot tell for it.
 CREATE FUNCTION onec._in_transaction_block() RETURNS boolean
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_in_transaction_block';
-COMMENT ON FUNCTION onec._in_transaction_block() IS 'Внутри BEGIN … COMMIT или другого блока, который нельзя завершить (служебная)';
+COMMENT ON FUNCTION onec._in_transaction_block() IS 'Нельзя ли вызвавшей процедуре фиксировать: блок BEGIN … COMMIT, обработчик ошибок, функция (служебная)';
+
+CREATE FUNCTION onec._refuse_block(procedure text) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE invalid_transaction_termination USING
+		MESSAGE = format('onec.%s cannot run inside a transaction block or a function', procedure),
+		HINT = 'It commits window by window: call it outside of BEGIN … COMMIT, functions and exception handlers, as a statement of its own.';
+END $$;
+COMMENT ON FUNCTION onec._refuse_block(text) IS 'Ошибка: процедуре нельзя фиксировать (служебная)';
+
+-- What only setup makes is there.
+CREATE FUNCTION onec._check_published(server name) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF to_regclass(format('%I.sale_line', server)) IS NULL AND to_regclass(format('%I.discount_card', server)) IS NULL THEN
+		RAISE undefined_table USING
+			MESSAGE = format('server "%s" has no foreign tables of the shop', server),
+			HINT = format('Run SELECT * FROM onec.setup(%L) first.', server);
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._check_published(name) IS 'Проверить, что onec.setup выполнен (служебная)';
+
+-- Days and limits that can be meant; a year has 366 days, and no base is older than a century.
+CREATE FUNCTION onec._check_numbers(days int, cards_limit int) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF days NOT BETWEEN 0 AND 36500 THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('invalid number of days: %s', days), HINT = 'From 0 to 36500; full_reload => true reads everything.';
+	ELSIF cards_limit < 0 THEN
+		RAISE invalid_parameter_value USING MESSAGE = format('invalid limit of cards: %s', cards_limit), HINT = 'From 0, which means all.';
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._check_numbers(int, int) IS 'Проверить дни и ограничение карт (служебная)';
 
 -- What onec.sync has been asked, as a plan; errors where it cannot be done.
 CREATE FUNCTION onec._plan_of_sync(server name, days int, cards_limit int, steps text[], full_reload boolean, deep boolean, force boolean)
@@ -398,14 +434,11 @@ DECLARE
 	srv name;
 BEGIN
 	PERFORM onec._check_steps(steps);
+	PERFORM onec._check_numbers(days, cards_limit);
 	srv := onec._server(server);
-	IF to_regclass(format('%I.sale_line', srv)) IS NULL AND to_regclass(format('%I.discount_card', srv)) IS NULL THEN
-		RAISE undefined_table USING
-			MESSAGE = format('server "%s" has no foreign tables of the shop', srv),
-			HINT = format('Run SELECT * FROM onec.setup(%L) first.', srv);
-	END IF;
-	RETURN onec._plan_of(srv, CASE WHEN NOT full_reload THEN coalesce(days, onec.get('sync.purchase_days', srv)::int) END,
-						 cards_limit, steps, deep, force, full_reload, NULL);
+	PERFORM onec._check_published(srv);
+	RETURN onec._plan_of(srv, CASE WHEN full_reload IS NOT TRUE THEN coalesce(days, onec.get('sync.purchase_days', srv)::int) END,
+						 cards_limit, steps, coalesce(deep, false), coalesce(force, false), coalesce(full_reload, false), NULL);
 END $$;
 COMMENT ON FUNCTION onec._plan_of_sync(name, int, int, text[], boolean, boolean, boolean) IS 'Что делать запуску по параметрам onec.sync (служебная)';
 
@@ -415,11 +448,8 @@ CREATE PROCEDURE onec.sync(server name DEFAULT NULL, days int DEFAULT NULL, card
 AS $$
 BEGIN
 	IF onec._in_transaction_block() THEN
-		RAISE invalid_transaction_termination USING
-			MESSAGE = 'onec.sync cannot run inside a transaction block',
-			HINT = 'It commits window by window: call it outside of BEGIN … COMMIT, as a statement of its own.';
+		PERFORM onec._refuse_block('sync');
 	END IF;
-	-- fails here, before the first request, wherever committing is impossible
 	COMMIT;
 	CALL onec._sync(onec._plan_of_sync(server, days, cards_limit, steps, full_reload, deep, force));
 END $$;

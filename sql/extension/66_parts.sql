@@ -88,7 +88,13 @@ DECLARE
 	plan onec._plan;
 	person onec.site_user;
 BEGIN
+	PERFORM onec._check_numbers(days, NULL);
+	PERFORM onec._check_dates("from", "to");
+	PERFORM onec._check_published(srv);
 	IF "from" IS NULL AND customer IS NULL THEN
+		IF "to" IS NOT NULL THEN
+			RAISE invalid_parameter_value USING MESSAGE = '"to" needs "from"', HINT = 'Days are read from "from" on, up to "to", which is left out.';
+		END IF;
 		RETURN onec._plan_of_sync(srv, days, NULL, '{purchases,profiles}', false, false, force);
 	END IF;
 	IF customer IS NOT NULL THEN
@@ -112,9 +118,7 @@ CREATE PROCEDURE onec.sync_purchases(server name DEFAULT NULL, days int DEFAULT 
 AS $$
 BEGIN
 	IF onec._in_transaction_block() THEN
-		RAISE invalid_transaction_termination USING
-			MESSAGE = 'onec.sync_purchases cannot run inside a transaction block',
-			HINT = 'It commits window by window: call it outside of BEGIN … COMMIT, as a statement of its own.';
+		PERFORM onec._refuse_block('sync_purchases');
 	END IF;
 	COMMIT;
 	CALL onec._sync(onec._plan_of_part(server, days, "from", "to", customer, force));

@@ -1,10 +1,10 @@
 -- What a customer prefers and when: months and holidays, categories, brands and stores, the next purchase.  The functions
 -- answer for any day, as if later sales did not exist yet; two tables keep the answer of the last refresh.
 
-INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
-	('season.prior_receipts', 'numeric', '6', NULL, 'Сколькими чеками весит сезонность магазина в сезонности покупателя'),
-	('season.peak_index', 'numeric', '1.25', NULL, 'С какого индекса месяц считается пиком покупателя'),
-	('outlook.baseline_days', 'int', '7', NULL, 'Сколько дней сравнивать затронутых покупателей с прежними показателями магазина');
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
+	('season.prior_receipts', 'numeric', '6', NULL, 0, 1000000, 'Сколькими чеками весит сезонность магазина в сезонности покупателя'),
+	('season.peak_index', 'numeric', '1.25', NULL, 0, 12, 'С какого индекса месяц считается пиком покупателя'),
+	('outlook.baseline_days', 'int', '7', NULL, 0, 3650, 'Сколько дней сравнивать затронутых покупателей с прежними показателями магазина');
 
 CREATE FUNCTION onec._visit_gaps(server name, as_of date, customers uuid[])
 	RETURNS TABLE (customer_id uuid, visits int, first_day date, last_day date, median_gap numeric, low_gap numeric, high_gap numeric)
@@ -180,8 +180,8 @@ CREATE FUNCTION onec.affinity(server name DEFAULT NULL, as_of date DEFAULT NULL,
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT a.customer_id, a.kind, a.value_id, a.title, a.place, a.weight, a.share, a.receipts, a.penetration, a.lift, a.last_at, a.diversity
-	FROM onec._day($1, $2) d
-	CROSS JOIN LATERAL onec._affinity(d.server_name, d.day, $3, $4, CASE WHEN $3 IS NOT NULL THEN onec._shop_shares(d.server_name, d.day, $4) END) a
+	FROM onec._day($1, $2) d CROSS JOIN LATERAL onec._one_of('kind', $4, '{category,brand,store}') k
+	CROSS JOIN LATERAL onec._affinity(d.server_name, d.day, $3, k, CASE WHEN $3 IS NOT NULL THEN onec._shop_shares(d.server_name, d.day, k) END) a
 $$;
 COMMENT ON FUNCTION onec.affinity(name, date, uuid[], text) IS
 	'Предпочтения покупателей (всех или названных): only_kind — category, brand, store или пусто для всех; первые пять мест — любимые';

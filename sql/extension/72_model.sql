@@ -1,10 +1,10 @@
 -- Models of customers: who still buys, how often and for how much.  The formulas are in src/stats/clv.c, one SQL function
 -- for each; onec.fit_clv finds their parameters from visits, onec.customer_clv applies them.
 
-INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
-	('clv.model', 'text', 'mbgnbd', '{mbgnbd,bgnbd}', 'Модель визитов; bgnbd считает каждого, кто пришёл один раз, живым'),
-	('clv.discount', 'numeric', '0.01', NULL, 'Ставка дисконта в месяц для ценности покупателя'),
-	('clv.penalizer', 'numeric', '0', NULL, 'Штраф за величину параметров модели; помогает, когда данных мало');
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
+	('clv.model', 'text', 'mbgnbd', '{mbgnbd,bgnbd}', NULL, NULL, 'Модель визитов; bgnbd считает каждого, кто пришёл один раз, живым'),
+	('clv.discount', 'numeric', '0.01', NULL, 0, 1, 'Ставка дисконта в месяц для ценности покупателя'),
+	('clv.penalizer', 'numeric', '0', NULL, 0, 1000000, 'Штраф за величину параметров модели; помогает, когда данных мало');
 
 CREATE FUNCTION onec.bgnbd_palive(x float8, t_x float8, t float8, r float8, alpha float8, a float8, b float8) RETURNS float8
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_bgnbd_palive';

@@ -1,14 +1,14 @@
 -- RFM: how recently, how often and for how much each customer buys, scored from 1 to 5 against the others or against
 -- fixed limits, and the segments that the scores make.
 
-INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
-	('rfm.window', 'int', '365', NULL, 'За сколько последних дней считать RFM; 0 — за всё время'),
-	('rfm.frequency', 'text', 'visits', '{visits,receipts}', 'Что считать частотой в RFM: визиты (дни) или чеки'),
-	('rfm.mode', 'text', 'quantile', '{quantile,thresholds,r_compat}', 'Границы RFM: квинтили, заданные пороги или квинтили, как в пакете rfm языка R'),
-	('rfm.recency_cuts', 'text[]', '{30,60,120,240}', NULL, 'Пороги давности, дней: до первого включительно — 5 баллов'),
-	('rfm.frequency_cuts', 'text[]', '{1,2,3,5}', NULL, 'Пороги частоты: до первого включительно — 1 балл'),
-	('rfm.monetary_cuts', 'text[]', '{3000,10000,30000,60000}', NULL, 'Пороги суммы: до первого включительно — 1 балл'),
-	('rfm.segments', 'text', 'default', NULL, 'Какой набор сегментов из onec.rfm_segment действует; менять через onec.load_rfm_segments');
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
+	('rfm.window', 'int', '365', NULL, 0, 36500, 'За сколько последних дней считать RFM; 0 — за всё время'),
+	('rfm.frequency', 'text', 'visits', '{visits,receipts}', NULL, NULL, 'Что считать частотой в RFM: визиты (дни) или чеки'),
+	('rfm.mode', 'text', 'quantile', '{quantile,thresholds,r_compat}', NULL, NULL, 'Границы RFM: квинтили, заданные пороги или квинтили, как в пакете rfm языка R'),
+	('rfm.recency_cuts', 'numeric[]', '{30,60,120,240}', NULL, 0, 1000000000000, 'Пороги давности, дней: до первого включительно — 5 баллов'),
+	('rfm.frequency_cuts', 'numeric[]', '{1,2,3,5}', NULL, 0, 1000000000000, 'Пороги частоты: до первого включительно — 1 балл'),
+	('rfm.monetary_cuts', 'numeric[]', '{3000,10000,30000,60000}', NULL, 0, 1000000000000, 'Пороги суммы: до первого включительно — 1 балл'),
+	('rfm.segments', 'text', 'default', NULL, NULL, NULL, 'Какой набор сегментов из onec.rfm_segment действует; менять через onec.load_rfm_segments');
 
 CREATE TABLE onec.rfm_segment (
 	set_name text NOT NULL,
@@ -75,12 +75,7 @@ AS $$
 DECLARE
 	segments int := (SELECT count(*) FROM onec.rfm_segment s WHERE s.set_name = name);
 BEGIN
-	IF segments = 0 THEN
-		RAISE invalid_parameter_value USING
-			MESSAGE = format('there is no set of RFM segments "%s"', name),
-			HINT = format('Sets in onec.rfm_segment: %s.',
-						  (SELECT string_agg(DISTINCT s.set_name, ', ' ORDER BY s.set_name) FROM onec.rfm_segment s));
-	END IF;
+	PERFORM onec._one_of('set of RFM segments', coalesce(name, ''), ARRAY(SELECT DISTINCT s.set_name FROM onec.rfm_segment s ORDER BY 1));
 	PERFORM onec.set('rfm.segments', name, server);
 	RETURN segments;
 END $$;
@@ -93,7 +88,10 @@ REVOKE EXECUTE ON FUNCTION onec.load_rfm_segments(text, name) FROM PUBLIC;
 CREATE FUNCTION onec.rfm_score(value numeric, cuts numeric[], mode text DEFAULT 'quantile', smaller_is_better boolean DEFAULT false) RETURNS int
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	BEGIN ATOMIC
-		SELECT CASE WHEN value IS NULL THEN NULL WHEN smaller_is_better THEN cardinality(cuts) + 1 - n.passed ELSE 1 + n.passed END
+		SELECT CASE WHEN value IS NULL THEN NULL
+					WHEN mode NOT IN ('quantile', 'thresholds', 'r_compat') THEN
+						onec._one_of('mode', mode, '{quantile,thresholds,r_compat}')::int
+					WHEN smaller_is_better THEN cardinality(cuts) + 1 - n.passed ELSE 1 + n.passed END
 		FROM (SELECT count(*) FILTER (WHERE CASE WHEN mode = 'r_compat' THEN c.cut + 1 <= value ELSE c.cut < value END)::int AS passed
 			  FROM unnest(cuts) c (cut)) n;
 	END;
@@ -117,7 +115,7 @@ CREATE FUNCTION onec._rfm_thresholds(key text, server name) RETURNS numeric[]
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	cuts numeric[] := onec.get(key, server)::text[]::numeric[];
+	cuts numeric[] := onec.get(key, server)::numeric[];
 BEGIN
 	IF cardinality(cuts) <> 4 OR cuts <> ARRAY(SELECT c FROM unnest(cuts) c ORDER BY c) OR array_position(cuts, NULL) IS NOT NULL THEN
 		RAISE invalid_parameter_value USING

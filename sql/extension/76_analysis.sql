@@ -1,19 +1,19 @@
 -- What an analyst looks at: cohorts, ABC/XYZ, seasons, hours, stores, whom to call.  A view "x" shows today and every
 -- server; the function x_at(server, as_of) behind it shows one server on any day, as if later sales did not exist yet.
 
-INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
-	('analysis.window', 'int', '365', NULL, 'За сколько последних дней показывать магазины и карту часов; 0 — за всё время'),
-	('cohort.censored_months', 'int', '3', NULL, 'Когорты стольких первых месяцев истории помечать: их покупатели могли прийти раньше'),
-	('abc.months', 'int', '12', NULL, 'За сколько последних месяцев, включая текущий, считать ABC/XYZ; 0 — за всё время'),
-	('abc.a', 'numeric', '0.80', NULL, 'Класс A: накопленная доля выручки до этой включительно'),
-	('abc.b', 'numeric', '0.95', NULL, 'Класс B: накопленная доля выручки до этой включительно'),
-	('xyz.x', 'numeric', '0.10', NULL, 'Класс X: коэффициент вариации месячной выручки до этого включительно'),
-	('xyz.y', 'numeric', '0.25', NULL, 'Класс Y: коэффициент вариации месячной выручки до этого включительно'),
-	('xyz.min_months', 'int', '3', NULL, 'При меньшем числе месяцев с продажами класс XYZ не присваивать'),
-	('call.days_ahead', 'int', '7', NULL, 'Звонить тем, кого ждём в ближайшие столько дней'),
-	('call.max_overdue', 'numeric', '4', NULL, 'Не звонить тем, кто опаздывает больше чем на столько своих промежутков'),
-	('call.min_visits', 'int', '2', NULL, 'С какого числа визитов ждать покупателя снова'),
-	('call.points_days', 'int', '14', NULL, 'Предупреждать о баллах, сгорающих в ближайшие столько дней');
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
+	('analysis.window', 'int', '365', NULL, 0, 36500, 'За сколько последних дней показывать магазины и карту часов; 0 — за всё время'),
+	('cohort.censored_months', 'int', '3', NULL, 0, 1200, 'Когорты стольких первых месяцев истории помечать: их покупатели могли прийти раньше'),
+	('abc.months', 'int', '12', NULL, 0, 1200, 'За сколько последних месяцев, включая текущий, считать ABC/XYZ; 0 — за всё время'),
+	('abc.a', 'numeric', '0.80', NULL, 0, 1, 'Класс A: накопленная доля выручки до этой включительно'),
+	('abc.b', 'numeric', '0.95', NULL, 0, 1, 'Класс B: накопленная доля выручки до этой включительно'),
+	('xyz.x', 'numeric', '0.10', NULL, 0, 1000, 'Класс X: коэффициент вариации месячной выручки до этого включительно'),
+	('xyz.y', 'numeric', '0.25', NULL, 0, 1000, 'Класс Y: коэффициент вариации месячной выручки до этого включительно'),
+	('xyz.min_months', 'int', '3', NULL, 1, 1200, 'При меньшем числе месяцев с продажами класс XYZ не присваивать'),
+	('call.days_ahead', 'int', '7', NULL, 0, 3650, 'Звонить тем, кого ждём в ближайшие столько дней'),
+	('call.max_overdue', 'numeric', '4', NULL, 0, 1000000, 'Не звонить тем, кто опаздывает больше чем на столько своих промежутков'),
+	('call.min_visits', 'int', '2', NULL, 1, 1000000, 'С какого числа визитов ждать покупателя снова'),
+	('call.points_days', 'int', '14', NULL, 0, 3650, 'Предупреждать о баллах, сгорающих в ближайшие столько дней');
 
 -- A cohort is the month of a customer's first purchase.  Receipts count in the month of the receipt, money in the month of the
 -- line, so that returns lower the month in which they came; what came back before the first known purchase counts in month 0.

@@ -1,20 +1,20 @@
 -- What is bought together, and what to offer whom: pairs of goods, bestsellers to fall back on, offers with the reason for each.
 
-INSERT INTO onec.setting (key, type, initial, choices, description) VALUES
-	('pairs.shrink', 'numeric', '5', NULL, 'Насколько не доверять редким парам: оценка пары умножается на n/(n+это число)'),
-	('pairs.min_together', 'int', '3', NULL, 'Пары, купленные вместе реже, не учитывать'),
-	('pairs.top', 'int', '50', NULL, 'Сколько соседей хранить для каждого товара'),
-	('pairs.exclude_receipt_types', 'text[]', '{Document_ОтчетОРозничныхПродажах}', NULL,
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
+	('pairs.shrink', 'numeric', '5', NULL, 0, 1000000, 'Насколько не доверять редким парам: оценка пары умножается на n/(n+это число)'),
+	('pairs.min_together', 'int', '3', NULL, 1, 1000000000, 'Пары, купленные вместе реже, не учитывать'),
+	('pairs.top', 'int', '50', NULL, 1, 10000, 'Сколько соседей хранить для каждого товара'),
+	('pairs.exclude_receipt_types', 'text[]', '{Document_ОтчетОРозничныхПродажах}', NULL, NULL, NULL,
 	 'Документы, в которых много чеков: что в одном таком документе, куплено не вместе'),
-	('pairs.max_basket', 'int', '100', NULL, 'Чеки и покупатели с большим числом разных товаров (опт) в парах не участвуют'),
-	('recommend.half_life_days', 'numeric', '180', NULL, 'За сколько дней вес купленного товара в рекомендациях падает вдвое'),
-	('recommend.last_products', 'int', '20', NULL, 'По скольким последним товарам покупателя рекомендовать'),
-	('recommend.active_days', 'int', '365', NULL, 'Товары, не продававшиеся столько дней, не рекомендовать; за столько же дней считаются хиты продаж'),
-	('recommend.category_prior', 'numeric', '30', NULL, 'Скольким чекам равна уверенность в том, что покупатель любит те же категории, что и все'),
-	('recommend.popularity', 'numeric', '10', NULL, 'Сколько весит доля товара в продажах рядом с оценками пар; 0 — только пары'),
-	('recommend.favorite_receipts', 'int', '2', NULL, 'С какого числа чеков категория считается любимой'),
-	('recommend.consumable_categories', 'text[]', '{}', NULL, 'Категории расходного: предлагать и то, что уже куплено'),
-	('recommend.feed_size', 'int', '10', NULL, 'Сколько товаров каждому покупателю в recommendation_feed');
+	('pairs.max_basket', 'int', '100', NULL, 2, 1000000, 'Чеки и покупатели с большим числом разных товаров (опт) в парах не участвуют'),
+	('recommend.half_life_days', 'numeric', '180', NULL, 0.01, 'Infinity', 'За сколько дней вес купленного товара в рекомендациях падает вдвое'),
+	('recommend.last_products', 'int', '20', NULL, 1, 1000, 'По скольким последним товарам покупателя рекомендовать'),
+	('recommend.active_days', 'int', '365', NULL, 1, 36500, 'Товары, не продававшиеся столько дней, не рекомендовать; за столько же дней считаются хиты продаж'),
+	('recommend.category_prior', 'numeric', '30', NULL, 0, 1000000, 'Скольким чекам равна уверенность в том, что покупатель любит те же категории, что и все'),
+	('recommend.popularity', 'numeric', '10', NULL, 0, 1000000, 'Сколько весит доля товара в продажах рядом с оценками пар; 0 — только пары'),
+	('recommend.favorite_receipts', 'int', '2', NULL, 1, 1000000, 'С какого числа чеков категория считается любимой'),
+	('recommend.consumable_categories', 'text[]', '{}', NULL, NULL, NULL, 'Категории расходного: предлагать и то, что уже куплено'),
+	('recommend.feed_size', 'int', '10', NULL, 1, 1000, 'Сколько товаров каждому покупателю в recommendation_feed');
 
 CREATE TABLE onec.product_pair (
 	server name NOT NULL,

@@ -95,11 +95,8 @@ DECLARE
 	minute int := onec.get('nightly.minute', server)::int;
 	nightly text := onec._cron_time(server, hour, minute, at, clock);
 BEGIN
-	IF hours < 1 THEN
-		RAISE invalid_parameter_value USING MESSAGE = format('sync.interval_hours must be at least 1, not %s', hours);
-	END IF;
 	RETURN QUERY
-		SELECT n.job, n.job_name, v.cron, format('CALL onec.run_job(%L, %L)', server, n.job)
+		SELECT n.job, n.job_name, v.cron, format('CALL onec.run_job(%L, %L)', n.job, server)
 		FROM onec._job_names(server) n
 		JOIN (VALUES (1, 'interval', CASE WHEN 24 % hours = 0 AND hours < 24 THEN format('0 */%s * * *', hours)
 										  -- other intervals: every hour the job looks whether it is due
@@ -306,18 +303,27 @@ END $$;
 COMMENT ON FUNCTION onec._housekeep(name) IS 'Удалить старые журналы, поправить время заданий (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._housekeep(name) FROM PUBLIC;
 
-CREATE FUNCTION onec._check_job(job text) RETURNS void
+-- The server of a job that can be done.  The job comes first; who turns them round is told so.
+CREATE FUNCTION onec._job_server(job text, server name) RETURNS name
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	jobs text[] := ARRAY(SELECT n.job FROM onec._job_names('') n);
 BEGIN
-	IF job IS NULL OR job NOT IN (SELECT n.job FROM onec._job_names('') n) THEN
+	IF server = ANY (jobs) AND job <> ALL (jobs) THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = format('unrecognized job "%s"', job),
-			HINT = 'Jobs are interval, nightly, weekly and housekeeping.';
+			HINT = format('The job comes before the server: (%L, %L).', server, job);
 	END IF;
+	PERFORM onec._one_of('job', coalesce(job, ''), jobs);
+	server := onec._server(server);
+	IF job <> 'housekeeping' THEN
+		PERFORM onec._check_published(server);
+	END IF;
+	RETURN server;
 END $$;
-COMMENT ON FUNCTION onec._check_job(text) IS 'Проверить имя задания (служебная)';
+COMMENT ON FUNCTION onec._job_server(text, name) IS 'Проверить задание и найти его сервер (служебная)';
 
 -- What a job of the schedule reads.
 CREATE FUNCTION onec._plan_of_job(server name, job text) RETURNS onec._plan
@@ -374,29 +380,33 @@ END $$;
 COMMENT ON PROCEDURE onec._work(name, text) IS 'Выполнить задание без проверок (служебная)';
 REVOKE EXECUTE ON PROCEDURE onec._work(name, text) FROM PUBLIC;
 
-CREATE PROCEDURE onec.run_job(server name, job text)
+CREATE PROCEDURE onec.run_job(job text, server name DEFAULT NULL)
 	LANGUAGE plpgsql
 AS $$
 BEGIN
+	IF onec._in_transaction_block() THEN
+		PERFORM onec._refuse_block('run_job');
+	END IF;
 	COMMIT;
-	PERFORM onec._check_job(job);
-	server := onec._server(server);
+	server := onec._job_server(job, server);
 	IF onec._is_idle(server, job) THEN
 		RETURN;
 	END IF;
 	CALL onec._work(server, job);
 END $$;
-COMMENT ON PROCEDURE onec.run_job(name, text) IS
+COMMENT ON PROCEDURE onec.run_job(text, name) IS
 	'Выполнить задание: interval — частая синхронизация, nightly — ночная, weekly — полная сверка, housekeeping — уборка журналов';
-REVOKE EXECUTE ON PROCEDURE onec.run_job(name, text) FROM PUBLIC;
+REVOKE EXECUTE ON PROCEDURE onec.run_job(text, name) FROM PUBLIC;
 
 CREATE PROCEDURE onec.run_now(job text, server name DEFAULT NULL)
 	LANGUAGE plpgsql
 AS $$
 BEGIN
+	IF onec._in_transaction_block() THEN
+		PERFORM onec._refuse_block('run_now');
+	END IF;
 	COMMIT;
-	PERFORM onec._check_job(job);
-	CALL onec._work(onec._server(server), job);
+	CALL onec._work(onec._job_server(job, server), job);
 END $$;
 COMMENT ON PROCEDURE onec.run_now(text, name) IS
 	'Выполнить задание сейчас, даже если оно выключено или его время не пришло: interval, nightly, weekly, housekeeping';

@@ -128,11 +128,7 @@ DECLARE
 	srv name := onec._server(server);
 	lag numeric;
 BEGIN
-	IF NOT EXISTS (SELECT FROM onec._steps(NULL) s WHERE lag_seconds.step IN (s.step, s.target)) THEN
-		RAISE invalid_parameter_value USING
-			MESSAGE = format('unrecognized step: %s', step),
-			HINT = 'Steps are cards, counterparties, products, stores, purchases, loyalty, profiles, or the name of a table.';
-	END IF;
+	PERFORM onec._one_of('step', step, ARRAY(SELECT s.step FROM onec._steps(NULL) s UNION SELECT s.target FROM onec._steps(NULL) s ORDER BY 1));
 	SELECT CASE WHEN count(*) = count(t.last_ok) THEN extract(epoch FROM clock_timestamp() - min(t.last_ok)) END INTO lag
 	FROM onec._steps(NULL) s
 	LEFT JOIN onec.sync_state t ON t.server = srv AND t.target = s.target

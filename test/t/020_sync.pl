@@ -167,11 +167,11 @@ for my $seed (6, 7, 8)
 
 	cmp_ok($differs, '>', 0, 'the comparison sees the edits');
 	$onec->control('POST', '/log/clear', {});
-	sql("CALL onec.run_job('shop', 'nightly')");
+	sql("CALL onec.run_job('nightly', 'shop')");
 	is(sql("SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"), 'ok', 'the nightly job');
 	is(sql("SELECT count(*) FROM onec.check_amounts(server => 'shop') WHERE verdict = 'differs'"), '0', 'every month is equal again');
 	# what moves between stores or customers within a month keeps its sum: the weekly job reads everything
-	sql("CALL onec.run_job('shop', 'weekly')");
+	sql("CALL onec.run_job('weekly', 'shop')");
 	sums_equal("edits $seed, a night and a week");
 }
 cmp_ok(sql("SELECT count(*) FROM onec.drift WHERE repaired_at IS NOT NULL"), '>', 0, 'months that had drifted are on record');
@@ -202,7 +202,7 @@ is(sql("SELECT sum(windows_done) FROM onec.sync_step WHERE run_id = (SELECT max(
 is(sql("SELECT count(*) FROM onec.check_amounts('$month', (date '$month' + interval '1 month')::date, 'shop') WHERE verdict = 'differs'"), '0', 'and is as in 1C');
 sql("CALL onec.sync_$_('shop')") for qw(counterparties products loyalty);
 is(sql("SELECT string_agg(DISTINCT status, ',') FROM (SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 3) x"), 'ok', 'kinds of data one by one');
-sql("CALL onec.run_job('shop', 'nightly')");
+sql("CALL onec.run_job('nightly', 'shop')");
 
 # ---- a limit of cards: runs go on where the last one stopped, and what they have not reached is not taken for deleted ----
 my $cards = sql("SELECT count(*) FROM onec.discount_card WHERE NOT is_deleted");
@@ -227,12 +227,12 @@ is(sql("SELECT sum(requests) FROM onec.sync_status WHERE server = 'shop'"),
 OnecTest->server($node, $onec, name => 'cards', options => "timezone 'Europe/Moscow'");
 sql("SELECT onec.set('endpoint.sale_line', 'AccumulationRegister_Нет_RecordType', 'cards')");
 sql("SELECT FROM onec.setup('cards')");
-sql("CALL onec.run_job('cards', 'nightly')");
+sql("CALL onec.run_job('nightly', 'cards')");
 my $by_card = $onec->control('GET', '/truth')->{card_sales};
 is(sql("SELECT count(*), count(*) FILTER (WHERE active), (sum(amount) FILTER (WHERE active))::numeric(20,2), min(register), min(attribution)
 		FROM onec.sale_line WHERE server = 'cards'"),
 	"$by_card->{all_rows}|$by_card->{active_rows}|$by_card->{sum}|card_sales|card", 'card sales alone become the sales');
-sql("CALL onec.run_job('cards', 'nightly')");
+sql("CALL onec.run_job('nightly', 'cards')");
 is(sql("SELECT sum(rows_inserted + rows_updated + rows_deleted) FROM onec.sync_status WHERE server = 'cards'"), '0', 'and stay as they are');
 
 # ---- a published purchase log ----

@@ -127,7 +127,7 @@ sub next_minute
 	my $r = OnecTest->try($node, "SELECT onec.schedule('shop')");
 	is($r->{sqlstate}, '0A000', 'without pg_cron the schedule says so');
 	my $moscow = gmt_of('Europe/Moscow', 3, 0, time);
-	like($r->{stderr}, qr/^\Q$moscow\E \* \* \* psql -X -q -d "postgres" -c "CALL onec\.run_job\('shop', 'nightly'\)"$/m,
+	like($r->{stderr}, qr/^\Q$moscow\E \* \* \* psql -X -q -d "postgres" -c "CALL onec\.run_job\('nightly', 'shop'\)"$/m,
 		'and gives lines for a crontab');
 	is(() = $r->{stderr} =~ /^[\d*].* psql /mg, 4, 'one for each job');
 	is(sql("SELECT onec._cron_zone()"), 'GMT', 'a line of postgresql.conf alone moves no clock');
@@ -346,12 +346,12 @@ sub plant_old
 {
 	sql("INSERT INTO cron.job_run_details (jobid, database, username, command, status, return_message, start_time, end_time)
 		 SELECT 1, d, current_user, c, 'planted', m, now() - make_interval(days => days), now() - make_interval(days => days)
-		 FROM (VALUES ('stays: not ours', 'postgres', 'SELECT 1', 400), ('goes: has no time', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', NULL),
-					  ('goes', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', 31), ('stays: young', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', 29),
-					  ('stays: another server', 'postgres', 'CALL onec.run_job(''berlin'', ''nightly'')', 400),
-					  ('stays here: another database', 'branch', 'CALL onec.run_job(''shop'', ''nightly'')', 400),
-					  ('stays: other branch', 'branch', 'CALL onec.run_job(''shop 2'', ''nightly'')', 400),
-					  ('stays: newer without time', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', NULL)) v (m, d, c, days)");
+		 FROM (VALUES ('stays: not ours', 'postgres', 'SELECT 1', 400), ('goes: has no time', 'postgres', 'CALL onec.run_job(''nightly'', ''shop'')', NULL),
+					  ('goes', 'postgres', 'CALL onec.run_job(''nightly'', ''shop'')', 31), ('stays: young', 'postgres', 'CALL onec.run_job(''shop'', ''nightly'')', 29),
+					  ('stays: another server', 'postgres', 'CALL onec.run_job(''nightly'', ''berlin'')', 400),
+					  ('stays here: another database', 'branch', 'CALL onec.run_job(''nightly'', ''shop'')', 400),
+					  ('stays: other branch', 'branch', 'CALL onec.run_job(''nightly'', ''shop 2'')', 400),
+					  ('stays: newer without time', 'postgres', 'CALL onec.run_job(''nightly'', ''shop'')', NULL)) v (m, d, c, days)");
 	sql("INSERT INTO onec.drift (server, month, found_at, repaired_at)
 		 SELECT 'shop', m, now() - interval '400 days', now() - make_interval(days => days)
 		 FROM (VALUES ('2001-01-01'::date, 181), ('2001-02-01', 179), ('2001-03-01', NULL)) v (m, days)");
@@ -465,7 +465,7 @@ SKIP:
 sql("SELECT onec.set('sync.enabled', 'false', 'shop'); SELECT onec.set('sync.interval_hours', '100', 'shop')");
 {
 	my $before = sql("SELECT max(run_id) FROM onec.sync_run");
-	sql("CALL onec.run_job('shop', 'interval')");
+	sql("CALL onec.run_job('interval', 'shop')");
 	is(sql("SELECT max(run_id) FROM onec.sync_run"), $before, 'a job that is off does nothing');
 	sql("CALL onec.run_now('interval', 'shop')");
 	is(sql("SELECT status, days FROM onec.sync_run WHERE run_id > $before"), 'ok|3', 'unless it is told to run now');

@@ -121,17 +121,17 @@ for my $seed (1 .. $sequences)
 		{
 			$onec->control('POST', '/faults', $faults[rand @faults]->($places[rand @places], 1 + int(rand(12)))) for 1 .. 1 + int(rand(3));
 		}
-		sql("CALL onec.run_job('shop', '$job')");
+		sql("CALL onec.run_job('$job', 'shop')");
 		$statuses{ last_run() }++;
 		$onec->control('POST', '/faults/clear', {});
 		$edits{$_}++ for edit(1 + int(rand(3)), "$seed/$job");
 	}
-	sql("CALL onec.run_job('shop', 'nightly')");
+	sql("CALL onec.run_job('nightly', 'shop')");
 	# what a night has refreshed is what a refresh of everybody would give
 	my @wrong = map { "$_ profiles" } grep { $_ > 0 } sql("SELECT count(*) FROM (
 		(TABLE onec.customer_profile EXCEPT ALL SELECT * FROM onec._profiles('shop', NULL, onec.local_now('shop')::date)) UNION ALL
 		(SELECT * FROM onec._profiles('shop', NULL, onec.local_now('shop')::date) EXCEPT ALL TABLE onec.customer_profile)) x");
-	sql("CALL onec.run_job('shop', 'weekly')");
+	sql("CALL onec.run_job('weekly', 'shop')");
 	push @wrong, wrong('shop');
 	push @wrong, 'the last run: ' . last_run() if last_run() ne 'ok';
 	next unless @wrong;
@@ -148,7 +148,7 @@ cmp_ok(($statuses{partial} // 0) + ($statuses{failed} // 0), '>', 0, 'some runs 
 # ---- what many small steps have led to is what one load leads to ----
 OnecTest->server($node, $onec, name => 'fresh', options => "timezone 'Europe/Moscow'");
 sql("SELECT FROM onec.setup('fresh')");
-sql("CALL onec.run_job('fresh', 'weekly')");
+sql("CALL onec.run_job('weekly', 'fresh')");
 is(last_run(), 'ok', 'the same base loaded at once');
 is(join("\n", wrong('fresh')), '', '… is as 1C says');
 for my $table (split /\n/, sql("SELECT DISTINCT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
@@ -189,7 +189,7 @@ for my $job (qw(weekly nightly))
 {
 	my $before = written();
 	$onec->control('POST', '/log/clear', {});
-	sql("CALL onec.run_job('shop', '$job')");
+	sql("CALL onec.run_job('$job', 'shop')");
 	is(written(), $before, "$job with nothing new writes no row");
 	my @asked = @{ $onec->control('GET', '/log') };
 	my $windows = sql("SELECT sum(windows_done) FROM onec.sync_step s WHERE run_id = (SELECT max(run_id) FROM onec.sync_run)");

@@ -50,8 +50,8 @@ for my $name (sort keys %session)
 {
 	OnecTest->server($node, $base{west}{onec}, name => $name, options => "timezone 'Europe/Moscow'");
 	sql("SET TimeZone = '$session{$name}';\nSELECT FROM onec.setup('$name')");
-	sql("SET TimeZone = '$session{$name}';\nCALL onec.run_job('$name', 'weekly')");
-	sql("SET TimeZone = '$session{$name}';\nCALL onec.run_job('$name', 'nightly')");
+	sql("SET TimeZone = '$session{$name}';\nCALL onec.run_job('weekly', '$name')");
+	sql("SET TimeZone = '$session{$name}';\nCALL onec.run_job('nightly', '$name')");
 	is(sql("SELECT count(*) FROM onec.drift WHERE server = '$name'"), '0', "$session{$name}: the night finds no month that differs");
 }
 for my $table (split /\n/, sql("SELECT DISTINCT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)

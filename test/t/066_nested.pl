@@ -31,7 +31,7 @@ OnecTest->server($node, $onec, name => 'nested', options => "timezone 'Europe/Mo
 is(sql(sprintf $set, 'nested'), 'AccumulationRegister_Продажи created', 'else the rows nested in their recorders are taken');
 for my $job (qw(weekly nightly))
 {
-	sql("CALL onec.run_job('nested', '$job')");
+	sql("CALL onec.run_job('$job', 'nested')");
 	is(sql("SELECT status FROM onec.sync_run WHERE server = 'nested' ORDER BY run_id DESC LIMIT 1"), 'ok', "the $job job works");
 }
 is(sql("SELECT sum(rows_inserted + rows_updated + rows_deleted) FROM onec.sync_status WHERE server = 'nested' AND step <> 'profiles'"), '0', 'the second one changes nothing');
@@ -46,7 +46,7 @@ for my $table (qw(sale_line card_sale_line loyalty_movement loyalty_lot customer
 		'', 'the same as of a base that publishes them');
 }
 $onec->control('POST', '/edit', { op => 'random', n => 12, seed => 1 });
-sql("CALL onec.run_job('nested', 'nightly')");
+sql("CALL onec.run_job('nightly', 'nested')");
 my $truth = $onec->control('GET', '/truth')->{sales};
 is(sql("SELECT count(*), (sum(amount) FILTER (WHERE active))::numeric(20,2) FROM onec.sale_line WHERE server = 'nested'"), "$truth->{all_rows}|$truth->{sum}", 'edits of any age arrive');
 
@@ -55,7 +55,7 @@ $onec->control('POST', '/modes/clear', {});
 sql("ALTER SERVER nested OPTIONS (SET timezone 'Europe/Moscow')");
 is(sql(sprintf $set, 'nested'), 'AccumulationRegister_Продажи_RecordType created', 'when the base publishes its rows again, they are taken');
 is(sql("SELECT count(*) FROM pg_class WHERE relnamespace = 'nested'::regnamespace AND (relkind = 'v' OR relname ~ '_set\$')"), '0', 'and nothing is left of the other shape');
-sql("CALL onec.run_job('nested', 'weekly')");
+sql("CALL onec.run_job('weekly', 'nested')");
 is(sql("SELECT count(*) FROM onec.sale_line WHERE server = 'nested'"), $truth->{all_rows}, 'of the same rows');
 
 $node->stop;

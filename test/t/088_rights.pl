@@ -61,7 +61,7 @@ sql('CREATE ROLE nightly LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE site LOGI
 	for my $call ("CALL onec.sync('shop', full_reload => true)", "CALL onec.sync('shop')", "CALL onec.sync('shop', days => 40, deep => true)", "CALL onec.sync(cards_limit => 7)",
 		'CALL onec.sync_cards()', 'CALL onec.sync_counterparties()', 'CALL onec.sync_products()', 'CALL onec.sync_loyalty(days => 10)', 'CALL onec.sync_purchases(days => 10)',
 		"CALL onec.sync_purchases(\"from\" => '2026-01-10', \"to\" => '2026-02-20')", "CALL onec.sync_purchases('shop', days => 30, customer => '70000000002')",
-		map("CALL onec.run_job('shop', '$_')", qw(interval nightly weekly housekeeping)), "CALL onec.run_now('interval', 'shop')", 'SELECT * FROM onec.check_amounts()')
+		map("CALL onec.run_job('$_', 'shop')", qw(interval nightly weekly housekeeping)), "CALL onec.run_now('interval', 'shop')", 'SELECT * FROM onec.check_amounts()')
 	{
 		allowed('nightly', "S6: $call as a role with grant_sync", $call);
 		is(sql("SELECT status || ' ' || coalesce(message, '') FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"), 'ok ', '… with no step that failed');

@@ -27,7 +27,7 @@ my %state = (check_loyalty => '42P01', schedule => '0A000');
 my @more = (
 	"CALL onec.sync('shop', full_reload => true)", "CALL onec.sync('shop', days => 40, deep => true)", "CALL onec.sync('shop', cards_limit => 7)",
 	"CALL onec.sync_purchases('shop', \"from\" => '2026-01-10', \"to\" => '2026-02-20')", "CALL onec.sync_purchases('shop', customer => '70000000002')",
-	map("CALL onec.run_job('shop', '$_')", qw(interval nightly weekly housekeeping)), "CALL onec.run_now('nightly', 'shop')",
+	map("CALL onec.run_job('$_', 'shop')", qw(interval nightly weekly housekeeping)), "CALL onec.run_now('nightly', 'shop')",
 	"SELECT f.* FROM (SELECT pg_catalog.max(phone) AS phone FROM onec.site_user) u, LATERAL onec.forget(u.phone, 'shop') f", "SELECT * FROM onec.recommend('70000000002', 5, 'shop', '2026-05-01')",
 	'ANALYZE shop.product', "IMPORT FOREIGN SCHEMA \"Catalog\" FROM SERVER shop INTO imported_too",
 	"SELECT count FROM onec.server_capability, (SELECT pg_catalog.count(*) FROM shop.sale_line) x");

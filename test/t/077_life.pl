@@ -1,0 +1,100 @@
+# Lifecycle: settings and arguments that are refused, servers that are renamed and dropped, what a dump and a replica keep.
+# Cases are named as in the list of faults, L1 … L19.
+use strict;
+use warnings;
+use utf8;
+
+use OnecTest;
+use Test::More;
+
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
+my $onec = OnecTest->onec('--customers', 12, '--seed', 3);
+my $node = OnecTest->node('life');
+
+OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '0'");
+
+# A statement is refused: SQLSTATE, and what the message and the hint say.
+sub refused
+{
+	my ($id, $statement, $state, $says) = @_;
+	my $r = OnecTest->try_text($node, $statement);
+
+	ok($r->{sqlstate} eq $state && $r->{stderr} =~ $says, "$id: $statement")
+	  or diag("$r->{sqlstate} $r->{stderr}");
+	return;
+}
+
+# Statements and the one value that the last of them prints.
+sub shows
+{
+	my ($statements, $expected, $id) = @_;
+
+	is(OnecTest->rows($node, $statements), $expected, $id);
+	return;
+}
+
+# ---- settings ----
+OnecTest->part(settings => sub {
+	for my $case (
+		[ 'nightly.hour', '99', qr/int from 0 to 23 is expected/ ], [ 'nightly.hour', '-1', qr/from 0 to 23/ ],
+		[ 'nightly.minute', '60', qr/from 0 to 59/ ], [ 'sync.interval_hours', '0', qr/from 1 to 744/ ],
+		[ 'affinity.half_life_days', '0', qr/from 0.01 to Infinity/ ], [ 'affinity.half_life_days', '-5', qr/from 0.01/ ],
+		[ 'affinity.half_life_days', 'NaN', qr/from 0.01/ ], [ 'exclude_recorder_types', '{NULL}', qr/A list is expected/ ],
+		[ 'exclude_recorder_types', '{one,""}', qr/not empty/ ], [ 'organization_ids', '{shop}', qr/of type uuid/ ],
+		[ 'endpoint.product', ' ', qr/type text/ ], [ 'nightly.hour', '3.5', qr/type int/ ], [ 'nightly.hour', '99999999999', qr/type int/ ],
+		[ 'rfm.recency_cuts', '{1,2,x,4}', qr/numeric/ ], [ 'rfm.recency_cuts', '{1,2,-3,4}', qr/from 0 to/ ],
+		[ 'abc.a', '1.5', qr/from 0 to 1 / ], [ 'check_unit', 'reciept', qr/Perhaps you meant: receipt\. Possible values: receipt, row/ ])
+	{
+		refused('L3', "SELECT onec.set('$case->[0]', '$case->[1]', 'shop')", '22023', $case->[2]);
+	}
+	refused('L3', "SELECT onec.set('nightly.huor', '4')", '22023', qr/unrecognized setting "nightly.huor".*\n.*Perhaps you meant: nightly.hour/);
+	refused('L3', "SELECT onec.get('nightly.huor')", '22023', qr/Perhaps you meant: nightly.hour/);
+	refused('L3', "SELECT onec.set(NULL, '4')", '22023', qr/unrecognized setting ""/);
+	refused('L3', "SELECT onec.set('nightly.hour', '4', 'shpo')", '42704', qr/server "shpo".*\n.*Perhaps you meant: shop/);
+	refused('L3', "SELECT onec.set('nightly.hour', '4', NULL)", '42704', qr/server ""/);
+	shows('SELECT count(*) FROM onec.config', 0, 'L3: nothing of it is kept');
+	shows("SELECT string_agg(s.key, ', ') FROM onec.setting s CROSS JOIN LATERAL onec._check_setting(s, s.initial)
+		   WHERE s.type ~ 'int|numeric' AND s.lowest IS NULL", '', 'L3: the defaults are in their ranges, and every number has one');
+	shows("SELECT onec.set('nightly.hour', '23', 'shop'), onec.set('affinity.half_life_days', 'Infinity'), onec.set('organization_ids', '{}', 'shop');
+		   SELECT count(*) FROM onec.config", "||\n3", 'L3: what is in the range is taken');
+	shows("SELECT onec.set(key, NULL, server) FROM onec.config; SELECT count(*) FROM onec.config", "\n\n\n0", 'L3: and taken back');
+	refused('L15', "SELECT * FROM onec.affinity('shop', only_kind => 'categori')", '22023', qr/unrecognized kind "categori"\n.*Perhaps you meant: category/);
+	refused('L15', "SELECT onec.rfm_score(5, '{1,2,3,4}', 'nomode')", '22023', qr/unrecognized mode "nomode"\n.*quantile, thresholds/);
+	refused('L15', "SELECT onec.load_rfm_segments('shopfy')", '22023', qr/Perhaps you meant: shopify/);
+	refused('L15', "SELECT onec.lag_seconds('purchase', 'shop')", '22023', qr/Perhaps you meant: purchases/);
+	refused('L15', "CALL onec.$_('shop', 'nightly')", '22023', qr/unrecognized job "shop"\n.*The job comes before the server: \('nightly', 'shop'\)/)
+	  for qw(run_job run_now);
+	refused('L15', "CALL onec.run_now('nightyl', 'shop')", '22023', qr/Perhaps you meant: nightly/);
+});
+
+# ---- arguments ----
+OnecTest->part(arguments => sub {
+	refused('L5', "CALL onec.$_('nightly', 'shop')", '42P01', qr/has no foreign tables of the shop\n.*onec\.setup\('shop'\)/) for qw(run_job run_now);
+	OnecTest->rows($node, "SELECT count(*) FROM onec.setup('shop')");
+	OnecTest->rows($node, "CREATE FUNCTION within() RETURNS void LANGUAGE plpgsql AS 'BEGIN CALL onec.sync(''shop''); END'");
+	$onec->control('POST', '/log/clear', {});
+	for my $days (2147483647, -1, 36501)
+	{
+		refused('L4', "CALL onec.sync('shop', days => $days)", '22023', qr/invalid number of days: $days\n.*From 0 to 36500/);
+		refused('L4', "CALL onec.sync_purchases('shop', days => $days)", '22023', qr/invalid number of days/);
+	}
+	refused('L4', "CALL onec.sync('shop', cards_limit => -1)", '22023', qr/invalid limit of cards/);
+	refused('L4', "CALL onec.sync('shop', steps => '{}')", '22023', qr/there is no step to do/);
+	refused('L4', "CALL onec.sync('shop', steps => '{card}')", '22023', qr/unrecognized step "card"\n.*Perhaps you meant: cards/);
+	refused('L4', "CALL onec.sync('shop', steps => '{NULL}')", '22023', qr/unrecognized step ""/);
+	refused('L4', "CALL onec.sync('shpo')", '42704', qr/Perhaps you meant: shop/);
+	refused('L4', "CALL onec.sync_purchases('shop', \"from\" => '2026-02-01', \"to\" => '$_')", '22023', qr/there is no day from 2026-02-01 up to/)
+	  for '2026-01-01', '2026-02-01';
+	refused('L4', "SELECT * FROM onec.check_amounts('2026-02-01', '2026-01-01', 'shop')", '22023', qr/there is no day from/);
+	refused('L4', "CALL onec.sync_purchases('shop', \"to\" => '2026-01-01')", '22023', qr/"to" needs "from"/);
+	refused('L4', "CALL onec.sync_purchases('shop', \"from\" => '-infinity')", '22023', qr/without an end/);
+	refused('L4', "CALL onec.sync_purchases('shop', customer => '70000000000')", $_, qr/no customer is known/) for 'P0002';
+	refused('L5', 'SELECT within()', '2D000', qr/onec\.sync cannot run inside a transaction block or a function\n.*call it outside/);
+	refused('L5', "BEGIN; CALL onec.$_('nightly', 'shop')", '2D000', qr/onec\.$_ cannot run/) for qw(run_job run_now);
+	refused('L5', "DO 'BEGIN BEGIN CALL onec.sync(''shop''); EXCEPTION WHEN division_by_zero THEN NULL; END; END'", '2D000', qr/exception handlers/);
+	is(scalar @{ $onec->control('GET', '/log') }, 0, 'L4, L5: 1C was asked nothing');
+	shows('SELECT count(*) FROM onec.sync_run', 0, 'L4, L5: no run is on record');
+});
+
+done_testing();
