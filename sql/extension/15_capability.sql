@@ -34,16 +34,17 @@ COMMENT ON VIEW onec.server_capability IS 'В чём базы 1С отказыв
 COMMENT ON COLUMN onec.server_capability.remembered IS 'Помнится для всех сеансов (onec.remember_refusals)';
 GRANT SELECT ON onec.refusal, onec.server_capability TO PUBLIC;
 
-CREATE FUNCTION onec.remember_refusals(server name) RETURNS int
+CREATE FUNCTION onec.remember_refusals(server name DEFAULT NULL) RETURNS int
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	srv name := onec._server(server);
 	added int;
 BEGIN
 	INSERT INTO onec.refusal AS r (server, entity_set, capability, condition, found_at)
 		SELECT s.server, s.entity_set, s.capability, s.condition, pg_catalog.max(s.found_at) FROM onec.session_refusals() s
-		WHERE s.server = remember_refusals.server GROUP BY 1, 2, 3, 4
+		WHERE s.server = srv GROUP BY 1, 2, 3, 4
 		ON CONFLICT ON CONSTRAINT refusal_pkey DO UPDATE SET found_at = excluded.found_at
 		WHERE r.found_at < excluded.found_at;
 	GET DIAGNOSTICS added = ROW_COUNT;
@@ -57,16 +58,17 @@ CREATE FUNCTION onec._forget_session_refusals(server name) RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_forget_session_refusals_sql';
 COMMENT ON FUNCTION onec._forget_session_refusals(name) IS 'Забыть отказы, замеченные этим сеансом (служебная)';
 
-CREATE FUNCTION onec.forget_refusals(server name) RETURNS int
+CREATE FUNCTION onec.forget_refusals(server name DEFAULT NULL) RETURNS int
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	srv name := onec._server(server);
 	gone int;
 BEGIN
-	DELETE FROM onec.refusal r WHERE r.server = forget_refusals.server;
+	DELETE FROM onec.refusal r WHERE r.server = srv;
 	GET DIAGNOSTICS gone = ROW_COUNT;
-	PERFORM onec._forget_session_refusals(server);
+	PERFORM onec._forget_session_refusals(srv);
 	RETURN gone;
 END $$;
 COMMENT ON FUNCTION onec.forget_refusals(name) IS

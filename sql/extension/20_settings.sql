@@ -144,9 +144,10 @@ DECLARE
 BEGIN
 	PERFORM onec._known_setting(key);
 	SELECT * INTO s FROM onec.setting t WHERE t.key = set.key;
-	IF server IS DISTINCT FROM '' AND (server IS NULL OR NOT EXISTS (SELECT FROM onec.config c WHERE c.server = set.server)) THEN
+	IF server IS DISTINCT FROM '' THEN
 		-- NULL is nobody's name, and not the word for all
-		PERFORM onec._server(coalesce(server, ''));
+		PERFORM onec._server(coalesce(server, '?'));
+		PERFORM onec._know_base(server);
 	END IF;
 	IF value IS NULL THEN
 		DELETE FROM onec.config c WHERE c.server = set.server AND c.key = set.key;

@@ -1,12 +1,12 @@
 -- What the clock on the wall of each base says, and which day is meant.
 
--- The zone of the base: the server's option, else the database's.
+-- The zone of the base: the server's option, or what is kept of it where there is no server; else the database's.
 CREATE FUNCTION onec._server_zone(server name) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce((SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-					 WHERE s.srvname = $1 AND o.option_name = 'timezone'), current_setting('TimeZone'))
+	SELECT coalesce(CASE WHEN s.server IS NOT NULL THEN s.timezone ELSE b.timezone END, current_setting('TimeZone'))
+	FROM (SELECT) x LEFT JOIN onec._live_servers s ON s.server = $1 LEFT JOIN onec.base b ON b.server = $1
 $$;
 COMMENT ON FUNCTION onec._server_zone(name) IS 'Часовой пояс базы 1С (служебная)';
 

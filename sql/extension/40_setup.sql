@@ -336,12 +336,13 @@ CREATE FUNCTION onec.setup(server name DEFAULT NULL)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec._server(server);
+	srv name := onec._live_server(server);
 	t record;
 BEGIN
 	IF current_setting('transaction_read_only')::boolean THEN
 		RAISE read_only_sql_transaction USING MESSAGE = 'cannot execute onec.setup in a read-only transaction';
 	END IF;
+	PERFORM onec._know_base(srv);
 	IF to_regnamespace(quote_ident(srv)) IS NULL THEN
 		EXECUTE format('CREATE SCHEMA %I', srv);
 		EXECUTE format('COMMENT ON SCHEMA %I IS %L', srv, 'Магазин в базе 1С ' || srv);

@@ -214,7 +214,7 @@ CREATE FUNCTION onec.diagnose(server name DEFAULT NULL)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec._server(server);
+	srv name := onec._live_server(server);
 	zone text := (SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
 				  WHERE s.srvname = srv AND o.option_name = 'timezone');
 	t record;

@@ -78,7 +78,7 @@ CREATE FUNCTION onec.check_amounts("from" date DEFAULT NULL, "to" date DEFAULT N
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec._server(server);
+	srv name := onec._live_server(server);
 	first date;
 	last date;
 BEGIN

@@ -61,6 +61,7 @@ DECLARE
 	other int;
 BEGIN
 	PERFORM pg_advisory_xact_lock(hashtextextended('onec sync ' || plan.server, 0));
+	PERFORM onec._know_base(plan.server);
 	wait := false;
 	IF plan.job IS NOT NULL AND EXISTS (SELECT FROM onec.login_refusal l
 										WHERE l.server = plan.server AND l.login_version = onec._login_version(plan.server)) THEN
@@ -79,10 +80,14 @@ BEGIN
 		state := 'skipped (busy)';
 		said := 'another run is at work';
 	END IF;
-	INSERT INTO onec.sync_run AS r (server, started_at, finished_at, status, pid, backend_start, days, message, size, job)
-	SELECT plan.server, clock_timestamp(), CASE WHEN state <> 'running' THEN clock_timestamp() END, state, pg_backend_pid(),
-		   (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid()), plan.days, said, plan.size, plan.job
-	RETURNING r.run_id INTO run;
+	-- the sequence of a replica that was promoted is behind the rows that came to it
+	WHILE run IS NULL LOOP
+		INSERT INTO onec.sync_run AS r (server, started_at, finished_at, status, pid, backend_start, days, message, size, job)
+		SELECT plan.server, clock_timestamp(), CASE WHEN state <> 'running' THEN clock_timestamp() END, state, pg_backend_pid(),
+			   (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid()), plan.days, said, plan.size, plan.job
+		ON CONFLICT ON CONSTRAINT sync_run_pkey DO NOTHING
+		RETURNING r.run_id INTO run;
+	END LOOP;
 	IF state <> 'running' THEN
 		RAISE NOTICE USING MESSAGE = format('sync of "%s" %s: %s', plan.server, state, said);
 		run := NULL;
@@ -435,7 +440,7 @@ DECLARE
 BEGIN
 	PERFORM onec._check_steps(steps);
 	PERFORM onec._check_numbers(days, cards_limit);
-	srv := onec._server(server);
+	srv := onec._live_server(server);
 	PERFORM onec._check_published(srv);
 	RETURN onec._plan_of(srv, CASE WHEN full_reload IS NOT TRUE THEN coalesce(days, onec.get('sync.purchase_days', srv)::int) END,
 						 cards_limit, steps, coalesce(deep, false), coalesce(force, false), coalesce(full_reload, false), NULL);

@@ -43,7 +43,7 @@ CREATE FUNCTION onec.check_loyalty(server name DEFAULT NULL)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec._server(server);
+	srv name := onec._live_server(server);
 	-- to the second, as 1C counts
 	moment timestamp := date_trunc('second', onec.local_now(srv));
 BEGIN
@@ -70,7 +70,7 @@ CREATE FUNCTION onec.choose_loyalty_rule(server name DEFAULT NULL) RETURNS onec.
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec._server(server);
+	srv name := onec._live_server(server);
 	chosen onec.loyalty_rule;
 	by_sign int := 0;
 	by_column int := 0;

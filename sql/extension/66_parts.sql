@@ -83,7 +83,7 @@ CREATE FUNCTION onec._plan_of_part(server name, days int, "from" date, "to" date
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec._server(server);
+	srv name := onec._live_server(server);
 	today date := onec.local_now(srv)::date;
 	plan onec._plan;
 	person onec.site_user;

@@ -187,7 +187,7 @@ CREATE FUNCTION onec.schedule(server name DEFAULT NULL)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec._server(server);
+	srv name := onec._live_server(server);
 	j record;
 BEGIN
 	IF onec._cron_place() <> 'here' THEN
@@ -317,7 +317,10 @@ BEGIN
 			HINT = format('The job comes before the server: (%L, %L).', server, job);
 	END IF;
 	PERFORM onec._one_of('job', coalesce(job, ''), jobs);
-	server := onec._server(server);
+	-- lines that were given to another cron still have the name of before
+	server := coalesce((SELECT b.server FROM onec.base b WHERE _job_server.server = ANY (b.former)
+						AND NOT EXISTS (SELECT FROM onec._live_servers s WHERE s.server = _job_server.server) LIMIT 1), server);
+	server := onec._live_server(server);
 	IF job <> 'housekeeping' THEN
 		PERFORM onec._check_published(server);
 	END IF;

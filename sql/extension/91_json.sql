@@ -6,23 +6,21 @@ CREATE FUNCTION onec._person(key text, server name) RETURNS onec.site_user
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	srv name := onec._server(server);
 	id uuid := onec._ref(key);
-	phones text[];
+	wanted text;
 	u onec.site_user;
 BEGIN
 	IF id IS NOT NULL THEN
 		SELECT t.* INTO u FROM onec.site_user t
-		WHERE (_person.server IS NULL OR t.server = _person.server)
-		  AND t.user_id IN (SELECT id UNION ALL SELECT c.user_id FROM onec.customer_card c WHERE c.card_id = id)
-		ORDER BY t.server LIMIT 1;
+		WHERE t.server = srv AND t.user_id IN (SELECT id UNION ALL SELECT c.user_id FROM onec.customer_card c WHERE c.server = srv AND c.card_id = id)
+		LIMIT 1;
 		RETURN u;
 	END IF;
 	-- what a number without its country means depends on the shop
-	phones := ARRAY(SELECT DISTINCT onec.normalize_phone(key, c) FROM (SELECT p.country FROM onec.phone_plan p) x (c));
-	SELECT t.* INTO u FROM onec.site_user t
-	WHERE t.phone = ANY (phones) AND (_person.server IS NULL OR t.server = _person.server)
-	  AND t.phone = onec.normalize_phone(key, onec.get('phone.country', t.server))
-	ORDER BY t.conflict_phone, t.is_active DESC, t.server, t.user_id LIMIT 1;
+	wanted := onec.normalize_phone(key, onec.get('phone.country', srv));
+	SELECT t.* INTO u FROM onec.site_user t WHERE t.server = srv AND t.phone = wanted
+	ORDER BY t.conflict_phone, t.is_active DESC, t.user_id LIMIT 1;
 	RETURN u;
 END $$;
 COMMENT ON FUNCTION onec._person(text, name) IS 'Пользователь по телефону, карте или контрагенту (служебная)';

@@ -10,7 +10,11 @@ use Test::More;
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
 my $onec = OnecTest->onec('--customers', 12, '--seed', 3);
-my $node = OnecTest->node('life');
+my $has_cron = OnecTest->have_cron;
+my $node = OnecTest->node('life', cron => $has_cron);
+# what pg_cron has of us
+my $JOBS = $has_cron ? "SELECT string_agg(DISTINCT jobname || ' ' || command, ', ') FROM cron.job WHERE jobname ~ 'nightly'" : undef;
+
 
 OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '0'");
 
@@ -52,7 +56,7 @@ OnecTest->part(settings => sub {
 	refused('L3', "SELECT onec.get('nightly.huor')", '22023', qr/Perhaps you meant: nightly.hour/);
 	refused('L3', "SELECT onec.set(NULL, '4')", '22023', qr/unrecognized setting ""/);
 	refused('L3', "SELECT onec.set('nightly.hour', '4', 'shpo')", '42704', qr/server "shpo".*\n.*Perhaps you meant: shop/);
-	refused('L3', "SELECT onec.set('nightly.hour', '4', NULL)", '42704', qr/server ""/);
+	refused('L3', "SELECT onec.set('nightly.hour', '4', NULL)", '42704', qr/server "\?"/);
 	shows('SELECT count(*) FROM onec.config', 0, 'L3: nothing of it is kept');
 	shows("SELECT string_agg(s.key, ', ') FROM onec.setting s CROSS JOIN LATERAL onec._check_setting(s, s.initial)
 		   WHERE s.type ~ 'int|numeric' AND s.lowest IS NULL", '', 'L3: the defaults are in their ranges, and every number has one');
@@ -95,6 +99,76 @@ OnecTest->part(arguments => sub {
 	refused('L5', "DO 'BEGIN BEGIN CALL onec.sync(''shop''); EXCEPTION WHEN division_by_zero THEN NULL; END; END'", '2D000', qr/exception handlers/);
 	is(scalar @{ $onec->control('GET', '/log') }, 0, 'L4, L5: 1C was asked nothing');
 	shows('SELECT count(*) FROM onec.sync_run', 0, 'L4, L5: no run is on record');
+});
+
+# ---- servers that are renamed and dropped ----
+OnecTest->part(servers => sub {
+	my $person;
+
+	OnecTest->rows($node, "SELECT count(*) FROM onec.setup('shop'); CALL onec.sync('shop', full_reload => true)");
+	$person = OnecTest->rows($node, "SELECT user_id FROM onec.site_user s JOIN onec.customer_profile p ON p.customer_id = s.user_id ORDER BY total_revenue DESC LIMIT 1");
+	my $profile = OnecTest->rows($node, "SELECT onec.profile_json('$person')");
+	my $lines = OnecTest->rows($node, 'SELECT count(*) FROM onec.sale_line');
+	like($profile, qr/"total_revenue" : [1-9]/, 'L7: one base need not be named');
+
+	# several bases
+	OnecTest->rows($node, "CREATE SERVER other FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/x')");
+	refused('L7', $_, '22023', qr/a server must be named\n.*Servers of onec_fdw: other, shop/) for "SELECT onec.profile_json('$person')",
+	  "SELECT onec.customer_json('$person')", "SELECT onec.purchases_json('$person')", "SELECT * FROM onec.recommend('$person')",
+	  "SELECT * FROM onec.similar_items('$person')", "SELECT * FROM onec.forget('$person')", "SELECT * FROM onec.purge('2020-01-01')",
+	  'SELECT onec.report()', 'SELECT onec.forget_refusals()', 'CALL onec.sync()', "CALL onec.run_job('nightly')", 'SELECT * FROM onec.setup()';
+
+	# renamed
+	OnecTest->rows($node, "CREATE EXTENSION pg_cron; SELECT count(*) FROM onec.schedule('shop')") if $has_cron;
+	OnecTest->rows($node, "SELECT onec.set('nightly.hour', '5', 'shop')");
+	OnecTest->rows($node, 'CREATE SCHEMA taken');
+	refused('L2', 'ALTER SERVER shop RENAME TO taken', '42P06', qr/schema "taken" exists already/);
+	OnecTest->rows($node, 'ALTER SERVER shop RENAME TO "The Shop"');
+	shows("SELECT count(*) FROM onec.sale_line WHERE server = 'The Shop'", $lines, 'L2: the rows go with the name');
+	shows("SELECT onec.get('nightly.hour', 'The Shop'), onec.local_now('The Shop') = now() AT TIME ZONE 'Europe/Moscow'", '5|t', 'L2: so do settings and clock');
+	shows("SELECT onec.profile_json('$person', server => 'The Shop')", $profile, 'L2: and profiles');
+	shows($JOBS, "onec:The Shop:nightly CALL onec.run_job('nightly', 'The Shop')", 'L2: and the jobs') if $has_cron;
+	refused('L2', "SELECT onec.profile_json('$person', server => 'shop')", '42704', qr/Perhaps you meant: The Shop/);
+	OnecTest->rows($node, "CALL onec.run_job('nightly', 'shop')");
+	shows("SELECT server, status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1", 'The Shop|ok', 'L2: a job of the old name, from a crontab, goes on');
+	OnecTest->rows($node, "ALTER SERVER \"The Shop\" RENAME TO shop; CALL onec.sync('shop')");
+	shows("SELECT status, (SELECT former FROM onec.base WHERE server = 'shop') FROM onec.sync_run ORDER BY run_id DESC LIMIT 1", 'ok|{"The Shop"}', 'L2: there and back');
+	OnecTest->rows($node, "UPDATE onec.base SET server_oid = 1; ALTER SERVER shop RENAME TO moved; ALTER SERVER moved RENAME TO shop");
+	shows("SELECT count(*) FROM onec.sale_line WHERE server = 'shop'", $lines, 'L2: numbers of another database, from a dump, do not matter');
+	OnecTest->rows($node, "ALTER SERVER shop OPTIONS (SET timezone 'Asia/Omsk')");
+	shows("SELECT timezone FROM onec.base WHERE server = 'shop'", 'Asia/Omsk', 'L17: the store keeps the clock');
+	refused('L2', "SELECT * FROM onec.forget_server('shop')", '55006', qr/server "shop" still exists\n.*DROP SERVER shop/);
+	{
+		my $run = OnecTest->background($node, "SELECT onec._hold_run(onec._run_key('shop')), pg_sleep(20)");
+		OnecTest->wait_for(sub { OnecTest->rows($node, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") }, 'the run');
+		refused('L2', 'ALTER SERVER shop RENAME TO moved', '55006', qr/a sync of "shop" is at work/);
+		$run->cancel;
+		$run->wait;
+	}
+
+	# dropped
+	OnecTest->rows($node, "DROP SERVER other; DROP SERVER shop CASCADE");
+	shows('SELECT count(*) FROM cron.job', 0, 'L2: no jobs are left') if $has_cron;
+	shows("SELECT onec.profile_json('$person')", $profile, 'L17: what is here is told without the server');
+	shows("SELECT onec.local_now() = now() AT TIME ZONE 'Asia/Omsk'", 't', 'L17: by the clock of the base');
+	shows("SELECT count(*) > 0 FROM onec.$_", 't', "L17: $_") for qw(receipt purchase revenue_month store_summary abc_xyz);
+	refused('L14', $_, '42704', qr/server "shop" of onec_fdw does not exist any more\n.*forget_server\('shop'\)/)
+	  for 'CALL onec.sync()', "SELECT * FROM onec.setup('shop')", "CALL onec.run_job('nightly', 'shop')", 'SELECT * FROM onec.diagnose()', 'SELECT * FROM onec.schedule()';
+	shows("SELECT count(*) > 0 FROM onec.forget('$person')", 't', 'L14: people are erased without the server');
+	shows("SELECT onec.profile_json('$person') IS NULL", 't', 'L14: and gone');
+	shows("SELECT sum(rows) > 0 FROM onec.purge('2020-01-01')", 'f', 'L14: purge works without the server');
+	shows("SELECT count(*) > 5, bool_or(table_name = 'sale_line'), bool_or(table_name = 'forgotten') FROM onec.forget_server('shop')", 't|t|f', 'L2: forgotten');
+	shows("SELECT string_agg(t, ', ') FROM onec._by_server() t WHERE (xpath('//c/text()', query_to_xml(format('SELECT count(*) AS c FROM onec.%I WHERE server = ''shop''', t), true, true, '')))[1]::text <> '0'",
+		'forgotten', 'L2: nothing is left but who was forgotten');
+	shows("SELECT to_regnamespace('shop') IS NULL", 't', 'L2: the empty schema is gone');
+	refused('L2', "SELECT * FROM onec.forget_server('shop')", '42704', qr/server "shop" of onec_fdw does not exist/);
+	OnecTest->rows($node, q{CREATE SERVER x FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/x'); SELECT onec.set('nightly.hour', '4', 'x')});
+	OnecTest->rows($node, 'DROP EXTENSION onec_fdw CASCADE; CREATE EXTENSION onec_fdw');
+	OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '0'");
+	shows('SELECT count(*) FROM onec.base', 0, 'L2: the extension is dropped and made again');
+	OnecTest->rows($node, "SELECT count(*) FROM onec.setup('shop'); CALL onec.sync('shop')");
+	OnecTest->rows($node, "ALTER TABLE onec.sync_run ALTER run_id RESTART WITH 1; CALL onec.sync('shop')");
+	shows('SELECT max(run_id), max(status) FROM onec.sync_run', '2|ok', 'L18: a sequence that is behind, as on a promoted subscriber');
 });
 
 done_testing();

@@ -1,0 +1,132 @@
+-- A server is called something else, is dropped, is forgotten: what the store, the schema of its tables and the jobs do then.
+
+-- Every table of the extension with a server in each row.
+CREATE FUNCTION onec._by_server() RETURNS SETOF text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT c.relname::text FROM pg_class c
+	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server' AND a.atttypid = 'name'::regtype
+	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'onec_fdw'
+	WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'onec'::regnamespace
+	ORDER BY 1
+$$;
+COMMENT ON FUNCTION onec._by_server() IS 'Таблицы, в строках которых есть сервер (служебная)';
+
+-- Was the schema of this name made by setup?
+CREATE FUNCTION onec._is_schema_made(server name) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = server AND obj_description(n.oid, 'pg_namespace') = 'Магазин в базе 1С ' || server);
+COMMENT ON FUNCTION onec._is_schema_made(name) IS 'Создана ли схема onec.setup (служебная)';
+
+-- The jobs in pg_cron, if it is here, get the new name; a NULL removes them.
+CREATE FUNCTION onec._rename_jobs(old name, new name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec._cron_place() <> 'here' THEN
+		RETURN;
+	ELSIF new IS NULL THEN
+		EXECUTE 'DELETE FROM cron.job j WHERE j.database = current_database() AND j.jobname IN (SELECT n.job_name FROM onec._job_names($1) n)' USING old;
+	ELSE
+		EXECUTE 'UPDATE cron.job j SET jobname = w.job_name, command = w.command
+				 FROM onec._job_names($1) n JOIN onec._jobs($2) w ON w.job = n.job
+				 WHERE j.database = current_database() AND j.jobname = n.job_name' USING old, new;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._rename_jobs(name, name) IS 'Переименовать или убрать задания pg_cron (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._rename_jobs(name, name) FROM PUBLIC;
+
+-- All that bears the old name bears the new one.
+CREATE FUNCTION onec._rename_base(old name, new name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text;
+BEGIN
+	IF EXISTS (SELECT FROM onec.base b WHERE b.server = new) THEN
+		RAISE object_in_use USING
+			MESSAGE = format('the store already has data of a server "%s"', new),
+			HINT = format('SELECT * FROM onec.forget_server(%L) deletes them, once no server bears that name.', new);
+	ELSIF onec._is_schema_made(old) AND to_regnamespace(quote_ident(new)) IS NOT NULL THEN
+		RAISE duplicate_schema USING
+			MESSAGE = format('schema "%s" exists already', new),
+			DETAIL = format('The tables of the shop are in schema "%s", which is called as the server is.', old);
+	ELSIF NOT pg_try_advisory_xact_lock(onec._run_key(old)) THEN
+		RAISE object_in_use USING
+			MESSAGE = format('a sync of "%s" is at work', old), HINT = format('Wait for its end, or SELECT onec.cancel(server => %L).', old);
+	END IF;
+	FOR tab IN SELECT * FROM onec._by_server() LOOP
+		EXECUTE format('UPDATE onec.%I SET server = $2 WHERE server = $1', tab) USING old, new;
+	END LOOP;
+	UPDATE onec.base b SET former = array_remove(b.former, new) || old WHERE b.server = new;
+	IF onec._is_schema_made(old) THEN
+		EXECUTE format('ALTER SCHEMA %I RENAME TO %I', old, new);
+		EXECUTE format('COMMENT ON SCHEMA %I IS %L', new, 'Магазин в базе 1С ' || new);
+	END IF;
+	PERFORM onec._rename_jobs(old, new);
+END $$;
+COMMENT ON FUNCTION onec._rename_base(name, name) IS 'Переименовать базу в хранилище (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._rename_base(name, name) FROM PUBLIC;
+
+-- What is done to servers, by whoever may.  Before it, their numbers are those of here and now: a dump brings others along.
+CREATE FUNCTION onec._on_server() RETURNS event_trigger
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	b record;
+BEGIN
+	IF tg_event = 'sql_drop' THEN
+		FOR b IN SELECT k.server FROM onec.base k JOIN pg_event_trigger_dropped_objects() d ON d.object_type = 'server' AND d.object_name = k.server LOOP
+			PERFORM onec._rename_jobs(b.server, NULL);
+		END LOOP;
+		RETURN;
+	END IF;
+	FOR b IN SELECT k.server, s.server AS called FROM onec.base k JOIN onec._live_servers s ON s.server_oid = k.server_oid
+			 WHERE tg_event = 'ddl_command_end' AND s.server <> k.server LOOP
+		PERFORM onec._rename_base(b.server, b.called);
+	END LOOP;
+	PERFORM onec._know_base(k.server) FROM onec.base k;
+END $$;
+COMMENT ON FUNCTION onec._on_server() IS 'Следит за переименованием и удалением серверов (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._on_server() FROM PUBLIC;
+
+CREATE EVENT TRIGGER onec_server_before ON ddl_command_start WHEN TAG IN ('ALTER SERVER') EXECUTE FUNCTION onec._on_server();
+CREATE EVENT TRIGGER onec_server_after ON ddl_command_end WHEN TAG IN ('ALTER SERVER') EXECUTE FUNCTION onec._on_server();
+CREATE EVENT TRIGGER onec_server_dropped ON sql_drop WHEN TAG IN ('DROP SERVER', 'DROP FOREIGN DATA WRAPPER', 'DROP OWNED')
+	EXECUTE FUNCTION onec._on_server();
+
+-- Who was forgotten stays on record, lest a server of the same name bring them back.
+CREATE FUNCTION onec.forget_server(server name) RETURNS TABLE (table_name text, rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(coalesce(server, '?'));
+BEGIN
+	IF EXISTS (SELECT FROM onec._live_servers s WHERE s.server = srv) THEN
+		RAISE object_in_use USING
+			MESSAGE = format('server "%s" still exists', srv),
+			HINT = format('DROP SERVER %I CASCADE first; what the store has of it stays until it is forgotten.', srv);
+	END IF;
+	PERFORM onec._rename_jobs(srv, NULL);
+	IF onec._is_schema_made(srv) AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident(srv))) THEN
+		EXECUTE format('DROP SCHEMA %I', srv);
+	END IF;
+	FOR table_name IN SELECT t FROM onec._by_server() t WHERE t <> 'forgotten' LOOP
+		EXECUTE format('DELETE FROM onec.%I t WHERE t.server = $1', table_name) USING srv;
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		IF rows > 0 THEN
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION onec.forget_server(name) IS
+	'Убрать всё, что осталось от удалённого сервера: данные, настройки, журналы, задания, пустую схему; показывает, сколько строк удалено. '
+	'Остаются только ссылки тех, кого забыли';
+REVOKE EXECUTE ON FUNCTION onec.forget_server(name) FROM PUBLIC;
