@@ -47,24 +47,24 @@ CREATE FUNCTION onec._server(server name) RETURNS name
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	known text[] := ARRAY(SELECT s.server FROM onec._live_servers s ORDER BY 1);
+	live text[] := ARRAY(SELECT s.server FROM onec._live_servers s ORDER BY 1);
+	known text[] := live;
+	told text;
 BEGIN
-	IF server = ANY (known) THEN
+	IF server = ANY (live) THEN
 		RETURN server;
-	ELSIF server IS NOT NULL OR known = '{}' THEN
+	ELSIF server IS NOT NULL OR live = '{}' THEN
 		known := ARRAY(SELECT s.server FROM onec._servers s ORDER BY 1);
 	END IF;
+	told := format('Servers of onec_fdw: %s.', coalesce(nullif(array_to_string(live, ', '), ''), 'none'));
 	IF server IS NULL AND cardinality(known) = 1 THEN
 		RETURN known[1];
 	ELSIF server IS NULL THEN
-		RAISE invalid_parameter_value USING
-			MESSAGE = 'a server must be named',
-			DETAIL = format('Servers of onec_fdw: %s.', coalesce(nullif(array_to_string(known, ', '), ''), 'none'));
+		RAISE invalid_parameter_value USING MESSAGE = 'a server must be named', DETAIL = told;
 	ELSIF server <> ALL (known) THEN
 		RAISE undefined_object USING
 			MESSAGE = format('server "%s" of onec_fdw does not exist', server),
-			HINT = coalesce('Perhaps you meant: ' || onec._nearest(server, known) || '.',
-							format('Servers of onec_fdw: %s.', coalesce(nullif(array_to_string(known, ', '), ''), 'none')));
+			HINT = coalesce('Perhaps you meant: ' || onec._nearest(server, known) || '.', told);
 	END IF;
 	RETURN server;
 END $$;
