@@ -158,7 +158,7 @@ SELECT rank, no(product_id) AS product, reason FROM onec.recommend('8 (000) 000-
 SELECT rank, no(product_id) AS product, reason FROM onec.recommend('8 (000) 000-00-20', 3, 'ft', '2026-03-10');
 SELECT count(*) AS unknown FROM onec.recommend('70009999999', 3, 'ft', '2026-03-10');
 SELECT count(*) AS unknown FROM onec.recommend(id(99)::text, 3, 'ft', '2026-03-10');
-SELECT rank, no(product_id) AS product, reason FROM onec.recommend(id(20)::text, 2);
+SELECT rank, no(product_id) AS product, reason FROM onec.recommend(id(20)::text, 2, 'ft');
 -- what is used up may be bought again; what is withdrawn is nobody's neighbour
 SELECT onec.set('recommend.consumable_categories', '{earrings}', 'ft');
 SELECT rank, no(product_id) AS product, reason FROM onec.recommend(id(20)::text, 4, 'ft', '2026-03-10');
