@@ -165,7 +165,7 @@ sub harmed
 		JOIN truth.discount_card t USING (card_id) JOIN onec.site_user u ON u.server = '$server' AND u.user_id = b.owner_id
 		WHERE t.owner_id = b.owner_id AND NOT u.is_active AND NOT b.is_invalid AND NOT t.is_invalid AND NOT b.deletion_mark AND NOT t.deletion_mark AND NOT b.is_deleted", 'user_id')
 		. " UNION ALL SELECT 'run', 'SQLSTATE ' || error_code, 1, left(message, 200) FROM onec.sync_step WHERE server = '$server' AND run_id = $last
-			AND error_code ~ '^(21|XX|22P|42|23)'");
+			AND error_code ~ '^(21|XX|22P|42(?!501)|23)'");
 }
 
 sub _found
