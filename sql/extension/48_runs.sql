@@ -60,6 +60,7 @@ CREATE TABLE onec.sync_step (
 	days int,
 	windows tsrange[],
 	empty_windows int NOT NULL DEFAULT 0,
+	went_back boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (server, run_id, ordinal)
 );
 COMMENT ON TABLE onec.sync_step IS 'Шаги запусков синхронизации';
@@ -87,6 +88,7 @@ COMMENT ON COLUMN onec.sync_step.turn IS 'Очередь шага в этом з
 COMMENT ON COLUMN onec.sync_step.days IS 'За сколько дней читался шаг; NULL — всё';
 COMMENT ON COLUMN onec.sync_step.windows IS 'Окна, которые осталось прочитать; после остановки по времени продолжит следующий запуск';
 COMMENT ON COLUMN onec.sync_step.empty_windows IS 'Сколько последних окон подряд были пусты';
+COMMENT ON COLUMN onec.sync_step.went_back IS 'Взяты ли уже дни, откуда документы перенесли в прочитанные окна';
 
 CREATE TABLE onec.sync_state (
 	server name NOT NULL,
@@ -130,11 +132,13 @@ SELECT pg_catalog.pg_extension_config_dump('onec.sync_doubt', '');
 CREATE TABLE onec.card_seen (
 	server name NOT NULL,
 	card_id uuid NOT NULL,
+	known boolean NOT NULL,
 	PRIMARY KEY (server, card_id)
 );
 COMMENT ON TABLE onec.card_seen IS 'Карты, увиденные запусками с cards_limit с начала круга; в конце круга остальные проверяются по ключу';
 COMMENT ON COLUMN onec.card_seen.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.card_seen.card_id IS 'Карта';
+COMMENT ON COLUMN onec.card_seen.known IS 'Была ли она здесь до этого круга';
 
 CREATE TABLE onec.login_refusal (
 	server name PRIMARY KEY,

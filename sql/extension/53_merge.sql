@@ -60,6 +60,52 @@ END $$;
 COMMENT ON FUNCTION onec._compare(name, text, text) IS 'Найти отличия местной таблицы от прочитанного (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._compare(name, text, text) FROM PUBLIC;
 
+-- Documents that were written here have got another date: where rows of theirs that were not read still stand, days have to be read
+-- again, lest half of the old document stay beside the new one.
+CREATE FUNCTION onec._note_left(server name, target text, same_key text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	EXECUTE format('
+		WITH document AS MATERIALIZED (SELECT DISTINCT %1$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage x ON x.ctid = c.place),
+		behind AS MATERIALIZED (
+			SELECT t.%2$I::date AS day FROM %3$s t JOIN document x ON (%1$s) = (%4$s)
+			WHERE t.server = %5$L AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s WHERE %6$s))
+		INSERT INTO onec.sync_doubt AS d (server, target, kind, from_ts, till_ts, found, reason)
+		SELECT %5$L, %7$L, ''unproven'', lower(b.days), upper(b.days), b.n, onec._left_days()
+		FROM (SELECT unnest(range_agg(tsrange(coalesce(day, ''-infinity''), coalesce(day, ''0001-01-01'') + 1))) AS days, count(*) AS n FROM behind) b
+		ON CONFLICT ON CONSTRAINT sync_doubt_pkey DO UPDATE SET till_ts = greatest(d.till_ts, excluded.till_ts), found_at = excluded.found_at',
+		(SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u), onec._date_column(target),
+		'onec.' || quote_ident(onec._local_table(target)), (SELECT string_agg(format('t.%I', u), ', ') FROM unnest(onec._unit(target)) u),
+		server, same_key, target);
+END $$;
+COMMENT ON FUNCTION onec._note_left(name, text, text) IS 'Отметить дни, где остались строки перенесённых документов (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._note_left(name, text, text) FROM PUBLIC;
+
+CREATE FUNCTION onec._left_days() RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN 'documents have left these days for others';
+COMMENT ON FUNCTION onec._left_days() IS 'Чем объясняется сомнение в днях, откуда документы перенесены (служебная)';
+
+-- Whether rows that are here are about to get another date.
+CREATE FUNCTION onec._any_redated(server name, target text, same_key text) RETURNS boolean
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	redated boolean := false;
+BEGIN
+	IF onec._date_column(target) IS NOT NULL AND EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.here AND c.place IS NOT NULL) THEN
+		EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
+				JOIN %1$s t ON %2$s WHERE c.here AND t.server = %3$L AND t.%4$I IS DISTINCT FROM s.%4$I)',
+			'onec.' || quote_ident(onec._local_table(target)), same_key, server, onec._date_column(target)) INTO redated;
+	END IF;
+	RETURN redated;
+END $$;
+COMMENT ON FUNCTION onec._any_redated(name, text, text) IS 'Меняется ли дата здешних строк (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._any_redated(name, text, text) FROM PUBLIC;
+
 -- Write pg_temp.onec_change.
 CREATE FUNCTION onec._apply(server name, target text, OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
 	LANGUAGE plpgsql VOLATILE
@@ -69,6 +115,7 @@ DECLARE
 	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
 	part record;
 	moved bigint;
+	redated boolean;
 BEGIN
 	SELECT * INTO part FROM onec._merge_parts(tab);
 	IF onec._has_mark(target) THEN
@@ -79,6 +126,7 @@ BEGIN
 	ELSIF target = 'product' THEN
 		PERFORM onec._touch_buyers(server);
 	END IF;
+	redated := onec._any_redated(server, target, part.same_key);
 	EXECUTE format('UPDATE %s t SET %s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE c.here AND %s',
 		tab, part.set_list, part.same_key);
 	GET DIAGNOSTICS updated = ROW_COUNT;
@@ -93,6 +141,9 @@ BEGIN
 		tab, part.columns, 's.' || replace(part.columns, ', ', ', s.'), part.key,
 		regexp_replace(part.set_list, '= s\.', '= excluded.', 'g')) INTO inserted, moved;
 	updated := updated + moved;
+	IF redated OR moved > 0 AND onec._date_column(target) IS NOT NULL THEN
+		PERFORM onec._note_left(server, target, part.same_key);
+	END IF;
 	DROP TABLE pg_temp.onec_change;
 END $$;
 COMMENT ON FUNCTION onec._apply(name, text) IS 'Записать найденные отличия (служебная)';

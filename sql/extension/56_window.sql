@@ -269,7 +269,7 @@ COMMENT ON FUNCTION onec._cards_fit(name, int) IS 'Укладываются ли
 
 -- Some cards from where the last such run ended.  A limited reading tells of no deletion; when it has gone round once, the
 -- cards that no part of the round had are asked for by key.
-CREATE FUNCTION onec._sync_some_cards(server name, max_rows int, OUT read bigint, OUT inserted bigint, OUT updated bigint,
+CREATE FUNCTION onec._sync_some_cards(server name, max_rows int, force boolean, OUT read bigint, OUT inserted bigint, OUT updated bigint,
 									  OUT deleted bigint, OUT doubt text, OUT truncated boolean)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -286,8 +286,9 @@ BEGIN
 	PERFORM onec._drop_window();
 	read := onec._stage(server, 'discount_card', 'true', format('LIMIT %s OFFSET %s', max_rows, start));
 	truncated := read >= max_rows OR start > 0;
-	INSERT INTO onec.card_seen (server, card_id)
-	SELECT s.server, s.card_id FROM pg_temp.onec_stage s WHERE s.card_id IS NOT NULL ON CONFLICT DO NOTHING;
+	INSERT INTO onec.card_seen (server, card_id, known)
+	SELECT s.server, s.card_id, EXISTS (SELECT FROM onec.discount_card d WHERE d.server = s.server AND d.card_id = s.card_id)
+	FROM pg_temp.onec_stage s WHERE s.card_id IS NOT NULL ON CONFLICT DO NOTHING;
 	PERFORM onec._move_place(server, 'discount_card', CASE WHEN read >= max_rows THEN start + read ELSE 0 END);
 	PERFORM onec._drop_doubles('discount_card');
 	PERFORM onec._number_doubles(server, 'discount_card');
@@ -297,16 +298,16 @@ BEGIN
 	updated := w.updated;
 	deleted := 0;
 	IF read < max_rows THEN
-		SELECT * INTO w FROM onec._delete_unseen_cards(server);
+		SELECT * INTO w FROM onec._delete_unseen_cards(server, force);
 		deleted := w.deleted;
 		doubt := w.doubt;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._sync_some_cards(name, int) IS 'Прочитать часть карт с того места, где остановились (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._sync_some_cards(name, int) FROM PUBLIC;
+COMMENT ON FUNCTION onec._sync_some_cards(name, int, boolean) IS 'Прочитать часть карт с того места, где остановились (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._sync_some_cards(name, int, boolean) FROM PUBLIC;
 
--- The end of a round: cards that are here and were not seen.
-CREATE FUNCTION onec._delete_unseen_cards(server name, OUT deleted bigint, OUT doubt text)
+-- The end of a round: cards that are here and were not seen.  A round that saw none of those that were here is another base's.
+CREATE FUNCTION onec._delete_unseen_cards(server name, force boolean, OUT deleted bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -323,7 +324,10 @@ BEGIN
 	missing := (SELECT count(*) FROM pg_temp.onec_change);
 	IF missing > 0 THEN
 		SELECT * INTO ask FROM onec._ask_missing(server, 'discount_card', 'true');
-		doubt := CASE WHEN missing > 1000 THEN 'too many cards are missing to be asked for by key'
+		doubt := CASE WHEN NOT force AND NOT EXISTS (
+							SELECT FROM onec.card_seen s WHERE s.server = _delete_unseen_cards.server AND s.known)
+						  THEN 'no card that was read is one that was here'
+					  WHEN missing > 1000 THEN 'too many cards are missing to be asked for by key'
 					  WHEN NOT ask.asked THEN 'cards cannot be asked for by key'
 					  WHEN ask.there THEN 'cards that were missing are there when asked for'
 					  WHEN missing >= 50 AND missing >= onec.get('sync.suspicious_share', server)::numeric
@@ -340,15 +344,21 @@ BEGIN
 	SELECT a.deleted INTO deleted FROM onec._apply(server, 'discount_card') a;
 	PERFORM onec._drop_window();
 END $$;
-COMMENT ON FUNCTION onec._delete_unseen_cards(name) IS 'Пометить удалёнными карты, которых 1С не нашла и по ключу (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._delete_unseen_cards(name) FROM PUBLIC;
+COMMENT ON FUNCTION onec._delete_unseen_cards(name, boolean) IS 'Пометить удалёнными карты, которых 1С не нашла и по ключу (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._delete_unseen_cards(name, boolean) FROM PUBLIC;
 
--- A base that publishes only the register of card sales: its rows are the sales.
-CREATE FUNCTION onec._sales_from_cards(server name, OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+-- A base that publishes only the register of card sales: its rows are the sales.  Sales that were read when there was a register
+-- of their own stay, unless "force" says that there will be none.
+CREATE FUNCTION onec._sales_from_cards(server name, force boolean, OUT read bigint, OUT inserted bigint, OUT updated bigint,
+									   OUT deleted bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	IF NOT force AND EXISTS (SELECT FROM onec.sale_line l WHERE l.server = _sales_from_cards.server AND l.register = 'sales') THEN
+		SELECT 0, 0, 0, 0, 'the register of sales has no foreign table any more' INTO read, inserted, updated, deleted, doubt;
+		RETURN;
+	END IF;
 	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
 		SELECT l.server, 'card_sales'::text AS register, l.recorder, l.recorder_type, l.line_no, l.copy, l.period, l.active,
 			   coalesce(l.owner_id, d.owner_id) AS customer_id, l.card_id, l.product_id, l.variant_id, l.quantity, l.amount, 'card'::text AS attribution
@@ -362,5 +372,5 @@ BEGIN
 	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted FROM onec._apply(server, 'sale_line') a;
 	PERFORM onec._drop_window();
 END $$;
-COMMENT ON FUNCTION onec._sales_from_cards(name) IS 'Продажи из регистра продаж по картам, если другого нет (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._sales_from_cards(name) FROM PUBLIC;
+COMMENT ON FUNCTION onec._sales_from_cards(name, boolean) IS 'Продажи из регистра продаж по картам, если другого нет (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._sales_from_cards(name, boolean) FROM PUBLIC;

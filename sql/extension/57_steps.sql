@@ -167,12 +167,29 @@ BEGIN
 					WHERE s.server = plan.server AND s.target = _list_windows.target AND s.run_id < run AND s.days IS NULL
 					  AND s.windows IS NOT NULL AND r.size > 0 AND r.started_at > now() - interval '8 days'
 					ORDER BY s.run_id DESC LIMIT 1);
+		-- what that one could not prove lies behind the place
+		IF windows IS NOT NULL THEN
+			windows := ARRAY(
+				SELECT tsrange(d.from_ts, d.till_ts) AS w FROM onec.sync_doubt d
+				WHERE d.server = plan.server AND d.target = _list_windows.target AND d.kind = 'unproven'
+				  AND NOT EXISTS (SELECT FROM unnest(windows) w WHERE w @> tsrange(d.from_ts, d.till_ts))
+				UNION SELECT unnest(windows) ORDER BY w);
+		END IF;
 	END IF;
 	RETURN coalesce(windows, ARRAY(SELECT tsrange(w.from_ts, w.till_ts) FROM onec._wanted_windows(plan, target, days) w
 								   WHERE w.from_ts < w.till_ts ORDER BY w.from_ts));
 END $$;
 COMMENT ON FUNCTION onec._list_windows(onec._plan, bigint, text, int) IS 'Окна шага по порядку (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._list_windows(onec._plan, bigint, text, int) FROM PUBLIC;
+
+-- The days that documents have left since a moment; see onec._note_left.
+CREATE FUNCTION onec._days_left(server name, target text, since timestamptz) RETURNS tsrange[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN ARRAY(SELECT tsrange(d.from_ts, d.till_ts) FROM onec.sync_doubt d
+				 WHERE d.server = $1 AND d.target = $2 AND d.kind = 'unproven' AND d.reason = onec._left_days() AND d.found_at >= $3
+				 ORDER BY d.from_ts);
+COMMENT ON FUNCTION onec._days_left(name, text, timestamptz) IS 'Дни, откуда документы перенесены (служебная)';
 
 -- After two windows without rows: of those that follow, all before the next row, here or in 1C, become one.
 CREATE FUNCTION onec._join_empty_windows(server name, target text, windows tsrange[]) RETURNS tsrange[]

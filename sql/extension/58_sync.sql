@@ -244,9 +244,9 @@ BEGIN
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
 		FROM onec._refresh_customers(plan.server, days IS NULL AND plan.size > 0) f;
 	ELSIF way = 'derived' THEN
-		SELECT f.read, f.inserted, f.updated, f.deleted INTO read, inserted, updated, deleted FROM onec._sales_from_cards(plan.server) f;
+		SELECT f.* INTO read, inserted, updated, deleted, doubt FROM onec._sales_from_cards(plan.server, plan.force) f;
 	ELSIF target = 'discount_card' AND NOT onec._cards_fit(plan.server, plan.cards_limit) THEN
-		SELECT f.* INTO read, inserted, updated, deleted, doubt, truncated FROM onec._sync_some_cards(plan.server, plan.cards_limit) f;
+		SELECT f.* INTO read, inserted, updated, deleted, doubt, truncated FROM onec._sync_some_cards(plan.server, plan.cards_limit, plan.force) f;
 	ELSE
 		SELECT f.* INTO read, inserted, updated, deleted, doubt
 		FROM onec._sync_window(plan.server, target, from_ts, till_ts, part_of, plan.force) f;
@@ -281,6 +281,12 @@ BEGIN
 	w := s.windows[1];
 	IF s.ordinal IS NULL THEN
 		RETURN false;
+	END IF;
+	IF w IS NULL AND NOT s.went_back AND plan.user_id IS NULL THEN
+		s.windows := onec._days_left(plan.server, s.target, s.started_at);
+		w := s.windows[1];
+		UPDATE onec.sync_step t SET went_back = true, windows = s.windows, windows_total = t.windows_total + cardinality(s.windows)
+		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place AND w IS NOT NULL;
 	END IF;
 	-- a step that was begun reads one window at least, lest a run that is always late stands still
 	IF stop IS NOT NULL AND s.windows_done > 0 AND w IS NOT NULL THEN
