@@ -115,6 +115,8 @@ start_onec() {
     setsid python3 test/onec --port "$ONEC_PORT" --control-port "$ONEC_CONTROL_PORT" "$@" \
         >"$log" 2>&1 </dev/null &
     echo $! >"$log.pid"
+    # no job of the caller's, who may wait for all of them
+    disown
     for try in $(seq 600); do
         if (exec 3<>"/dev/tcp/127.0.0.1/$ONEC_PORT" && exec 4<>"/dev/tcp/127.0.0.1/$ONEC_CONTROL_PORT") 2>/dev/null
         then
