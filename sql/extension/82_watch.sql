@@ -70,11 +70,12 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._due_from(name, text) IS 'Раньше какого времени частая синхронизация не начнётся (служебная)';
 
+-- What is to be done about the schedule, and, whoever runs the jobs, about what they found.
 CREATE FUNCTION onec._job_hint(server name, job text, jobid bigint, active boolean, stale boolean, last_message text, place text) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE
+	SELECT nullif(concat_ws('; ', CASE
 		WHEN $7 = 'elsewhere' THEN format('pg_cron works in another database: SELECT onec.schedule(%L) tells what to run there', $1)
 		WHEN $7 = 'not created' THEN format('run CREATE EXTENSION pg_cron, then SELECT onec.schedule(%L)', $1)
 		WHEN $7 = 'none' THEN format('no pg_cron: SELECT onec.schedule(%L) gives lines for a crontab', $1)
@@ -84,12 +85,12 @@ AS $$
 		WHEN $5 THEN format('the time differs from the settings (changed since, or the clocks were): SELECT onec.schedule(%L)', $1)
 		WHEN $6 ~* 'connection failed|could not connect' THEN
 			'pg_cron could not connect: set cron.use_background_workers = on, or let it in by pg_hba.conf or .pgpass'
-		WHEN $2 <> 'housekeeping' AND EXISTS (SELECT FROM onec.login_refusal l WHERE l.server = $1) THEN
-			'waits: 1C refused the login; alter the user mapping (ALTER USER MAPPING … OPTIONS (SET password …))'
 		WHEN $2 = 'interval' AND NOT onec.get('sync.enabled', $1)::boolean THEN 'does nothing: sync.enabled is false'
-		WHEN $2 = 'nightly' AND NOT onec.get('nightly.enabled', $1)::boolean THEN 'does nothing: nightly.enabled is false'
+		WHEN $2 = 'nightly' AND NOT onec.get('nightly.enabled', $1)::boolean THEN 'does nothing: nightly.enabled is false' END,
+		CASE WHEN $2 <> 'housekeeping' AND EXISTS (SELECT FROM onec.login_refusal l WHERE l.server = $1) THEN
+			'waits: 1C refused the login; alter the user mapping (ALTER USER MAPPING … OPTIONS (SET password …))'
 		WHEN $2 <> 'housekeeping' AND EXISTS (SELECT FROM onec.sync_doubt d WHERE d.server = $1 AND d.kind = 'unproven') THEN
-			'incomplete: rows are missing in 1C, but that is not proven; see onec.data_quality' END
+			'incomplete: rows are missing in 1C, but that is not proven; see onec.data_quality' END), '')
 $$;
 COMMENT ON FUNCTION onec._job_hint(name, text, bigint, boolean, boolean, text, text) IS 'Что сделать с заданием (служебная)';
 

@@ -169,8 +169,21 @@ is(scalar($stub->requests), 1, 'S7: … is tried once');
 is(under('login', "CALL onec.run_now('interval', 'shop')"), 'skipped (login)', 'S7: the next job waits');
 is(scalar($stub->requests), 0, 'S7: … and asks nothing');
 like(rows("SELECT message FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"), qr/user mapping/, 'S7: … and says why');
+my $hints = "SELECT string_agg(job, ' ' ORDER BY job) FROM onec.schedule_status WHERE server = 'shop' AND hint ~ '%s'";
+is(rows(sprintf($hints, 'refused the login')), 'interval nightly weekly', 'S7: … and schedule_status does, whoever runs the jobs');
 rows("ALTER USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (SET password 'new')");
 is(under('login', "CALL onec.run_now('interval', 'shop')"), 'ok', 'S7: a new password ends the waiting');
+
+# ---- a run that could not prove what it lacks ----
+is(rows(sprintf($hints, 'incomplete')), '', 'nothing is in doubt');
+base($sales => \@lines, $card_sales => [ card_sale(1, 1, $old, 1) ], $cards => []);
+my $whole = rows("SELECT last_ok FROM onec.sync_state WHERE server = 'shop' AND target = 'discount_card'");
+is(under('', "CALL onec.run_now('interval', 'shop')"), 'incomplete', 'P8: an empty set');
+is(rows(sprintf($hints, 'incomplete')), 'interval nightly weekly', 'P8: … schedule_status says so, whoever runs the jobs');
+is(rows("SELECT last_ok = '$whole' FROM onec.sync_state WHERE server = 'shop' AND target = 'discount_card'"), 't', 'P8: … the watermark stays');
+base($sales => \@lines, $card_sales => [ card_sale(1, 1, $old, 1) ], $cards => [ card(1), card(2), card(3) ]);
+is(under('', "CALL onec.run_now('interval', 'shop')"), 'ok', 'P8: … the next run is whole');
+is(rows(sprintf($hints, 'incomplete')), '', '… and nothing is in doubt');
 
 # ---- a deadline (T3) ----
 rows(q{CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
