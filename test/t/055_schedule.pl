@@ -162,7 +162,7 @@ sql("CALL onec.sync('shop', full_reload => true)");
 sleep 1.5;
 sql("CALL onec.sync('shop', steps => '{cards}')");
 is(sql("SELECT step FROM unnest('{cards,purchases}'::text[]) step WHERE abs(onec.lag_seconds(step, 'shop') - extract(epoch FROM clock_timestamp() -
-			(SELECT min(f) FROM (SELECT max(finished_at) FROM onec.sync_step t WHERE t.step = step.step AND t.status = 'ok' GROUP BY t.target) x (f)))) < 0.3"),
+			(SELECT min(f) FROM (SELECT max(finished_at) FROM onec.sync_step t WHERE t.step = step.step AND t.status = 'ok' GROUP BY t.target) x (f)))) < 0.7"),
 	"cards\npurchases", 'the age of a step is that of its stalest table');
 is(sql("SELECT onec.lag_seconds('purchases', 'shop') > onec.lag_seconds('cards', 'shop') + 1"), 't', 'each step has its own');
 
@@ -190,11 +190,11 @@ sub begin_slow
 	is(sql("SELECT count(*) FROM onec.sync_run WHERE status = 'running'"), '1', 'which goes on');
 	my $second = OnecTest->try($node, "CALL onec.run_now('nightly', 'shop')");
 	like($second->{stderr}, qr/skipped \(busy\)/, 'a run beside it is skipped');
-	cmp_ok($second->{seconds}, '<', 3, 'at once');
+	OnecTest->soon($second->{seconds}, 3, 'at once');
 	is(sql("SELECT status, days FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"), 'skipped (busy)|30', 'and its account says so');
 	$r = OnecTest->try($node, "SELECT onec.cancel(server => 'shop')");
 	is($r->{stdout}, 't', 'a run is cancelled');
-	cmp_ok($r->{seconds}, '<', 3, 'soon');
+	OnecTest->soon($r->{seconds}, 3, 'soon');
 	is($run->wait->{sqlstate}, '57014', 'its statement ends as cancelled');
 	is(sql("SELECT status, finished_at IS NOT NULL FROM onec.sync_run WHERE status <> 'skipped (busy)' ORDER BY run_id DESC LIMIT 1"), 'interrupted|t',
 		'the account tells');
@@ -213,22 +213,28 @@ sub begin_slow
 	sql("CALL onec.sync('shop', full_reload => true)");
 	equal('the next run converges');
 
-	# a session that goes on with something else
-	$run = begin_slow("\\set ON_ERROR_STOP 0\nCALL onec.sync('shop', full_reload => true);\nSELECT 'slept' FROM pg_sleep(4)");
+	# a session that goes on with something else, for as long as another one holds the lock
+	my $holder = OnecTest->background($node, 'SELECT pg_advisory_lock(5), pg_sleep(600)');
+	OnecTest->wait_for(sub { sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 5 AND granted") eq '1' }, 'the lock');
+	$run = begin_slow("\\set ON_ERROR_STOP 0\nCALL onec.sync('shop', full_reload => true);\nSELECT 'slept' FROM pg_advisory_lock(5)");
 	$run->cancel;
 	OnecTest->wait_for(sub { sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT ''slept''%' AND state = 'active'") eq '1' }, 'the next statement');
 	is(sql("SELECT onec.cancel(server => 'shop')"), 't', 'a run whose session does something else is closed');
+	$holder->cancel;
+	$holder->wait;
 	my $rest = $run->wait;
 	is("$rest->{stdout}, $rest->{sqlstate}", 'slept, 57014', 'and that goes on');
 	set_delay(0);
 
 	# the number of the process went to another one
-	my $innocent = OnecTest->background($node, 'SELECT pg_sleep(3)');
+	my $innocent = OnecTest->background($node, 'SELECT pg_sleep(600)');
 	my $pid = $innocent->pid;
 	sql("INSERT INTO onec.sync_run (server, started_at, status, pid, backend_start)
 		 SELECT 'shop', now(), 'running', $pid, backend_start - interval '1 hour' FROM pg_stat_activity WHERE pid = $pid");
 	is(sql("SELECT onec.cancel(server => 'shop')"), 't', 'a run whose process is gone is closed');
-	is($innocent->wait->{sqlstate}, '00000', 'and the process that has its number is left alone');
+	is(sql("SELECT state FROM pg_stat_activity WHERE pid = $pid"), 'active', 'and the process that has its number is left alone');
+	$innocent->cancel;
+	$innocent->wait;
 }
 
 # ---- pg_cron ----

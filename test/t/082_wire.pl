@@ -97,7 +97,7 @@ def answer(r):
     if lie == "xml":
         return 200, '<?xml version="1.0"?><m:error xmlns:m="m"><m:code>-1</m:code><m:message>Сбой, 1С говорит</m:message></m:error>', XML
     if lie == "cut":
-        body = gzip.compress(json.dumps({"value": rows()}).encode())
+        body = gzip.compress(json.dumps({"value": serve(r, rows())}).encode())
         return 200, body[:len(body) - int(mode["by"])], {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     if lie == "echo":
         text, status = echo(r, int(number)), int(mode["status"])
