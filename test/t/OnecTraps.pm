@@ -22,7 +22,7 @@ my %value = (
 	cut_date => "'2026-05-23'", phone => "'+7 000 000-00-02'", value => '5', cuts => "'{1,2,3}'", job => "'housekeeping'",
 	'set.key' => "'check_unit'", 'set.value' => "'receipt'", 'get.key' => "'check_unit'", 'load_rfm_segments.name' => "'shopify'",
 	map({ $_ => '2' } qw(x t_x r a b p q m v spend horizon)), t => '9', alpha => '3');
-my %state = (check_loyalty => '42P01', schedule => '0A000');
+my %state = (check_loyalty => '42P01', schedule => '0A000', forget_server => '55006');
 # Arguments that have a default, but lead another way.
 my @more = (
 	"CALL onec.sync('shop', full_reload => true)", "CALL onec.sync('shop', days => 40, deep => true)", "CALL onec.sync('shop', cards_limit => 7)",
@@ -56,15 +56,23 @@ sub plant
 	return $self;
 }
 
+# How many times any trap was sprung.
+sub _fired
+{
+	my ($self) = @_;
+
+	return $self->{node}->safe_psql('postgres', 'SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM evil.fired');
+}
+
 sub run
 {
 	my ($self, $sql) = @_;
 
 	utf8::encode($sql) if utf8::is_utf8($sql);
-	my $count = sub { return $self->{node}->safe_psql('postgres', 'SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM evil.fired'); };
-	my $before = $count->();
+	my $before = $self->{fired} // $self->_fired;
 	my $r = OnecTest->try($self->{node}, "SET search_path = evil, pg_catalog;\n$sql");
-	$r->{sprung} = $count->() - $before;
+	$self->{fired} = $self->_fired;
+	$r->{sprung} = $self->{fired} - $before;
 	return $r;
 }
 
