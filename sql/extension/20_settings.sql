@@ -93,10 +93,12 @@ COMMENT ON FUNCTION onec.get(text, name) IS 'Значение настройки
 CREATE FUNCTION onec._expected(s onec.setting) RETURNS text
 	LANGUAGE sql IMMUTABLE
 	SET search_path = pg_catalog, pg_temp
-	RETURN CASE WHEN (s).choices IS NOT NULL THEN format('Possible values: %s.', array_to_string((s).choices, ', '))
-				WHEN (s).lowest IS NOT NULL THEN format('A value of type %s from %s to %s is expected.', (s).type, (s).lowest, (s).highest)
-				WHEN (s).type ~ '\[\]$' THEN format('A list is expected: {one,two}, of values of type %s that are not empty.', rtrim((s).type, '[]'))
-				ELSE format('A value of type %s is expected.', (s).type) END;
+AS $$
+	SELECT CASE WHEN ($1).choices IS NOT NULL THEN format('Possible values: %s.', array_to_string(($1).choices, ', '))
+				WHEN ($1).lowest IS NOT NULL THEN format('A value of type %s from %s to %s is expected.', ($1).type, ($1).lowest, ($1).highest)
+				WHEN ($1).type ~ '\[\]$' THEN format('A list is expected: {one,two}, of values of type %s that are not empty.', rtrim(($1).type, '[]'))
+				ELSE format('A value of type %s is expected.', ($1).type) END
+$$;
 COMMENT ON FUNCTION onec._expected(onec.setting) IS 'Каким должно быть значение настройки (служебная)';
 
 -- Whether a value that is of the right type is one that makes sense.

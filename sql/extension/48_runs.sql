@@ -159,11 +159,13 @@ CREATE VIEW onec.sync_status AS
 			  AND f.entity_set = CASE WHEN s.step <> 'profiles' THEN ltrim(onec.get('endpoint.' || s.target, s.server), '/') END) AS refused,
 		   s.truncated, round(extract(epoch FROM s.finished_at - s.started_at)::numeric, 1) AS seconds, s.error_code, s.message
 	FROM onec.sync_step s
-	JOIN (SELECT r.server, max(r.run_id) AS run_id FROM onec.sync_run r WHERE r.status NOT LIKE 'skipped%' GROUP BY 1) last
-		ON last.server = s.server AND last.run_id = s.run_id
+	JOIN (SELECT n.server, n.ordinal, max(n.run_id) AS run_id
+		  FROM onec.sync_step n JOIN onec.sync_run r ON r.server = n.server AND r.run_id = n.run_id
+		  WHERE r.size > 0 AND r.status NOT LIKE 'skipped%' AND n.status <> 'waiting' GROUP BY 1, 2) last
+		ON last.server = s.server AND last.ordinal = s.ordinal AND last.run_id = s.run_id
 	LEFT JOIN onec.sync_state k ON k.server = s.server AND k.target = s.target
 	ORDER BY s.server, s.ordinal;
-COMMENT ON VIEW onec.sync_status IS 'Итоги последнего запуска синхронизации по шагам';
+COMMENT ON VIEW onec.sync_status IS 'Итог последнего целого чтения каждой таблицы: части (один покупатель, отдельные дни) его не заслоняют';
 COMMENT ON COLUMN onec.sync_status.last_ok IS 'Когда таблица в последний раз прочитана целиком';
 COMMENT ON COLUMN onec.sync_status.age IS 'Сколько с тех пор прошло';
 COMMENT ON COLUMN onec.sync_status.rows_same IS 'Прочитано строк, которые не изменились';

@@ -29,7 +29,7 @@ CREATE TABLE onec.rfm_segment (
 );
 COMMENT ON TABLE onec.rfm_segment IS
 	'Сегменты RFM: первая подошедшая строка действующего набора выигрывает; пустая граница не проверяется. Свой набор — строки со своим set_name';
-COMMENT ON COLUMN onec.rfm_segment.set_name IS 'Набор: default (пакет rfm языка R), shopify, simple или свой; поставляемые наборы не правьте, а копируйте';
+COMMENT ON COLUMN onec.rfm_segment.set_name IS 'Набор: default (пакет rfm языка R), shopify, simple или свой';
 COMMENT ON COLUMN onec.rfm_segment.priority IS 'Порядок';
 COMMENT ON COLUMN onec.rfm_segment.code IS 'Код';
 COMMENT ON COLUMN onec.rfm_segment.title_ru IS 'По-русски';
@@ -66,7 +66,6 @@ INSERT INTO onec.rfm_segment (set_name, priority, code, title_ru, r_lo, r_hi, fm
 INSERT INTO onec.rfm_segment (set_name, priority, code, title_ru, sum_lo, days_lo) VALUES
 	('simple', 1, 'vip', 'VIP', 12, NULL), ('simple', 2, 'active', 'Активные', 8, NULL), ('simple', 3, 'regular', 'Обычные', 5, NULL),
 	('simple', 4, 'sleeping', 'Спящие', NULL, 91), ('simple', 5, 'new', 'Новые', NULL, NULL);
-SELECT pg_catalog.pg_extension_config_dump('onec.rfm_segment', $$WHERE set_name NOT IN ('default', 'shopify', 'simple')$$);
 
 CREATE FUNCTION onec.load_rfm_segments(name text, server name DEFAULT '') RETURNS int
 	LANGUAGE plpgsql VOLATILE

@@ -171,4 +171,61 @@ OnecTest->part(servers => sub {
 	shows('SELECT max(run_id), max(status) FROM onec.sync_run', '2|ok', 'L18: a sequence that is behind, as on a promoted subscriber');
 });
 
+# ---- what a dump and a replica keep ----
+OnecTest->part(copies => sub {
+	# what people make of the tables, one of each kind
+	my $told = "SELECT string_agg(x, E'\n' ORDER BY x) FROM (SELECT m::text FROM onec.category_map m UNION ALL SELECT f::text FROM onec.frequency_class f
+		UNION ALL SELECT f::text FROM onec.field_source f UNION ALL SELECT p::text FROM onec.phone_plan p UNION ALL SELECT s::text FROM onec.rfm_segment s
+		UNION ALL SELECT r::text FROM onec.seed_removed r UNION ALL SELECT c.server || c.key || c.value FROM onec.config c) t (x)";
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/copies.sql";
+
+	$node->safe_psql('postgres', "CREATE DATABASE $_") for qw(edited restored replica);
+	my $sql = sub {
+		my ($statement, $database) = @_;
+
+		utf8::encode($statement);
+		my $r = OnecTest->try($node, $statement, database => $database);
+		diag("$database: $r->{stderr}") if $r->{sqlstate} ne '00000';
+		return $r->{stdout};
+	};
+	$sql->('CREATE EXTENSION onec_fdw', $_) for qw(edited replica);
+	my $seeds = $sql->($told, 'edited');
+	$sql->("UPDATE onec.category_map SET slug = 'ring' WHERE slug = 'rings'; DELETE FROM onec.category_map WHERE slug = 'sets';
+		INSERT INTO onec.category_map VALUES (35, 'пирсинг', 'piercing', 'Пирсинг');
+		UPDATE onec.frequency_class SET upper_days = 8 WHERE code = 'weekly';
+		UPDATE onec.field_source SET candidates = '{Магазин_Key}' WHERE target = 'sale_line' AND field = 'store_id';
+		UPDATE onec.phone_plan SET bare = '' WHERE country = 'KZ'; UPDATE onec.rfm_segment SET title_ru = 'Лучшие' WHERE code = 'vip';
+		INSERT INTO onec.rfm_segment (set_name, priority, code, title_ru) VALUES ('own', 1, 'all', 'Все');
+		UPDATE onec.category_map SET slug = slug WHERE slug = 'packaging'; SELECT onec.set('nightly.hour', '4')", 'edited');
+	my $edited = $sql->($told, 'edited');
+	isnt($edited, $seeds, 'L6: edits');
+	is($sql->('SELECT count(*) FROM onec.category_map WHERE NOT is_seed', 'edited'), 2, 'L6: who changes nothing edits nothing');
+	is($sql->("INSERT INTO onec.category_map VALUES (10, 'коробк', 'boxes', 'Коробки') ON CONFLICT (priority) DO UPDATE SET slug = excluded.slug;
+			   SELECT string_agg(slug, ',') FROM onec.category_map WHERE priority = 10; DELETE FROM onec.category_map WHERE priority = 10", 'replica'),
+		'boxes', 'L6: an edit takes the place of what was there');
+	$sql->('DROP EXTENSION onec_fdw; CREATE EXTENSION onec_fdw', 'replica');
+	system('pg_dump', '-d', $node->connstr('edited'), '-f', $file) == 0 or fail('pg_dump');
+	system("psql -X -q -v ON_ERROR_STOP=1 -d '" . $node->connstr('restored') . "' -f '$file' >/dev/null") == 0 or fail('the dump is restored');
+	is($sql->($told, 'restored'), $edited, 'L6: a dump brings the edits back');
+	unlike(PostgreSQL::Test::Utils::slurp_file($file), qr/bracelets/, 'L6: and holds nothing that the extension brings itself');
+	# the first copy of a subscription: every table by COPY, under its role
+	for my $table (split /\n/, $sql->("SELECT oid::regclass FROM pg_class WHERE relnamespace = 'onec'::regnamespace AND relkind = 'r'", 'edited'))
+	{
+		$sql->("COPY $table TO '$file.copy'", 'edited');
+		my $r = OnecTest->try($node, "SET session_replication_role = replica; COPY $table FROM '$file.copy'", database => 'replica');
+		$r->{sqlstate} eq '00000' or fail("L19: $table $r->{stderr}");
+	}
+	is($sql->($told, 'replica'), $edited, 'L19: the first copy of a logical replica goes over what it has');
+});
+
+# ---- the account of runs ----
+OnecTest->part(status => sub {
+	OnecTest->rows($node, "CALL onec.sync('shop', days => 900)");
+	my ($person) = split /\n/, OnecTest->rows($node, "SELECT c.user_id FROM onec.customer_card c LIMIT 1");
+	OnecTest->rows($node, "UPDATE onec.sync_step SET status = 'failed', message = 'night' WHERE target = 'product' AND run_id = (SELECT max(run_id) FROM onec.sync_step)");
+	OnecTest->rows($node, "CALL onec.sync_purchases('shop', customer => '$person'); CALL onec.sync_loyalty('shop')");
+	shows("SELECT status, message FROM onec.sync_status WHERE target = 'product'", 'failed|night', 'L13: a small run does not hide what failed at night');
+	shows("SELECT count(*), count(DISTINCT target) FROM onec.sync_status", '13|13', 'L13: each table once');
+});
+
 done_testing();
