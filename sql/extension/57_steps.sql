@@ -154,6 +154,17 @@ END $$;
 COMMENT ON FUNCTION onec._wanted_windows(onec._plan, text, int) IS 'Окна шага (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._wanted_windows(onec._plan, text, int) FROM PUBLIC;
 
+-- The day before which purchases are neither kept nor read.  Points are: their balances are sums of all movements.
+CREATE FUNCTION onec._kept_since(server name, target text) RETURNS timestamp
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(CASE WHEN $2 IN ('card_sale_line', 'sale_line', 'receipt') THEN
+		greatest((SELECT b.purged_before FROM onec.base b WHERE b.server = $1),
+				 onec.local_now($1)::date - nullif(onec.get('keep.purchase_days', $1)::int, 0))::timestamp END, '-infinity')
+$$;
+COMMENT ON FUNCTION onec._kept_since(name, text) IS 'С какого дня хранятся покупки (служебная)';
+
 -- The windows of a step, oldest first.  One that reads everything goes on where such a one ended for want of time.
 CREATE FUNCTION onec._list_windows(plan onec._plan, run bigint, target text, days int) RETURNS tsrange[]
 	LANGUAGE plpgsql VOLATILE
@@ -176,8 +187,10 @@ BEGIN
 				UNION SELECT unnest(windows) ORDER BY w);
 		END IF;
 	END IF;
-	RETURN coalesce(windows, ARRAY(SELECT tsrange(w.from_ts, w.till_ts) FROM onec._wanted_windows(plan, target, days) w
-								   WHERE w.from_ts < w.till_ts ORDER BY w.from_ts));
+	RETURN coalesce(windows, ARRAY(
+		SELECT tsrange(greatest(w.from_ts, k.since), w.till_ts)
+		FROM onec._wanted_windows(plan, target, days) w, onec._kept_since(plan.server, target) k (since)
+		WHERE greatest(w.from_ts, k.since) < w.till_ts ORDER BY w.from_ts));
 END $$;
 COMMENT ON FUNCTION onec._list_windows(onec._plan, bigint, text, int) IS 'Окна шага по порядку (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._list_windows(onec._plan, bigint, text, int) FROM PUBLIC;
@@ -258,6 +271,9 @@ BEGIN
 	UPDATE onec.sync_step t SET status = CASE WHEN t.message IS NULL THEN 'ok' ELSE 'incomplete' END, finished_at = clock_timestamp()
 	WHERE t.server = s.server AND t.run_id = run AND t.ordinal = s.ordinal;
 	DELETE FROM onec.login_refusal l WHERE l.server = s.server AND s.requests > 0;
+	IF s.target = 'loyalty_lot' THEN
+		PERFORM onec._purge(s.server, b.purged_before) FROM onec.base b WHERE b.server = s.server AND b.purged_before IS NOT NULL;
+	END IF;
 	IF plan.size > 0 AND s.message IS NULL
 		AND NOT EXISTS (SELECT FROM onec.sync_state t WHERE t.server = s.server AND t.target = s.target AND t.place > 0) THEN
 		INSERT INTO onec.sync_state AS t (server, target, complete_from, last_ok)

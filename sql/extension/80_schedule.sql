@@ -298,6 +298,9 @@ BEGIN
 	DELETE FROM onec.drift d
 	WHERE d.server = _housekeep.server AND drift_days > 0 AND d.repaired_at < now() - make_interval(days => drift_days);
 	GET DIAGNOSTICS drifts = ROW_COUNT;
+	IF onec._kept_since(server, 'sale_line') > '-infinity' THEN
+		PERFORM onec._purge(server, onec._kept_since(server, 'sale_line')::date);
+	END IF;
 	moved := onec._reschedule(server);
 END $$;
 COMMENT ON FUNCTION onec._housekeep(name) IS 'Удалить старые журналы, поправить время заданий (служебная)';

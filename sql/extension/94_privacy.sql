@@ -187,12 +187,12 @@ END $$;
 COMMENT ON FUNCTION onec._hold_people(text) IS 'Не дать забывать людей (ROW SHARE) или записывать их (EXCLUSIVE) до конца транзакции (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._hold_people(text) FROM PUBLIC;
 
-CREATE FUNCTION onec.forget(key text, server name DEFAULT NULL) RETURNS TABLE (table_name text, rows bigint)
+CREATE FUNCTION onec._forget_person(server name, key text) RETURNS TABLE (table_name text, rows bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec._server(server);
+	srv name := server;
 	people uuid[];
 	ids uuid[];
 	words text[];
@@ -229,10 +229,33 @@ BEGIN
 		RETURN NEXT;
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION onec.forget(text, name) IS
+COMMENT ON FUNCTION onec._forget_person(name, text) IS 'Забыть человека (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._forget_person(name, text) FROM PUBLIC;
+
+-- A dry run is the run itself, taken back.
+CREATE FUNCTION onec.forget(key text, server name DEFAULT NULL, dry_run boolean DEFAULT false)
+	RETURNS TABLE (table_name text, rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	told jsonb;
+BEGIN
+	BEGIN
+		told := (SELECT jsonb_agg(p) FROM onec._forget_person(srv, key) p);
+		IF dry_run THEN
+			RAISE SQLSTATE 'OC001';
+		END IF;
+	EXCEPTION WHEN SQLSTATE 'OC001' THEN
+		NULL;
+	END;
+	RETURN QUERY SELECT r.table_name, r.rows FROM jsonb_to_recordset(told) r (table_name text, rows bigint);
+END $$;
+COMMENT ON FUNCTION onec.forget(text, name, boolean) IS
 	'Забыть человека (152-ФЗ) по телефону, логину, карте или контрагенту: удалить всё личное, покупки оставить безымянными, '
-	'из 1С больше не брать; показывает, в какой таблице сколько строк затронуто. Необратимо; в самой 1С данные остаются';
-REVOKE EXECUTE ON FUNCTION onec.forget(text, name) FROM PUBLIC;
+	'из 1С больше не брать; показывает, в какой таблице сколько строк затронуто. dry_run — только показать. Необратимо; в самой 1С данные остаются';
+REVOKE EXECUTE ON FUNCTION onec.forget(text, name, boolean) FROM PUBLIC;
 
 -- Between staging and merging: whoever is forgotten leaves pg_temp.onec_stage as they left the local tables.
 CREATE FUNCTION onec._drop_forgotten(server name, target text) RETURNS bigint
@@ -240,11 +263,15 @@ CREATE FUNCTION onec._drop_forgotten(server name, target text) RETURNS bigint
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	since timestamp := onec._kept_since(server, target);
 	ids uuid[];
 	condition text;
 	touched bigint;
 BEGIN
 	PERFORM onec._hold_people('ROW SHARE');
+	IF since > '-infinity' AND to_regclass('pg_temp.onec_stage') IS NOT NULL THEN
+		EXECUTE format('DELETE FROM pg_temp.onec_stage s WHERE s.%I < $1', onec._date_column(target)) USING since;
+	END IF;
 	ids := ARRAY(SELECT f.id FROM onec.forgotten f WHERE f.server = _drop_forgotten.server);
 	SELECT w.condition INTO condition FROM onec._whose() w WHERE w.table_name = onec._local_table(target);
 	IF ids = '{}' OR condition IS NULL OR to_regclass('pg_temp.onec_stage') IS NULL THEN
@@ -267,18 +294,17 @@ END $$;
 COMMENT ON FUNCTION onec._drop_forgotten(name, text) IS 'Убрать забытых из прочитанных строк; возвращает, сколько строк затронуто (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._drop_forgotten(name, text) FROM PUBLIC;
 
--- Balances are sums of all movements, so those of a card go only where they come to nothing by that day.
-CREATE FUNCTION onec.purge(before date, server name DEFAULT NULL) RETURNS TABLE (table_name text, rows bigint)
+-- Balances are sums of all movements, so those of a card go only where they come to nothing by that day.  The day is remembered: what is
+-- older is read no more.
+CREATE FUNCTION onec._purge(server name, before date) RETURNS TABLE (table_name text, rows bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec._server(server);
 	statement text;
 BEGIN
-	IF (before <= onec.local_now(srv)::date) IS NOT TRUE THEN
-		RAISE invalid_parameter_value USING MESSAGE = 'purge needs a day that is not in the future';
-	END IF;
+	INSERT INTO onec.base AS b (server, purged_before) VALUES (_purge.server, before)
+	ON CONFLICT ON CONSTRAINT base_pkey DO UPDATE SET purged_before = greatest(b.purged_before, excluded.purged_before);
 	FOR table_name, statement IN SELECT * FROM (VALUES
 		('card_sale_line', 'DELETE FROM onec.card_sale_line l WHERE l.server = $1 AND l.period < $2'),
 		('loyalty_movement', 'DELETE FROM onec.loyalty_movement l WHERE l.server = $1 AND l.period < $2 AND ROW(l.card_id)::text NOT IN (
@@ -287,15 +313,41 @@ BEGIN
 			SELECT FROM onec.loyalty_movement m WHERE m.server = $1 AND m.card_id = l.card_id AND m.period < $2)'),
 		('receipt_journal', 'DELETE FROM onec.receipt_journal r WHERE r.server = $1 AND r.date < $2'),
 		('sale_line', 'DELETE FROM onec.sale_line l WHERE l.server = $1 AND l.period < $2')) v LOOP
-		EXECUTE statement USING srv, before::timestamp;
+		EXECUTE statement USING _purge.server, before::timestamp;
 		GET DIAGNOSTICS rows = ROW_COUNT;
 		RETURN NEXT;
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION onec.purge(date, name) IS
-	'Удалить покупки, чеки и баллы раньше этого дня (остатки баллов не меняются); потом пересчитайте профили. '
-	'Полная и глубокая синхронизация прочитает удалённое снова';
-REVOKE EXECUTE ON FUNCTION onec.purge(date, name) FROM PUBLIC;
+COMMENT ON FUNCTION onec._purge(name, date) IS 'Удалить покупки, чеки и баллы раньше этого дня (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._purge(name, date) FROM PUBLIC;
+
+-- A dry run is the run itself, taken back.
+CREATE FUNCTION onec.purge(before date, server name DEFAULT NULL, dry_run boolean DEFAULT false)
+	RETURNS TABLE (table_name text, rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	told jsonb;
+BEGIN
+	IF (before <= onec.local_now(srv)::date) IS NOT TRUE OR NOT isfinite(before) THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'purge needs a day that is not in the future';
+	END IF;
+	BEGIN
+		told := (SELECT jsonb_agg(p) FROM onec._purge(srv, before) p);
+		IF dry_run THEN
+			RAISE SQLSTATE 'OC001';
+		END IF;
+	EXCEPTION WHEN SQLSTATE 'OC001' THEN
+		NULL;
+	END;
+	RETURN QUERY SELECT r.table_name, r.rows FROM jsonb_to_recordset(told) r (table_name text, rows bigint);
+END $$;
+COMMENT ON FUNCTION onec.purge(date, name, boolean) IS
+	'Удалить покупки, чеки и баллы раньше этого дня (остатки баллов не меняются) и больше их не читать; потом пересчитайте профили. '
+	'dry_run — только показать, сколько строк было бы удалено';
+REVOKE EXECUTE ON FUNCTION onec.purge(date, name, boolean) FROM PUBLIC;
 
 -- What is left to see of a telephone, a name, an address: enough to tell two of them apart, not to reach anybody.
 CREATE FUNCTION onec._masked(value text) RETURNS text

@@ -228,4 +228,29 @@ OnecTest->part(status => sub {
 	shows("SELECT count(*), count(DISTINCT target) FROM onec.sync_status", '13|13', 'L13: each table once');
 });
 
+# ---- what is purged ----
+OnecTest->part(purged => sub {
+	my $day = OnecTest->rows($node, "SELECT (percentile_disc(0.5) WITHIN GROUP (ORDER BY period))::date + 1 FROM onec.sale_line");
+	my $old = "SELECT (SELECT count(*) FROM onec.sale_line WHERE period < '$day'), (SELECT count(*) FROM onec.card_sale_line WHERE period < '$day'),
+		(SELECT count(*) FROM onec.receipt_journal WHERE date < '$day')";
+	my $points = 'SELECT sum(points) FROM onec._points';
+	my $before = OnecTest->rows($node, $old);
+	my $balance = OnecTest->rows($node, $points);
+	my $would = OnecTest->rows($node, "SELECT string_agg(p::text, ' ') FROM onec.purge('$day', dry_run => true) p");
+
+	shows($old, $before, 'a dry run of purge deletes nothing');
+	shows("SELECT string_agg(p::text, ' ') FROM onec.purge('$day') p", $would, 'and tells what purge does');
+	shows($old, '0|0|0', 'L9: purged');
+	OnecTest->rows($node, "CALL onec.sync('shop', full_reload => true); CALL onec.run_job('nightly', 'shop'); CALL onec.run_job('weekly', 'shop')");
+	shows($old, '0|0|0', 'L9: a full, a nightly and a weekly sync do not bring it back');
+	shows('SELECT count(*) FROM onec.drift WHERE repaired_at IS NULL', 0, 'L9: nor do they take the month that is cut for one that drifted');
+	shows("SELECT string_agg(DISTINCT status, ',') FROM onec.sync_run WHERE run_id > (SELECT max(run_id) - 3 FROM onec.sync_run)", 'ok', 'L9: the runs are whole');
+	shows($points, $balance, 'L9: balances of points are what they were');
+	shows("SELECT onec.set('keep.purchase_days', '1', 'shop'); CALL onec.run_job('housekeeping', 'shop'); CALL onec.sync('shop', full_reload => true);
+		   SELECT count(*) FROM onec.sale_line WHERE period < onec.local_now()::date - 1", "\n0", 'L9: retention is a setting');
+	my $person = OnecTest->rows($node, 'SELECT min(user_id::text) FROM onec.site_user');
+	shows("SELECT count(*) > 1, bool_or(table_name = 'site_user') FROM onec.forget('$person', dry_run => true)", 't|t', 'a dry run of forget');
+	shows("SELECT onec.customer_json('$person') IS NOT NULL, (SELECT count(*) FROM onec.forgotten WHERE id = '$person')", 't|0', 'forgets nobody');
+});
+
 done_testing();
