@@ -161,7 +161,7 @@ CREATE FUNCTION onec._kept_since(server name, target text) RETURNS timestamp
 AS $$
 	SELECT coalesce(CASE WHEN $2 IN ('card_sale_line', 'sale_line', 'receipt') THEN
 		greatest((SELECT b.purged_before FROM onec.base b WHERE b.server = $1),
-				 onec.local_now($1)::date - nullif(onec.get('keep.purchase_days', $1)::int, 0))::timestamp END, '-infinity')
+				 (now() AT TIME ZONE onec._server_zone($1))::date - nullif(onec.get('keep.purchase_days', $1)::int, 0))::timestamp END, '-infinity')
 $$;
 COMMENT ON FUNCTION onec._kept_since(name, text) IS 'С какого дня хранятся покупки (служебная)';
 
