@@ -175,9 +175,9 @@ REVOKE EXECUTE ON FUNCTION onec._held(name, text, text) FROM PUBLIC;
 
 -- Is what pg_temp.onec_change lacks gone in 1C?  "read" rows came, "keys" of them are not alike.  NULL: proven; else why not.
 -- An answer of nothing, or of nothing that is known here, is another base's or nobody's: for a whole set, read at once or in
--- windows, that takes "force".
+-- windows, that takes "force".  Where others wait already, rows are counted for all of them together, see onec._settle.
 CREATE FUNCTION onec._unproven(server name, target text, from_ts timestamp, till_ts timestamp, scope text, read bigint,
-							   keys bigint, force boolean) RETURNS text
+							   keys bigint, force boolean, counted_later boolean) RETURNS text
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -193,7 +193,7 @@ BEGIN
 	IF NOT here.shared AND NOT force AND (scope = 'true' OR here.held >= 50 OR onec._is_empty_set(server, target)) THEN
 		RETURN format('%s of %s rows would go, and no row read is one of them', here.missing, here.held);
 	END IF;
-	counted := onec._count_of_1c(server, target, from_ts, till_ts);
+	counted := CASE WHEN counted_later THEN keys ELSE onec._count_of_1c(server, target, from_ts, till_ts) END;
 	IF nested THEN
 		IF NOT onec._recorders_agree(server, target, counted) THEN
 			RETURN 'the recorders read are not those that 1C has';
@@ -213,19 +213,58 @@ BEGIN
 		RETURN 'a second reading gave other rows';
 	END IF;
 	-- a second number is news only where something was asked after the first
-	IF (ask.asked OR twice OR nested) AND counted <> onec._count_of_1c(server, target, from_ts, till_ts) THEN
+	IF (ask.asked OR twice OR nested) AND NOT counted_later
+		AND counted <> onec._count_of_1c(server, target, from_ts, till_ts) THEN
 		RETURN 'the number of rows changed meanwhile';
 	END IF;
 	RETURN NULL;
 END $$;
-COMMENT ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, boolean) IS
+COMMENT ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, boolean, boolean) IS
 	'Доказать, что недостающих строк в 1С нет: NULL или почему не доказано (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, boolean) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, boolean, boolean) FROM PUBLIC;
+-- The documents in pg_temp.onec_frozen and the rows that were read of them, kept beyond the end of the transaction.
+CREATE FUNCTION onec._keep_for_later(target text, later tsrange) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
+BEGIN
+	IF NOT onec._any_waits() THEN
+		CREATE TEMPORARY TABLE onec_waiting AS SELECT later AS onec_window, x.* FROM pg_temp.onec_frozen x LIMIT 0;
+		CREATE TEMPORARY TABLE onec_waiting_row AS SELECT later AS onec_window, s.* FROM pg_temp.onec_stage s LIMIT 0;
+	END IF;
+	INSERT INTO pg_temp.onec_waiting SELECT later, x.* FROM pg_temp.onec_frozen x;
+	EXECUTE format('INSERT INTO pg_temp.onec_waiting_row SELECT %L::tsrange, s.* FROM pg_temp.onec_stage s
+		WHERE EXISTS (SELECT FROM pg_temp.onec_frozen x WHERE (%s) = (%s))', later, unit, replace(unit, 'x.', 's.'));
+END $$;
+COMMENT ON FUNCTION onec._keep_for_later(text, tsrange) IS 'Отложить документы до конца шага (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._keep_for_later(text, tsrange) FROM PUBLIC;
+
+-- Whether documents of this step wait for its end.
+CREATE FUNCTION onec._any_waits() RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN to_regclass('pg_temp.onec_waiting') IS NOT NULL;
+COMMENT ON FUNCTION onec._any_waits() IS 'Отложены ли документы этого шага (служебная)';
+
+CREATE FUNCTION onec._drop_waits() RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec._any_waits() THEN
+		DROP TABLE pg_temp.onec_waiting, pg_temp.onec_waiting_row;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._drop_waits() IS 'Забыть отложенное (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._drop_waits() FROM PUBLIC;
 
 -- Leave out of pg_temp.onec_change what is not proven.  Of what has a date, the days that would lose rows stay wholly as
 -- they are, with all rows of their documents, wherever these lie: half of a re-posted document would be worse than the old one.
--- So does what pg_temp.onec_twice holds.  Returns how many rows stay that would have gone.
-CREATE FUNCTION onec._withhold(server name, target text, scope text) RETURNS bigint
+-- So does what pg_temp.onec_twice holds, and documents that come from days outside of the scope.  With "later", the rows read
+-- of these documents are kept for onec._settle.  Returns how many rows stay that would have gone.
+CREATE FUNCTION onec._withhold(server name, target text, scope text, later tsrange) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -247,14 +286,19 @@ BEGIN
 		SELECT %6$s FROM missing x
 		%8$s
 		UNION SELECT %6$s FROM %1$s x JOIN day ON day.day = %5$s WHERE x.server = %4$L AND (%7$s)
-		UNION SELECT %6$s FROM pg_temp.onec_stage x JOIN day ON day.day = %5$s',
+		UNION SELECT %6$s FROM pg_temp.onec_stage x JOIN day ON day.day = %5$s
+		UNION SELECT %6$s FROM %1$s x JOIN pg_temp.onec_stage s ON (%2$s) = (%9$s) WHERE x.server = %4$L AND (x.%10$I <> s.%10$I)',
 		tab, onec._stage_key(target, 'x'), onec._stage_key(target, 'c'), server, day, unit, scope,
-		CASE WHEN onec._any_doubles() THEN format('UNION SELECT %s FROM pg_temp.onec_twice x', unit) END);
+		CASE WHEN onec._any_doubles() THEN format('UNION SELECT %s FROM pg_temp.onec_twice x', unit) END,
+		onec._stage_key(target, 's'), coalesce(onec._date_column(target), 'server'));
+	IF later IS NOT NULL THEN
+		PERFORM onec._keep_for_later(target, later);
+	END IF;
 	EXECUTE format('DELETE FROM pg_temp.onec_change c WHERE c.place IS NULL
 		OR EXISTS (SELECT FROM pg_temp.onec_stage s JOIN pg_temp.onec_frozen x ON (%s) = (%s) WHERE s.ctid = c.place)',
 		replace(unit, 'x.', 's.'), unit);
 	DROP TABLE pg_temp.onec_frozen;
 	RETURN kept;
 END $$;
-COMMENT ON FUNCTION onec._withhold(name, text, text) IS 'Оставить как было то, чего удаление не доказано (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._withhold(name, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec._withhold(name, text, text, tsrange) IS 'Оставить как было то, чего удаление не доказано (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._withhold(name, text, text, tsrange) FROM PUBLIC;

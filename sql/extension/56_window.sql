@@ -176,45 +176,78 @@ END $$;
 COMMENT ON FUNCTION onec._write_window(name, text) IS 'Записать отличия окна и заново определить покупателей (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._write_window(name, text) FROM PUBLIC;
 
+-- Whether what a window of the target would take away waits for the other windows of the step: a document that 1C has moved
+-- between two of them may be missing in one only because the other was read badly.
+CREATE FUNCTION onec._waits_for_end(server name, target text) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN onec._date_column(target) IS NOT NULL AND NOT onec._is_nested(server, target);
+COMMENT ON FUNCTION onec._waits_for_end(name, text) IS 'Ждут ли удаления окна конца шага (служебная)';
+
+-- Whether rows of pg_temp.onec_stage are here with another date.
+CREATE FUNCTION onec._redates(server name, target text) RETURNS boolean
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	redates boolean := false;
+BEGIN
+	IF EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NOT NULL) THEN
+		EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
+				JOIN onec.%I t ON (%s) = (%s) WHERE t.server = %L AND t.%6$I <> s.%6$I)',
+			onec._local_table(target), onec._stage_key(target, 't'), onec._stage_key(target, 's'), server, NULL,
+			onec._date_column(target)) INTO redates;
+	END IF;
+	RETURN redates;
+END $$;
+COMMENT ON FUNCTION onec._redates(name, text) IS 'Меняется ли дата документов, которые уже здесь (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._redates(name, text) FROM PUBLIC;
+
 -- Make the rows of "scope" equal to those that 1C has for "condition"; without a scope nothing is taken for deleted.  The times
 -- say what 1C is to count; NULL: it cannot.  "doubt" says why rows that were missing are still here, "kept" how many; "numbered"
--- tells of keys that have several rows.
+-- tells of keys that have several rows.  With "later", documents that lose rows or change their dates wait for onec._settle.
 CREATE FUNCTION onec._sync_scope(server name, target text, condition text, scope text, from_ts timestamp, till_ts timestamp,
-								 force boolean, OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
-								 OUT doubt text, OUT kept bigint, OUT numbered bigint)
+								 force boolean, later tsrange, OUT read bigint, OUT keys bigint, OUT inserted bigint,
+								 OUT updated bigint, OUT deleted bigint, OUT doubt text, OUT kept bigint, OUT numbered bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	w record;
+	missing boolean;
 BEGIN
 	kept := 0;
 	FOR attempt IN 1 .. 2 LOOP
 		PERFORM onec._drop_window();
 		SELECT * INTO w FROM onec._read_window(server, target, condition, scope);
 		read := w.read;
+		keys := w.keys;
 		numbered := w.numbered;
 		doubt := w.doubt;
-		EXIT WHEN NOT EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NULL);
+		missing := EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NULL);
+		EXIT WHEN NOT missing;
 		IF numbered > 0 AND NOT onec._has_copies(target) THEN
 			doubt := 'several objects have one key';
 		END IF;
-		doubt := coalesce(doubt, onec._unproven(server, target, from_ts, till_ts, scope, w.read, w.keys, force));
+		doubt := coalesce(doubt, onec._unproven(server, target, from_ts, till_ts, scope, w.read, w.keys, force,
+			later IS NOT NULL AND onec._any_waits()));
 		EXIT WHEN doubt IS NULL;
 	END LOOP;
 	IF doubt IS NOT NULL THEN
-		kept := greatest(onec._withhold(server, target, coalesce(scope, 'false')), 1);
+		kept := greatest(onec._withhold(server, target, coalesce(scope, 'false'), NULL), 1);
+	ELSIF later IS NOT NULL AND (missing OR onec._redates(server, target)) THEN
+		kept := greatest(onec._withhold(server, target, scope, later), 1);
 	END IF;
 	SELECT x.inserted, x.updated, x.deleted INTO inserted, updated, deleted FROM onec._write_window(server, target) x;
 END $$;
-COMMENT ON FUNCTION onec._sync_scope(name, text, text, text, timestamp, timestamp, boolean) IS
+COMMENT ON FUNCTION onec._sync_scope(name, text, text, text, timestamp, timestamp, boolean, tsrange) IS
 	'Сделать часть местной таблицы равной прочитанному (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._sync_scope(name, text, text, text, timestamp, timestamp, boolean) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION onec._sync_scope(name, text, text, text, timestamp, timestamp, boolean, tsrange) FROM PUBLIC;
 
 -- Replace one window, from "from_ts" to before "till_ts", both infinite for what is read whole.  With "part_of", a condition that
 -- leaves out rows, nothing is taken for deleted.
 CREATE FUNCTION onec._sync_window(server name, target text, from_ts timestamp, till_ts timestamp, part_of text, force boolean,
-								  OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT doubt text)
+								  OUT read bigint, OUT keys bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -223,13 +256,16 @@ DECLARE
 	w record;
 BEGIN
 	SELECT * INTO w FROM onec._sync_scope(server, target, concat_ws(' AND ', condition, part_of),
-		CASE WHEN part_of IS NULL THEN condition END, from_ts, till_ts, force);
+		CASE WHEN part_of IS NULL THEN condition END, from_ts, till_ts, force,
+		CASE WHEN part_of IS NULL AND onec._waits_for_end(server, target) THEN tsrange(from_ts, till_ts) END);
 	IF part_of IS NULL AND (w.kept > 0 OR w.numbered > 0 OR EXISTS (
 			SELECT FROM onec.sync_doubt d WHERE d.server = _sync_window.server AND d.target = _sync_window.target)) THEN
-		PERFORM onec._note_doubt(server, target, 'unproven', from_ts, till_ts, w.kept, w.doubt);
+		PERFORM onec._note_doubt(server, target, 'unproven', from_ts, till_ts, w.kept,
+								 coalesce(w.doubt, 'the run ended before the step did'));
 		PERFORM onec._note_doubt(server, target, 'twice', from_ts, till_ts, w.numbered, 'rows that differ have one key in 1C');
 	END IF;
 	read := w.read;
+	keys := w.keys;
 	inserted := w.inserted;
 	updated := w.updated;
 	deleted := w.deleted;
@@ -237,6 +273,62 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, text, boolean) IS 'Заменить одно окно местной таблицы (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, text, boolean) FROM PUBLIC;
+
+-- All windows are read: where 1C counts as many rows in all of them as came, none hid what another lacks, and what has waited is
+-- written.  "doubt" says why it stays as it was; NULL too where 1C does not count, for then each window was read twice.
+CREATE FUNCTION onec._settle(server name, s onec.sync_step, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT doubt text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	counted bigint := 0;
+	w tsrange;
+	x record;
+BEGIN
+	inserted := 0;
+	updated := 0;
+	deleted := 0;
+	FOREACH w IN ARRAY ARRAY(SELECT unnest(s.covered)) LOOP
+		counted := counted + onec._count_of_1c(server, s.target, lower(w), upper(w));
+	END LOOP;
+	IF counted NOT IN (s.covered_keys, s.covered_rows) THEN
+		doubt := format('1C counts %s rows in all windows, %s were read', counted, s.covered_keys);
+	END IF;
+	FOR w IN SELECT DISTINCT k.onec_window FROM pg_temp.onec_waiting k ORDER BY 1 LOOP
+		IF doubt IS NULL THEN
+			SELECT * INTO x FROM onec._write_waiting(server, s.target, w);
+			inserted := inserted + x.inserted;
+			updated := updated + x.updated;
+			deleted := deleted + x.deleted;
+			PERFORM onec._note_doubt(server, s.target, 'unproven', lower(w), upper(w), 0, NULL);
+		ELSE
+			UPDATE onec.sync_doubt d SET reason = _settle.doubt
+			WHERE d.server = _settle.server AND d.target = s.target AND d.kind = 'unproven' AND d.from_ts = lower(w);
+		END IF;
+	END LOOP;
+	PERFORM onec._drop_waits();
+END $$;
+COMMENT ON FUNCTION onec._settle(name, onec.sync_step) IS 'Записать отложенное, если 1С насчитала столько же (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._settle(name, onec.sync_step) FROM PUBLIC;
+
+-- The documents that have waited in one window, made equal to what was read of them.
+CREATE FUNCTION onec._write_waiting(server name, target text, w tsrange, OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unit text := (SELECT string_agg(quote_ident(u), ', ') FROM unnest(onec._unit(target)) u);
+BEGIN
+	PERFORM onec._drop_window();
+	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT r.* FROM pg_temp.onec_waiting_row r WHERE r.onec_window = w;
+	ALTER TABLE pg_temp.onec_stage DROP COLUMN onec_window;
+	PERFORM onec._drop_forgotten(server, target);
+	PERFORM onec._compare(server, target, format('(%s) AND (%s) IN (SELECT %2$s FROM pg_temp.onec_waiting WHERE onec_window = %3$L)',
+		onec._window_condition(target, lower(w), upper(w)), unit, w));
+	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted FROM onec._write_window(server, target) a;
+END $$;
+COMMENT ON FUNCTION onec._write_waiting(name, text, tsrange) IS 'Записать отложенные документы окна (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._write_waiting(name, text, tsrange) FROM PUBLIC;
 
 -- Where the next run with a limit goes on: behind the rows read, or at the beginning when the end was reached.
 CREATE FUNCTION onec._move_place(server name, target text, place bigint) RETURNS void

@@ -190,6 +190,7 @@ DECLARE
 	detail text;
 	context text;
 BEGIN
+	PERFORM onec._drop_waits();
 	IF stop IS NOT NULL THEN
 		PERFORM onec._stop_here(plan, run, stop);
 		RETURN NULL;
@@ -223,7 +224,7 @@ REVOKE EXECUTE ON FUNCTION onec._next_step(onec._plan, bigint) FROM PUBLIC;
 
 -- Do what one window of a step takes.
 CREATE FUNCTION onec._do_window(plan onec._plan, target text, from_ts timestamp, till_ts timestamp, days int,
-								OUT read bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
+								OUT read bigint, OUT keys bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
 								OUT doubt text, OUT truncated boolean)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -235,6 +236,7 @@ DECLARE
 BEGIN
 	truncated := false;
 	read := 0;
+	keys := 0;
 	IF way IN ('people', 'profiles') THEN
 		PERFORM onec._drop_forgotten(plan.server, target);
 	END IF;
@@ -248,7 +250,7 @@ BEGIN
 	ELSIF target = 'discount_card' AND NOT onec._cards_fit(plan.server, plan.cards_limit) THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt, truncated FROM onec._sync_some_cards(plan.server, plan.cards_limit, plan.force) f;
 	ELSE
-		SELECT f.* INTO read, inserted, updated, deleted, doubt
+		SELECT f.* INTO read, keys, inserted, updated, deleted, doubt
 		FROM onec._sync_window(plan.server, target, from_ts, till_ts, part_of, plan.force) f;
 		IF target = 'sale_line' AND plan.user_id IS NOT NULL THEN
 			SELECT * INTO more FROM onec._sync_carded(plan.server, plan.user_id, from_ts, till_ts);
@@ -260,6 +262,37 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._do_window(onec._plan, text, timestamp, timestamp, int) IS 'Выполнить одно окно шага (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._do_window(onec._plan, text, timestamp, timestamp, int) FROM PUBLIC;
+
+-- The end of a step's windows, or of those that it went back to: what has waited is settled.
+CREATE FUNCTION onec._settle_step(plan onec._plan, run bigint, s onec.sync_step, asked bigint[]) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	did record;
+	code text;
+	said text;
+	detail text;
+	context text;
+BEGIN
+	BEGIN
+		SELECT * INTO did FROM onec._settle(plan.server, s);
+		UPDATE onec.sync_step t
+		SET rows_inserted = t.rows_inserted + did.inserted, rows_updated = t.rows_updated + did.updated,
+			rows_deleted = t.rows_deleted + did.deleted, message = coalesce(t.message, did.doubt),
+			covered = '{}', covered_rows = 0, covered_keys = 0
+		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			context = PG_EXCEPTION_CONTEXT;
+		PERFORM onec._drop_waits();
+		PERFORM onec._step_failed(plan.server, run, s.ordinal, code, onec._kept_message(code, said, detail, context));
+	END;
+	PERFORM onec._account_requests(plan.server, run, s.ordinal, asked);
+	RETURN code IS NULL;
+END $$;
+COMMENT ON FUNCTION onec._settle_step(onec._plan, bigint, onec.sync_step, bigint[]) IS 'Сверить прочитанное шагом и записать отложенное (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._settle_step(onec._plan, bigint, onec.sync_step, bigint[]) FROM PUBLIC;
 
 -- One window of a step, with its account; an error is kept with the step.  Returns whether there may be more of it.
 CREATE FUNCTION onec._next_window(plan onec._plan, run bigint, place int) RETURNS boolean
@@ -281,6 +314,9 @@ BEGIN
 	w := s.windows[1];
 	IF s.ordinal IS NULL THEN
 		RETURN false;
+	END IF;
+	IF w IS NULL AND onec._any_waits() THEN
+		RETURN onec._settle_step(plan, run, s, asked);
 	END IF;
 	IF w IS NULL AND NOT s.went_back AND plan.user_id IS NULL THEN
 		s.windows := onec._days_left(plan.server, s.target, s.started_at);
@@ -316,6 +352,8 @@ BEGIN
 		SET windows = s.windows, windows_done = t.windows_done + 1, rows_read = t.rows_read + did.read, rows_inserted = t.rows_inserted + did.inserted,
 			rows_updated = t.rows_updated + did.updated, rows_deleted = t.rows_deleted + did.deleted,
 			truncated = t.truncated OR did.truncated, message = coalesce(t.message, did.doubt),
+			covered = CASE WHEN onec._waits_for_end(t.server, t.target) THEN t.covered + tsmultirange(w) ELSE '{}' END,
+			covered_rows = t.covered_rows + did.read, covered_keys = t.covered_keys + did.keys,
 			empty_windows = CASE WHEN did.read = 0 THEN t.empty_windows + 1 ELSE 0 END
 		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place;
 	END IF;

@@ -130,7 +130,7 @@ BEGIN
 	END;
 	IF cards IS NOT NULL THEN
 		SELECT * INTO did FROM onec._sync_scope(plan.server, 'loyalty_movement', format('card_id IN (%s)', cards),
-												format('card_id IN (%s)', cards), NULL, NULL, false);
+												format('card_id IN (%s)', cards), NULL, NULL, false, NULL);
 		UPDATE onec.sync_step t
 		SET rows_read = t.rows_read + did.read, rows_inserted = t.rows_inserted + did.inserted, rows_updated = t.rows_updated + did.updated,
 			rows_deleted = t.rows_deleted + did.deleted

@@ -70,7 +70,7 @@ BEGIN
 	updated := 0;
 	IF moments IS NOT NULL THEN
 		SELECT w.read, w.inserted, w.updated INTO read, inserted, updated
-		FROM onec._sync_scope(server, 'sale_line', format('period IN (%s)', moments), NULL, NULL, NULL, false) w;
+		FROM onec._sync_scope(server, 'sale_line', format('period IN (%s)', moments), NULL, NULL, NULL, false, NULL) w;
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec._sync_carded(name, uuid, timestamp, timestamp) IS
