@@ -31,11 +31,12 @@ COMMENT ON FUNCTION onec._totals() IS 'Запросы, повторы и бай�
 
 CREATE FUNCTION onec._readings(
 	OUT number bigint, OUT relation regclass, OUT requests bigint, OUT pages bigint, OUT rows bigint,
-	OUT page_rows bigint, OUT by_skip boolean, OUT ordered boolean, OUT filtered boolean, OUT whole boolean)
+	OUT page_rows bigint, OUT by_skip boolean, OUT ordered boolean, OUT filtered boolean, OUT whole boolean,
+	OUT lacked text[], OUT twice bigint)
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_readings';
 COMMENT ON FUNCTION onec._readings() IS
-	'Как прошли последние чтения внешних таблиц этим сеансом (не более 64, старые первыми; служебная): номер, таблица, запросы, страницы, строки, наибольшая запрошенная страница; by_skip — были страницы через $skip; ordered — их порядок надёжен; filtered — условия ушли в 1С; whole — прочитано до конца';
+	'Как прошли последние чтения внешних таблиц этим сеансом (не более 64, старые первыми; служебная): номер, таблица, запросы, страницы, строки, наибольшая запрошенная страница; by_skip — были страницы через $skip; ordered — их порядок надёжен; filtered — условия ушли в 1С; whole — прочитано до конца; lacked — столбцы, свойств которых не было у части строк; twice — строки, дважды пришедшие в одной странице';
 
 CREATE FUNCTION onec.entity_sets(server name)
 	RETURNS TABLE (entity_set text, family text, local_name text, key text, columns int)

@@ -34,6 +34,26 @@ COMMENT ON VIEW onec.server_capability IS 'В чём базы 1С отказыв
 COMMENT ON COLUMN onec.server_capability.remembered IS 'Помнится для всех сеансов (onec.remember_refusals)';
 GRANT SELECT ON onec.refusal, onec.server_capability TO PUBLIC;
 
+-- a page that is shorter than one that came before was not cut by a server: new sessions need not ask what follows it
+CREATE TABLE onec.largest_page (
+	server name PRIMARY KEY,
+	base bigint NOT NULL,
+	rows bigint NOT NULL,
+	seen_at timestamptz NOT NULL
+);
+COMMENT ON TABLE onec.largest_page IS 'Сколько строк было в самой большой странице базы: более короткая — конец набора; через сутки узнаётся снова';
+COMMENT ON COLUMN onec.largest_page.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.largest_page.base IS 'Отпечаток адреса базы: для другой это неверно';
+COMMENT ON COLUMN onec.largest_page.rows IS 'Строк';
+COMMENT ON COLUMN onec.largest_page.seen_at IS 'Когда пришла';
+SELECT pg_catalog.pg_extension_config_dump('onec.largest_page', '');
+GRANT SELECT ON onec.largest_page TO PUBLIC;
+
+CREATE FUNCTION onec._session_pages(OUT server name, OUT base bigint, OUT rows bigint, OUT seen_at timestamptz)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_session_pages_sql';
+COMMENT ON FUNCTION onec._session_pages() IS 'Самые большие страницы баз, какие знает этот сеанс (служебная)';
+
 CREATE FUNCTION onec.remember_refusals(server name DEFAULT NULL) RETURNS int
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -48,6 +68,12 @@ BEGIN
 		ON CONFLICT ON CONSTRAINT refusal_pkey DO UPDATE SET found_at = excluded.found_at
 		WHERE r.found_at < excluded.found_at;
 	GET DIAGNOSTICS added = ROW_COUNT;
+	INSERT INTO onec.largest_page AS l (server, base, rows, seen_at)
+		SELECT s.server, s.base, s.rows, s.seen_at FROM onec._session_pages() s
+		WHERE s.server = srv ORDER BY s.rows DESC, s.seen_at DESC LIMIT 1
+		ON CONFLICT ON CONSTRAINT largest_page_pkey DO UPDATE SET base = excluded.base, rows = excluded.rows, seen_at = excluded.seen_at
+		WHERE l.base <> excluded.base OR l.rows < excluded.rows OR l.rows = excluded.rows AND l.seen_at < excluded.seen_at
+			OR l.seen_at < pg_catalog.now() - interval '1 day';
 	RETURN added;
 END $$;
 COMMENT ON FUNCTION onec.remember_refusals(name) IS
@@ -68,6 +94,7 @@ DECLARE
 BEGIN
 	DELETE FROM onec.refusal r WHERE r.server = srv;
 	GET DIAGNOSTICS gone = ROW_COUNT;
+	DELETE FROM onec.largest_page l WHERE l.server = srv;
 	PERFORM onec._forget_session_refusals(srv);
 	RETURN gone;
 END $$;

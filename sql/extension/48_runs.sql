@@ -112,11 +112,12 @@ COMMENT ON COLUMN onec.sync_state.last_ok IS 'Последнее полное п
 COMMENT ON COLUMN onec.sync_state.place IS 'Сколько строк прошли запуски, ограниченные cards_limit; 0 — дошли до конца';
 SELECT pg_catalog.pg_extension_config_dump('onec.sync_state', '');
 
--- What a reading left in doubt: kinds are unproven (rows were missing, and that was not proven) and twice (one key, two rows).
+-- What a reading left in doubt: kinds are unproven (rows were missing, and that was not proven), twice (one key, two rows) and hole
+-- (rows without a property that others had).
 CREATE TABLE onec.sync_doubt (
 	server name NOT NULL,
 	target text NOT NULL,
-	kind text NOT NULL CHECK (kind IN ('unproven', 'twice')),
+	kind text NOT NULL CHECK (kind IN ('unproven', 'twice', 'hole')),
 	from_ts timestamp NOT NULL,
 	till_ts timestamp NOT NULL,
 	found bigint NOT NULL,
@@ -127,7 +128,7 @@ CREATE TABLE onec.sync_doubt (
 COMMENT ON TABLE onec.sync_doubt IS 'В чём ответы 1С ненадёжны: недоказанные удаления (следующий запуск попробует снова) и неединственные ключи';
 COMMENT ON COLUMN onec.sync_doubt.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.sync_doubt.target IS 'Таблица';
-COMMENT ON COLUMN onec.sync_doubt.kind IS 'unproven — удаление не доказано, twice — в 1С несколько строк с одним ключом';
+COMMENT ON COLUMN onec.sync_doubt.kind IS 'unproven — удаление не доказано, twice — в 1С несколько строк с одним ключом, hole — у строк не было свойства, которое было у других';
 COMMENT ON COLUMN onec.sync_doubt.from_ts IS 'Начало окна';
 COMMENT ON COLUMN onec.sync_doubt.till_ts IS 'Конец окна, не включая';
 COMMENT ON COLUMN onec.sync_doubt.found IS 'Скольких строк это касается';

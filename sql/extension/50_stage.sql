@@ -94,3 +94,38 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._stage(name, text, text, text, text) IS 'Прочитать строки 1С во временную таблицу (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._stage(name, text, text, text, text) FROM PUBLIC;
+
+-- A value is emptied only by a row that has the property: where rows of the last reading lacked some that others had, what is here
+-- stays.  Returns how many rows of pg_temp.onec_stage it concerns.
+CREATE FUNCTION onec._fill_holes(server name, target text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	holes text[] := (SELECT r.lacked FROM onec._readings() r WHERE r.relation = onec._foreign_table(server, target)
+					 ORDER BY r.number DESC LIMIT 1);
+	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
+	part record;
+	filled bigint := 0;
+BEGIN
+	IF holes IS NULL OR holes = '{}' THEN
+		RETURN 0;
+	END IF;
+	SELECT string_agg(format('%1$I = CASE WHEN nullif(s.%2$I::text, '''') IS NULL THEN t.%1$I ELSE s.%1$I END', c.name, c.hole), ', ') AS set_list,
+		   string_agg(format('nullif(s.%1$I::text, '''') IS NULL AND nullif(t.%1$I::text, '''') IS NOT NULL', c.hole), ' OR ') AS emptied
+	INTO part
+	FROM (SELECT DISTINCT a.attname AS hole, x.name
+		  FROM pg_attribute a
+		  -- whose line it is was said by the column that is lacking
+		  CROSS JOIN LATERAL (SELECT a.attname AS name UNION SELECT 'attribution' WHERE target = 'sale_line' AND a.attname = 'customer_id') x
+		  JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage') AND s.attname = x.name AND s.attnum > 0
+		  WHERE a.attrelid = tab AND a.attname = ANY (holes) AND a.attnum > 0 AND NOT a.attisdropped) c;
+	IF part.set_list IS NOT NULL THEN
+		EXECUTE format('UPDATE pg_temp.onec_stage s SET %s FROM %s t WHERE t.server = %L AND (%s) = (%s) AND (%s)', part.set_list, tab, server,
+			onec._stage_key(target, 's'), onec._stage_key(target, 't'), part.emptied);
+		GET DIAGNOSTICS filled = ROW_COUNT;
+	END IF;
+	RETURN filled;
+END $$;
+COMMENT ON FUNCTION onec._fill_holes(name, text) IS 'Оставить значения, свойств которых у прочитанных строк не было (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._fill_holes(name, text) FROM PUBLIC;

@@ -11,6 +11,17 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._stage_key(text, text) IS 'Ключ прочитанных строк (служебная)';
 
+-- Rows that came twice with one page of the last reading, which shows them once.
+CREATE FUNCTION onec._came_twice(server name, target text) RETURNS bigint
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT r.twice FROM onec._readings() r
+					 WHERE r.relation = to_regclass(format('%I.%I', $1, $2)) ORDER BY r.number DESC LIMIT 1), 0)
+$$;
+COMMENT ON FUNCTION onec._came_twice(name, text) IS 'Сколько строк последнего чтения пришли дважды (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._came_twice(name, text) FROM PUBLIC;
+
 -- Rows that are alike in everything are one row that came twice.  Returns how many are taken out; pg_temp.onec_twice then
 -- holds the keys that are left with rows that differ.
 CREATE FUNCTION onec._drop_doubles(target text) RETURNS bigint

@@ -94,20 +94,24 @@ REVOKE EXECUTE ON FUNCTION onec._remember_doubles() FROM PUBLIC;
 -- Read the rows of a condition and compare them with "scope".  Whoever wants to know which keys came twice looks when
 -- something differs, and always where that has happened before; rows that differ are then read once more.
 CREATE FUNCTION onec._read_window(server name, target text, condition text, scope text,
-								  OUT read bigint, OUT keys bigint, OUT numbered bigint, OUT doubt text)
+								  OUT read bigint, OUT keys bigint, OUT numbered bigint, OUT holes bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	careful boolean := EXISTS (SELECT FROM onec.sync_doubt d
 							   WHERE d.server = _read_window.server AND d.target = _read_window.target AND d.kind = 'twice');
+	twice bigint;
 BEGIN
 	FOR attempt IN 1 .. 2 LOOP
 		read := onec._stage(server, target, condition);
-		keys := read;
+		twice := onec._came_twice(server, target);
+		read := read + twice;
+		holes := onec._fill_holes(server, target);
+		keys := read - twice;
 		numbered := 0;
 		IF careful THEN
-			keys := read - onec._drop_doubles(target);
+			keys := keys - onec._drop_doubles(target);
 			IF NOT onec._doubles_known(server, target) AND attempt = 1 THEN
 				PERFORM onec._remember_doubles();
 				CONTINUE;
@@ -120,13 +124,13 @@ BEGIN
 		END IF;
 		PERFORM onec._digest(server, target, scope);
 		EXIT WHEN careful OR NOT EXISTS (SELECT FROM pg_temp.onec_change);
-		keys := read - onec._drop_doubles(target);
+		keys := keys - onec._drop_doubles(target);
 		IF onec._any_doubles() THEN
 			PERFORM onec._remember_doubles();
 			careful := true;
 			CONTINUE;
 		END IF;
-		IF keys <> read THEN
+		IF keys <> read - twice THEN
 			PERFORM onec._compare(server, target, scope);
 		END IF;
 		EXIT;
@@ -208,7 +212,8 @@ REVOKE EXECUTE ON FUNCTION onec._redates(name, text) FROM PUBLIC;
 -- tells of keys that have several rows.  With "later", documents that lose rows or change their dates wait for onec._settle.
 CREATE FUNCTION onec._sync_scope(server name, target text, condition text, scope text, from_ts timestamp, till_ts timestamp,
 								 force boolean, later tsrange, OUT read bigint, OUT keys bigint, OUT inserted bigint,
-								 OUT updated bigint, OUT deleted bigint, OUT doubt text, OUT kept bigint, OUT numbered bigint)
+								 OUT updated bigint, OUT deleted bigint, OUT doubt text, OUT kept bigint, OUT numbered bigint,
+								 OUT holes bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -224,6 +229,7 @@ BEGIN
 		keys := w.keys;
 		numbered := w.numbered;
 		doubt := w.doubt;
+		holes := w.holes;
 		missing := EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NULL);
 		EXIT WHEN NOT missing;
 		IF numbered > 0 AND NOT onec._has_copies(target) THEN
@@ -253,23 +259,25 @@ CREATE FUNCTION onec._sync_window(server name, target text, from_ts timestamp, t
 AS $$
 DECLARE
 	condition text := onec._window_condition(target, from_ts, till_ts);
+	hole constant text := 'rows came without a property that others have';
 	w record;
 BEGIN
 	SELECT * INTO w FROM onec._sync_scope(server, target, concat_ws(' AND ', condition, part_of),
 		CASE WHEN part_of IS NULL THEN condition END, from_ts, till_ts, force,
 		CASE WHEN part_of IS NULL AND onec._waits_for_end(server, target) THEN tsrange(from_ts, till_ts) END);
-	IF part_of IS NULL AND (w.kept > 0 OR w.numbered > 0 OR EXISTS (
+	IF part_of IS NULL AND (w.kept > 0 OR w.numbered > 0 OR w.holes > 0 OR EXISTS (
 			SELECT FROM onec.sync_doubt d WHERE d.server = _sync_window.server AND d.target = _sync_window.target)) THEN
 		PERFORM onec._note_doubt(server, target, 'unproven', from_ts, till_ts, w.kept,
 								 coalesce(w.doubt, 'the run ended before the step did'));
 		PERFORM onec._note_doubt(server, target, 'twice', from_ts, till_ts, w.numbered, 'rows that differ have one key in 1C');
+		PERFORM onec._note_doubt(server, target, 'hole', from_ts, till_ts, w.holes, hole);
 	END IF;
 	read := w.read;
 	keys := w.keys;
 	inserted := w.inserted;
 	updated := w.updated;
 	deleted := w.deleted;
-	doubt := w.doubt;
+	doubt := coalesce(w.doubt, CASE WHEN w.holes > 0 THEN hole END);
 END $$;
 COMMENT ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, text, boolean) IS 'Заменить одно окно местной таблицы (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, text, boolean) FROM PUBLIC;
@@ -369,7 +377,7 @@ AS $$
 DECLARE
 	start bigint := coalesce((SELECT t.place FROM onec.sync_state t
 							  WHERE t.server = _sync_some_cards.server AND t.target = 'discount_card'), 0);
-	kept bigint := 0;
+	holes bigint;
 	w record;
 BEGIN
 	IF start = 0 THEN
@@ -377,6 +385,7 @@ BEGIN
 	END IF;
 	PERFORM onec._drop_window();
 	read := onec._stage(server, 'discount_card', 'true', format('LIMIT %s OFFSET %s', max_rows, start));
+	holes := onec._fill_holes(server, 'discount_card');
 	truncated := read >= max_rows OR start > 0;
 	INSERT INTO onec.card_seen (server, card_id, known)
 	SELECT s.server, s.card_id, EXISTS (SELECT FROM onec.discount_card d WHERE d.server = s.server AND d.card_id = s.card_id)
@@ -393,6 +402,9 @@ BEGIN
 		SELECT * INTO w FROM onec._delete_unseen_cards(server, force);
 		deleted := w.deleted;
 		doubt := w.doubt;
+	END IF;
+	IF holes > 0 THEN
+		doubt := coalesce(doubt, 'cards came without a property that others have');
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec._sync_some_cards(name, int, boolean) IS 'Прочитать часть карт с того места, где остановились (служебная)';

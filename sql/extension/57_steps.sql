@@ -109,7 +109,7 @@ DECLARE
 	first timestamp := today - days;
 BEGIN
 	first := least(first, (SELECT min(d.from_ts) FROM onec.sync_doubt d
-						   WHERE d.server = _recent_windows.server AND d.target = _recent_windows.target AND d.kind = 'unproven'
+						   WHERE d.server = _recent_windows.server AND d.target = _recent_windows.target AND d.kind IN ('unproven', 'hole')
 							 AND d.till_ts > today - days));
 	IF first = '-infinity' THEN
 		RETURN QUERY SELECT * FROM onec._all_windows(server, target);
@@ -122,7 +122,7 @@ BEGIN
 	END IF;
 	RETURN QUERY
 		SELECT d.from_ts, least(d.till_ts, first) FROM onec.sync_doubt d
-		WHERE d.server = _recent_windows.server AND d.target = _recent_windows.target AND d.kind = 'unproven' AND d.till_ts <= first
+		WHERE d.server = _recent_windows.server AND d.target = _recent_windows.target AND d.kind IN ('unproven', 'hole') AND d.till_ts <= first
 		UNION
 		SELECT d.month::timestamp, least(d.month + interval '1 month', first) FROM onec.drift d
 		WHERE d.server = _recent_windows.server AND d.repaired_at IS NULL AND d.month < first
@@ -282,7 +282,7 @@ BEGIN
 		ON CONFLICT ON CONSTRAINT sync_state_pkey DO UPDATE
 		SET complete_from = least(t.complete_from, excluded.complete_from), last_ok = excluded.last_ok;
 		DELETE FROM onec.sync_doubt d
-		WHERE d.server = s.server AND d.target = s.target AND d.kind = 'unproven' AND d.found_at < s.started_at;
+		WHERE d.server = s.server AND d.target = s.target AND d.kind IN ('unproven', 'hole') AND d.found_at < s.started_at;
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec._end_step(onec._plan, bigint, onec.sync_step) IS 'Закончить шаг (служебная)';

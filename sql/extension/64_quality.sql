@@ -69,11 +69,13 @@ COMMENT ON VIEW onec._quality_points IS 'Замечания о баллах (с�
 
 -- What readings left in doubt.
 CREATE VIEW onec._quality_reading AS
-	SELECT d.server, CASE d.kind WHEN 'unproven' THEN 'Q11' ELSE 'Q12' END AS code,
-		   CASE d.kind WHEN 'unproven' THEN 'Удаление в 1С не доказано: строки оставлены' ELSE 'Разные строки с одним ключом' END AS title,
+	SELECT d.server, CASE d.kind WHEN 'unproven' THEN 'Q11' WHEN 'twice' THEN 'Q12' ELSE 'Q13' END AS code,
+		   CASE d.kind WHEN 'unproven' THEN 'Удаление в 1С не доказано: строки оставлены'
+					   WHEN 'twice' THEN 'Разные строки с одним ключом' ELSE 'У части строк не было свойства: прежние значения оставлены' END AS title,
 		   sum(d.found)::bigint AS found, (array_agg(DISTINCT d.target || ': ' || d.reason))[1:5] AS sample,
 		   CASE d.kind WHEN 'unproven' THEN 'Следующий запуск попробует снова; если набор и вправду пуст, вызовите onec.sync(force => true)'
-					   ELSE 'Ключ в 1С не единственный: проверьте набор; строки сохранены под номерами copy' END AS advice
+					   WHEN 'twice' THEN 'Ключ в 1С не единственный: проверьте набор; строки сохранены под номерами copy'
+					   ELSE 'Следующий запуск прочитает снова; если свойства и вправду нет, помогает onec.setup' END AS advice
 	FROM onec.sync_doubt d GROUP BY d.server, d.kind;
 COMMENT ON VIEW onec._quality_reading IS 'Замечания о чтении (служебное)';
 COMMENT ON COLUMN onec._quality_reading.server IS 'Внешний сервер';

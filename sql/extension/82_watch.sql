@@ -89,7 +89,7 @@ AS $$
 		WHEN $2 = 'nightly' AND NOT onec.get('nightly.enabled', $1)::boolean THEN 'does nothing: nightly.enabled is false' END,
 		CASE WHEN $2 <> 'housekeeping' AND EXISTS (SELECT FROM onec.login_refusal l WHERE l.server = $1) THEN
 			'waits: 1C refused the login; alter the user mapping (ALTER USER MAPPING … OPTIONS (SET password …))'
-		WHEN $2 <> 'housekeeping' AND EXISTS (SELECT FROM onec.sync_doubt d WHERE d.server = $1 AND d.kind = 'unproven') THEN
+		WHEN $2 <> 'housekeeping' AND EXISTS (SELECT FROM onec.sync_doubt d WHERE d.server = $1 AND d.kind IN ('unproven', 'hole')) THEN
 			'incomplete: rows are missing in 1C, but that is not proven; see onec.data_quality' END), '')
 $$;
 COMMENT ON FUNCTION onec._job_hint(name, text, bigint, boolean, boolean, text, text) IS 'Что сделать с заданием (служебная)';

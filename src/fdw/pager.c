@@ -57,7 +57,6 @@ onec_pager_create(OnecSession *session, const OnecOptions *options, const OnecWa
 	pager->refusals = onec_session_refusals(session, options->entity_set);
 	pager->spent = spent;
 	keep_wanted(pager, wanted);
-	pager->largest = onec_session_largest_page(session);
 	pager->tie = onec_pager_make_tie(pager);
 	pager->context = CurrentMemoryContext;
 	pager->scratch = AllocSetContextCreate(CurrentMemoryContext, "onec_fdw pager",
@@ -79,7 +78,7 @@ onec_pager_stop(OnecPager *pager)
 		onec_reply_rows(pager->reply, pager->page_rows);
 	onec_reply_free(pager->reply);
 	pager->reply = NULL;
-	*pager->largest = Max(*pager->largest, pager->page_rows);
+	onec_session_note_page(pager->session, onec_pager_page_rows(pager));
 	pager->page_rows = 0;
 	onec_ahead_drop(&pager->ahead);
 	pager->later = false;
@@ -325,6 +324,8 @@ static bool
 is_new(OnecPager *pager, const OnecField *fields)
 {
 	onec_pager_check_row(pager, fields);
+	if (pager->list_at >= 0 && onec_pager_is_foreign(pager, &fields[pager->list_at]))
+		return false;
 	if (pager->page_rows == 1)
 		onec_pager_note_reached(pager);
 	if (pager->probing)
@@ -332,6 +333,8 @@ is_new(OnecPager *pager, const OnecField *fields)
 		end_probe(pager);
 		return false;
 	}
+	if (pager->walks && onec_pager_is_twice(pager, fields))
+		return false;
 	if (pager->scattered)
 	{
 		if (!onec_scatter_row(pager, fields))
@@ -355,7 +358,11 @@ is_new(OnecPager *pager, const OnecField *fields)
 			onec_tie_bound(pager->tie, pager->middle);
 	}
 	else if (pager->walks)
+	{
 		pager->page_sum += onec_tie_hash(pager->tie, fields, pager->nnames);
+		if (onec_pager_has_come(pager))
+			return false;
+	}
 	if (pager->doubt.step != ONEC_DOUBT_NONE && !onec_pager_settle(pager))
 		return false;
 	pager->delivered++;
@@ -446,13 +453,21 @@ onec_pager_next(OnecPager *pager)
 	return next_fields(pager);
 }
 
+/* Whether the page, whose rows have no key, has or may have more of them than were asked for: that is judged at its end. */
+static bool
+may_be_long(const OnecPager *pager)
+{
+	return pager->walks && pager->page_rows >= pager->at.top && !onec_tie_has_key(pager->tie);
+}
+
 void
 onec_pager_enough(OnecPager *pager)
 {
 	const OnecField *fields;
 
 	pager->patient = true;
-	while (!pager->ended && pager->reply != NULL && pager->page_rows > 0 && onec_pager_missing(pager) != NULL)
+	while (!pager->ended && pager->reply != NULL && pager->page_rows > 0 &&
+		   (onec_pager_missing(pager) != NULL || may_be_long(pager)))
 	{
 		if (pager->eaten > 0)
 			eat(pager, pager->eaten);

@@ -59,6 +59,7 @@ typedef struct OnecWay
 	int64		runs;			/* queries begun */
 	int64		finished;		/* … and read to their end */
 	int64		page_rows;		/* rows of the largest page asked for; 0: none had a size */
+	int64		twice;			/* rows that came twice with one page, and were passed by once */
 	bool		by_skip;		/* a page was reached by $skip */
 	bool		shaky;			/* … of an order that need not hold from one page to the next */
 	bool		unfiltered;		/* a condition did not go to 1C: the base refuses it, or it is too long */
@@ -113,6 +114,9 @@ extern const OnecWay *onec_pager_way(const OnecPager *pager);
  * read on until one has, or it ends; ERROR then.
  */
 extern void onec_pager_enough(OnecPager *pager);
+
+/* Whether a row so far lacked the wanted property number "i" that others had; not what they may lack. */
+extern bool onec_pager_lacked(const OnecPager *pager, int i);
 
 /* Drop what is under way. */
 extern void onec_pager_stop(OnecPager *pager);

@@ -76,6 +76,50 @@ onec_pager_check_row(const OnecPager *pager, const OnecField *fields)
 
 /* ---- the rows of a page ---- */
 
+void
+onec_pager_begin_set(OnecPager *pager)
+{
+	OnecTwice	spare = pager->last_set;
+
+	onec_twice_clear(&spare);
+	if (pager->page_twice > 0 && !pager->by_date && !pager->scattered)
+	{
+		pager->last_set = pager->page_set;
+		pager->page_set = spare;
+	}
+	else
+	{
+		pager->last_set = spare;
+		onec_twice_clear(&pager->page_set);
+	}
+	pager->page_twice = 0;
+}
+
+bool
+onec_pager_is_twice(OnecPager *pager, const OnecField *fields)
+{
+	if (!onec_tie_has_key(pager->tie))
+		return false;
+	pager->row_hash = onec_tie_hash_all(fields, pager->nnames);
+	if (onec_twice_add(&pager->page_set, pager->row_hash, pager->context))
+		return false;
+	pager->page_twice++;
+	pager->way.twice++;
+	return true;
+}
+
+bool
+onec_pager_has_come(const OnecPager *pager)
+{
+	return pager->last_set.count > 0 && onec_twice_has(&pager->last_set, pager->row_hash);
+}
+
+int64
+onec_pager_page_rows(const OnecPager *pager)
+{
+	return pager->page_rows - pager->page_twice;
+}
+
 const char *
 onec_pager_missing(const OnecPager *pager)
 {
@@ -85,6 +129,13 @@ onec_pager_missing(const OnecPager *pager)
 		if (!onec_rows_has(pager->rows, i) && !(i < pager->noptional && pager->optional[i]))
 			return pager->names[i];
 	return NULL;
+}
+
+bool
+onec_pager_lacked(const OnecPager *pager, int i)
+{
+	return i < pager->nnames && onec_rows_lacked(pager->rows, i) && !(i < pager->noptional && pager->optional[i]) &&
+		!pager->options->missing_null && pager->options->function == NULL;
 }
 
 static void pg_attribute_noreturn()
@@ -98,8 +149,8 @@ raise_missing(const OnecPager *pager, const char *name)
 					 "'null' it reads NULL.")));
 }
 
-static void pg_attribute_noreturn()
-raise_repeated(const OnecPager *pager, const OnecMark *earlier)
+void
+onec_pager_raise_repeated(const OnecPager *pager, const OnecMark *earlier)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_REPLY_HANDLE),
@@ -119,11 +170,14 @@ onec_pager_check_page(OnecPager *pager)
 		raise_missing(pager, missing);
 	if (!pager->walks)
 		return;
-	earlier = onec_repeat_find(&pager->repeat, &pager->at, pager->page_rows, pager->page_sum, pager->context);
+	earlier = onec_repeat_find(&pager->repeat, &pager->at, onec_pager_page_rows(pager), pager->page_sum,
+							   pager->context);
+	if (earlier != NULL && onec_tie_has_key(pager->tie))
+		onec_pager_raise_repeated(pager, earlier);
 	/* without the key, rows may be alike in all that is wanted of them */
-	if (earlier != NULL && (onec_tie_has_key(pager->tie) ||
-							onec_pager_is_same_row(pager, earlier->skip, pager->at.skip)))
-		raise_repeated(pager, earlier);
+	if (!onec_tie_has_key(pager->tie) &&
+		(earlier != NULL || (pager->at.top > 0 && pager->page_rows > pager->at.top)))
+		onec_pager_check_again(pager, earlier);
 }
 
 /* ---- the end ---- */
@@ -156,14 +210,15 @@ OnecPageEnd
 onec_pager_judge(OnecPager *pager, bool cut)
 {
 	int64		rows = pager->page_rows;
-	int64		larger = *pager->largest;
+	int64		larger = onec_session_largest_page(pager->session);
 	int64		most;
 
 	note_cut(pager);
-	*pager->largest = Max(larger, rows);
+	onec_session_note_page(pager->session, onec_pager_page_rows(pager));
 	if (!pager->walks || rows == 0)
 		return ONEC_PAGE_LAST;
-	if (rows >= pager->at.top || cut)
+	/* rows that came twice may stand in the place of others */
+	if (rows >= pager->at.top || cut || pager->page_twice > 0)
 		return ONEC_PAGE_FULL;
 	most = onec_draft_most(pager->options, list_nth(pager->parts, pager->at.part));
 	if (most >= 0 && pager->part_delivered >= most)

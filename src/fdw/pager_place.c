@@ -204,6 +204,7 @@ onec_pager_send(OnecPager *pager)
 	pager->at.top = place_top(pager, &pager->at);
 	pager->page_rows = 0;
 	pager->page_begin = pager->delivered;
+	onec_pager_begin_set(pager);
 	pager->page_sum = 0;
 	pager->page_bytes = 0;
 	pager->eaten = 0;
@@ -246,9 +247,9 @@ onec_pager_go_on(OnecPager *pager, bool doubtful)
 	{
 		onec_tie_bound(pager->tie, pager->at.bound);
 		/* a page of one date: the next would only bring it again */
-		pager->at.in_tie = doubtful && onec_tie_seen(pager->tie) == pager->page_rows;
+		pager->at.in_tie = doubtful && onec_tie_seen(pager->tie) == onec_pager_page_rows(pager);
 		pager->probing = pager->at.in_tie;
-		pager->at.skip = onec_pager_date_begin(pager) + (pager->probing ? pager->page_rows : 0);
+		pager->at.skip = onec_pager_date_begin(pager) + (pager->probing ? onec_pager_page_rows(pager) : 0);
 		if (pager->windowed)
 			end_window(pager);
 	}
@@ -256,10 +257,10 @@ onec_pager_go_on(OnecPager *pager, bool doubtful)
 	{
 		pager->at.in_tie = true;
 		pager->probing = doubtful;
-		pager->at.skip = onec_pager_date_begin(pager) + (doubtful ? pager->page_rows : 0);
+		pager->at.skip = onec_pager_date_begin(pager) + (doubtful ? onec_pager_page_rows(pager) : 0);
 	}
 	else
-		pager->at.skip += pager->page_rows;
+		pager->at.skip += onec_pager_page_rows(pager);
 }
 
 /* The window is read: on to the one behind it, as it was asked for ahead if it was. */

@@ -15,6 +15,7 @@
 #include "fdw/pager.h"
 #include "fdw/repeat.h"
 #include "fdw/tie.h"
+#include "fdw/twice.h"
 #include "fdw/windows.h"
 
 #define FIRST_PAGE 1000			/* rows, before anything is known of their size */
@@ -88,6 +89,8 @@ struct OnecPager
 	int			url_budget;		/* bytes */
 	bool		select_all;		/* the address has no room for the names of columns */
 	bool		shortened;		/* … nor for the whole filter: more rows come than were asked for */
+	int			list_at;		/* place in names of what the parts list; -1: they list nothing, or it is not wanted */
+	struct HTAB *members;		/* of which part each key is, see pager_list.c; NULL: not needed yet */
 	bool		unordered;
 	bool		ended;
 	bool		patient;		/* it may wait */
@@ -106,9 +109,12 @@ struct OnecPager
 	char		middle[ONEC_DATE_SIZE]; /* date of a row amid the current page */
 	int64		page_rows;		/* rows that have come of this page */
 	int64		page_begin;		/* rows delivered before it */
+	int64		page_twice;		/* of its rows, those that came twice with it */
+	uint64		row_hash;		/* of all values of its last row, where the key is wanted */
+	OnecTwice	page_set;		/* its rows, where the key is wanted */
+	OnecTwice	last_set;		/* those of the page before, if any came twice: $skip may be short of its end */
 	uint64		page_sum;		/* of the hashes of its rows */
 	OnecRepeat	repeat;			/* pages that have come by $skip */
-	int64	   *largest;		/* rows of the largest page that this base has sent, kept by the session */
 	int64		doubted;		/* rows of the page before, if it was doubtful; else 0 */
 	int64		short_rows;		/* rows of the last page that was doubted for good reason */
 	int64		cap;			/* rows of a page, where the server cuts all at so many; 0: it does not */
@@ -130,6 +136,9 @@ extern void onec_pager_raise_dates(OnecPager *pager, const char *what) pg_attrib
 /* pager_request.c: copy the wanted names and see to it that "date", unless NULL, is among them. */
 extern void onec_pager_keep_names(OnecPager *pager, const char *const *names, int nnames,
 								  const char *date);
+
+/* pager_request.c: the place of a name among those wanted; -1: it is not. */
+extern int	onec_pager_find_name(const OnecPager *pager, const char *name);
 
 /* pager_request.c: the tie of this pager; rows are known by the entity key where that is wanted whole. */
 extern OnecTie *onec_pager_make_tie(const OnecPager *pager);
@@ -200,6 +209,30 @@ extern const char *onec_pager_missing(const OnecPager *pager);
 
 /* pager_end.c: raise an error if the page, which has ended, lacks a property or has come before. */
 extern void onec_pager_check_page(OnecPager *pager);
+
+/* pager_end.c: the page has the rows of an earlier one. */
+extern void onec_pager_raise_repeated(const OnecPager *pager, const OnecMark *earlier) pg_attribute_noreturn();
+
+/*
+ * pager_again.c: raise an error if the page, whose rows have no key, holds rows twice, or those of "earlier" (NULL: of no page
+ * in particular).  The pages behind it come with their key.
+ */
+extern void onec_pager_check_again(OnecPager *pager, const OnecMark *earlier);
+
+/* pager_list.c: whether a row with this key belongs to another part of the query. */
+extern bool onec_pager_is_foreign(OnecPager *pager, const OnecField *key);
+
+/* pager_end.c: a page begins; of the one before only rows that came twice are of interest. */
+extern void onec_pager_begin_set(OnecPager *pager);
+
+/* pager_end.c: note a row by its values, where its key is wanted; whether it came with this page already. */
+extern bool onec_pager_is_twice(OnecPager *pager, const OnecField *fields);
+
+/* pager_end.c: whether the row last noted came with the page before, of which $skip passed by too few. */
+extern bool onec_pager_has_come(const OnecPager *pager);
+
+/* pager_end.c: rows of the page, each once. */
+extern int64 onec_pager_page_rows(const OnecPager *pager);
 
 /* pager_end.c: what the page's rows tell of its end; "cut": it names an address for more.  Notes what they tell of the server. */
 extern OnecPageEnd onec_pager_judge(OnecPager *pager, bool cut);

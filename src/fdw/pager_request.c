@@ -35,8 +35,8 @@ onec_pager_keep_names(OnecPager *pager, const char *const *names, int nnames, co
 	pager->names[pager->nnames++] = date;
 }
 
-static int
-find_name(const OnecPager *pager, const char *name)
+int
+onec_pager_find_name(const OnecPager *pager, const char *name)
 {
 	for (int i = 0; i < pager->nnames; i++)
 		if (strcmp(pager->names[i], name) == 0)
@@ -53,7 +53,7 @@ onec_pager_make_tie(const OnecPager *pager)
 
 	for (char *name = names ? strtok(names, ",") : NULL; name != NULL; name = strtok(NULL, ","))
 	{
-		int			at = find_name(pager, name);
+		int			at = onec_pager_find_name(pager, name);
 
 		if (at < 0 || nkey == pager->nnames)
 			return onec_tie_create(NULL, 0);
@@ -162,6 +162,8 @@ make_list_parts(OnecPager *pager, const OnecExpr *filter)
 	pager->select_all = named == NIL || (list_length(named) > list_length(all) &&
 										 (list_length(all) == 1 || list_length(named) > 2 * list_length(all)));
 	pager->parts = pager->select_all ? all : named;
+	if (list_length(pager->parts) > 1 && list->args[0]->kind == ONEC_EXPR_FIELD)
+		pager->list_at = onec_pager_find_name(pager, list->args[0]->name);
 	return true;
 }
 
@@ -174,6 +176,8 @@ onec_pager_make_parts(OnecPager *pager)
 
 	pager->select_all = false;
 	pager->shortened = false;
+	pager->list_at = -1;
+	pager->members = NULL;
 	/* the condition of a function goes as it is */
 	if (filter != NULL && pager->options->function == NULL && address_size(pager, filter, false) > budget)
 	{

@@ -116,7 +116,7 @@ onec_scatter_row(OnecPager *pager, const OnecField *fields)
 {
 	OnecScatter *scatter = pager->scatter;
 	uint64		hash = onec_tie_hash(pager->tie, fields, pager->nnames);
-	int			at = (int) pager->page_rows - 1;
+	int			at = (int) onec_pager_page_rows(pager) - 1;
 	Known	   *known;
 
 	pager->page_sum += hash;
@@ -138,7 +138,7 @@ expect_again(OnecPager *pager)
 {
 	OnecScatter *scatter = pager->scatter;
 
-	for (int64 i = 0; i < pager->page_rows; i++)
+	for (int64 i = 0; i < onec_pager_page_rows(pager); i++)
 	{
 		bool		found;
 		Known	   *known = hash_search(scatter->known, &scatter->page[i], HASH_ENTER, &found);
@@ -160,7 +160,7 @@ static bool
 find_cut(OnecPager *pager, DateText cut)
 {
 	DateText   *dates = pager->scatter->dates;
-	int			last = (int) pager->page_rows - 1;
+	int			last = (int) onec_pager_page_rows(pager) - 1;
 	int			middle = last / 2;
 
 	qsort(dates, last + 1, sizeof(DateText), compare_dates);
@@ -221,14 +221,14 @@ onec_scatter_done(OnecPager *pager, OnecPageEnd end)
 
 	if (scatter->piecemeal)
 	{
-		pager->at.skip += pager->page_rows;
+		pager->at.skip += onec_pager_page_rows(pager);
 		return end != ONEC_PAGE_LAST || next_stretch(pager);
 	}
 	if (end == ONEC_PAGE_LAST && !more)
 		return next_stretch(pager);
 	expect_again(pager);
 	if (end == ONEC_PAGE_DOUBTFUL && !more)
-		pager->at.skip = pager->page_rows;
+		pager->at.skip = onec_pager_page_rows(pager);
 	else
 		ask_anew(pager);
 	return true;
@@ -259,7 +259,7 @@ onec_scatter_broken(OnecPager *pager, const OnecError *error)
 
 	if (scatter->piecemeal)
 	{
-		pager->at.skip += pager->page_rows;
+		pager->at.skip += onec_pager_page_rows(pager);
 		return;
 	}
 	expect_again(pager);

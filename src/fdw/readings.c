@@ -10,7 +10,11 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "fdw/readings.h"
 
@@ -23,15 +27,33 @@ typedef struct Reading
 	Oid			relid;
 	OnecSpent	spent;
 	OnecWay		way;
+	OnecColumnSet lacked;
 } Reading;
 
 static Reading ring[READINGS];
 static int64 last_number = 0;	/* of all readings of this backend; the first is 1 */
 
 void
-onec_reading_note(Oid relid, const OnecSpent *spent, const OnecWay *way)
+onec_reading_note(Oid relid, const OnecSpent *spent, const OnecWay *way, const OnecColumnSet *lacked)
 {
-	ring[last_number++ % READINGS] = (Reading) {relid, *spent, *way};
+	ring[last_number++ % READINGS] = (Reading) {relid, *spent, *way, *lacked};
+}
+
+/* The names of the columns, as text[]. */
+static Datum
+column_names(Oid relid, const OnecColumnSet *columns)
+{
+	Datum		names[MaxHeapAttributeNumber];
+	int			count = 0;
+
+	for (AttrNumber attnum = 1; attnum <= MaxHeapAttributeNumber; attnum++)
+	{
+		char	   *name = columns->words[attnum / 64] >> (attnum % 64) & 1 ? get_attname(relid, attnum, true) : NULL;
+
+		if (name != NULL)
+			names[count++] = CStringGetTextDatum(name);
+	}
+	return PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* onec._readings(): those that the ring knows, oldest first. */
@@ -49,7 +71,8 @@ onec_readings(PG_FUNCTION_ARGS)
 			Int64GetDatum(number), ObjectIdGetDatum(reading->relid), Int64GetDatum(reading->spent.requests),
 			Int64GetDatum(reading->spent.pages), Int64GetDatum(reading->spent.rows), Int64GetDatum(way->page_rows),
 			BoolGetDatum(way->by_skip), BoolGetDatum(!way->shaky), BoolGetDatum(!way->unfiltered),
-			BoolGetDatum(way->finished == way->runs)
+			BoolGetDatum(way->finished == way->runs), column_names(reading->relid, &reading->lacked),
+			Int64GetDatum(way->twice)
 		};
 		bool		nulls[lengthof(values)] = {false};
 

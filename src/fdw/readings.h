@@ -13,9 +13,17 @@
 
 #include "postgres.h"
 
+#include "access/htup_details.h"
+
 #include "fdw/pager.h"
 
-/* Note a scan of "relid" that has ended, with its rescans. */
-extern void onec_reading_note(Oid relid, const OnecSpent *spent, const OnecWay *way);
+/* Columns by number, from 1 on. */
+typedef struct OnecColumnSet
+{
+	uint64		words[MaxHeapAttributeNumber / 64 + 1];
+} OnecColumnSet;
+
+/* Note a scan of "relid" that has ended, with its rescans; "lacked": columns whose property some rows did not have. */
+extern void onec_reading_note(Oid relid, const OnecSpent *spent, const OnecWay *way, const OnecColumnSet *lacked);
 
 #endif							/* ONEC_READINGS_H */

@@ -47,3 +47,13 @@ onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, int64 rows, uint64 
 	add_mark(repeat, &mark, context);
 	return NULL;
 }
+
+void
+onec_repeat_begin(OnecRepeat *repeat, const OnecPlace *place, int64 rows, uint64 sum, MemoryContext context)
+{
+	OnecMark	mark = {place->skip, rows, sum};
+
+	repeat->place = *place;
+	repeat->count = 0;
+	add_mark(repeat, &mark, context);
+}

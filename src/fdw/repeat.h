@@ -39,4 +39,7 @@ typedef struct OnecRepeat
 extern const OnecMark *onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, int64 rows, uint64 sum,
 										MemoryContext context);
 
+/* Forget all pages but this one, whose rows are known by another sum from now on. */
+extern void onec_repeat_begin(OnecRepeat *repeat, const OnecPlace *place, int64 rows, uint64 sum, MemoryContext context);
+
 #endif							/* ONEC_REPEAT_H */

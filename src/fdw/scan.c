@@ -80,6 +80,7 @@ read_wanted(OnecScan *scan, List *attrs)
 	scan->decoders = palloc0(sizeof(OnecDecoder) * (list_length(attrs) + 1));
 	scan->names = palloc0(sizeof(char *) * (list_length(attrs) + 1));
 	scan->optional = palloc0(sizeof(bool) * (list_length(attrs) + 1));
+	scan->wanted_attnums = palloc0(sizeof(AttrNumber) * (list_length(attrs) + 1));
 	foreach(lc, attrs)
 	{
 		const OnecColumn *column = &scan->columns[lfirst_int(lc) - 1];
@@ -90,6 +91,7 @@ read_wanted(OnecScan *scan, List *attrs)
 		scan->calls_out |= scan->decoders[scan->nwanted].calls_out;
 		/* 1C names the value in $metadata, and sends it elsewhere */
 		scan->optional[scan->nwanted] = column->edm == ONEC_EDM_STREAM;
+		scan->wanted_attnums[scan->nwanted] = column->attnum;
 		scan->names[scan->nwanted++] = onec_utf8(column->property);
 	}
 	scan->wanted = (OnecWanted) {
@@ -583,6 +585,17 @@ onec_scan_rescan(ForeignScanState *node)
 	forget_run(node->fdw_state);
 }
 
+static void
+note_reading(const OnecScan *scan)
+{
+	OnecColumnSet lacked = {0};
+
+	for (int i = 0; i < scan->nwanted; i++)
+		if (onec_pager_lacked(scan->pager, i))
+			lacked.words[scan->wanted_attnums[i] / 64] |= UINT64CONST(1) << scan->wanted_attnums[i] % 64;
+	onec_reading_note(scan->relid, &scan->spent, onec_pager_way(scan->pager), &lacked);
+}
+
 void
 onec_scan_end(ForeignScanState *node)
 {
@@ -593,6 +606,6 @@ onec_scan_end(ForeignScanState *node)
 		return;
 	/* a count that 1C gave is no reading */
 	if ((scan->started && !scan->count) || onec_pager_way(scan->pager)->runs > 0)
-		onec_reading_note(scan->relid, &scan->spent, onec_pager_way(scan->pager));
+		note_reading(scan);
 	forget_run(scan);
 }

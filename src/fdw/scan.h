@@ -47,6 +47,7 @@ typedef struct OnecScan
 	OnecGenerated *generated;	/* columns that are computed from them; NULL: none */
 	const char **names;			/* properties, UTF-8 */
 	bool	   *optional;		/* which of them rows may lack */
+	AttrNumber *wanted_attnums;
 	OnecWanted	wanted;
 
 	/* execution */

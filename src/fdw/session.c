@@ -149,7 +149,7 @@ static void
 forget_learned(OnecSession *session)
 {
 	onec_session_forget_refusals(session);
-	session->largest_page = 0;
+	onec_session_forget_pages(session);
 	session->ib_ignored = false;
 	session->ib_stale_row = 0;
 	session->ib_not_before = 0;
@@ -164,7 +164,8 @@ renew(OnecSession *session, const OnecOptions *options)
 	uint64		changes = catalog_changes;
 	char	   *authorization = onec_options_authorization(session->key.userid,
 														   session->key.serverid);
-	bool		same = session->authorization != NULL &&
+	bool		fresh = session->authorization == NULL;
+	bool		same = !fresh &&
 		strcmp(session->authorization, authorization) == 0 &&
 		strcmp(session->root, options->root) == 0;
 
@@ -189,13 +190,9 @@ renew(OnecSession *session, const OnecOptions *options)
 	session->insecure = !options->tls_verify;
 	if (session->server_changed)
 		forget_learned(session);
+	if (fresh)
+		session->largest_recalled = false;
 	session->seen_changes = changes;
-}
-
-int64 *
-onec_session_largest_page(OnecSession *session)
-{
-	return &session->largest_page;
 }
 
 OnecSession *

@@ -86,10 +86,13 @@ extern bool onec_refusals_hold_whole(const OnecRefusals *refusals, const OnecExp
 extern const OnecRefusals *onec_session_foresee(const OnecOptions *options, Oid userid);
 
 /*
- * Rows of the largest page that the base has sent to this backend; the caller keeps it up.  A page that is shorter than
- * one that came before was not cut by the server.  Lives as long as the session.
+ * Rows of the largest page that the base is known to have sent, to this backend or before, within a day; 0: of none.  A page that
+ * is shorter than one that came before was not cut by the server.
  */
-extern int64 *onec_session_largest_page(OnecSession *session);
+extern int64 onec_session_largest_page(OnecSession *session);
+
+/* A page of so many rows has come. */
+extern void onec_session_note_page(OnecSession *session, int64 rows);
 
 /*
  * Send a request.  The memory of "request" is not needed afterwards.  "spent" may be NULL, else it must

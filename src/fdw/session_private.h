@@ -16,6 +16,7 @@
 
 #include "nodes/pg_list.h"
 #include "protocol/http.h"
+#include "utils/relcache.h"
 
 /* After a login was refused none is tried for so long: 1C locks accounts. */
 #define ONEC_LOGIN_PAUSE_S 60
@@ -71,6 +72,8 @@ struct OnecSession
 	int			gave_up_after;	/* attempts of the request given up last, 0: none */
 
 	int64		largest_page;	/* rows, of all that came */
+	TimestampTz largest_seen;
+	bool		largest_recalled;	/* the table has been looked at, or is not to be */
 	List	   *refusals;		/* of SetRefusals, see session_refusal.c */
 
 	OnecEdm    *edm;			/* or NULL */
@@ -148,6 +151,15 @@ extern OnecSession *onec_session_find(Oid serverid, Oid userid);
 
 /* session_refusal.c: have everything tried anew. */
 extern void onec_session_forget_refusals(OnecSession *session);
+
+/* session_refusal.c: a table of the extension, opened for reading; NULL when the extension lies elsewhere or is being made. */
+extern Relation onec_session_open_table(const char *name);
+
+/* session_refusal.c: whether what was learned then is not to be relied on any more. */
+extern bool onec_session_is_old(TimestampTz since);
+
+/* session_page.c: forget how large pages were. */
+extern void onec_session_forget_pages(OnecSession *session);
 
 /*
  * session_reply.c: free abandoned replies that 1C is through with, or "all", and take the 1C sessions they brought; "all" takes those

@@ -73,8 +73,8 @@ flag_of(OnecRefusals *refusals, int capability)
 	return flags[capability];
 }
 
-static bool
-is_old(TimestampTz since)
+bool
+onec_session_is_old(TimestampTz since)
 {
 	return TimestampDifferenceExceeds(since, GetCurrentTimestamp(), LIFETIME_MS);
 }
@@ -91,12 +91,12 @@ look_through(SetRefusals *set)
 
 		if (*flag && set->since[i] == 0)
 			set->since[i] = GetCurrentTimestamp();
-		*flag = *flag && !is_old(set->since[i]);
+		*flag = *flag && !onec_session_is_old(set->since[i]);
 		if (!*flag)
 			set->since[i] = 0;
 	}
 	foreach(lc, set->refusals.conditions)
-		if (is_old(((Condition *) lfirst(lc))->since))
+		if (onec_session_is_old(((Condition *) lfirst(lc))->since))
 			set->refusals.conditions = foreach_delete_current(set->refusals.conditions, lc);
 }
 
@@ -224,12 +224,11 @@ onec_session_refuse(OnecSession *session, const char *entity_set, const OnecExpr
 
 /* ---- remembered ---- */
 
-/* The table, opened; NULL when the extension lies elsewhere or is being made. */
-static Relation
-open_table(void)
+Relation
+onec_session_open_table(const char *name)
 {
 	Oid			schema = get_namespace_oid("onec", true);
-	Oid			table = OidIsValid(schema) ? get_relname_relid("refusal", schema) : InvalidOid;
+	Oid			table = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 
 	return OidIsValid(table) ? table_open(table, AccessShareLock) : NULL;
 }
@@ -251,7 +250,7 @@ take_row(SetRefusals *set, HeapTuple tuple, TupleDesc desc)
 	TimestampTz since = DatumGetTimestampTz(heap_getattr(tuple, COLUMN_FOUND_AT, desc, &isnull));
 	char	   *shape = TextDatumGetCString(heap_getattr(tuple, COLUMN_CONDITION, desc, &isnull));
 
-	if (is_old(since))
+	if (onec_session_is_old(since))
 		return;
 	if (shape[0] != '\0')
 		add_shape(&set->refusals, pg_server_to_any(shape, strlen(shape), PG_UTF8), since);
@@ -267,7 +266,7 @@ take_row(SetRefusals *set, HeapTuple tuple, TupleDesc desc)
 static void
 recall(const char *server, SetRefusals *set)
 {
-	Relation	rel = open_table();
+	Relation	rel = onec_session_open_table("refusal");
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
@@ -409,8 +408,10 @@ onec_forget_session_refusals_sql(PG_FUNCTION_ARGS)
 	{
 		OnecSession *session = lfirst(lc);
 
-		if (strcmp(session->server_name, server) == 0)
-			onec_session_forget_refusals(session);
+		if (strcmp(session->server_name, server) != 0)
+			continue;
+		onec_session_forget_refusals(session);
+		onec_session_forget_pages(session);
 	}
 	PG_RETURN_VOID();
 }

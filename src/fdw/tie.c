@@ -173,7 +173,15 @@ onec_tie_hash(const OnecTie *tie, const OnecField *fields, int nfields)
 
 	for (int i = 0; i < tie->nkey; i++)
 		hash = hash_field(&fields[tie->key[i]], hash);
-	for (int i = 0; i < nfields && tie->nkey == 0; i++)
+	return tie->nkey > 0 ? hash : onec_tie_hash_all(fields, nfields);
+}
+
+uint64
+onec_tie_hash_all(const OnecField *fields, int nfields)
+{
+	uint64		hash = UINT64CONST(0x452821E638D01377);
+
+	for (int i = 0; i < nfields; i++)
 		hash = hash_field(&fields[i], hash);
 	return hash;
 }

@@ -43,6 +43,9 @@ extern bool onec_tie_has_key(const OnecTie *tie);
 extern uint64 onec_tie_hash(const OnecTie *tie, const OnecField *fields, int nfields);
 extern uint64 onec_tie_last(const OnecTie *tie);
 
+/* The hash of all fields of a row. */
+extern uint64 onec_tie_hash_all(const OnecField *fields, int nfields);
+
 /* Rows of the page before that this one should repeat, and has not yet. */
 extern int	onec_tie_expected(const OnecTie *tie);
 

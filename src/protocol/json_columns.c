@@ -50,12 +50,17 @@ onec_columns_unsee(OnecColumns *columns)
 void
 onec_columns_see(OnecColumns *columns, const OnecField *fields)
 {
-	columns->all_seen = true;
+	bool		all = true;
+
 	for (int i = 0; i < columns->count; i++)
 	{
-		columns->list[i].seen |= fields[i].kind != ONEC_FIELD_ABSENT;
-		columns->all_seen &= columns->list[i].seen;
+		bool		lacked = fields[i].kind == ONEC_FIELD_ABSENT;
+
+		columns->list[i].lacked |= lacked;
+		columns->list[i].seen |= !lacked;
+		all &= columns->list[i].seen;
 	}
+	columns->all_seen |= all;
 }
 
 int
@@ -91,6 +96,7 @@ add_column(OnecColumns *columns, int i, const char *name)
 		columns->repeated = true;
 		return true;
 	}
+	columns->distinct++;
 	columns->lengths |= UINT64_C(1) << (column->len & 63);
 	slot = hash_name(name, column->len) & columns->slot_mask;
 	while (columns->slots[slot] >= 0)

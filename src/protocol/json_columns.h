@@ -22,12 +22,14 @@ typedef struct OnecColumn
 	char	   *name;
 	size_t		len;
 	int			same_as;		/* an earlier column of this name, or -1 */
-	bool		seen;			/* a row of this page has it */
+	bool		seen;			/* a row of this page has it, where not all_seen */
+	bool		lacked;			/* a row of any page had others, but not this one */
 } OnecColumn;
 
 typedef struct OnecColumns
 {
 	int			count;
+	int			distinct;		/* of different names */
 	OnecColumn *list;			/* in the order of the caller */
 	bool		repeated;		/* some name is wanted twice */
 	bool		all_seen;		/* each column is: rows need not be looked at any more */
@@ -45,7 +47,7 @@ extern void onec_columns_free(OnecColumns *columns);
 /* A page begins: no row has been seen. */
 extern void onec_columns_unsee(OnecColumns *columns);
 
-/* A row has these fields, in the order of the columns. */
+/* A row has these fields, in the order of the columns, and lacks some of them. */
 extern void onec_columns_see(OnecColumns *columns, const OnecField *fields);
 
 /* For onec_columns_find(): a column of a plausible length by its hash, or -1. */

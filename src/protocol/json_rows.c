@@ -56,6 +56,7 @@ struct OnecRows
 	OnecField  *fields;
 	json_object **held;			/* what owns the text of a field, or NULL */
 	int			nheld;
+	int			taken;			/* fields that the current row has */
 	json_tokener *tokener;
 	OnecBuf		name;			/* a member name that had escapes */
 	OnecBuf		link;
@@ -209,6 +210,7 @@ release_fields(OnecRows *rows)
 		release_held(rows, i);
 	/* all bits clear is ABSENT without a text */
 	memset(rows->fields, 0, (size_t) rows->columns.count * sizeof(OnecField));
+	rows->taken = 0;
 }
 
 /* The value of a wanted member.  When a member is repeated the last one wins. */
@@ -219,6 +221,7 @@ take_column(OnecCursor *c, OnecBridge *bridge, int column)
 	OnecScan	result;
 
 	release_held(rows, column);
+	rows->taken += rows->fields[column].kind == ONEC_FIELD_ABSENT;
 	result = take_value(c, bridge, &rows->fields[column], &rows->held[column]);
 	if (rows->held[column] != NULL)
 		rows->nheld++;
@@ -310,8 +313,9 @@ scan_row(OnecCursor *c)
 		if (rows->columns.list[i].same_as >= 0)
 			rows->fields[i] = rows->fields[rows->columns.list[i].same_as];
 	}
-	/* rows of 1C are alike: mostly the first one has all there is */
-	if (!rows->columns.all_seen)
+	if (rows->taken == rows->columns.distinct)
+		rows->columns.all_seen = true;
+	else
 		onec_columns_see(&rows->columns, rows->fields);
 	return ONEC_SCAN_ROW;
 }
@@ -393,16 +397,6 @@ is_error_member(const OnecCursor *c, const OnecText *name)
 	return is_name(name, "odata.error") || (*c->p == '{' && (is_name(name, "exception") || is_name(name, "error")));
 }
 
-/* Whether the row has any of the wanted properties; if none is wanted, as if it had. */
-static bool
-has_field(const OnecRows *rows)
-{
-	for (int i = 0; i < rows->columns.count; i++)
-		if (rows->fields[i].kind != ONEC_FIELD_ABSENT)
-			return true;
-	return rows->columns.count == 0;
-}
-
 /* At "{": go to the first row of a list, or read the only row of a single entity. */
 static OnecScan
 open_document(OnecCursor *c)
@@ -441,7 +435,7 @@ open_document(OnecCursor *c)
 	if (!rows->entity)
 		return refuse(c, "an object without a list came in place of rows");
 	result = scan_row(c);
-	if (result == ONEC_SCAN_ROW && !has_field(rows))
+	if (result == ONEC_SCAN_ROW && rows->taken == 0 && rows->columns.count > 0)
 		return refuse(c, "an object came that has none of the properties asked for");
 	rows->state = PAGE_TAIL;
 	return result;
@@ -669,6 +663,12 @@ bool
 onec_rows_has(const OnecRows *rows, int i)
 {
 	return rows->columns.all_seen || rows->columns.list[i].seen;
+}
+
+bool
+onec_rows_lacked(const OnecRows *rows, int i)
+{
+	return rows->columns.list[i].lacked;
 }
 
 const char *

@@ -80,6 +80,9 @@ extern long onec_rows_count(const OnecRows *rows);
 /* Whether a row of this page so far has the property number "i", be it null. */
 extern bool onec_rows_has(const OnecRows *rows, int i);
 
+/* Whether a row of any page so far lacked the property number "i". */
+extern bool onec_rows_lacked(const OnecRows *rows, int i);
+
 /* odata.nextLink (in version 4 @odata.nextLink) of the page if one was seen, else NULL; valid until reset. */
 extern const char *onec_rows_next_link(const OnecRows *rows);
 

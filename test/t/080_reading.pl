@@ -59,6 +59,12 @@ def lie_about(lie, r, rows, found, top):
         return found[:-1] + [{"odata.error": {"code": "1", "message": {"value": "Мир рухнул"}}}]
     if len(found) < 6 and lie in ("emptyrow", "nullkey", "nokey"):
         return found
+    if lie == "doubled":
+        return [row for row in found for _ in range(2)]
+    if lie == "twice":
+        return found[:4] + found[:4] + found[4:-4]
+    if lie == "again" and int(r.query.get("$skip", 0)) > 0:
+        return serve(SimpleNamespace(path=r.path, query=dict(r.query, **{"$skip": str(int(r.query["$skip"]) - top)})), rows)
     if lie == "emptyrow":
         return found[:5] + [{}] + found[6:]
     if lie == "nullkey":
@@ -165,6 +171,37 @@ my $codes = sub { "SELECT count(code), count(DISTINCT code), max(code) FROM $_[0
 my $sums = sub { "SELECT count(\"sum\"), count(DISTINCT \"sum\"), max(\"sum\") FROM $_[0]" };
 my @all = ('2500|2500|02499', '2500|2500|2499');
 my $readings = 'SELECT relation, pages, rows, page_rows, by_skip, ordered, filtered, whole FROM onec._readings() ORDER BY number';
+
+# ---- rows that come twice, pages that come again ----
+my @of_once = ([ 1, '' ], [ 2, ', page 2' ]);
+
+for my $case (map { my $on = $_; map { [ $_, @$on ] } qw(doubled twice) } @of_once)
+{
+	my ($lie, $on, $where) = @$case;
+
+	for my $table (qw(c1 c1ahead d1 d1ahead))
+	{
+		my $of_c = $table =~ /^c/;
+		my $whole = $of_c ? "SELECT count(ref_key), count(DISTINCT code), max(code) FROM $table" : "SELECT count(ref_key), count(DISTINCT \"sum\"), max(\"sum\") FROM $table";
+
+		answer_is($whole, { lie => $lie, on => $on }, $all[ $of_c ? 0 : 1 ], "L-3, L-6: $lie, its key selected$where: $table");
+	}
+}
+answer_is('SELECT count(*) FROM (SELECT * FROM c1 LIMIT 6) c', { lie => 'doubled', rows => 4 }, '4', 'L-3: the only page');
+answer_is("SELECT count(*) FROM (SELECT * FROM c1 OFFSET 0) c; SELECT twice FROM onec._readings() ORDER BY number DESC LIMIT 1",
+	{ lie => 'twice', on => 1 }, "2500\n4", 'L-6: it is told how many came twice');
+for my $table (qw(c1 c1ahead))
+{
+	answer_like($codes->($table), { lie => 'doubled', on => 1 }, qr/^HV00K .*differently/, "L-2, L-4: doubled, no key selected: $table");
+	answer_is("SELECT count(*), bool_or(deleted) FROM $table", { lie => 'again', on => 2 }, '2500|f', "L-5: the page before again, and its values are those of this one: $table");
+	answer_like($codes->($table), { lie => 'again', on => 2 }, qr/^HV00K .*differently/, "L-5: … and they are not: $table");
+	answer_like($codes->($table), { lie => 'again' }, qr/^HV00K .*again and again/, "L-5: … always: $table");
+}
+answer_like('SELECT code FROM c1 LIMIT 5', { lie => 'doubled', on => 1 }, qr/^HV00K /, 'L-2: the reader has enough when the page grows too long');
+answer_is('SELECT count(*), bool_or(deleted) FROM (SELECT deleted FROM c1 OFFSET 0) c', {}, '2500|f', 'pages of one value are honest');
+requests_are('SELECT count(*), bool_or(deleted) FROM (SELECT deleted FROM c1 OFFSET 0) c', { rows => 9500 }, 10 + 2, '… which costs two requests, however many the pages');
+answer_is("CREATE TEMP TABLE k AS SELECT ref_key FROM c1 WHERE code < '00060'; SELECT count(*), count(DISTINCT c.code) FROM k JOIN c1 c USING (ref_key)",
+	{ lie => 'nofilter', rows => 100 }, '60|60', 'L-1: a list in parts, and no condition is heeded');
 
 # ---- readings are told of ----
 

@@ -212,6 +212,28 @@ is(play("$query; $learned"), "300\n", 'what was learned a day ago is tried again
 is(scalar(grep { ($_->{query}{'$filter'} // '') =~ /endswith/ } @asked), scalar @asked, '… at the first chance');
 is($node->safe_psql('postgres', "SELECT onec.forget_refusals('shop')"), 1, 'a full reading forgets it');
 
+# how large pages are is remembered, too
+my $few = "SELECT count(note) FROM d WHERE \"sum\" >= 900";
+my $pages = 'SELECT count(*) FROM onec.largest_page';
+
+play($few);
+is(scalar @asked, 2, 'P1: in a session that has seen no larger page one more request asks what follows');
+play("SELECT count(note) FROM d; SELECT onec.remember_refusals('shop')");
+is($node->safe_psql('postgres', "SELECT rows FROM onec.largest_page"), 1000, 'P1: the largest page is remembered');
+play($few);
+is(scalar @asked, 1, 'P1: … so that new sessions need not ask');
+$node->safe_psql('postgres', "UPDATE onec.largest_page SET seen_at = now() - interval '25 hours'");
+play($few);
+is(scalar @asked, 2, 'P1: … for a day');
+play("SELECT count(note) FROM d; SELECT onec.remember_refusals('shop')");
+$node->safe_psql('postgres', "UPDATE onec.largest_page SET base = base + 1");
+play($few);
+is(scalar @asked, 2, 'P1: … of the address where it was seen');
+play("SELECT count(note) FROM d; SELECT onec.remember_refusals('shop')");
+is($node->safe_psql('postgres', "$pages; SELECT onec.forget_refusals('shop'); $pages"), "1\n0\n0", 'P1: … unless refusals are forgotten');
+play("SELECT count(note) FROM d; SELECT onec._forget_session_refusals('shop'); $few");
+is(scalar(grep { ($_->{query}{'$filter'} // '') =~ /Sum ge 900/ } @asked), 2, 'P1: … by this session, too');
+
 for my $case ([ "recordtype LIKE '%pt'", 650 ], [ "recordtype LIKE '%pt' AND note LIKE '%1'", 93, 'note' ],
 	[ "recordtype LIKE '%pt' AND note LIKE '%1' AND \"sum\" >= 700", 43, 'note' ],
 	[ "(recordtype LIKE '%pt' OR note = 'n1') AND \"sum\" >= 700", 343 ])

@@ -59,6 +59,8 @@ def answer(r):
     if lie == "shuffle":
         rows = random.sample(rows, len(rows))
     found = serve(r, rows)
+    if lie == "lacking" and found:
+        return [{k: v for k, v in row.items() if i % 2 or k not in ("Description", "Номенклатура_Key")} for i, row in enumerate(found)]
     if lie == "double" and found:
         return found + found[:1]
     if lie == "differ" and found:
@@ -197,6 +199,23 @@ is(rows("SELECT found FROM onec.data_quality WHERE code = 'Q12'"), '1', 'P21: �
 is(sync($only_cards), 'ok', 'P21: later there is one');
 is(rows("SELECT count(*) FROM onec.data_quality WHERE code = 'Q12'"), '0', 'P21: … and nothing to report');
 
+# ---- rows without a property that others have ----
+my $names = "SELECT count(*) || ' ' || count(description) || ' ' || min(code) FROM onec.discount_card WHERE NOT is_deleted";
+my $named = rows($names);
+my $kinds = "SELECT coalesce(string_agg(DISTINCT kind, ' '), '') FROM onec.sync_doubt";
+
+base($cards => [ map { card($_, Code => "Н$_") } 1 .. 20 ]);
+is(sync($only_cards, lie => 'lacking'), 'incomplete', 'P13: every other card comes without its name: the run is incomplete');
+is(rows($names) =~ s/Н//r, $named, 'P13: … no name is emptied, what else came is written');
+is(rows($kinds), 'hole', 'P13: … and the reason is known');
+is(rows("SELECT found FROM onec.data_quality WHERE code = 'Q13'"), '10', 'P13: … and reported');
+base($cards => [ map { card($_, Code => "Н$_", $_ == 7 ? (Description => undef) : ()) } 1 .. 20 ]);
+is(sync($only_cards), 'ok', 'P13: later all have it');
+is(rows($kinds), '', 'P13: … nothing is left in doubt');
+is(rows("SELECT string_agg(code, ' ') FROM onec.discount_card WHERE description IS NULL AND NOT is_deleted"), 'Н7', 'P13: … and a null that 1C says empties');
+base($cards => [ map { card($_) } 1 .. 20 ]);
+is(sync($only_cards), 'ok', 'cards as before');
+
 # ---- lines ----
 my $purchases = "steps => '{purchases}', full_reload => true";
 my @lines = map { my $day = $_; map { sale($day * 10 + $_, 1, sprintf('2025-03-%02dT10:00:00', $day)), sale($day * 10 + $_, 2, sprintf('2025-03-%02dT10:00:00', $day)) } 0 .. 4 } 1 .. 20;
@@ -205,6 +224,8 @@ my $sum = "SELECT count(*) || ' ' || sum(amount)::int FROM onec.sale_line";
 base($sales => \@lines);
 is(sync($purchases), 'ok', 'lines are read');
 is(rows($sum), '200 20000', 'all of them');
+is(sync($purchases, lie => 'lacking'), 'incomplete', 'P13: every other line comes without its product');
+is(rows("SELECT count(*) FROM onec.sale_line WHERE product_id IS NULL"), '0', 'P13: … and keeps it');
 base($sales => [ map { $_->{Recorder} eq guid(1, 50) ? () : { %$_, Сумма => 200 } } @lines ]);
 is(sync($purchases, lie => 'drop'), 'incomplete', 'P20: documents missing from every list: the run is incomplete');
 is(rows($sum), '200 20000', 'P20: … each day that would lose rows is as it was');
