@@ -65,6 +65,8 @@ for my $size (@sizes)
 			my ($paging, $prefetch) = @$way;
 			my $name = "$size rows, $shape, paging $paging, prefetch $prefetch";
 			run("ALTER SERVER big OPTIONS (SET paging '$paging', SET prefetch '$prefetch')");
+			# long enough at work to meet there
+			$onec->control('POST', '/modes', { page_delay => $prefetch > 1 ? 50 : 0 });
 			my ($answer, $requests, $touched, $returned, $busiest) = cost($onec, $query);
 
 			is($answer, $truth, "$name: the answer is what the base holds");
@@ -108,7 +110,7 @@ for my $case (
 my ($answer, $requests, undef, undef, $busiest, $started) = cost($onec, "SELECT count(*) FROM (SELECT * FROM $sale OFFSET 0) x; SELECT count(*) FROM (SELECT * FROM $sale OFFSET 0) x");
 cmp_ok($started, '<=', 4, "$requests requests, $started 1C sessions");
 my $counters = $onec->control('GET', '/counters');
-ok(OnecTest->wait_for(sub { $onec->control('GET', '/counters')->{sessions_open} == 0 }, 'the end of all 1C sessions', 5), 'all are ended with the backend');
+ok(OnecTest->wait_for(sub { $onec->control('GET', '/counters')->{sessions_open} == 0 }, 'the end of all 1C sessions'), 'all are ended with the backend');
 
 # ---- a page asked for ahead that fails is asked for again when its turn comes ----
 for my $fault ({ match => 'Продажи_RecordType', status => 500, after => 2, times => 2 }, { match => 'Продажи_RecordType', cut_at => 20000, after => 3, times => 1 })
