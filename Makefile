@@ -2,11 +2,11 @@
 EXTENSION   = onec_fdw
 EXTVERSION  = 1.0
 MODULE_big  = onec_fdw
-OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c src/*/*/*.c)))
 DATA_built  = sql/onec_fdw--$(EXTVERSION).sql
 DATA        = $(filter-out $(DATA_built),$(wildcard sql/onec_fdw--*--*.sql))
 PARTS       = $(sort $(wildcard sql/extension/[0-9][0-9]_*.sql))
-HEADERS     = $(wildcard src/*.h src/*/*.h)
+HEADERS     = $(wildcard src/*.h src/*/*.h src/*/*/*.h)
 EXTRA_CLEAN = .build results regression.diffs regression.out tmp_check output_iso
 
 LIBRARIES   = libcurl json-c expat zlib

@@ -13,8 +13,8 @@
 
 #include "fdw/callbacks.h"
 #include "fdw/lookup.h"
-#include "fdw/pager.h"
-#include "fdw/session.h"
+#include "reading/pager.h"
+#include "session/session.h"
 
 PG_MODULE_MAGIC;
 

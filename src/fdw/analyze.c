@@ -23,8 +23,8 @@
 
 #include "fdw/callbacks.h"
 #include "fdw/generated.h"
-#include "fdw/pager.h"
-#include "fdw/types.h"
+#include "reading/pager.h"
+#include "table/types.h"
 
 #define SAMPLE_PAGES 20			/* pages of a set that is not read whole */
 

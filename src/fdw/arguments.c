@@ -18,7 +18,7 @@
 #include "utils/lsyscache.h"
 
 #include "fdw/arguments.h"
-#include "fdw/operand.h"
+#include "pushdown/operand.h"
 
 static bool
 is_argument(const OnecRel *info, int attnum)

@@ -19,7 +19,7 @@
 
 #include "compat.h"
 #include "fdw/callbacks.h"
-#include "fdw/composite.h"
+#include "pushdown/composite.h"
 #include "fdw/scan.h"
 
 static const char *const verdict_names[] = {

@@ -27,8 +27,8 @@
 
 #include "fdw/callbacks.h"
 #include "fdw/import.h"
-#include "fdw/session.h"
-#include "fdw/types.h"
+#include "session/session.h"
+#include "table/types.h"
 
 #define WHOLE_SERVICE "StandardODATA"
 

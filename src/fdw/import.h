@@ -14,8 +14,8 @@
 
 #include "postgres.h"
 
-#include "protocol/edm.h"
-#include "protocol/names.h"
+#include "protocol/odata/edm.h"
+#include "protocol/odata/names.h"
 
 /* A foreign table that can be made. */
 typedef struct OnecTable

@@ -25,10 +25,10 @@
 #include "utils/selfuncs.h"
 
 #include "fdw/callbacks.h"
-#include "fdw/draft.h"
-#include "fdw/filter.h"
+#include "reading/request.h"
+#include "pushdown/filter.h"
 #include "fdw/lookup.h"
-#include "fdw/operand.h"
+#include "pushdown/operand.h"
 #include "fdw/plan.h"
 
 #define LITERAL_SIZE 46			/* bytes that a key takes in an address, about */

@@ -31,10 +31,10 @@
 #include "compat.h"
 #include "fdw/arguments.h"
 #include "fdw/callbacks.h"
-#include "fdw/deparse.h"
+#include "pushdown/deparse.h"
 #include "fdw/generated.h"
 #include "fdw/plan.h"
-#include "fdw/totals.h"
+#include "fdw/turnovers.h"
 
 #define DEFAULT_ROWS 10000.0	/* of a table never analyzed */
 #define PLANNED_PAGE 1000.0		/* rows of a page, for costs */

@@ -12,9 +12,9 @@
 
 #include "nodes/pathnodes.h"
 
-#include "fdw/deparse.h"
-#include "fdw/options.h"
-#include "fdw/pager.h"
+#include "pushdown/deparse.h"
+#include "table/options.h"
+#include "reading/pager.h"
 
 /* fdw_private of a base relation. */
 typedef struct OnecRel
@@ -33,7 +33,7 @@ typedef struct OnecPathPlan
 	List	   *order;			/* of IntList */
 	OnecNulls	nulls;
 	double		hint;
-	bool		totals;			/* read Turnovers in place of the records (totals.h) */
+	bool		totals;			/* read Turnovers in place of the records (turnovers.h) */
 	Expr	   *lookup;			/* "column = ANY (keys)", keys being a CaseTestExpr; or NULL */
 } OnecPathPlan;
 

@@ -29,9 +29,9 @@
 #include "fdw/async.h"
 #include "fdw/callbacks.h"
 #include "fdw/plan.h"
-#include "fdw/readings.h"
+#include "reading/readings.h"
 #include "fdw/scan.h"
-#include "fdw/totals.h"
+#include "fdw/turnovers.h"
 
 /* ---- from plan to state ---- */
 

@@ -14,10 +14,10 @@
 #include "nodes/execnodes.h"
 #include "utils/tuplesort.h"
 
-#include "fdw/deparse.h"
+#include "pushdown/deparse.h"
 #include "fdw/generated.h"
-#include "fdw/pager.h"
-#include "fdw/types.h"
+#include "reading/pager.h"
+#include "table/types.h"
 
 typedef struct OnecScan
 {

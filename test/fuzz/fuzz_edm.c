@@ -13,14 +13,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/edm.h"
+#include "protocol/odata/edm.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "protocol/buf.h"
-#include "protocol/json_scan.h"
+#include "protocol/json/json_scan.h"
 
 #define MAX_DOCUMENT (1 << 16)
 

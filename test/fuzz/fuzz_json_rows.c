@@ -11,7 +11,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/json_rows.h"
+#include "protocol/json/json_rows.h"
 
 #include <json-c/json.h>
 #include <stdint.h>
@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "protocol/buf.h"
-#include "protocol/json_scan.h"
+#include "protocol/json/json_scan.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

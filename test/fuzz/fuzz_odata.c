@@ -12,13 +12,13 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/odata.h"
+#include "protocol/odata/odata.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol/json_scan.h"
+#include "protocol/json/json_scan.h"
 
 #define MAX_ARGS 3
 #define MAX_DEPTH 4

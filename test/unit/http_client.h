@@ -11,8 +11,8 @@
 #ifndef ONEC_TEST_HTTP_CLIENT_H
 #define ONEC_TEST_HTTP_CLIENT_H
 
-#include "protocol/http.h"
-#include "protocol/http_private.h"
+#include "protocol/http/http.h"
+#include "protocol/http/http_private.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -13,7 +13,7 @@
 #include <json-c/json.h>
 
 #include "protocol/buf.h"
-#include "protocol/json_rows.h"
+#include "protocol/json/json_rows.h"
 
 #include "tap.h"
 

@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/edm.h"
+#include "protocol/odata/edm.h"
 
 #include <sys/resource.h>
 #include <time.h>

@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/json_rows.h"
+#include "protocol/json/json_rows.h"
 
 #include <dirent.h>
 #include <time.h>

@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/names.h"
+#include "protocol/odata/names.h"
 
 #include "tap.h"
 

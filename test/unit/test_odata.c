@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/odata.h"
+#include "protocol/odata/odata.h"
 
 #include "tap.h"
 

@@ -1,0 +1,349 @@
+/*-------------------------------------------------------------------------
+ *
+ * json_scan.c
+ *	  The lexical level of the JSON row scanner: values, UTF-8, escapes.
+ *
+ * Memory: none.  Errors: an OnecScan; with ONEC_SCAN_BAD the cursor's OnecError is set.
+ *
+ * A number that reaches the end of the window is always cut: every document read
+ * here is an object, so something must follow.  Nested values recurse, which is safe because
+ * the depth is bounded.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "protocol/json/json_rows.h"
+#include "protocol/json/json_scan.h"
+
+#define EVERY_BYTE UINT64_C(0x0101010101010101)
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+
+OnecScan
+onec_scan_fail(const OnecCursor *c, OnecErrorKind kind, const char *what)
+{
+	unsigned long long at = c->base + (unsigned long long) (c->p - c->start);
+
+	if (c->row > 0)
+		onec_fail(c->error, kind, "row %ld: %s (byte %llu of the answer)", c->row, what, at);
+	else
+		onec_fail(c->error, kind, "%s (byte %llu of the answer)", what, at);
+	return ONEC_SCAN_BAD;
+}
+
+OnecScan
+onec_scan_refuse(const OnecCursor *c, const char *what)
+{
+	return onec_scan_fail(c, ONEC_ERR_REPLY, what);
+}
+
+static inline bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static int
+hex_value(char c)
+{
+	if (is_digit(c))
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Eight bytes at a time: a byte below the subtrahend turns on its high bit, and a borrow disturbs only bytes after the first hit. */
+const char *
+onec_scan_special_end(const char *p, const char *end, uint64_t *high)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	while (end - p >= 8)
+	{
+		uint64_t	word = onec_scan_word(p);
+		uint64_t	quote = word ^ (EVERY_BYTE * '"');
+		uint64_t	slash = word ^ (EVERY_BYTE * '\\');
+		uint64_t	hit = (((quote - EVERY_BYTE) & ~quote) | ((slash - EVERY_BYTE) & ~slash) |
+						   ((word - EVERY_BYTE * 0x20) & ~word)) & HIGH_BITS;
+
+		if (hit != 0)
+		{
+			*high |= word & HIGH_BITS & ((hit & -hit) - 1);
+			return p + __builtin_ctzll(hit) / 8;
+		}
+		*high |= word & HIGH_BITS;
+		p += 8;
+	}
+#endif
+	while (p < end && *p != '"' && *p != '\\' && (unsigned char) *p >= 0x20)
+		*high |= (unsigned char) *p++ & 0x80;
+	return p;
+}
+
+OnecScan
+onec_scan_escape(OnecCursor *c)
+{
+	if (c->end - c->p < 2)
+		return ONEC_SCAN_SHORT;
+	if (c->p[1] != '\0' && strchr("\"\\/bfnrt", c->p[1]) != NULL)
+	{
+		c->p += 2;
+		return ONEC_SCAN_OK;
+	}
+	if (c->p[1] != 'u')
+		return onec_scan_refuse(c, "unknown escape sequence");
+	for (int i = 2; i < 6; i++)
+	{
+		if (c->p + i == c->end)
+			return ONEC_SCAN_SHORT;
+		if (hex_value(c->p[i]) < 0)
+			return onec_scan_refuse(c, "\\u without four hexadecimal digits");
+	}
+	c->p += 6;
+	return ONEC_SCAN_OK;
+}
+
+/* At least one digit. */
+static OnecScan
+scan_digits(OnecCursor *c)
+{
+	const char *first = c->p;
+
+	while (c->p < c->end && is_digit(*c->p))
+		c->p++;
+	if (c->p == c->end)
+		return ONEC_SCAN_SHORT;
+	return c->p > first ? ONEC_SCAN_OK : onec_scan_refuse(c, "digit expected");
+}
+
+static OnecScan
+scan_number(OnecCursor *c)
+{
+	OnecScan	result = ONEC_SCAN_OK;
+
+	if (*c->p == '-')
+		c->p++;
+	if (c->p < c->end && *c->p == '0')
+		c->p++;
+	else
+		result = scan_digits(c);
+	if (result == ONEC_SCAN_OK && c->p < c->end && *c->p == '.')
+	{
+		c->p++;
+		result = scan_digits(c);
+	}
+	if (result == ONEC_SCAN_OK && c->p < c->end && (*c->p == 'e' || *c->p == 'E'))
+	{
+		c->p++;
+		if (c->p < c->end && (*c->p == '+' || *c->p == '-'))
+			c->p++;
+		result = scan_digits(c);
+	}
+	if (result == ONEC_SCAN_OK && c->p == c->end)
+		return ONEC_SCAN_SHORT;
+	return result;
+}
+
+static OnecScan
+scan_literal(OnecCursor *c, const char *literal)
+{
+	for (; *literal != '\0'; literal++, c->p++)
+	{
+		if (c->p == c->end)
+			return ONEC_SCAN_SHORT;
+		if (*c->p != *literal)
+			return onec_scan_refuse(c, "unknown word");
+	}
+	return ONEC_SCAN_OK;
+}
+
+/* Step over an object or array, the "depth"th from the outside. */
+static OnecScan
+scan_nested(OnecCursor *c, int depth)
+{
+	char		close = *c->p == '{' ? '}' : ']';
+	OnecScan	result;
+	OnecText	name;
+
+	if (depth > ONEC_SCAN_MAX_DEPTH)
+		return onec_scan_fail(c, ONEC_ERR_LIMIT, "values nested too deep");
+	result = onec_scan_open(c, close);
+	while (result == ONEC_SCAN_OK)
+	{
+		if (close == '}')
+			result = onec_scan_name(c, &name);
+		if (result == ONEC_SCAN_OK)
+			result = onec_scan_value(c, depth);
+		if (result == ONEC_SCAN_OK)
+			result = onec_scan_comma(c, close);
+	}
+	return result == ONEC_SCAN_END ? ONEC_SCAN_OK : result;
+}
+
+OnecScan
+onec_scan_value(OnecCursor *c, int depth)
+{
+	OnecText	text;
+
+	switch (*c->p)
+	{
+		case '"':
+			c->p++;
+			return onec_scan_string(c, &text);
+		case '{':
+		case '[':
+			return scan_nested(c, depth + 1);
+		case 't':
+			return scan_literal(c, "true");
+		case 'f':
+			return scan_literal(c, "false");
+		case 'n':
+			return scan_literal(c, "null");
+		default:
+			if (*c->p != '-' && !is_digit(*c->p))
+				return onec_scan_refuse(c, "value expected");
+			return scan_number(c);
+	}
+}
+
+/* Bytes of the UTF-8 character at "p" (which is not ASCII), 0 when it is none. */
+static size_t
+utf8_length(const unsigned char *p, size_t left)
+{
+	if (p[0] < 0xC2 || p[0] > 0xF4)
+		return 0;
+	if (left < 2 || (p[1] & 0xC0) != 0x80)
+		return 0;
+	if (p[0] < 0xE0)
+		return 2;
+	if (left < 3 || (p[2] & 0xC0) != 0x80)
+		return 0;
+	if (p[0] < 0xF0)
+	{
+		/* no second spelling of shorter characters, no surrogates */
+		if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F))
+			return 0;
+		return 3;
+	}
+	if (left < 4 || (p[3] & 0xC0) != 0x80)
+		return 0;
+	if ((p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))
+		return 0;
+	return 4;
+}
+
+bool
+onec_scan_utf8(const char *text, size_t len)
+{
+	const unsigned char *p = (const unsigned char *) text;
+	const unsigned char *end = p + len;
+
+	while (p < end)
+	{
+		if (*p < 0x80)
+		{
+			while (end - p >= 8 && (onec_scan_word((const char *) p) & HIGH_BITS) == 0)
+				p += 8;
+			while (p < end && *p < 0x80)
+				p++;
+		}
+		else
+		{
+			size_t		n = utf8_length(p, (size_t) (end - p));
+
+			if (n == 0)
+				return false;
+			p += n;
+		}
+	}
+	return true;
+}
+
+/* The number in a well-formed \uXXXX at "p". */
+static unsigned
+escaped_unit(const char *p)
+{
+	return (unsigned) (hex_value(p[2]) << 12 | hex_value(p[3]) << 8 |
+					   hex_value(p[4]) << 4 | hex_value(p[5]));
+}
+
+const char *
+onec_scan_escapes_problem(const OnecText *text)
+{
+	const char *p = text->start;
+	const char *end = p + text->len;
+
+	while ((p = memchr(p, '\\', (size_t) (end - p))) != NULL)
+	{
+		unsigned	unit;
+
+		if (p[1] != 'u')
+		{
+			p += 2;
+			continue;
+		}
+		unit = escaped_unit(p);
+		p += 6;
+		if (unit == 0)
+			return "character \\u0000 in a string";
+		if (unit < 0xD800 || unit > 0xDFFF)
+			continue;
+		if (unit > 0xDBFF || end - p < 6 || p[0] != '\\' || p[1] != 'u' ||
+			(escaped_unit(p) & 0xFC00) != 0xDC00)
+			return "half of a surrogate pair in a string";
+		p += 6;
+	}
+	return NULL;
+}
+
+void
+onec_scan_cut(char *text, size_t max)
+{
+	if (strlen(text) <= max)
+		return;
+	while (max > 0 && (text[max] & 0xC0) == 0x80)
+		max--;
+	text[max] = '\0';
+}
+
+/* ---- a look at the end ---- */
+
+static const char *
+skip_blanks(const char *p, const char *end)
+{
+	while (p < end && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'))
+		p++;
+	return p;
+}
+
+/* The text after "name" and a colon, if that is what stands at "p" (behind the opening quote). */
+static bool
+text_of_member(const char *p, const char *end, const char *name, char *text, size_t size)
+{
+	size_t		len = strlen(name);
+	const char *stop;
+
+	if ((size_t) (end - p) <= len || memcmp(p, name, len) != 0 || p[len] != '"')
+		return false;
+	p = skip_blanks(p + len + 1, end);
+	if (p == end || *p != ':')
+		return false;
+	p = skip_blanks(p + 1, end);
+	if (p == end || *p != '"')
+		return false;
+	p++;
+	stop = memchr(p, '"', end - p);
+	if (stop == NULL || (size_t) (stop - p) >= size || memchr(p, '\\', stop - p) != NULL)
+		return false;
+	memcpy(text, p, stop - p);
+	text[stop - p] = '\0';
+	return true;
+}
+
+bool
+onec_rows_last_text(const char *data, size_t len, const char *name, char *text, size_t size)
+{
+	const char *end = data + len;
+
+	for (const char *p = end; p > data; p--)
+		if (p[-1] == '"' && text_of_member(p, end, name, text, size))
+			return true;
+	return false;
+}

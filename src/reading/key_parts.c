@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * key_parts.c
+ *	  Rows of a list of keys that is asked for in parts.
+ *
+ * A base that takes no notice of $filter sends every row with each part.  A row whose key is in another part comes with that
+ * one, and is passed over here; whether it meets the condition at all is for the executor to see.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/hsearch.h"
+
+#include "reading/pager_private.h"
+
+/* Of which part a key is. */
+typedef struct Member
+{
+	uint64		hash;			/* of its text */
+	int			part;
+} Member;
+
+static uint64
+hash_text(const char *text, size_t len)
+{
+	return hash_bytes_extended((const unsigned char *) text, (int) len, 0);
+}
+
+/* The keys of all parts. */
+static HTAB *
+make_members(OnecPager *pager)
+{
+	HASHCTL		ctl = {.keysize = sizeof(uint64),.entrysize = sizeof(Member),.hcxt = pager->scratch};
+	HTAB	   *members = hash_create("onec keys", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	ListCell   *lc;
+
+	foreach(lc, pager->parts)
+	{
+		const OnecExpr *list = onec_draft_find_list(lfirst(lc));
+
+		for (int i = 1; list != NULL && i < list->nargs; i++)
+		{
+			const char *text = list->args[i]->lit_text;
+			uint64		hash = hash_text(text, strlen(text));
+			bool		found;
+			Member	   *member = hash_search(members, &hash, HASH_ENTER, &found);
+
+			if (!found)
+				member->part = foreach_current_index(lc);
+		}
+	}
+	return members;
+}
+
+bool
+onec_pager_is_foreign(OnecPager *pager, const OnecField *key)
+{
+	const Member *member;
+	uint64		hash;
+
+	if (key->kind <= ONEC_FIELD_NULL)
+		return false;
+	if (pager->members == NULL)
+		pager->members = make_members(pager);
+	hash = hash_text(key->text, key->len);
+	member = hash_search(pager->members, &hash, HASH_FIND, NULL);
+	return member != NULL && member->part != pager->at.part;
+}

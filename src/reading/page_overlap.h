@@ -1,0 +1,67 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_overlap.h
+ *	  Rows that share the date where a page was cut.
+ *
+ * A page of a set in the order of its dates ends amid the rows of some date.  The next one begins at
+ * that date again, so some rows come twice.  They are known again by their key; where that is not wanted, rows that
+ * agree in all wanted properties are alike to the query, whichever they are, and it is enough to count how many
+ * of each have come.  Both by a hash of 64 bits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_TIE_H
+#define ONEC_TIE_H
+
+#include "postgres.h"
+
+#include "protocol/json/json_rows.h"
+
+#define ONEC_DATE_SIZE 20		/* YYYY-MM-DDTHH:MM:SS and a terminator */
+
+typedef struct OnecTie OnecTie;
+
+/*
+ * Lives in the current context.  "key": which fields make the entity key; a row is known again by them.  Without
+ * any (nkey 0) by all its fields.
+ */
+extern OnecTie *onec_tie_create(const int *key, int nkey);
+
+/* Forget everything; rows will come in ascending or descending order. */
+extern void onec_tie_reset(OnecTie *tie, bool descending);
+
+/*
+ * A page begins that was asked for from date "bound" on ("" for the first).  "on": it goes on within the rows of that
+ * date, so that rows expected of the page before may still come.
+ */
+extern void onec_tie_page(OnecTie *tie, const char *bound, bool on);
+
+/* Whether rows are known by their key. */
+extern bool onec_tie_has_key(const OnecTie *tie);
+
+/* The hash by which a row is known, where there are no dates; with dates, that of the last row. */
+extern uint64 onec_tie_hash(const OnecTie *tie, const OnecField *fields, int nfields);
+extern uint64 onec_tie_last(const OnecTie *tie);
+
+/* The hash of all fields of a row. */
+extern uint64 onec_tie_hash_all(const OnecField *fields, int nfields);
+
+/* Rows of the page before that this one should repeat, and has not yet. */
+extern int	onec_tie_expected(const OnecTie *tie);
+
+/* Rows of the date reached that have come. */
+extern int	onec_tie_seen(const OnecTie *tie);
+
+/* Note a row; false when it has come already. */
+extern bool onec_tie_row(OnecTie *tie, const OnecField *fields, int nfields, const OnecField *date);
+
+/* Whether the last row's date lies beyond the page's bound. */
+extern bool onec_tie_moved(const OnecTie *tie);
+
+/* The last row's date: where the next page begins. */
+extern void onec_tie_bound(const OnecTie *tie, char bound[ONEC_DATE_SIZE]);
+
+/* Whether rows came out of order, before the bound, or without a date. */
+extern bool onec_tie_disorder(const OnecTie *tie);
+
+#endif							/* ONEC_TIE_H */

@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_repeat.c
+ *	  Pages reached by $skip that have come before.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "reading/page_repeat.h"
+
+/* Whether pages differ in nothing but $skip. */
+static bool
+is_same_walk(const OnecPlace *a, const OnecPlace *b)
+{
+	return a->part == b->part && a->in_tie == b->in_tie && strcmp(a->bound, b->bound) == 0 &&
+		strcmp(a->limit, b->limit) == 0;
+}
+
+static void
+add_mark(OnecRepeat *repeat, const OnecMark *mark, MemoryContext context)
+{
+	if (repeat->count == repeat->room)
+	{
+		repeat->room = repeat->room ? repeat->room * 2 : 16;
+		repeat->marks = repeat->marks ? repalloc(repeat->marks, sizeof(OnecMark) * repeat->room) :
+			MemoryContextAlloc(context, sizeof(OnecMark) * repeat->room);
+	}
+	repeat->marks[repeat->count++] = *mark;
+}
+
+const OnecMark *
+onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, int64 rows, uint64 sum, MemoryContext context)
+{
+	OnecMark	mark = {place->skip, rows, sum};
+
+	/* a page that begins further on is no news of what came before a tie or a window was read anew */
+	if (!is_same_walk(&repeat->place, place) ||
+		(repeat->count > 0 && place->skip <= repeat->marks[repeat->count - 1].skip))
+		repeat->count = 0;
+	repeat->place = *place;
+	for (int i = 0; rows > 0 && i < repeat->count; i++)
+		if (repeat->marks[i].rows == rows && repeat->marks[i].sum == sum)
+			return &repeat->marks[i];
+	add_mark(repeat, &mark, context);
+	return NULL;
+}
+
+void
+onec_repeat_begin(OnecRepeat *repeat, const OnecPlace *place, int64 rows, uint64 sum, MemoryContext context)
+{
+	OnecMark	mark = {place->skip, rows, sum};
+
+	repeat->place = *place;
+	repeat->count = 0;
+	add_mark(repeat, &mark, context);
+}

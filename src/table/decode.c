@@ -1,0 +1,552 @@
+/*-------------------------------------------------------------------------
+ *
+ * decode.c
+ *	  Fields of a page as Datums.
+ *
+ * The forms that 1C writes are converted directly, since this is where a scan spends its time; anything unusual goes to
+ * the type's own input function, whose answer or error is the user's.  Values are palloc'd in the current context, or
+ * kept in the decoder.  Short texts have a header of one byte, as in a table.  A domain is read as the type it is over,
+ * and then checked.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "catalog/pg_type.h"
+#include "common/base64.h"
+#include "datatype/timestamp.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "compat.h"
+#include "table/decode_private.h"
+
+/* Digits that fit an int64 whatever they are. */
+#define SAFE_DIGITS 18
+
+/* Longer than any number, date or uuid that a type's input function might make sense of, and short enough for its message. */
+#define LONGEST_SCALAR 1024
+
+/* What palloc() gives, with room for a header. */
+#define LONGEST_VALUE (MaxAllocSize - VARHDRSZ - 1)
+
+/* Bytes of 1C's value that are shown. */
+#define SHOWN 60
+
+/* Whole numbers below this, which most quantities are, are made once in the life of the backend. */
+#define SMALL_NUMBERS 128
+
+/* The text of a field as a string of the server's encoding, terminated. */
+static char *
+field_cstring(const OnecField *field)
+{
+	char	   *copy = pnstrdup(field->text, field->len);
+
+	if (GetDatabaseEncoding() == PG_UTF8)
+		return copy;
+	return pg_any_to_server(copy, field->len, PG_UTF8);
+}
+
+/* The beginning of a field for a message, in the server's encoding. */
+char *
+onec_shown(const OnecField *field)
+{
+	int			len = pg_encoding_mbcliplen(PG_UTF8, field->text, (int) Min(field->len, SHOWN * 2), SHOWN);
+	char	   *text = pnstrdup(field->text, len);
+
+	for (char *c = text; *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || *c == 0x7F)
+			*c = '?';
+	return pg_any_to_server(text, len, PG_UTF8);
+}
+
+void
+onec_refuse_field(const OnecField *field)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			 errmsg("value of 1C does not fit the type of the column"),
+			 errdetail("1C sent %s.", field->kind == ONEC_FIELD_NESTED ? "a nested value" : onec_shown(field))));
+}
+
+/* Input functions tell the value in the message, which is kept and shown where values must not be: ours has it in DETAIL only. */
+static void
+hide_value(void *arg)
+{
+	const OnecField *field = arg;
+
+	if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
+		return;
+	errmsg("value of 1C does not fit the type of the column");
+	errdetail("1C sent %s.", onec_shown(field));
+}
+
+/* What the type's input function makes of a text. */
+static Datum
+input_text(OnecDecoder *decoder, const OnecField *field, char *text, int32 typmod)
+{
+	ErrorContextCallback callback = {error_context_stack, hide_value, unconstify(OnecField *, field)};
+	Datum		value;
+
+	error_context_stack = &callback;
+	value = InputFunctionCall(&decoder->input, text, decoder->ioparam, typmod);
+	error_context_stack = callback.previous;
+	return value;
+}
+
+static Datum
+input(OnecDecoder *decoder, const OnecField *field)
+{
+	return input_text(decoder, field, field_cstring(field), decoder->typmod);
+}
+
+/*
+ * Refuse what is no number or date, but may mean something to PostgreSQL: "now" and "tomorrow", "NaN" and "Infinity", 0x10 and 1_000 of
+ * later versions.  "letters" are those that such a value may hold.
+ */
+static void
+refuse_words(const OnecField *field, const char *letters)
+{
+	for (size_t i = 0; i < field->len; i++)
+	{
+		char		c = field->text[i];
+
+		if ((c < '0' || c > '9') && (c == '\0' || (strchr(" +-.,:/", c) == NULL && strchr(letters, c) == NULL)))
+			onec_refuse_field(field);
+	}
+}
+
+/* input() for a type whose values are short: what is long is not put into a message of the input function. */
+static Datum
+input_scalar(OnecDecoder *decoder, const OnecField *field)
+{
+	if (field->len > LONGEST_SCALAR)
+		onec_refuse_field(field);
+	return input(decoder, field);
+}
+
+static Datum
+decode_by_input(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	return input(decoder, field);
+}
+
+static Datum
+decode_scalar(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	return input_scalar(decoder, field);
+}
+
+/* A number or a date, in which only these letters may be. */
+Datum
+onec_decode_by_digits(OnecDecoder *decoder, const OnecField *field, const char *letters)
+{
+	refuse_words(field, letters);
+	return input_scalar(decoder, field);
+}
+
+static Datum
+decode_float(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	return onec_decode_by_digits(decoder, field, "eE");
+}
+
+static Datum
+decode_text(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	char	   *text = decoder->last.text;
+
+	if (GetDatabaseEncoding() != PG_UTF8)
+		return input(decoder, field);
+	if (field->len + VARHDRSZ_SHORT > VARATT_SHORT_MAX)
+		return PointerGetDatum(cstring_to_text_with_len(field->text, field->len));
+	SET_VARSIZE_SHORT(text, field->len + VARHDRSZ_SHORT);
+	memcpy(text + VARHDRSZ_SHORT, field->text, field->len);
+	return PointerGetDatum(text);
+}
+
+/*
+ * Thirty-two hexadecimal digits as sixteen bytes; false for any other character.  Which digits come is random, so branches
+ * would be mispredicted, and uuids are what most columns of 1C hold: all are taken at once.
+ */
+#ifdef __SSE2__
+
+/* The values of sixteen digits; the lanes of *good stay set where there is one. */
+static inline __m128i
+digit_values(__m128i text, __m128i *good)
+{
+	/* what has bit 0x40 may be a letter, and is made a small one */
+	__m128i		small = _mm_or_si128(text, _mm_srli_epi16(_mm_and_si128(text, _mm_set1_epi8(0x40)), 1));
+	__m128i		figure = _mm_sub_epi8(small, _mm_set1_epi8('0'));
+	__m128i		letter = _mm_sub_epi8(small, _mm_set1_epi8('a'));
+	__m128i		is_figure = _mm_cmpeq_epi8(_mm_min_epu8(figure, _mm_set1_epi8(9)), figure);
+	__m128i		is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter);
+
+	*good = _mm_and_si128(*good, _mm_or_si128(is_figure, is_letter));
+	return _mm_or_si128(_mm_and_si128(is_figure, figure),
+						_mm_and_si128(is_letter, _mm_add_epi8(letter, _mm_set1_epi8(10))));
+}
+
+/* Two digits in each lane of 16 bits as one number. */
+static inline __m128i
+join_digits(__m128i values)
+{
+	return _mm_and_si128(_mm_or_si128(_mm_slli_epi16(values, 4), _mm_srli_epi16(values, 8)), _mm_set1_epi16(0xFF));
+}
+
+static inline bool
+parse_hex(const uint64 *text, unsigned char *out)
+{
+	__m128i		good = _mm_set1_epi8(-1);
+	__m128i		first = digit_values(_mm_set_epi64x((int64) text[1], (int64) text[0]), &good);
+	__m128i		second = digit_values(_mm_set_epi64x((int64) text[3], (int64) text[2]), &good);
+
+	_mm_storeu_si128((__m128i *) out, _mm_packus_epi16(join_digits(first), join_digits(second)));
+	return _mm_movemask_epi8(good) == 0xFFFF;
+}
+
+#else
+
+static inline int
+hex_value(char digit)
+{
+	return digit >= '0' && digit <= '9' ? digit - '0' :
+		(digit | 0x20) >= 'a' && (digit | 0x20) <= 'f' ? (digit | 0x20) - 'a' + 10 : -1;
+}
+
+static inline bool
+parse_hex(const uint64 *words, unsigned char *out)
+{
+	const char *text = (const char *) words;
+
+	for (int i = 0; i < UUID_LEN; i++, text += 2)
+	{
+		int			high = hex_value(text[0]);
+		int			low = hex_value(text[1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		out[i] = (unsigned char) (high << 4 | low);
+	}
+	return true;
+}
+
+#endif
+
+/* Eight bytes, of two places; not by way of memory, from which they could not be read at once as one vector. */
+static inline uint64
+two_words(const char *first, const char *second)
+{
+	uint32		words[2];
+
+	memcpy(&words[0], first, sizeof(uint32));
+	memcpy(&words[1], second, sizeof(uint32));
+#ifdef WORDS_BIGENDIAN
+	return (uint64) words[0] << 32 | words[1];
+#else
+	return (uint64) words[1] << 32 | words[0];
+#endif
+}
+
+/* xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx; false for any other form. */
+static bool
+parse_guid(const char *text, size_t len, unsigned char *out, bool *zero)
+{
+	uint64		hex[4];
+	uint64		halves[2];
+
+	if (len != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-')
+		return false;
+	hex[0] = two_words(text, text + 4);
+	hex[1] = two_words(text + 9, text + 14);
+	hex[2] = two_words(text + 19, text + 24);
+	hex[3] = two_words(text + 28, text + 32);
+	if (!parse_hex(hex, out))
+		return false;
+	memcpy(halves, out, sizeof(halves));
+	*zero = (halves[0] | halves[1]) == 0;
+	return true;
+}
+
+static Datum
+decode_guid(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	pg_uuid_t  *uuid = &decoder->last.uuid;
+	bool		zero = false;
+
+	if (!parse_guid(field->text, field->len, uuid->data, &zero))
+	{
+		Datum		value;
+
+		/* 1C writes an unfilled value of a composite as an empty string */
+		if (field->len == 0 && decoder->empty_as_null)
+		{
+			*isnull = true;
+			return (Datum) 0;
+		}
+		value = input_scalar(decoder, field);
+		uuid = DatumGetUUIDP(value);
+		zero = true;
+		for (int i = 0; i < UUID_LEN; i++)
+			zero &= uuid->data[i] == 0;
+	}
+	*isnull = zero && decoder->empty_as_null;
+	return UUIDPGetDatum(uuid);
+}
+
+/* A plain decimal of few digits; "scale" counts those after the point. */
+static bool
+parse_decimal(const char *text, size_t len, int64 *value, int *scale)
+{
+	size_t		at = len > 0 && text[0] == '-' ? 1 : 0;
+	bool		negative = at == 1;
+	int			ndigits = 0;
+	int64		number = 0;
+
+	*scale = -1;
+	for (; at < len; at++)
+	{
+		if (text[at] == '.')
+		{
+			if (*scale >= 0 || ndigits == 0)
+				return false;
+			*scale = 0;
+			continue;
+		}
+		if (text[at] < '0' || text[at] > '9' || ++ndigits > SAFE_DIGITS)
+			return false;
+		number = number * 10 + (text[at] - '0');
+		if (*scale >= 0)
+			++*scale;
+	}
+	if (ndigits == 0 || *scale == 0)
+		return false;
+	*value = negative ? -number : number;
+	return true;
+}
+
+static Numeric
+whole_number(int64 value)
+{
+	static Numeric kept[SMALL_NUMBERS]; /* in TopMemoryContext; NULL: not made yet */
+	MemoryContext old;
+
+	if (value < 0 || value >= SMALL_NUMBERS)
+		return int64_to_numeric(value);
+	if (kept[value] == NULL)
+	{
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		kept[value] = int64_to_numeric(value);
+		MemoryContextSwitchTo(old);
+	}
+	return kept[value];
+}
+
+/* A number of any length. */
+static Datum
+any_numeric(OnecDecoder *decoder, const OnecField *field)
+{
+	int64		value;
+	int			scale;
+
+	if (parse_decimal(field->text, field->len, &value, &scale))
+		return NumericGetDatum(scale > 0 ? int64_div_fast_to_numeric(value, scale) : whole_number(value));
+	refuse_words(field, "eE");
+	if (field->len == 0 || field->len > LONGEST_SCALAR)
+		onec_refuse_field(field);
+	return input_text(decoder, field, field_cstring(field), -1);
+}
+
+/* What numeric(p,s) would round is an error: sums would differ from 1C's. */
+static Datum
+decode_numeric(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	Datum		value = any_numeric(decoder, field);
+	Datum		rounded;
+
+	if (decoder->typmod < 0)
+		return value;
+	rounded = DirectFunctionCall2(numeric, value, Int32GetDatum(decoder->typmod));
+	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, value, rounded)))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("number of 1C has more digits after the point than the column"),
+				 errdetail("1C sent %s.", onec_shown(field))));
+	return rounded;
+}
+
+static Datum
+decode_integer(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	int64		value;
+	int			scale;
+
+	if (!parse_decimal(field->text, field->len, &value, &scale) || scale > 0)
+		return onec_decode_by_digits(decoder, field, "");
+	switch (decoder->type)
+	{
+		case INT2OID:
+			if (value < PG_INT16_MIN || value > PG_INT16_MAX)
+				return onec_decode_by_digits(decoder, field, "");
+			return Int16GetDatum((int16) value);
+		case INT4OID:
+			if (value < PG_INT32_MIN || value > PG_INT32_MAX)
+				return onec_decode_by_digits(decoder, field, "");
+			return Int32GetDatum((int32) value);
+		default:
+			return Int64GetDatum(value);
+	}
+}
+
+static Datum
+decode_bool(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	if (field->len == 4 && memcmp(field->text, "true", 4) == 0)
+		return BoolGetDatum(true);
+	if (field->len != 5 || memcmp(field->text, "false", 5) != 0)
+		onec_refuse_field(field);
+	return BoolGetDatum(false);
+}
+
+static Datum
+decode_bytea(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	char	   *text = palloc(field->len + 1);
+	int			given = 0;
+	int			room;
+	int			len;
+	bytea	   *value;
+
+	/* lines may be broken, as decode() takes them */
+	for (size_t i = 0; i < field->len; i++)
+		if (strchr(" \t\r\n", field->text[i]) == NULL)
+			text[given++] = field->text[i];
+	room = given / 4 * 3 + 3;
+	value = palloc(VARHDRSZ + room);
+	len = pg_b64_decode(text, given, VARDATA(value), room);
+	pfree(text);
+	if (len < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("value of 1C is not valid base64")));
+	SET_VARSIZE(value, VARHDRSZ + len);
+	return PointerGetDatum(value);
+}
+
+/* A string becomes a JSON string; everything else is JSON already. */
+static Datum
+decode_json(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	StringInfoData quoted;
+
+	if (field->kind != ONEC_FIELD_STRING)
+		return input(decoder, field);
+	initStringInfo(&quoted);
+	escape_json(&quoted, field_cstring(field));
+	return input_text(decoder, field, quoted.data, decoder->typmod);
+}
+
+static const struct
+{
+	Oid			type;
+	Datum		(*convert) (OnecDecoder *decoder, const OnecField *field, bool *isnull);
+	bool		nested;
+}			conversions[] = {
+	{UUIDOID, decode_guid, false},
+	{TEXTOID, decode_text, true},
+	{NUMERICOID, decode_numeric, false},
+	{TIMESTAMPOID, onec_decode_datetime, false},
+	{TIMESTAMPTZOID, onec_decode_instant, false},
+	{DATEOID, onec_decode_day, false},
+	{TIMEOID, onec_decode_time, false},
+	{TIMETZOID, onec_decode_time, false},
+	{FLOAT4OID, decode_float, false},
+	{FLOAT8OID, decode_float, false},
+	{INT2OID, decode_integer, false},
+	{INT4OID, decode_integer, false},
+	{INT8OID, decode_integer, false},
+	{BOOLOID, decode_bool, false},
+	{BYTEAOID, decode_bytea, false},
+	{JSONOID, decode_json, true},
+	{JSONBOID, decode_json, true},
+};
+
+/* Whether values are numbers, words of an enumeration, addresses: short, that is. */
+static bool
+is_scalar(Oid type)
+{
+	char		category;
+	bool		preferred;
+
+	get_type_category_preferred(type, &category, &preferred);
+	return get_typlen(type) > 0 || category == TYPCATEGORY_NETWORK;
+}
+
+void
+onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column, const OnecOptions *options)
+{
+	Oid			function;
+
+	decoder->column = *column;
+	decoder->empty_as_null = options->empty_as_null;
+	decoder->converts_zones = options->converts_zones;
+	decoder->timezone = options->timezone;
+	decoder->zone = NULL;
+	decoder->entity_set = options->entity_set;
+	decoder->typmod = column->typmod;
+	decoder->type = getBaseTypeAndTypmod(column->type, &decoder->typmod);
+	decoder->domain = NULL;
+	decoder->context = CurrentMemoryContext;
+	getTypeInputInfo(decoder->type, &function, &decoder->ioparam);
+	fmgr_info(function, &decoder->input);
+	decoder->convert = is_scalar(decoder->type) ? decode_scalar : decode_by_input;
+	decoder->nested = false;
+	decoder->calls_out = true;
+	for (int i = 0; i < (int) lengthof(conversions); i++)
+	{
+		if (conversions[i].type != decoder->type)
+			continue;
+		decoder->convert = conversions[i].convert;
+		decoder->nested = conversions[i].nested;
+		decoder->calls_out = decoder->type != column->type;
+	}
+}
+
+/* A value that is there. */
+static Datum
+decode_value(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	if (field->kind == ONEC_FIELD_NESTED && !decoder->nested)
+		onec_refuse_field(field);
+	if (field->len > LONGEST_VALUE)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("value of 1C is too long"),
+				 errdetail("It takes %zu bytes.", field->len)));
+	return decoder->convert(decoder, field, isnull);
+}
+
+Datum
+onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+{
+	Datum		value = (Datum) 0;
+
+	*isnull = field->kind == ONEC_FIELD_ABSENT || field->kind == ONEC_FIELD_NULL;
+	if (!*isnull)
+		value = decode_value(decoder, field, isnull);
+	if (decoder->type != decoder->column.type)
+		domain_check(value, *isnull, decoder->column.type, &decoder->domain, decoder->context);
+	return value;
+}

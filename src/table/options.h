@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * options.h
+ *	  What the user configured: options of server, user mapping, table, column.
+ *
+ * One table in options.c names every option, where it is allowed, its range and
+ * default; the validator, its hints and the readers below are driven by it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ONEC_OPTIONS_H
+#define ONEC_OPTIONS_H
+
+#include "postgres.h"
+
+#include "access/attnum.h"
+
+#include "protocol/odata/edm.h"
+
+typedef enum OnecPaging
+{
+	ONEC_PAGING_AUTO,
+	ONEC_PAGING_WINDOWS,
+	ONEC_PAGING_SKIP
+} OnecPaging;
+
+/* Options of a server, overlaid by those of a table if there is one. */
+typedef struct OnecOptions
+{
+	Oid			serverid;
+	char	   *server_name;
+	char	   *root;			/* url in standard form, ends in /odata/standard.odata */
+	char	   *timezone;		/* where the base is; NULL: not given */
+	int			connect_timeout;	/* s */
+	int			request_timeout;	/* s */
+	int			retries;
+	OnecPaging	paging;
+	int			page_size;		/* rows; 0: automatic */
+	int64		page_bytes;
+	int			prefetch;
+	int64		max_response;	/* bytes */
+	int			max_url;		/* bytes */
+	int			min_interval;	/* ms */
+	bool		session;		/* use IBSession */
+	int			session_idle;	/* s, after which 1C sessions that are not used are ended; 0: never */
+	bool		async_capable;	/* may be read beside other tables of an Append */
+	bool		push_filter;
+	bool		push_order;
+	bool		push_count;
+	bool		push_composite;
+	bool		push_sum;
+	bool		allowed_only;
+	bool		empty_as_null;
+	bool		converts_zones; /* dates with a zone are taken, and converted */
+	bool		missing_null;	/* a property that no row of a page has is NULL; else an error */
+	bool		ignores_case;	/* 1C compares text without regard to case */
+	bool		tls_verify;		/* check the certificate */
+	double		request_cost;
+	double		tuple_cost;
+	char	   *ca_file;		/* NULL: the system's */
+
+	/* of the table; NULL when there is none */
+	char	   *entity_set;
+	char	   *function;
+	char	   *key;			/* properties of the entity key, comma-separated */
+	char	   *dimensions;		/* of the function, or of the register's totals; likewise */
+	char	   *resources;		/* which the register adds up; likewise */
+} OnecOptions;
+
+/* What a foreign table's column is on the wire. */
+typedef struct OnecColumn
+{
+	AttrNumber	attnum;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	const char *property;		/* 1C's name; the column's own when not given */
+	const char *argument;		/* function parameter that its "=" qual supplies, or NULL */
+	bool		computed;		/* by a function: 1C takes no conditions on it */
+	bool		converts_zones; /* as the table does */
+	const char *timezone;		/* of the server, or NULL */
+	bool		declared;		/* option edm_type is given */
+	OnecEdmType edm;			/* declared, else inferred from the column's type */
+} OnecColumn;
+
+/* Both palloc in the current context.  ERROR: HV00B-class codes for missing required options. */
+extern OnecOptions *onec_options_of_server(Oid serverid);
+extern OnecOptions *onec_options_of_table(Oid relid);
+
+/*
+ * The columns of a foreign table, indexed by attnum - 1; dropped ones have attnum 0.
+ */
+extern OnecColumn *onec_options_columns(Oid relid, int *natts);
+
+/* Whether "name" is one of the comma-separated "names", which may be NULL (options key, dimensions). */
+extern bool onec_options_names_contain(const char *names, const char *name);
+
+/* The property by whose dates 1C keeps a set (Period of registers, Date of documents), or NULL. */
+extern const char *onec_options_date(const OnecColumn *columns, int ncolumns);
+
+/*
+ * The value of the Authorization header for "userid" at the server, palloc'd: "Basic …".
+ * ERROR when the user has no mapping (42704), or one without login (28000).  The text is
+ * a secret: it must not reach any message.
+ */
+extern char *onec_options_authorization(Oid userid, Oid serverid);
+
+#endif							/* ONEC_OPTIONS_H */
