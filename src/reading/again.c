@@ -41,7 +41,7 @@ want_key(OnecPager *pager)
 }
 
 static void
-sum_rows(OnecPager *pager, const OnecPager *keyed, OnecRows *rows, const char *body, size_t len, Again *again)
+sum_rows(OnecPager *pager, OnecPager *keyed, OnecRows *rows, const char *body, size_t len, Again *again)
 {
 	OnecTwice	keys = {0};
 	OnecError	error = {0};
@@ -53,7 +53,9 @@ sum_rows(OnecPager *pager, const OnecPager *keyed, OnecRows *rows, const char *b
 		const OnecField *fields = onec_rows_fields(rows);
 		uint64		key = onec_tie_hash(keyed->tie, fields, keyed->nnames);
 
-		again->rows++;
+		keyed->page_rows = ++again->rows;
+		/* a key that is empty is one that differs from all others, and proves nothing */
+		onec_pager_check_row(keyed, fields);
 		again->values += onec_tie_hash(pager->tie, fields, pager->nnames);
 		again->keys += key;
 		again->twice += !onec_twice_add(&keys, key, pager->scratch);

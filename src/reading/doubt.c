@@ -159,11 +159,7 @@ do_without(OnecPager *pager, const OnecError *error)
 	{
 		begin_doubt(pager, error);
 		pager->doubt.step = ONEC_DOUBT_BOUND;
-		pager->unfiltered = true;
-		/* nor are there windows without a condition */
-		pager->windowed = false;
-		pager->at.limit[0] = '\0';
-		pager->at.skip = onec_pager_date_begin(pager);
+		onec_pager_leave_bounds(pager);
 		return true;
 	}
 	if (pager->scattered && onec_scatter_may_leave_dates(pager) && (error->parts & ONEC_PART_FILTER))

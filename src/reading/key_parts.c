@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * key_parts.c
- *	  Rows of a list of keys that is asked for in parts.
+ *	  Rows of a query that is asked for in parts: by a list of keys, or those without a date apart.
  *
- * A base that takes no notice of $filter sends every row with each part.  A row whose key is in another part comes with that
+ * A base that takes no notice of $filter sends every row with each part.  A row that is of another part comes with that
  * one, and is passed over here; whether it meets the condition at all is for the executor to see.
  *
  *-------------------------------------------------------------------------
@@ -14,6 +14,7 @@
 #include "utils/hsearch.h"
 
 #include "reading/pager_private.h"
+#include "table/types.h"
 
 /* Of which part a key is. */
 typedef struct Member
@@ -54,8 +55,16 @@ make_members(OnecPager *pager)
 	return members;
 }
 
-bool
-onec_pager_is_foreign(OnecPager *pager, const OnecField *key)
+static bool
+is_dateless(const OnecField *date)
+{
+	return date->kind == ONEC_FIELD_STRING && date->len == ONEC_DATE_SIZE - 1 &&
+		memcmp(date->text, ONEC_EMPTY_DATE, date->len) == 0;
+}
+
+/* Whether the key is listed in another part than the current one. */
+static bool
+is_listed_elsewhere(OnecPager *pager, const OnecField *key)
 {
 	const Member *member;
 	uint64		hash;
@@ -67,4 +76,12 @@ onec_pager_is_foreign(OnecPager *pager, const OnecField *key)
 	hash = hash_text(key->text, key->len);
 	member = hash_search(pager->members, &hash, HASH_FIND, NULL);
 	return member != NULL && member->part != pager->at.part;
+}
+
+bool
+onec_pager_is_foreign(OnecPager *pager, const OnecField *field)
+{
+	if (pager->dateless < 0)
+		return is_listed_elsewhere(pager, field);
+	return is_dateless(field) != (pager->at.part == pager->dateless);
 }

@@ -105,7 +105,9 @@ whole_parts(OnecPager *pager, const OnecExpr *filter)
 		return list_make1((void *) filter);
 	empty = onec_pager_filter_by_date(pager, filter, "eq", ONEC_EMPTY_DATE);
 	rest = onec_pager_filter_by_date(pager, filter, "ne", ONEC_EMPTY_DATE);
-	if (pager->query.nulls == ONEC_NULLS_FIRST)
+	pager->part_at = onec_pager_find_name(pager, pager->date);
+	pager->dateless = pager->query.nulls == ONEC_NULLS_FIRST ? 0 : 1;
+	if (pager->dateless == 0)
 		return list_make2((void *) empty, (void *) rest);
 	return list_make2((void *) rest, (void *) empty);
 }
@@ -163,7 +165,7 @@ make_list_parts(OnecPager *pager, const OnecExpr *filter)
 										 (list_length(all) == 1 || list_length(named) > 2 * list_length(all)));
 	pager->parts = pager->select_all ? all : named;
 	if (list_length(pager->parts) > 1 && list->args[0]->kind == ONEC_EXPR_FIELD)
-		pager->list_at = onec_pager_find_name(pager, list->args[0]->name);
+		pager->part_at = onec_pager_find_name(pager, list->args[0]->name);
 	return true;
 }
 
@@ -176,7 +178,8 @@ onec_pager_make_parts(OnecPager *pager)
 
 	pager->select_all = false;
 	pager->shortened = false;
-	pager->list_at = -1;
+	pager->part_at = -1;
+	pager->dateless = -1;
 	pager->members = NULL;
 	/* the condition of a function goes as it is */
 	if (filter != NULL && pager->options->function == NULL && address_size(pager, filter, false) > budget)

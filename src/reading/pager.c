@@ -91,6 +91,7 @@ begin_part(OnecPager *pager, int part)
 {
 	pager->at = (OnecPlace) {.part = part};
 	pager->part_delivered = 0;
+	pager->part_foreign = 0;
 	onec_tie_reset(pager->tie, pager->descending);
 	onec_windows_reset(&pager->windows);
 	if (pager->scattered)
@@ -299,9 +300,7 @@ leave_filter(OnecPager *pager)
 	if (list_length(pager->parts) > 1 || pager->at.limit[0] != '\0')
 		onec_pager_raise_dates(pager, "filter");
 	pager->refusals->filter = pager->known.filter = true;
-	pager->unfiltered = true;
-	pager->windowed = false;
-	pager->at.skip = onec_pager_date_begin(pager);
+	onec_pager_leave_bounds(pager);
 	onec_reply_free(pager->reply);
 	pager->reply = NULL;
 	pager->eaten = 0;
@@ -319,13 +318,11 @@ end_probe(OnecPager *pager)
 	pager->eaten = 0;
 }
 
-/* Whether the row is to be delivered: it has not come with the page before. */
+/* Whether the row is to be delivered: it has not come with the page before, nor does it with another part. */
 static bool
 is_new(OnecPager *pager, const OnecField *fields)
 {
 	onec_pager_check_row(pager, fields);
-	if (pager->list_at >= 0 && onec_pager_is_foreign(pager, &fields[pager->list_at]))
-		return false;
 	if (pager->page_rows == 1)
 		onec_pager_note_reached(pager);
 	if (pager->probing)
@@ -362,6 +359,12 @@ is_new(OnecPager *pager, const OnecField *fields)
 		pager->page_sum += onec_tie_hash(pager->tie, fields, pager->nnames);
 		if (onec_pager_has_come(pager))
 			return false;
+	}
+	/* it has its place in the pages all the same */
+	if (pager->part_at >= 0 && onec_pager_is_foreign(pager, &fields[pager->part_at]))
+	{
+		pager->part_foreign++;
+		return false;
 	}
 	if (pager->doubt.step != ONEC_DOUBT_NONE && !onec_pager_settle(pager))
 		return false;

@@ -89,7 +89,8 @@ struct OnecPager
 	int			url_budget;		/* bytes */
 	bool		select_all;		/* the address has no room for the names of columns */
 	bool		shortened;		/* … nor for the whole filter: more rows come than were asked for */
-	int			list_at;		/* place in names of what the parts list; -1: they list nothing, or it is not wanted */
+	int			part_at;		/* place in names of what tells the parts apart; -1: there is one, or it is not wanted */
+	int			dateless;		/* the part of the rows that have no date; -1: the parts are lists of keys */
 	struct HTAB *members;		/* of which part each key is, see key_parts.c; NULL: not needed yet */
 	bool		unordered;
 	bool		ended;
@@ -123,6 +124,7 @@ struct OnecPager
 	int64		page_bytes;		/* consumed of this page */
 	int64		delivered;		/* rows delivered since the start */
 	int64		part_delivered; /* … of this part */
+	int64		part_foreign;	/* rows of other parts that came with it */
 	int			page_target;	/* rows of the next page */
 	size_t		eaten;			/* bytes at the front that the current row uses */
 	size_t		seen;			/* unread bytes that do not make a row */
@@ -184,6 +186,12 @@ extern void onec_pager_note_reached(OnecPager *pager);
 /* paging.c: rows to pass by so that a page begins with the first row of the date reached. */
 extern int64 onec_pager_date_begin(const OnecPager *pager);
 
+/*
+ * paging.c: the base does not take, or not heed, conditions of dates: from here on the page at "at", and all that follow,
+ * begin with the date reached by $skip, and have no end.
+ */
+extern void onec_pager_leave_bounds(OnecPager *pager);
+
 /* paging.c: have the page at "at" come, and such as follow it while there is room. */
 extern void onec_pager_send(OnecPager *pager);
 extern void onec_pager_go_ahead(OnecPager *pager);
@@ -219,8 +227,8 @@ extern void onec_pager_raise_repeated(const OnecPager *pager, const OnecMark *ea
  */
 extern void onec_pager_check_again(OnecPager *pager, const OnecMark *earlier);
 
-/* key_parts.c: whether a row with this key belongs to another part of the query. */
-extern bool onec_pager_is_foreign(OnecPager *pager, const OnecField *key);
+/* key_parts.c: whether a row with this value of what tells the parts apart belongs to another one. */
+extern bool onec_pager_is_foreign(OnecPager *pager, const OnecField *field);
 
 /* set_end.c: a page begins; of the one before only rows that came twice are of interest. */
 extern void onec_pager_begin_set(OnecPager *pager);

@@ -20,7 +20,18 @@
 int64
 onec_pager_date_begin(const OnecPager *pager)
 {
-	return pager->unfiltered ? pager->part_delivered - onec_tie_seen(pager->tie) : 0;
+	return pager->unfiltered ? pager->part_delivered + pager->part_foreign - onec_tie_seen(pager->tie) : 0;
+}
+
+void
+onec_pager_leave_bounds(OnecPager *pager)
+{
+	pager->unfiltered = true;
+	pager->windowed = false;
+	pager->at.limit[0] = '\0';
+	/* a window may begin far behind the last row, whose date is where $skip begins: its rows come again */
+	onec_tie_bound(pager->tie, pager->at.bound);
+	pager->at.skip = onec_pager_date_begin(pager);
 }
 
 /* Whether neither the user, nor a page that failed, nor the server has said how large pages may be. */

@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 FAR = ["0206-03-04T00:00:00"] * 3 + ["2020-01-01T10:00:%02d" % (i % 60) for i in range(1500)] + ["3999-12-31T00:00:00"] * 2
 BUSY = ["2020-01-01T%02d:%02d:00" % (i // 60, i % 60) for i in range(1200)] + ["2023-01-02T%02d:%02d:00" % (i // 60, i % 60) for i in range(1200)]
+SOME = ["0001-01-01T00:00:00"] * 3 + ["2020-01-01T10:%02d:00" % (i // 10) for i in range(300)]
 
 
 def day(i):
@@ -31,7 +32,7 @@ def dated(dates):
 def rows_of(path):
     count = int(mode.get("rows", 2500))
     if path.startswith("Document_D"):
-        return dated({"far": FAR, "busy": BUSY}.get(mode.get("dates")) or [day(i // 4) for i in range(count)])
+        return dated({"far": FAR, "busy": BUSY, "some": SOME}.get(mode.get("dates")) or [day(i // 4) for i in range(count)])
     if path.startswith("Register_L"):
         return [{"Recorder": guid(7), "LineNumber": str(i), "Period": day(3), "Sum": i} for i in range(count)]
     return [{"Ref_Key": guid(i), "Code": f"{i:05}", "Deleted": False} for i in range(count)]
@@ -65,6 +66,11 @@ def lie_about(lie, r, rows, found, top):
         return found[:4] + found[:4] + found[4:-4]
     if lie == "again" and int(r.query.get("$skip", 0)) > 0:
         return serve(SimpleNamespace(path=r.path, query=dict(r.query, **{"$skip": str(int(r.query["$skip"]) - top)})), rows)
+    if lie == "againnull" and 0 < int(r.query.get("$skip", 0)) <= top:
+        rows = rows if "Ref_Key" not in r.query["$select"] else [dict(rows[0], Ref_Key=None)] + rows[1:]
+        return serve(SimpleNamespace(path=r.path, query={k: v for k, v in r.query.items() if k != "$skip"}), rows)
+    if lie == "refused":
+        return odata_error(400, 0, "Поле AUTOORDER не найдено")
     if lie == "emptyrow":
         return found[:5] + [{}] + found[6:]
     if lie == "nullkey":
@@ -117,6 +123,8 @@ $node->safe_psql('postgres', qq{
 	CREATE FOREIGN TABLE lenient ($one) SERVER shop OPTIONS (entity_set 'Catalog_C', key 'Ref_Key', missing_property 'null');
 	CREATE FOREIGN TABLE d ($two) SERVER shop OPTIONS (entity_set 'Document_D', key 'Ref_Key');
 	CREATE FOREIGN TABLE d1 ($two) SERVER shop OPTIONS (entity_set 'Document_D', key 'Ref_Key', page_size '1000');
+	CREATE FOREIGN TABLE d20 ($two) SERVER shop OPTIONS (entity_set 'Document_D', key 'Ref_Key', page_size '20');
+	CREATE FOREIGN TABLE d20skip ($two) SERVER shop OPTIONS (entity_set 'Document_D', key 'Ref_Key', page_size '20', paging 'skip');
 	CREATE FOREIGN TABLE d1ahead ($two) SERVER shop OPTIONS (entity_set 'Document_D', key 'Ref_Key', page_size '1000', prefetch '4');
 	CREATE FOREIGN TABLE l (recorder uuid OPTIONS (property 'Recorder'), line text OPTIONS (property 'LineNumber'),
 		period timestamp OPTIONS (property 'Period'), "sum" int OPTIONS (property 'Sum'))
@@ -202,6 +210,21 @@ answer_is('SELECT count(*), bool_or(deleted) FROM (SELECT deleted FROM c1 OFFSET
 requests_are('SELECT count(*), bool_or(deleted) FROM (SELECT deleted FROM c1 OFFSET 0) c', { rows => 9500 }, 10 + 2, '… which costs two requests, however many the pages');
 answer_is("CREATE TEMP TABLE k AS SELECT ref_key FROM c1 WHERE code < '00060'; SELECT count(*), count(DISTINCT c.code) FROM k JOIN c1 c USING (ref_key)",
 	{ lie => 'nofilter', rows => 100 }, '60|60', 'L-1: a list in parts, and no condition is heeded');
+
+for my $on (2 .. 5)
+{
+	answer_is($sums->($_), { lie => 'refused', on => $on }, $all[1], "L-8: page $on is refused by chance, windows that begin between dates: $_") for qw(d1 d1ahead);
+}
+for my $table (qw(d d20 d20skip))
+{
+	my $whole = 'count("sum"), count(DISTINCT "sum"), array_position(array_agg("date"), NULL)';
+
+	answer_like("SELECT count(*) FROM (SELECT code FROM c1 LIMIT 400) c; SELECT $whole FROM (SELECT * FROM $table ORDER BY \"date\"$$_[0] OFFSET 0) d",
+		{ lie => 'nofilter', dates => 'some' }, $table eq 'd20' ? qr/^(400\n303\|303\|$$_[1]$|HV000 )/ : qr/^400\n303\|303\|$$_[1]$/,
+		"L-9: rows without a date come apart$$_[0], no condition is heeded: $table") for [ '', 301 ], [ ' DESC', 1 ];
+	answer_is("SELECT $whole FROM (SELECT * FROM $table ORDER BY \"date\" OFFSET 0) d", { dates => 'some' }, '303|303|301', "L-9: … all are: $table");
+}
+answer_like($codes->('c1'), { lie => 'againnull', rows => 1500 }, qr/^HV00K .*no row/, 'L-10: a page again, and an empty key when it is asked for with its key');
 
 # ---- readings are told of ----
 
