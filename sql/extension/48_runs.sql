@@ -62,7 +62,6 @@ CREATE TABLE onec.sync_step (
 	empty_windows int NOT NULL DEFAULT 0,
 	went_back boolean NOT NULL DEFAULT false,
 	covered tsmultirange NOT NULL DEFAULT '{}',
-	covered_rows bigint NOT NULL DEFAULT 0,
 	covered_keys bigint NOT NULL DEFAULT 0,
 	PRIMARY KEY (server, run_id, ordinal)
 );
@@ -92,8 +91,7 @@ COMMENT ON COLUMN onec.sync_step.days IS 'За сколько дней чита�
 COMMENT ON COLUMN onec.sync_step.windows IS 'Окна, которые осталось прочитать; после остановки по времени продолжит следующий запуск';
 COMMENT ON COLUMN onec.sync_step.empty_windows IS 'Сколько последних окон подряд были пусты';
 COMMENT ON COLUMN onec.sync_step.covered IS 'Время прочитанных окон, которые ещё не сверены с количеством в 1С';
-COMMENT ON COLUMN onec.sync_step.covered_rows IS 'Сколько строк в них прочитано';
-COMMENT ON COLUMN onec.sync_step.covered_keys IS 'Сколько из них разных';
+COMMENT ON COLUMN onec.sync_step.covered_keys IS 'Сколько разных строк в них прочитано';
 COMMENT ON COLUMN onec.sync_step.went_back IS 'Взяты ли уже дни, откуда документы перенесли в прочитанные окна';
 
 CREATE TABLE onec.sync_state (

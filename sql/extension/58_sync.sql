@@ -280,7 +280,7 @@ BEGIN
 		UPDATE onec.sync_step t
 		SET rows_inserted = t.rows_inserted + did.inserted, rows_updated = t.rows_updated + did.updated,
 			rows_deleted = t.rows_deleted + did.deleted, message = coalesce(t.message, did.doubt),
-			covered = '{}', covered_rows = 0, covered_keys = 0
+			covered = '{}', covered_keys = 0
 		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
 	EXCEPTION WHEN OTHERS THEN
 		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
@@ -353,7 +353,7 @@ BEGIN
 			rows_updated = t.rows_updated + did.updated, rows_deleted = t.rows_deleted + did.deleted,
 			truncated = t.truncated OR did.truncated, message = coalesce(t.message, did.doubt),
 			covered = CASE WHEN onec._waits_for_end(t.server, t.target) THEN t.covered + tsmultirange(w) ELSE '{}' END,
-			covered_rows = t.covered_rows + did.read, covered_keys = t.covered_keys + did.keys,
+			covered_keys = t.covered_keys + did.keys,
 			empty_windows = CASE WHEN did.read = 0 THEN t.empty_windows + 1 ELSE 0 END
 		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place;
 	END IF;
