@@ -256,6 +256,11 @@ BEGIN
 			later IS NOT NULL AND onec._any_waits()));
 		EXIT WHEN doubt IS NULL;
 	END LOOP;
+	-- rows that are alike count for two where 1C counts them so, and another reading has the same
+	IF later IS NOT NULL AND keys <> read AND onec._count_of_1c(server, target, from_ts, till_ts) = read
+		AND onec._reads_the_same(server, target, condition, keys) THEN
+		keys := read;
+	END IF;
 	IF doubt IS NOT NULL THEN
 		kept := greatest(onec._withhold(server, target, coalesce(scope, 'false'), NULL), 1);
 	ELSIF later IS NOT NULL AND (missing OR onec._redates(server, target)) THEN
