@@ -72,7 +72,7 @@ BEGIN
 		SELECT s.server, s.base, s.rows, s.seen_at FROM onec._session_pages() s
 		WHERE s.server = srv ORDER BY s.rows DESC, s.seen_at DESC LIMIT 1
 		ON CONFLICT ON CONSTRAINT largest_page_pkey DO UPDATE SET base = excluded.base, rows = excluded.rows, seen_at = excluded.seen_at
-		WHERE l.base <> excluded.base OR l.rows < excluded.rows OR l.rows = excluded.rows AND l.seen_at < excluded.seen_at
+		WHERE l.base <> excluded.base OR l.rows < excluded.rows OR l.rows = excluded.rows AND l.seen_at < excluded.seen_at - interval '6 hours'
 			OR l.seen_at < pg_catalog.now() - interval '1 day';
 	RETURN added;
 END $$;

@@ -55,7 +55,7 @@ for my $name (sort keys %session)
 	is(sql("SELECT count(*) FROM onec.drift WHERE server = '$name'"), '0', "$session{$name}: the night finds no month that differs");
 }
 for my $table (split /\n/, sql("SELECT DISTINCT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
-	WHERE table_schema = 'onec' AND table_type = 'BASE TABLE' AND column_name = 'server' AND table_name !~ '^(config|setting|sync_|drift|refusal)' ORDER BY 1"))
+	WHERE table_schema = 'onec' AND table_type = 'BASE TABLE' AND column_name = 'server' AND table_name !~ '^(config|setting|base|largest_page|sync_|drift|refusal)' ORDER BY 1"))
 {
 	my $columns = sql("SELECT string_agg(quote_ident(column_name), ', ') FROM information_schema.columns
 		WHERE table_schema = 'onec' AND table_name = '$table' AND column_name <> 'server' AND data_type !~ 'with time zone'");
