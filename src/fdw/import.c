@@ -325,7 +325,7 @@ is_one_of(const char *name, const char *const *list, int count)
 
 /*
  * Whether 1C applies a condition on the property before it aggregates or takes the last of each.  A condition on
- * anything but a dimension would change what is aggregated (onec-odata.md 5).
+ * anything but a dimension would change what is aggregated (doc/1c-odata.md 5).
  */
 static bool
 is_dimension(const OnecTable *table, const OnecProperty *property)

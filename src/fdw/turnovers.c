@@ -4,7 +4,7 @@
  *	  Sums over a register of turnovers that 1C answers from its totals.
  *
  * 1C counts active records only, knows dimensions and the period, and takes both ends of a period in
- * (onec-odata.md 5).  So the query must ask for active records, and for nothing but dimensions,
+ * (doc/1c-odata.md 5).  So the query must ask for active records, and for nothing but dimensions,
  * sums of resources and a period.  Registers with balances subtract expenses: they are left out.
  *
  *-------------------------------------------------------------------------

@@ -4,7 +4,7 @@
  *	  Conditions on a value of several types: the value and its type, as one.
  *
  * 1C compares such a value with a bare identifier without an error and without rows; the documented
- * form is "X eq cast(guid'…','Document_Y')" (onec-odata.md 6.2).  Nobody has confirmed it for the recorder of a
+ * form is "X eq cast(guid'…','Document_Y')" (doc/1c-odata.md 6.2).  Nobody has confirmed it for the recorder of a
  * register, and a wrong answer would be a lost row: hence the option, which is off at first.
  *
  *-------------------------------------------------------------------------

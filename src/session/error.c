@@ -23,7 +23,7 @@
 #include "session/session_private.h"
 #include "protocol/json/json_rows.h"
 
-/* Numbers of 1C's odata.error (onec-odata.md 9). */
+/* Numbers of 1C's odata.error (doc/1c-odata.md 9). */
 #define CODE_BAD_URL 6
 #define CODE_NO_SET 8
 #define CODE_NO_ROW 9

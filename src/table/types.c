@@ -4,7 +4,7 @@
  *	  Edm types and PostgreSQL types: mapping, verdicts on comparisons, literals.
  *
  * The verdict table below is the one place that says what of a comparison 1C answers as
- * PostgreSQL would (onec-odata.md 4, 6.3).  What goes over the wire is UTF-8, whatever
+ * PostgreSQL would (doc/1c-odata.md 4, 6.3).  What goes over the wire is UTF-8, whatever
  * the encoding of the database.
  *
  *-------------------------------------------------------------------------

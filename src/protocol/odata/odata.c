@@ -5,7 +5,7 @@
  *
  * A request is printed once, part by part; an Output says whether parts are percent-encoded on
  * their way out.  Allocation failures stay in the buffer (buf.h) and show at the end.
- * Surprising: "+" is no blank for 1C, and a bare date is no date: see onec-odata 6.2.
+ * Surprising: "+" is no blank for 1C, and a bare date is no date: see doc/1c-odata.md 6.2.
  *
  *-------------------------------------------------------------------------
  */

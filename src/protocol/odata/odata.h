@@ -17,7 +17,7 @@
 
 #include "protocol/buf.h"
 
-/* How a constant is written (onec-odata.md 6.2). */
+/* How a constant is written (doc/1c-odata.md 6.2). */
 typedef enum OnecLiteralKind
 {
 	ONEC_LIT_STRING,			/* 'O''Brien' */
