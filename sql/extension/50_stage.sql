@@ -102,7 +102,7 @@ CREATE FUNCTION onec._fill_holes(server name, target text) RETURNS bigint
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	holes text[] := (SELECT r.lacked FROM onec._readings() r WHERE r.relation = onec._foreign_table(server, target)
+	holes text[] := (SELECT r.lacked FROM onec._readings() r WHERE r.relation = (SELECT onec._foreign_table(server, target))
 					 ORDER BY r.number DESC LIMIT 1);
 	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
 	part record;

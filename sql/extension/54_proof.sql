@@ -41,7 +41,7 @@ CREATE FUNCTION onec._went_by_skip(server name, target text) RETURNS boolean
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce((SELECT r.by_skip FROM onec._readings() r WHERE r.relation = onec._foreign_table($1, $2) ORDER BY r.number DESC LIMIT 1), true)
+	SELECT coalesce((SELECT r.by_skip FROM onec._readings() r WHERE r.relation = (SELECT onec._foreign_table($1, $2)) ORDER BY r.number DESC LIMIT 1), true)
 $$;
 COMMENT ON FUNCTION onec._went_by_skip(name, text) IS 'Листало ли последнее чтение через $skip (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._went_by_skip(name, text) FROM PUBLIC;
@@ -90,7 +90,7 @@ BEGIN
 	there := false;
 	FOR question IN SELECT q.condition FROM onec._questions(server, target) q LOOP
 		PERFORM onec._stage(server, target, question, '', 'onec_found');
-		asked := coalesce((SELECT r.filtered FROM onec._readings() r WHERE r.relation = onec._foreign_table(server, target)
+		asked := coalesce((SELECT r.filtered FROM onec._readings() r WHERE r.relation = (SELECT onec._foreign_table(server, target))
 						   ORDER BY r.number DESC LIMIT 1), true);
 		there := onec._holds_missing(target, 'onec_found', scope);
 		EXIT WHEN there OR NOT asked;
@@ -110,7 +110,7 @@ DECLARE
 	same boolean;
 BEGIN
 	PERFORM set_config('onec_fdw.page_size', greatest(61 * coalesce((
-		SELECT r.page_rows FROM onec._readings() r WHERE r.relation = onec._foreign_table(server, target)
+		SELECT r.page_rows FROM onec._readings() r WHERE r.relation = (SELECT onec._foreign_table(server, target))
 		ORDER BY r.number DESC LIMIT 1), 1000) / 100, 1)::text, true);
 	PERFORM onec._stage(server, target, scope, '', 'onec_again');
 	EXECUTE format('SELECT (SELECT count(*) FROM (SELECT DISTINCT * FROM pg_temp.onec_again) d) = %1$s

@@ -100,7 +100,7 @@ DECLARE
 	keys bigint := staged;
 BEGIN
 	IF onec._waits_for_end(server, target) AND coalesce((
-		SELECT r.pages FROM onec._readings() r WHERE r.relation = onec._foreign_table(server, target) ORDER BY r.number DESC LIMIT 1), 2) > 1 THEN
+		SELECT r.pages FROM onec._readings() r WHERE r.relation = (SELECT onec._foreign_table(server, target)) ORDER BY r.number DESC LIMIT 1), 2) > 1 THEN
 		EXECUTE format('SELECT count(*) FROM (SELECT DISTINCT %s FROM pg_temp.onec_stage s) k', onec._stage_key(target, 's')) INTO keys;
 	END IF;
 	RETURN keys;
