@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Longest remote text that is passed on (reliability R22), with terminator. */
+/* Longest remote text that is passed on, with terminator: an error page may be of any size. */
 #define ONEC_ERROR_TEXT 1025
 
 /*

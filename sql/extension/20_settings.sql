@@ -1,5 +1,5 @@
--- Settings of the shop: what is read, and the numbers in the definitions.  Where and as whom to connect are
--- options of the server and of the user mapping.
+-- Settings of the shop: what is read, and the numbers in doc/definitions.md.  Where and as whom to connect
+-- are options of the server and of the user mapping.
 
 CREATE TABLE onec.setting (
 	key text PRIMARY KEY,

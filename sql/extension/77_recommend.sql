@@ -266,8 +266,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._bought_by(name, uuid[], timestamp) IS 'Купленное каждым покупателем, новое впереди (служебная)';
 
--- Shares of the categories in what a customer buys (3.5 of the definitions), pulled towards the shop's own shares where
--- there are few receipts: who bought one brooch is no lover of brooches yet.
+-- Shares of the categories in what a customer buys (doc/definitions.md 9), pulled towards the shop's own
+-- shares where there are few receipts: who bought one brooch is no lover of brooches yet.
 CREATE FUNCTION onec._tastes(server name, customers uuid[], before timestamp, shop jsonb)
 	RETURNS TABLE (customer_id uuid, slug text, receipts bigint, share numeric, factor numeric, place bigint)
 	LANGUAGE sql STABLE

@@ -3,7 +3,7 @@
  * deparse.c
  *	  Quals as a filter for 1C, each with the verdict on how exact it is.
  *
- * The rules are design.md 3: AND drops what cannot be said, OR needs all its arms,
+ * The rules (doc/architecture.md 2): AND drops what cannot be said, OR needs all its arms,
  * NOT needs an exact arm.  Trees are built by filter.c.  Everything is palloc'd in the current context.
  *
  *-------------------------------------------------------------------------

@@ -494,7 +494,7 @@ class Compiler:
         return self.compare(NEGATED[op] if negated else op, (a, a_sort, left), (b, b_sort, right))
 
     def compare(self, op: str, left: tuple, right: tuple) -> str:
-        """The truth and the lies of onec-odata.md 6.3."""
+        """The truth and the lies of doc/1c-odata.md 6.3."""
         (a, a_sort, a_node), (b, b_sort, b_node) = left, right
         kinds = [sort[0] if isinstance(sort, tuple) else sort for sort in (a_sort, b_sort)]
         if "binary" in kinds or "rows" in kinds:
