@@ -16,10 +16,18 @@ $$;
 COMMENT ON FUNCTION onec._carded(name) IS 'Продажи по картам прочитанных документов (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._carded(name) FROM PUBLIC;
 
--- What the register of card sales tells of the staged rows.  A shift report has rows of many people, so rows that are alike
--- (product and amount) are first given the card rows of their own customer; what is left goes to rows of nobody, the n-th to the
--- n-th.  If there are more of them than card rows, they have the one card of these, provided that the document is of one buyer:
--- each of its rows is like a row of that card.
+-- What the register of card sales tells of the staged rows.  A shift report has rows of many people, and
+-- rows may be alike (document, product, amount), so they are matched in three turns.  Example: a report has
+-- three rings of 2000.
+--
+--	row 1  of Anna          card row 1  Anna's card
+--	row 2  of nobody        card row 2  Boris' card
+--	row 3  of nobody
+--
+-- First rows get the card rows of their own customer: row 1 is by Anna's card.  Then rows of nobody get
+-- those that are left, the n-th the n-th: row 2 is Boris'.  Row 3 is left over.  It stays anonymous, for
+-- the document is of two cards.  Had both card rows been Boris', and each row of the document been like one
+-- of his (then it is of one buyer), row 3 would be his as well.
 CREATE FUNCTION onec._attribute_by_register(server name) RETURNS void
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp

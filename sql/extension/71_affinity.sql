@@ -88,10 +88,13 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._season_base(name, date) IS 'Наблюдавшиеся месяцы и сезонность магазина (служебная)';
 
--- Nested loops are off here and below: the planner takes what a function returns for a few rows, and they are all customers.
--- What it then reckons where a loop cannot be avoided would have each such query compiled.
--- Shares of the months drawn to the shop's curve: (receipts * share + prior * curve) / (receipts + prior), 1 being an average
--- month (3.4).  Money counts in months seen whole, divided by how often they were; holidays count on any day.
+-- Shares of the months drawn to the shop's curve: (receipts * share + prior * curve) / (receipts + prior),
+-- 1 being an average month (doc/definitions.md 3.2, with an example).  Money counts in months seen whole,
+-- divided by how often they were; holidays count on any day.
+--
+-- Nested loops are off here and below: the planner takes what a function returns for a few rows, and they
+-- are all customers.  Where a loop cannot be avoided it then reckons with so much that each such query would
+-- be compiled: hence no jit.
 CREATE FUNCTION onec._season(server name, as_of date, customers uuid[], base jsonb)
 	RETURNS TABLE (customer_id uuid, receipts int, month_index numeric[], peak_months int[], buys_8_march boolean, buys_new_year boolean, buys_valentine boolean)
 	LANGUAGE sql STABLE
@@ -277,8 +280,11 @@ END $$;
 COMMENT ON FUNCTION onec._outlook(name, date, uuid[], jsonb, numeric) IS 'Ожидания, какими они должны быть (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._outlook(name, date, uuid[], jsonb, numeric) FROM PUBLIC;
 
--- All customers are compared with the shop as it is; a few with what the last full refresh knew of it, unless that is old,
--- for to look at the whole shop would cost more than they do.
+-- Customers are compared with the shop: its seasons, its usual gap, its shares.  To find these out takes
+-- all lines of the shop, which for a few customers would cost more than they do; so a refresh writes them
+-- down, and later ones take them from there.  Example: on the 1st refresh_outlook('shop') reads the shop and
+-- writes its baseline.  On the 4th refresh_outlook('shop', '{A}') reads the lines of A alone.  On the 9th
+-- the baseline is older than outlook.baseline_days (7): the shop is read once more.
 CREATE FUNCTION onec.refresh_outlook(server name DEFAULT NULL, customers uuid[] DEFAULT NULL, as_of date DEFAULT NULL,
 									 OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
 	LANGUAGE plpgsql VOLATILE

@@ -84,7 +84,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._meant(name, text) IS 'Все, кого может означать ключ (служебная)';
 
--- A person and their cards.  A card that has another owner by now is his.
+-- A person and their cards, by whatever names them: catalog, users, rows of sales and points.  A card that
+-- has another owner by now is the other's.  Example: card K was Anna's, and a row of sales still says so;
+-- in the catalog it is Boris' today.  To forget Anna means her and her other cards, and K stays; to forget
+-- Boris means him and K.
 CREATE FUNCTION onec._ids_of(server name, person uuid) RETURNS uuid[]
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -101,8 +104,11 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._ids_of(name, uuid) IS 'Человек и его карты (служебная)';
 
--- What a message tells a person by, in small letters: identifiers, addresses, names and each long word of them, and numbers of ten
--- digits or more, a telephone by its last ten.  What a card is called tells nobody where others are called so, too.
+-- What a message tells a person by, in small letters: identifiers, addresses, names and each long word of
+-- them, and numbers of ten digits or more, a telephone by its last ten.  Example: "Анна Ли", +7 (700)
+-- 000-00-01, a@shop.example, card "Золотая" give "анна ли", "анна", "7000000001", "+7 (700) 000-00-01",
+-- "a@shop.example"; not "ли", which is too short, nor "золотая" where other cards are called so, too: that
+-- tells nobody.
 CREATE FUNCTION onec._words_of(server name, ids uuid[]) RETURNS text[]
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
