@@ -4,7 +4,7 @@
  *	  What can go wrong while talking to 1C, and the SQLSTATE of each kind.
  *
  * The protocol layer knows nothing of ereport(): it fills an OnecError and
- * returns failure.  session/session.c turns it into an ereport with the help of the
+ * returns failure.  session/error.c turns it into an ereport with the help of the
  * one table below.  An OnecError owns no memory.
  *
  *-------------------------------------------------------------------------
