@@ -1,13 +1,20 @@
 -- What the clock on the wall of each base says, and which day is meant.
 
--- The zone of the base: the server's option, or what is kept of it where there is no server; else the database's.
+-- The zone of each base: the server's option, or what is kept of it where there is no server; else the database's.
+CREATE VIEW onec._clock AS
+	SELECT z.server, z.zone, now() AT TIME ZONE z.zone AS now
+	FROM (SELECT server, coalesce(CASE WHEN s.server_oid IS NOT NULL THEN s.timezone ELSE b.timezone END, current_setting('TimeZone')) AS zone
+		  FROM onec._live_servers s FULL JOIN onec.base b USING (server)) z;
+COMMENT ON VIEW onec._clock IS 'Часы баз (служебное)';
+COMMENT ON COLUMN onec._clock.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec._clock.zone IS 'Часовой пояс базы 1С';
+COMMENT ON COLUMN onec._clock.now IS 'Который час в базе 1С';
+-- whoever reads anything needs the clock
+GRANT SELECT ON onec._clock TO PUBLIC;
+
 CREATE FUNCTION onec._server_zone(server name) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT coalesce(CASE WHEN s.server IS NOT NULL THEN s.timezone ELSE b.timezone END, current_setting('TimeZone'))
-	FROM (SELECT) x LEFT JOIN onec._live_servers s ON s.server = $1 LEFT JOIN onec.base b ON b.server = $1
-$$;
+	RETURN coalesce((SELECT c.zone FROM onec._clock c WHERE c.server = $1), current_setting('TimeZone'));
 COMMENT ON FUNCTION onec._server_zone(name) IS 'Часовой пояс базы 1С (служебная)';
 
 CREATE FUNCTION onec.local_now(server name DEFAULT NULL) RETURNS timestamp

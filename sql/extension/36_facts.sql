@@ -50,16 +50,18 @@ CREATE FUNCTION onec._movement_points(kind text, accrued numeric, spent numeric,
 		* (coalesce(accrued, 0) - coalesce(spent, 0));
 COMMENT ON FUNCTION onec._movement_points(text, numeric, numeric, text) IS 'Что прибавляет движение баллов (служебная)';
 
--- What is asked of every shop, worked out once for a query: its clock, its rules.  DISTINCT keeps that from
--- being worked out for each line and lets a condition on the server through.
+-- What is asked of every shop: its clock, its rules.  Worked out once for a query, whatever the planner takes the other tables
+-- for: of those just filled it knows nothing, and would ask for each line.
 CREATE VIEW onec._shop AS
-	SELECT DISTINCT ON (s.server) s.server, c.now, c.now::date AS today,
-		   onec.get('exclude_recorder_types', s.server)::text[] AS excluded,
-		   nullif(onec.get('organization_ids', s.server)::uuid[], '{}') AS organizations,
-		   onec.get('count_free_receipts', s.server)::boolean AS counts_free,
-		   onec.get('loyalty.enabled', s.server)::boolean AS has_loyalty,
-		   onec._loyalty_rule(s.server) AS points_rule
-	FROM onec._servers s CROSS JOIN LATERAL (SELECT onec.local_now(s.server) AS now OFFSET 0) c;
+	WITH shop AS MATERIALIZED (
+		SELECT c.server, c.now, c.now::date AS today,
+			   onec.get('exclude_recorder_types', c.server)::text[] AS excluded,
+			   nullif(onec.get('organization_ids', c.server)::uuid[], '{}') AS organizations,
+			   onec.get('count_free_receipts', c.server)::boolean AS counts_free,
+			   onec.get('loyalty.enabled', c.server)::boolean AS has_loyalty,
+			   onec._loyalty_rule(c.server) AS points_rule
+		FROM onec._clock c)
+	SELECT s.server, s.now, s.today, s.excluded, s.organizations, s.counts_free, s.has_loyalty, s.points_rule FROM shop s;
 COMMENT ON VIEW onec._shop IS 'Часы и правила серверов (служебное)';
 COMMENT ON COLUMN onec._shop.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec._shop.now IS 'Который час в базе 1С';

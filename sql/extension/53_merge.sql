@@ -2,9 +2,10 @@
 
 -- How the local table of a target is compared with pg_temp.onec_stage: its columns as SQL, t being here and s what was read.
 CREATE FUNCTION onec._merge_parts(tab regclass, OUT key text, OUT same_key text, OUT columns text, OUT set_list text, OUT differs text)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
 	SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NOT NULL),
 		   string_agg(format('s.%1$I = t.%1$I', a.attname), ' AND ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NOT NULL),
 		   string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum),
@@ -12,11 +13,12 @@ AS $$
 		   format('ROW(%s) IS DISTINCT FROM ROW(%s)',
 				  string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL),
 				  string_agg(format('s.%I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL))
+	INTO key, same_key, columns, set_list, differs
 	FROM pg_attribute a
 	JOIN pg_attribute b ON b.attrelid = to_regclass('pg_temp.onec_stage') AND b.attname = a.attname AND b.attnum > 0
 	LEFT JOIN pg_index i ON i.indrelid = tab AND i.indisprimary AND a.attnum = ANY (i.indkey)
-	WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped
-$$;
+	WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped;
+END $$;
 COMMENT ON FUNCTION onec._merge_parts(regclass) IS 'Столбцы местной таблицы для сравнения с прочитанным (служебная)';
 
 -- SQL for "row a of the local table says what row b of pg_temp.onec_stage says", keys aside.
@@ -114,9 +116,20 @@ AS $$
 DECLARE
 	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
 	part record;
-	moved bigint;
+	moved bigint := 0;
 	redated boolean;
+	todo record;
 BEGIN
+	inserted := 0;
+	updated := 0;
+	deleted := 0;
+	SELECT count(*) FILTER (WHERE c.place IS NULL) AS gone, count(*) FILTER (WHERE c.here AND c.place IS NOT NULL) AS changed,
+		   count(*) FILTER (WHERE NOT c.here) AS new INTO todo FROM pg_temp.onec_change c;
+	-- mostly nothing, and to plan what writes costs more than to look
+	IF todo.gone + todo.changed + todo.new = 0 THEN
+		DROP TABLE pg_temp.onec_change;
+		RETURN;
+	END IF;
 	SELECT * INTO part FROM onec._merge_parts(tab);
 	IF onec._has_mark(target) THEN
 		part.set_list := part.set_list || ', is_deleted = false';
@@ -127,19 +140,25 @@ BEGIN
 		PERFORM onec._touch_buyers(server);
 	END IF;
 	redated := onec._any_redated(server, target, part.same_key);
-	EXECUTE format('UPDATE %s t SET %s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE c.here AND %s',
-		tab, part.set_list, part.same_key);
-	GET DIAGNOSTICS updated = ROW_COUNT;
-	EXECUTE format(CASE WHEN onec._has_mark(target) THEN 'UPDATE %s t SET is_deleted = true FROM' ELSE 'DELETE FROM %s t USING' END
-		|| ' pg_temp.onec_change s WHERE s.place IS NULL AND %s', tab, part.same_key);
-	GET DIAGNOSTICS deleted = ROW_COUNT;
-	EXECUTE format(
-		'WITH written AS (INSERT INTO %1$s AS t (%2$s)
-			SELECT %3$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE NOT c.here
-			ON CONFLICT (%4$s) DO UPDATE SET %5$s RETURNING t.xmax = 0 AS fresh)
-		 SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM written',
-		tab, part.columns, 's.' || replace(part.columns, ', ', ', s.'), part.key,
-		regexp_replace(part.set_list, '= s\.', '= excluded.', 'g')) INTO inserted, moved;
+	IF todo.changed > 0 THEN
+		EXECUTE format('UPDATE %s t SET %s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE c.here AND %s',
+			tab, part.set_list, part.same_key);
+		GET DIAGNOSTICS updated = ROW_COUNT;
+	END IF;
+	IF todo.gone > 0 THEN
+		EXECUTE format(CASE WHEN onec._has_mark(target) THEN 'UPDATE %s t SET is_deleted = true FROM' ELSE 'DELETE FROM %s t USING' END
+			|| ' pg_temp.onec_change s WHERE s.place IS NULL AND %s', tab, part.same_key);
+		GET DIAGNOSTICS deleted = ROW_COUNT;
+	END IF;
+	IF todo.new > 0 THEN
+		EXECUTE format(
+			'WITH written AS (INSERT INTO %1$s AS t (%2$s)
+				SELECT %3$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE NOT c.here
+				ON CONFLICT (%4$s) DO UPDATE SET %5$s RETURNING t.xmax = 0 AS fresh)
+			 SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM written',
+			tab, part.columns, 's.' || replace(part.columns, ', ', ', s.'), part.key,
+			regexp_replace(part.set_list, '= s\.', '= excluded.', 'g')) INTO inserted, moved;
+	END IF;
 	updated := updated + moved;
 	IF redated OR moved > 0 AND onec._date_column(target) IS NOT NULL THEN
 		PERFORM onec._note_left(server, target, part.same_key);

@@ -279,8 +279,11 @@ BEGIN
 		EXECUTE format('DELETE FROM pg_temp.onec_stage s WHERE s.%I < $1', onec._date_column(target)) USING since;
 	END IF;
 	ids := ARRAY(SELECT f.id FROM onec.forgotten f WHERE f.server = _drop_forgotten.server);
-	SELECT w.condition INTO condition FROM onec._whose() w WHERE w.table_name = onec._local_table(target);
-	IF ids = '{}' OR condition IS NULL OR to_regclass('pg_temp.onec_stage') IS NULL THEN
+	IF ids = '{}' OR to_regclass('pg_temp.onec_stage') IS NULL THEN
+		RETURN 0;
+	END IF;
+	condition := (SELECT w.condition FROM onec._whose() w WHERE w.table_name = onec._local_table(target));
+	IF condition IS NULL THEN
 		RETURN 0;
 	END IF;
 	IF target = 'discount_card' THEN

@@ -7,7 +7,7 @@ CREATE FUNCTION onec.grant_reader(role regrole) RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	open text[] := '{base,_live_servers,setting,config,settings,field_source,env_name,refusal,largest_page,server_capability,_servers,_shop,_product,_line,_points,
+	open text[] := '{base,_live_servers,_clock,setting,config,settings,field_source,env_name,refusal,largest_page,server_capability,_servers,_shop,_product,_line,_points,
 		product,category,store,sale_line,receipt_journal,receipt,loyalty_movement,loyalty_lot,loyalty_balance,loyalty_rule,
 		category_map,brand_map,frequency_class,rfm_segment,customer_profile,customer_affinity,customer_outlook,outlook_baseline,outlook,
 		customer_rfm,rfm_summary,clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,store_summary,revenue_month,
