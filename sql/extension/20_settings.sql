@@ -79,15 +79,17 @@ CREATE FUNCTION onec._known_setting(key text) RETURNS text
 COMMENT ON FUNCTION onec._known_setting(text) IS 'Ключ настройки, если такая есть, иначе ошибка (служебная)';
 
 CREATE FUNCTION onec.get(key text, server name DEFAULT '') RETURNS text
-	LANGUAGE sql STABLE PARALLEL SAFE
-	BEGIN ATOMIC
-		SELECT coalesce(
-			(SELECT c.value FROM onec.config c WHERE c.key = get.key AND c.server IN (get.server, '')
-			 ORDER BY c.server = '' LIMIT 1),
-			(SELECT s.initial FROM onec.setting s WHERE s.key = get.key),
-			-- no setting is without a default: that is an error
-			onec._known_setting(key));
-	END;
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN coalesce(
+		(SELECT c.value FROM onec.config c WHERE c.key = get.key AND c.server IN (get.server, '')
+		 ORDER BY c.server = '' LIMIT 1),
+		(SELECT s.initial FROM onec.setting s WHERE s.key = get.key),
+		-- no setting is without a default: that is an error
+		onec._known_setting(key));
+END $$;
 COMMENT ON FUNCTION onec.get(text, name) IS 'Значение настройки: сервера, общее или по умолчанию';
 
 -- What a value must be, for people.

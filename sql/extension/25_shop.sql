@@ -13,8 +13,12 @@ COMMENT ON COLUMN onec._clock.now IS 'Который час в базе 1С';
 GRANT SELECT ON onec._clock TO PUBLIC;
 
 CREATE FUNCTION onec._server_zone(server name) RETURNS text
-	LANGUAGE sql STABLE PARALLEL SAFE
-	RETURN coalesce((SELECT c.zone FROM onec._clock c WHERE c.server = $1), current_setting('TimeZone'));
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN coalesce((SELECT c.zone FROM onec._clock c WHERE c.server = _server_zone.server), current_setting('TimeZone'));
+END $$;
 COMMENT ON FUNCTION onec._server_zone(name) IS 'Часовой пояс базы 1С (служебная)';
 
 CREATE FUNCTION onec.local_now(server name DEFAULT NULL) RETURNS timestamp

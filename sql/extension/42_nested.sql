@@ -3,9 +3,12 @@
 -- 1C takes no condition on what is nested, so such a table is read whole each time it is read at all.
 
 CREATE FUNCTION onec._is_nested(server name, target text) RETURNS boolean
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
 	RETURN EXISTS (SELECT FROM pg_class c WHERE c.oid = to_regclass(format('%I.%I', server, target)) AND c.relkind = 'v');
+END $$;
 COMMENT ON FUNCTION onec._is_nested(name, text) IS 'Читается ли таблица из вложенных наборов записей (служебная)';
 
 -- The value of the first member that there is, else of what stands beside the rows, as the type of the local column.

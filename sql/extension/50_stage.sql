@@ -52,9 +52,12 @@ COMMENT ON FUNCTION onec._publishes(name, text, text) IS 'Есть ли стол
 
 -- SELECT list that turns rows of the foreign table into rows of the local one, in the order of field_source.
 CREATE FUNCTION onec._stage_list(server name, target text) RETURNS text
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	list text;
+BEGIN
 	SELECT string_agg(
 		CASE
 			WHEN a.attname IS NULL AND f.kind = 'type' THEN '''''::text'
@@ -63,11 +66,12 @@ AS $$
 			WHEN f.kind = 'type' THEN format('CASE WHEN starts_with(f.%1$I, ''StandardODATA.'') THEN substr(f.%1$I, 15) ELSE coalesce(f.%1$I, '''') END', f.field)
 			ELSE format('f.%I::%s', f.field, CASE f.kind WHEN 'ref' THEN 'uuid' ELSE f.kind END)
 		END || format(' AS %I', f.field), ', ' ORDER BY f.ordinal)
-	FROM onec.field_source f
-	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', $1, $2))
+	INTO list FROM onec.field_source f
+	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', server, _stage_list.target))
 		AND a.attname = f.field AND a.attnum > 0 AND NOT a.attisdropped
-	WHERE f.target = $2
-$$;
+	WHERE f.target = _stage_list.target;
+	RETURN list;
+END $$;
 COMMENT ON FUNCTION onec._stage_list(name, text) IS 'Выражения, которыми строки 1С становятся местными (служебная)';
 
 -- Read the rows of a condition into a temporary table: all, or those that "part" (LIMIT and OFFSET) says.
@@ -95,15 +99,32 @@ END $$;
 COMMENT ON FUNCTION onec._stage(name, text, text, text, text) IS 'Прочитать строки 1С во временную таблицу (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._stage(name, text, text, text, text) FROM PUBLIC;
 
--- A value is emptied only by a row that has the property: where rows of the last reading lacked some that others had, what is here
--- stays.  Returns how many rows of pg_temp.onec_stage it concerns.
-CREATE FUNCTION onec._fill_holes(server name, target text) RETURNS bigint
+-- How the last reading of a target went; see onec._readings.  Rows of one page that are nested in their recorders do not come twice
+-- by themselves.
+CREATE FUNCTION onec._last_reading(server name, target text, OUT pages bigint, OUT page_rows bigint, OUT by_skip boolean,
+								   OUT filtered boolean, OUT lacked text[], OUT twice bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	holes text[] := (SELECT r.lacked FROM onec._readings() r WHERE r.relation = (SELECT onec._foreign_table(server, target))
-					 ORDER BY r.number DESC LIMIT 1);
+	foreign_table regclass := onec._foreign_table(server, target);
+BEGIN
+	SELECT r.pages, r.page_rows, r.by_skip, r.filtered, r.lacked, r.twice INTO pages, page_rows, by_skip, filtered, lacked, twice
+	FROM onec._readings() r WHERE r.relation = foreign_table ORDER BY r.number DESC LIMIT 1;
+	IF twice IS NULL OR twice > 0 AND onec._is_nested(server, target) THEN
+		twice := 0;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._last_reading(name, text) IS 'Как прошло последнее чтение таблицы (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._last_reading(name, text) FROM PUBLIC;
+
+-- A value is emptied only by a row that has the property: where rows of the last reading lacked some ("holes") that others had, what
+-- is here stays.  Returns how many rows of pg_temp.onec_stage it concerns.
+CREATE FUNCTION onec._fill_holes(server name, target text, holes text[]) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
 	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
 	part record;
 	filled bigint := 0;
@@ -127,5 +148,5 @@ BEGIN
 	END IF;
 	RETURN filled;
 END $$;
-COMMENT ON FUNCTION onec._fill_holes(name, text) IS 'Оставить значения, свойств которых у прочитанных строк не было (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._fill_holes(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec._fill_holes(name, text, text[]) IS 'Оставить значения, свойств которых у прочитанных строк не было (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._fill_holes(name, text, text[]) FROM PUBLIC;

@@ -2,25 +2,17 @@
 
 -- The key of a target as pg_temp.onec_stage has it before rows are numbered.
 CREATE FUNCTION onec._stage_key(target text, alias text) RETURNS text
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT string_agg(format('%s.%I', $2, a.attname), ', ' ORDER BY a.attnum)
-	FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-	WHERE i.indrelid = ('onec.' || quote_ident(onec._local_table($1)))::regclass AND i.indisprimary AND a.attname NOT IN ('server', 'copy')
-$$;
+DECLARE
+	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
+BEGIN
+	RETURN (SELECT string_agg(format('%s.%I', alias, a.attname), ', ' ORDER BY a.attnum)
+			FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+			WHERE i.indrelid = tab AND i.indisprimary AND a.attname NOT IN ('server', 'copy'));
+END $$;
 COMMENT ON FUNCTION onec._stage_key(text, text) IS 'Ключ прочитанных строк (служебная)';
-
--- Rows that came twice with one page of the last reading, which shows them once.
-CREATE FUNCTION onec._came_twice(server name, target text) RETURNS bigint
-	LANGUAGE sql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT coalesce((SELECT r.twice FROM onec._readings() r
-					 WHERE r.relation = to_regclass(format('%I.%I', $1, $2)) ORDER BY r.number DESC LIMIT 1), 0)
-$$;
-COMMENT ON FUNCTION onec._came_twice(name, text) IS 'Сколько строк последнего чтения пришли дважды (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._came_twice(name, text) FROM PUBLIC;
 
 -- Rows that are alike in everything are one row that came twice.  Returns how many are taken out; pg_temp.onec_twice then
 -- holds the keys that are left with rows that differ.

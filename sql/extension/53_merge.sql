@@ -34,8 +34,8 @@ COMMENT ON FUNCTION onec._same_row(text, text, text) IS 'Условие: мес�
 
 -- What differs between the rows of the local table that satisfy "scope" and the staged ones (all rows, and none is missing, if it
 -- is NULL), into pg_temp.onec_change: mostly nothing.  A staged row may be here outside of the scope: its document has got
--- another date.
-CREATE FUNCTION onec._compare(server name, target text, scope text) RETURNS void
+-- another date.  Returns how many rows differ.
+CREATE FUNCTION onec._compare(server name, target text, scope text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -43,6 +43,7 @@ DECLARE
 	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
 	marked boolean := onec._has_mark(target);
 	part record;
+	differ bigint;
 BEGIN
 	SELECT * INTO part FROM onec._merge_parts(tab);
 	IF to_regclass('pg_temp.onec_change') IS NOT NULL THEN
@@ -58,6 +59,8 @@ BEGIN
 		CASE WHEN scope IS NULL THEN 'LEFT' ELSE 'FULL' END, tab, server, coalesce(scope, 'true'), part.same_key,
 		CASE WHEN marked THEN 'NOT t.is_deleted' ELSE 'true' END,
 		part.differs || CASE WHEN marked THEN ' OR t.is_deleted' ELSE '' END);
+	GET DIAGNOSTICS differ = ROW_COUNT;
+	RETURN differ;
 END $$;
 COMMENT ON FUNCTION onec._compare(name, text, text) IS 'Найти отличия местной таблицы от прочитанного (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._compare(name, text, text) FROM PUBLIC;

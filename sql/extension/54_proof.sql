@@ -6,9 +6,12 @@
 -- what is wrong.
 
 CREATE FUNCTION onec._foreign_table(server name, target text) RETURNS regclass
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
 	RETURN to_regclass(format('%I.%I', server, target || CASE WHEN onec._is_nested(server, target) THEN '_set' ELSE '' END));
+END $$;
 COMMENT ON FUNCTION onec._foreign_table(name, text) IS 'Внешняя таблица, из которой читается эта (служебная)';
 
 CREATE FUNCTION onec._count_of_1c(server name, target text, from_ts timestamp, till_ts timestamp) RETURNS bigint
@@ -41,7 +44,7 @@ CREATE FUNCTION onec._went_by_skip(server name, target text) RETURNS boolean
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce((SELECT r.by_skip FROM onec._readings() r WHERE r.relation = (SELECT onec._foreign_table($1, $2)) ORDER BY r.number DESC LIMIT 1), true)
+	SELECT coalesce(r.by_skip, true) FROM onec._last_reading($1, $2) r
 $$;
 COMMENT ON FUNCTION onec._went_by_skip(name, text) IS 'Листало ли последнее чтение через $skip (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._went_by_skip(name, text) FROM PUBLIC;
@@ -90,8 +93,7 @@ BEGIN
 	there := false;
 	FOR question IN SELECT q.condition FROM onec._questions(server, target) q LOOP
 		PERFORM onec._stage(server, target, question, '', 'onec_found');
-		asked := coalesce((SELECT r.filtered FROM onec._readings() r WHERE r.relation = (SELECT onec._foreign_table(server, target))
-						   ORDER BY r.number DESC LIMIT 1), true);
+		asked := coalesce((SELECT r.filtered FROM onec._last_reading(server, target) r), true);
 		there := onec._holds_missing(target, 'onec_found', scope);
 		EXIT WHEN there OR NOT asked;
 	END LOOP;
@@ -109,9 +111,8 @@ DECLARE
 	key text := onec._stage_key(target, 's');
 	same boolean;
 BEGIN
-	PERFORM set_config('onec_fdw.page_size', greatest(61 * coalesce((
-		SELECT r.page_rows FROM onec._readings() r WHERE r.relation = (SELECT onec._foreign_table(server, target))
-		ORDER BY r.number DESC LIMIT 1), 1000) / 100, 1)::text, true);
+	PERFORM set_config('onec_fdw.page_size', greatest(61 * coalesce((SELECT r.page_rows FROM onec._last_reading(server, target) r), 1000)
+		/ 100, 1)::text, true);
 	PERFORM onec._stage(server, target, scope, '', 'onec_again');
 	EXECUTE format('SELECT (SELECT count(*) FROM (SELECT DISTINCT * FROM pg_temp.onec_again) d) = %1$s
 		AND NOT EXISTS (SELECT %2$s FROM pg_temp.onec_stage s EXCEPT SELECT %2$s FROM pg_temp.onec_again s)', keys, key) INTO same;

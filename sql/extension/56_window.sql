@@ -2,16 +2,19 @@
 
 -- The rows of a window.  Rows with an empty date belong to the window that is open to the past.
 CREATE FUNCTION onec._window_condition(target text, from_ts timestamp, till_ts timestamp) RETURNS text
-	LANGUAGE sql IMMUTABLE
+	LANGUAGE plpgsql IMMUTABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce(nullif(concat_ws(' AND ',
-			CASE WHEN $2 <> '-infinity' THEN format('%I >= %L::timestamp', d.name, $2) END,
-			CASE WHEN $3 <> 'infinity' THEN
-				format(CASE WHEN $2 = '-infinity' THEN '(%I < %L::timestamp) IS NOT FALSE' ELSE '%I < %L::timestamp' END, d.name, $3) END),
-		''), 'true')
-	FROM (SELECT onec._date_column($1)) d (name)
-$$;
+DECLARE
+	field name := onec._date_column(target);
+BEGIN
+	RETURN coalesce(nullif(concat_ws(' AND ',
+			CASE WHEN from_ts <> '-infinity' THEN format('%I >= %L::timestamp', field, from_ts) END,
+			CASE WHEN till_ts <> 'infinity' THEN
+				format(CASE WHEN from_ts = '-infinity' THEN '(%I < %L::timestamp) IS NOT FALSE' ELSE '%I < %L::timestamp' END,
+					   field, till_ts) END),
+		''), 'true');
+END $$;
 COMMENT ON FUNCTION onec._window_condition(text, timestamp, timestamp) IS 'Условие на строки окна (служебная)';
 
 -- Note what a window leaves in doubt, in place of what earlier readings of its time left; found 0: nothing.
@@ -30,8 +33,8 @@ $$;
 COMMENT ON FUNCTION onec._note_doubt(name, text, text, timestamp, timestamp, bigint, text) IS 'Записать, в чём окно ненадёжно (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._note_doubt(name, text, text, timestamp, timestamp, bigint, text) FROM PUBLIC;
 
--- Who bought, and who is forgotten; then what differs.
-CREATE FUNCTION onec._digest(server name, target text, scope text) RETURNS void
+-- Who bought, and who is forgotten; then what differs: how many rows.
+CREATE FUNCTION onec._digest(server name, target text, scope text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -41,7 +44,7 @@ BEGIN
 		PERFORM onec._attribute(server);
 	END IF;
 	PERFORM onec._drop_forgotten(server, target);
-	PERFORM onec._compare(server, target, scope);
+	RETURN onec._compare(server, target, scope);
 END $$;
 COMMENT ON FUNCTION onec._digest(name, text, text) IS 'Дополнить прочитанное и сравнить с тем, что здесь (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._digest(name, text, text) FROM PUBLIC;
@@ -91,44 +94,44 @@ END $$;
 COMMENT ON FUNCTION onec._remember_doubles() IS 'Запомнить ключи, прочитанные дважды (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._remember_doubles() FROM PUBLIC;
 
--- How many keys pg_temp.onec_stage has, of so many rows.  Only between two pages can a row come twice unseen.
-CREATE FUNCTION onec._different_keys(server name, target text, staged bigint) RETURNS bigint
+-- How many keys pg_temp.onec_stage has, of so many rows that came in so many pages.  Only between two pages can a row come twice
+-- unseen.
+CREATE FUNCTION onec._different_keys(server name, target text, staged bigint, pages bigint) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	keys bigint := staged;
 BEGIN
-	IF onec._waits_for_end(server, target) AND coalesce((
-		SELECT r.pages FROM onec._readings() r WHERE r.relation = (SELECT onec._foreign_table(server, target)) ORDER BY r.number DESC LIMIT 1), 2) > 1 THEN
+	IF coalesce(pages, 2) > 1 AND onec._waits_for_end(server, target) THEN
 		EXECUTE format('SELECT count(*) FROM (SELECT DISTINCT %s FROM pg_temp.onec_stage s) k', onec._stage_key(target, 's')) INTO keys;
 	END IF;
 	RETURN keys;
 END $$;
-COMMENT ON FUNCTION onec._different_keys(name, text, bigint) IS 'Сколько разных ключей прочитано (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._different_keys(name, text, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION onec._different_keys(name, text, bigint, bigint) IS 'Сколько разных ключей прочитано (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._different_keys(name, text, bigint, bigint) FROM PUBLIC;
 
--- Read the rows of a condition and compare them with "scope".  Whoever wants to know which keys came twice looks when
+-- Read the rows of a condition and compare them with "scope": "differ" rows are not as here.  Whoever wants to know which keys came twice looks when
 -- something differs, and always where that has happened before; rows that differ are then read once more.
 CREATE FUNCTION onec._read_window(server name, target text, condition text, scope text,
-								  OUT read bigint, OUT keys bigint, OUT numbered bigint, OUT holes bigint, OUT doubt text)
+								  OUT read bigint, OUT keys bigint, OUT differ bigint, OUT numbered bigint, OUT holes bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	careful boolean := EXISTS (SELECT FROM onec.sync_doubt d
 							   WHERE d.server = _read_window.server AND d.target = _read_window.target AND d.kind = 'twice');
-	twice bigint;
+	went record;
 BEGIN
 	FOR attempt IN 1 .. 2 LOOP
-		read := onec._stage(server, target, condition);
-		twice := onec._came_twice(server, target);
-		read := read + twice;
-		holes := onec._fill_holes(server, target);
-		keys := onec._different_keys(server, target, read - twice);
+		keys := onec._stage(server, target, condition);
+		SELECT * INTO went FROM onec._last_reading(server, target);
+		read := keys + went.twice;
+		holes := onec._fill_holes(server, target, went.lacked);
+		keys := onec._different_keys(server, target, keys, went.pages);
 		numbered := 0;
 		IF careful THEN
-			keys := read - twice - onec._drop_doubles(target);
+			keys := read - went.twice - onec._drop_doubles(target);
 			IF NOT onec._doubles_known(server, target) AND attempt = 1 THEN
 				PERFORM onec._remember_doubles();
 				CONTINUE;
@@ -139,16 +142,16 @@ BEGIN
 				doubt := 'rows of one key differ from reading to reading';
 			END IF;
 		END IF;
-		PERFORM onec._digest(server, target, scope);
-		EXIT WHEN careful OR NOT EXISTS (SELECT FROM pg_temp.onec_change);
-		keys := read - twice - onec._drop_doubles(target);
+		differ := onec._digest(server, target, scope);
+		EXIT WHEN careful OR differ = 0;
+		keys := read - went.twice - onec._drop_doubles(target);
 		IF onec._any_doubles() THEN
 			PERFORM onec._remember_doubles();
 			careful := true;
 			CONTINUE;
 		END IF;
-		IF keys <> read - twice THEN
-			PERFORM onec._compare(server, target, scope);
+		IF keys <> read - went.twice THEN
+			differ := onec._compare(server, target, scope);
 		END IF;
 		EXIT;
 	END LOOP;
@@ -200,9 +203,12 @@ REVOKE EXECUTE ON FUNCTION onec._write_window(name, text) FROM PUBLIC;
 -- Whether what a window of the target would take away waits for the other windows of the step: a document that 1C has moved
 -- between two of them may be missing in one only because the other was read badly.
 CREATE FUNCTION onec._waits_for_end(server name, target text) RETURNS boolean
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
 	RETURN onec._date_column(target) IS NOT NULL AND NOT onec._is_nested(server, target);
+END $$;
 COMMENT ON FUNCTION onec._waits_for_end(name, text) IS 'Ждут ли удаления окна конца шага (служебная)';
 
 -- Whether rows of pg_temp.onec_stage are here with another date.
@@ -247,7 +253,7 @@ BEGIN
 		numbered := w.numbered;
 		doubt := w.doubt;
 		holes := w.holes;
-		missing := EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NULL);
+		missing := w.differ > 0 AND EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NULL);
 		EXIT WHEN NOT missing;
 		IF numbered > 0 AND NOT onec._has_copies(target) THEN
 			doubt := 'several objects have one key';
@@ -351,7 +357,7 @@ BEGIN
 	END IF;
 	PERFORM onec._drop_window();
 	read := onec._stage(server, 'discount_card', 'true', format('LIMIT %s OFFSET %s', max_rows, start));
-	holes := onec._fill_holes(server, 'discount_card');
+	holes := onec._fill_holes(server, 'discount_card', (SELECT r.lacked FROM onec._last_reading(server, 'discount_card') r));
 	truncated := read >= max_rows OR start > 0;
 	INSERT INTO onec.card_seen (server, card_id, known)
 	SELECT s.server, s.card_id, EXISTS (SELECT FROM onec.discount_card d WHERE d.server = s.server AND d.card_id = s.card_id)

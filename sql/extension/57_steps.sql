@@ -36,14 +36,15 @@ COMMENT ON FUNCTION onec._steps(text[]) IS 'Шаги синхронизации 
 
 -- How a step is done: read (from 1C), people and profiles (made of what is here), derived (sales that are the card sales), none.
 CREATE FUNCTION onec._way(server name, target text) RETURNS text
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE WHEN $2 = 'site_user' THEN 'people' WHEN $2 = 'customer_profile' THEN 'profiles'
-				WHEN to_regclass(format('%I.%I', $1, $2)) IS NOT NULL THEN 'read'
-				WHEN $2 = 'sale_line' AND to_regclass(format('%I.card_sale_line', $1)) IS NOT NULL THEN 'derived'
-				ELSE 'none' END
-$$;
+BEGIN
+	RETURN CASE WHEN target = 'site_user' THEN 'people' WHEN target = 'customer_profile' THEN 'profiles'
+				WHEN to_regclass(format('%I.%I', server, target)) IS NOT NULL THEN 'read'
+				WHEN target = 'sale_line' AND to_regclass(format('%I.card_sale_line', server)) IS NOT NULL THEN 'derived'
+				ELSE 'none' END;
+END $$;
 COMMENT ON FUNCTION onec._way(name, text) IS 'Как выполняется шаг (служебная)';
 
 -- ---- windows ----
@@ -156,13 +157,22 @@ REVOKE EXECUTE ON FUNCTION onec._wanted_windows(onec._plan, text, int) FROM PUBL
 
 -- The day before which purchases are neither kept nor read.  Points are: their balances are sums of all movements.
 CREATE FUNCTION onec._kept_since(server name, target text) RETURNS timestamp
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce(CASE WHEN $2 IN ('card_sale_line', 'sale_line', 'receipt') THEN
-		greatest((SELECT b.purged_before FROM onec.base b WHERE b.server = $1),
-				 (now() AT TIME ZONE onec._server_zone($1))::date - nullif(onec.get('keep.purchase_days', $1)::int, 0))::timestamp END, '-infinity')
-$$;
+DECLARE
+	days int;
+	since date;
+BEGIN
+	IF target IN ('card_sale_line', 'sale_line', 'receipt') THEN
+		since := (SELECT b.purged_before FROM onec.base b WHERE b.server = _kept_since.server);
+		days := onec.get('keep.purchase_days', server);
+		IF days > 0 THEN
+			since := greatest(since, (now() AT TIME ZONE onec._server_zone(server))::date - days);
+		END IF;
+	END IF;
+	RETURN coalesce(since::timestamp, '-infinity');
+END $$;
 COMMENT ON FUNCTION onec._kept_since(name, text) IS 'С какого дня хранятся покупки (служебная)';
 
 -- The windows of a step, oldest first.  One that reads everything goes on where such a one ended for want of time.

@@ -135,15 +135,19 @@ CREATE FUNCTION onec._must_stop(plan onec._plan, run bigint) RETURNS text
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	codes text[] := ARRAY(SELECT s.error_code FROM onec.sync_step s
+						  WHERE s.server = plan.server AND s.run_id = run AND s.error_code IS NOT NULL);
 BEGIN
-	RETURN CASE
-		WHEN EXISTS (SELECT FROM onec.sync_step s WHERE s.server = plan.server AND s.run_id = run AND s.error_code IN ('08001', '08006', 'HV00N'))
-			THEN 'given up: the base does not answer'
-		WHEN EXISTS (SELECT FROM onec.sync_step s WHERE s.server = plan.server AND s.run_id = run AND s.error_code = '28000')
-			THEN 'given up: the login is refused'
-		WHEN plan.minutes > 0 AND clock_timestamp() > (SELECT r.started_at FROM onec.sync_run r WHERE r.server = plan.server AND r.run_id = run)
-													  + make_interval(mins => plan.minutes)
-			THEN 'out of time' END;
+	IF codes && '{08001,08006,HV00N}' THEN
+		RETURN 'given up: the base does not answer';
+	ELSIF codes && '{28000}' THEN
+		RETURN 'given up: the login is refused';
+	ELSIF plan.minutes > 0 AND clock_timestamp() > (SELECT r.started_at FROM onec.sync_run r WHERE r.server = plan.server AND r.run_id = run)
+												   + make_interval(mins => plan.minutes) THEN
+		RETURN 'out of time';
+	END IF;
+	RETURN NULL;
 END $$;
 COMMENT ON FUNCTION onec._must_stop(onec._plan, bigint) IS 'Почему запуску пора остановиться (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._must_stop(onec._plan, bigint) FROM PUBLIC;
