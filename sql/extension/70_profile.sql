@@ -166,6 +166,7 @@ CREATE FUNCTION onec._measures(server name, as_of date, customers uuid[])
 				   month_share numeric[], march bool, new_year bool, valentine bool)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off SET jit = off
 AS $$
 	WITH line AS MATERIALIZED (SELECT l.* FROM onec._receipt_lines($1, $2 + 1, $3) l WHERE l.customer_id IS NOT NULL),
 	sale AS MATERIALIZED (
