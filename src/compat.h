@@ -37,7 +37,7 @@ onec_server_aclcheck(Oid serverid, Oid role)
 
 /* The role whose user mapping serves a foreign scan. */
 static inline Oid
-onec_scan_user(ForeignScanState *node)
+onec_foreign_scan_user(ForeignScanState *node)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 #if PG_VERSION_NUM >= 160000

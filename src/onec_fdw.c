@@ -20,9 +20,6 @@ PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(onec_fdw_handler);
 
-bool		onec_log_requests = false;
-int			onec_page_size = 0;
-
 void		_PG_init(void);
 
 void

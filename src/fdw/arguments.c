@@ -29,7 +29,7 @@ is_argument(const OnecRel *info, int attnum)
 bool
 onec_arguments_gives(const OnecRel *info, RelOptInfo *rel, Expr *clause)
 {
-	OnecDeparse deparse = onec_plan_deparse(info, rel, false);
+	OnecDeparse deparse = onec_rel_deparse(info, rel, false);
 
 	for (int attnum = 1; attnum <= info->ncolumns; attnum++)
 		if (is_argument(info, attnum) && onec_deparse_equal(&deparse, list_make1(clause), attnum) != NULL)
@@ -67,7 +67,7 @@ any_is_about(RelOptInfo *rel, List *exprs, int attnum)
 Relids
 onec_arguments_joined(PlannerInfo *root, RelOptInfo *rel, OnecRel *info, List *clauses)
 {
-	OnecDeparse deparse = onec_plan_deparse(info, rel, false);
+	OnecDeparse deparse = onec_rel_deparse(info, rel, false);
 	List	   *own = extract_actual_clauses(rel->baserestrictinfo, false);
 	Relids		needed = NULL;
 	ListCell   *lc;

@@ -136,7 +136,7 @@ void
 onec_scan_explain(ForeignScanState *node, ExplainState *es)
 {
 	OnecScan   *scan = node->fdw_state;
-	const OnecRefusals *refusals = onec_session_foresee(scan->options, onec_scan_user(node));
+	const OnecRefusals *refusals = onec_session_foresee(scan->options, onec_foreign_scan_user(node));
 	bool		nothing = false;
 	OnecShown	shown;
 
@@ -151,7 +151,7 @@ onec_scan_explain(ForeignScanState *node, ExplainState *es)
 		ExplainPropertyInteger(label("1C Parts", es), NULL, shown.lists, es);
 	if (!nothing && shown.shortened)
 		ExplainPropertyText(label("1C Filter", es), "shortened, for want of room in the address (max_url)", es);
-	if (scan->totals)
+	if (scan->turnovers)
 		ExplainPropertyText(label("1C Totals", es), "turnovers in place of records", es);
 	if (scan->query.nulls != ONEC_NULLS_ALIKE)
 		ExplainPropertyText(label("1C Rows Without a Date", es), scan->query.nulls == ONEC_NULLS_FIRST ?

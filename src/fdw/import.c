@@ -351,8 +351,12 @@ is_dimension(const OnecTable *table, const OnecProperty *property)
 		property->type == ONEC_EDM_DATETIME || property->type == ONEC_EDM_STRING;
 }
 
-char *
-onec_import_dimensions(const OnecTable *table)
+/*
+ * Properties of a function's result on which it takes conditions, comma-separated; of a register's records those of its
+ * Turnovers; NULL for none.
+ */
+static char *
+dimensions_of(const OnecTable *table)
 {
 	StringInfoData names;
 
@@ -368,8 +372,9 @@ onec_import_dimensions(const OnecTable *table)
 	return names.len > 0 ? names.data : NULL;
 }
 
-char *
-onec_import_resources(const OnecTable *table)
+/* Properties that the Turnovers of a register's records add up, comma-separated; NULL for none. */
+static char *
+resources_of(const OnecTable *table)
 {
 	StringInfoData names;
 	const OnecEdmStruct *type;
@@ -563,8 +568,8 @@ table_statement(const OnecTable *table, const char *name, bool fold, const char 
 	append_option(&options, "entity_set", table->set->name);
 	append_option(&options, "key", onec_import_key(table));
 	append_option(&options, "function", table->function ? table->function->name : NULL);
-	append_option(&options, "dimensions", onec_import_dimensions(table));
-	append_option(&options, "resources", onec_import_resources(table));
+	append_option(&options, "dimensions", dimensions_of(table));
+	append_option(&options, "resources", resources_of(table));
 	return psprintf("%s\n) SERVER %s OPTIONS (%s)", pg_any_to_server(sql.data, sql.len, PG_UTF8),
 					quote_identifier(server),
 					pg_any_to_server(options.data, options.len, PG_UTF8));

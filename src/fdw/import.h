@@ -51,15 +51,6 @@ extern OnecTableColumn *onec_import_columns(const OnecTable *table, bool fold, i
 /* Properties of the key, comma-separated; NULL for none. */
 extern char *onec_import_key(const OnecTable *table);
 
-/*
- * Properties of a function's result on which it takes conditions, comma-separated; of a register's records those of its
- * Turnovers; NULL for none.
- */
-extern char *onec_import_dimensions(const OnecTable *table);
-
-/* Properties that the Turnovers of a register's records add up, comma-separated; NULL for none. */
-extern char *onec_import_resources(const OnecTable *table);
-
 /* The kind of object: the name up to the first "_", e.g. "Catalog". */
 extern char *onec_import_family(const char *entity_set);
 

@@ -16,7 +16,7 @@
 #include "nodes/extensible.h"
 #include "nodes/pathnodes.h"
 
-/* GUC onec_fdw.enable_lookup: let the planner choose such joins. */
+/* Setting onec_fdw.enable_lookup: let the planner choose such joins. */
 extern bool onec_enable_lookup;
 
 /* Members of CustomScan.custom_private, in this order. */

@@ -99,7 +99,7 @@ static bool
 use_clause(LookupJoin *join, RestrictInfo *rinfo)
 {
 	OpExpr	   *op = (OpExpr *) rinfo->clause;
-	OnecDeparse deparse = onec_plan_deparse(join->inner->fdw_private, join->inner, false);
+	OnecDeparse deparse = onec_rel_deparse(join->inner->fdw_private, join->inner, false);
 	bool		outer_left;
 	const char *why;
 
@@ -113,7 +113,7 @@ use_clause(LookupJoin *join, RestrictInfo *rinfo)
 	join->outer_key = outer_left ? linitial(op->args) : lsecond(op->args);
 	join->inner_key = outer_left ? lsecond(op->args) : linitial(op->args);
 	join->operator = outer_left ? op->opno : get_commutator(op->opno);
-	join->column = onec_deparse_column(&deparse, (Node *) join->inner_key);
+	join->column = onec_operand_column(&deparse, (Node *) join->inner_key);
 	join->clause = rinfo;
 	return join->column != NULL && join->column->argument == NULL && OidIsValid(join->operator) &&
 		onec_type_compare(join->column, ONEC_EQ, &why) != ONEC_NO;
@@ -123,7 +123,7 @@ use_clause(LookupJoin *join, RestrictInfo *rinfo)
 static Expr *
 make_lookup(const LookupJoin *join)
 {
-	OnecDeparse deparse = onec_plan_deparse(join->inner->fdw_private, join->inner, false);
+	OnecDeparse deparse = onec_rel_deparse(join->inner->fdw_private, join->inner, false);
 	ScalarArrayOpExpr *list = makeNode(ScalarArrayOpExpr);
 	CaseTestExpr *keys = makeNode(CaseTestExpr);
 	Oid			operator = get_commutator(join->operator);
@@ -147,7 +147,7 @@ static int
 room_for_keys(const LookupJoin *join)
 {
 	const OnecRel *info = join->inner->fdw_private;
-	OnecDeparse deparse = onec_plan_deparse(info, join->inner, false);
+	OnecDeparse deparse = onec_rel_deparse(info, join->inner, false);
 	OnecTerm	term = onec_deparse_quals(&deparse, extract_actual_clauses(join->inner->baserestrictinfo, false));
 	OnecQuery	query = {.filter = term.verdict != ONEC_NO && term.kind == ONEC_TERM_TREE ? term.expr : NULL};
 	OnecDraft	draft;

@@ -40,24 +40,10 @@
 #define PLANNED_PAGE 1000.0		/* rows of a page, for costs */
 #define IMPOSSIBLE 1e13			/* cost of a plan that is taken only for the error it ends in */
 
-OnecDeparse
-onec_plan_deparse(const OnecRel *info, RelOptInfo *rel, bool exact)
-{
-	return (OnecDeparse) {
-		.varno = rel->relid,
-		.columns = info->columns,
-		.ncolumns = info->ncolumns,
-		.empty_as_null = info->options->empty_as_null,
-		.ignores_case = info->options->ignores_case,
-		.composites = info->options->push_composite,
-		.exact = exact,
-	};
-}
-
 static bool
 goes(const OnecRel *info, RelOptInfo *rel, Expr *qual)
 {
-	OnecDeparse deparse = onec_plan_deparse(info, rel, false);
+	OnecDeparse deparse = onec_rel_deparse(info, rel, false);
 
 	if (!info->options->push_filter)
 		return false;
@@ -70,7 +56,7 @@ goes(const OnecRel *info, RelOptInfo *rel, Expr *qual)
 static bool
 fixes_key(const OnecRel *info, RelOptInfo *rel, List *quals)
 {
-	OnecDeparse deparse = onec_plan_deparse(info, rel, false);
+	OnecDeparse deparse = onec_rel_deparse(info, rel, false);
 	char	   *keys;
 
 	if (info->options->key == NULL || info->options->function != NULL)
@@ -140,11 +126,11 @@ excludes_null(const OnecDeparse *deparse, Node *qual, const OnecColumn *column)
 
 	if (IsA(qual, NullTest))
 		return ((NullTest *) qual)->nulltesttype == IS_NOT_NULL &&
-			onec_deparse_column(deparse, (Node *) ((NullTest *) qual)->arg) == column;
+			onec_operand_column(deparse, (Node *) ((NullTest *) qual)->arg) == column;
 	if (!IsA(qual, OpExpr) || !op_strict(((OpExpr *) qual)->opno))
 		return false;
 	foreach(lc, ((OpExpr *) qual)->args)
-		if (onec_deparse_column(deparse, lfirst(lc)) == column)
+		if (onec_operand_column(deparse, lfirst(lc)) == column)
 			return true;
 	return false;
 }
@@ -200,7 +186,7 @@ column_of_pathkey(const OnecDeparse *deparse, RelOptInfo *rel, PathKey *pathkey,
 
 		if (!IsA(member->em_expr, Var))
 			continue;
-		column = onec_deparse_column(deparse, (Node *) member->em_expr);
+		column = onec_operand_column(deparse, (Node *) member->em_expr);
 		if (column == NULL || column->argument != NULL || !onec_type_orders(column))
 			continue;
 		if (lookup_type_cache(column->type, TYPECACHE_BTREE_OPFAMILY)->btree_opf !=
@@ -218,7 +204,7 @@ column_of_pathkey(const OnecDeparse *deparse, RelOptInfo *rel, PathKey *pathkey,
 static List *
 order_for_query(PlannerInfo *root, RelOptInfo *rel, OnecRel *info, OnecNulls *nulls)
 {
-	OnecDeparse deparse = onec_plan_deparse(info, rel, false);
+	OnecDeparse deparse = onec_rel_deparse(info, rel, false);
 	List	   *order = NIL;
 	ListCell   *lc;
 
@@ -279,7 +265,7 @@ add_totals_path(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 	List	   *private = path_plan(NIL, ONEC_NULLS_ALIKE, -1);
 	double		rows = clamp_row_est(rel->rows / 10);
 
-	((OnecPathPlan *) linitial(private))->totals = true;
+	((OnecPathPlan *) linitial(private))->turnovers = true;
 	add_path(rel, (Path *)
 			 create_foreignscan_path(root, rel, NULL, rows, info->options->request_cost,
 									 info->options->request_cost +
@@ -298,7 +284,7 @@ add_base_paths(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 	cost_read(info, info->remote_rows, &startup, &total);
 	if (!bms_is_empty(info->argument_joins))
 		total += IMPOSSIBLE;
-	if (onec_totals_possible(root, rel, info))
+	if (onec_turnovers_possible(root, rel, info))
 		add_totals_path(root, rel, info);
 	add_path(rel, (Path *)
 			 create_foreignscan_path(root, rel, NULL, rel->rows, startup, total, NIL,
@@ -329,7 +315,7 @@ member_is_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec, Equiv
 				 void *arg)
 {
 	ColumnMatch *match = arg;
-	const OnecColumn *column = onec_deparse_column(&match->deparse, (Node *) em->em_expr);
+	const OnecColumn *column = onec_operand_column(&match->deparse, (Node *) em->em_expr);
 	const char *why;
 
 	(void) root;
@@ -344,7 +330,7 @@ member_is_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec, Equiv
 static List *
 implied_clauses(PlannerInfo *root, RelOptInfo *rel, OnecRel *info, const OnecColumn *argument)
 {
-	ColumnMatch match = {onec_plan_deparse(info, rel, false), info->options->push_filter, argument};
+	ColumnMatch match = {onec_rel_deparse(info, rel, false), info->options->push_filter, argument};
 
 	return generate_implied_equalities_for_column(root, rel, member_is_column, &match, rel->lateral_referencers);
 }
@@ -486,17 +472,17 @@ static List *
 scan_private(RelOptInfo *rel, const OnecRel *info, List *quals, const OnecPathPlan *path,
 			 List **exprs)
 {
-	OnecDeparse deparse = onec_plan_deparse(info, rel, false);
+	OnecDeparse deparse = onec_rel_deparse(info, rel, false);
 	List	   *arguments;
 	List	   *values;
 	List	   *periods = NIL;
 	OnecExpr   *bounds[2];
 	ListCell   *lc;
 
-	if (path->totals)
+	if (path->turnovers)
 	{
-		quals = onec_totals_quals(info, rel, quals, &periods);
-		(void) onec_totals_period(&deparse, periods, &bounds[0], &bounds[1]);
+		quals = onec_turnovers_quals(info, rel, quals, &periods);
+		(void) onec_turnovers_period(&deparse, periods, &bounds[0], &bounds[1]);
 	}
 	if (path->lookup != NULL)
 		quals = lappend(list_copy(quals), path->lookup);
@@ -515,7 +501,7 @@ scan_private(RelOptInfo *rel, const OnecRel *info, List *quals, const OnecPathPl
 							 list_concat(list_make4(path->order, makeInteger(path->nulls),
 													makeInteger((int) Min(path->hint, 1e9)),
 													makeBoolean(false)),
-										 list_make2(makeBoolean(path->totals),
+										 list_make2(makeBoolean(path->turnovers),
 													copyObject(periods)))));
 }
 
@@ -552,8 +538,8 @@ onec_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
 	private = scan_private(rel, rel->fdw_private, quals, linitial(path->fdw_private), &exprs);
 	onec_arguments_check(rel->fdw_private, rel, list_nth(private, ONEC_PRIVATE_ARGUMENTS), quals);
 	/* conditions that Turnovers has answered have no columns left to be checked by */
-	if (((OnecPathPlan *) linitial(path->fdw_private))->totals)
-		quals = onec_totals_quals(rel->fdw_private, rel, quals, &periods);
+	if (((OnecPathPlan *) linitial(path->fdw_private))->turnovers)
+		quals = onec_turnovers_quals(rel->fdw_private, rel, quals, &periods);
 	return make_foreignscan(tlist, quals, rel->relid, exprs, private, NIL, NIL, outer_plan);
 }
 
@@ -577,7 +563,7 @@ is_plain_count(PlannerInfo *root, RelOptInfo *output, const GroupPathExtraData *
 static bool
 is_exact(RelOptInfo *base, const OnecRel *info)
 {
-	OnecDeparse deparse = onec_plan_deparse(info, base, true);
+	OnecDeparse deparse = onec_rel_deparse(info, base, true);
 	List	   *quals = extract_actual_clauses(base->baserestrictinfo, false);
 	ListCell   *lc;
 

@@ -33,7 +33,7 @@ typedef struct OnecPathPlan
 	List	   *order;			/* of IntList */
 	OnecNulls	nulls;
 	double		hint;
-	bool		totals;			/* read Turnovers in place of the records (turnovers.h) */
+	bool		turnovers;			/* read Turnovers in place of the records (turnovers.h) */
 	Expr	   *lookup;			/* "column = ANY (keys)", keys being a CaseTestExpr; or NULL */
 } OnecPathPlan;
 
@@ -51,12 +51,12 @@ typedef enum OnecPrivate
 	ONEC_PRIVATE_NULLS,			/* Integer: OnecNulls of that order */
 	ONEC_PRIVATE_HINT,			/* Integer: rows probably enough; -1: unknown */
 	ONEC_PRIVATE_COUNT,			/* Boolean: the scan returns the number of rows */
-	ONEC_PRIVATE_TOTALS,		/* Boolean: it reads Turnovers in place of the records */
+	ONEC_PRIVATE_TURNOVERS,		/* Boolean: it reads Turnovers in place of the records */
 	ONEC_PRIVATE_PERIODS		/* List of Expr: then, conditions on the period */
 } OnecPrivate;
 
 /* What deparse needs to know of the table; "exact" as in deparse.h. */
-extern OnecDeparse onec_plan_deparse(const OnecRel *info, RelOptInfo *rel, bool exact);
+extern OnecDeparse onec_rel_deparse(const OnecRel *info, RelOptInfo *rel, bool exact);
 
 /*
  * A path that reads the rows of "rel" that belong to the keys which a look-up join gives it (lookup.h), "rows" of

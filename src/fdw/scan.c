@@ -114,7 +114,7 @@ read_plan(ForeignScan *plan)
 	scan->options = onec_options_of_table(scan->relid);
 	scan->columns = onec_options_columns(scan->relid, &scan->ncolumns);
 	scan->quals = list_nth(private, ONEC_PRIVATE_QUALS);
-	scan->totals = boolVal(list_nth(private, ONEC_PRIVATE_TOTALS));
+	scan->turnovers = boolVal(list_nth(private, ONEC_PRIVATE_TURNOVERS));
 	scan->periods = list_nth(private, ONEC_PRIVATE_PERIODS);
 	scan->arguments = list_nth(private, ONEC_PRIVATE_ARGUMENTS);
 	scan->hint = intVal(list_nth(private, ONEC_PRIVATE_HINT));
@@ -133,10 +133,10 @@ read_plan(ForeignScan *plan)
 		if (IsA(lfirst(lc), CaseTestExpr))
 			scan->lookup = foreach_current_index(lc);
 	scan->nulls = intVal(list_nth(private, ONEC_PRIVATE_NULLS));
-	if (scan->totals)
+	if (scan->turnovers)
 	{
-		scan->columns = onec_totals_columns(scan->options, scan->columns, scan->ncolumns);
-		scan->options = onec_totals_options(scan->options);
+		scan->columns = onec_turnovers_columns(scan->options, scan->columns, scan->ncolumns);
+		scan->options = onec_turnovers_options(scan->options);
 	}
 	read_order(scan, list_nth(private, ONEC_PRIVATE_ORDER));
 	read_wanted(scan, list_nth(private, ONEC_PRIVATE_ATTRS));
@@ -216,7 +216,7 @@ query_arguments(OnecScan *scan, bool *nothing)
 		arguments[count].value = argument_literal(column, value, nparams + count + 1);
 		count++;
 	}
-	if (scan->totals && !onec_totals_period(&scan->deparse, scan->periods, &bounds[0], &bounds[1]))
+	if (scan->turnovers && !onec_turnovers_period(&scan->deparse, scan->periods, &bounds[0], &bounds[1]))
 		*nothing = true;
 	for (int i = 0; i < 2; i++)
 		if (bounds[i] != NULL)
@@ -305,7 +305,7 @@ onec_scan_begin(ForeignScanState *node, int eflags)
 	make_slot(scan, node);
 	scan->generated = onec_generated_begin(scan->relid, list_nth(plan->fdw_private, ONEC_PRIVATE_ATTRS));
 	scan->expr_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
-	scan->session = onec_session_get(scan->options, onec_scan_user(node));
+	scan->session = onec_session_get(scan->options, onec_foreign_scan_user(node));
 	scan->pager = onec_pager_create(scan->session, scan->options, &scan->wanted, &scan->spent);
 }
 

@@ -29,7 +29,7 @@ typedef struct OnecScan
 	/* from the plan */
 	OnecDeparse deparse;
 	List	   *quals;
-	bool		totals;			/* it reads Turnovers in place of records */
+	bool		turnovers;			/* it reads Turnovers in place of records */
 	List	   *periods;		/* then, conditions on the period */
 	List	   *arguments;		/* attnums of argument columns with a value */
 	bool		count;

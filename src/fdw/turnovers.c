@@ -77,7 +77,7 @@ is_register_of_turnovers(const OnecRel *info)
 static const OnecColumn *
 column_named(const OnecDeparse *deparse, Node *node, const char *name)
 {
-	const OnecColumn *column = onec_deparse_column(deparse, node);
+	const OnecColumn *column = onec_operand_column(deparse, node);
 
 	return column != NULL && strcmp(column->property, name) == 0 ? column : NULL;
 }
@@ -111,7 +111,7 @@ only_dimensions(const OnecRel *info, OnecDeparse *deparse, Node *qual)
 	ListCell   *lc;
 
 	foreach(lc, pull_var_clause(qual, PVC_INCLUDE_PLACEHOLDERS))
-		if (!is_dimension(info->options, onec_deparse_column(deparse, lfirst(lc))))
+		if (!is_dimension(info->options, onec_operand_column(deparse, lfirst(lc))))
 			return false;
 	return !contain_volatile_functions(qual);
 }
@@ -119,7 +119,7 @@ only_dimensions(const OnecRel *info, OnecDeparse *deparse, Node *qual)
 static QualKind
 kind_of_qual(const OnecRel *info, RelOptInfo *rel, Node *qual)
 {
-	OnecDeparse deparse = onec_plan_deparse(info, rel, true);
+	OnecDeparse deparse = onec_rel_deparse(info, rel, true);
 	OnecOperand value;
 	OnecCompare op;
 
@@ -142,7 +142,7 @@ takes_conditions(const OnecRel *info, RelOptInfo *rel)
 	foreach(lc, rel->baserestrictinfo)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
-		OnecDeparse deparse = onec_plan_deparse(info, rel, true);
+		OnecDeparse deparse = onec_rel_deparse(info, rel, true);
 		OnecOperand value;
 		OnecCompare op;
 
@@ -176,13 +176,13 @@ is_sum(const OnecRel *info, const OnecDeparse *deparse, Aggref *agg)
 		agg->aggorder != NIL || agg->agglevelsup != 0 || list_length(agg->args) != 1)
 		return false;
 	return is_resource(info->options,
-					   onec_deparse_column(deparse, (Node *) linitial_node(TargetEntry, agg->args)->expr));
+					   onec_operand_column(deparse, (Node *) linitial_node(TargetEntry, agg->args)->expr));
 }
 
 bool
-onec_totals_possible(PlannerInfo *root, RelOptInfo *rel, const OnecRel *info)
+onec_turnovers_possible(PlannerInfo *root, RelOptInfo *rel, const OnecRel *info)
 {
-	OnecDeparse deparse = onec_plan_deparse(info, rel, true);
+	OnecDeparse deparse = onec_rel_deparse(info, rel, true);
 	Query	   *parse = root->parse;
 	ListCell   *lc;
 
@@ -196,14 +196,14 @@ onec_totals_possible(PlannerInfo *root, RelOptInfo *rel, const OnecRel *info)
 		Node	   *node = lfirst(lc);
 
 		if (IsA(node, Aggref) ? !is_sum(info, &deparse, (Aggref *) node) :
-			!is_dimension(info->options, onec_deparse_column(&deparse, node)))
+			!is_dimension(info->options, onec_operand_column(&deparse, node)))
 			return false;
 	}
 	return takes_conditions(info, rel);
 }
 
 List *
-onec_totals_quals(const OnecRel *info, RelOptInfo *rel, List *quals, List **periods)
+onec_turnovers_quals(const OnecRel *info, RelOptInfo *rel, List *quals, List **periods)
 {
 	List	   *dimensions = NIL;
 	ListCell   *lc;
@@ -268,7 +268,7 @@ moment(Timestamp at)
 }
 
 bool
-onec_totals_period(OnecDeparse *deparse, List *periods, OnecExpr **start, OnecExpr **end)
+onec_turnovers_period(OnecDeparse *deparse, List *periods, OnecExpr **start, OnecExpr **end)
 {
 	Timestamp	low = DT_NOBEGIN;
 	Timestamp	high = DT_NOEND;
@@ -306,7 +306,7 @@ onec_totals_period(OnecDeparse *deparse, List *periods, OnecExpr **start, OnecEx
 /* ---- the virtual table ---- */
 
 OnecOptions *
-onec_totals_options(const OnecOptions *options)
+onec_turnovers_options(const OnecOptions *options)
 {
 	OnecOptions *totals = palloc(sizeof(OnecOptions));
 
@@ -318,7 +318,7 @@ onec_totals_options(const OnecOptions *options)
 }
 
 OnecColumn *
-onec_totals_columns(const OnecOptions *options, const OnecColumn *columns, int ncolumns)
+onec_turnovers_columns(const OnecOptions *options, const OnecColumn *columns, int ncolumns)
 {
 	OnecColumn *totals = palloc(sizeof(OnecColumn) * (ncolumns + 1));
 

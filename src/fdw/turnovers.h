@@ -20,19 +20,19 @@
 #include "fdw/plan.h"
 
 /* Whether the query needs nothing of the table but such sums, under conditions that Turnovers takes. */
-extern bool onec_totals_possible(PlannerInfo *root, RelOptInfo *rel, const OnecRel *info);
+extern bool onec_turnovers_possible(PlannerInfo *root, RelOptInfo *rel, const OnecRel *info);
 
 /* Of the quals, those on dimensions, which can be checked here too; *periods: those on the period. */
-extern List *onec_totals_quals(const OnecRel *info, RelOptInfo *rel, List *quals, List **periods);
+extern List *onec_turnovers_quals(const OnecRel *info, RelOptInfo *rel, List *quals, List **periods);
 
 /*
  * The period that the quals leave, as literals of kind DATETIME (PARAM while planning); NULL: open.  False: no
  * moment is left.
  */
-extern bool onec_totals_period(OnecDeparse *deparse, List *periods, OnecExpr **start, OnecExpr **end);
+extern bool onec_turnovers_period(OnecDeparse *deparse, List *periods, OnecExpr **start, OnecExpr **end);
 
 /* The options and columns of the register's records, turned into those of its Turnovers.  palloc'd. */
-extern OnecOptions *onec_totals_options(const OnecOptions *options);
-extern OnecColumn *onec_totals_columns(const OnecOptions *options, const OnecColumn *columns, int ncolumns);
+extern OnecOptions *onec_turnovers_options(const OnecOptions *options);
+extern OnecColumn *onec_turnovers_columns(const OnecOptions *options, const OnecColumn *columns, int ncolumns);
 
 #endif							/* ONEC_TOTALS_H */

@@ -33,10 +33,10 @@ read_equal(OnecDeparse *deparse, Expr *qual, OnecOperand *value)
 
 	if (!IsA(op, OpExpr) || list_length(op->args) != 2)
 		return NULL;
-	column = onec_deparse_column(deparse, linitial(op->args));
+	column = onec_operand_column(deparse, linitial(op->args));
 	swapped = column == NULL;
 	if (swapped)
-		column = onec_deparse_column(deparse, lsecond(op->args));
+		column = onec_operand_column(deparse, lsecond(op->args));
 	if (column == NULL || (column->type != TEXTOID && column->type != UUIDOID) || column->computed ||
 		!onec_operator_compare(op->opno, column->type, &compare) || compare != ONEC_EQ ||
 		!onec_operand_read(deparse, swapped ? linitial(op->args) : lsecond(op->args), value) ||

@@ -125,7 +125,7 @@ typedef enum PatternKind
 static OnecTerm
 deparse_pattern(OnecDeparse *deparse, PatternKind kind, List *args)
 {
-	const OnecColumn *column = onec_deparse_column(deparse, linitial(args));
+	const OnecColumn *column = onec_operand_column(deparse, linitial(args));
 	OnecOperand pattern;
 	const char *why;
 
@@ -198,8 +198,8 @@ deparse_derived(OnecDeparse *deparse, OpExpr *expr, bool swapped)
 static OnecTerm
 deparse_comparison(OnecDeparse *deparse, OpExpr *expr)
 {
-	const OnecColumn *left = onec_deparse_column(deparse, linitial(expr->args));
-	const OnecColumn *right = onec_deparse_column(deparse, lsecond(expr->args));
+	const OnecColumn *left = onec_operand_column(deparse, linitial(expr->args));
+	const OnecColumn *right = onec_operand_column(deparse, lsecond(expr->args));
 	const OnecColumn *column = left ? left : right;
 	OnecOperand operand;
 	OnecCompare op;
@@ -330,7 +330,7 @@ deparse_derived_list(OnecDeparse *deparse, ScalarArrayOpExpr *expr)
 static OnecTerm
 deparse_array(OnecDeparse *deparse, ScalarArrayOpExpr *expr)
 {
-	const OnecColumn *column = onec_deparse_column(deparse, linitial(expr->args));
+	const OnecColumn *column = onec_operand_column(deparse, linitial(expr->args));
 	OnecCompare op;
 	OnecOperand array;
 	OnecElements	elements;
@@ -396,7 +396,7 @@ deparse_not_false(OnecDeparse *deparse, Expr *arg)
 
 	if (!IsA(arg, OpExpr) || list_length(((OpExpr *) arg)->args) != 2)
 		return onec_term_no("1C does not tell NULL from other values");
-	column = onec_deparse_column(deparse, linitial(((OpExpr *) arg)->args));
+	column = onec_operand_column(deparse, linitial(((OpExpr *) arg)->args));
 	if (column == NULL ||
 		(strcmp(column->property, "Period") != 0 && strcmp(column->property, "Date") != 0))
 		return onec_term_no("1C does not tell NULL from other values");
@@ -412,7 +412,7 @@ deparse_not_false(OnecDeparse *deparse, Expr *arg)
 static OnecTerm
 deparse_boolean_test(OnecDeparse *deparse, BooleanTest *test)
 {
-	const OnecColumn *column = onec_deparse_column(deparse, (Node *) test->arg);
+	const OnecColumn *column = onec_operand_column(deparse, (Node *) test->arg);
 
 	if (column != NULL && test->booltesttype == IS_TRUE)
 		return compare_bool(deparse, column, true);
@@ -426,7 +426,7 @@ deparse_boolean_test(OnecDeparse *deparse, BooleanTest *test)
 static OnecTerm
 deparse_null_test(OnecDeparse *deparse, NullTest *test)
 {
-	const OnecColumn *column = onec_deparse_column(deparse, (Node *) test->arg);
+	const OnecColumn *column = onec_operand_column(deparse, (Node *) test->arg);
 	OnecExpr   *not_empty = column ? onec_make_not_empty(deparse, column) : NULL;
 
 	if (test->nulltesttype == IS_NULL)
@@ -439,7 +439,7 @@ deparse_null_test(OnecDeparse *deparse, NullTest *test)
 static OnecTerm
 deparse_not(OnecDeparse *deparse, Expr *arg)
 {
-	const OnecColumn *column = onec_deparse_column(deparse, (Node *) arg);
+	const OnecColumn *column = onec_operand_column(deparse, (Node *) arg);
 	OnecDeparse inner = *deparse;
 	OnecTerm	term;
 	OnecExpr   *expr;
@@ -523,7 +523,7 @@ onec_deparse_qual(OnecDeparse *deparse, Expr *qual)
 		case T_NullTest:
 			return deparse_null_test(deparse, (NullTest *) qual);
 		case T_Var:
-			column = onec_deparse_column(deparse, (Node *) qual);
+			column = onec_operand_column(deparse, (Node *) qual);
 			if (column != NULL)
 				return compare_bool(deparse, column, true);
 			break;
@@ -553,9 +553,9 @@ onec_deparse_equal(OnecDeparse *deparse, List *quals, AttrNumber attnum)
 
 		if (!IsA(op, OpExpr) || list_length(op->args) != 2)
 			continue;
-		if (onec_deparse_column(deparse, linitial(op->args)) == wanted)
+		if (onec_operand_column(deparse, linitial(op->args)) == wanted)
 			value = lsecond(op->args);
-		else if (onec_deparse_column(deparse, lsecond(op->args)) == wanted)
+		else if (onec_operand_column(deparse, lsecond(op->args)) == wanted)
 			value = linitial(op->args);
 		else
 			continue;

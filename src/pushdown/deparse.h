@@ -69,13 +69,7 @@ extern OnecTerm onec_deparse_quals(OnecDeparse *deparse, List *quals);
  */
 extern Expr *onec_deparse_equal(OnecDeparse *deparse, List *quals, AttrNumber attnum);
 
-/*
- * Whether "expr" can be evaluated without a row of the table; its number in "params" is returned (1…),
- * having been added while planning, or 0.
- */
-extern int	onec_deparse_param(OnecDeparse *deparse, Expr *expr);
-
 /* The column of 1C that a plain Var of the table stands for, or NULL; generated ones are none of 1C. */
-extern const OnecColumn *onec_deparse_column(const OnecDeparse *deparse, Node *node);
+extern const OnecColumn *onec_operand_column(const OnecDeparse *deparse, Node *node);
 
 #endif							/* ONEC_DEPARSE_H */

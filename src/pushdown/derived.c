@@ -63,7 +63,7 @@ find_unit(const char *name)
 static const OnecColumn *
 comparable(const OnecDeparse *deparse, Node *node, OnecEdmType edm)
 {
-	const OnecColumn *column = onec_deparse_column(deparse, node);
+	const OnecColumn *column = onec_operand_column(deparse, node);
 	const char *why;
 	bool		number = column != NULL && (column->edm == ONEC_EDM_INT16 ||
 											column->edm == ONEC_EDM_INT32 ||
@@ -504,7 +504,7 @@ compare_number(OnecDeparse *deparse, Node *node, OnecCompare op, Numeric value)
 		else if (!solve_product(number, &value, &op))
 			return onec_term_no("the product cannot be solved exactly");
 	}
-	return onec_filter_value(deparse, onec_deparse_column(deparse, node), op, NUMERICOID,
+	return onec_filter_value(deparse, onec_operand_column(deparse, node), op, NUMERICOID,
 							 NumericGetDatum(value));
 }
 

@@ -34,7 +34,7 @@ onec_strip_relabel(Node *node)
 }
 
 const OnecColumn *
-onec_deparse_column(const OnecDeparse *deparse, Node *node)
+onec_operand_column(const OnecDeparse *deparse, Node *node)
 {
 	Var		   *var;
 
@@ -66,8 +66,9 @@ onec_operand_has_column(const OnecDeparse *deparse, Node *node)
 	return has_column(node, &varno);
 }
 
-int
-onec_deparse_param(OnecDeparse *deparse, Expr *expr)
+/* Whether "expr" can be evaluated without a row of the table: its number in "params", having been added while planning; else 0. */
+static int
+number_of(OnecDeparse *deparse, Expr *expr)
 {
 	int			number = 0;
 	ListCell   *lc;
@@ -100,7 +101,7 @@ onec_operand_read(OnecDeparse *deparse, Expr *expr, OnecOperand *operand)
 		operand->value = ((Const *) expr)->constvalue;
 		return true;
 	}
-	operand->number = onec_deparse_param(deparse, expr);
+	operand->number = number_of(deparse, expr);
 	if (operand->number == 0)
 		return false;
 	if (deparse->values != NULL)

@@ -19,6 +19,8 @@
 
 #include "reading/pager_private.h"
 
+int			onec_page_size = 0;
+
 /* ---- life ---- */
 
 static void

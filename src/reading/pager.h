@@ -66,7 +66,7 @@ typedef struct OnecWay
 } OnecWay;
 
 /*
- * GUC onec_fdw.page_size, defined in onec_fdw.c: rows of a page, in place of the option page_size; 0: the option holds.  A second
+ * Setting onec_fdw.page_size: rows of a page, in place of the option page_size; 0: the option holds.  A second
  * reading is cut elsewhere by it.
  */
 extern int	onec_page_size;

@@ -115,7 +115,7 @@ guess_next(OnecPager *pager, OnecPlace *next)
 		next->skip += pager->at.top;
 		return true;
 	}
-	return onec_rows_last_text(data, len, pager->names[pager->date_at], next->bound,
+	return onec_json_last_text(data, len, pager->names[pager->date_at], next->bound,
 							   sizeof(next->bound)) &&
 		strcmp(next->bound, pager->at.bound) != 0;
 }

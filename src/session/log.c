@@ -19,13 +19,15 @@
 
 #include "session/session_private.h"
 
+bool		onec_log_requests = false;
+
 #define LOG_ENTRIES 200
 
 /* The ring and the sums; changed by the functions below only. */
 static OnecLogged ring[LOG_ENTRIES];
 static uint64 serials[LOG_ENTRIES];
 static uint64 last_serial = 0;
-static OnecTotals totals;
+static OnecCounters counters;
 
 static void
 replace_text(char **text, const char *value)
@@ -41,7 +43,7 @@ onec_log_begin(const char *server, const char *url)
 	OnecLogged *entry;
 
 	place.serial = ++last_serial;
-	totals.requests++;
+	counters.requests++;
 	place.slot = (place.serial - 1) % LOG_ENTRIES;
 	entry = &ring[place.slot];
 	serials[place.slot] = place.serial;
@@ -70,7 +72,7 @@ onec_log_end(OnecLogPlace place, const OnecHttpAnswer *answer, const char *error
 {
 	OnecLogged *entry = entry_at(place);
 
-	totals.bytes += answer->wire_bytes;
+	counters.bytes += answer->wire_bytes;
 	if (entry == NULL)
 		return;
 	entry->status = (int) answer->status;
@@ -91,13 +93,13 @@ onec_log_rows(OnecLogPlace place, int64 rows)
 void
 onec_log_retry(void)
 {
-	totals.retries++;
+	counters.retries++;
 }
 
-OnecTotals
-onec_session_totals(void)
+OnecCounters
+onec_log_counters(void)
 {
-	return totals;
+	return counters;
 }
 
 /* The array is palloc'd; the entries change with the next request. */

@@ -48,6 +48,8 @@ static OnecHttp *pool = NULL;	/* likewise by the first request */
 static uint64 catalog_changes = 0;	/* counted by the syscache callbacks */
 static bool uninterruptible = false;	/* set while 1C sessions are being closed */
 
+static void finish_all(int code, Datum arg);
+
 /* OnecHttpWait: the only place where this backend waits for 1C. */
 static void
 wait_for_pool(int fd, long timeout_ms, void *arg)
@@ -108,7 +110,7 @@ make_cache(void)
 	sessions = hash_create("onec sessions", 8, &ctl, HASH_ELEM | HASH_BLOBS);
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(USERMAPPINGOID, catalog_changed, (Datum) 0);
-	before_shmem_exit(onec_session_exit, (Datum) 0);
+	before_shmem_exit(finish_all, (Datum) 0);
 }
 
 static OnecSession *
@@ -375,8 +377,9 @@ onec_session_finish(OnecSession *session)
 		finish_transfers(transfers, start_finishes(session, transfers, lengthof(transfers), finish_deadline()));
 }
 
-void
-onec_session_exit(int code, Datum arg)
+/* Close all 1C sessions that are open, waiting two seconds at most; called at backend exit. */
+static void
+finish_all(int code, Datum arg)
 {
 	OnecTransfer *transfers[FINISH_MAX];
 	TimestampTz deadline = finish_deadline();

@@ -26,7 +26,7 @@
 #include "protocol/odata/edm.h"
 #include "protocol/odata/odata.h"
 
-/* GUC onec_fdw.log_requests, defined in onec_fdw.c: write finished requests to the server log. */
+/* Setting onec_fdw.log_requests: write finished requests to the server log. */
 extern bool onec_log_requests;
 
 typedef struct OnecSession OnecSession;
@@ -199,19 +199,16 @@ typedef struct OnecLogged
 } OnecLogged;
 
 /* What this backend has asked of all bases since it began. */
-typedef struct OnecTotals
+typedef struct OnecCounters
 {
 	int64		requests;		/* every attempt */
 	int64		retries;		/* those of them that repeat one that failed */
 	int64		bytes;			/* of answers, as they came over the wire */
-} OnecTotals;
+} OnecCounters;
 
-extern OnecTotals onec_session_totals(void);
+extern OnecCounters onec_log_counters(void);
 
 /* Entries of the log, oldest first, at most 200. */
 extern int	onec_session_log(const OnecLogged **entries[]);
-
-/* Close all 1C sessions that are open ("finish"), waiting two seconds at most; called at backend exit. */
-extern void onec_session_exit(int code, Datum arg);
 
 #endif							/* ONEC_SESSION_H */

@@ -180,16 +180,16 @@ onec_properties(PG_FUNCTION_ARGS)
 Datum
 onec_totals(PG_FUNCTION_ARGS)
 {
-	OnecTotals	totals = onec_session_totals();
+	OnecCounters counters = onec_log_counters();
 	Datum		values[3];
 	bool		nulls[3] = {false};
 	TupleDesc	desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "onec._totals() must return a row");
-	values[0] = Int64GetDatum(totals.requests);
-	values[1] = Int64GetDatum(totals.retries);
-	values[2] = Int64GetDatum(totals.bytes);
+	values[0] = Int64GetDatum(counters.requests);
+	values[1] = Int64GetDatum(counters.retries);
+	values[2] = Int64GetDatum(counters.bytes);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 

@@ -36,131 +36,28 @@
 /* Digits that fit an int64 whatever they are. */
 #define SAFE_DIGITS 18
 
-/* Longer than any number, date or uuid that a type's input function might make sense of, and short enough for its message. */
-#define LONGEST_SCALAR 1024
-
 /* What palloc() gives, with room for a header. */
 #define LONGEST_VALUE (MaxAllocSize - VARHDRSZ - 1)
-
-/* Bytes of 1C's value that are shown. */
-#define SHOWN 60
 
 /* Whole numbers below this, which most quantities are, are made once in the life of the backend. */
 #define SMALL_NUMBERS 128
 
-/* The text of a field as a string of the server's encoding, terminated. */
-static char *
-field_cstring(const OnecField *field)
-{
-	char	   *copy = pnstrdup(field->text, field->len);
-
-	if (GetDatabaseEncoding() == PG_UTF8)
-		return copy;
-	return pg_any_to_server(copy, field->len, PG_UTF8);
-}
-
-/* The beginning of a field for a message, in the server's encoding. */
-char *
-onec_shown(const OnecField *field)
-{
-	int			len = pg_encoding_mbcliplen(PG_UTF8, field->text, (int) Min(field->len, SHOWN * 2), SHOWN);
-	char	   *text = pnstrdup(field->text, len);
-
-	for (char *c = text; *c != '\0'; c++)
-		if ((unsigned char) *c < ' ' || *c == 0x7F)
-			*c = '?';
-	return pg_any_to_server(text, len, PG_UTF8);
-}
-
-void
-onec_refuse_field(const OnecField *field)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			 errmsg("value of 1C does not fit the type of the column"),
-			 errdetail("1C sent %s.", field->kind == ONEC_FIELD_NESTED ? "a nested value" : onec_shown(field))));
-}
-
-/* Input functions tell the value in the message, which is kept and shown where values must not be: ours has it in DETAIL only. */
-static void
-hide_value(void *arg)
-{
-	const OnecField *field = arg;
-
-	if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
-		return;
-	errmsg("value of 1C does not fit the type of the column");
-	errdetail("1C sent %s.", onec_shown(field));
-}
-
-/* What the type's input function makes of a text. */
-static Datum
-input_text(OnecDecoder *decoder, const OnecField *field, char *text, int32 typmod)
-{
-	ErrorContextCallback callback = {error_context_stack, hide_value, unconstify(OnecField *, field)};
-	Datum		value;
-
-	error_context_stack = &callback;
-	value = InputFunctionCall(&decoder->input, text, decoder->ioparam, typmod);
-	error_context_stack = callback.previous;
-	return value;
-}
-
-static Datum
-input(OnecDecoder *decoder, const OnecField *field)
-{
-	return input_text(decoder, field, field_cstring(field), decoder->typmod);
-}
-
-/*
- * Refuse what is no number or date, but may mean something to PostgreSQL: "now" and "tomorrow", "NaN" and "Infinity", 0x10 and 1_000 of
- * later versions.  "letters" are those that such a value may hold.
- */
-static void
-refuse_words(const OnecField *field, const char *letters)
-{
-	for (size_t i = 0; i < field->len; i++)
-	{
-		char		c = field->text[i];
-
-		if ((c < '0' || c > '9') && (c == '\0' || (strchr(" +-.,:/", c) == NULL && strchr(letters, c) == NULL)))
-			onec_refuse_field(field);
-	}
-}
-
-/* input() for a type whose values are short: what is long is not put into a message of the input function. */
-static Datum
-input_scalar(OnecDecoder *decoder, const OnecField *field)
-{
-	if (field->len > LONGEST_SCALAR)
-		onec_refuse_field(field);
-	return input(decoder, field);
-}
-
 static Datum
 decode_by_input(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
-	return input(decoder, field);
+	return onec_field_input(decoder, field);
 }
 
 static Datum
 decode_scalar(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
-	return input_scalar(decoder, field);
-}
-
-/* A number or a date, in which only these letters may be. */
-Datum
-onec_decode_by_digits(OnecDecoder *decoder, const OnecField *field, const char *letters)
-{
-	refuse_words(field, letters);
-	return input_scalar(decoder, field);
+	return onec_field_input_scalar(decoder, field);
 }
 
 static Datum
 decode_float(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
-	return onec_decode_by_digits(decoder, field, "eE");
+	return onec_field_by_digits(decoder, field, "eE");
 }
 
 static Datum
@@ -169,7 +66,7 @@ decode_text(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	char	   *text = decoder->last.text;
 
 	if (GetDatabaseEncoding() != PG_UTF8)
-		return input(decoder, field);
+		return onec_field_input(decoder, field);
 	if (field->len + VARHDRSZ_SHORT > VARATT_SHORT_MAX)
 		return PointerGetDatum(cstring_to_text_with_len(field->text, field->len));
 	SET_VARSIZE_SHORT(text, field->len + VARHDRSZ_SHORT);
@@ -296,7 +193,7 @@ decode_guid(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 			*isnull = true;
 			return (Datum) 0;
 		}
-		value = input_scalar(decoder, field);
+		value = onec_field_input_scalar(decoder, field);
 		uuid = DatumGetUUIDP(value);
 		zero = true;
 		for (int i = 0; i < UUID_LEN; i++)
@@ -363,10 +260,10 @@ any_numeric(OnecDecoder *decoder, const OnecField *field)
 
 	if (parse_decimal(field->text, field->len, &value, &scale))
 		return NumericGetDatum(scale > 0 ? int64_div_fast_to_numeric(value, scale) : whole_number(value));
-	refuse_words(field, "eE");
-	if (field->len == 0 || field->len > LONGEST_SCALAR)
-		onec_refuse_field(field);
-	return input_text(decoder, field, field_cstring(field), -1);
+	onec_field_refuse_words(field, "eE");
+	if (field->len == 0 || field->len > ONEC_LONGEST_SCALAR)
+		onec_field_refuse(field);
+	return onec_field_input_text(decoder, field, onec_field_text(field), -1);
 }
 
 /* What numeric(p,s) would round is an error: sums would differ from 1C's. */
@@ -383,7 +280,7 @@ decode_numeric(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("number of 1C has more digits after the point than the column"),
-				 errdetail("1C sent %s.", onec_shown(field))));
+				 errdetail("1C sent %s.", onec_field_shown(field))));
 	return rounded;
 }
 
@@ -394,16 +291,16 @@ decode_integer(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	int			scale;
 
 	if (!parse_decimal(field->text, field->len, &value, &scale) || scale > 0)
-		return onec_decode_by_digits(decoder, field, "");
+		return onec_field_by_digits(decoder, field, "");
 	switch (decoder->type)
 	{
 		case INT2OID:
 			if (value < PG_INT16_MIN || value > PG_INT16_MAX)
-				return onec_decode_by_digits(decoder, field, "");
+				return onec_field_by_digits(decoder, field, "");
 			return Int16GetDatum((int16) value);
 		case INT4OID:
 			if (value < PG_INT32_MIN || value > PG_INT32_MAX)
-				return onec_decode_by_digits(decoder, field, "");
+				return onec_field_by_digits(decoder, field, "");
 			return Int32GetDatum((int32) value);
 		default:
 			return Int64GetDatum(value);
@@ -416,7 +313,7 @@ decode_bool(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	if (field->len == 4 && memcmp(field->text, "true", 4) == 0)
 		return BoolGetDatum(true);
 	if (field->len != 5 || memcmp(field->text, "false", 5) != 0)
-		onec_refuse_field(field);
+		onec_field_refuse(field);
 	return BoolGetDatum(false);
 }
 
@@ -452,10 +349,10 @@ decode_json(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	StringInfoData quoted;
 
 	if (field->kind != ONEC_FIELD_STRING)
-		return input(decoder, field);
+		return onec_field_input(decoder, field);
 	initStringInfo(&quoted);
-	escape_json(&quoted, field_cstring(field));
-	return input_text(decoder, field, quoted.data, decoder->typmod);
+	escape_json(&quoted, onec_field_text(field));
+	return onec_field_input_text(decoder, field, quoted.data, decoder->typmod);
 }
 
 static const struct
@@ -529,7 +426,7 @@ static Datum
 decode_value(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
 	if (field->kind == ONEC_FIELD_NESTED && !decoder->nested)
-		onec_refuse_field(field);
+		onec_field_refuse(field);
 	if (field->len > LONGEST_VALUE)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),

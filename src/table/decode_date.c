@@ -70,19 +70,19 @@ unusual_date(const OnecDecoder *decoder, const OnecField *field)
 	switch (onec_date_parse(field->text, field->len, &date))
 	{
 		case ONEC_DATE_STRANGE:
-			onec_refuse_field(field);
+			onec_field_refuse(field);
 			break;
 		case ONEC_DATE_IMPOSSIBLE:
 			ereport(ERROR,
 					(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
 					 errmsg("date of 1C is none of the calendar"),
-					 errdetail("1C sent %s.", onec_shown(field))));
+					 errdetail("1C sent %s.", onec_field_shown(field))));
 			break;
 		case ONEC_DATE_TOO_FINE:
 			ereport(ERROR,
 					(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
 					 errmsg("date of 1C is finer than a microsecond"),
-					 errdetail("1C sent %s.", onec_shown(field))));
+					 errdetail("1C sent %s.", onec_field_shown(field))));
 			break;
 		case ONEC_DATE_GOOD:
 			break;
@@ -94,7 +94,7 @@ unusual_date(const OnecDecoder *decoder, const OnecField *field)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
 				 errmsg("date of 1C has a time zone, though 1C's dates are local ones"),
-				 errdetail("1C sent %s.", onec_shown(field)),
+				 errdetail("1C sent %s.", onec_field_shown(field)),
 				 errhint("The option zone_suffix 'convert' of the server or the table has such dates converted.")));
 	return date;
 }
@@ -170,8 +170,8 @@ onec_decode_time(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	if (field->len < 3 || field->text[2] == ':')
 	{
 		if (memchr(field->text, '+', field->len) != NULL || memchr(field->text, '-', field->len) != NULL)
-			onec_refuse_field(field);
-		return onec_decode_by_digits(decoder, field, "");
+			onec_field_refuse(field);
+		return onec_field_by_digits(decoder, field, "");
 	}
 	value = DirectFunctionCall1(timestamp_time, TimestampGetDatum(local_date(decoder, field, &empty)));
 	if (decoder->type == TIMETZOID)

@@ -132,7 +132,7 @@ read_document(const OnecBuf *document, size_t step, size_t limit, OnecBuf *out)
 	}
 	edm = onec_edm_finish(parser, &error);
 	check((edm == NULL) == (error.kind != ONEC_OK) && (good || edm == NULL));
-	check(onec_scan_utf8(error.message, strlen(error.message)));
+	check(onec_json_utf8(error.message, strlen(error.message)));
 	if (edm != NULL)
 	{
 		check(edm->bytes == document->len && edm->bytes <= limit);

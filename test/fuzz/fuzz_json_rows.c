@@ -43,7 +43,7 @@ put_row(OnecBuf *out, const OnecRows *rows)
 	{
 		const OnecField *field = &fields[i];
 
-		check(field->text == NULL || onec_scan_utf8(field->text, field->len));
+		check(field->text == NULL || onec_json_utf8(field->text, field->len));
 		check(field->text == NULL || memchr(field->text, '\0', field->len) == NULL);
 		check((field->kind <= ONEC_FIELD_NULL) == (field->text == NULL));
 		onec_buf_putc(out, (char) ('0' + field->kind));
@@ -80,7 +80,7 @@ read_page(OnecRows *rows, const char *page, size_t len, size_t step, OnecBuf *ou
 	}
 	check((status == ONEC_ROWS_ERROR) == (error.kind != ONEC_OK));
 	check(status == ONEC_ROWS_ERROR || done == len);
-	check(onec_scan_utf8(error.message, strlen(error.message)));
+	check(onec_json_utf8(error.message, strlen(error.message)));
 	onec_buf_puts(out, error.message);
 	if (onec_rows_next_link(rows) != NULL && status == ONEC_ROWS_END)
 		onec_buf_puts(out, onec_rows_next_link(rows));
@@ -111,7 +111,7 @@ static void
 ignore_name(void *arg, const char *name)
 {
 	(void) arg;
-	check(onec_scan_utf8(name, strlen(name)));
+	check(onec_json_utf8(name, strlen(name)));
 }
 
 int
@@ -141,7 +141,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (status == ONEC_ROWS_END)
 		check_oracle(page, size);
 	onec_error_body(page, size, &error);
-	check(onec_scan_utf8(error.message, strlen(error.message)));
+	check(onec_json_utf8(error.message, strlen(error.message)));
 	error.kind = ONEC_OK;
 	onec_service_document(page, size, ignore_name, NULL, &error);
 	onec_buf_free(&whole);

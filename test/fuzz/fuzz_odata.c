@@ -82,7 +82,7 @@ make_text(Source *source)
 	text[len] = '\0';
 	source->data += len;
 	source->left -= len;
-	if (!onec_scan_utf8(text, len))
+	if (!onec_json_utf8(text, len))
 		source->text_is_utf8 = false;
 	source->texts[source->ntexts++] = text;
 	return text;

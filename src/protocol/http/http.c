@@ -38,15 +38,6 @@
 /* Idle connections kept: the most parallel requests, twice. */
 #define MAX_IDLE_CONNECTIONS 16L
 
-int64_t
-onec_http_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 /* libcurl wants to be told about other events of a socket. */
 static int
 socket_callback(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)

@@ -13,6 +13,7 @@
 #define ONEC_HTTP_PRIVATE_H
 
 #include <curl/curl.h>
+#include <time.h>
 
 #include "protocol/buf.h"
 #include "protocol/http/http.h"
@@ -98,7 +99,14 @@ struct OnecTransfer
 	OnecError	error;
 };
 
-extern int64_t onec_http_now(void);
+static inline int64_t
+onec_http_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
 
 /*
  * A transfer with its libcurl handle set up but not in the pool yet; NULL with

@@ -3,7 +3,7 @@
  * json_columns.c
  *	  The wanted properties of a page, found by the names of members.
  *
- * Memory: malloc, owned by the OnecColumns.  Errors: only lack of memory.
+ * Memory: malloc, owned by the OnecJsonColumns.  Errors: only lack of memory.
  *
  * The hash is computed for every member of a row whose name has the length of some
  * wanted one, so it takes eight bytes at a time.  Its value depends on the byte order of
@@ -32,15 +32,15 @@ hash_name(const char *name, size_t len)
 	}
 	for (; end - name > 8; name += 8)
 	{
-		hash = (hash ^ onec_scan_word(name)) * factor;
+		hash = (hash ^ onec_json_word(name)) * factor;
 		hash ^= hash >> 32;
 	}
-	hash = (hash ^ onec_scan_word(end - 8)) * factor;
+	hash = (hash ^ onec_json_word(end - 8)) * factor;
 	return hash ^ hash >> 32;
 }
 
 void
-onec_columns_unsee(OnecColumns *columns)
+onec_json_columns_unsee(OnecJsonColumns *columns)
 {
 	columns->all_seen = columns->count == 0;
 	for (int i = 0; i < columns->count; i++)
@@ -48,7 +48,7 @@ onec_columns_unsee(OnecColumns *columns)
 }
 
 void
-onec_columns_see(OnecColumns *columns, const OnecField *fields)
+onec_json_columns_see(OnecJsonColumns *columns, const OnecField *fields)
 {
 	bool		all = true;
 
@@ -64,13 +64,13 @@ onec_columns_see(OnecColumns *columns, const OnecField *fields)
 }
 
 int
-onec_columns_look_up(const OnecColumns *columns, const char *name, size_t len)
+onec_json_columns_look_up(const OnecJsonColumns *columns, const char *name, size_t len)
 {
 	size_t		slot = hash_name(name, len) & columns->slot_mask;
 
 	for (; columns->slots[slot] >= 0; slot = (slot + 1) & columns->slot_mask)
 	{
-		const OnecColumn *column = &columns->list[columns->slots[slot]];
+		const OnecJsonColumn *column = &columns->list[columns->slots[slot]];
 
 		if (column->len == len && memcmp(column->name, name, len) == 0)
 			return columns->slots[slot];
@@ -80,9 +80,9 @@ onec_columns_look_up(const OnecColumns *columns, const char *name, size_t len)
 
 /* Copy the name of column "i" and enter it into the table. */
 static bool
-add_column(OnecColumns *columns, int i, const char *name)
+add_column(OnecJsonColumns *columns, int i, const char *name)
 {
-	OnecColumn *column = &columns->list[i];
+	OnecJsonColumn *column = &columns->list[i];
 	size_t		slot;
 
 	column->len = strlen(name);
@@ -90,7 +90,7 @@ add_column(OnecColumns *columns, int i, const char *name)
 	if (column->name == NULL)
 		return false;
 	memcpy(column->name, name, column->len + 1);
-	column->same_as = onec_columns_find(columns, name, column->len);
+	column->same_as = onec_json_columns_find(columns, name, column->len);
 	if (column->same_as >= 0)
 	{
 		columns->repeated = true;
@@ -106,7 +106,7 @@ add_column(OnecColumns *columns, int i, const char *name)
 }
 
 bool
-onec_columns_init(OnecColumns *columns, const char *const *names, int nnames)
+onec_json_columns_init(OnecJsonColumns *columns, const char *const *names, int nnames)
 {
 	size_t		entries = (size_t) nnames + 1;
 	size_t		nslots = 4;
@@ -115,7 +115,7 @@ onec_columns_init(OnecColumns *columns, const char *const *names, int nnames)
 	while (nslots < entries * 2)
 		nslots *= 2;
 	columns->slot_mask = nslots - 1;
-	columns->list = calloc(entries, sizeof(OnecColumn));
+	columns->list = calloc(entries, sizeof(OnecJsonColumn));
 	columns->slots = malloc(nslots * sizeof(int));
 	if (columns->list == NULL || columns->slots == NULL)
 		return false;
@@ -131,7 +131,7 @@ onec_columns_init(OnecColumns *columns, const char *const *names, int nnames)
 }
 
 void
-onec_columns_free(OnecColumns *columns)
+onec_json_columns_free(OnecJsonColumns *columns)
 {
 	for (int i = 0; i < columns->count; i++)
 		free(columns->list[i].name);

@@ -11,7 +11,7 @@
  *
  * Memory: malloc.  Plain values point into the caller's window; json-c decodes wanted
  * strings that contain escapes, and its objects are held until the next row.
- * Errors: functions return a OnecScan; with ONEC_SCAN_BAD the caller's OnecError is set.
+ * Errors: functions return a OnecJsonScan; with ONEC_JSON_BAD the caller's OnecError is set.
  *
  * Surprising facts.  An object is a list only if its member "value" is an array, so
  * a single entity has to be read to its end before it can be told from a list.  END is
@@ -51,7 +51,7 @@ typedef enum PageState
 
 struct OnecRows
 {
-	OnecColumns columns;
+	OnecJsonColumns columns;
 	OnecShape	shape;			/* of the rows read so far, on whichever page */
 	OnecField  *fields;
 	json_object **held;			/* what owns the text of a field, or NULL */
@@ -108,85 +108,85 @@ is_name(const OnecText *name, const char *literal)
  * Resolve the escapes of a member name.  A name that cannot be resolved stays as it
  * is and so matches nothing, like any unknown name.
  */
-static OnecScan
+static OnecJsonScan
 resolve_name(OnecCursor *c, OnecText *name)
 {
 	OnecRows   *rows = c->rows;
 	json_object *decoded;
 
-	if (!name->escaped || onec_scan_escapes_problem(name) != NULL)
-		return ONEC_SCAN_OK;
+	if (!name->escaped || onec_json_escapes_problem(name) != NULL)
+		return ONEC_JSON_OK;
 	decoded = decode_string(rows, name, c->error);
 	if (decoded == NULL)
-		return ONEC_SCAN_BAD;
+		return ONEC_JSON_BAD;
 	onec_buf_clear(&rows->name);
 	onec_buf_append(&rows->name, json_object_get_string(decoded),
 					(size_t) json_object_get_string_len(decoded));
 	json_object_put(decoded);
 	if (rows->name.failed)
-		return onec_scan_fail(c, ONEC_ERR_MEMORY, "out of memory");
+		return onec_json_fail(c, ONEC_ERR_MEMORY, "out of memory");
 	name->start = rows->name.data;
 	name->len = rows->name.len;
-	return ONEC_SCAN_OK;
+	return ONEC_JSON_OK;
 }
 
 /* A wanted string, whose opening quote the cursor has passed; *held keeps a decoded one.  "bridge" led to it, or NULL. */
-static OnecScan
+static OnecJsonScan
 take_string(OnecCursor *c, OnecBridge *bridge, OnecField *field, json_object **held)
 {
 	OnecText	text;
 	const char *problem = NULL;
-	OnecScan	result = onec_shape_string(bridge, c, &text);
+	OnecJsonScan	result = onec_shape_string(bridge, c, &text);
 
-	if (result != ONEC_SCAN_OK)
+	if (result != ONEC_JSON_OK)
 		return result;
-	if (!text.ascii && !onec_scan_utf8(text.start, text.len))
+	if (!text.ascii && !onec_json_utf8(text.start, text.len))
 		problem = "invalid UTF-8 in a string";
 	else if (text.escaped)
-		problem = onec_scan_escapes_problem(&text);
+		problem = onec_json_escapes_problem(&text);
 	if (problem != NULL)
-		return onec_scan_fail(c, ONEC_ERR_DATA, problem);
+		return onec_json_fail(c, ONEC_ERR_DATA, problem);
 	field->kind = ONEC_FIELD_STRING;
 	field->text = text.start;
 	field->len = text.len;
 	if (!text.escaped)
-		return ONEC_SCAN_OK;
+		return ONEC_JSON_OK;
 	*held = decode_string(c->rows, &text, c->error);
 	if (*held == NULL)
-		return ONEC_SCAN_BAD;
+		return ONEC_JSON_BAD;
 	field->text = json_object_get_string(*held);
 	field->len = (size_t) json_object_get_string_len(*held);
-	return ONEC_SCAN_OK;
+	return ONEC_JSON_OK;
 }
 
 /* The wanted value at the cursor.  *held must be empty. */
-static OnecScan
+static OnecJsonScan
 take_value(OnecCursor *c, OnecBridge *bridge, OnecField *field, json_object **held)
 {
 	const char *first = c->p;
-	OnecScan	result;
+	OnecJsonScan	result;
 
 	if (*first == '"')
 	{
 		c->p++;
 		return take_string(c, bridge, field, held);
 	}
-	result = onec_scan_value(c, 0);
-	if (result != ONEC_SCAN_OK)
+	result = onec_json_value(c, 0);
+	if (result != ONEC_JSON_OK)
 		return result;
 	field->text = first;
 	field->len = (size_t) (c->p - first);
 	if (*first == '{' || *first == '[')
 	{
 		field->kind = ONEC_FIELD_NESTED;
-		if (!onec_scan_utf8(field->text, field->len))
-			return onec_scan_fail(c, ONEC_ERR_DATA, "invalid UTF-8 in a nested value");
+		if (!onec_json_utf8(field->text, field->len))
+			return onec_json_fail(c, ONEC_ERR_DATA, "invalid UTF-8 in a nested value");
 	}
 	else if (*first == 'n')
 		*field = (OnecField) {.kind = ONEC_FIELD_NULL};
 	else
 		field->kind = *first == 't' || *first == 'f' ? ONEC_FIELD_BOOL : ONEC_FIELD_NUMBER;
-	return ONEC_SCAN_OK;
+	return ONEC_JSON_OK;
 }
 
 /*
@@ -214,11 +214,11 @@ release_fields(OnecRows *rows)
 }
 
 /* The value of a wanted member.  When a member is repeated the last one wins. */
-static OnecScan
+static OnecJsonScan
 take_column(OnecCursor *c, OnecBridge *bridge, int column)
 {
 	OnecRows   *rows = c->rows;
-	OnecScan	result;
+	OnecJsonScan	result;
 
 	release_held(rows, column);
 	rows->taken += rows->fields[column].kind == ONEC_FIELD_ABSENT;
@@ -229,69 +229,69 @@ take_column(OnecCursor *c, OnecBridge *bridge, int column)
 }
 
 /* Refuse a document of another kind, telling people what it says. */
-static OnecScan
+static OnecJsonScan
 refuse(OnecCursor *c, const char *what)
 {
 	OnecError	told = {.kind = ONEC_OK};
 
 	/* better to have the whole text than its first packet */
 	if (!c->last && c->end - c->mark < REFUSED_TEXT)
-		return ONEC_SCAN_SHORT;
+		return ONEC_JSON_SHORT;
 	onec_error_body(c->mark, (size_t) (c->end - c->mark), &told);
 	/* JSON in which no error was found is rows of people, for all we know */
 	if (told.message[0] != '\0' && strchr("{[\"", told.message[0]) != NULL)
 		told.message[0] = '\0';
-	onec_scan_cut(told.message, sizeof(told.message) - strlen(what) - sizeof(": "));
+	onec_json_cut(told.message, sizeof(told.message) - strlen(what) - sizeof(": "));
 	onec_fail(c->error, ONEC_ERR_REPLY, "%s%s%s", what, told.message[0] != '\0' ? ": " : "", told.message);
 	c->error->odata_code = told.odata_code;
 	c->error->has_code = told.has_code;
 	c->error->own_words = told.own_words;
-	return ONEC_SCAN_BAD;
+	return ONEC_JSON_BAD;
 }
 
 /* An unwanted value: nearly always a string. */
-static inline OnecScan
+static inline OnecJsonScan
 skip_value(OnecCursor *c, OnecBridge *bridge)
 {
 	OnecText	text;
 
 	if (*c->p != '"')
-		return onec_scan_value(c, 0);
+		return onec_json_value(c, 0);
 	c->p++;
 	return onec_shape_string(bridge, c, &text);
 }
 
-/* At "{", or behind a value: read on to the next value and tell its column; ONEC_SCAN_END where there is none. */
-static OnecScan
+/* At "{", or behind a value: read on to the next value and tell its column; ONEC_JSON_END where there is none. */
+static OnecJsonScan
 parse_bridge(OnecCursor *c, int member, int *column)
 {
 	OnecRows   *rows = c->rows;
 	const char *first = c->p;
 	OnecText	name;
-	OnecScan	result = member == 0 ? onec_scan_open(c, '}') : onec_scan_comma(c, '}');
+	OnecJsonScan	result = member == 0 ? onec_json_open(c, '}') : onec_json_comma(c, '}');
 
-	if (result == ONEC_SCAN_OK)
-		result = onec_scan_name(c, &name);
-	if (result == ONEC_SCAN_OK && name.escaped)
+	if (result == ONEC_JSON_OK)
+		result = onec_json_name(c, &name);
+	if (result == ONEC_JSON_OK && name.escaped)
 		result = resolve_name(c, &name);
-	if (result != ONEC_SCAN_OK)
+	if (result != ONEC_JSON_OK)
 		return result;
-	*column = onec_columns_find(&rows->columns, name.start, name.len);
+	*column = onec_json_columns_find(&rows->columns, name.start, name.len);
 	/* never learned, so that each is noticed */
 	if (*column < 0 && is_name(&name, "odata.error"))
 		return refuse(c, "1C answered with an error in place of a row");
 	onec_shape_learn(&rows->shape, member, first, (size_t) (c->p - first), *column);
-	return ONEC_SCAN_OK;
+	return ONEC_JSON_OK;
 }
 
-/* At "{": read a row, leave the cursor behind it.  ONEC_SCAN_ROW when it is complete. */
-static OnecScan
+/* At "{": read a row, leave the cursor behind it.  ONEC_JSON_ROW when it is complete. */
+static OnecJsonScan
 scan_row(OnecCursor *c)
 {
 	OnecRows   *rows = c->rows;
-	OnecScan	result = ONEC_SCAN_OK;
+	OnecJsonScan	result = ONEC_JSON_OK;
 
-	for (int member = 0; result == ONEC_SCAN_OK; member++)
+	for (int member = 0; result == ONEC_JSON_OK; member++)
 	{
 		OnecBridge *bridge = onec_shape_find(&rows->shape, &member, c->p, c->end);
 		int			column = -1;
@@ -303,10 +303,10 @@ scan_row(OnecCursor *c)
 		}
 		else
 			result = parse_bridge(c, member, &column);
-		if (result == ONEC_SCAN_OK)
+		if (result == ONEC_JSON_OK)
 			result = column < 0 ? skip_value(c, bridge) : take_column(c, bridge, column);
 	}
-	if (result != ONEC_SCAN_END)
+	if (result != ONEC_JSON_END)
 		return result;
 	for (int i = 0; rows->columns.repeated && i < rows->columns.count; i++)
 	{
@@ -316,8 +316,8 @@ scan_row(OnecCursor *c)
 	if (rows->taken == rows->columns.distinct)
 		rows->columns.all_seen = true;
 	else
-		onec_columns_see(&rows->columns, rows->fields);
-	return ONEC_SCAN_ROW;
+		onec_json_columns_see(&rows->columns, rows->fields);
+	return ONEC_JSON_ROW;
 }
 
 /*
@@ -325,7 +325,7 @@ scan_row(OnecCursor *c)
  */
 
 /* Step over a byte order mark. */
-static OnecScan
+static OnecJsonScan
 page_start(OnecCursor *c)
 {
 	static const char *const marks[] = {"\xEF\xBB\xBF", "\xFF\xFE", "\xFE\xFF"};
@@ -336,50 +336,50 @@ page_start(OnecCursor *c)
 		size_t		len = strlen(marks[i]);
 
 		if (have < len && !c->last && memcmp(c->p, marks[i], have) == 0)
-			return ONEC_SCAN_SHORT;
+			return ONEC_JSON_SHORT;
 		if (have < len || memcmp(c->p, marks[i], len) != 0)
 			continue;
 		if (i > 0)
-			return onec_scan_refuse(c, "the answer is in UTF-16, not in UTF-8");
+			return onec_json_refuse(c, "the answer is in UTF-16, not in UTF-8");
 		c->p += len;
 		break;
 	}
 	c->rows->state = PAGE_OPEN;
-	return ONEC_SCAN_OK;
+	return ONEC_JSON_OK;
 }
 
 /* Go to the next unit: white space between units is done with at once. */
-static OnecScan
+static OnecJsonScan
 next_unit(OnecCursor *c)
 {
-	OnecScan	result = onec_scan_space(c);
+	OnecJsonScan	result = onec_json_space(c);
 
 	c->mark = c->p;
 	return result;
 }
 
 /* The value of an envelope's member: only the link to the next page is of interest. */
-static OnecScan
+static OnecJsonScan
 envelope_value(OnecCursor *c, const OnecText *name)
 {
 	OnecRows   *rows = c->rows;
 	json_object *held = NULL;
 	OnecField	field;
-	OnecScan	result;
+	OnecJsonScan	result;
 
 	if (!is_name(name, "odata.nextLink") && !is_name(name, "@odata.nextLink"))
-		return onec_scan_value(c, 0);
+		return onec_json_value(c, 0);
 	result = take_value(c, NULL, &field, &held);
-	if (result != ONEC_SCAN_OK)
+	if (result != ONEC_JSON_OK)
 		return result;
 	onec_buf_clear(&rows->link);
 	if (field.kind == ONEC_FIELD_STRING)
 		onec_buf_append(&rows->link, field.text, field.len);
 	else if (field.kind != ONEC_FIELD_NULL)
-		result = onec_scan_refuse(c, "odata.nextLink is not a string");
+		result = onec_json_refuse(c, "odata.nextLink is not a string");
 	if (held != NULL)
 		json_object_put(held);
-	return rows->link.failed ? onec_scan_fail(c, ONEC_ERR_MEMORY, "out of memory") : result;
+	return rows->link.failed ? onec_json_fail(c, ONEC_ERR_MEMORY, "out of memory") : result;
 }
 
 /* Whether a member of the envelope tells of it: "odata.metadata", in version 4 "@odata.context". */
@@ -398,21 +398,21 @@ is_error_member(const OnecCursor *c, const OnecText *name)
 }
 
 /* At "{": go to the first row of a list, or read the only row of a single entity. */
-static OnecScan
+static OnecJsonScan
 open_document(OnecCursor *c)
 {
 	OnecRows   *rows = c->rows;
 	bool		entity = false;
-	OnecScan	result = onec_scan_open(c, '}');
+	OnecJsonScan	result = onec_json_open(c, '}');
 
-	while (result == ONEC_SCAN_OK)
+	while (result == ONEC_JSON_OK)
 	{
 		OnecText	name;
 
-		result = onec_scan_name(c, &name);
-		if (result == ONEC_SCAN_OK)
+		result = onec_json_name(c, &name);
+		if (result == ONEC_JSON_OK)
 			result = resolve_name(c, &name);
-		if (result != ONEC_SCAN_OK)
+		if (result != ONEC_JSON_OK)
 			break;
 		if (is_error_member(c, &name))
 			return refuse(c, "1C answered with an error");
@@ -420,34 +420,34 @@ open_document(OnecCursor *c)
 		{
 			c->p++;
 			rows->state = PAGE_FIRST_ROW;
-			return ONEC_SCAN_OK;
+			return ONEC_JSON_OK;
 		}
 		entity |= !is_annotation(&name);
 		result = envelope_value(c, &name);
-		if (result == ONEC_SCAN_OK)
-			result = onec_scan_comma(c, '}');
+		if (result == ONEC_JSON_OK)
+			result = onec_json_comma(c, '}');
 	}
-	if (result != ONEC_SCAN_END)
+	if (result != ONEC_JSON_END)
 		return result;
 	if (!entity)
-		return onec_scan_refuse(c, "the answer is neither a list nor an entity");
+		return onec_json_refuse(c, "the answer is neither a list nor an entity");
 	c->p = c->mark;
 	if (!rows->entity)
 		return refuse(c, "an object without a list came in place of rows");
 	result = scan_row(c);
-	if (result == ONEC_SCAN_ROW && rows->taken == 0 && rows->columns.count > 0)
+	if (result == ONEC_JSON_ROW && rows->taken == 0 && rows->columns.count > 0)
 		return refuse(c, "an object came that has none of the properties asked for");
 	rows->state = PAGE_TAIL;
 	return result;
 }
 
-static OnecScan
+static OnecJsonScan
 page_open(OnecCursor *c)
 {
-	if (next_unit(c) != ONEC_SCAN_OK)
-		return ONEC_SCAN_SHORT;
+	if (next_unit(c) != ONEC_JSON_OK)
+		return ONEC_JSON_SHORT;
 	if (c->end - c->p >= 2 && (c->p[0] == '\0' || c->p[1] == '\0'))
-		return onec_scan_refuse(c, "the answer is in UTF-16, not in UTF-8");
+		return onec_json_refuse(c, "the answer is in UTF-16, not in UTF-8");
 	if (*c->p == '<')
 		return refuse(c, "HTML or XML came in place of JSON");
 	if (*c->p != '{')
@@ -456,80 +456,80 @@ page_open(OnecCursor *c)
 }
 
 /* Inside the list. */
-static OnecScan
+static OnecJsonScan
 page_row(OnecCursor *c)
 {
 	OnecRows   *rows = c->rows;
-	OnecScan	result;
+	OnecJsonScan	result;
 
-	if (next_unit(c) != ONEC_SCAN_OK)
-		return ONEC_SCAN_SHORT;
+	if (next_unit(c) != ONEC_JSON_OK)
+		return ONEC_JSON_SHORT;
 	if (rows->state != PAGE_NEXT_ROW && *c->p == ']')
 	{
 		c->p++;
 		rows->state = PAGE_AFTER_MEMBER;
-		return ONEC_SCAN_OK;
+		return ONEC_JSON_OK;
 	}
 	if (rows->state == PAGE_AFTER_ROW)
 	{
 		if (*c->p != ',')
-			return onec_scan_refuse(c, "\",\" or \"]\" expected before it");
+			return onec_json_refuse(c, "\",\" or \"]\" expected before it");
 		c->p++;
 		rows->state = PAGE_NEXT_ROW;
-		return ONEC_SCAN_OK;
+		return ONEC_JSON_OK;
 	}
 	if (*c->p != '{')
-		return onec_scan_refuse(c, "not an object");
+		return onec_json_refuse(c, "not an object");
 	result = scan_row(c);
-	if (result == ONEC_SCAN_ROW)
+	if (result == ONEC_JSON_ROW)
 		rows->state = PAGE_AFTER_ROW;
 	return result;
 }
 
 /* In the envelope, behind the list. */
-static OnecScan
+static OnecJsonScan
 page_envelope(OnecCursor *c)
 {
 	OnecRows   *rows = c->rows;
 	OnecText	name;
-	OnecScan	result;
+	OnecJsonScan	result;
 
-	if (next_unit(c) != ONEC_SCAN_OK)
-		return ONEC_SCAN_SHORT;
+	if (next_unit(c) != ONEC_JSON_OK)
+		return ONEC_JSON_SHORT;
 	if (rows->state == PAGE_AFTER_MEMBER)
 	{
 		if (*c->p != ',' && *c->p != '}')
-			return onec_scan_refuse(c, "\",\" or \"}\" expected");
+			return onec_json_refuse(c, "\",\" or \"}\" expected");
 		rows->state = *c->p == ',' ? PAGE_NEXT_MEMBER : PAGE_TAIL;
 		c->p++;
-		return ONEC_SCAN_OK;
+		return ONEC_JSON_OK;
 	}
-	result = onec_scan_name(c, &name);
-	if (result == ONEC_SCAN_OK)
+	result = onec_json_name(c, &name);
+	if (result == ONEC_JSON_OK)
 		result = resolve_name(c, &name);
-	if (result != ONEC_SCAN_OK)
+	if (result != ONEC_JSON_OK)
 		return result;
 	if (is_error_member(c, &name))
-		return onec_scan_refuse(c, "1C reported an error after the rows");
+		return onec_json_refuse(c, "1C reported an error after the rows");
 	/* the rows of the first list are with the caller: too late to prefer this one */
 	if (is_name(&name, "value"))
-		return onec_scan_refuse(c, "the answer has two lists");
+		return onec_json_refuse(c, "the answer has two lists");
 	result = envelope_value(c, &name);
-	if (result == ONEC_SCAN_OK)
+	if (result == ONEC_JSON_OK)
 		rows->state = PAGE_AFTER_MEMBER;
 	return result;
 }
 
-static OnecScan
+static OnecJsonScan
 page_tail(OnecCursor *c)
 {
-	if (next_unit(c) == ONEC_SCAN_OK)
-		return onec_scan_refuse(c, "more bytes after the end of the document");
-	return c->last ? ONEC_SCAN_END : ONEC_SCAN_SHORT;
+	if (next_unit(c) == ONEC_JSON_OK)
+		return onec_json_refuse(c, "more bytes after the end of the document");
+	return c->last ? ONEC_JSON_END : ONEC_JSON_SHORT;
 }
 
-/* Read one unit; ONEC_SCAN_OK when it was one without a row. */
-static OnecScan
+/* Read one unit; ONEC_JSON_OK when it was one without a row. */
+static OnecJsonScan
 page_step(OnecCursor *c)
 {
 	c->mark = c->p;
@@ -553,7 +553,7 @@ page_step(OnecCursor *c)
 		case PAGE_FAILED:
 			break;
 	}
-	return onec_scan_refuse(c, "the answer was refused before");
+	return onec_json_refuse(c, "the answer was refused before");
 }
 
 /*
@@ -571,7 +571,7 @@ onec_rows_create(const char *const *names, int nnames)
 	rows->fields = calloc((size_t) nnames + 1, sizeof(OnecField));
 	rows->held = calloc((size_t) nnames + 1, sizeof(json_object *));
 	if (rows->fields == NULL || rows->held == NULL ||
-		!onec_columns_init(&rows->columns, names, nnames))
+		!onec_json_columns_init(&rows->columns, names, nnames))
 	{
 		onec_rows_free(rows);
 		return NULL;
@@ -585,7 +585,7 @@ onec_rows_reset(OnecRows *rows, bool entity)
 {
 	rows->entity = entity;
 	release_fields(rows);
-	onec_columns_unsee(&rows->columns);
+	onec_json_columns_unsee(&rows->columns);
 	onec_buf_clear(&rows->link);
 	rows->state = PAGE_START;
 	rows->count = 0;
@@ -595,26 +595,26 @@ onec_rows_reset(OnecRows *rows, bool entity)
 
 /* Turn the end of a scan into what the caller is told; "mark" becomes the end of what is done with. */
 static OnecRowsStatus
-settle(OnecCursor *c, OnecScan result)
+settle(OnecCursor *c, OnecJsonScan result)
 {
 	OnecRows   *rows = c->rows;
 
-	if (result == ONEC_SCAN_SHORT && !c->last)
+	if (result == ONEC_JSON_SHORT && !c->last)
 	{
 		rows->retry = 2 * (size_t) (c->end - c->mark);
 		return ONEC_ROWS_MORE;
 	}
-	if (result == ONEC_SCAN_SHORT && rows->state == PAGE_OPEN && c->mark == c->end)
+	if (result == ONEC_JSON_SHORT && rows->state == PAGE_OPEN && c->mark == c->end)
 		onec_fail(c->error, ONEC_ERR_REPLY, "the answer is empty");
-	else if (result == ONEC_SCAN_SHORT)
-		onec_scan_refuse(c, "the answer ends early");
+	else if (result == ONEC_JSON_SHORT)
+		onec_json_refuse(c, "the answer ends early");
 	c->mark = c->p;
-	if (result == ONEC_SCAN_ROW)
+	if (result == ONEC_JSON_ROW)
 	{
 		rows->count++;
 		return ONEC_ROWS_ROW;
 	}
-	if (result == ONEC_SCAN_END)
+	if (result == ONEC_JSON_END)
 		return ONEC_ROWS_END;
 	rows->state = PAGE_FAILED;
 	return ONEC_ROWS_ERROR;
@@ -628,7 +628,7 @@ onec_rows_next(OnecRows *rows, const char *data, size_t len, bool last,
 	const char *start = data != NULL ? data : "";
 	OnecCursor	c = {.p = start, .end = start + len, .mark = start, .start = start,
 					 .last = last, .base = rows->base, .rows = rows, .error = error};
-	OnecScan	result = ONEC_SCAN_OK;
+	OnecJsonScan	result = ONEC_JSON_OK;
 	OnecRowsStatus status;
 
 	*consumed = 0;
@@ -636,7 +636,7 @@ onec_rows_next(OnecRows *rows, const char *data, size_t len, bool last,
 	if (len < rows->retry && !last)
 		return ONEC_ROWS_MORE;
 	rows->retry = 0;
-	while (result == ONEC_SCAN_OK)
+	while (result == ONEC_JSON_OK)
 		result = page_step(&c);
 	status = settle(&c, result);
 	/* a row that was cut has left traces */
@@ -684,7 +684,7 @@ onec_rows_free(OnecRows *rows)
 		return;
 	for (int i = 0; rows->nheld > 0; i++)
 		release_held(rows, i);
-	onec_columns_free(&rows->columns);
+	onec_json_columns_free(&rows->columns);
 	onec_shape_free(&rows->shape);
 	if (rows->tokener != NULL)
 		json_tokener_free(rows->tokener);

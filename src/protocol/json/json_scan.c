@@ -3,7 +3,7 @@
  * json_scan.c
  *	  The lexical level of the JSON row scanner: values, UTF-8, escapes.
  *
- * Memory: none.  Errors: an OnecScan; with ONEC_SCAN_BAD the cursor's OnecError is set.
+ * Memory: none.  Errors: an OnecJsonScan; with ONEC_JSON_BAD the cursor's OnecError is set.
  *
  * A number that reaches the end of the window is always cut: every document read
  * here is an object, so something must follow.  Nested values recurse, which is safe because
@@ -17,8 +17,8 @@
 #define EVERY_BYTE UINT64_C(0x0101010101010101)
 #define HIGH_BITS UINT64_C(0x8080808080808080)
 
-OnecScan
-onec_scan_fail(const OnecCursor *c, OnecErrorKind kind, const char *what)
+OnecJsonScan
+onec_json_fail(const OnecCursor *c, OnecErrorKind kind, const char *what)
 {
 	unsigned long long at = c->base + (unsigned long long) (c->p - c->start);
 
@@ -26,13 +26,13 @@ onec_scan_fail(const OnecCursor *c, OnecErrorKind kind, const char *what)
 		onec_fail(c->error, kind, "row %ld: %s (byte %llu of the answer)", c->row, what, at);
 	else
 		onec_fail(c->error, kind, "%s (byte %llu of the answer)", what, at);
-	return ONEC_SCAN_BAD;
+	return ONEC_JSON_BAD;
 }
 
-OnecScan
-onec_scan_refuse(const OnecCursor *c, const char *what)
+OnecJsonScan
+onec_json_refuse(const OnecCursor *c, const char *what)
 {
-	return onec_scan_fail(c, ONEC_ERR_REPLY, what);
+	return onec_json_fail(c, ONEC_ERR_REPLY, what);
 }
 
 static inline bool
@@ -52,12 +52,12 @@ hex_value(char c)
 
 /* Eight bytes at a time: a byte below the subtrahend turns on its high bit, and a borrow disturbs only bytes after the first hit. */
 const char *
-onec_scan_special_end(const char *p, const char *end, uint64_t *high)
+onec_json_special_end(const char *p, const char *end, uint64_t *high)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	while (end - p >= 8)
 	{
-		uint64_t	word = onec_scan_word(p);
+		uint64_t	word = onec_json_word(p);
 		uint64_t	quote = word ^ (EVERY_BYTE * '"');
 		uint64_t	slash = word ^ (EVERY_BYTE * '\\');
 		uint64_t	hit = (((quote - EVERY_BYTE) & ~quote) | ((slash - EVERY_BYTE) & ~slash) |
@@ -77,31 +77,31 @@ onec_scan_special_end(const char *p, const char *end, uint64_t *high)
 	return p;
 }
 
-OnecScan
-onec_scan_escape(OnecCursor *c)
+OnecJsonScan
+onec_json_escape(OnecCursor *c)
 {
 	if (c->end - c->p < 2)
-		return ONEC_SCAN_SHORT;
+		return ONEC_JSON_SHORT;
 	if (c->p[1] != '\0' && strchr("\"\\/bfnrt", c->p[1]) != NULL)
 	{
 		c->p += 2;
-		return ONEC_SCAN_OK;
+		return ONEC_JSON_OK;
 	}
 	if (c->p[1] != 'u')
-		return onec_scan_refuse(c, "unknown escape sequence");
+		return onec_json_refuse(c, "unknown escape sequence");
 	for (int i = 2; i < 6; i++)
 	{
 		if (c->p + i == c->end)
-			return ONEC_SCAN_SHORT;
+			return ONEC_JSON_SHORT;
 		if (hex_value(c->p[i]) < 0)
-			return onec_scan_refuse(c, "\\u without four hexadecimal digits");
+			return onec_json_refuse(c, "\\u without four hexadecimal digits");
 	}
 	c->p += 6;
-	return ONEC_SCAN_OK;
+	return ONEC_JSON_OK;
 }
 
 /* At least one digit. */
-static OnecScan
+static OnecJsonScan
 scan_digits(OnecCursor *c)
 {
 	const char *first = c->p;
@@ -109,14 +109,14 @@ scan_digits(OnecCursor *c)
 	while (c->p < c->end && is_digit(*c->p))
 		c->p++;
 	if (c->p == c->end)
-		return ONEC_SCAN_SHORT;
-	return c->p > first ? ONEC_SCAN_OK : onec_scan_refuse(c, "digit expected");
+		return ONEC_JSON_SHORT;
+	return c->p > first ? ONEC_JSON_OK : onec_json_refuse(c, "digit expected");
 }
 
-static OnecScan
+static OnecJsonScan
 scan_number(OnecCursor *c)
 {
-	OnecScan	result = ONEC_SCAN_OK;
+	OnecJsonScan	result = ONEC_JSON_OK;
 
 	if (*c->p == '-')
 		c->p++;
@@ -124,61 +124,61 @@ scan_number(OnecCursor *c)
 		c->p++;
 	else
 		result = scan_digits(c);
-	if (result == ONEC_SCAN_OK && c->p < c->end && *c->p == '.')
+	if (result == ONEC_JSON_OK && c->p < c->end && *c->p == '.')
 	{
 		c->p++;
 		result = scan_digits(c);
 	}
-	if (result == ONEC_SCAN_OK && c->p < c->end && (*c->p == 'e' || *c->p == 'E'))
+	if (result == ONEC_JSON_OK && c->p < c->end && (*c->p == 'e' || *c->p == 'E'))
 	{
 		c->p++;
 		if (c->p < c->end && (*c->p == '+' || *c->p == '-'))
 			c->p++;
 		result = scan_digits(c);
 	}
-	if (result == ONEC_SCAN_OK && c->p == c->end)
-		return ONEC_SCAN_SHORT;
+	if (result == ONEC_JSON_OK && c->p == c->end)
+		return ONEC_JSON_SHORT;
 	return result;
 }
 
-static OnecScan
+static OnecJsonScan
 scan_literal(OnecCursor *c, const char *literal)
 {
 	for (; *literal != '\0'; literal++, c->p++)
 	{
 		if (c->p == c->end)
-			return ONEC_SCAN_SHORT;
+			return ONEC_JSON_SHORT;
 		if (*c->p != *literal)
-			return onec_scan_refuse(c, "unknown word");
+			return onec_json_refuse(c, "unknown word");
 	}
-	return ONEC_SCAN_OK;
+	return ONEC_JSON_OK;
 }
 
 /* Step over an object or array, the "depth"th from the outside. */
-static OnecScan
+static OnecJsonScan
 scan_nested(OnecCursor *c, int depth)
 {
 	char		close = *c->p == '{' ? '}' : ']';
-	OnecScan	result;
+	OnecJsonScan	result;
 	OnecText	name;
 
-	if (depth > ONEC_SCAN_MAX_DEPTH)
-		return onec_scan_fail(c, ONEC_ERR_LIMIT, "values nested too deep");
-	result = onec_scan_open(c, close);
-	while (result == ONEC_SCAN_OK)
+	if (depth > ONEC_JSON_MAX_DEPTH)
+		return onec_json_fail(c, ONEC_ERR_LIMIT, "values nested too deep");
+	result = onec_json_open(c, close);
+	while (result == ONEC_JSON_OK)
 	{
 		if (close == '}')
-			result = onec_scan_name(c, &name);
-		if (result == ONEC_SCAN_OK)
-			result = onec_scan_value(c, depth);
-		if (result == ONEC_SCAN_OK)
-			result = onec_scan_comma(c, close);
+			result = onec_json_name(c, &name);
+		if (result == ONEC_JSON_OK)
+			result = onec_json_value(c, depth);
+		if (result == ONEC_JSON_OK)
+			result = onec_json_comma(c, close);
 	}
-	return result == ONEC_SCAN_END ? ONEC_SCAN_OK : result;
+	return result == ONEC_JSON_END ? ONEC_JSON_OK : result;
 }
 
-OnecScan
-onec_scan_value(OnecCursor *c, int depth)
+OnecJsonScan
+onec_json_value(OnecCursor *c, int depth)
 {
 	OnecText	text;
 
@@ -186,7 +186,7 @@ onec_scan_value(OnecCursor *c, int depth)
 	{
 		case '"':
 			c->p++;
-			return onec_scan_string(c, &text);
+			return onec_json_string(c, &text);
 		case '{':
 		case '[':
 			return scan_nested(c, depth + 1);
@@ -198,7 +198,7 @@ onec_scan_value(OnecCursor *c, int depth)
 			return scan_literal(c, "null");
 		default:
 			if (*c->p != '-' && !is_digit(*c->p))
-				return onec_scan_refuse(c, "value expected");
+				return onec_json_refuse(c, "value expected");
 			return scan_number(c);
 	}
 }
@@ -230,7 +230,7 @@ utf8_length(const unsigned char *p, size_t left)
 }
 
 bool
-onec_scan_utf8(const char *text, size_t len)
+onec_json_utf8(const char *text, size_t len)
 {
 	const unsigned char *p = (const unsigned char *) text;
 	const unsigned char *end = p + len;
@@ -239,7 +239,7 @@ onec_scan_utf8(const char *text, size_t len)
 	{
 		if (*p < 0x80)
 		{
-			while (end - p >= 8 && (onec_scan_word((const char *) p) & HIGH_BITS) == 0)
+			while (end - p >= 8 && (onec_json_word((const char *) p) & HIGH_BITS) == 0)
 				p += 8;
 			while (p < end && *p < 0x80)
 				p++;
@@ -265,7 +265,7 @@ escaped_unit(const char *p)
 }
 
 const char *
-onec_scan_escapes_problem(const OnecText *text)
+onec_json_escapes_problem(const OnecText *text)
 {
 	const char *p = text->start;
 	const char *end = p + text->len;
@@ -294,56 +294,11 @@ onec_scan_escapes_problem(const OnecText *text)
 }
 
 void
-onec_scan_cut(char *text, size_t max)
+onec_json_cut(char *text, size_t max)
 {
 	if (strlen(text) <= max)
 		return;
 	while (max > 0 && (text[max] & 0xC0) == 0x80)
 		max--;
 	text[max] = '\0';
-}
-
-/* ---- a look at the end ---- */
-
-static const char *
-skip_blanks(const char *p, const char *end)
-{
-	while (p < end && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'))
-		p++;
-	return p;
-}
-
-/* The text after "name" and a colon, if that is what stands at "p" (behind the opening quote). */
-static bool
-text_of_member(const char *p, const char *end, const char *name, char *text, size_t size)
-{
-	size_t		len = strlen(name);
-	const char *stop;
-
-	if ((size_t) (end - p) <= len || memcmp(p, name, len) != 0 || p[len] != '"')
-		return false;
-	p = skip_blanks(p + len + 1, end);
-	if (p == end || *p != ':')
-		return false;
-	p = skip_blanks(p + 1, end);
-	if (p == end || *p != '"')
-		return false;
-	p++;
-	stop = memchr(p, '"', end - p);
-	if (stop == NULL || (size_t) (stop - p) >= size || memchr(p, '\\', stop - p) != NULL)
-		return false;
-	memcpy(text, p, stop - p);
-	text[stop - p] = '\0';
-	return true;
-}
-
-bool
-onec_rows_last_text(const char *data, size_t len, const char *name, char *text, size_t size)
-{
-	const char *end = data + len;
-
-	for (const char *p = end; p > data; p--)
-		if (p[-1] == '"' && text_of_member(p, end, name, text, size))
-			return true;
-	return false;
 }

@@ -56,7 +56,7 @@ extern void onec_shape_free(OnecShape *shape);
 static inline bool
 onec_shape_fits(const OnecBridge *bridge, const char *p, size_t room)
 {
-	return bridge->len > 0 && bridge->len < room && onec_scan_same(p, bridge->text, bridge->len) &&
+	return bridge->len > 0 && bridge->len < room && onec_json_same(p, bridge->text, bridge->len) &&
 		(unsigned char) p[bridge->len] > ' ';
 }
 
@@ -77,24 +77,24 @@ onec_shape_find(const OnecShape *shape, int *at, const char *p, const char *end)
 	return NULL;
 }
 
-/* What onec_scan_string() does, for a value behind "bridge", or NULL. */
-static inline OnecScan
+/* What onec_json_string() does, for a value behind "bridge", or NULL. */
+static inline OnecJsonScan
 onec_shape_string(OnecBridge *bridge, OnecCursor *c, OnecText *text)
 {
-	OnecScan	result;
+	OnecJsonScan	result;
 
 	if (bridge == NULL)
-		return onec_scan_string(c, text);
-	if (onec_scan_plain(c->p, c->end, bridge->usual, &text->ascii))
+		return onec_json_string(c, text);
+	if (onec_json_plain(c->p, c->end, bridge->usual, &text->ascii))
 	{
 		text->start = c->p;
 		text->len = bridge->usual;
 		text->escaped = false;
 		c->p += text->len + 1;
-		return ONEC_SCAN_OK;
+		return ONEC_JSON_OK;
 	}
-	result = onec_scan_string(c, text);
-	if (result == ONEC_SCAN_OK)
+	result = onec_json_string(c, text);
+	if (result == ONEC_JSON_OK)
 		bridge->usual = text->len <= ONEC_USUAL_MOST ? (unsigned) text->len : 0;
 	return result;
 }

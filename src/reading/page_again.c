@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * again.c
+ * page_again.c
  *	  Pages that are asked for a second time, with their key.
  *
  * Where the key of the rows is not wanted, rows may be alike in all that is: a page that brings nothing but values that came

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * json_small.c
+ * error_body.c
  *	  Small documents of 1C: error bodies and the service document.
  *
  * Memory: json-c's tree for the time of a call, and malloc'ed buffers.  Errors:
@@ -66,7 +66,7 @@ character_length(const char *p, size_t left)
 {
 	for (size_t n = 1; n <= 4 && n <= left; n++)
 	{
-		if (onec_scan_utf8(p, n))
+		if (onec_json_utf8(p, n))
 			return n;
 	}
 	return 0;
@@ -127,7 +127,7 @@ put_utf8(OnecBuf *out, const char *text, size_t len)
 {
 	bool		is_1251;
 
-	if (onec_scan_utf8(text, len))
+	if (onec_json_utf8(text, len))
 	{
 		onec_buf_append(out, text, len);
 		return;

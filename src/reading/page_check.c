@@ -1,0 +1,173 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_check.c
+ *	  Whether the objects of a page are rows, each of which came once.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+
+#include "reading/pager_private.h"
+#include "table/types.h"
+
+/* ---- rows ---- */
+
+void
+onec_pager_find_key(OnecPager *pager)
+{
+	pager->key_at = palloc(sizeof(int) * (pager->nnames + 1));
+	pager->nkey = 0;
+	if (pager->options->key == NULL || pager->options->function != NULL)
+		return;
+	for (int i = 0; i < pager->nnames; i++)
+		if (onec_options_names_contain(onec_utf8(pager->options->key), pager->names[i]))
+			pager->key_at[pager->nkey++] = i;
+}
+
+static bool
+has_any(const OnecPager *pager, const OnecField *fields)
+{
+	for (int i = 0; i < pager->nnames; i++)
+		if (fields[i].kind != ONEC_FIELD_ABSENT)
+			return true;
+	return pager->nnames == 0 || pager->options->missing_null || pager->options->function != NULL;
+}
+
+static const char *
+to_server(const char *utf8)
+{
+	return pg_any_to_server(utf8, strlen(utf8), PG_UTF8);
+}
+
+static void pg_attribute_noreturn()
+raise_no_row(const OnecPager *pager, const char *what, const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_REPLY_HANDLE),
+			 errmsg("the answer for \"%s\" holds an object that is no row", pager->options->entity_set),
+			 errdetail("Object " INT64_FORMAT " of the page %s%s.", pager->page_rows, what,
+					   name ? psprintf(" \"%s\"", to_server(name)) : "")));
+}
+
+void
+onec_pager_check_row(const OnecPager *pager, const OnecField *fields)
+{
+	for (int i = 0; i < pager->nkey; i++)
+	{
+		const OnecField *field = &fields[pager->key_at[i]];
+
+		if (field->kind <= ONEC_FIELD_NULL)
+			raise_no_row(pager, field->kind == ONEC_FIELD_NULL ? "has an empty key" : "lacks its key",
+						 pager->names[pager->key_at[i]]);
+	}
+	if (pager->nkey == 0 && pager->nnames > 0 && fields[0].kind == ONEC_FIELD_ABSENT && !has_any(pager, fields))
+		raise_no_row(pager, "has none of the properties asked for", NULL);
+}
+
+/* ---- the rows of a page ---- */
+
+void
+onec_pager_begin_set(OnecPager *pager)
+{
+	OnecTwice	spare = pager->last_set;
+
+	onec_twice_clear(&spare);
+	if (pager->page_twice > 0 && !pager->by_date && !pager->scattered)
+	{
+		pager->last_set = pager->page_set;
+		pager->page_set = spare;
+	}
+	else
+	{
+		pager->last_set = spare;
+		onec_twice_clear(&pager->page_set);
+	}
+	pager->page_twice = 0;
+}
+
+bool
+onec_pager_is_twice(OnecPager *pager, const OnecField *fields)
+{
+	if (!onec_tie_has_key(pager->tie))
+		return false;
+	pager->row_hash = onec_tie_hash_all(fields, pager->nnames);
+	if (onec_twice_add(&pager->page_set, pager->row_hash, pager->context))
+		return false;
+	pager->page_twice++;
+	pager->way.twice++;
+	return true;
+}
+
+bool
+onec_pager_has_come(const OnecPager *pager)
+{
+	return pager->last_set.count > 0 && onec_twice_has(&pager->last_set, pager->row_hash);
+}
+
+int64
+onec_pager_page_rows(const OnecPager *pager)
+{
+	return pager->page_rows - pager->page_twice;
+}
+
+const char *
+onec_pager_missing(const OnecPager *pager)
+{
+	if (pager->page_rows == 0 || !pager->walks || pager->options->missing_null)
+		return NULL;
+	for (int i = 0; i < pager->nnames; i++)
+		if (!onec_rows_has(pager->rows, i) && !(i < pager->noptional && pager->optional[i]))
+			return pager->names[i];
+	return NULL;
+}
+
+bool
+onec_pager_lacked(const OnecPager *pager, int i)
+{
+	return i < pager->nnames && onec_rows_lacked(pager->rows, i) && !(i < pager->noptional && pager->optional[i]) &&
+		!pager->options->missing_null && pager->options->function == NULL;
+}
+
+static void pg_attribute_noreturn()
+raise_missing(const OnecPager *pager, const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
+			 errmsg("no row of the answer for \"%s\" has the property \"%s\"", pager->options->entity_set,
+					to_server(name)),
+			 errhint("If the base has it no more, the table has to be imported anew; with the option missing_property "
+					 "'null' it reads NULL.")));
+}
+
+void
+onec_pager_raise_repeated(const OnecPager *pager, const OnecMark *earlier)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_REPLY_HANDLE),
+			 errmsg("1C sends the same rows of \"%s\" again and again", pager->options->entity_set),
+			 errdetail("The " INT64_FORMAT " rows behind the first " INT64_FORMAT
+					   " are those that came behind the first " INT64_FORMAT ": $skip is not heeded.",
+					   pager->page_rows, pager->at.skip, earlier->skip)));
+}
+
+void
+onec_pager_check_page(OnecPager *pager)
+{
+	const char *missing = onec_pager_missing(pager);
+	const OnecMark *earlier;
+
+	if (missing != NULL)
+		raise_missing(pager, missing);
+	if (!pager->walks)
+		return;
+	earlier = onec_repeat_find(&pager->repeat, &pager->at, onec_pager_page_rows(pager), pager->page_sum,
+							   pager->context);
+	if (earlier != NULL && onec_tie_has_key(pager->tie))
+		onec_pager_raise_repeated(pager, earlier);
+	/* without the key, rows may be alike in all that is wanted of them */
+	if (!onec_tie_has_key(pager->tie) &&
+		(earlier != NULL || (pager->at.top > 0 && pager->page_rows > pager->at.top)))
+		onec_pager_check_again(pager, earlier);
+}
