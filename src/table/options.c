@@ -125,7 +125,6 @@ static const OptionDef option_defs[] = {
 		.offset = offsetof(OnecOptions, missing_null),.initial = "error"},
 	NUMBER(request_cost, READING, KIND_REAL, 0, 0, 1e12, "1000"),
 	NUMBER(tuple_cost, READING, KIND_REAL, 0, 0, 1e12, "0.1"),
-	OTHER("updatable", READING, KIND_BOOL),
 	PRIVILEGED(ca_file, KIND_TEXT, NULL),
 	PRIVILEGED(tls_verify, KIND_BOOL, "on"),
 	OTHER("user", IN_MAPPING, KIND_SECRET),

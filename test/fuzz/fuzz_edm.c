@@ -60,13 +60,11 @@ static void
 put_struct(OnecBuf *out, const OnecEdmStruct *type)
 {
 	onec_buf_puts(out, type->name);
-	onec_buf_putc(out, type->is_entity ? 'E' : 'C');
 	for (int i = 0; i < type->nproperties; i++)
 	{
 		const OnecProperty *property = &type->properties[i];
 
-		check(property->name[0] != '\0' && property->max_length >= 0);
-		check(strcmp(onec_edm_find_property(type, property->name)->name, property->name) == 0);
+		check(property->name[0] != '\0');
 		onec_buf_puts(out, property->name);
 		onec_buf_puts(out, property->type_name);
 		onec_buf_puts(out, onec_edm_type_label(property->type));

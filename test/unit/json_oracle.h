@@ -106,6 +106,7 @@ compare_rows(const OnecBuf *page, size_t step, json_object *list)
 	OnecRowsStatus status = ONEC_ROWS_MORE;
 	size_t		done = 0;
 	size_t		have = 0;
+	size_t		count = 0;
 	int			wrong = 0;
 
 	while (status == ONEC_ROWS_ROW || status == ONEC_ROWS_MORE)
@@ -120,11 +121,11 @@ compare_rows(const OnecBuf *page, size_t step, json_object *list)
 		status = onec_rows_next(rows, window + 1, have - done, have == page->len, &used, &error);
 		if (status == ONEC_ROWS_ROW)
 			wrong += compare_row(rows, names, nnames,
-								 json_object_array_get_idx(list, (size_t) onec_rows_count(rows) - 1));
+								 json_object_array_get_idx(list, count++));
 		free(window);
 		done += used;
 	}
-	if (status != ONEC_ROWS_END || onec_rows_count(rows) != (long) json_object_array_length(list))
+	if (status != ONEC_ROWS_END || count != json_object_array_length(list))
 		wrong = -1;
 	onec_rows_free(rows);
 	return wrong;

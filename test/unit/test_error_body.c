@@ -166,57 +166,6 @@ test_own_words(void)
 	is_own("", false, false, "nothing");
 }
 
-static void
-add_name(void *arg, const char *name)
-{
-	onec_buf_puts(arg, name);
-	onec_buf_putc(arg, ';');
-}
-
-static void
-is_service(const char *body, size_t len, const char *want)
-{
-	OnecError	error = {.kind = ONEC_OK};
-	OnecBuf		names;
-	bool		good;
-
-	onec_buf_init(&names);
-	good = onec_service_document(body, len, add_name, &names, &error);
-	if (want != NULL)
-	{
-		ok(good && error.kind == ONEC_OK, "service document");
-		is_str(names.len > 0 ? names.data : "", want, "its names");
-	}
-	else
-	{
-		ok(!good && error.kind == ONEC_ERR_REPLY, "no service document: %.*s", len < 40 ? (int) len : 40, body);
-		is_int(names.len, 0, "and no name of it");
-	}
-	onec_buf_free(&names);
-}
-
-static void
-test_service(void)
-{
-	static const char *const bad[] = {
-		"", "{}", "[]", "{\"value\":5}", "{\"value\":[5]}", "{\"value\":[{\"url\":\"x\"}]}", "{\"value\":[{\"name\":\"a\"},{\"name\":5}]}",
-		"{\"value\":[{\"name\":\"a\"}", "{\"value\":[{\"name\":\"a\"}]} x", "{\"value\":[{\"name\":\"a\"},]}", "{\"value\":[{\"name\":\"a\\u0000b\"}]}",
-		"{\"value\":[{\"name\":\"\"}]}", "{\"value\":[{\"name\":\"\xff\"}]}", "{\"value\":[{\"name\":\"\xc0\xb5\"}]}", "<html></html>",
-		"{\"odata.error\":{\"code\":\"20\",\"message\":{\"value\":\"x\"}}}",
-	};
-	OnecBuf		body;
-
-	ok(read_file("service.json", &body), "service.json is there");
-	is_service(body.data, body.len, "Catalog_Единицы;Document_Заказ;AccumulationRegister_Продажи_RecordType;");
-	for (size_t cut = 0; cut + 2 < body.len; cut += 7)
-		is_service(body.data, cut, NULL);
-	is_service("\xEF\xBB\xBF{\"value\":[{\"name\":\"a\"}]}\r\n", 29, "a;");
-	is_service("{\"value\":[]}", 12, "");
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		is_service(bad[i], strlen(bad[i]), NULL);
-	onec_buf_free(&body);
-}
-
 /* A page of tags that never end takes no longer than any other: it used to take ten seconds. */
 static void
 test_linear(void)
@@ -241,6 +190,5 @@ main(void)
 	test_bodies();
 	test_texts();
 	test_own_words();
-	test_service();
 	return tap_done();
 }

@@ -213,17 +213,6 @@ test_requests(void)
 		   , "a set's name cannot leave its segment");
 }
 
-static void
-test_decode(void)
-{
-	OnecBuf		buf;
-
-	onec_buf_init(&buf);
-	onec_odata_decode("a%20%D0%98%2B%FF%0A%C3%28%F0%9F%98%80%4", &buf);
-	is_str(buf.data, "a И+%FF%0A%C3(😀%4", "what is not text stays encoded");
-	onec_buf_free(&buf);
-}
-
 int
 main(void)
 {
@@ -231,6 +220,5 @@ main(void)
 	test_literals();
 	test_trees();
 	test_requests();
-	test_decode();
 	return tap_done();
 }

@@ -653,12 +653,6 @@ onec_rows_fields(const OnecRows *rows)
 	return rows->fields;
 }
 
-long
-onec_rows_count(const OnecRows *rows)
-{
-	return rows->count;
-}
-
 bool
 onec_rows_has(const OnecRows *rows, int i)
 {

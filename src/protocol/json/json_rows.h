@@ -52,7 +52,7 @@ typedef enum OnecRowsStatus
 typedef struct OnecRows OnecRows;
 
 /*
- * "names": the wanted properties (copied).  With none, rows are only counted and
+ * "names": the wanted properties (copied).  With none, rows are found and
  * their values not decoded.  NULL when out of memory.
  */
 extern OnecRows *onec_rows_create(const char *const *names, int nnames);
@@ -73,9 +73,6 @@ extern OnecRowsStatus onec_rows_next(OnecRows *rows, const char *data, size_t le
 
 /* The fields of the current row, in the order of "names". */
 extern const OnecField *onec_rows_fields(const OnecRows *rows);
-
-/* Rows found on this page so far. */
-extern long onec_rows_count(const OnecRows *rows);
 
 /* Whether a row of this page so far has the property number "i", be it null. */
 extern bool onec_rows_has(const OnecRows *rows, int i);
@@ -101,13 +98,5 @@ extern void onec_rows_free(OnecRows *rows);
  * replaced.  Never fails: an unreadable body gives an empty message.
  */
 extern void onec_error_body(const char *body, size_t len, OnecError *error);
-
-/*
- * Names in the JSON service document {"value":[{"name","url"},…]}: calls back for
- * each name, in order.  False with "error" set when it is not one.
- */
-extern bool onec_service_document(const char *body, size_t len,
-								  void (*found) (void *arg, const char *name), void *arg,
-								  OnecError *error);
 
 #endif							/* ONEC_JSON_ROWS_H */

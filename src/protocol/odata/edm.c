@@ -10,7 +10,6 @@
  *
  *-------------------------------------------------------------------------
  */
-#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -279,11 +278,10 @@ attribute(const XML_Char **attributes, const char *name)
 }
 
 static void
-begin_struct(OnecEdmParser *parser, const char *name, bool is_entity)
+begin_struct(OnecEdmParser *parser, const char *name)
 {
 	memset(&parser->current, 0, sizeof(parser->current));
 	parser->current.name = keep_text(parser, name ? name : "");
-	parser->current.is_entity = is_entity;
 	parser->properties.count = 0;
 	parser->keys.count = 0;
 	parser->key_is_odd = false;
@@ -296,8 +294,6 @@ add_property(OnecEdmParser *parser, const XML_Char **attributes)
 	const char *name = attribute(attributes, "Name");
 	const char *type = attribute(attributes, "Type");
 	const char *nullable = attribute(attributes, "Nullable");
-	const char *length = attribute(attributes, "MaxLength");
-	long		max_length = length ? strtol(length, NULL, 10) : 0;
 	OnecProperty property = {0};
 
 	if (name == NULL || name[0] == '\0' || is_odd(parser, parser->current.name, name))
@@ -306,7 +302,6 @@ add_property(OnecEdmParser *parser, const XML_Char **attributes)
 	property.type_name = keep_text(parser, type ? type : "");
 	property.type = type ? onec_edm_type_of_name(type) : ONEC_EDM_UNKNOWN;
 	property.nullable = nullable == NULL || strcmp(nullable, "false") != 0;
-	property.max_length = max_length > 0 && max_length <= INT_MAX ? (int) max_length : 0;
 	list_add(parser, &parser->properties, &property, sizeof(property));
 }
 
@@ -463,7 +458,7 @@ element_start(void *arg, const XML_Char *name, const XML_Char **attributes)
 	}
 	parser->root_seen = true;
 	if (strcmp(element, "EntityType") == 0 || strcmp(element, "ComplexType") == 0)
-		begin_struct(parser, attribute(attributes, "Name"), element[0] == 'E');
+		begin_struct(parser, attribute(attributes, "Name"));
 	else if (parser->in_struct && strcmp(element, "Property") == 0)
 		add_property(parser, attributes);
 	else if (parser->in_struct && strcmp(element, "PropertyRef") == 0 &&
@@ -605,15 +600,6 @@ onec_edm_find_type(const OnecEdm *edm, const char *name)
 	const EdmOwner *owner = (const EdmOwner *) edm;
 
 	return find_named(owner->types_by_name, edm->ntypes, name, strlen(name));
-}
-
-const OnecProperty *
-onec_edm_find_property(const OnecEdmStruct *type, const char *name)
-{
-	for (int i = 0; i < type->nproperties; i++)
-		if (strcmp(type->properties[i].name, name) == 0)
-			return &type->properties[i];
-	return NULL;
 }
 
 /* All types are known: connect sets and functions with them. */

@@ -40,7 +40,6 @@ typedef struct OnecProperty
 	const char *name;
 	OnecEdmType type;
 	const char *type_name;		/* as declared, e.g. "Edm.Guid" */
-	int			max_length;		/* 0: not declared */
 	bool		nullable;
 	bool		is_key;
 } OnecProperty;
@@ -49,7 +48,6 @@ typedef struct OnecProperty
 typedef struct OnecEdmStruct
 {
 	const char *name;			/* without the namespace */
-	bool		is_entity;
 	OnecProperty *properties;
 	int			nproperties;
 	const char **keys;			/* names in the order of <Key> */
@@ -110,7 +108,6 @@ extern void onec_edm_free(OnecEdm *edm);
 /* Look-ups by exact name; NULL when absent. */
 extern const OnecEntitySet *onec_edm_find_set(const OnecEdm *edm, const char *name);
 extern const OnecEdmStruct *onec_edm_find_type(const OnecEdm *edm, const char *name);
-extern const OnecProperty *onec_edm_find_property(const OnecEdmStruct *type, const char *name);
 
 /* The type that $metadata names: "Edm.Guid", "Collection(StandardODATA.X)". */
 extern OnecEdmType onec_edm_type_of_name(const char *name);

@@ -72,107 +72,6 @@ put(const Output *output, const OnecBuf *text, const char *keep)
 		onec_buf_append(output->out, text->data, text->len);
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
-/* The byte that "%XX" at "at" stands for, or -1. */
-static int
-escaped_byte(const char *at)
-{
-	int			high;
-	int			low;
-
-	if (at[0] != '%' || (high = hex_value(at[1])) < 0 || (low = hex_value(at[2])) < 0)
-		return -1;
-	return high << 4 | low;
-}
-
-/* Bytes of the UTF-8 character that begins with "lead"; 0 when none does, or a control character does. */
-static int
-utf8_length(int lead)
-{
-	if (lead < 0x20 || lead == 0x7F)
-		return 0;
-	if (lead < 0x80)
-		return 1;
-	if (lead >= 0xC2 && lead <= 0xDF)
-		return 2;
-	if (lead >= 0xE0 && lead <= 0xEF)
-		return 3;
-	if (lead >= 0xF0 && lead <= 0xF4)
-		return 4;
-	return 0;
-}
-
-/* Whether "c" may be the second byte after "lead": no overlong forms, no surrogates. */
-static bool
-utf8_second(int lead, int c)
-{
-	if (c < 0x80 || c > 0xBF)
-		return false;
-	switch (lead)
-	{
-		case 0xE0:
-			return c >= 0xA0;
-		case 0xED:
-			return c <= 0x9F;
-		case 0xF0:
-			return c >= 0x90;
-		case 0xF4:
-			return c <= 0x8F;
-		default:
-			return true;
-	}
-}
-
-/* Read one escaped character into "bytes"; its length, or 0 when it is not valid UTF-8. */
-static int
-escaped_character(const char *at, char bytes[4])
-{
-	int			lead = escaped_byte(at);
-	int			len = lead < 0 ? 0 : utf8_length(lead);
-
-	for (int i = 0; i < len; i++)
-	{
-		int			c = escaped_byte(at + 3 * i);
-
-		if (i > 0 && (c < 0x80 || c > 0xBF))
-			return 0;
-		if (i == 1 && !utf8_second(lead, c))
-			return 0;
-		bytes[i] = (char) c;
-	}
-	return len;
-}
-
-bool
-onec_odata_decode(const char *url, OnecBuf *out)
-{
-	while (*url != '\0')
-	{
-		char		bytes[4];
-		int			len = escaped_character(url, bytes);
-
-		if (len > 0)
-		{
-			onec_buf_append(out, bytes, len);
-			url += 3 * len;
-		}
-		else
-			onec_buf_putc(out, *url++);
-	}
-	return !out->failed;
-}
-
 /* ---- the root ---- */
 
 static size_t
@@ -190,7 +89,7 @@ static bool
 escapes_complete(const char *text)
 {
 	for (const char *c = strchr(text, '%'); c != NULL; c = strchr(c + 1, '%'))
-		if (escaped_byte(c) < 0)
+		if (strspn(c + 1, "0123456789ABCDEFabcdef") < 2)
 			return false;
 	return true;
 }

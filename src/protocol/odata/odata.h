@@ -118,7 +118,4 @@ extern void onec_odata_filter(const OnecExpr *expr, OnecBuf *out);
 /* Bytes that "expr" takes in an encoded URL: the unit of the max_url budget. */
 extern size_t onec_odata_encoded_size(const OnecExpr *expr);
 
-/* Percent-decode "url" for display; bytes that would not be valid UTF-8 stay encoded. */
-extern bool onec_odata_decode(const char *url, OnecBuf *out);
-
 #endif							/* ONEC_ODATA_H */
