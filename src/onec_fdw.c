@@ -11,10 +11,15 @@
 #include "foreign/fdwapi.h"
 #include "utils/guc.h"
 
-#include "fdw/callbacks.h"
-#include "fdw/lookup.h"
+#include "fdw/analyze.h"
+#include "fdw/async.h"
+#include "fdw/explain.h"
+#include "fdw/import.h"
+#include "fdw/lookup_path.h"
+#include "fdw/plan.h"
+#include "fdw/scan.h"
 #include "reading/pager.h"
-#include "session/session.h"
+#include "session/log.h"
 
 PG_MODULE_MAGIC;
 

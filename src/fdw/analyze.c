@@ -21,9 +21,16 @@
 #include "utils/rel.h"
 #include "utils/sampling.h"
 
-#include "fdw/callbacks.h"
+#include "fdw/analyze.h"
 #include "fdw/generated.h"
+#include "protocol/json/json_rows.h"
+#include "protocol/odata/edm_types.h"
+#include "reading/page_request.h"
 #include "reading/pager.h"
+#include "session/reply.h"
+#include "session/session.h"
+#include "table/decode.h"
+#include "table/options.h"
 #include "table/types.h"
 
 #define SAMPLE_PAGES 20			/* pages of a set that is not read whole */

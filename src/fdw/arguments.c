@@ -18,7 +18,8 @@
 #include "utils/lsyscache.h"
 
 #include "fdw/arguments.h"
-#include "pushdown/operand.h"
+#include "fdw/rel.h"
+#include "pushdown/deparse.h"
 
 static bool
 is_argument(const OnecRel *info, int attnum)

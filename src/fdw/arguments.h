@@ -12,7 +12,7 @@
 
 #include "nodes/pathnodes.h"
 
-#include "fdw/plan.h"
+#include "fdw/rel.h"
 
 /* Whether a clause is "argument column = value", the value being of other tables or none. */
 extern bool onec_arguments_gives(const OnecRel *info, RelOptInfo *rel, Expr *clause);

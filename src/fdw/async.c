@@ -23,9 +23,9 @@
 #include "storage/latch.h"
 
 #include "fdw/async.h"
-#include "fdw/callbacks.h"
-#include "fdw/plan.h"
+#include "fdw/rel.h"
 #include "fdw/scan.h"
+#include "session/reply.h"
 
 /* scan->async_fd: to wait for the pool, and not to wait */
 enum

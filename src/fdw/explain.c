@@ -12,15 +12,21 @@
 #include "commands/explain.h"
 #include "mb/pg_wchar.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/pathnodes.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
 #include "compat.h"
-#include "fdw/callbacks.h"
-#include "pushdown/composite.h"
+#include "fdw/explain.h"
 #include "fdw/scan.h"
+#include "pushdown/composite.h"
+#include "pushdown/deparse.h"
+#include "reading/page_request.h"
+#include "reading/pager.h"
+#include "session/capability.h"
+#include "table/types.h"
 
 static const char *const verdict_names[] = {
 	[ONEC_NO] = "local",

@@ -25,9 +25,13 @@
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 
-#include "fdw/callbacks.h"
 #include "fdw/import.h"
+#include "protocol/odata/edm.h"
+#include "protocol/odata/edm_types.h"
+#include "protocol/odata/names.h"
+#include "session/metadata.h"
 #include "session/session.h"
+#include "table/options.h"
 #include "table/types.h"
 
 #define WHOLE_SERVICE "StandardODATA"

@@ -14,7 +14,10 @@
 
 #include "postgres.h"
 
+#include "nodes/parsenodes.h"
+
 #include "protocol/odata/edm.h"
+#include "protocol/odata/edm_types.h"
 #include "protocol/odata/names.h"
 
 /* A foreign table that can be made. */
@@ -38,6 +41,9 @@ typedef struct OnecTableColumn
 	OnecEdmType type;
 	char		local[ONEC_NAME_SIZE];
 } OnecTableColumn;
+
+/* IMPORT FOREIGN SCHEMA, as fdwapi.h has it. */
+extern List *onec_import_schema(ImportForeignSchemaStmt *stmt, Oid serverid);
 
 /*
  * All tables of the base, sets in the order of $metadata, then virtual tables.  Sets without properties are

@@ -14,10 +14,6 @@
 #include "postgres.h"
 
 #include "nodes/extensible.h"
-#include "nodes/pathnodes.h"
-
-/* Setting onec_fdw.enable_lookup: let the planner choose such joins. */
-extern bool onec_enable_lookup;
 
 /* Members of CustomScan.custom_private, in this order. */
 typedef enum OnecLookupPrivate
@@ -38,9 +34,6 @@ typedef enum OnecLookupExprs
 	ONEC_LOOKUP_OUTER_KEY,
 	ONEC_LOOKUP_INNER_KEY
 } OnecLookupExprs;
-
-/* Have such joins considered; called once, when the library is loaded. */
-extern void onec_lookup_init(void);
 
 /* Makes the executor's node of a plan; of CustomScanMethods. */
 extern Node *onec_lookup_create_state(CustomScan *plan);

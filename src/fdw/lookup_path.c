@@ -24,12 +24,19 @@
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 
-#include "fdw/callbacks.h"
-#include "reading/request.h"
-#include "pushdown/filter.h"
 #include "fdw/lookup.h"
-#include "pushdown/operand.h"
+#include "fdw/lookup_path.h"
 #include "fdw/plan.h"
+#include "fdw/rel.h"
+#include "protocol/odata/edm_types.h"
+#include "protocol/odata/odata.h"
+#include "pushdown/deparse.h"
+#include "pushdown/filter.h"
+#include "pushdown/operand.h"
+#include "reading/pager.h"
+#include "reading/request.h"
+#include "table/options.h"
+#include "table/types.h"
 
 #define LITERAL_SIZE 46			/* bytes that a key takes in an address, about */
 #define PAGE_SIZE 200			/* … and what pages add to it: dates, $top and $skip */

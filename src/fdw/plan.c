@@ -30,11 +30,16 @@
 
 #include "compat.h"
 #include "fdw/arguments.h"
-#include "fdw/callbacks.h"
-#include "pushdown/deparse.h"
 #include "fdw/generated.h"
 #include "fdw/plan.h"
+#include "fdw/rel.h"
 #include "fdw/turnovers.h"
+#include "protocol/odata/odata.h"
+#include "pushdown/deparse.h"
+#include "pushdown/operand.h"
+#include "reading/pager.h"
+#include "table/options.h"
+#include "table/types.h"
 
 #define DEFAULT_ROWS 10000.0	/* of a table never analyzed */
 #define PLANNED_PAGE 1000.0		/* rows of a page, for costs */

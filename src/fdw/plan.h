@@ -12,20 +12,7 @@
 
 #include "nodes/pathnodes.h"
 
-#include "pushdown/deparse.h"
-#include "table/options.h"
 #include "reading/pager.h"
-
-/* fdw_private of a base relation. */
-typedef struct OnecRel
-{
-	Oid			relid;
-	OnecOptions *options;
-	OnecColumn *columns;
-	int			ncolumns;
-	double		remote_rows;	/* rows that 1C returns for the base quals */
-	Bitmapset  *argument_joins; /* arguments of the function that only join clauses speak of (arguments.h) */
-} OnecRel;
 
 /* The only member of fdw_private of a path of a base relation; turned into the members below. */
 typedef struct OnecPathPlan
@@ -55,8 +42,13 @@ typedef enum OnecPrivate
 	ONEC_PRIVATE_PERIODS		/* List of Expr: then, conditions on the period */
 } OnecPrivate;
 
-/* What deparse needs to know of the table; "exact" as in deparse.h. */
-extern OnecDeparse onec_rel_deparse(const OnecRel *info, RelOptInfo *rel, bool exact);
+/* The planner's calls, as fdwapi.h has them. */
+extern void onec_plan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+extern void onec_plan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+extern ForeignScan *onec_plan_scan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
+								   ForeignPath *path, List *tlist, List *clauses, Plan *outer_plan);
+extern void onec_plan_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
+								  RelOptInfo *output, void *extra);
 
 /*
  * A path that reads the rows of "rel" that belong to the keys which a look-up join gives it (lookup.h), "rows" of

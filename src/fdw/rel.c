@@ -7,7 +7,8 @@
  */
 #include "postgres.h"
 
-#include "fdw/plan.h"
+#include "fdw/rel.h"
+#include "pushdown/deparse.h"
 
 OnecDeparse
 onec_rel_deparse(const OnecRel *info, RelOptInfo *rel, bool exact)

@@ -27,11 +27,22 @@
 
 #include "compat.h"
 #include "fdw/async.h"
-#include "fdw/callbacks.h"
+#include "fdw/generated.h"
 #include "fdw/plan.h"
-#include "reading/readings.h"
 #include "fdw/scan.h"
 #include "fdw/turnovers.h"
+#include "protocol/json/json_rows.h"
+#include "protocol/odata/edm_types.h"
+#include "protocol/odata/odata.h"
+#include "pushdown/deparse.h"
+#include "reading/page_check.h"
+#include "reading/page_request.h"
+#include "reading/pager.h"
+#include "reading/readings.h"
+#include "session/session.h"
+#include "table/decode.h"
+#include "table/options.h"
+#include "table/types.h"
 
 /* ---- from plan to state ---- */
 

@@ -14,10 +14,14 @@
 #include "nodes/execnodes.h"
 #include "utils/tuplesort.h"
 
-#include "pushdown/deparse.h"
 #include "fdw/generated.h"
+#include "protocol/odata/odata.h"
+#include "pushdown/deparse.h"
 #include "reading/pager.h"
-#include "table/types.h"
+#include "session/reply.h"
+#include "session/session.h"
+#include "table/decode.h"
+#include "table/options.h"
 
 typedef struct OnecScan
 {
@@ -71,6 +75,12 @@ typedef struct OnecScan
 	TupleTableSlot *sort_slot;
 	OnecQuery	query;
 } OnecScan;
+
+/* The executor's calls, as fdwapi.h has them. */
+extern void onec_scan_begin(ForeignScanState *node, int eflags);
+extern TupleTableSlot *onec_scan_iterate(ForeignScanState *node);
+extern void onec_scan_rescan(ForeignScanState *node);
+extern void onec_scan_end(ForeignScanState *node);
 
 /* The filter, key and arguments as a query; needs values in "deparse" unless for EXPLAIN. */
 extern void onec_scan_query(OnecScan *scan, bool exact, bool *nothing);

@@ -22,9 +22,15 @@
 #include "utils/fmgroids.h"
 #include "utils/timestamp.h"
 
+#include "fdw/rel.h"
+#include "fdw/turnovers.h"
+#include "protocol/odata/edm_types.h"
+#include "protocol/odata/odata.h"
+#include "pushdown/deparse.h"
 #include "pushdown/filter.h"
 #include "pushdown/operand.h"
-#include "fdw/turnovers.h"
+#include "table/options.h"
+#include "table/types.h"
 
 #define RECORDS "_RecordType"
 

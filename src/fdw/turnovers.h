@@ -9,15 +9,17 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ONEC_TOTALS_H
-#define ONEC_TOTALS_H
+#ifndef ONEC_TURNOVERS_H
+#define ONEC_TURNOVERS_H
 
 #include "postgres.h"
 
 #include "nodes/pathnodes.h"
 
+#include "fdw/rel.h"
+#include "protocol/odata/odata.h"
 #include "pushdown/deparse.h"
-#include "fdw/plan.h"
+#include "table/options.h"
 
 /* Whether the query needs nothing of the table but such sums, under conditions that Turnovers takes. */
 extern bool onec_turnovers_possible(PlannerInfo *root, RelOptInfo *rel, const OnecRel *info);
@@ -35,4 +37,4 @@ extern bool onec_turnovers_period(OnecDeparse *deparse, List *periods, OnecExpr 
 extern OnecOptions *onec_turnovers_options(const OnecOptions *options);
 extern OnecColumn *onec_turnovers_columns(const OnecOptions *options, const OnecColumn *columns, int ncolumns);
 
-#endif							/* ONEC_TOTALS_H */
+#endif							/* ONEC_TURNOVERS_H */

@@ -15,9 +15,14 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
+#include "protocol/odata/edm_types.h"
+#include "protocol/odata/odata.h"
 #include "pushdown/composite.h"
+#include "pushdown/deparse.h"
 #include "pushdown/filter.h"
 #include "pushdown/operand.h"
+#include "table/options.h"
+#include "table/types.h"
 
 #define TYPE_PREFIX "StandardODATA."
 #define TYPE_PREFIX_LEN (sizeof(TYPE_PREFIX) - 1)

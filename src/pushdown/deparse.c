@@ -27,11 +27,15 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+#include "protocol/odata/odata.h"
 #include "pushdown/composite.h"
 #include "pushdown/deparse.h"
 #include "pushdown/derived.h"
 #include "pushdown/filter.h"
+#include "pushdown/like.h"
 #include "pushdown/operand.h"
+#include "table/options.h"
+#include "table/types.h"
 
 #define MAX_DERIVED 20			/* values of a list, each of which takes a condition of its own */
 

@@ -16,8 +16,9 @@
 
 #include "nodes/primnodes.h"
 
-#include "table/types.h"
 #include "protocol/odata/odata.h"
+#include "table/options.h"
+#include "table/types.h"
 
 /* A run-time value. */
 typedef struct OnecValue
@@ -68,8 +69,5 @@ extern OnecTerm onec_deparse_quals(OnecDeparse *deparse, List *quals);
  * The value given to the column by a qual "column = value", or NULL.  The result is of the column's type.
  */
 extern Expr *onec_deparse_equal(OnecDeparse *deparse, List *quals, AttrNumber attnum);
-
-/* The column of 1C that a plain Var of the table stands for, or NULL; generated ones are none of 1C. */
-extern const OnecColumn *onec_operand_column(const OnecDeparse *deparse, Node *node);
 
 #endif							/* ONEC_DEPARSE_H */

@@ -26,8 +26,14 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "protocol/odata/edm_types.h"
+#include "protocol/odata/odata.h"
+#include "pushdown/deparse.h"
 #include "pushdown/derived.h"
 #include "pushdown/filter.h"
+#include "pushdown/operand.h"
+#include "table/options.h"
+#include "table/types.h"
 
 /* Units by which dates are cut, and 1C's functions for parts. */
 typedef struct Unit

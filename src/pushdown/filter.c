@@ -15,7 +15,11 @@
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 
+#include "protocol/odata/odata.h"
+#include "pushdown/deparse.h"
 #include "pushdown/filter.h"
+#include "table/options.h"
+#include "table/types.h"
 
 static const char *const compare_ops[ONEC_COMPARES] = {
 	[ONEC_EQ] = "eq", [ONEC_NE] = "ne", [ONEC_LT] = "lt",

@@ -15,7 +15,19 @@
 
 #include "nodes/pg_list.h"
 
+#include "protocol/odata/odata.h"
 #include "pushdown/deparse.h"
+#include "table/options.h"
+#include "table/types.h"
+
+/* Values of an array that differ as 1C would write them, as literals; NULLs are counted apart. */
+typedef struct OnecElements
+{
+	List	   *literals;		/* of OnecExpr */
+	int			count;			/* of the array's elements, NULLs and such as 1C cannot hold among them */
+	int			nulls;
+	const char *why;			/* not NULL: some value cannot be said */
+} OnecElements;
 
 /* Terms: it stays here because of "why"; no row can match; the tree says it. */
 extern OnecTerm onec_term_no(const char *why);
@@ -50,23 +62,8 @@ extern OnecTerm onec_filter_literal(const OnecDeparse *deparse, const OnecColumn
 extern OnecTerm onec_filter_value(const OnecDeparse *deparse, const OnecColumn *column,
 								  OnecCompare op, Oid type, Datum value);
 
-/*
- * column LIKE pattern (of the server's encoding), by what the pattern says in clear: how the text begins, ends, and
- * what it holds between.  Always a superset.
- */
-extern OnecTerm onec_filter_like(const OnecColumn *column, const char *pattern);
-
 /* name(column, argument) */
 extern OnecExpr *onec_make_call(const char *name, OnecExpr *first, OnecExpr *second);
-
-/* Values of an array that differ as 1C would write them, as literals; NULLs are counted apart. */
-typedef struct OnecElements
-{
-	List	   *literals;		/* of OnecExpr */
-	int			count;			/* of the array's elements, NULLs and such as 1C cannot hold among them */
-	int			nulls;
-	const char *why;			/* not NULL: some value cannot be said */
-} OnecElements;
 
 extern OnecElements onec_filter_elements(const OnecDeparse *deparse, const OnecColumn *column,
 										 Datum array);

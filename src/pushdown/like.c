@@ -13,7 +13,12 @@
 
 #include "mb/pg_wchar.h"
 
+#include "protocol/odata/odata.h"
+#include "pushdown/deparse.h"
 #include "pushdown/filter.h"
+#include "pushdown/like.h"
+#include "table/options.h"
+#include "table/types.h"
 
 #define MAX_PIECES 3			/* more would only lengthen the address */
 

@@ -17,8 +17,12 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+#include "protocol/odata/odata.h"
+#include "pushdown/deparse.h"
 #include "pushdown/filter.h"
 #include "pushdown/operand.h"
+#include "table/options.h"
+#include "table/types.h"
 
 const OnecCompare onec_commuted[ONEC_COMPARES] = {
 	[ONEC_EQ] = ONEC_EQ, [ONEC_NE] = ONEC_NE, [ONEC_LT] = ONEC_GT,

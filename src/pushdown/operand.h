@@ -12,7 +12,10 @@
 
 #include "postgres.h"
 
+#include "protocol/odata/odata.h"
 #include "pushdown/deparse.h"
+#include "table/options.h"
+#include "table/types.h"
 
 /* The side of a comparison that is not the column. */
 typedef struct OnecOperand
@@ -26,6 +29,9 @@ typedef struct OnecOperand
 
 /* "a < b" is "b > a". */
 extern const OnecCompare onec_commuted[ONEC_COMPARES];
+
+/* The column of 1C that a plain Var of the table stands for, or NULL; generated ones are none of 1C. */
+extern const OnecColumn *onec_operand_column(const OnecDeparse *deparse, Node *node);
 
 /* Fill "operand" from an expression without columns; false when it has some, or is volatile. */
 extern bool onec_operand_read(OnecDeparse *deparse, Expr *expr, OnecOperand *operand);

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "reading/date_windows.h"
+#include "reading/page_overlap.h"
 
 #define SLACK (2 * SECS_PER_DAY)	/* between the base's clock and ours */
 #define MEMORY 0.9				/* what a stretch counts once the next one is known */

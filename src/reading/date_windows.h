@@ -8,8 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ONEC_WINDOWS_H
-#define ONEC_WINDOWS_H
+#ifndef ONEC_DATE_WINDOWS_H
+#define ONEC_DATE_WINDOWS_H
 
 #include "postgres.h"
 
@@ -48,4 +48,4 @@ extern double onec_windows_rows(const OnecWindows *windows, const char *from, co
 extern void onec_windows_end(OnecWindows *windows, const char *from, int64 rows, TimestampTz now,
 							 char end[ONEC_DATE_SIZE]);
 
-#endif							/* ONEC_WINDOWS_H */
+#endif							/* ONEC_DATE_WINDOWS_H */

@@ -15,8 +15,22 @@
  */
 #include "postgres.h"
 
+#include "onec_error.h"
+#include "protocol/odata/odata.h"
 #include "pushdown/filter.h"
+#include "reading/doubt.h"
+#include "reading/page_request.h"
+#include "reading/pager.h"
 #include "reading/pager_private.h"
+#include "reading/paging.h"
+#include "reading/read_ahead.h"
+#include "reading/request.h"
+#include "reading/scattered.h"
+#include "session/capability.h"
+#include "session/error.h"
+#include "session/reply.h"
+#include "session/retry.h"
+#include "table/types.h"
 
 #define MOST_ARMS 8				/* of a condition that are left out one by one; where there are more, all at once */
 

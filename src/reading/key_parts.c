@@ -13,7 +13,13 @@
 #include "common/hashfn.h"
 #include "utils/hsearch.h"
 
+#include "protocol/json/json_rows.h"
+#include "protocol/odata/odata.h"
+#include "reading/key_parts.h"
+#include "reading/page_overlap.h"
+#include "reading/pager.h"
 #include "reading/pager_private.h"
+#include "reading/request.h"
 #include "table/types.h"
 
 /* Of which part a key is. */

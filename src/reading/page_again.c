@@ -11,8 +11,20 @@
  */
 #include "postgres.h"
 
+#include "onec_error.h"
+#include "protocol/json/json_rows.h"
+#include "reading/page_again.h"
+#include "reading/page_check.h"
+#include "reading/page_overlap.h"
+#include "reading/page_repeat.h"
+#include "reading/page_request.h"
+#include "reading/pager.h"
 #include "reading/pager_private.h"
+#include "reading/read_ahead.h"
+#include "reading/request.h"
 #include "reading/row_twice.h"
+#include "session/error.h"
+#include "session/metadata.h"
 #include "table/types.h"
 
 /* What the second answer holds. */

@@ -9,7 +9,15 @@
 
 #include "mb/pg_wchar.h"
 
+#include "protocol/json/json_rows.h"
+#include "reading/page_again.h"
+#include "reading/page_check.h"
+#include "reading/page_overlap.h"
+#include "reading/page_repeat.h"
+#include "reading/pager.h"
 #include "reading/pager_private.h"
+#include "reading/row_twice.h"
+#include "table/options.h"
 #include "table/types.h"
 
 /* ---- rows ---- */

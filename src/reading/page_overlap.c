@@ -12,6 +12,7 @@
 
 #include "common/hashfn.h"
 
+#include "protocol/json/json_rows.h"
 #include "reading/page_overlap.h"
 
 typedef struct Hashes

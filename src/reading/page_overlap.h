@@ -10,8 +10,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ONEC_TIE_H
-#define ONEC_TIE_H
+#ifndef ONEC_PAGE_OVERLAP_H
+#define ONEC_PAGE_OVERLAP_H
 
 #include "postgres.h"
 
@@ -64,4 +64,4 @@ extern void onec_tie_bound(const OnecTie *tie, char bound[ONEC_DATE_SIZE]);
 /* Whether rows came out of order, before the bound, or without a date. */
 extern bool onec_tie_disorder(const OnecTie *tie);
 
-#endif							/* ONEC_TIE_H */
+#endif							/* ONEC_PAGE_OVERLAP_H */

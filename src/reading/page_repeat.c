@@ -10,6 +10,7 @@
 #include "utils/memutils.h"
 
 #include "reading/page_repeat.h"
+#include "reading/read_ahead.h"
 
 /* Whether pages differ in nothing but $skip. */
 static bool

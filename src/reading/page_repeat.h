@@ -8,8 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ONEC_REPEAT_H
-#define ONEC_REPEAT_H
+#ifndef ONEC_PAGE_REPEAT_H
+#define ONEC_PAGE_REPEAT_H
 
 #include "postgres.h"
 
@@ -42,4 +42,4 @@ extern const OnecMark *onec_repeat_find(OnecRepeat *repeat, const OnecPlace *pla
 /* Forget all pages but this one, whose rows are known by another sum from now on. */
 extern void onec_repeat_begin(OnecRepeat *repeat, const OnecPlace *place, int64 rows, uint64 sum, MemoryContext context);
 
-#endif							/* ONEC_REPEAT_H */
+#endif							/* ONEC_PAGE_REPEAT_H */

@@ -10,8 +10,21 @@
  */
 #include "postgres.h"
 
+#include "onec_error.h"
+#include "protocol/buf.h"
+#include "protocol/odata/odata.h"
 #include "pushdown/filter.h"
+#include "reading/doubt.h"
+#include "reading/page_overlap.h"
+#include "reading/page_request.h"
+#include "reading/pager.h"
 #include "reading/pager_private.h"
+#include "reading/read_ahead.h"
+#include "reading/request.h"
+#include "reading/scattered.h"
+#include "session/capability.h"
+#include "session/metadata.h"
+#include "table/options.h"
 #include "table/types.h"
 
 /* ---- columns ---- */

@@ -17,7 +17,26 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "onec_error.h"
+#include "protocol/json/json_rows.h"
+#include "reading/date_windows.h"
+#include "reading/doubt.h"
+#include "reading/key_parts.h"
+#include "reading/page_check.h"
+#include "reading/page_overlap.h"
+#include "reading/page_request.h"
+#include "reading/pager.h"
 #include "reading/pager_private.h"
+#include "reading/paging.h"
+#include "reading/read_ahead.h"
+#include "reading/request.h"
+#include "reading/scattered.h"
+#include "reading/set_end.h"
+#include "session/capability.h"
+#include "session/largest_page.h"
+#include "session/reply.h"
+#include "session/session.h"
+#include "table/options.h"
 
 int			onec_page_size = 0;
 

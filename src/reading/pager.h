@@ -14,9 +14,11 @@
 
 #include "postgres.h"
 
-#include "session/session.h"
 #include "protocol/json/json_rows.h"
 #include "protocol/odata/odata.h"
+#include "session/reply.h"
+#include "session/session.h"
+#include "table/options.h"
 
 typedef struct OnecPager OnecPager;
 
@@ -115,28 +117,13 @@ extern const OnecWay *onec_pager_way(const OnecPager *pager);
  */
 extern void onec_pager_enough(OnecPager *pager);
 
-/* Whether a row so far lacked the wanted property number "i" that others had; not what they may lack. */
-extern bool onec_pager_lacked(const OnecPager *pager, int i);
-
 /* Drop what is under way. */
 extern void onec_pager_stop(OnecPager *pager);
 
-/* Ask for /$count of the query; false when the base refuses that, which is remembered. */
-extern bool onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *count);
+/* Raise an error because 1C does not order, or filter ("what"), by dates; the next query does without. */
+extern void onec_pager_raise_dates(OnecPager *pager, const char *what) pg_attribute_noreturn();
 
-/* A request for display. */
-typedef struct OnecShown
-{
-	char	   *text;			/* "Catalog_X?$select=…", UTF-8 */
-	int			lists;			/* requests among which a list of keys is divided; else 1 */
-	bool		shortened;		/* the address has no room for the whole filter */
-} OnecShown;
-
-/*
- * The request that reads the query's first page, or counts, without what the base is known to refuse.  Needs no
- * session.
- */
-extern OnecShown onec_pager_text(const OnecOptions *options, const OnecQuery *query, const OnecWanted *wanted,
-								 const OnecRefusals *refusals, bool count);
+/* Begin the set anew, by what is known and doubted now. */
+extern void onec_pager_choose_again(OnecPager *pager);
 
 #endif							/* ONEC_PAGER_H */

@@ -12,7 +12,20 @@
 
 #include "access/xact.h"
 
+#include "protocol/json/json_rows.h"
+#include "protocol/json/json_tail.h"
+#include "reading/date_windows.h"
+#include "reading/page_check.h"
+#include "reading/page_overlap.h"
+#include "reading/page_request.h"
+#include "reading/pager.h"
 #include "reading/pager_private.h"
+#include "reading/paging.h"
+#include "reading/read_ahead.h"
+#include "reading/request.h"
+#include "reading/scattered.h"
+#include "reading/set_end.h"
+#include "session/reply.h"
 
 #define CROWDED 2				/* windows that what is left of one had better be cut into */
 

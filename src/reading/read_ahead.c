@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "reading/read_ahead.h"
+#include "session/reply.h"
 
 void
 onec_ahead_add(OnecAhead *ahead, int at, const OnecPlace *place, OnecReply *reply)

@@ -8,13 +8,13 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ONEC_AHEAD_H
-#define ONEC_AHEAD_H
+#ifndef ONEC_READ_AHEAD_H
+#define ONEC_READ_AHEAD_H
 
 #include "postgres.h"
 
-#include "session/session.h"
 #include "reading/page_overlap.h"
+#include "session/reply.h"
 
 #define ONEC_AHEAD_MAX 16		/* twice the largest value of the option prefetch: see onec_pager_go_ahead() */
 
@@ -48,4 +48,4 @@ extern OnecReply *onec_ahead_take(OnecAhead *ahead, OnecPlace *wanted);
 /* Drop all: the query has ended, or goes on elsewhere. */
 extern void onec_ahead_drop(OnecAhead *ahead);
 
-#endif							/* ONEC_AHEAD_H */
+#endif							/* ONEC_READ_AHEAD_H */

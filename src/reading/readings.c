@@ -16,7 +16,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "reading/pager.h"
 #include "reading/readings.h"
+#include "session/reply.h"
 
 PG_FUNCTION_INFO_V1(onec_readings);
 

@@ -16,6 +16,7 @@
 #include "access/htup_details.h"
 
 #include "reading/pager.h"
+#include "session/reply.h"
 
 /* Columns by number, from 1 on. */
 typedef struct OnecColumnSet

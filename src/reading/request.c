@@ -12,8 +12,12 @@
 
 #include "mb/pg_wchar.h"
 
-#include "reading/request.h"
+#include "protocol/buf.h"
+#include "protocol/odata/odata.h"
 #include "pushdown/filter.h"
+#include "reading/pager.h"
+#include "reading/request.h"
+#include "table/options.h"
 #include "table/types.h"
 
 /* Whether the set is read by pages: results of functions and single entities are not. */

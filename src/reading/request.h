@@ -5,14 +5,16 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ONEC_DRAFT_H
-#define ONEC_DRAFT_H
+#ifndef ONEC_REQUEST_H
+#define ONEC_REQUEST_H
 
 #include "postgres.h"
 
 #include "nodes/pg_list.h"
 
+#include "protocol/odata/odata.h"
 #include "reading/pager.h"
+#include "table/options.h"
 
 /* How the rows of a request are ordered. */
 typedef enum OnecOrdering
@@ -66,4 +68,4 @@ extern int64 onec_draft_most(const OnecOptions *options, const OnecExpr *filter)
 /* The filter in parts (List of OnecExpr), "list" cut so that it takes at most "room" encoded bytes in each. */
 extern List *onec_draft_parts(const OnecExpr *filter, const OnecExpr *list, size_t room);
 
-#endif							/* ONEC_DRAFT_H */
+#endif							/* ONEC_REQUEST_H */

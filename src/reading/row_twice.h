@@ -7,8 +7,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ONEC_TWICE_H
-#define ONEC_TWICE_H
+#ifndef ONEC_ROW_TWICE_H
+#define ONEC_ROW_TWICE_H
 
 #include "postgres.h"
 
@@ -29,4 +29,4 @@ extern bool onec_twice_has(const OnecTwice *set, uint64 hash);
 /* Add a hash; false when it is there already.  "context" is where the set lives. */
 extern bool onec_twice_add(OnecTwice *set, uint64 hash, MemoryContext context);
 
-#endif							/* ONEC_TWICE_H */
+#endif							/* ONEC_ROW_TWICE_H */

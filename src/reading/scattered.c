@@ -16,7 +16,16 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "onec_error.h"
+#include "protocol/json/json_rows.h"
+#include "reading/date_windows.h"
+#include "reading/doubt.h"
+#include "reading/page_check.h"
+#include "reading/page_overlap.h"
+#include "reading/pager.h"
 #include "reading/pager_private.h"
+#include "reading/scattered.h"
+#include "reading/set_end.h"
 
 #define WHOLE_PAGE 1000000		/* rows to ask for where all are wanted at once */
 

@@ -13,7 +13,14 @@
  */
 #include "postgres.h"
 
+#include "reading/page_check.h"
+#include "reading/page_overlap.h"
+#include "reading/pager.h"
 #include "reading/pager_private.h"
+#include "reading/paging.h"
+#include "reading/request.h"
+#include "reading/set_end.h"
+#include "session/largest_page.h"
 
 #define ENOUGH 0.9				/* of the rows asked for: a page with fewer is short */
 

@@ -24,7 +24,13 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "protocol/odata/odata.h"
+#include "session/capability.h"
+#include "session/error.h"
+#include "session/largest_page.h"
+#include "session/session.h"
 #include "session/session_private.h"
+#include "table/options.h"
 
 PG_FUNCTION_INFO_V1(onec_session_refusals_sql);
 PG_FUNCTION_INFO_V1(onec_forget_session_refusals_sql);

@@ -20,8 +20,18 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
+#include "onec_error.h"
+#include "protocol/buf.h"
+#include "protocol/http/http_window.h"
+#include "protocol/json/error_body.h"
+#include "protocol/odata/odata.h"
+#include "session/error.h"
+#include "session/mask.h"
+#include "session/reply.h"
+#include "session/session.h"
 #include "session/session_private.h"
-#include "protocol/json/json_rows.h"
+#include "session/words.h"
+#include "table/options.h"
 
 /* Numbers of 1C's odata.error (doc/1c-odata.md 9). */
 #define CODE_BAD_URL 6

@@ -14,6 +14,11 @@
 
 #include "utils/timestamp.h"
 
+#include "onec_error.h"
+#include "protocol/http/http_window.h"
+#include "session/ib_cookie.h"
+#include "session/reply.h"
+#include "session/session.h"
 #include "session/session_private.h"
 
 #define STALE_ROW_MAX 3			/* 1C sessions in a row that died unused, before we do without */

@@ -21,7 +21,11 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
+#include "session/idle.h"
+#include "session/reply.h"
+#include "session/session.h"
 #include "session/session_private.h"
+#include "table/options.h"
 
 static TimeoutId idle_timeout = MAX_TIMEOUTS;	/* registered by the first request */
 static volatile sig_atomic_t timed_out = false;

@@ -20,6 +20,9 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "session/capability.h"
+#include "session/largest_page.h"
+#include "session/session.h"
 #include "session/session_private.h"
 
 PG_FUNCTION_INFO_V1(onec_session_pages_sql);

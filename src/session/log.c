@@ -17,6 +17,8 @@
 
 #include "utils/timestamp.h"
 
+#include "protocol/http/http_window.h"
+#include "session/log.h"
 #include "session/session_private.h"
 
 bool		onec_log_requests = false;

@@ -17,6 +17,8 @@
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
+#include "session/mask.h"
+#include "session/session.h"
 #include "session/session_private.h"
 
 #define SHORTEST_PASSWORD 6		/* characters that are masked wherever they stand */

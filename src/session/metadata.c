@@ -19,7 +19,16 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "onec_error.h"
+#include "protocol/odata/edm.h"
+#include "protocol/odata/odata.h"
+#include "session/error.h"
+#include "session/metadata.h"
+#include "session/reply.h"
+#include "session/retry.h"
+#include "session/session.h"
 #include "session/session_private.h"
+#include "table/options.h"
 
 #define EDM_LIFETIME_MS (10 * 60 * 1000)
 #define ODD_NAMES 10			/* that are told at most */

@@ -22,7 +22,21 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "onec_error.h"
+#include "protocol/buf.h"
+#include "protocol/http/http.h"
+#include "protocol/http/http_window.h"
+#include "protocol/odata/odata.h"
+#include "session/error.h"
+#include "session/ib_cookie.h"
+#include "session/idle.h"
+#include "session/log.h"
+#include "session/mask.h"
+#include "session/reply.h"
+#include "session/retry.h"
+#include "session/session.h"
 #include "session/session_private.h"
+#include "table/options.h"
 
 /* No URL beyond this is sent, whatever max_url says. */
 #define URL_BEYOND_REASON 65536

@@ -20,7 +20,14 @@
 #include "storage/lock.h"
 #include "utils/timestamp.h"
 
+#include "onec_error.h"
+#include "protocol/http/http.h"
+#include "session/log.h"
+#include "session/reply.h"
+#include "session/retry.h"
+#include "session/session.h"
 #include "session/session_private.h"
+#include "table/options.h"
 
 #define FIRST_DELAY_MS 500.0
 #define DELAY_GROWTH 3.0

@@ -30,7 +30,19 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "onec_error.h"
+#include "protocol/buf.h"
+#include "protocol/http/http.h"
+#include "protocol/http/http_window.h"
+#include "protocol/odata/odata.h"
+#include "session/capability.h"
+#include "session/ib_cookie.h"
+#include "session/largest_page.h"
+#include "session/mask.h"
+#include "session/reply.h"
+#include "session/session.h"
 #include "session/session_private.h"
+#include "table/options.h"
 
 #define LONGEST_WAIT_MS 60000L	/* in one go; a latch takes no more than an int */
 #define FINISH_MS 1000			/* for closing 1C sessions */

@@ -12,7 +12,11 @@
  */
 #include "postgres.h"
 
+#include "onec_error.h"
+#include "protocol/odata/odata.h"
+#include "session/reply.h"
 #include "session/session_private.h"
+#include "session/words.h"
 
 /* Bytes of a page that are searched for a known phrase. */
 #define PHRASE_WINDOW 65536

@@ -20,9 +20,13 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "protocol/odata/odata.h"
 #include "pushdown/filter.h"
+#include "reading/page_request.h"
 #include "reading/pager.h"
+#include "session/reply.h"
 #include "session/session.h"
+#include "table/options.h"
 #include "table/types.h"
 
 PG_FUNCTION_INFO_V1(onec_count);

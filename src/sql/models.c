@@ -21,6 +21,8 @@
 #include "utils/builtins.h"
 
 #include "stats/clv.h"
+#include "stats/fit.h"
+#include "stats/spend.h"
 
 PG_FUNCTION_INFO_V1(onec_bgnbd_palive);
 PG_FUNCTION_INFO_V1(onec_mbgnbd_palive);

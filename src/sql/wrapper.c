@@ -28,9 +28,14 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "fdw/callbacks.h"
 #include "fdw/import.h"
+#include "protocol/odata/edm.h"
+#include "protocol/odata/edm_types.h"
+#include "protocol/odata/names.h"
+#include "session/log.h"
+#include "session/metadata.h"
 #include "session/session.h"
+#include "table/options.h"
 #include "table/types.h"
 
 PG_FUNCTION_INFO_V1(onec_entity_sets);

@@ -12,10 +12,12 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "stats/clv.h"
+
 #include <math.h>
 #include <stdlib.h>
 
-#include "stats/clv.h"
+#include "stats/fit.h"
 #include "stats/minimum.h"
 
 #define MAX_LOG_PARAMETER 14.0	/* a search that passes e^14 looks for a limit that is not there */

@@ -24,29 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* BG/NBD: one may leave after each visit but the first; MBG/NBD: after the first too. */
-typedef enum OnecClvModel
-{
-	ONEC_CLV_BGNBD,
-	ONEC_CLV_MBGNBD
-} OnecClvModel;
-
-/* What became of a fit. */
-typedef enum OnecClvStatus
-{
-	ONEC_CLV_OK,
-	ONEC_CLV_FEW_CUSTOMERS,		/* less than ONEC_CLV_MIN_CUSTOMERS */
-	ONEC_CLV_FEW_REPEATERS,		/* less than ONEC_CLV_MIN_REPEATERS */
-	ONEC_CLV_NO_DROPOUT,		/* the data do not show how customers leave: a or b has no limit */
-	ONEC_CLV_NO_MEAN,			/* Gamma-Gamma: q <= 1, the mean spend has no expectation */
-	ONEC_CLV_NOT_CONVERGED,		/* the parameters found are not at a maximum */
-	ONEC_CLV_BAD_DATA,			/* a row is not onec_clv_row_valid or its count is no number above 0 */
-	ONEC_CLV_STOPPED			/* the callback asked to stop */
-} OnecClvStatus;
-
-#define ONEC_CLV_MIN_CUSTOMERS 100
-#define ONEC_CLV_MIN_REPEATERS 30
-#define ONEC_CLV_MAX_SHAPE 1e4	/* a or b above it: no dropout identifiable */
+#include "stats/fit.h"
 
 /* Customers of one history; "count" of them (1 when the row is one customer). */
 typedef struct OnecClvRow
@@ -67,31 +45,6 @@ typedef struct OnecClvParams
 	double		b;
 } OnecClvParams;
 
-/* Repeaters with x repeat visits of mean spend m. */
-typedef struct OnecSpendRow
-{
-	double		x;
-	double		m;
-	double		count;
-} OnecSpendRow;
-
-/* A visit's money is Gamma(p, rate nu), nu differs between customers as Gamma(q, rate v). */
-typedef struct OnecSpendParams
-{
-	double		p;
-	double		q;
-	double		v;
-} OnecSpendParams;
-
-/* How to fit.  All zeros is BG/NBD without a penalty that nobody can stop. */
-typedef struct OnecClvOptions
-{
-	OnecClvModel model;			/* ignored by onec_spend_fit */
-	double		penalizer;		/* adds penalizer * (sum of squared parameters) to the mean of -log L */
-	bool		(*stop) (void *arg);	/* asked before each evaluation; true ends the fit; may be NULL */
-	void	   *stop_arg;
-} OnecClvOptions;
-
 /* What a fit gives.  "params" and "loglik" are set with OK, NO_DROPOUT and NOT_CONVERGED. */
 typedef struct OnecClvFit
 {
@@ -103,25 +56,21 @@ typedef struct OnecClvFit
 	int			evaluations;	/* of the likelihood */
 } OnecClvFit;
 
-/* The same of the spend; "params" and "loglik" are set with OK, NO_MEAN and NOT_CONVERGED. */
-typedef struct OnecSpendFit
+/* How far ahead to look, and what later money is worth now. */
+typedef struct OnecClvHorizon
 {
-	OnecClvStatus status;
-	OnecSpendParams params;
-	double		loglik;
-	double		repeaters;
-	double		correlation;	/* of m and x: the model takes them for independent; 0 if either is constant */
-	int			evaluations;
-} OnecSpendFit;
+	int			months;			/* 1 to 1200, of 30.44 days */
+	double		units;			/* units of time a month: 30.44 / 7 weeks */
+	double		discount;		/* a month, 0.01 is 1 % */
+	bool		(*stop) (void *arg);	/* asked every few milliseconds; true ends it; may be NULL */
+	void	   *stop_arg;
+} OnecClvHorizon;
 
 /* Finite, 0 <= t_x <= T; x is at least 1, or 0 and then t_x too. */
 extern bool onec_clv_row_valid(const OnecClvRow *row);
 
 /* All four finite and above 0. */
 extern bool onec_clv_params_valid(const OnecClvParams *params);
-
-/* All three finite and above 0, q above 1. */
-extern bool onec_spend_params_valid(const OnecSpendParams *params);
 
 /* Sort by (x, t_x, T) and join equal histories, adding their counts; how many rows are left. */
 extern size_t onec_clv_collapse(OnecClvRow *rows, size_t count);
@@ -145,32 +94,6 @@ extern double onec_clv_palive(const OnecClvParams *params, const OnecClvRow *cus
  * than alpha + T (some 50,000 times) that the series does not end in reasonable time.
  */
 extern double onec_clv_expected(const OnecClvParams *params, const OnecClvRow *customer, double horizon);
-
-/* Sort by (x, m) and join equal rows, adding their counts; how many rows are left. */
-extern size_t onec_spend_collapse(OnecSpendRow *rows, size_t count);
-
-/* log L of the spend: [GG] eq. 1a.  NaN if a parameter is not above 0 or a row has x <= 0 or m <= 0. */
-extern double onec_spend_loglik(const OnecSpendParams *params, const OnecSpendRow *rows, size_t count);
-
-/* Maximum likelihood of the spend; rows of repeaters whose m is above 0.  As onec_clv_fit. */
-extern OnecClvStatus onec_spend_fit(const OnecSpendRow *rows, size_t count, const OnecClvOptions *options,
-									OnecSpendFit *fit);
-
-/*
- * Expected spend per visit, in the money of m: [GG] eq. 5, (p v + p x m) / (p x + q - 1).  m does not
- * count if x = 0.  NaN if parameters are not valid or x < 0, or m < 0 where it counts.
- */
-extern double onec_spend_expected(const OnecSpendParams *params, double x, double m);
-
-/* How far ahead to look, and what later money is worth now. */
-typedef struct OnecClvHorizon
-{
-	int			months;			/* 1 to 1200, of 30.44 days */
-	double		units;			/* units of time a month: 30.44 / 7 weeks */
-	double		discount;		/* a month, 0.01 is 1 % */
-	bool		(*stop) (void *arg);	/* asked every few milliseconds; true ends it; may be NULL */
-	void	   *stop_arg;
-} OnecClvHorizon;
 
 /*
  * Discounted money of the coming months: the visits expected in each month times "spend" times

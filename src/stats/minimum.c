@@ -8,10 +8,10 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "stats/minimum.h"
+
 #include <math.h>
 #include <string.h>
-
-#include "stats/minimum.h"
 
 #define MAX_STEPS 2000			/* of one simplex */
 #define MAX_ROUNDS 20			/* simplexes */

@@ -7,10 +7,12 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "stats/spend.h"
+
 #include <math.h>
 #include <stdlib.h>
 
-#include "stats/clv.h"
+#include "stats/fit.h"
 #include "stats/minimum.h"
 
 #define MAX_LOG_PARAMETER 35.0	/* v is money, in whatever currency */

@@ -31,7 +31,11 @@
 #include "utils/uuid.h"
 
 #include "compat.h"
-#include "table/decode_private.h"
+#include "protocol/json/json_rows.h"
+#include "table/decode.h"
+#include "table/decode_date.h"
+#include "table/field.h"
+#include "table/options.h"
 
 /* Digits that fit an int64 whatever they are. */
 #define SAFE_DIGITS 18

@@ -14,8 +14,11 @@
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
+#include "protocol/json/json_rows.h"
 #include "table/dates.h"
-#include "table/decode_private.h"
+#include "table/decode.h"
+#include "table/decode_date.h"
+#include "table/field.h"
 
 /* "n" digits as a number, or -1. */
 static inline int

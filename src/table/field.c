@@ -9,7 +9,9 @@
 
 #include "mb/pg_wchar.h"
 
-#include "table/decode_private.h"
+#include "protocol/json/json_rows.h"
+#include "table/decode.h"
+#include "table/field.h"
 
 /* Bytes of 1C's value that are shown. */
 #define SHOWN 60

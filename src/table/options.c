@@ -36,9 +36,11 @@
 #include "utils/rel.h"
 #include "utils/varlena.h"
 
+#include "protocol/buf.h"
+#include "protocol/odata/edm_types.h"
+#include "protocol/odata/odata.h"
 #include "table/options.h"
 #include "table/types.h"
-#include "protocol/odata/odata.h"
 
 PG_FUNCTION_INFO_V1(onec_fdw_validator);
 

@@ -15,7 +15,7 @@
 
 #include "access/attnum.h"
 
-#include "protocol/odata/edm.h"
+#include "protocol/odata/edm_types.h"
 
 typedef enum OnecPaging
 {

@@ -22,7 +22,10 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "protocol/odata/edm_types.h"
+#include "protocol/odata/odata.h"
 #include "table/dates.h"
+#include "table/options.h"
 #include "table/types.h"
 
 #define EMPTY_GUID "00000000-0000-0000-0000-000000000000"

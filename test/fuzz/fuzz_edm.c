@@ -13,14 +13,16 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/odata/edm.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "onec_error.h"
 #include "protocol/buf.h"
 #include "protocol/json/json_scan.h"
+#include "protocol/odata/edm.h"
+#include "protocol/odata/edm_types.h"
 
 #define MAX_DOCUMENT (1 << 16)
 

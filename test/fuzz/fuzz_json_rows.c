@@ -11,14 +11,16 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/json/json_rows.h"
 
 #include <json-c/json.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "onec_error.h"
 #include "protocol/buf.h"
+#include "protocol/json/error_body.h"
+#include "protocol/json/json_rows.h"
 #include "protocol/json/json_scan.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

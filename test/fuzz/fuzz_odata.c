@@ -12,13 +12,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/odata/odata.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/buf.h"
 #include "protocol/json/json_scan.h"
+#include "protocol/odata/odata.h"
 
 #define MAX_ARGS 3
 #define MAX_DEPTH 4

@@ -11,8 +11,11 @@
 #ifndef ONEC_TEST_HTTP_CLIENT_H
 #define ONEC_TEST_HTTP_CLIENT_H
 
+#include "onec_error.h"
 #include "protocol/http/http.h"
 #include "protocol/http/http_private.h"
+#include "protocol/http/http_transfer.h"
+#include "protocol/http/http_window.h"
 
 #include <ctype.h>
 #include <dirent.h>

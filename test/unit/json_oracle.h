@@ -12,6 +12,7 @@
 
 #include <json-c/json.h>
 
+#include "onec_error.h"
 #include "protocol/buf.h"
 #include "protocol/json/json_rows.h"
 

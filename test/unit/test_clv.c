@@ -10,7 +10,9 @@
  *-------------------------------------------------------------------------
  */
 #include "stats/clv.h"
+#include "stats/fit.h"
 #include "stats/minimum.h"
+#include "stats/spend.h"
 
 #include <limits.h>
 #include <math.h>

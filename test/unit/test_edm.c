@@ -5,13 +5,15 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/odata/edm.h"
 
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "onec_error.h"
 #include "protocol/buf.h"
+#include "protocol/odata/edm.h"
+#include "protocol/odata/edm_types.h"
 #include "tap.h"
 
 #define REGISTER "AccumulationRegister_Р_RecordType"

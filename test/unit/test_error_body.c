@@ -5,9 +5,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/json/json_rows.h"
 
+#include "onec_error.h"
 #include "protocol/buf.h"
+#include "protocol/json/error_body.h"
 
 #include <time.h>
 

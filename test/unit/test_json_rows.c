@@ -12,12 +12,13 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/json/json_rows.h"
 
 #include <dirent.h>
 #include <time.h>
 
+#include "onec_error.h"
 #include "protocol/buf.h"
+#include "protocol/json/json_rows.h"
 
 #include "json_oracle.h"
 #include "tap.h"

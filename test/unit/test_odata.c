@@ -5,6 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "protocol/buf.h"
 #include "protocol/odata/odata.h"
 
 #include "tap.h"

@@ -20,7 +20,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/http/http_private.h"
+#include "protocol/http/http.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -29,6 +29,12 @@
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "onec_error.h"
+#include "protocol/buf.h"
+#include "protocol/http/http_private.h"
+#include "protocol/http/http_transfer.h"
+#include "protocol/http/http_window.h"
 
 #define MAX_EVENTS 32
 

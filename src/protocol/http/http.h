@@ -51,20 +51,6 @@ typedef struct OnecHttpRequest
 	size_t		high_water;		/* pause above this many unread bytes; 0: never */
 } OnecHttpRequest;
 
-/* What is known of an answer; texts live as long as the transfer. */
-typedef struct OnecHttpAnswer
-{
-	long		status;			/* 0 until the status line has arrived */
-	const char *content_type;	/* or NULL */
-	const char *location;		/* or NULL */
-	const char *cookie;			/* "ibsession=…" from Set-Cookie, or NULL */
-	long		retry_after_s;	/* -1: not given */
-	int64_t		body_bytes;		/* decoded bytes received so far */
-	int64_t		wire_bytes;		/* bytes on the wire so far, header and body */
-	double		elapsed_ms;		/* since start, until now or until done */
-	bool		reused;			/* went over a connection that was already open */
-} OnecHttpAnswer;
-
 /*
  * NULL when out of memory.  A pool in which libcurl has failed ends its transfers, and begins anew with the first request
  * after they are freed.
@@ -99,24 +85,6 @@ extern bool onec_transfer_wait(OnecTransfer *transfer, size_t seen, OnecError *e
 
 /* Drive the pool; whether onec_transfer_wait() would return at once. */
 extern bool onec_transfer_ready(OnecTransfer *transfer, size_t seen);
-
-/* Whether more is held back until the window has been read. */
-extern bool onec_transfer_paused(const OnecTransfer *transfer);
-
-/* Whether the complete answer has arrived (successfully). */
-extern bool onec_transfer_done(const OnecTransfer *transfer);
-
-/* Whether it ended, well or badly. */
-extern bool onec_transfer_ended(const OnecTransfer *transfer);
-
-/* The unread bytes; they stay where they are until the pool is driven again or they are consumed. */
-extern const char *onec_transfer_data(const OnecTransfer *transfer, size_t *len);
-extern void onec_transfer_consume(OnecTransfer *transfer, size_t n);
-
-/* While pinned, unread bytes stay where they are whatever drives the pool; more of them do not come. */
-extern void onec_transfer_pin(OnecTransfer *transfer, bool pinned);
-
-extern void onec_transfer_answer(const OnecTransfer *transfer, OnecHttpAnswer *answer);
 
 /* End and forget a transfer in any state; NULL is allowed.  An unfinished one closes its connection. */
 extern void onec_transfer_free(OnecTransfer *transfer);

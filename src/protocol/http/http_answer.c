@@ -13,7 +13,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/http/http_private.h"
+#include "protocol/http/http_answer.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -22,6 +22,10 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+
+#include "onec_error.h"
+#include "protocol/http/http.h"
+#include "protocol/http/http_private.h"
 
 #define MAX_COOKIE 4096
 #define MAX_VALUE 4096

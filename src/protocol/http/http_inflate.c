@@ -11,10 +11,16 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/http/http_private.h"
+#include "protocol/http/http_inflate.h"
 
 #include <stdlib.h>
 #include <zlib.h>
+
+#include "onec_error.h"
+#include "protocol/buf.h"
+#include "protocol/http/http.h"
+#include "protocol/http/http_private.h"
+#include "protocol/http/http_window.h"
 
 #define ROOM (64 * 1024)		/* in the window, before each step */
 #define ANY_HEADER (15 + 32)	/* zlib's or gzip's */

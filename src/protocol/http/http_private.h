@@ -15,6 +15,7 @@
 #include <curl/curl.h>
 #include <time.h>
 
+#include "onec_error.h"
 #include "protocol/buf.h"
 #include "protocol/http/http.h"
 
@@ -107,71 +108,5 @@ onec_http_now(void)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
-
-/*
- * A transfer with its libcurl handle set up but not in the pool yet; NULL with
- * "error" set.
- */
-extern OnecTransfer *onec_transfer_create(OnecHttp *http, const OnecHttpRequest *request, OnecError *error);
-
-/*
- * The transfer has ended: keep the reason, give the libcurl handle back.  Its
- * own error, if there is one already, goes before "code".
- */
-extern void onec_transfer_finish(OnecTransfer *transfer, CURLcode code);
-
-/* Whether it is paused and its window has room again. */
-extern bool onec_transfer_resumable(const OnecTransfer *transfer);
-
-/* Nobody drove the pool for so many microseconds: that is not counted against connecting. */
-extern void onec_transfer_was_away(OnecTransfer *transfer, int64_t away);
-
-/* Something came for it, and may have waited for the caller: his absence does not count against the answer. */
-extern void onec_transfer_moved(OnecTransfer *transfer);
-
-/* Go on with a paused transfer; time spent paused is added to its deadline. */
-extern void onec_transfer_resume(OnecTransfer *transfer, int64_t now);
-
-/* End the transfer if one of its deadlines has passed at "now". */
-extern void onec_transfer_check(OnecTransfer *transfer, int64_t now);
-
-/* The next moment at which onec_transfer_check() may have something to do. */
-extern int64_t onec_transfer_deadline(const OnecTransfer *transfer);
-
-/* Whether more has to wait until the window has been read. */
-extern bool onec_transfer_window_full(const OnecTransfer *transfer);
-
-/* Unread bytes. */
-extern size_t onec_transfer_unread(const OnecTransfer *transfer);
-
-/* http_inflate.c: the body that follows is compressed; false with the transfer's error set when out of memory. */
-extern bool onec_inflate_begin(OnecTransfer *transfer);
-
-/*
- * Append what the bytes hold to the window.  PAUSED when that is full: the same bytes, and those behind them, are to come again.
- * FAILED with the transfer's error set (REPLY, LIMIT, MEMORY).
- */
-typedef enum OnecInflated
-{
-	ONEC_INFLATE_TAKEN,
-	ONEC_INFLATE_PAUSED,
-	ONEC_INFLATE_FAILED
-} OnecInflated;
-
-extern OnecInflated onec_inflate_feed(OnecTransfer *transfer, const char *data, size_t len);
-
-/* Whether the end of a compressed body was seen and is right; true for others. */
-extern bool onec_inflate_is_whole(const OnecTransfer *transfer);
-
-extern void onec_inflate_free(OnecTransfer *transfer);
-
-/* Take note of a status or header line of the final answer, without its line end. */
-extern void onec_answer_line(OnecTransfer *transfer, const char *line, size_t len);
-
-/* Put a failure that libcurl reported into the transfer's error. */
-extern void onec_answer_explain(OnecTransfer *transfer, CURLcode code);
-
-/* Free the memory of a transfer that is out of the pool. */
-extern void onec_transfer_release(OnecTransfer *transfer);
 
 #endif							/* ONEC_HTTP_PRIVATE_H */

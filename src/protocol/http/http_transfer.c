@@ -17,11 +17,19 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/http/http_private.h"
+#include "protocol/http/http_transfer.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "onec_error.h"
+#include "protocol/buf.h"
+#include "protocol/http/http.h"
+#include "protocol/http/http_answer.h"
+#include "protocol/http/http_inflate.h"
+#include "protocol/http/http_private.h"
+#include "protocol/http/http_window.h"
 
 #define RECEIVE_BUFFER (56L * 1024)
 #define MAX_HOST 255

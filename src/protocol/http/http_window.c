@@ -7,6 +7,10 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "protocol/http/http_window.h"
+
+#include "onec_error.h"
+#include "protocol/http/http.h"
 #include "protocol/http/http_private.h"
 
 size_t

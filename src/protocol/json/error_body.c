@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/json/json_rows.h"
+#include "protocol/json/error_body.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -21,6 +21,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "onec_error.h"
 #include "protocol/buf.h"
 #include "protocol/json/json_scan.h"
 

@@ -15,6 +15,7 @@
 
 #include <stdlib.h>
 
+#include "protocol/json/json_rows.h"
 #include "protocol/json/json_scan.h"
 
 static uint64_t

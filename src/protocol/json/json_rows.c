@@ -29,7 +29,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "onec_error.h"
 #include "protocol/buf.h"
+#include "protocol/json/error_body.h"
 #include "protocol/json/json_columns.h"
 #include "protocol/json/json_scan.h"
 #include "protocol/json/json_shape.h"

@@ -83,20 +83,6 @@ extern bool onec_rows_lacked(const OnecRows *rows, int i);
 /* odata.nextLink (in version 4 @odata.nextLink) of the page if one was seen, else NULL; valid until reset. */
 extern const char *onec_rows_next_link(const OnecRows *rows);
 
-/*
- * The last text that a member "name" has in a piece of a page, as it stands there; false when there is none, it takes
- * more than "size" bytes with its terminator, or has escapes.  A guess at what the page ends with: the piece is not parsed.
- */
-extern bool onec_json_last_text(const char *data, size_t len, const char *name, char *text, size_t size);
-
 extern void onec_rows_free(OnecRows *rows);
-
-/*
- * Read the body of a failed answer in any of 1C's four forms (odata.error JSON,
- * m:error XML, exception JSON, HTML or plain text) into error->message, ->odata_code,
- * ->has_code, ->own_words: tags stripped, at most 1 KB, control characters replaced, invalid UTF-8
- * replaced.  Never fails: an unreadable body gives an empty message.
- */
-extern void onec_error_body(const char *body, size_t len, OnecError *error);
 
 #endif							/* ONEC_JSON_ROWS_H */

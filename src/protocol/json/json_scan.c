@@ -11,8 +11,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/json/json_rows.h"
 #include "protocol/json/json_scan.h"
+
+#include "onec_error.h"
 
 #define EVERY_BYTE UINT64_C(0x0101010101010101)
 #define HIGH_BITS UINT64_C(0x8080808080808080)

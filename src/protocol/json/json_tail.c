@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "protocol/json/json_rows.h"
+#include "protocol/json/json_tail.h"
 
 #include <string.h>
 

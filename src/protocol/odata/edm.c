@@ -10,13 +10,15 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "protocol/odata/edm.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
 #include <expat.h>
 
-#include "protocol/odata/edm.h"
+#include "onec_error.h"
+#include "protocol/odata/edm_types.h"
 #include "protocol/odata/names.h"
 
 #define CHUNK_BYTES 65536

@@ -5,10 +5,10 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "protocol/odata/edm_types.h"
+
 #include <string.h>
 #include <strings.h>
-
-#include "protocol/odata/edm.h"
 
 /* In the order of OnecEdmType; up to Stream, "Edm." before it is the name in the document. */
 static const char *const labels[] = {

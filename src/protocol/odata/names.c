@@ -9,12 +9,12 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "protocol/odata/names.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "protocol/odata/names.h"
 
 static void
 copy_cut(const char *real, bool fold, size_t max, char *out)

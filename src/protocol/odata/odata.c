@@ -9,13 +9,15 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "protocol/odata/odata.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "protocol/odata/odata.h"
+#include "protocol/buf.h"
 
 #define SERVICE_PATH "/odata/standard.odata"
 #define SERVICE_PATH_LEN (sizeof(SERVICE_PATH) - 1)

@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
- * decode_private.h
- *	  What the files that decode fields share.
+ * field.h
+ *	  A field of an answer: shown in messages, refused, or left to the input function of its type.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ONEC_DECODE_PRIVATE_H
-#define ONEC_DECODE_PRIVATE_H
+#ifndef ONEC_FIELD_H
+#define ONEC_FIELD_H
 
 #include "postgres.h"
 
-#include "table/types.h"
+#include "protocol/json/json_rows.h"
+#include "table/decode.h"
 
 /* Longer than any number, date or uuid that a type's input function might make sense of, and short enough for its message. */
 #define ONEC_LONGEST_SCALAR 1024
@@ -42,10 +43,4 @@ extern Datum onec_field_input_scalar(OnecDecoder *decoder, const OnecField *fiel
 /* By the type's input function, if nothing but digits, signs and these letters are in it. */
 extern Datum onec_field_by_digits(OnecDecoder *decoder, const OnecField *field, const char *letters);
 
-/* decode_date.c: timestamp, date, timestamptz, time and timetz. */
-extern Datum onec_decode_datetime(OnecDecoder *decoder, const OnecField *field, bool *isnull);
-extern Datum onec_decode_day(OnecDecoder *decoder, const OnecField *field, bool *isnull);
-extern Datum onec_decode_instant(OnecDecoder *decoder, const OnecField *field, bool *isnull);
-extern Datum onec_decode_time(OnecDecoder *decoder, const OnecField *field, bool *isnull);
-
-#endif							/* ONEC_DECODE_PRIVATE_H */
+#endif							/* ONEC_FIELD_H */
