@@ -58,27 +58,64 @@ test_window(void)
 	onec_http_destroy(http);
 }
 
-/* The consumer sleeps longer than the request may take. */
+/* ---------- absence ---------- */
+
+/*
+ * As if that much time had gone by, which is longer than any request here may
+ * take, and nobody had driven the pool.  libcurl does not see it.
+ */
+#define AWAY_US (INT64_C(100) * 1000 * 1000)
+
+static void
+clock_goes_on(OnecHttp *http)
+{
+	http->left_at -= AWAY_US;
+	for (OnecTransfer *t = http->first; t != NULL; t = t->next)
+	{
+		t->started_at -= AWAY_US;
+		t->connect_by -= AWAY_US;
+		t->answer_by -= AWAY_US;
+		t->paused_at -= AWAY_US;
+		if (t->speed_at != ONEC_NEVER)
+			t->speed_at -= AWAY_US;
+	}
+}
+
+/* Whether something waits for the caller, now or within so many milliseconds. */
+static bool
+waiting(OnecHttp *http, int ms)
+{
+	struct pollfd poll_fd = {http->epoll_fd, POLLIN, 0};
+
+	return poll(&poll_fd, 1, ms) > 0;
+}
+
+static void
+drive_until_paused(OnecHttp *http, OnecTransfer *transfer)
+{
+	while (!transfer->paused && !transfer->ended)
+		onec_http_wait(http, 50);
+}
+
+/* The consumer takes longer than the request may. */
 static void
 test_slow_consumer(void)
 {
 	OnecHttp   *http = onec_http_create(wait_callback, NULL);
-	OnecHttpRequest request = get(url(stub.plain, "/burst/300000/1100"));
+	OnecHttpRequest request = get(url(stub.plain, "/burst/300000/100"));
 	OnecTransfer *transfer;
 	OnecError	error = {0};
 	Got			got = {0};
-	double		began;
-	const char *data;
-	size_t		len;
-	size_t		again;
+	int64_t		before;
+	int64_t		left;
 
-	request.request_timeout_ms = 600;
 	request.high_water = 100000;
 	transfer = onec_http_start(http, &request, &error);
 	ok(onec_transfer_wait(transfer, 0, &error), "the transfer begins");
-	began = now_ms();
-	while (now_ms() - began < 800)
-		onec_http_wait(http, 50);
+	drive_until_paused(http, transfer);
+	clock_goes_on(http);
+	for (int i = 0; i < 4; i++)
+		onec_http_wait(http, 5);
 	ok(transfer->paused && !onec_transfer_ended(transfer), "a paused transfer does not time out while driven");
 	drain(transfer, 40000, &got);
 	ok(got.good && got.total == 300000 && got.pattern, "time spent paused is not charged");
@@ -87,25 +124,35 @@ test_slow_consumer(void)
 	request.url = url(stub.plain, "/stall/300000");
 	transfer = onec_http_start(http, &request, &error);
 	ok(onec_transfer_wait(transfer, 0, &error), "another transfer begins");
-	while (!transfer->paused)
-		onec_http_wait(http, 50);
-	usleep(1500 * 1000);
-	began = now_ms();
+	drive_until_paused(http, transfer);
+	left = transfer->answer_by - transfer->paused_at;
+	clock_goes_on(http);
+	before = onec_http_now();
+	transfer->high_water = 0;
+	ok(onec_transfer_wait(transfer, 299999, &error), "what had come until then can be read");
+	/* it went on at some moment since "before", and has as long from there as it had when it was paused */
+	ok(transfer->answer_by - left >= before && transfer->answer_by - left <= onec_http_now(),
+	   "time away while paused is settled once: the peer has as long as ever");
+	clock_goes_on(http);
 	memset(&got, 0, sizeof(got));
 	drain(transfer, SIZE_MAX, &got);
-	ok(!got.good && soon(began, 1300), "time away while paused is settled once: the peer has as long as ever");
+	ok(!got.good && got.error.kind == ONEC_ERR_TIMEOUT, "… and no longer");
 	onec_transfer_free(transfer);
+	onec_http_destroy(http);
+}
 
-	request.url = url(stub.plain, "/ok/6000000");
-	request.high_water = 0;
-	transfer = onec_http_start(http, &request, &error);
-	usleep(800 * 1000);
-	memset(&got, 0, sizeof(got));
-	drain(transfer, SIZE_MAX, &got);
-	ok(got.good && got.total == 6000000, "an answer that waited for its consumer is not late");
-	onec_transfer_free(transfer);
+static void
+test_pinned(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest request = get(url(stub.plain, "/ok/6000000"));
+	OnecError	error = {0};
+	OnecTransfer *transfer = onec_http_start(http, &request, &error);
+	Got			got = {0};
+	const char *data;
+	size_t		len;
+	size_t		again;
 
-	transfer = onec_http_start(http, &request, &error);
 	ok(onec_transfer_wait(transfer, 0, &error), "an answer begins");
 	data = onec_transfer_data(transfer, &len);
 	onec_transfer_pin(transfer, true);
@@ -113,77 +160,85 @@ test_slow_consumer(void)
 		onec_http_wait(http, 5);
 	ok(onec_transfer_data(transfer, &again) == data && again == len, "a pinned window keeps still");
 	onec_transfer_pin(transfer, false);
-	memset(&got, 0, sizeof(got));
 	drain(transfer, SIZE_MAX, &got);
 	ok(got.good && got.total == 6000000, "… and goes on");
-	onec_transfer_free(transfer);
-
-	if (stub.tls > 0)
-	{
-		char		secure[60];
-
-		snprintf(secure, sizeof(secure), "https://127.0.0.1:%d/ok/5", stub.tls);
-		request.url = secure;
-		request.insecure = true;
-		request.connect_timeout_ms = 500;
-		transfer = onec_http_start(http, &request, &error);
-		usleep(1000 * 1000);
-		memset(&got, 0, sizeof(got));
-		drain(transfer, SIZE_MAX, &got);
-		ok(got.good && got.total == 5, "a connection that nobody drove is not late");
-		onec_transfer_free(transfer);
-		request.insecure = false;
-	}
-
-	request.url = url(stub.plain, "/silent");
-	transfer = onec_http_start(http, &request, &error);
-	onec_http_wait(http, 20);
-	usleep(600 * 1000);
-	ok(!onec_transfer_wait(transfer, 0, &error) && error.kind == ONEC_ERR_TIMEOUT,
-	   "a silent server is late although nobody looked");
 	onec_transfer_free(transfer);
 	onec_http_destroy(http);
 }
 
-/* Nobody drove the pool, and the first thing then is another request. */
-static void
-test_absence_before_start(void)
+/* Start it, and be away when something comes; "another" begins before anybody looks, if it is given. */
+static Got
+late_for(OnecHttpRequest request, bool connected, const OnecHttpRequest *another)
 {
 	OnecHttp   *http = onec_http_create(wait_callback, NULL);
-	OnecHttpRequest late = get(url(stub.plain, "/burst/300000/1800"));
-	OnecHttpRequest another = get(url(stub.plain, "/ok/5"));
-	char		secure[60];
-	OnecTransfer *first;
-	OnecTransfer *second;
-	OnecError	error = {0};
 	Got			got = {0};
+	OnecTransfer *transfer = onec_http_start(http, &request, &got.error);
+	OnecTransfer *second = NULL;
+	OnecError	error = {0};
 
-	late.connect_timeout_ms = 500;
-	late.request_timeout_ms = 600;
-	first = onec_http_start(http, &late, &error);
-	while (!first->connected)
+	while (connected && !transfer->connected)
 		onec_http_wait(http, 1);
-	usleep(1500 * 1000);
-	second = onec_http_start(http, &another, &error);
-	drain(first, SIZE_MAX, &got);
-	ok(got.good && got.total == 300000, "an answer that waited while another request began is not late");
-	onec_transfer_free(first);
+	if (!waiting(http, 60 * 1000))
+		diag("nothing comes");
+	clock_goes_on(http);
+	if (another != NULL)
+		second = onec_http_start(http, another, &error);
+	drain(transfer, SIZE_MAX, &got);
+	onec_transfer_free(transfer);
 	onec_transfer_free(second);
+	onec_http_destroy(http);
+	return got;
+}
 
+/* Nobody drove the pool while something came; the first thing then may be another request. */
+static void
+test_absence(void)
+{
+	OnecHttp   *http = onec_http_create(wait_callback, NULL);
+	OnecHttpRequest another = get(url(stub.plain, "/ok/5"));
+	OnecHttpRequest request = get(url(stub.plain, "/silent"));
+	OnecTransfer *transfer;
+	OnecError	error = {0};
+	char		secure[60];
+	Got			got;
+
+	got = late_for(get(url(stub.plain, "/ok/6000000")), false, NULL);
+	ok(got.good && got.total == 6000000, "an answer that waited for its consumer is not late");
+	got = late_for(get(url(stub.plain, "/burst/300000/100")), true, &another);
+	ok(got.good && got.total == 300000, "nor is one that waited while another request began");
 	if (stub.tls > 0)
 	{
 		snprintf(secure, sizeof(secure), "https://127.0.0.1:%d/ok/5", stub.tls);
-		late.url = secure;
-		late.insecure = true;
-		first = onec_http_start(http, &late, &error);
-		usleep(1000 * 1000);
-		second = onec_http_start(http, &another, &error);
-		memset(&got, 0, sizeof(got));
-		drain(first, SIZE_MAX, &got);
+		request.url = secure;
+		request.insecure = true;
+		got = late_for(request, false, &another);
 		ok(got.good && got.total == 5, "nor is a connection");
-		onec_transfer_free(first);
-		onec_transfer_free(second);
+		/* libcurl has a clock of its own for this, which cannot be moved */
+		request.connect_timeout_ms = 1500;
+		transfer = onec_http_start(http, &request, &error);
+		usleep(2000 * 1000);
+		memset(&got, 0, sizeof(got));
+		drain(transfer, SIZE_MAX, &got);
+		ok(got.good && got.total == 5, "a connection that nobody drove is not late");
+		onec_transfer_free(transfer);
 	}
+	snprintf(secure, sizeof(secure), "https://127.0.0.1:%d/", stub.silent);
+	request = get(secure);
+	request.request_timeout_ms = 1000 * 1000;
+	transfer = onec_http_start(http, &request, &error);
+	clock_goes_on(http);
+	onec_http_wait(http, 20);
+	ok(!onec_transfer_ended(transfer), "… nor one for which nothing has come");
+	onec_transfer_free(transfer);
+
+	request = get(url(stub.plain, "/silent"));
+	transfer = onec_http_start(http, &request, &error);
+	while (!transfer->connected || waiting(http, 0))
+		onec_http_wait(http, 1);
+	clock_goes_on(http);
+	ok(!onec_transfer_wait(transfer, 0, &error) && error.kind == ONEC_ERR_TIMEOUT,
+	   "a silent server is late although nobody looked");
+	onec_transfer_free(transfer);
 	onec_http_destroy(http);
 }
 
@@ -209,6 +264,7 @@ test_reuse(void)
 	OnecHttpRequest quiet = get(url(stub.plain, "/close-quiet"));
 	OnecHttpRequest on_next = get(url(stub.plain, "/close-on-next"));
 	OnecHttpRequest bad = get(url(stub.plain, "/bad-chunk"));
+	OnecTransfer *stalled;
 	Got			got = run(http, request);
 	int			before;
 
@@ -233,8 +289,13 @@ test_reuse(void)
 
 	refused(run(http, bad), ONEC_ERR_REPLY, "chunk", "R11: broken chunk in the pool");
 	bad.url = url(stub.plain, "/stall/5");
-	bad.request_timeout_ms = 200;
-	refused(run(http, bad), ONEC_ERR_TIMEOUT, "not complete", "a stalled one");
+	memset(&got, 0, sizeof(got));
+	stalled = onec_http_start(http, &bad, &got.error);
+	ok(onec_transfer_wait(stalled, 4, &got.error), "five bytes come");
+	clock_goes_on(http);
+	drain(stalled, SIZE_MAX, &got);
+	refused(got, ONEC_ERR_TIMEOUT, "not complete", "… and no more: a stalled one");
+	onec_transfer_free(stalled);
 	got = run(http, request);
 	ok(got.good && strcmp(got.body, "abcde") == 0, "R11: nothing of them is left on a connection");
 	onec_http_destroy(http);
@@ -407,7 +468,7 @@ int
 main(void)
 {
 	void		(*const tests[]) (void) = {
-		test_window, test_slow_consumer, test_absence_before_start, test_reuse, test_parallel, test_broken_pool,
+		test_window, test_slow_consumer, test_pinned, test_absence, test_reuse, test_parallel, test_broken_pool,
 		test_start_keeps_still, test_poll_only, test_quiet_wait, test_longjmp
 	};
 
