@@ -11,6 +11,8 @@ fi
 packages=(gcc make libc6-dev pkg-config "postgresql-$major" "postgresql-server-dev-$major"
           "postgresql-$major-cron" libcurl4-openssl-dev libjson-c-dev libexpat1-dev zlib1g-dev
           perl libipc-run-perl python3 curl)
+# fuzzing and the other compiler's warnings
+[ -n "${TEST_FULL:-}" ] && packages+=(clang libclang-rt-dev)
 
 missing=()
 for package in "${packages[@]}"; do
