@@ -101,25 +101,46 @@ END $$;
 COMMENT ON FUNCTION onec._ask_missing(name, text, text) IS 'Спросить 1С о недостающих строках (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._ask_missing(name, text, text) FROM PUBLIC;
 
--- Read the window once more, cut into other pages: are the keys the same?
-CREATE FUNCTION onec._reads_the_same(server name, target text, scope text, keys bigint) RETURNS boolean
+-- Read the rows of a condition once more, cut into other pages, into pg_temp.onec_again.  Returns how many differ.
+CREATE FUNCTION onec._stage_again(server name, target text, condition text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	SET onec_fdw.page_size = 0
 AS $$
-DECLARE
-	key text := onec._stage_key(target, 's');
-	same boolean;
 BEGIN
 	PERFORM set_config('onec_fdw.page_size', greatest(61 * coalesce((SELECT r.page_rows FROM onec._last_reading(server, target) r), 1000)
 		/ 100, 1)::text, true);
-	PERFORM onec._stage(server, target, scope, '', 'onec_again');
-	EXECUTE format('SELECT (SELECT count(*) FROM (SELECT DISTINCT * FROM pg_temp.onec_again) d) = %1$s
-		AND NOT EXISTS (SELECT %2$s FROM pg_temp.onec_stage s EXCEPT SELECT %2$s FROM pg_temp.onec_again s)', keys, key) INTO same;
+	PERFORM onec._stage(server, target, condition, '', 'onec_again');
+	RETURN (SELECT count(*) FROM (SELECT DISTINCT * FROM pg_temp.onec_again) d);
+END $$;
+COMMENT ON FUNCTION onec._stage_again(name, text, text) IS 'Прочитать строки ещё раз другими страницами (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._stage_again(name, text, text) FROM PUBLIC;
+
+-- Does another reading of the window give the same keys?
+CREATE FUNCTION onec._reads_the_same(server name, target text, scope text, keys bigint) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	same boolean := onec._stage_again(server, target, scope) = keys;
+BEGIN
+	IF same THEN
+		EXECUTE format('SELECT NOT EXISTS (SELECT %1$s FROM pg_temp.onec_stage s EXCEPT SELECT %1$s FROM pg_temp.onec_again s)',
+					   onec._stage_key(target, 's')) INTO same;
+	END IF;
 	RETURN same AND NOT onec._holds_missing(target, 'onec_again', 'true');
 END $$;
-COMMENT ON FUNCTION onec._reads_the_same(name, text, text, bigint) IS 'Прочитать окно ещё раз другими страницами и сравнить ключи (служебная)';
+COMMENT ON FUNCTION onec._reads_the_same(name, text, text, bigint) IS 'Прочитать окно ещё раз и сравнить ключи (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._reads_the_same(name, text, text, bigint) FROM PUBLIC;
+
+-- Whether so many rows that 1C counts beyond the different ones are the like of others: a page of the first reading had them, or one
+-- of the second, which was the last.  A row that came with two pages may stand in the place of another.
+CREATE FUNCTION onec._are_alike(server name, target text, more bigint, alike bigint) RETURNS boolean
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	RETURN more = greatest(alike, (SELECT r.twice FROM onec._last_reading(server, target) r));
+COMMENT ON FUNCTION onec._are_alike(name, text, bigint, bigint) IS 'Одинаковы ли лишние по счёту 1С строки с другими (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._are_alike(name, text, bigint, bigint) FROM PUBLIC;
 
 -- Whether 1C has no row of it at all, so far as one more question tells.
 CREATE FUNCTION onec._is_empty_set(server name, target text) RETURNS boolean
@@ -174,11 +195,12 @@ END $$;
 COMMENT ON FUNCTION onec._held(name, text, text) IS 'Сколько строк окна здесь и скольких из них не прочитано (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._held(name, text, text) FROM PUBLIC;
 
--- Is what pg_temp.onec_change lacks gone in 1C?  "read" rows came, "keys" of them are not alike.  NULL: proven; else why not.
+-- Is what pg_temp.onec_change lacks gone in 1C?  "read" rows came, "keys" of them are not alike, "alike" came beside their like in
+-- one page.  NULL: proven; else why not.
 -- An answer of nothing, or of nothing that is known here, is another base's or nobody's: for a whole set, read at once or in
 -- windows, that takes "force".  Where others wait already, rows are counted for all of them together, see onec._settle.
 CREATE FUNCTION onec._unproven(server name, target text, from_ts timestamp, till_ts timestamp, scope text, read bigint,
-							   keys bigint, force boolean, counted_later boolean) RETURNS text
+							   keys bigint, alike bigint, force boolean, counted_later boolean) RETURNS text
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -207,11 +229,12 @@ BEGIN
 		RETURN 'rows that were missing are there when asked for';
 	END IF;
 	suspicious := here.missing >= 50 AND here.missing >= onec.get('sync.suspicious_share', server)::numeric * here.held;
-	-- rows that are alike may be two in 1C, or one that came twice in place of another
 	twice := counted IS NULL OR counted <> keys AND NOT nested OR suspicious OR here.missing > 1000
 		OR NOT ask.asked AND NOT nested AND onec._went_by_skip(server, target);
 	IF twice AND NOT onec._reads_the_same(server, target, scope, keys) THEN
 		RETURN 'a second reading gave other rows';
+	ELSIF counted <> keys AND NOT nested AND NOT onec._are_alike(server, target, counted - keys, alike) THEN
+		RETURN format('1C counts %s rows, %s were read that differ', counted, keys);
 	END IF;
 	-- a second number is news only where something was asked after the first
 	IF (ask.asked OR twice OR nested) AND NOT counted_later
@@ -220,6 +243,6 @@ BEGIN
 	END IF;
 	RETURN NULL;
 END $$;
-COMMENT ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, boolean, boolean) IS
+COMMENT ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, bigint, boolean, boolean) IS
 	'Доказать, что недостающих строк в 1С нет: NULL или почему не доказано (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, boolean, boolean) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, bigint, boolean, boolean) FROM PUBLIC;

@@ -20,8 +20,9 @@ END $$;
 COMMENT ON FUNCTION onec._drop_waits() IS 'Забыть отложенное (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._drop_waits() FROM PUBLIC;
 
--- The documents in pg_temp.onec_frozen and the rows that were read of them, kept beyond the end of the transaction.
-CREATE FUNCTION onec._keep_for_later(target text, later tsrange) RETURNS void
+-- The documents in pg_temp.onec_frozen, kept beyond the end of the transaction: with the rows that were read of them in this
+-- window; or, where it is in doubt, alone: what stays as it was here must stay so in every window.
+CREATE FUNCTION onec._keep_for_later(target text, w tsrange, in_doubt boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -29,21 +30,71 @@ DECLARE
 	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
 BEGIN
 	IF NOT onec._any_waits() THEN
-		CREATE TEMPORARY TABLE onec_waiting AS SELECT later AS onec_window, x.* FROM pg_temp.onec_frozen x LIMIT 0;
-		CREATE TEMPORARY TABLE onec_waiting_row AS SELECT later AS onec_window, s.* FROM pg_temp.onec_stage s LIMIT 0;
+		CREATE TEMPORARY TABLE onec_waiting AS SELECT w AS onec_window, x.* FROM pg_temp.onec_frozen x LIMIT 0;
+		CREATE TEMPORARY TABLE onec_waiting_row AS SELECT w AS onec_window, s.* FROM pg_temp.onec_stage s LIMIT 0;
 	END IF;
-	INSERT INTO pg_temp.onec_waiting SELECT later, x.* FROM pg_temp.onec_frozen x;
-	EXECUTE format('INSERT INTO pg_temp.onec_waiting_row SELECT %L::tsrange, s.* FROM pg_temp.onec_stage s
-		WHERE EXISTS (SELECT FROM pg_temp.onec_frozen x WHERE (%s) = (%s))', later, unit, replace(unit, 'x.', 's.'));
+	INSERT INTO pg_temp.onec_waiting SELECT CASE WHEN NOT in_doubt THEN w END, x.* FROM pg_temp.onec_frozen x;
+	IF NOT in_doubt THEN
+		EXECUTE format('INSERT INTO pg_temp.onec_waiting_row SELECT %L::tsrange, s.* FROM pg_temp.onec_stage s
+			WHERE EXISTS (SELECT FROM pg_temp.onec_frozen x WHERE (%s) = (%s))', w, unit, replace(unit, 'x.', 's.'));
+	END IF;
 END $$;
-COMMENT ON FUNCTION onec._keep_for_later(text, tsrange) IS 'Отложить документы до конца шага (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._keep_for_later(text, tsrange) FROM PUBLIC;
+COMMENT ON FUNCTION onec._keep_for_later(text, tsrange, boolean) IS 'Отложить документы до конца шага (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._keep_for_later(text, tsrange, boolean) FROM PUBLIC;
 
--- Leave out of pg_temp.onec_change what is not proven.  Of what has a date, the days that would lose rows stay wholly as
--- they are, with all rows of their documents, wherever these lie: half of a re-posted document would be worse than the old one.
--- So does what pg_temp.onec_twice holds, and documents that come from days outside of the scope.  With "later", the rows read
--- of these documents are kept for onec._settle.  Returns how many rows stay that would have gone.
-CREATE FUNCTION onec._withhold(server name, target text, scope text, later tsrange) RETURNS bigint
+-- SQL for the documents that a window would write half of: rows of theirs stand here in time that the running step has not read,
+-- or wait.  NULL: there are none.
+CREATE FUNCTION onec._halves(server name, target text, w tsrange) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unread tsmultirange := tsmultirange(tsrange('-infinity', 'infinity')) - tsmultirange(w) - coalesce((
+		SELECT s.covered FROM onec.sync_step s WHERE s.server = _halves.server AND s.target = _halves.target AND s.status = 'running'
+		ORDER BY s.run_id DESC LIMIT 1), '{}');
+	tab text := 'onec.' || quote_ident(onec._local_table(target));
+	date_column name := onec._date_column(target);
+	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
+	any_unread boolean := NOT isempty(unread);
+BEGIN
+	-- a first load has nothing before its windows, and nothing behind
+	IF lower(unread) > '-infinity' THEN
+		EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE server = %L AND %I >= %L::timestamp)', tab, server, date_column, lower(unread))
+			INTO any_unread;
+	END IF;
+	RETURN (SELECT string_agg(format('SELECT %1$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage x ON x.ctid = c.place JOIN %2$s',
+								 unit, o.other), ' UNION ')
+		FROM (SELECT format('%s t ON (%s) = (%s) WHERE t.server = %L AND coalesce(t.%I, ''-infinity'') <@ %L::tsmultirange',
+							tab, unit, replace(unit, 'x.', 't.'), server, date_column, unread) WHERE any_unread
+			  UNION ALL SELECT format('pg_temp.onec_waiting t ON (%s) = (%s)', unit, replace(unit, 'x.', 't.')) WHERE onec._any_waits()) o (other));
+END $$;
+COMMENT ON FUNCTION onec._halves(name, text, tsrange) IS 'Запрос документов, которые окно записало бы наполовину (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._halves(name, text, tsrange) FROM PUBLIC;
+
+CREATE FUNCTION onec._any_halves(server name, target text, w tsrange) RETURNS boolean
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	halves text;
+	found boolean := false;
+BEGIN
+	IF EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NOT NULL) THEN
+		halves := onec._halves(server, target, w);
+		IF halves IS NOT NULL THEN
+			EXECUTE format('SELECT EXISTS (%s)', halves) INTO found;
+		END IF;
+	END IF;
+	RETURN found;
+END $$;
+COMMENT ON FUNCTION onec._any_halves(name, text, tsrange) IS 'Записало бы окно какой-то документ наполовину (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._any_halves(name, text, tsrange) FROM PUBLIC;
+
+-- Leave out of pg_temp.onec_change what cannot be written yet, or, in doubt, at all.  Of what has a date, the days that would
+-- lose rows stay wholly as they are, with all rows of their documents, wherever these lie: half of a re-posted document would be
+-- worse than the old one.  So do the documents of pg_temp.onec_twice and those of which the window "w" has only a part; without
+-- it there is only this one.  Returns how many rows stay that would have gone.
+CREATE FUNCTION onec._withhold(server name, target text, scope text, w tsrange, in_doubt boolean) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -63,15 +114,14 @@ BEGIN
 			SELECT x.* FROM %1$s x JOIN pg_temp.onec_change c ON (%2$s) = (%3$s) WHERE x.server = %4$L AND c.place IS NULL),
 		day AS MATERIALIZED (SELECT DISTINCT %5$s AS day FROM missing x)
 		SELECT %6$s FROM missing x
-		%8$s
 		UNION SELECT %6$s FROM %1$s x JOIN day ON day.day = %5$s WHERE x.server = %4$L AND (%7$s)
 		UNION SELECT %6$s FROM pg_temp.onec_stage x JOIN day ON day.day = %5$s
-		UNION SELECT %6$s FROM %1$s x JOIN pg_temp.onec_stage s ON (%2$s) = (%9$s) WHERE x.server = %4$L AND (x.%10$I <> s.%10$I)',
+		%8$s %9$s',
 		tab, onec._stage_key(target, 'x'), onec._stage_key(target, 'c'), server, day, unit, scope,
 		CASE WHEN onec._any_doubles() THEN format('UNION SELECT %s FROM pg_temp.onec_twice x', unit) END,
-		onec._stage_key(target, 's'), coalesce(onec._date_column(target), 'server'));
-	IF later IS NOT NULL THEN
-		PERFORM onec._keep_for_later(target, later);
+		'UNION ' || CASE WHEN w IS NOT NULL THEN onec._halves(server, target, w) END);
+	IF w IS NOT NULL THEN
+		PERFORM onec._keep_for_later(target, w, in_doubt);
 	END IF;
 	EXECUTE format('DELETE FROM pg_temp.onec_change c WHERE c.place IS NULL
 		OR EXISTS (SELECT FROM pg_temp.onec_stage s JOIN pg_temp.onec_frozen x ON (%s) = (%s) WHERE s.ctid = c.place)',
@@ -79,39 +129,111 @@ BEGIN
 	DROP TABLE pg_temp.onec_frozen;
 	RETURN kept;
 END $$;
-COMMENT ON FUNCTION onec._withhold(name, text, text, tsrange) IS 'Оставить как было то, чего удаление не доказано (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._withhold(name, text, text, tsrange) FROM PUBLIC;
+COMMENT ON FUNCTION onec._withhold(name, text, text, tsrange, boolean) IS 'Оставить пока как было то, что не доказано (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._withhold(name, text, text, tsrange, boolean) FROM PUBLIC;
 
--- All windows are read: where 1C counts as many rows in all of them as came, none hid what another lacks, and what has waited is
--- written.  "doubt" says why it stays as it was; NULL too where 1C does not count, for then each window was read twice.
-CREATE FUNCTION onec._settle(server name, s onec.sync_step, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT doubt text)
+-- Whether 1C, which does not count, has the same rows in other pages: as many in the windows of the step, of the documents that
+-- wait all that came, and none that is neither among these nor here.
+CREATE FUNCTION onec._came_again(server name, s onec.sync_step) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	read bigint := 0;
+	w tsrange;
+	same boolean := true;
+	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(s.target)) u);
+	place text := format('%s, x.%I', onec._stage_key(s.target, 'x'), onec._date_column(s.target));
+BEGIN
+	FOREACH w IN ARRAY ARRAY(SELECT unnest(s.covered)) LOOP
+		read := read + onec._stage_again(server, s.target, onec._window_condition(s.target, lower(w), upper(w)));
+		EXECUTE format('SELECT NOT EXISTS (
+				SELECT %1$s FROM pg_temp.onec_waiting_row x WHERE x.onec_window <@ %2$L::tsrange EXCEPT SELECT %1$s FROM pg_temp.onec_again x)
+			AND NOT EXISTS (
+				SELECT %1$s FROM pg_temp.onec_again x WHERE (%3$s) IN (SELECT %3$s FROM pg_temp.onec_waiting x)
+				EXCEPT SELECT %1$s FROM pg_temp.onec_waiting_row x
+				EXCEPT SELECT %1$s FROM %4$s x WHERE x.server = %5$L)', place, w, unit,
+			'onec.' || quote_ident(onec._local_table(s.target)), server) INTO same;
+		EXIT WHEN NOT same;
+	END LOOP;
+	RETURN same AND read = s.covered_keys;
+END $$;
+COMMENT ON FUNCTION onec._came_again(name, onec.sync_step) IS 'Прочитать окна шага ещё раз, если 1С не считает (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._came_again(name, onec.sync_step) FROM PUBLIC;
+
+-- Why what waits cannot be written; NULL: it can, for 1C has as many rows in all windows together as came, so that none hid what
+-- another lacks.
+CREATE FUNCTION onec._unsettled(server name, s onec.sync_step) RETURNS text
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	counted bigint := 0;
 	w tsrange;
+BEGIN
+	FOREACH w IN ARRAY ARRAY(SELECT unnest(s.covered)) LOOP
+		counted := counted + onec._count_of_1c(server, s.target, lower(w), upper(w));
+	END LOOP;
+	IF counted <> s.covered_keys THEN
+		RETURN format('1C counts %s rows in all windows, %s were read', counted, s.covered_keys);
+	ELSIF counted IS NULL AND NOT onec._came_again(server, s) THEN
+		RETURN 'a second reading of all windows gave other rows';
+	END IF;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION onec._unsettled(name, onec.sync_step) IS 'Почему отложенное нельзя записать; NULL — можно (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._unsettled(name, onec.sync_step) FROM PUBLIC;
+
+-- Documents that wait in one window and are in doubt in another wait in vain.  Returns the windows that lack them.
+CREATE FUNCTION onec._drop_doubtful(target text) RETURNS tsrange[]
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unit text := (SELECT string_agg(quote_ident(u), ', ') FROM unnest(onec._unit(target)) u);
+	lacking tsrange[];
+BEGIN
+	EXECUTE format('
+		WITH gone AS (DELETE FROM pg_temp.onec_waiting
+			WHERE onec_window IS NOT NULL AND (%1$s) IN (SELECT %1$s FROM pg_temp.onec_waiting WHERE onec_window IS NULL) RETURNING onec_window),
+		gone_row AS (DELETE FROM pg_temp.onec_waiting_row
+			WHERE (%1$s) IN (SELECT %1$s FROM pg_temp.onec_waiting WHERE onec_window IS NULL))
+		SELECT array_agg(DISTINCT onec_window) FROM gone', unit) INTO lacking;
+	RETURN lacking;
+END $$;
+COMMENT ON FUNCTION onec._drop_doubtful(text) IS 'Не записывать отложенное, если другое окно документа не доказано (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._drop_doubtful(text) FROM PUBLIC;
+
+-- All windows are read: what has waited is written, or "doubt" says why it stays as it was.
+CREATE FUNCTION onec._settle(server name, s onec.sync_step, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT doubt text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	windows tsrange[] := ARRAY(SELECT DISTINCT k.onec_window FROM pg_temp.onec_waiting k WHERE k.onec_window IS NOT NULL ORDER BY 1);
+	lacking tsrange[];
+	w tsrange;
 	x record;
 BEGIN
 	inserted := 0;
 	updated := 0;
 	deleted := 0;
-	FOREACH w IN ARRAY ARRAY(SELECT unnest(s.covered)) LOOP
-		counted := counted + onec._count_of_1c(server, s.target, lower(w), upper(w));
-	END LOOP;
-	IF counted <> s.covered_keys THEN
-		doubt := format('1C counts %s rows in all windows, %s were read', counted, s.covered_keys);
+	IF windows <> '{}' THEN
+		doubt := onec._unsettled(server, s);
+		lacking := CASE WHEN doubt IS NULL THEN onec._drop_doubtful(s.target) ELSE windows END;
 	END IF;
-	FOR w IN SELECT DISTINCT k.onec_window FROM pg_temp.onec_waiting k ORDER BY 1 LOOP
+	FOREACH w IN ARRAY windows LOOP
 		IF doubt IS NULL THEN
 			SELECT * INTO x FROM onec._write_waiting(server, s.target, w);
 			inserted := inserted + x.inserted;
 			updated := updated + x.updated;
 			deleted := deleted + x.deleted;
-			PERFORM onec._note_doubt(server, s.target, 'unproven', lower(w), upper(w), 0, NULL);
-		ELSE
-			UPDATE onec.sync_doubt d SET reason = _settle.doubt
+		END IF;
+		IF w = ANY (lacking) THEN
+			UPDATE onec.sync_doubt d SET reason = coalesce(doubt, 'documents have rows in other days that are in doubt')
 			WHERE d.server = _settle.server AND d.target = s.target AND d.kind = 'unproven' AND d.from_ts = lower(w);
+		ELSE
+			PERFORM onec._note_doubt(server, s.target, 'unproven', lower(w), upper(w), 0, NULL);
 		END IF;
 	END LOOP;
 	PERFORM onec._drop_waits();

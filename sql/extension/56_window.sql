@@ -114,7 +114,8 @@ REVOKE EXECUTE ON FUNCTION onec._different_keys(name, text, bigint, bigint) FROM
 -- Read the rows of a condition and compare them with "scope": "differ" rows are not as here.  Whoever wants to know which keys came twice looks when
 -- something differs, and always where that has happened before; rows that differ are then read once more.
 CREATE FUNCTION onec._read_window(server name, target text, condition text, scope text,
-								  OUT read bigint, OUT keys bigint, OUT differ bigint, OUT numbered bigint, OUT holes bigint, OUT doubt text)
+								  OUT read bigint, OUT keys bigint, OUT alike bigint, OUT differ bigint, OUT numbered bigint,
+								  OUT holes bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -126,12 +127,13 @@ BEGIN
 	FOR attempt IN 1 .. 2 LOOP
 		keys := onec._stage(server, target, condition);
 		SELECT * INTO went FROM onec._last_reading(server, target);
-		read := keys + went.twice;
+		alike := went.twice;
+		read := keys + alike;
 		holes := onec._fill_holes(server, target, went.lacked);
 		keys := onec._different_keys(server, target, keys, went.pages);
 		numbered := 0;
 		IF careful THEN
-			keys := read - went.twice - onec._drop_doubles(target);
+			keys := read - alike - onec._drop_doubles(target);
 			IF NOT onec._doubles_known(server, target) AND attempt = 1 THEN
 				PERFORM onec._remember_doubles();
 				CONTINUE;
@@ -144,13 +146,13 @@ BEGIN
 		END IF;
 		differ := onec._digest(server, target, scope);
 		EXIT WHEN careful OR differ = 0;
-		keys := read - went.twice - onec._drop_doubles(target);
+		keys := read - alike - onec._drop_doubles(target);
 		IF onec._any_doubles() THEN
 			PERFORM onec._remember_doubles();
 			careful := true;
 			CONTINUE;
 		END IF;
-		IF keys <> read - went.twice THEN
+		IF keys <> read - alike THEN
 			differ := onec._compare(server, target, scope);
 		END IF;
 		EXIT;
@@ -211,28 +213,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._waits_for_end(name, text) IS 'Ждут ли удаления окна конца шага (служебная)';
 
--- Whether rows of pg_temp.onec_stage are here with another date.
-CREATE FUNCTION onec._redates(server name, target text) RETURNS boolean
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	redates boolean := false;
-BEGIN
-	IF EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NOT NULL) THEN
-		EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
-				JOIN onec.%I t ON (%s) = (%s) WHERE t.server = %L AND t.%6$I <> s.%6$I)',
-			onec._local_table(target), onec._stage_key(target, 't'), onec._stage_key(target, 's'), server, NULL,
-			onec._date_column(target)) INTO redates;
-	END IF;
-	RETURN redates;
-END $$;
-COMMENT ON FUNCTION onec._redates(name, text) IS 'Меняется ли дата документов, которые уже здесь (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._redates(name, text) FROM PUBLIC;
-
 -- Make the rows of "scope" equal to those that 1C has for "condition"; without a scope nothing is taken for deleted.  The times
 -- say what 1C is to count; NULL: it cannot.  "doubt" says why rows that were missing are still here, "kept" how many; "numbered"
--- tells of keys that have several rows.  With "later", documents that lose rows or change their dates wait for onec._settle.
+-- tells of keys that have several rows.  With "later", documents that lose rows, or of which other days have a part, wait for
+-- onec._settle.
 CREATE FUNCTION onec._sync_scope(server name, target text, condition text, scope text, from_ts timestamp, till_ts timestamp,
 								 force boolean, later tsrange, OUT read bigint, OUT keys bigint, OUT inserted bigint,
 								 OUT updated bigint, OUT deleted bigint, OUT doubt text, OUT kept bigint, OUT numbered bigint,
@@ -258,19 +242,19 @@ BEGIN
 		IF numbered > 0 AND NOT onec._has_copies(target) THEN
 			doubt := 'several objects have one key';
 		END IF;
-		doubt := coalesce(doubt, onec._unproven(server, target, from_ts, till_ts, scope, w.read, w.keys, force,
+		doubt := coalesce(doubt, onec._unproven(server, target, from_ts, till_ts, scope, w.read, w.keys, w.alike, force,
 			later IS NOT NULL AND onec._any_waits()));
 		EXIT WHEN doubt IS NULL;
 	END LOOP;
 	-- rows that are alike count for two where 1C counts them so, and another reading has the same
 	IF later IS NOT NULL AND keys <> read AND onec._count_of_1c(server, target, from_ts, till_ts) = read
-		AND onec._reads_the_same(server, target, condition, keys) THEN
+		AND onec._reads_the_same(server, target, condition, keys) AND onec._are_alike(server, target, read - keys, w.alike) THEN
 		keys := read;
 	END IF;
 	IF doubt IS NOT NULL THEN
-		kept := greatest(onec._withhold(server, target, coalesce(scope, 'false'), NULL), 1);
-	ELSIF later IS NOT NULL AND (missing OR onec._redates(server, target)) THEN
-		kept := greatest(onec._withhold(server, target, scope, later), 1);
+		kept := greatest(onec._withhold(server, target, coalesce(scope, 'false'), later, true), 1);
+	ELSIF later IS NOT NULL AND (missing OR onec._any_halves(server, target, later)) THEN
+		kept := greatest(onec._withhold(server, target, scope, later, false), 1);
 	END IF;
 	SELECT x.inserted, x.updated, x.deleted INTO inserted, updated, deleted FROM onec._write_window(server, target) x;
 END $$;

@@ -1,0 +1,130 @@
+# What waits for the end of a step: documents with rows in two windows of which one was read badly.  The base is a stub that hides one
+# row from its lists, always or so many times, and counts honestly or not at all.
+use strict;
+use warnings;
+use utf8;
+
+use HTTP::Tiny;
+use JSON::PP;
+use OnecTest;
+use POSIX qw(strftime);
+use Test::More;
+
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
+my $dir = PostgreSQL::Test::Utils::tempdir();
+my $node = OnecTest->node('settle', conf => "statement_timeout = '60s'\n");
+my $stub = OnecTest->stub("DIR = '$dir'\n" . <<'PY');
+def hiding(r, rows):
+    """The answer without the row that the mode hides, as often as it says, from answers that would have it."""
+    left = int(mode.get("times", -1))
+    shown = [row for row in rows if mode.get("hide", "") != f"{int(row['Recorder'][-12:], 16)}/{row['LineNumber']}"]
+    whole, rest = serve(r, rows), serve(r, shown)
+    if left == 0 or whole == rest:
+        return whole
+    mode["times"] = str(left - 1)
+    return rest
+
+def answer(r):
+    if r.path in ("", "$metadata"):
+        kind = "application/xml" if r.path else "application/json;charset=utf-8"
+        return 200, open(f"{DIR}/{r.path or 'root'}", "rb").read(), {"Content-Type": kind}
+    with open(f"{DIR}/rows", encoding="utf-8") as file:
+        sets = json.load(file)
+    rows = sets.get(r.path.split("/")[0].split("(")[0], [])
+    if re.search(r"/(Balance|Turnovers|SliceLast)", r.path):
+        return []
+    if r.path.endswith("/$count"):
+        return serve(r, rows) if mode.get("count", "") != "refused" else odata_error(400, 0, "$count не поддерживается")
+    return hiding(r, rows)
+PY
+{
+	my $demo = OnecTest->onec('--customers', 5);
+
+	for my $what ([ '', 'root' ], [ '$metadata', '$metadata' ])
+	{
+		my $address = $demo->url =~ s{//}{//demo:demo@}r . "/odata/standard.odata/$what->[0]" . ($what->[0] ? '' : '?$format=json');
+		PostgreSQL::Test::Utils::append_to_file("$dir/$what->[1]", HTTP::Tiny->new->get($address)->{content});
+	}
+	$demo->stop;
+}
+OnecTest->server($node, $stub, name => 'shop', options => "timezone 'UTC', retries '0', page_size '50', prefetch '0'");
+
+my $sales = 'AccumulationRegister_Продажи_RecordType';
+my $nobody = '00000000-0000-0000-0000-000000000000';
+my @now = gmtime;
+my ($last, $this) = map { strftime('%Y-%m-%dT10:00:00', 0, 0, 0, 1, $now[4] + $_, $now[5]) } -1, 0;
+my $never = '0001-01-01T00:00:00';
+my $all = "full_reload => true";
+my %base;
+
+sub rows { return OnecTest->rows($node, @_); }
+sub guid { return sprintf '%08x-0000-4000-8000-%012x', @_; }
+
+sub sale
+{
+	my ($document, $line, $period, $amount) = @_;
+
+	return { Recorder => guid(1, $document), Recorder_Type => 'StandardODATA.Document_ЧекККМ', LineNumber => "$line", Period => $period, Active => \1,
+		Контрагент_Key => $nobody, Номенклатура_Key => guid(3, 1), Характеристика_Key => $nobody, Склад_Key => guid(4, 1),
+		Организация_Key => $nobody, Документ => guid(1, $document), Документ_Type => 'StandardODATA.Document_ЧекККМ', Количество => 1,
+		Сумма => $amount // 100, СуммаНДС => 0, Себестоимость => 0 };
+}
+
+# What the base has from now on: rows that are always there, and these.
+sub base
+{
+	open(my $out, '>', "$dir/rows.new") or die $!;
+	print $out encode_json({ $sales => [ (map { my $month = $_; map { sale($_ + ($month eq $this ? 100 : 0), 1, $month) } 50 .. 55 } $last, $this), @_ ] });
+	close $out;
+	rename "$dir/rows.new", "$dir/rows" or die $!;
+	return;
+}
+
+# A run, under a mode: its status, and what is here of document 1.
+sub after
+{
+	my ($how, %mode) = @_;
+
+	$stub->mode(hide => '', times => -1, count => '', %mode);
+	my $r = OnecTest->try_text($node, "CALL onec.sync('shop', steps => '{purchases}', $how)");
+	$stub->mode(hide => '', count => '');
+	diag($r->{stderr}) if $r->{sqlstate} ne '00000';
+	return join ' ', rows('SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1'),
+		rows("SELECT string_agg(line_no || CASE WHEN copy > 0 THEN '''' ELSE '' END || ':' || CASE period WHEN '$last' THEN 'last' WHEN '$this' THEN 'this' ELSE coalesce(period::text, 'never') END
+			|| ' ' || amount::int, ', ' ORDER BY line_no, copy) FROM onec.sale_line WHERE recorder = '" . guid(1, 1) . "'");
+}
+
+base(sale(1, 1, $last), sale(1, 2, $this));
+rows("SELECT FROM onec.setup('shop')");
+
+# ---- a document with rows in two months is posted anew ----
+is(after($all), 'ok 1:last 100, 2:this 100', 'a document with rows in two months');
+base(sale(1, 1, $last, 200), sale(1, 2, $this, 200));
+is(after($all, hide => '1/2'), 'incomplete 1:last 100, 2:this 100', 'P20: posted anew, the later row hidden: the earlier one stays, too');
+is(after($all, hide => '1/1'), 'incomplete 1:last 100, 2:this 100', 'P20: the earlier row hidden: the later one stays, too');
+is(after($all), 'ok 1:last 200, 2:this 200', 'P20: … and the next run has both');
+
+# ---- it moves ----
+base(sale(1, 1, $this, 300), sale(1, 2, $this, 300));
+is(after($all, hide => '1/1'), 'incomplete 1:last 200, 2:this 200', 'P20: a row has moved to the next month, which hides it: it stays');
+is(after($all), 'ok 1:this 300, 2:this 300', 'P20: … and the next run moves it');
+base(sale(1, 1, $last, 400), sale(1, 2, $last, 400));
+is(after($all, hide => '1/2'), 'incomplete 1:this 300, 2:this 300', 'P20: moved to the month before, one row hidden');
+is(after($all), 'ok 1:last 400, 2:last 400', 'P20: … and the next run moves both');
+base(sale(1, 1, $never, 500), sale(1, 2, $never, 500));
+is(after($all), 'ok 1:never 500, 2:never 500', 'a document that has lost its date');
+base(sale(1, 1, $this, 600), sale(1, 2, $this, 600));
+is(after($all, hide => '1/2'), 'incomplete 1:never 500, 2:never 500', 'P20: it gets one, one row hidden: both stay');
+is(after($all), 'ok 1:this 600, 2:this 600', 'P20: … and the next run dates both');
+
+# ---- 1C does not count ----
+base(sale(1, 1, $last, 700), sale(1, 2, $last, 700));
+is(after($all, count => 'refused', hide => '1/2', times => 1), 'incomplete 1:this 600, 2:this 600', 'P20: no counting, one row of a moved document hidden once');
+is(after($all, count => 'refused'), 'ok 1:last 700, 2:last 700', 'P20: … a reading that comes twice alike moves it');
+base(sale(1, 1, $this, 800));
+is(after($all, count => 'refused', hide => '1/1', times => 1), 'incomplete 1:last 700, 2:last 700', 'P20: no counting, moved to the next month, which hides it once');
+is(after($all, count => 'refused'), 'ok 1:this 800', 'P20: … and the next run moves it');
+
+$node->stop;
+done_testing();
