@@ -142,20 +142,6 @@ CREATE FUNCTION onec._are_alike(server name, target text, more bigint, alike big
 COMMENT ON FUNCTION onec._are_alike(name, text, bigint, bigint) IS 'Одинаковы ли лишние по счёту 1С строки с другими (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._are_alike(name, text, bigint, bigint) FROM PUBLIC;
 
--- Whether 1C has no row of it at all, so far as one more question tells.
-CREATE FUNCTION onec._is_empty_set(server name, target text) RETURNS boolean
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	found boolean;
-BEGIN
-	EXECUTE format('SELECT EXISTS (SELECT FROM %s)', onec._foreign_table(server, target)) INTO found;
-	RETURN NOT found;
-END $$;
-COMMENT ON FUNCTION onec._is_empty_set(name, text) IS 'Нет ли в 1С вовсе ни одной строки (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._is_empty_set(name, text) FROM PUBLIC;
-
 -- Rows nested in their recorders: the recorders alone are read, and must be as many as 1C counts and hold all that were read
 -- with their rows.  Rows of a recorder that is there, but came without any, are in doubt.
 CREATE FUNCTION onec._recorders_agree(server name, target text, counted bigint) RETURNS boolean
@@ -195,12 +181,60 @@ END $$;
 COMMENT ON FUNCTION onec._held(name, text, text) IS 'Сколько строк окна здесь и скольких из них не прочитано (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._held(name, text, text) FROM PUBLIC;
 
+-- Whether 1C knows none of the rows that are here nearest to a window: those before it, else those behind.  Where it is all there is
+-- here, nothing tells.
+CREATE FUNCTION onec._is_strange_beside(server name, target text, from_ts timestamp, till_ts timestamp) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := 'onec.' || quote_ident(onec._local_table(target));
+	date_column name := onec._date_column(target);
+	beside record;
+	known boolean := false;
+BEGIN
+	EXECUTE format('SELECT min(x.at), max(x.at) FROM (
+			SELECT * FROM (SELECT %1$I AS at FROM %2$s WHERE server = $1 AND %1$I < $2 ORDER BY %1$I DESC LIMIT 20) x
+			UNION ALL SELECT * FROM (SELECT %1$I FROM %2$s WHERE server = $1 AND %1$I >= $3 ORDER BY %1$I LIMIT 20) x
+				WHERE NOT EXISTS (SELECT FROM %2$s WHERE server = $1 AND %1$I < $2)) x', date_column, tab)
+		INTO beside USING server, from_ts, till_ts;
+	IF beside.min IS NOT NULL THEN
+		PERFORM onec._stage(server, target, format('f.%1$I >= %2$L::timestamp AND f.%1$I <= %3$L::timestamp', date_column, beside.min, beside.max),
+							'', 'onec_found');
+		EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_found s JOIN %s t ON t.server = $1 AND (%s) = (%s))', tab,
+					   onec._stage_key(target, 't'), onec._stage_key(target, 's')) INTO known USING server;
+	END IF;
+	RETURN NOT known;
+END $$;
+COMMENT ON FUNCTION onec._is_strange_beside(name, text, timestamp, timestamp) IS 'Не знает ли 1С и строк рядом с окном (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._is_strange_beside(name, text, timestamp, timestamp) FROM PUBLIC;
+
+-- An answer of nothing, or of nothing that is known here, is another base's or nobody's: of a whole set, read at once or in windows,
+-- it takes "force" to believe that, and to write anything of it.  NULL: it is this base's; else why not.
+CREATE FUNCTION onec._strange(server name, target text, scope text, from_ts timestamp, till_ts timestamp, force boolean) RETURNS text
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	here record;
+BEGIN
+	IF force THEN
+		RETURN NULL;
+	END IF;
+	SELECT * INTO here FROM onec._held(server, target, scope);
+	IF NOT here.shared AND (scope = 'true' OR here.held >= 50 OR onec._is_strange_beside(server, target, from_ts, till_ts)) THEN
+		RETURN format('%s of %s rows would go, and no row read is one of them', here.missing, here.held);
+	END IF;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION onec._strange(name, text, text, timestamp, timestamp, boolean) IS 'Почему ответ похож на ответ другой базы; NULL — не похож (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._strange(name, text, text, timestamp, timestamp, boolean) FROM PUBLIC;
+
 -- Is what pg_temp.onec_change lacks gone in 1C?  "read" rows came, "keys" of them are not alike, "alike" came beside their like in
 -- one page.  NULL: proven; else why not.
--- An answer of nothing, or of nothing that is known here, is another base's or nobody's: for a whole set, read at once or in
--- windows, that takes "force".  Where others wait already, rows are counted for all of them together, see onec._settle.
+-- Where others wait already, rows are counted for all of them together, see onec._settle.
 CREATE FUNCTION onec._unproven(server name, target text, from_ts timestamp, till_ts timestamp, scope text, read bigint,
-							   keys bigint, alike bigint, force boolean, counted_later boolean) RETURNS text
+							   keys bigint, alike bigint, counted_later boolean) RETURNS text
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -213,9 +247,6 @@ DECLARE
 	twice boolean;
 BEGIN
 	SELECT * INTO here FROM onec._held(server, target, scope);
-	IF NOT here.shared AND NOT force AND (scope = 'true' OR here.held >= 50 OR onec._is_empty_set(server, target)) THEN
-		RETURN format('%s of %s rows would go, and no row read is one of them', here.missing, here.held);
-	END IF;
 	counted := CASE WHEN counted_later THEN keys ELSE onec._count_of_1c(server, target, from_ts, till_ts) END;
 	IF nested THEN
 		IF NOT onec._recorders_agree(server, target, counted) THEN
@@ -243,6 +274,6 @@ BEGIN
 	END IF;
 	RETURN NULL;
 END $$;
-COMMENT ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, bigint, boolean, boolean) IS
+COMMENT ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, bigint, boolean) IS
 	'Доказать, что недостающих строк в 1С нет: NULL или почему не доказано (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, bigint, boolean, boolean) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION onec._unproven(name, text, timestamp, timestamp, text, bigint, bigint, bigint, boolean) FROM PUBLIC;

@@ -227,6 +227,7 @@ AS $$
 DECLARE
 	w record;
 	missing boolean;
+	strange text;
 BEGIN
 	kept := 0;
 	FOR attempt IN 1 .. 2 LOOP
@@ -238,11 +239,13 @@ BEGIN
 		doubt := w.doubt;
 		holes := w.holes;
 		missing := w.differ > 0 AND EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NULL);
+		strange := NULL;
 		EXIT WHEN NOT missing;
 		IF numbered > 0 AND NOT onec._has_copies(target) THEN
 			doubt := 'several objects have one key';
 		END IF;
-		doubt := coalesce(doubt, onec._unproven(server, target, from_ts, till_ts, scope, w.read, w.keys, w.alike, force,
+		strange := onec._strange(server, target, scope, from_ts, till_ts, force);
+		doubt := coalesce(strange, doubt, onec._unproven(server, target, from_ts, till_ts, scope, w.read, w.keys, w.alike,
 			later IS NOT NULL AND onec._any_waits()));
 		EXIT WHEN doubt IS NULL;
 	END LOOP;
@@ -251,7 +254,10 @@ BEGIN
 		AND onec._reads_the_same(server, target, condition, keys) AND onec._are_alike(server, target, read - keys, w.alike) THEN
 		keys := read;
 	END IF;
-	IF doubt IS NOT NULL THEN
+	IF strange IS NOT NULL THEN
+		DELETE FROM pg_temp.onec_change;
+		GET DIAGNOSTICS kept = ROW_COUNT;
+	ELSIF doubt IS NOT NULL THEN
 		kept := greatest(onec._withhold(server, target, coalesce(scope, 'false'), later, true), 1);
 	ELSIF later IS NOT NULL AND (missing OR onec._any_halves(server, target, later)) THEN
 		kept := greatest(onec._withhold(server, target, scope, later, false), 1);
