@@ -1,4 +1,4 @@
--- Keys that come twice in one reading, as pg_temp.onec_stage has it.
+-- Keys that come twice in one reading, as pg_temp.onec_stage has it, or in two windows of a step.
 
 -- The key of a target as pg_temp.onec_stage has it before rows are numbered.
 CREATE FUNCTION onec._stage_key(target text, alias text) RETURNS text
@@ -92,3 +92,43 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._number_doubles(name, text) IS 'Пронумеровать разные строки с одним ключом (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._number_doubles(name, text) FROM PUBLIC;
+
+-- Keys of pg_temp.onec_stage, of one window, that another window has, too: those rows are here outside of "scope", for sure as the
+-- condition on t says.  The staged ones get the running numbers that they have here, or the next ones; with "ask" only if 1C still
+-- has the other row, which may have moved here meanwhile.  Returns how many keys it concerns.
+CREATE FUNCTION onec._number_across(server name, target text, scope text, sure text, ask boolean) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	date_column name := onec._date_column(target);
+	day date;
+	numbered bigint;
+BEGIN
+	IF date_column IS NULL OR NOT onec._has_copies(target) THEN
+		RETURN 0;
+	END IF;
+	EXECUTE format('CREATE TEMPORARY TABLE onec_across ON COMMIT DROP AS
+		SELECT * FROM (
+			SELECT %1$s, min(t.copy) FILTER (WHERE here) AS known, max(t.copy) FILTER (WHERE sure) + 1 AS next,
+				   min(t.%2$I::date) FILTER (WHERE sure) AS day
+			FROM (SELECT t.*, (%3$s) AS here, (%4$s) AS sure FROM %5$s t WHERE t.server = %6$L) t
+			JOIN (SELECT DISTINCT %7$s FROM pg_temp.onec_stage s) s ON (%1$s) = (%7$s)
+			GROUP BY %1$s HAVING NOT bool_and(here)) k
+		WHERE coalesce(k.known, k.next) > 0',
+		onec._stage_key(target, 't'), date_column, scope, sure, 'onec.' || quote_ident(onec._local_table(target)), server,
+		onec._stage_key(target, 's'));
+	FOR day IN SELECT DISTINCT k.day FROM pg_temp.onec_across k WHERE ask AND k.known IS NULL AND k.day IS NOT NULL LOOP
+		PERFORM onec._stage(server, target, format('f.%1$I >= %2$L::timestamp AND f.%1$I < %3$L::timestamp', date_column, day, day + 1), '',
+							'onec_found');
+		EXECUTE format('DELETE FROM pg_temp.onec_across k WHERE k.known IS NULL AND k.day = %L
+			AND NOT EXISTS (SELECT FROM pg_temp.onec_found s WHERE (%s) = (%s))', day, onec._stage_key(target, 's'), onec._stage_key(target, 'k'));
+	END LOOP;
+	EXECUTE format('UPDATE pg_temp.onec_stage s SET copy = s.copy + coalesce(k.known, k.next) FROM pg_temp.onec_across k WHERE (%s) = (%s)',
+				   onec._stage_key(target, 's'), onec._stage_key(target, 'k'));
+	numbered := (SELECT count(*) FROM pg_temp.onec_across);
+	DROP TABLE pg_temp.onec_across;
+	RETURN numbered;
+END $$;
+COMMENT ON FUNCTION onec._number_across(name, text, text, text, boolean) IS 'Пронумеровать строки, ключ которых есть и в другом окне (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._number_across(name, text, text, text, boolean) FROM PUBLIC;

@@ -111,8 +111,10 @@ END $$;
 COMMENT ON FUNCTION onec._any_redated(name, text, text) IS 'Меняется ли дата здешних строк (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._any_redated(name, text, text) FROM PUBLIC;
 
--- Write pg_temp.onec_change.
-CREATE FUNCTION onec._apply(server name, target text, OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+-- Write pg_temp.onec_change, but for the new rows whose key a row t that is here has for sure, as the condition "sure" says: these
+-- are left out, and counted.
+CREATE FUNCTION onec._apply(server name, target text, sure text DEFAULT 'false',
+							OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT left_out bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -126,6 +128,7 @@ BEGIN
 	inserted := 0;
 	updated := 0;
 	deleted := 0;
+	left_out := 0;
 	SELECT count(*) FILTER (WHERE c.place IS NULL) AS gone, count(*) FILTER (WHERE c.here AND c.place IS NOT NULL) AS changed,
 		   count(*) FILTER (WHERE NOT c.here) AS new INTO todo FROM pg_temp.onec_change c;
 	-- mostly nothing, and to plan what writes costs more than to look
@@ -157,10 +160,11 @@ BEGIN
 		EXECUTE format(
 			'WITH written AS (INSERT INTO %1$s AS t (%2$s)
 				SELECT %3$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE NOT c.here
-				ON CONFLICT (%4$s) DO UPDATE SET %5$s RETURNING t.xmax = 0 AS fresh)
+				ON CONFLICT (%4$s) DO UPDATE SET %5$s WHERE NOT (%6$s) RETURNING t.xmax = 0 AS fresh)
 			 SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM written',
 			tab, part.columns, 's.' || replace(part.columns, ', ', ', s.'), part.key,
-			regexp_replace(part.set_list, '= s\.', '= excluded.', 'g')) INTO inserted, moved;
+			regexp_replace(part.set_list, '= s\.', '= excluded.', 'g'), sure) INTO inserted, moved;
+		left_out := todo.new - inserted - moved;
 	END IF;
 	updated := updated + moved;
 	IF redated OR moved > 0 AND onec._date_column(target) IS NOT NULL THEN
@@ -168,5 +172,5 @@ BEGIN
 	END IF;
 	DROP TABLE pg_temp.onec_change;
 END $$;
-COMMENT ON FUNCTION onec._apply(name, text) IS 'Записать найденные отличия (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._apply(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec._apply(name, text, text) IS 'Записать найденные отличия (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._apply(name, text, text) FROM PUBLIC;

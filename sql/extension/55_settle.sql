@@ -33,6 +33,9 @@ BEGIN
 		CREATE TEMPORARY TABLE onec_waiting AS SELECT w AS onec_window, x.* FROM pg_temp.onec_frozen x LIMIT 0;
 		CREATE TEMPORARY TABLE onec_waiting_row AS SELECT w AS onec_window, s.* FROM pg_temp.onec_stage s LIMIT 0;
 	END IF;
+	-- a window may be read again
+	DELETE FROM pg_temp.onec_waiting x WHERE x.onec_window = w;
+	DELETE FROM pg_temp.onec_waiting_row x WHERE x.onec_window = w;
 	INSERT INTO pg_temp.onec_waiting SELECT CASE WHEN NOT in_doubt THEN w END, x.* FROM pg_temp.onec_frozen x;
 	IF NOT in_doubt THEN
 		EXECUTE format('INSERT INTO pg_temp.onec_waiting_row SELECT %L::tsrange, s.* FROM pg_temp.onec_stage s
@@ -42,6 +45,28 @@ END $$;
 COMMENT ON FUNCTION onec._keep_for_later(text, tsrange, boolean) IS 'Отложить документы до конца шага (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._keep_for_later(text, tsrange, boolean) FROM PUBLIC;
 
+-- The windows that the running step has read of a target.
+CREATE FUNCTION onec._covered(server name, target text) RETURNS tsmultirange
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce((SELECT s.covered FROM onec.sync_step s WHERE s.server = $1 AND s.target = $2 AND s.status = 'running'
+					 ORDER BY s.run_id DESC LIMIT 1), '{}');
+COMMENT ON FUNCTION onec._covered(name, text) IS 'Окна, прочитанные идущим шагом (служебная)';
+
+-- SQL for "what row t, of another window than w, is here as it came with this step": it was read, and does not wait.
+CREATE FUNCTION onec._is_sure(server name, target text, w tsrange) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT format('coalesce(t.%I, ''-infinity'') <@ %L::tsmultirange', d.name, d.others) || CASE WHEN onec._any_waits() THEN
+			format(' AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting x WHERE (%s) = (%s) AND coalesce(coalesce(t.%I, ''-infinity'') <@ x.onec_window, true))',
+				(SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit($2)) u),
+				(SELECT string_agg(format('t.%I', u), ', ') FROM unnest(onec._unit($2)) u), d.name) ELSE '' END
+		FROM (SELECT onec._date_column($2), onec._covered($1, $2) - tsmultirange($3)) d (name, others)
+		WHERE NOT isempty(d.others)), 'false')
+$$;
+COMMENT ON FUNCTION onec._is_sure(name, text, tsrange) IS 'Условие: местная строка другого окна подтверждена этим шагом (служебная)';
+
 -- SQL for the documents that a window would write half of: rows of theirs stand here in time that the running step has not read,
 -- or wait.  NULL: there are none.
 CREATE FUNCTION onec._halves(server name, target text, w tsrange) RETURNS text
@@ -49,9 +74,7 @@ CREATE FUNCTION onec._halves(server name, target text, w tsrange) RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	unread tsmultirange := tsmultirange(tsrange('-infinity', 'infinity')) - tsmultirange(w) - coalesce((
-		SELECT s.covered FROM onec.sync_step s WHERE s.server = _halves.server AND s.target = _halves.target AND s.status = 'running'
-		ORDER BY s.run_id DESC LIMIT 1), '{}');
+	unread tsmultirange := tsmultirange(tsrange('-infinity', 'infinity')) - tsmultirange(w) - onec._covered(server, target);
 	tab text := 'onec.' || quote_ident(onec._local_table(target));
 	date_column name := onec._date_column(target);
 	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
@@ -228,6 +251,9 @@ BEGIN
 			inserted := inserted + x.inserted;
 			updated := updated + x.updated;
 			deleted := deleted + x.deleted;
+			IF x.numbered > 0 THEN
+				PERFORM onec._note_doubt(server, s.target, 'twice', lower(w), upper(w), x.numbered, onec._has_two_rows());
+			END IF;
 		END IF;
 		IF w = ANY (lacking) THEN
 			UPDATE onec.sync_doubt d SET reason = coalesce(doubt, 'documents have rows in other days that are in doubt')
@@ -241,21 +267,28 @@ END $$;
 COMMENT ON FUNCTION onec._settle(name, onec.sync_step) IS 'Записать отложенное, если 1С насчитала столько же (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._settle(name, onec.sync_step) FROM PUBLIC;
 
--- The documents that have waited in one window, made equal to what was read of them.
-CREATE FUNCTION onec._write_waiting(server name, target text, w tsrange, OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+-- The documents that have waited in one window, made equal to what was read of them.  "numbered": keys that another window has, too.
+CREATE FUNCTION onec._write_waiting(server name, target text, w tsrange, OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
+									OUT numbered bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	unit text := (SELECT string_agg(quote_ident(u), ', ') FROM unnest(onec._unit(target)) u);
+	scope text := onec._window_condition(target, lower(w), upper(w));
+	sure text;
 BEGIN
 	PERFORM onec._drop_window();
 	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT r.* FROM pg_temp.onec_waiting_row r WHERE r.onec_window = w;
 	ALTER TABLE pg_temp.onec_stage DROP COLUMN onec_window;
 	PERFORM onec._drop_forgotten(server, target);
+	sure := onec._is_sure(server, target, w);
+	numbered := onec._number_across(server, target, scope, sure, false);
 	PERFORM onec._compare(server, target, format('(%s) AND (%s) IN (SELECT %2$s FROM pg_temp.onec_waiting WHERE onec_window = %3$L)',
-		onec._window_condition(target, lower(w), upper(w)), unit, w));
-	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted FROM onec._write_window(server, target) a;
+		scope, unit, w));
+	SELECT a.inserted, a.updated, a.deleted, numbered + a.left_out INTO inserted, updated, deleted, numbered
+	FROM onec._write_window(server, target, sure) a;
+	DELETE FROM pg_temp.onec_waiting WHERE onec_window = w;
 END $$;
 COMMENT ON FUNCTION onec._write_waiting(name, text, tsrange) IS 'Записать отложенные документы окна (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._write_waiting(name, text, tsrange) FROM PUBLIC;

@@ -33,6 +33,11 @@ $$;
 COMMENT ON FUNCTION onec._note_doubt(name, text, text, timestamp, timestamp, bigint, text) IS 'Записать, в чём окно ненадёжно (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._note_doubt(name, text, text, timestamp, timestamp, bigint, text) FROM PUBLIC;
 
+CREATE FUNCTION onec._has_two_rows() RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN 'rows that differ have one key in 1C';
+COMMENT ON FUNCTION onec._has_two_rows() IS 'Чем объясняется сомнение в ключах с несколькими строками (служебная)';
+
 -- Who bought, and who is forgotten; then what differs: how many rows.
 CREATE FUNCTION onec._digest(server name, target text, scope text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
@@ -111,9 +116,10 @@ END $$;
 COMMENT ON FUNCTION onec._different_keys(name, text, bigint, bigint) IS 'Сколько разных ключей прочитано (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._different_keys(name, text, bigint, bigint) FROM PUBLIC;
 
--- Read the rows of a condition and compare them with "scope": "differ" rows are not as here.  Whoever wants to know which keys came twice looks when
--- something differs, and always where that has happened before; rows that differ are then read once more.
-CREATE FUNCTION onec._read_window(server name, target text, condition text, scope text,
+-- Read the rows of a condition and compare them with "scope": "differ" rows are not as here, "alike" ones came beside their like in
+-- one page.  Whoever wants to know which keys came twice looks when something differs, and always where that has happened before;
+-- rows that differ are then read once more.
+CREATE FUNCTION onec._read_window(server name, target text, condition text, scope text, later tsrange,
 								  OUT read bigint, OUT keys bigint, OUT alike bigint, OUT differ bigint, OUT numbered bigint,
 								  OUT holes bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
@@ -143,6 +149,9 @@ BEGIN
 			ELSE
 				doubt := 'rows of one key differ from reading to reading';
 			END IF;
+			IF later IS NOT NULL THEN
+				numbered := numbered + onec._number_across(server, target, scope, onec._is_sure(server, target, later), true);
+			END IF;
 		END IF;
 		differ := onec._digest(server, target, scope);
 		EXIT WHEN careful OR differ = 0;
@@ -161,8 +170,8 @@ BEGIN
 		DELETE FROM pg_temp.onec_twice;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._read_window(name, text, text, text) IS 'Прочитать окно и разобраться с повторами ключей (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._read_window(name, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec._read_window(name, text, text, text, tsrange) IS 'Прочитать окно и разобраться с повторами ключей (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._read_window(name, text, text, text, tsrange) FROM PUBLIC;
 
 -- The temporary tables of a window.
 CREATE FUNCTION onec._drop_window() RETURNS void
@@ -182,7 +191,8 @@ COMMENT ON FUNCTION onec._drop_window() IS 'Убрать временные та
 REVOKE EXECUTE ON FUNCTION onec._drop_window() FROM PUBLIC;
 
 -- Write what pg_temp.onec_change says, and what follows from it for the buyers of other windows.
-CREATE FUNCTION onec._write_window(server name, target text, OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+CREATE FUNCTION onec._write_window(server name, target text, sure text DEFAULT 'false',
+								   OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT left_out bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -193,14 +203,15 @@ BEGIN
 	IF attributes THEN
 		PERFORM onec._note_documents(server, target);
 	END IF;
-	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted FROM onec._apply(server, target) a;
+	SELECT a.inserted, a.updated, a.deleted, a.left_out INTO inserted, updated, deleted, left_out
+	FROM onec._apply(server, target, sure) a;
 	PERFORM onec._drop_window();
 	IF attributes THEN
 		PERFORM onec._attribute_again(server);
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._write_window(name, text) IS 'Записать отличия окна и заново определить покупателей (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._write_window(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec._write_window(name, text, text) IS 'Записать отличия окна и заново определить покупателей (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._write_window(name, text, text) FROM PUBLIC;
 
 -- Whether what a window of the target would take away waits for the other windows of the step: a document that 1C has moved
 -- between two of them may be missing in one only because the other was read badly.
@@ -220,7 +231,7 @@ COMMENT ON FUNCTION onec._waits_for_end(name, text) IS 'Ждут ли удале
 CREATE FUNCTION onec._sync_scope(server name, target text, condition text, scope text, from_ts timestamp, till_ts timestamp,
 								 force boolean, later tsrange, OUT read bigint, OUT keys bigint, OUT inserted bigint,
 								 OUT updated bigint, OUT deleted bigint, OUT doubt text, OUT kept bigint, OUT numbered bigint,
-								 OUT holes bigint)
+								 OUT holes bigint, OUT left_out bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -232,7 +243,7 @@ BEGIN
 	kept := 0;
 	FOR attempt IN 1 .. 2 LOOP
 		PERFORM onec._drop_window();
-		SELECT * INTO w FROM onec._read_window(server, target, condition, scope);
+		SELECT * INTO w FROM onec._read_window(server, target, condition, scope, later);
 		read := w.read;
 		keys := w.keys;
 		numbered := w.numbered;
@@ -244,9 +255,10 @@ BEGIN
 		IF numbered > 0 AND NOT onec._has_copies(target) THEN
 			doubt := 'several objects have one key';
 		END IF;
-		strange := onec._strange(server, target, scope, from_ts, till_ts, force);
-		doubt := coalesce(strange, doubt, onec._unproven(server, target, from_ts, till_ts, scope, w.read, w.keys, w.alike,
+		doubt := coalesce(doubt, onec._unproven(server, target, from_ts, till_ts, scope, w.read, w.keys, w.alike,
 			later IS NOT NULL AND onec._any_waits()));
+		strange := onec._strange(server, target, scope, from_ts, till_ts, force);
+		doubt := coalesce(strange, doubt);
 		EXIT WHEN doubt IS NULL;
 	END LOOP;
 	-- rows that are alike count for two where 1C counts them so, and another reading has the same
@@ -262,7 +274,8 @@ BEGIN
 	ELSIF later IS NOT NULL AND (missing OR onec._any_halves(server, target, later)) THEN
 		kept := greatest(onec._withhold(server, target, scope, later, false), 1);
 	END IF;
-	SELECT x.inserted, x.updated, x.deleted INTO inserted, updated, deleted FROM onec._write_window(server, target) x;
+	SELECT x.inserted, x.updated, x.deleted, x.left_out INTO inserted, updated, deleted, left_out
+	FROM onec._write_window(server, target, CASE WHEN later IS NULL THEN 'false' ELSE onec._is_sure(server, target, later) END) x;
 END $$;
 COMMENT ON FUNCTION onec._sync_scope(name, text, text, text, timestamp, timestamp, boolean, tsrange) IS
 	'Сделать часть местной таблицы равной прочитанному (служебная)';
@@ -277,17 +290,32 @@ CREATE FUNCTION onec._sync_window(server name, target text, from_ts timestamp, t
 AS $$
 DECLARE
 	condition text := onec._window_condition(target, from_ts, till_ts);
+	whole text := concat_ws(' AND ', condition, part_of);
+	scope text := CASE WHEN part_of IS NULL THEN condition END;
+	later tsrange := CASE WHEN part_of IS NULL AND onec._waits_for_end(server, target) THEN tsrange(from_ts, till_ts) END;
+	first record;
 	hole constant text := 'rows came without a property that others have';
 	w record;
 BEGIN
-	SELECT * INTO w FROM onec._sync_scope(server, target, concat_ws(' AND ', condition, part_of),
-		CASE WHEN part_of IS NULL THEN condition END, from_ts, till_ts, force,
-		CASE WHEN part_of IS NULL AND onec._waits_for_end(server, target) THEN tsrange(from_ts, till_ts) END);
+	SELECT * INTO w FROM onec._sync_scope(server, target, whole, scope, from_ts, till_ts, force, later);
+	IF w.left_out > 0 THEN
+		-- keys that the other windows have, too: the window is read with an eye on them
+		PERFORM onec._note_doubt(server, target, 'twice', from_ts, till_ts, w.left_out, onec._has_two_rows());
+		first := w;
+		SELECT * INTO w FROM onec._sync_scope(server, target, whole, scope, from_ts, till_ts, force, later);
+		w.inserted := w.inserted + first.inserted;
+		w.updated := w.updated + first.updated;
+		w.deleted := w.deleted + first.deleted;
+		w.doubt := coalesce(w.doubt, first.doubt, CASE WHEN w.left_out > 0 AND onec._has_copies(target) THEN
+			'documents have moved while they were read' END);
+		w.kept := greatest(w.kept, first.kept, CASE WHEN w.doubt IS NOT NULL THEN 1 END);
+		w.numbered := w.numbered + w.left_out;
+	END IF;
 	IF part_of IS NULL AND (w.kept > 0 OR w.numbered > 0 OR w.holes > 0 OR EXISTS (
 			SELECT FROM onec.sync_doubt d WHERE d.server = _sync_window.server AND d.target = _sync_window.target)) THEN
 		PERFORM onec._note_doubt(server, target, 'unproven', from_ts, till_ts, w.kept,
 								 coalesce(w.doubt, 'the run ended before the step did'));
-		PERFORM onec._note_doubt(server, target, 'twice', from_ts, till_ts, w.numbered, 'rows that differ have one key in 1C');
+		PERFORM onec._note_doubt(server, target, 'twice', from_ts, till_ts, w.numbered, onec._has_two_rows());
 		PERFORM onec._note_doubt(server, target, 'hole', from_ts, till_ts, w.holes, hole);
 	END IF;
 	read := w.read;

@@ -128,6 +128,22 @@ base(sale(1, 1, $this, 800));
 is(after($all, count => 'refused', hide => '1/1', times => 1), 'incomplete 1:last 700, 2:last 700', 'P20: no counting, moved to the next month, which hides it once');
 is(after($all, count => 'refused'), 'ok 1:this 800', 'P20: … and the next run moves it');
 
+# ---- a key of two months ----
+base(sale(1, 1, $last, 300), sale(1, 1, $this, 400));
+is(after($all), q{ok 1:last 300, 1':this 400}, 'P11: one line number in two months: both are kept');
+is(rows("SELECT found FROM onec.data_quality WHERE code = 'Q12'"), '1', 'P11: … and reported');
+for my $how ($all, 'days => 0', $all)
+{
+	is(after($how), q{ok 1:last 300, 1':this 400}, "P11: … and so again, $how");
+	is(rows("SELECT sum(rows_inserted + rows_updated + rows_deleted) FROM onec.sync_status WHERE step = 'purchases'"), '0', 'P11: … nothing is written');
+}
+base(sale(1, 1, $last, 500), sale(1, 1, $this, 600));
+is(after($all), q{ok 1:last 500, 1':this 600}, 'P11: both change');
+base(sale(1, 1, $this, 800));
+is(after($all), q{ok 1':this 800}, 'P11: the earlier one goes');
+is(after($all), 'ok 1:this 800', 'P11: … and the key is one again');
+is(rows("SELECT count(*) FROM onec.data_quality WHERE code = 'Q12'"), '0', 'P11: … with nothing to report');
+
 # ---- another base answers, for good ----
 my $strangers = "SELECT count(*) FROM onec.sale_line WHERE recorder::text LIKE '0000004d%'";
 
