@@ -31,10 +31,28 @@ GRANT SELECT ON dia.product TO regress_reads_products;
 CREATE VIEW public.dear_products AS SELECT name FROM dia.product;
 SELECT status, count(*) FROM onec.setup('dia') GROUP BY 1;
 SELECT ftoptions, has_table_privilege('regress_reads_products', ftrelid, 'SELECT') AS readable FROM pg_foreign_table WHERE ftrelid = 'dia.product'::regclass;
--- what would have to be made anew is not, while something depends on it
+-- L1: another set, with fewer properties: what nobody uses is dropped, what a view uses is kept and reads NULL
+ALTER FOREIGN TABLE dia.product ADD COLUMN mine text OPTIONS (property 'Description');
+CREATE OR REPLACE VIEW public.dear_products AS SELECT name, brand_id FROM dia.product;
 SELECT onec.set('endpoint.product', 'Catalog_Организации', 'dia');
-SELECT count(*) FROM onec.setup('dia');
+SELECT entity_set, status, missing, changes FROM onec.setup('dia') WHERE target = 'product';
+SELECT status, changes FROM onec.setup('dia') WHERE target = 'product';
+SELECT count(*) > 0 AS rows, count(brand_id) AS brands FROM public.dear_products;
+SELECT count(*) FROM dia.product WHERE brand_id IS NOT NULL OR name <> mine;
+SELECT ftoptions, has_table_privilege('regress_reads_products', ftrelid, 'SELECT') AS readable FROM pg_foreign_table WHERE ftrelid = 'dia.product'::regclass;
 SELECT onec.set('endpoint.product', NULL, 'dia');
+SELECT entity_set, status, missing, changes FROM onec.setup('dia') WHERE target = 'product';
+SELECT count(brand_id) > 0 AS brands FROM public.dear_products;
+-- a set that is not published any more, while a view needs its table
+SELECT onec.set('endpoint.product', 'Catalog_Нет', 'dia');
+SELECT status, columns, changes FROM onec.setup('dia') WHERE target = 'product';
+SELECT onec.set('endpoint.product', NULL, 'dia');
+-- a view holds the type of its column: the base is left as it was
+UPDATE onec.field_source SET candidates = '{IsFolder}' WHERE (target, field) = ('product', 'name');
+UPDATE onec.field_source SET candidates = '{Code}' WHERE (target, field) = ('category', 'name');
+SELECT count(*) FROM onec.setup('dia');
+SELECT count(*) FROM pg_attribute WHERE attrelid = 'dia.category'::regclass AND attname = 'name' AND attfdwoptions @> '{property=Code}';
+UPDATE onec.field_source SET candidates = '{Description}' WHERE (target, field) IN (('product', 'name'), ('category', 'name'));
 DROP VIEW public.dear_products;
 REVOKE ALL ON SCHEMA dia FROM regress_reads_products;
 REVOKE ALL ON dia.product FROM regress_reads_products;

@@ -57,6 +57,18 @@ CREATE FUNCTION onec._since(day date, days int) RETURNS timestamp
 	END;
 COMMENT ON FUNCTION onec._since(date, int) IS 'Начало последних дней (служебная)';
 
+-- The ends of time, for windows that are open: days that every client can read, which infinity is not.  1C has no date before the
+-- first, which is its empty one, and none behind the last.
+CREATE FUNCTION onec._first_moment() RETURNS timestamp
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN '0001-01-01'::timestamp;
+COMMENT ON FUNCTION onec._first_moment() IS 'Начало времён: окно открыто в прошлое (служебная)';
+
+CREATE FUNCTION onec._last_moment() RETURNS timestamp
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN '9999-12-31'::timestamp;
+COMMENT ON FUNCTION onec._last_moment() IS 'Конец времён: окно открыто в будущее (служебная)';
+
 -- Days from one on, up to another, which is left out.
 CREATE FUNCTION onec._check_dates("from" date, "to" date) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE

@@ -178,160 +178,117 @@ $$;
 COMMENT ON FUNCTION onec._resolve(name, text, text) IS 'Поля таблицы и найденные для них свойства набора (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._resolve(name, text, text) FROM PUBLIC;
 
--- Take away one relation, if it is there and was made by setup, which its comment says: a foreign table of this server, or a view over
--- one.  Whatever else stands under its name is somebody's, and what depends on it as well.
-CREATE FUNCTION onec._drop_made(server name, relation text, title text) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	found regclass := to_regclass(format('%I.%I', server, relation));
-	dependent text;
-BEGIN
-	IF found IS NULL THEN
-		RETURN;
-	END IF;
-	IF NOT starts_with(coalesce(obj_description(found, 'pg_class'), ''), title || ': ') OR NOT EXISTS (
-		SELECT FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
-		WHERE s.srvname = server AND t.ftrelid = CASE WHEN onec._is_nested(server, relation) THEN to_regclass(format('%I.%I', server, relation || '_set')) ELSE found END) THEN
-		RAISE duplicate_table USING
-			MESSAGE = format('%I.%I was not made by onec.setup, and is left alone', server, relation),
-			DETAIL = format('The tables of the shop are made in schema %I.', server),
-			HINT = 'Give it another name or schema, or the server another name, and run onec.setup again.';
-	END IF;
-	EXECUTE format('DROP %s %s', CASE WHEN onec._is_nested(server, relation) THEN 'VIEW' ELSE 'FOREIGN TABLE' END, found);
-EXCEPTION WHEN dependent_objects_still_exist THEN
-	GET STACKED DIAGNOSTICS dependent = PG_EXCEPTION_DETAIL;
-	RAISE dependent_objects_still_exist USING
-		MESSAGE = format('%I.%I has to be made anew, and other objects depend on it', server, relation), DETAIL = dependent,
-		HINT = 'Drop them, run onec.setup, and make them again.';
-END $$;
-COMMENT ON FUNCTION onec._drop_made(name, text, text) IS 'Убрать созданное onec.setup; чужое под этим именем — ошибка (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._drop_made(name, text, text) FROM PUBLIC;
-
--- Take away the table of a target, whichever of its two shapes it has.
-CREATE FUNCTION onec._drop_target(server name, target text) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	PERFORM onec._drop_made(server, target, onec._target_title(target));
-	PERFORM onec._drop_made(server, target || '_set', 'Регистраторы с наборами записей');
-END $$;
-COMMENT ON FUNCTION onec._drop_target(name, text) IS 'Убрать внешнюю таблицу магазина (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._drop_target(name, text) FROM PUBLIC;
-
--- Is the table there already, just as it would be made?  Then it stays, with the options, rights and views that it has got since.
-CREATE FUNCTION onec._is_as_made(server name, target text, entity_set text, key text) RETURNS boolean
+-- The columns of a foreign table of "target" as they are to be, from the properties of a set.
+CREATE FUNCTION onec._columns_of(server name, target text, entity_set text) RETURNS onec._column[]
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT starts_with(obj_description(t.ftrelid, 'pg_class'), onec._target_title($2) || ': ')
-		AND t.ftoptions @> ARRAY['entity_set=' || $3, 'key=' || $4]
-		AND NOT EXISTS (
-			(SELECT r.field::name, r.pg_type::regtype::oid, ARRAY['property=' || r.property, 'edm_type=' || r.edm_type] FROM onec._resolve($1, $2, $3) r
-			 WHERE r.property IS NOT NULL
-			 EXCEPT SELECT a.attname, a.atttypid, a.attfdwoptions FROM pg_attribute a WHERE a.attrelid = t.ftrelid AND a.attnum > 0)
-			UNION ALL
-			(SELECT a.attname, a.atttypid, a.attfdwoptions FROM pg_attribute a WHERE a.attrelid = t.ftrelid AND a.attnum > 0 AND NOT a.attisdropped
-			 EXCEPT SELECT r.field, r.pg_type::regtype, ARRAY['property=' || r.property, 'edm_type=' || r.edm_type] FROM onec._resolve($1, $2, $3) r))
-	FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
-	WHERE t.ftrelid = to_regclass(format('%I.%I', $1, $2)) AND s.srvname = $1
+	SELECT array_agg(ROW(r.field, r.pg_type, ARRAY['property=' || r.property, 'edm_type=' || r.edm_type], r.property)::onec._column ORDER BY r.ordinal)
+	FROM onec._resolve($1, $2, $3) r WHERE r.property IS NOT NULL
 $$;
-COMMENT ON FUNCTION onec._is_as_made(name, text, text, text) IS 'Такова ли уже внешняя таблица, какой была бы создана (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._is_as_made(name, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec._columns_of(name, text, text) IS 'Столбцы внешней таблицы по свойствам набора (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._columns_of(name, text, text) FROM PUBLIC;
 
-CREATE FUNCTION onec._create_table(server name, target text, entity_set text, key text) RETURNS text
+-- The foreign table of a set whose rows are published as such.  Returns what changed; "status" otherwise says why there is none.
+CREATE FUNCTION onec._create_table(server name, target text, entity_set text, key text, OUT status text, OUT changes text[])
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	columns text;
-	missing text[];
-	f record;
 BEGIN
-	SELECT string_agg(format('%I %s OPTIONS (property %L, edm_type %L)', r.field, r.pg_type, r.property, r.edm_type),
-					  ', ' ORDER BY r.ordinal) FILTER (WHERE r.property IS NOT NULL),
-		   array_agg(r.field ORDER BY r.ordinal) FILTER (WHERE r.property IS NULL AND r.is_key)
-	INTO columns, missing
-	FROM onec._resolve(server, target, entity_set) r;
-	IF missing IS NOT NULL THEN
-		RETURN 'no property for ' || array_to_string(missing, ', ');
+	status := (SELECT 'no property for ' || string_agg(r.field, ', ' ORDER BY r.ordinal) FROM onec._resolve(server, target, entity_set) r
+			   WHERE r.property IS NULL AND r.is_key);
+	IF status IS NULL THEN
+		changes := onec._make_table(server, target, onec._target_title(target), entity_set,
+			ARRAY['entity_set=' || entity_set, 'key=' || key], onec._columns_of(server, target, entity_set));
 	END IF;
-	IF onec._is_as_made(server, target, entity_set, key) THEN
-		RETURN 'kept';
-	END IF;
-	PERFORM onec._drop_target(server, target);
-	EXECUTE format('CREATE FOREIGN TABLE %I.%I (%s) SERVER %I OPTIONS (entity_set %L, key %L)',
-				   server, target, columns, server, entity_set, key);
-	EXECUTE format('COMMENT ON FOREIGN TABLE %I.%I IS %L', server, target,
-				   onec._target_title(target) || ': ' || entity_set);
-	FOR f IN SELECT a.attname, o.option_value
-			 FROM pg_attribute a, pg_options_to_table(a.attfdwoptions) o
-			 WHERE a.attrelid = format('%I.%I', server, target)::regclass AND a.attnum > 0 AND o.option_name = 'property'
-	LOOP
-		EXECUTE format('COMMENT ON COLUMN %I.%I.%I IS %L', server, target, f.attname, f.option_value);
-	END LOOP;
-	RETURN 'created';
 END $$;
-COMMENT ON FUNCTION onec._create_table(name, text, text, text) IS 'Создать внешнюю таблицу для набора 1С (служебная)';
+COMMENT ON FUNCTION onec._create_table(name, text, text, text) IS 'Создать внешнюю таблицу для набора 1С или изменить её (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._create_table(name, text, text, text) FROM PUBLIC;
 
 -- The sums of 1C itself, if the register of sales has them.
-CREATE FUNCTION onec._create_turnover(server name, rows_set text) RETURNS void
+CREATE FUNCTION onec._create_turnover(server name, rows_set text) RETURNS text[]
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	title constant text := 'Обороты продаж за период';
 	register text := regexp_replace(rows_set, '_RecordType$', '');
-	amount text;
+	amount text := (SELECT p.property || 'Turnover' FROM onec._resolve(server, 'sale_line', rows_set) p WHERE p.field = 'amount');
 BEGIN
-	PERFORM onec._drop_made(server, 'sale_turnover', 'Обороты продаж за период');
-	SELECT p.property || 'Turnover' INTO amount FROM onec._resolve(server, 'sale_line', rows_set) p WHERE p.field = 'amount';
 	IF register = rows_set OR amount IS NULL THEN
-		RETURN;
+		RETURN onec._drop_made(server, 'sale_turnover', title);
 	END IF;
-	EXECUTE format('CREATE FOREIGN TABLE %I.sale_turnover (amount numeric OPTIONS (property %L, edm_type ''Double''),
-		startperiod_arg timestamp OPTIONS (argument ''StartPeriod''), endperiod_arg timestamp OPTIONS (argument ''EndPeriod''))
-		SERVER %I OPTIONS (entity_set %L, function ''Turnovers'')', server, amount, server, register);
-	EXECUTE format('COMMENT ON FOREIGN TABLE %I.sale_turnover IS %L', server, 'Обороты продаж за период: ' || register || '/Turnovers');
-	EXECUTE format('COMMENT ON COLUMN %I.sale_turnover.amount IS %L', server, amount);
-	EXECUTE format('COMMENT ON COLUMN %I.sale_turnover.startperiod_arg IS %L', server, 'Начало периода');
-	EXECUTE format('COMMENT ON COLUMN %I.sale_turnover.endperiod_arg IS %L', server, 'Конец периода, включительно');
+	RETURN onec._make_table(server, 'sale_turnover', title, register || '/Turnovers', ARRAY['entity_set=' || register, 'function=Turnovers'],
+		ARRAY[('amount', 'numeric', ARRAY['property=' || amount, 'edm_type=Double'], amount),
+			  ('startperiod_arg', 'timestamp', '{argument=StartPeriod}', 'Начало периода'),
+			  ('endperiod_arg', 'timestamp', '{argument=EndPeriod}', 'Конец периода, включительно')]::onec._column[]);
 END $$;
 COMMENT ON FUNCTION onec._create_turnover(name, text) IS 'Создать таблицу оборотов продаж (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._create_turnover(name, text) FROM PUBLIC;
 
 -- The balances of 1C itself, if the register of bonus points has them; a register of turnovers refuses when it is asked.
-CREATE FUNCTION onec._create_balance(server name, rows_set text) RETURNS void
+CREATE FUNCTION onec._create_balance(server name, rows_set text) RETURNS text[]
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	title constant text := 'Остатки баллов';
 	register text := regexp_replace(rows_set, '_RecordType$', '');
-	columns text;
+	columns onec._column[];
 BEGIN
-	PERFORM onec._drop_made(server, 'loyalty_now', 'Остатки баллов');
-	SELECT string_agg(format('%I %s OPTIONS (property %L)', p.field, CASE p.field WHEN 'card_id' THEN 'uuid' ELSE 'numeric' END,
-							 p.property || CASE p.field WHEN 'card_id' THEN '' ELSE 'Balance' END), ', ' ORDER BY p.field)
-	INTO columns FROM onec._resolve(server, 'loyalty_movement', rows_set) p WHERE p.field IN ('card_id', 'accrued', 'spent') AND p.property IS NOT NULL
-	HAVING count(*) = 3;
-	IF register = rows_set OR columns IS NULL THEN
-		RETURN;
+	SELECT array_agg(ROW(p.field, v.type, ARRAY['property=' || p.property || v.suffix], v.title)::onec._column ORDER BY p.field) INTO columns
+	FROM onec._resolve(server, 'loyalty_movement', rows_set) p
+	JOIN (VALUES ('accrued', 'numeric', 'Balance', 'Начислено, остаток'), ('card_id', 'uuid', '', 'Карта'),
+				 ('spent', 'numeric', 'Balance', 'К списанию, остаток')) v (field, type, suffix, title) ON v.field = p.field
+	WHERE p.property IS NOT NULL;
+	IF register = rows_set OR cardinality(columns) IS DISTINCT FROM 3 THEN
+		RETURN onec._drop_made(server, 'loyalty_now', title);
 	END IF;
-	EXECUTE format('CREATE FOREIGN TABLE %I.loyalty_now (%s, period_arg timestamp OPTIONS (argument ''Period''))
-		SERVER %I OPTIONS (entity_set %L, function ''Balance'')', server, columns, server, register);
-	EXECUTE format('COMMENT ON FOREIGN TABLE %I.loyalty_now IS %L', server, 'Остатки баллов: ' || register || '/Balance');
-	EXECUTE format('COMMENT ON COLUMN %I.loyalty_now.card_id IS %L', server, 'Карта');
-	EXECUTE format('COMMENT ON COLUMN %I.loyalty_now.accrued IS %L', server, 'Начислено, остаток');
-	EXECUTE format('COMMENT ON COLUMN %I.loyalty_now.spent IS %L', server, 'К списанию, остаток');
-	EXECUTE format('COMMENT ON COLUMN %I.loyalty_now.period_arg IS %L', server, 'На какой момент');
+	RETURN onec._make_table(server, 'loyalty_now', title, register || '/Balance', ARRAY['entity_set=' || register, 'function=Balance'],
+		columns || ('period_arg', 'timestamp', '{argument=Period}', 'На какой момент')::onec._column);
 END $$;
 COMMENT ON FUNCTION onec._create_balance(name, text) IS 'Создать таблицу остатков баллов (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._create_balance(name, text) FROM PUBLIC;
 
+-- Take away the table of a target, whichever of its two shapes it has.
+CREATE FUNCTION onec._drop_target(server name, target text) RETURNS text[]
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT onec._drop_made($1, $2, onec._target_title($2)) || onec._drop_made($1, $2 || '_set', onec._set_title())
+$$;
+COMMENT ON FUNCTION onec._drop_target(name, text) IS 'Убрать внешнюю таблицу магазина (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._drop_target(name, text) FROM PUBLIC;
+
+-- The table of one target, as the base has it now: its set is "published", or "nested" within another, or neither.
+CREATE FUNCTION onec._set_up(server name, target text, published text, key text, nested text, OUT status text, OUT changes text[])
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	w record;
+BEGIN
+	IF nested IS NOT NULL THEN
+		SELECT * INTO w FROM onec._create_nested(server, target, nested);
+	ELSIF published IS NOT NULL THEN
+		SELECT * INTO w FROM onec._create_table(server, target, published, key);
+	ELSE
+		SELECT 'not published' AS status, onec._drop_target(server, target) AS changes INTO w;
+	END IF;
+	changes := w.changes;
+	IF w.status IS NULL AND nested IS NULL AND target = 'sale_line' THEN
+		changes := changes || onec._create_turnover(server, published);
+	ELSIF w.status IS NULL AND nested IS NULL AND target = 'loyalty_movement' THEN
+		changes := changes || onec._create_balance(server, published);
+	END IF;
+	status := coalesce(w.status, CASE WHEN w.changes[1] LIKE '%: created' THEN 'created' WHEN ': kept, ' = ALL (SELECT substring(c FROM ': kept, ') FROM unnest(changes) c) THEN 'kept' ELSE 'changed' END);
+	changes := nullif(array_remove(changes, target || ': created'), '{}');
+END $$;
+COMMENT ON FUNCTION onec._set_up(name, text, text, text, text) IS 'Привести внешнюю таблицу магазина к тому, что публикует база (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._set_up(name, text, text, text, text) FROM PUBLIC;
+
 CREATE FUNCTION onec.setup(server name DEFAULT NULL)
-	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[])
+	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[], changes text[])
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -355,35 +312,16 @@ BEGIN
 		ORDER BY 1
 	LOOP
 		target := t.target;
-		entity_set := t.wanted;
-		columns := 0;
-		missing := NULL;
-		status := 'not published';
-		IF t.entity_set IS NULL THEN
-			PERFORM onec._drop_target(srv, t.target);
-		END IF;
-		IF t.nested IS NOT NULL THEN
-			entity_set := t.nested;
-			status := onec._create_nested(srv, t.target, t.nested);
-		ELSIF t.entity_set IS NOT NULL THEN
-			status := onec._create_table(srv, t.target, t.entity_set, t.key);
-			IF t.target = 'sale_line' AND (status <> 'kept' OR to_regclass(format('%I.sale_turnover', srv)) IS NULL) THEN
-				PERFORM onec._create_turnover(srv, t.entity_set);
-			ELSIF t.target = 'loyalty_movement' AND (status <> 'kept' OR to_regclass(format('%I.loyalty_now', srv)) IS NULL) THEN
-				PERFORM onec._create_balance(srv, t.entity_set);
-			END IF;
-		END IF;
-		IF status <> 'not published' THEN
-			SELECT count(a.attname), array_agg(f.field ORDER BY f.ordinal) FILTER (WHERE a.attname IS NULL)
-			INTO columns, missing
-			FROM onec.field_source f
-			LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', srv, t.target))
-				AND a.attname = f.field AND a.attnum > 0 AND NOT a.attisdropped
-			WHERE f.target = t.target;
-		END IF;
+		entity_set := coalesce(t.nested, t.wanted);
+		SELECT * INTO status, changes FROM onec._set_up(srv, t.target, t.entity_set, t.key, t.nested);
+		SELECT count(*) FILTER (WHERE p.published), array_agg(p.field ORDER BY p.ordinal) FILTER (WHERE NOT p.published)
+		INTO columns, missing
+		FROM (SELECT f.field, f.ordinal, onec._publishes(srv, f.target, f.field) AS published FROM onec.field_source f
+			  WHERE f.target = t.target AND status <> 'not published') p;
 		RETURN NEXT;
 	END LOOP;
 END $$;
 COMMENT ON FUNCTION onec.setup(name) IS
-	'Создать схему с именем сервера и в ней внешние таблицы магазина с английскими именами; можно повторять';
+	'Создать схему с именем сервера и в ней внешние таблицы магазина с английскими именами; показывает, что изменилось. Повторять можно: '
+	'параметры, права, свои столбцы и зависящие представления остаются';
 REVOKE EXECUTE ON FUNCTION onec.setup(name) FROM PUBLIC;

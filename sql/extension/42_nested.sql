@@ -2,15 +2,6 @@
 --
 -- 1C takes no condition on what is nested, so such a table is read whole each time it is read at all.
 
-CREATE FUNCTION onec._is_nested(server name, target text) RETURNS boolean
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	RETURN EXISTS (SELECT FROM pg_class c WHERE c.oid = to_regclass(format('%I.%I', server, target)) AND c.relkind = 'v');
-END $$;
-COMMENT ON FUNCTION onec._is_nested(name, text) IS 'Читается ли таблица из вложенных наборов записей (служебная)';
-
 -- The value of the first member that there is, else of what stands beside the rows, as the type of the local column.
 CREATE FUNCTION onec._nested_value(candidates text[], kind text, otherwise text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -26,33 +17,63 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._nested_value(text[], text, text) IS 'Выражение: значение поля вложенной записи (служебная)';
 
-CREATE FUNCTION onec._create_nested(server name, target text, entity_set text) RETURNS text
+-- The rows of a set of recorders, taken apart.  Returns what changed; "status" otherwise says why it cannot be done.
+CREATE FUNCTION onec._create_nested(server name, target text, entity_set text, OUT status text, OUT changes text[])
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	beside text;
-	columns text;
+	beside onec._column[];
 BEGIN
 	IF NOT EXISTS (SELECT FROM onec.properties(server, entity_set) p WHERE p.property = 'RecordSet') THEN
-		RETURN 'no property RecordSet';
+		status := 'no property RecordSet';
+		RETURN;
 	END IF;
 	-- who has made the rows is said once for all of them
-	SELECT string_agg(format('%I text OPTIONS (property %L)', r.field, r.property), ', ' ORDER BY r.ordinal) INTO beside
+	SELECT array_agg(ROW(r.field, 'text', ARRAY['property=' || r.property], r.property)::onec._column ORDER BY r.ordinal) INTO beside
 	FROM onec._resolve(server, target, entity_set) r WHERE r.field IN ('recorder', 'recorder_type') AND r.property IS NOT NULL;
 	IF beside IS NULL THEN
-		RETURN 'no property for recorder';
+		status := 'no property for recorder';
+		RETURN;
 	END IF;
-	EXECUTE format('CREATE FOREIGN TABLE %I.%I (%s, rows jsonb OPTIONS (property %L)) SERVER %I OPTIONS (entity_set %L, key %L)',
-				   server, target || '_set', beside, 'RecordSet', server, entity_set, 'Recorder');
-	EXECUTE format('COMMENT ON FOREIGN TABLE %I.%I IS %L', server, target || '_set', 'Регистраторы с наборами записей: ' || entity_set);
-	SELECT string_agg(onec._nested_value(onec._candidates(server, f), f.kind, (SELECT 's.' || a.attname FROM pg_attribute a
-				WHERE a.attrelid = format('%I.%I', server, f.target || '_set')::regclass AND a.attname = f.field)) || format(' AS %I', f.field), ', ' ORDER BY f.ordinal)
-	INTO columns FROM onec.field_source f WHERE f.target = _create_nested.target;
-	EXECUTE format('CREATE VIEW %I.%I AS SELECT %s FROM %I.%I s CROSS JOIN LATERAL jsonb_array_elements(s.rows) r (value)',
-				   server, target, columns, server, target || '_set');
-	EXECUTE format('COMMENT ON VIEW %I.%I IS %L', server, target, onec._target_title(target) || ': ' || entity_set || ', RecordSet');
-	RETURN 'created';
+	IF NOT onec._is_nested(server, target) THEN
+		PERFORM onec._drop_made(server, target, onec._target_title(target), false);
+	END IF;
+	changes := onec._make_table(server, target || '_set', onec._set_title(), entity_set, ARRAY['entity_set=' || entity_set, 'key=Recorder'],
+		beside || ('rows', 'jsonb', '{property=RecordSet}', 'RecordSet')::onec._column);
+	changes := onec._make_view(server, target, entity_set) || changes;
 END $$;
-COMMENT ON FUNCTION onec._create_nested(name, text, text) IS 'Создать таблицу по вложенным наборам записей (служебная)';
+COMMENT ON FUNCTION onec._create_nested(name, text, text) IS 'Создать таблицу по вложенным наборам записей или изменить её (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._create_nested(name, text, text) FROM PUBLIC;
+
+-- The view over them; what that changes.
+CREATE FUNCTION onec._make_view(server name, target text, entity_set text) RETURNS text[]
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	title text := onec._target_title(target);
+	was regclass := onec._made(server, target, title);
+	before text := pg_get_viewdef(was);
+	statement text;
+BEGIN
+	statement := format('CREATE OR REPLACE VIEW %I.%I AS SELECT %s FROM %I.%I s CROSS JOIN LATERAL jsonb_array_elements(s.rows) r (value)',
+		server, target, (SELECT string_agg(onec._nested_value(onec._candidates(server, f), f.kind, 's.' || quote_ident(a.attname)) || format(' AS %I', f.field),
+										   ', ' ORDER BY f.ordinal)
+						 FROM onec.field_source f LEFT JOIN pg_attribute a ON a.attname = f.field
+							AND a.attrelid = to_regclass(format('%I.%I', server, f.target || '_set')) AND a.attnum > 0 AND NOT a.attisdropped
+						 WHERE f.target = _make_view.target),
+		server, target || '_set');
+	BEGIN
+		EXECUTE statement;
+	EXCEPTION WHEN invalid_table_definition THEN
+		-- fields have been added or taken away in between
+		PERFORM onec._drop_made(server, target, title, false);
+		EXECUTE statement;
+	END;
+	EXECUTE format('COMMENT ON VIEW %I.%I IS %L', server, target, title || ': ' || entity_set || ', RecordSet');
+	RETURN CASE WHEN was IS NULL THEN ARRAY[target || ': created']
+				WHEN pg_get_viewdef(to_regclass(format('%I.%I', server, target))) <> before THEN ARRAY[target || ': altered'] ELSE '{}' END;
+END $$;
+COMMENT ON FUNCTION onec._make_view(name, text, text) IS 'Создать представление вложенных записей или изменить его (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._make_view(name, text, text) FROM PUBLIC;

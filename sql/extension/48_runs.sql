@@ -105,7 +105,7 @@ CREATE TABLE onec.sync_state (
 COMMENT ON TABLE onec.sync_state IS 'Что уже загружено';
 COMMENT ON COLUMN onec.sync_state.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.sync_state.target IS 'Таблица';
-COMMENT ON COLUMN onec.sync_state.complete_from IS 'С какого времени загружено всё; -infinity — с самого начала';
+COMMENT ON COLUMN onec.sync_state.complete_from IS 'С какого времени загружено всё; 0001-01-01 — с самого начала';
 COMMENT ON COLUMN onec.sync_state.last_ok IS 'Последнее полное прочтение';
 COMMENT ON COLUMN onec.sync_state.place IS 'Сколько строк прошли запуски, ограниченные cards_limit; 0 — дошли до конца';
 SELECT pg_catalog.pg_extension_config_dump('onec.sync_state', '');
@@ -127,8 +127,8 @@ COMMENT ON TABLE onec.sync_doubt IS 'В чём ответы 1С ненадёжн
 COMMENT ON COLUMN onec.sync_doubt.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.sync_doubt.target IS 'Таблица';
 COMMENT ON COLUMN onec.sync_doubt.kind IS 'unproven — удаление не доказано, twice — в 1С несколько строк с одним ключом, hole — у строк не было свойства, которое было у других';
-COMMENT ON COLUMN onec.sync_doubt.from_ts IS 'Начало окна';
-COMMENT ON COLUMN onec.sync_doubt.till_ts IS 'Конец окна, не включая';
+COMMENT ON COLUMN onec.sync_doubt.from_ts IS 'Начало окна; 0001-01-01 — всё прежнее';
+COMMENT ON COLUMN onec.sync_doubt.till_ts IS 'Конец окна, не включая; 9999-12-31 — всё позднейшее';
 COMMENT ON COLUMN onec.sync_doubt.found IS 'Скольких строк это касается';
 COMMENT ON COLUMN onec.sync_doubt.reason IS 'Почему';
 COMMENT ON COLUMN onec.sync_doubt.found_at IS 'Когда замечено';

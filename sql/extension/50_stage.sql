@@ -42,14 +42,6 @@ CREATE FUNCTION onec._has_copies(target text) RETURNS boolean
 	RETURN target IN ('sale_line', 'card_sale_line', 'loyalty_movement', 'loyalty_lot', 'counterparty_contact');
 COMMENT ON FUNCTION onec._has_copies(text) IS 'Нумеруются ли строки с одним ключом (служебная)';
 
--- Whether the foreign table has a column: setup makes those that 1C publishes.
-CREATE FUNCTION onec._publishes(server name, target text, field text) RETURNS boolean
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-	RETURN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(format('%I.%I', server, target)) AND a.attname = field
-				   AND a.attnum > 0 AND NOT a.attisdropped);
-COMMENT ON FUNCTION onec._publishes(name, text, text) IS 'Есть ли столбец у внешней таблицы (служебная)';
-
 -- SELECT list that turns rows of the foreign table into rows of the local one, in the order of field_source.
 CREATE FUNCTION onec._stage_list(server name, target text) RETURNS text
 	LANGUAGE plpgsql STABLE

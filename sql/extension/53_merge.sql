@@ -79,7 +79,7 @@ BEGIN
 			WHERE t.server = %5$L AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s WHERE %6$s))
 		INSERT INTO onec.sync_doubt AS d (server, target, kind, from_ts, till_ts, found, reason)
 		SELECT %5$L, %7$L, ''unproven'', lower(b.days), upper(b.days), b.n, onec._left_days()
-		FROM (SELECT unnest(range_agg(tsrange(coalesce(day, ''-infinity''), coalesce(day, ''0001-01-01'') + 1))) AS days, count(*) AS n FROM behind) b
+		FROM (SELECT unnest(range_agg(tsrange(coalesce(day, onec._first_moment()), coalesce(day + 1, ''0001-01-02'')))) AS days, count(*) AS n FROM behind) b
 		ON CONFLICT ON CONSTRAINT sync_doubt_pkey DO UPDATE SET till_ts = greatest(d.till_ts, excluded.till_ts), found_at = excluded.found_at',
 		(SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u), onec._date_column(target),
 		'onec.' || quote_ident(onec._local_table(target)), (SELECT string_agg(format('t.%I', u), ', ') FROM unnest(onec._unit(target)) u),

@@ -17,7 +17,9 @@ COMMENT ON FUNCTION onec._foreign_table(name, text) IS 'Внешняя табл�
 CREATE FUNCTION onec._count_of_1c(server name, target text, from_ts timestamp, till_ts timestamp) RETURNS bigint
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	RETURN onec._count(onec._foreign_table(server, target), coalesce(onec._date_column(target), ''), from_ts, till_ts);
+	RETURN onec._count(onec._foreign_table(server, target), coalesce(onec._date_column(target), ''),
+		CASE WHEN from_ts <= onec._first_moment() THEN '-infinity' ELSE from_ts END,
+		CASE WHEN till_ts >= onec._last_moment() THEN 'infinity' ELSE till_ts END);
 COMMENT ON FUNCTION onec._count_of_1c(name, text, timestamp, timestamp) IS 'Сколько строк окна насчитала сама 1С (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._count_of_1c(name, text, timestamp, timestamp) FROM PUBLIC;
 

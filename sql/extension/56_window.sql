@@ -9,9 +9,9 @@ DECLARE
 	field name := onec._date_column(target);
 BEGIN
 	RETURN coalesce(nullif(concat_ws(' AND ',
-			CASE WHEN from_ts <> '-infinity' THEN format('%I >= %L::timestamp', field, from_ts) END,
-			CASE WHEN till_ts <> 'infinity' THEN
-				format(CASE WHEN from_ts = '-infinity' THEN '(%I < %L::timestamp) IS NOT FALSE' ELSE '%I < %L::timestamp' END,
+			CASE WHEN from_ts > onec._first_moment() THEN format('%I >= %L::timestamp', field, from_ts) END,
+			CASE WHEN till_ts < onec._last_moment() THEN
+				format(CASE WHEN from_ts <= onec._first_moment() THEN '(%I < %L::timestamp) IS NOT FALSE' ELSE '%I < %L::timestamp' END,
 					   field, till_ts) END),
 		''), 'true');
 END $$;
@@ -281,7 +281,7 @@ COMMENT ON FUNCTION onec._sync_scope(name, text, text, text, timestamp, timestam
 	'Сделать часть местной таблицы равной прочитанному (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._sync_scope(name, text, text, text, timestamp, timestamp, boolean, tsrange) FROM PUBLIC;
 
--- Replace one window, from "from_ts" to before "till_ts", both infinite for what is read whole.  With "part_of", a condition that
+-- Replace one window, from "from_ts" to before "till_ts", the ends of time for what is read whole.  With "part_of", a condition that
 -- leaves out rows, nothing is taken for deleted.
 CREATE FUNCTION onec._sync_window(server name, target text, from_ts timestamp, till_ts timestamp, part_of text, force boolean,
 								  OUT read bigint, OUT keys bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT doubt text)
@@ -426,14 +426,15 @@ BEGIN
 					  WHEN ask.there THEN 'cards that were missing are there when asked for'
 					  WHEN missing >= 50 AND missing >= onec.get('sync.suspicious_share', server)::numeric
 							* (SELECT count(*) FROM onec.discount_card d WHERE d.server = _delete_unseen_cards.server AND NOT d.is_deleted)
-						AND onec._count_of_1c(server, 'discount_card', '-infinity', 'infinity') <> (
+						AND onec._count_of_1c(server, 'discount_card', onec._first_moment(), onec._last_moment()) <> (
 							SELECT count(*) FROM onec.card_seen s WHERE s.server = _delete_unseen_cards.server)
 						  THEN '1C does not count as many cards as the round has seen' END;
 	END IF;
 	IF doubt IS NOT NULL THEN
 		DELETE FROM pg_temp.onec_change;
 	END IF;
-	PERFORM onec._note_doubt(server, 'discount_card', 'unproven', '-infinity', 'infinity', CASE WHEN doubt IS NULL THEN 0 ELSE missing END, doubt);
+	PERFORM onec._note_doubt(server, 'discount_card', 'unproven', onec._first_moment(), onec._last_moment(),
+							 CASE WHEN doubt IS NULL THEN 0 ELSE missing END, doubt);
 	DELETE FROM onec.card_seen s WHERE s.server = _delete_unseen_cards.server;
 	SELECT a.deleted INTO deleted FROM onec._apply(server, 'discount_card') a;
 	PERFORM onec._drop_window();

@@ -58,7 +58,7 @@ DECLARE
 	first timestamp;
 BEGIN
 	EXECUTE format('SELECT %1$I FROM %2$I.%3$I WHERE %1$I IS NOT NULL %4$s ORDER BY %1$I LIMIT 1', onec._date_column(target), server,
-				   target, CASE WHEN since <> '-infinity' THEN format('AND %I >= %L::timestamp', onec._date_column(target), since) END)
+				   target, CASE WHEN since > onec._first_moment() THEN format('AND %I >= %L::timestamp', onec._date_column(target), since) END)
 		INTO first;
 	RETURN first;
 END $$;
@@ -70,7 +70,7 @@ CREATE FUNCTION onec._months(first timestamp, till timestamp, today date) RETURN
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT greatest(m, $1), CASE WHEN m + interval '1 month' > coalesce($2, $3) THEN coalesce($2, 'infinity') ELSE m + interval '1 month' END
+	SELECT greatest(m, $1), CASE WHEN m + interval '1 month' > coalesce($2, $3) THEN coalesce($2, onec._last_moment()) ELSE m + interval '1 month' END
 	FROM generate_series(date_trunc('month', $1), coalesce($2 - interval '1 second', $3), interval '1 month') m
 $$;
 COMMENT ON FUNCTION onec._months(timestamp, timestamp, date) IS 'Месяцы с указанного дня (служебная)';
@@ -82,13 +82,13 @@ CREATE FUNCTION onec._all_windows(server name, target text) RETURNS TABLE (from_
 AS $$
 DECLARE
 	today date := onec.local_now(server)::date;
-	first timestamp := onec._first_date(server, target, '-infinity');
+	first timestamp := onec._first_date(server, target, onec._first_moment());
 BEGIN
 	IF first < '1990-01-01' THEN
 		first := onec._first_date(server, target, '1990-01-01');
 	END IF;
 	first := date_trunc('month', least(first, today::timestamp));
-	RETURN QUERY SELECT '-infinity'::timestamp, first UNION ALL SELECT * FROM onec._months(first, NULL, today);
+	RETURN QUERY SELECT onec._first_moment(), first UNION ALL SELECT * FROM onec._months(first, NULL, today);
 END $$;
 COMMENT ON FUNCTION onec._all_windows(name, text) IS 'Окна, которыми таблица читается вся (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._all_windows(name, text) FROM PUBLIC;
@@ -112,7 +112,7 @@ BEGIN
 	first := least(first, (SELECT min(d.from_ts) FROM onec.sync_doubt d
 						   WHERE d.server = _recent_windows.server AND d.target = _recent_windows.target AND d.kind IN ('unproven', 'hole')
 							 AND d.till_ts > today - days));
-	IF first = '-infinity' THEN
+	IF first = onec._first_moment() THEN
 		RETURN QUERY SELECT * FROM onec._all_windows(server, target);
 		RETURN;
 	END IF;
@@ -141,7 +141,7 @@ AS $$
 BEGIN
 	IF onec._date_column(target) IS NULL OR onec._way(plan.server, target) <> 'read' OR onec._is_nested(plan.server, target) THEN
 		-- what is nested takes no condition: any would read all of it
-		RETURN QUERY SELECT '-infinity'::timestamp, 'infinity'::timestamp;
+		RETURN QUERY SELECT onec._first_moment(), onec._last_moment();
 	ELSIF plan.user_id IS NOT NULL THEN
 		RETURN QUERY SELECT plan.from_ts, plan.till_ts;
 	ELSIF plan.from_ts IS NOT NULL THEN
@@ -171,7 +171,7 @@ BEGIN
 			since := greatest(since, (now() AT TIME ZONE onec._server_zone(server))::date - days);
 		END IF;
 	END IF;
-	RETURN coalesce(since::timestamp, '-infinity');
+	RETURN coalesce(since::timestamp, onec._first_moment());
 END $$;
 COMMENT ON FUNCTION onec._kept_since(name, text) IS 'С какого дня хранятся покупки (служебная)';
 
@@ -287,7 +287,7 @@ BEGIN
 	IF plan.size > 0 AND s.message IS NULL
 		AND NOT EXISTS (SELECT FROM onec.sync_state t WHERE t.server = s.server AND t.target = s.target AND t.place > 0) THEN
 		INSERT INTO onec.sync_state AS t (server, target, complete_from, last_ok)
-		VALUES (s.server, s.target, CASE WHEN s.days IS NULL THEN '-infinity'::timestamp ELSE onec.local_now(s.server)::date - s.days END,
+		VALUES (s.server, s.target, CASE WHEN s.days IS NULL THEN onec._first_moment() ELSE onec.local_now(s.server)::date - s.days END,
 				clock_timestamp())
 		ON CONFLICT ON CONSTRAINT sync_state_pkey DO UPDATE
 		SET complete_from = least(t.complete_from, excluded.complete_from), last_ok = excluded.last_ok;

@@ -378,9 +378,12 @@ DECLARE
 	begun pg_catalog.record;
 	step int;
 BEGIN
+	-- whatever the session's default is: each window sees what others have committed before it
+	COMMIT;
+	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 	LOOP
 		SELECT * INTO begun FROM onec._begin_run(plan, since);
-		COMMIT;
+		COMMIT AND CHAIN;
 		EXIT WHEN NOT begun.wait;
 		PERFORM pg_catalog.pg_sleep(0.5);
 	END LOOP;
@@ -389,12 +392,12 @@ BEGIN
 	END IF;
 	LOOP
 		step := onec._next_step(plan, begun.run);
-		COMMIT;
+		COMMIT AND CHAIN;
 		EXIT WHEN step IS NULL;
 		WHILE onec._next_window(plan, begun.run, step) LOOP
-			COMMIT;
+			COMMIT AND CHAIN;
 		END LOOP;
-		COMMIT;
+		COMMIT AND CHAIN;
 	END LOOP;
 	PERFORM onec._end_run(plan, begun.run);
 	COMMIT;

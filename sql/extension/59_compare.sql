@@ -90,7 +90,7 @@ BEGIN
 	END IF;
 	-- of the month that was cut by a purge the sums cannot be equal
 	SELECT coalesce(check_amounts."from", greatest(min(l.period)::date, date_trunc('month',
-			nullif(onec._kept_since(srv, 'sale_line'), '-infinity') + interval '1 month -1 day')::date)), coalesce(check_amounts."to" - 1, max(l.period)::date)
+			nullif(onec._kept_since(srv, 'sale_line'), onec._first_moment()) + interval '1 month -1 day')::date)), coalesce(check_amounts."to" - 1, max(l.period)::date)
 	INTO first, last FROM onec.sale_line l WHERE l.server = srv AND l.register = 'sales';
 	FOR month IN
 		SELECT m.month FROM onec._months_to_compare(srv, date_trunc('month', first::timestamp)::date, last) m

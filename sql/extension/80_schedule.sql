@@ -298,7 +298,7 @@ BEGIN
 	DELETE FROM onec.drift d
 	WHERE d.server = _housekeep.server AND drift_days > 0 AND d.repaired_at < now() - make_interval(days => drift_days);
 	GET DIAGNOSTICS drifts = ROW_COUNT;
-	IF onec._kept_since(server, 'sale_line') > '-infinity' THEN
+	IF onec._kept_since(server, 'sale_line') > onec._first_moment() THEN
 		PERFORM onec._purge(server, onec._kept_since(server, 'sale_line')::date);
 	END IF;
 	moved := onec._reschedule(server);
@@ -343,6 +343,25 @@ AS $$
 						 NULL, $2 = 'nightly', false, false, $2)
 $$;
 COMMENT ON FUNCTION onec._plan_of_job(name, text) IS 'Что делать запуску по заданию (служебная)';
+
+-- What is to be done when a job comes: a larger one that found another run at work, was interrupted or ran out of time stays due until a
+-- run as large has ended.
+CREATE FUNCTION onec._due_job(server name, job text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH last AS (
+		SELECT DISTINCT ON (r.job) r.job, r.size, r.run_id, r.status = 'skipped (busy)' OR r.ended_at IS NOT NULL
+			OR r.status = 'interrupted' AND r.message NOT LIKE 'cancelled by %' AS owed
+		FROM onec.sync_run r WHERE r.server = $1 AND r.job IN ('nightly', 'weekly') AND r.status <> 'running' ORDER BY r.job, r.run_id DESC)
+	SELECT coalesce((
+		SELECT l.job FROM last l
+		WHERE l.owed AND $2 IN ('interval', 'nightly') AND l.job <> $2 AND (l.job = 'weekly' OR onec.get('nightly.enabled', $1)::boolean)
+		  AND NOT EXISTS (SELECT FROM onec.sync_run n WHERE n.server = $1 AND n.run_id > l.run_id AND n.size >= l.size
+						  AND n.status IN ('running', 'ok', 'incomplete'))
+		ORDER BY l.size DESC LIMIT 1), $2)
+$$;
+COMMENT ON FUNCTION onec._due_job(name, text) IS 'Какое задание выполнить: большее, которое не состоялось, остаётся за базой (служебная)';
 
 -- Whether the job does nothing now: switched off, not due, or giving way.
 CREATE FUNCTION onec._is_idle(server name, job text) RETURNS boolean
@@ -398,10 +417,11 @@ BEGIN
 	IF onec._is_idle(server, job) THEN
 		RETURN;
 	END IF;
-	CALL onec._work(server, job);
+	CALL onec._work(server, onec._due_job(server, job));
 END $$;
 COMMENT ON PROCEDURE onec.run_job(text, name) IS
-	'Выполнить задание: interval — частая синхронизация, nightly — ночная, weekly — полная сверка, housekeeping — уборка журналов';
+	'Выполнить задание: interval — частая синхронизация, nightly — ночная, weekly — полная сверка, housekeeping — уборка журналов. '
+	'Большее, которому помешали, выполняет следующее';
 REVOKE EXECUTE ON PROCEDURE onec.run_job(text, name) FROM PUBLIC;
 
 CREATE PROCEDURE onec.run_now(job text, server name DEFAULT NULL)

@@ -140,19 +140,16 @@ END $$;
 COMMENT ON FUNCTION onec.lag_seconds(text, name) IS
 	'Сколько секунд прошло с последнего успешного конца шага (cards, counterparties, products, stores, purchases, loyalty, profiles) или чтения таблицы; NULL — его ещё не было';
 
--- Is the process of the run still at it?  NULL where this role may not see.  A session that goes on after its run was
--- cancelled is at a later statement: that is not to be hit.
-CREATE FUNCTION onec._at_work(run_pid int, run_backend_start timestamptz, run_start timestamptz) RETURNS boolean
+-- Is the process still at a run of this base?  The lock tells that a run holds while it works, whoever asks and whatever is shown of
+-- activities.  A session that goes on after its run was cancelled is at a later statement: that is not to be hit.
+CREATE FUNCTION onec._at_work(server name, run_pid int) RETURNS boolean
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT pg_stat_clear_snapshot();
-	SELECT CASE WHEN count(*) = 0 THEN false
-				WHEN bool_or(a.backend_start IS NULL) THEN NULL
-				ELSE bool_or(a.backend_start = $2 AND coalesce(a.state, 'active') = 'active' AND coalesce(a.query_start <= $3, true)) END
-	FROM pg_stat_activity a WHERE a.pid = $1 AND a.pid <> pg_backend_pid()
-$$;
-COMMENT ON FUNCTION onec._at_work(int, timestamptz, timestamptz) IS 'Занят ли ещё процесс запуска; NULL — не видно (служебная)';
+	RETURN EXISTS (
+		SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+		WHERE l.locktype = 'advisory' AND l.granted AND l.pid = run_pid AND l.pid <> pg_backend_pid() AND l.objsubid = 1
+		  AND l.classid::bigint << 32 | l.objid::bigint = onec._run_key(server));
+COMMENT ON FUNCTION onec._at_work(name, int) IS 'Занят ли ещё процесс запуском этой базы (служебная)';
 
 CREATE FUNCTION onec.cancel(run bigint DEFAULT NULL, server name DEFAULT NULL) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
@@ -172,28 +169,22 @@ BEGIN
 	IF r.status IS DISTINCT FROM 'running' THEN
 		RETURN false;
 	END IF;
-	busy := onec._at_work(r.pid, r.backend_start, r.started_at);
-	IF busy IS NULL THEN
-		RAISE insufficient_privilege USING
-			MESSAGE = format('permission denied to cancel run %s', r.run_id),
-			DETAIL = 'Its process belongs to another role, so whether it still works on the run cannot be seen.',
-			HINT = 'Be a member of that role, or of pg_signal_backend and pg_read_all_stats.';
-	END IF;
+	busy := onec._at_work(r.server, r.pid);
 	IF busy THEN
 		PERFORM pg_cancel_backend(r.pid);
 	END IF;
 	FOR i IN 1 .. 100 LOOP
-		EXIT WHEN busy IS FALSE;
+		EXIT WHEN NOT busy;
 		PERFORM pg_sleep(0.05);
-		busy := onec._at_work(r.pid, r.backend_start, r.started_at);
+		busy := onec._at_work(r.server, r.pid);
 	END LOOP;
-	RETURN onec._cancelled(r.server, r.run_id, busy IS FALSE);
+	RETURN onec._cancelled(r.server, r.run_id, NOT busy);
 END $$;
 COMMENT ON FUNCTION onec.cancel(bigint, name) IS
 	'Прервать идущую синхронизацию (по номеру запуска или по серверу); true — прервана, false — прерывать было нечего; права как у pg_cancel_backend';
 
 -- The account of a run that was told to stop.  It may have come to its end by itself in the meantime; who may only send
--- signals leaves the account to the next run.
+-- signals, or does not see what the run wrote last, leaves the account to the next run.
 CREATE FUNCTION onec._cancelled(server name, run bigint, gone boolean) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -217,6 +208,8 @@ BEGIN
 		UPDATE onec.sync_step s SET status = 'failed', finished_at = clock_timestamp(), message = 'interrupted'
 		WHERE s.server = _cancelled.server AND s.run_id = run AND s.status IN ('running', 'waiting');
 	END IF;
+	RETURN true;
+EXCEPTION WHEN serialization_failure THEN
 	RETURN true;
 END $$;
 COMMENT ON FUNCTION onec._cancelled(name, bigint, boolean) IS 'Записать итог прерванного запуска (служебная)';

@@ -275,7 +275,7 @@ DECLARE
 	touched bigint;
 BEGIN
 	PERFORM onec._hold_people('ROW SHARE');
-	IF since > '-infinity' AND to_regclass('pg_temp.onec_stage') IS NOT NULL THEN
+	IF since > onec._first_moment() AND to_regclass('pg_temp.onec_stage') IS NOT NULL THEN
 		EXECUTE format('DELETE FROM pg_temp.onec_stage s WHERE s.%I < $1', onec._date_column(target)) USING since;
 	END IF;
 	ids := ARRAY(SELECT f.id FROM onec.forgotten f WHERE f.server = _drop_forgotten.server);

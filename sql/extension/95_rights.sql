@@ -42,7 +42,7 @@ BEGIN
 	WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind IN ('r', 'v');
 	SELECT string_agg(p.oid::regprocedure::text, ', ') INTO called FROM pg_proc p
 	WHERE p.pronamespace = 'onec'::regnamespace AND CASE WHEN p.proname ~ '^_'
-		THEN p.proname !~ '^_(set_|apply_env|create_|drop_target|resolve|diagnose|try|forget_messages|forget_person|rename_|words_of)'
+		THEN p.proname !~ '^_(set_|apply_env|create_|make_|lose_|drop_made|drop_target|columns_of|resolve|diagnose|try|forget_messages|forget_person|rename_|words_of)'
 		ELSE p.proname ~ '^(sync|run_job$|run_now$|refresh_|fit_clv$|(forget|remember)_refusals$|(check|choose)_loyalty|check_amounts$)' END;
 	EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %s', current_database(), role);
 	EXECUTE format('GRANT USAGE ON SCHEMA onec, %I TO %s', srv, role);

@@ -123,7 +123,7 @@ static const OptionDef option_defs[] = {
 	{.name = "zone_suffix",.where = READING,.kind = KIND_OR_ERROR,.word = "convert",
 		.offset = offsetof(OnecOptions, converts_zones),.initial = "error"},
 	SWITCH(ignores_case, READING, "off"),
-	{.name = "missing_property",.where = READING,.kind = KIND_OR_ERROR,.word = "null",
+	{.name = "missing_property",.where = READING | IN_COLUMN,.kind = KIND_OR_ERROR,.word = "null",
 		.offset = offsetof(OnecOptions, missing_null),.initial = "error"},
 	NUMBER(request_cost, READING, KIND_REAL, 0, 0, 1e12, "1000"),
 	NUMBER(tuple_cost, READING, KIND_REAL, 0, 0, 1e12, "0.1"),
@@ -548,32 +548,6 @@ onec_options_of_table(Oid relid)
 	return options;
 }
 
-static void
-read_column(OnecColumn *column, Oid relid, Form_pg_attribute attr)
-{
-	ListCell   *lc;
-
-	column->attnum = attr->attnum;
-	column->type = attr->atttypid;
-	column->typmod = attr->atttypmod;
-	column->collation = attr->attcollation;
-	column->property = pstrdup(NameStr(attr->attname));
-	foreach(lc, GetForeignColumnOptions(relid, attr->attnum))
-	{
-		DefElem    *elem = lfirst_node(DefElem, lc);
-		char	   *value = defGetString(elem);
-
-		if (strcmp(elem->defname, "property") == 0)
-			column->property = pstrdup(value);
-		else if (strcmp(elem->defname, "argument") == 0)
-			column->argument = pstrdup(value);
-		else if (strcmp(elem->defname, "edm_type") == 0)
-			column->declared = onec_edm_type_from_label(value, &column->edm);
-	}
-	if (!column->declared)
-		column->edm = onec_type_infer(column->type, column->property);
-}
-
 static const char *
 given_option(List *options, const char *name)
 {
@@ -583,6 +557,29 @@ given_option(List *options, const char *name)
 		if (strcmp(lfirst_node(DefElem, lc)->defname, name) == 0)
 			return defGetString(lfirst_node(DefElem, lc));
 	return NULL;
+}
+
+/* Nothing for a column of which 1C knows nothing: it is computed here, or its property is published no more and it reads NULL. */
+static void
+read_column(OnecColumn *column, Oid relid, Form_pg_attribute attr)
+{
+	List	   *options = GetForeignColumnOptions(relid, attr->attnum);
+	const char *property = given_option(options, "property");
+	const char *argument = given_option(options, "argument");
+	const char *edm = given_option(options, "edm_type");
+	const char *missing = given_option(options, "missing_property");
+
+	if (attr->attisdropped || attr->attgenerated || (missing != NULL && strcmp(missing, "null") == 0))
+		return;
+	column->attnum = attr->attnum;
+	column->type = attr->atttypid;
+	column->typmod = attr->atttypmod;
+	column->collation = attr->attcollation;
+	column->property = pstrdup(property ? property : NameStr(attr->attname));
+	column->argument = argument ? pstrdup(argument) : NULL;
+	column->declared = edm != NULL && onec_edm_type_from_label(edm, &column->edm);
+	if (!column->declared)
+		column->edm = onec_type_infer(column->type, column->property);
 }
 
 bool
@@ -617,11 +614,9 @@ onec_options_columns(Oid relid, int *natts)
 	*natts = desc->natts;
 	for (int i = 0; i < desc->natts; i++)
 	{
-		Form_pg_attribute attr = TupleDescAttr(desc, i);
-
-		if (attr->attisdropped || attr->attgenerated)
+		read_column(&columns[i], relid, TupleDescAttr(desc, i));
+		if (columns[i].attnum == 0)
 			continue;
-		read_column(&columns[i], relid, attr);
 		columns[i].computed = function && columns[i].argument == NULL &&
 			 !onec_options_names_contain(dimensions, columns[i].property);
 		columns[i].converts_zones = suffix != NULL && strcmp(suffix, "convert") == 0;

@@ -88,7 +88,7 @@ extern OnecOptions *onec_options_of_server(Oid serverid);
 extern OnecOptions *onec_options_of_table(Oid relid);
 
 /*
- * The columns of a foreign table, indexed by attnum - 1; dropped ones have attnum 0.
+ * The columns of a foreign table, indexed by attnum - 1; dropped ones have attnum 0, and so have those of which 1C knows nothing.
  */
 extern OnecColumn *onec_options_columns(Oid relid, int *natts);
 

@@ -148,7 +148,7 @@ OnecTest->part('moved', sub {
 OnecTest->part('M20', sub {
 	load($sales => [ sale(1, 1, days(-60)) ]);
 	sync('days => 3');
-	is(rows("SELECT complete_from FROM onec.sync_state WHERE server = 'shop' AND target = 'sale_line'"), '-infinity', 'M20: all history is here after a short sync, too');
+	is(rows("SELECT complete_from FROM onec.sync_state WHERE server = 'shop' AND target = 'sale_line'"), '0001-01-01 00:00:00', 'M20: all history is here after a short sync, too');
 	rows("UPDATE onec.sync_state SET last_ok = now() - interval '40 days' WHERE server = 'shop'");
 	base($sales => [ sale(1, 1, days(-60)), sale(2, 1, days(-20)) ]);
 	sync('days => 3');
