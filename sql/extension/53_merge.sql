@@ -144,6 +144,8 @@ BEGIN
 		PERFORM onec._touch_customers(server);
 	ELSIF target = 'product' THEN
 		PERFORM onec._touch_buyers(server);
+	ELSIF target IN ('discount_card', 'counterparty', 'counterparty_contact') THEN
+		PERFORM onec._touch_people(server, target);
 	END IF;
 	redated := onec._any_redated(server, target, part.same_key);
 	IF todo.changed > 0 THEN

@@ -245,10 +245,10 @@ BEGIN
 		PERFORM onec._drop_forgotten(plan.server, target);
 	END IF;
 	IF way = 'people' THEN
-		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted FROM onec._fold_people(plan.server) f;
+		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted FROM onec._fold_people(plan.server, days IS NULL OR plan.size >= 3) f;
 	ELSIF way = 'profiles' THEN
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
-		FROM onec._refresh_customers(plan.server, days IS NULL AND plan.size > 0) f;
+		FROM onec._refresh_customers(plan.server, days IS NULL AND plan.size > 0, plan.size > 0) f;
 	ELSIF way = 'derived' THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt FROM onec._sales_from_cards(plan.server, plan.force) f;
 	ELSIF target = 'discount_card' AND NOT onec._cards_fit(plan.server, plan.cards_limit) THEN

@@ -13,12 +13,14 @@ SELECT pg_catalog.pg_extension_config_dump('onec.touched_customer', '');
 CREATE TABLE onec.profile_state (
 	server name PRIMARY KEY,
 	definitions text NOT NULL,
-	day date NOT NULL
+	day date NOT NULL,
+	scored date
 );
 COMMENT ON TABLE onec.profile_state IS 'При каких настройках и справочниках и в какой день пересчитаны профили';
 COMMENT ON COLUMN onec.profile_state.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.profile_state.definitions IS 'Свёртка настроек, категорий и магазинов: когда она другая, пересчитываются все';
 COMMENT ON COLUMN onec.profile_state.day IS 'День последнего пересчёта: строки с датой позже станут покупками, когда она настанет';
+COMMENT ON COLUMN onec.profile_state.scored IS 'На какой день расставлены баллы RFM; NULL — с тех пор изменились покупки';
 SELECT pg_catalog.pg_extension_config_dump('onec.profile_state', '');
 
 -- All that profiles depend on besides the sales and the products bought.
@@ -31,6 +33,7 @@ AS $$
 		WHERE s.key ~ '^(affinity|season|outlook|rfm)\.' OR s.key IN ('check_unit', 'count_free_receipts', 'exclude_recorder_types', 'organization_ids')
 		UNION ALL SELECT 'category_map ' || m::text FROM onec.category_map m
 		UNION ALL SELECT 'brand_map ' || m::text FROM onec.brand_map m
+		UNION ALL SELECT 'rfm_segment ' || g::text FROM onec.rfm_segment g
 		UNION ALL SELECT 'frequency_class ' || f::text FROM onec.frequency_class f
 		UNION ALL SELECT 'category ' || c.category_id || ' ' || coalesce(c.name, '') FROM onec.category c WHERE c.server = $1
 		UNION ALL SELECT 'folder ' || p.product_id || ' ' || coalesce(p.name, '') FROM onec.product p WHERE p.server = $1 AND p.is_folder
@@ -38,29 +41,46 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._definitions(name) IS 'Свёртка всего, от чего зависят профили, кроме продаж и товаров (служебная)';
 
--- Note whom the changes of a window of sales concern, as pg_temp.onec_change and pg_temp.onec_stage have them: before they are written.
+-- Whom the changes of a window of sales concern, as pg_temp.onec_change and pg_temp.onec_stage have them, before they are written: whose a
+-- line will be, and whose it was.
+CREATE FUNCTION onec._changed_lines(server name) RETURNS TABLE (attribution text, customer_id uuid, card_id uuid)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN QUERY
+	SELECT s.attribution, s.customer_id, s.card_id FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
+	UNION
+	SELECT l.attribution, l.customer_id, l.card_id
+	FROM (SELECT c.register, c.recorder, c.recorder_type, c.line_no FROM pg_temp.onec_change c WHERE c.here
+		  UNION ALL
+		  SELECT s.register, s.recorder, s.recorder_type, s.line_no
+		  FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE NOT c.here) k
+	JOIN onec.sale_line l ON l.server = _changed_lines.server AND l.register = k.register AND l.recorder = k.recorder
+		AND l.recorder_type = k.recorder_type AND l.line_no = k.line_no;
+END $$;
+COMMENT ON FUNCTION onec._changed_lines(name) IS 'Чьи строки продаж меняются окном (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._changed_lines(name) FROM PUBLIC;
+
+-- Note them, for their profiles and as users; before these are made for the first time everybody is new.
 CREATE FUNCTION onec._touch_customers(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	-- before the first full refresh everybody is new
-	IF NOT EXISTS (SELECT FROM onec.profile_state p WHERE p.server = _touch_customers.server) THEN
+	IF NOT EXISTS (SELECT FROM onec.people_state p WHERE p.server = _touch_customers.server) THEN
 		RETURN;
 	END IF;
-	INSERT INTO onec.touched_customer
-	SELECT DISTINCT _touch_customers.server, x.customer_id FROM (
-		SELECT onec._buyer_id(s.attribution, s.customer_id, s.card_id) FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
-		UNION ALL
-		-- whose a row was
-		SELECT onec._buyer_id(l.attribution, l.customer_id, l.card_id)
-		FROM (SELECT c.register, c.recorder, c.recorder_type, c.line_no FROM pg_temp.onec_change c WHERE c.here
-			  UNION ALL
-			  SELECT s.register, s.recorder, s.recorder_type, s.line_no
-			  FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE NOT c.here) k
-		JOIN onec.sale_line l ON l.server = _touch_customers.server AND l.register = k.register AND l.recorder = k.recorder
-			AND l.recorder_type = k.recorder_type AND l.line_no = k.line_no) x (customer_id)
-	WHERE x.customer_id IS NOT NULL
+	WITH line AS MATERIALIZED (SELECT * FROM onec._changed_lines(server)),
+	buyer AS MATERIALIZED (SELECT DISTINCT onec._buyer_id(l.attribution, l.customer_id, l.card_id) AS id FROM line l),
+	profile AS (
+		INSERT INTO onec.touched_customer SELECT p.server, b.id FROM onec.profile_state p CROSS JOIN buyer b
+		WHERE p.server = _touch_customers.server AND b.id IS NOT NULL
+		ON CONFLICT DO NOTHING)
+	INSERT INTO onec.touched_user
+	SELECT _touch_customers.server, b.id FROM buyer b WHERE b.id IS NOT NULL
+	UNION
+	SELECT k.server, k.user_id FROM line l JOIN onec.customer_card k ON k.server = _touch_customers.server AND k.card_id = l.card_id
 	ON CONFLICT DO NOTHING;
 END $$;
 COMMENT ON FUNCTION onec._touch_customers(name) IS 'Запомнить покупателей, которых касаются изменения окна (служебная)';
@@ -104,7 +124,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec._stale_customers(name) IS 'Чьи профили пора пересчитать; NULL — все (служебная)';
 
-CREATE FUNCTION onec._refresh_customers(server name, everybody boolean DEFAULT true,
+-- A run of a part leaves the scores alone: they compare everybody with everybody, on a day, and the next whole run makes them.
+CREATE FUNCTION onec._refresh_customers(server name, everybody boolean DEFAULT true, scores boolean DEFAULT true,
 										OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -112,40 +133,46 @@ AS $$
 DECLARE
 	defined text := onec._definitions(server);
 	today date := onec.local_now(server)::date;
+	scored_on date;
 	customers uuid[];
 	p record;
 	o record;
 	r record;
 BEGIN
-	IF NOT everybody AND EXISTS (SELECT FROM onec.profile_state s WHERE s.server = _refresh_customers.server AND s.definitions = defined) THEN
-		customers := onec._stale_customers(server);
+	IF NOT everybody THEN
+		SELECT s.scored, CASE WHEN s.definitions = defined THEN onec._stale_customers(s.server) END INTO scored_on, customers
+		FROM onec.profile_state s WHERE s.server = _refresh_customers.server;
 	END IF;
-	IF customers = '{}' THEN
-		rows_inserted := 0;
-		rows_updated := 0;
-		rows_deleted := 0;
-	ELSE
+	rows_inserted := 0;
+	rows_updated := 0;
+	rows_deleted := 0;
+	IF customers IS DISTINCT FROM '{}' THEN
 		SELECT * INTO o FROM onec.refresh_outlook(server, customers, today);
 		SELECT * INTO p FROM onec._refresh_profiles(server, customers, today, true);
 		rows_inserted := p.rows_inserted + o.rows_inserted;
 		rows_updated := p.rows_updated + o.rows_updated;
 		rows_deleted := p.rows_deleted + o.rows_deleted;
+		scored_on := NULL;
 	END IF;
-	-- scores compare everybody with everybody, today
-	SELECT * INTO r FROM onec.refresh_rfm(server);
-	rows_inserted := rows_inserted + r.rows_inserted;
-	rows_updated := rows_updated + r.rows_updated;
-	rows_deleted := rows_deleted + r.rows_deleted;
+	IF scores AND scored_on IS DISTINCT FROM today THEN
+		SELECT * INTO r FROM onec.refresh_rfm(server);
+		rows_inserted := rows_inserted + r.rows_inserted;
+		rows_updated := rows_updated + r.rows_updated;
+		rows_deleted := rows_deleted + r.rows_deleted;
+		scored_on := today;
+	END IF;
 	DELETE FROM onec.touched_customer t WHERE t.server = _refresh_customers.server;
 	IF customers IS NULL THEN
-		INSERT INTO onec.profile_state AS s VALUES (server, defined, today)
-		ON CONFLICT ON CONSTRAINT profile_state_pkey DO UPDATE SET definitions = excluded.definitions WHERE s.definitions <> excluded.definitions;
+		INSERT INTO onec.profile_state AS s VALUES (server, defined, today, scored_on)
+		ON CONFLICT ON CONSTRAINT profile_state_pkey DO UPDATE SET definitions = excluded.definitions
+		WHERE s.definitions <> excluded.definitions;
 	END IF;
-	UPDATE onec.profile_state s SET day = today WHERE s.server = _refresh_customers.server AND s.day <> today;
+	UPDATE onec.profile_state s SET day = today, scored = scored_on
+	WHERE s.server = _refresh_customers.server AND (s.day, s.scored) IS DISTINCT FROM (today, scored_on);
 END $$;
-COMMENT ON FUNCTION onec._refresh_customers(name, boolean) IS
-	'Обновить после синхронизации профили, ожидания (everybody — всех, иначе тех, чьи покупки изменились) и RFM (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._refresh_customers(name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION onec._refresh_customers(name, boolean, boolean) IS
+	'Обновить после синхронизации профили, ожидания (everybody — всех, иначе тех, чьи покупки изменились) и, если scores, RFM (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._refresh_customers(name, boolean, boolean) FROM PUBLIC;
 
 -- Each part stands alone: what fails is told, the rest is done.
 CREATE FUNCTION onec.refresh_models(server name DEFAULT NULL)

@@ -231,6 +231,7 @@ BEGIN
 			HINT = 'A key is a telephone in any spelling, the login, or the identifier of a card or of a customer.';
 	END IF;
 	INSERT INTO onec.forgotten (server, id) SELECT srv, i FROM unnest(ids) i ON CONFLICT DO NOTHING;
+	PERFORM onec._fold_all_next(srv);
 	FOR table_name, rows IN SELECT m.table_name, m.rows FROM onec._forget_messages(srv, words) m LOOP
 		RETURN NEXT;
 	END LOOP;
@@ -312,6 +313,7 @@ AS $$
 DECLARE
 	statement text;
 BEGIN
+	PERFORM onec._fold_all_next(_purge.server);
 	INSERT INTO onec.base AS b (server, purged_before) VALUES (_purge.server, before)
 	ON CONFLICT ON CONSTRAINT base_pkey DO UPDATE SET purged_before = greatest(b.purged_before, excluded.purged_before);
 	FOR table_name, statement IN SELECT * FROM (VALUES

@@ -114,6 +114,7 @@ my (%statuses, %edits, $failures);
 srand(20261123);
 for my $seed (1 .. $sequences)
 {
+	my @wrong;
 	$edits{$_}++ for edit(1 + int(rand(8)), "$seed/a");
 	for my $job ((qw(interval nightly weekly))[rand 3], 'nightly')
 	{
@@ -124,11 +125,14 @@ for my $seed (1 .. $sequences)
 		sql("CALL onec.run_job('$job', 'shop')");
 		$statuses{ last_run() }++;
 		$onec->control('POST', '/faults/clear', {});
+		# whom a run has folded, of those it took for touched, is as if everybody had been
+		push @wrong, map { "$_ users after $job" } grep { $_ > 0 } sql('BEGIN;
+			SELECT f.rows_inserted + f.rows_updated + f.rows_deleted FROM onec._fold_people(\'shop\') f; ROLLBACK') if last_run() eq 'ok';
 		$edits{$_}++ for edit(1 + int(rand(3)), "$seed/$job");
 	}
 	sql("CALL onec.run_job('nightly', 'shop')");
 	# what a night has refreshed is what a refresh of everybody would give
-	my @wrong = map { "$_ profiles" } grep { $_ > 0 } sql("SELECT count(*) FROM (
+	push @wrong, map { "$_ profiles" } grep { $_ > 0 } sql("SELECT count(*) FROM (
 		(TABLE onec.customer_profile EXCEPT ALL SELECT * FROM onec._profiles('shop', NULL, onec.local_now('shop')::date)) UNION ALL
 		(SELECT * FROM onec._profiles('shop', NULL, onec.local_now('shop')::date) EXCEPT ALL TABLE onec.customer_profile)) x");
 	sql("CALL onec.run_job('weekly', 'shop')");
