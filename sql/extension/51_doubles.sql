@@ -93,15 +93,19 @@ END $$;
 COMMENT ON FUNCTION onec._number_doubles(name, text) IS 'Пронумеровать разные строки с одним ключом (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._number_doubles(name, text) FROM PUBLIC;
 
--- Keys of pg_temp.onec_stage, of one window, that another window has, too: those rows are here outside of "scope", for sure as the
--- condition on t says.  The staged ones get the running numbers that they have here, or the next ones; with "ask" only if 1C still
--- has the other row, which may have moved here meanwhile.  Returns how many keys it concerns.
+-- Keys of pg_temp.onec_stage, of one window, that another window has, too: those rows are here outside of
+-- "scope", for sure as the condition on t says.  The staged ones get the running numbers that they have here,
+-- or the next ones; with "ask" only if 1C still has the other row, which may have moved here meanwhile.
+-- Returns how many keys it concerns.
 CREATE FUNCTION onec._number_across(server name, target text, scope text, sure text, ask boolean) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	date_column name := onec._date_column(target);
+	key_here text := onec._stage_key(target, 't');
+	key_read text := onec._stage_key(target, 's');
+	key_across text := onec._stage_key(target, 'k');
 	day date;
 	numbered bigint;
 BEGIN
@@ -116,16 +120,15 @@ BEGIN
 			JOIN (SELECT DISTINCT %7$s FROM pg_temp.onec_stage s) s ON (%1$s) = (%7$s)
 			GROUP BY %1$s HAVING NOT bool_and(here)) k
 		WHERE coalesce(k.known, k.next) > 0',
-		onec._stage_key(target, 't'), date_column, scope, sure, 'onec.' || quote_ident(onec._local_table(target)), server,
-		onec._stage_key(target, 's'));
+		key_here, date_column, scope, sure, 'onec.' || quote_ident(onec._local_table(target)), server, key_read);
 	FOR day IN SELECT DISTINCT k.day FROM pg_temp.onec_across k WHERE ask AND k.known IS NULL AND k.day IS NOT NULL LOOP
-		PERFORM onec._stage(server, target, format('f.%1$I >= %2$L::timestamp AND f.%1$I < %3$L::timestamp', date_column, day, day + 1), '',
-							'onec_found');
+		PERFORM onec._stage(server, target,
+			format('f.%1$I >= %2$L::timestamp AND f.%1$I < %3$L::timestamp', date_column, day, day + 1), '', 'onec_found');
 		EXECUTE format('DELETE FROM pg_temp.onec_across k WHERE k.known IS NULL AND k.day = %L
-			AND NOT EXISTS (SELECT FROM pg_temp.onec_found s WHERE (%s) = (%s))', day, onec._stage_key(target, 's'), onec._stage_key(target, 'k'));
+			AND NOT EXISTS (SELECT FROM pg_temp.onec_found s WHERE (%s) = (%s))', day, key_read, key_across);
 	END LOOP;
-	EXECUTE format('UPDATE pg_temp.onec_stage s SET copy = s.copy + coalesce(k.known, k.next) FROM pg_temp.onec_across k WHERE (%s) = (%s)',
-				   onec._stage_key(target, 's'), onec._stage_key(target, 'k'));
+	EXECUTE format('UPDATE pg_temp.onec_stage s SET copy = s.copy + coalesce(k.known, k.next)
+		FROM pg_temp.onec_across k WHERE (%s) = (%s)', key_read, key_across);
 	numbered := (SELECT count(*) FROM pg_temp.onec_across);
 	DROP TABLE pg_temp.onec_across;
 	RETURN numbered;

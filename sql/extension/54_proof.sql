@@ -103,7 +103,8 @@ END $$;
 COMMENT ON FUNCTION onec._ask_missing(name, text, text) IS 'Спросить 1С о недостающих строках (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._ask_missing(name, text, text) FROM PUBLIC;
 
--- Read the rows of a condition once more, cut into other pages, into pg_temp.onec_again.  Returns how many differ.
+-- Read the rows of a condition once more, cut into other pages, into pg_temp.onec_again.  Returns how many
+-- differ.
 CREATE FUNCTION onec._stage_again(server name, target text, condition text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -127,16 +128,17 @@ DECLARE
 	same boolean := onec._stage_again(server, target, scope) = keys;
 BEGIN
 	IF same THEN
-		EXECUTE format('SELECT NOT EXISTS (SELECT %1$s FROM pg_temp.onec_stage s EXCEPT SELECT %1$s FROM pg_temp.onec_again s)',
-					   onec._stage_key(target, 's')) INTO same;
+		EXECUTE format('SELECT NOT EXISTS (
+			SELECT %1$s FROM pg_temp.onec_stage s EXCEPT SELECT %1$s FROM pg_temp.onec_again s)', onec._stage_key(target, 's')) INTO same;
 	END IF;
 	RETURN same AND NOT onec._holds_missing(target, 'onec_again', 'true');
 END $$;
 COMMENT ON FUNCTION onec._reads_the_same(name, text, text, bigint) IS 'Прочитать окно ещё раз и сравнить ключи (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._reads_the_same(name, text, text, bigint) FROM PUBLIC;
 
--- Whether so many rows that 1C counts beyond the different ones are the like of others: a page of the first reading had them, or one
--- of the second, which was the last.  A row that came with two pages may stand in the place of another.
+-- Whether so many rows that 1C counts beyond the different ones are the like of others: a page of the first
+-- reading had them, or one of the second, which was the last.  A row that came with two pages may stand in
+-- the place of another.
 CREATE FUNCTION onec._are_alike(server name, target text, more bigint, alike bigint) RETURNS boolean
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -183,8 +185,8 @@ END $$;
 COMMENT ON FUNCTION onec._held(name, text, text) IS 'Сколько строк окна здесь и скольких из них не прочитано (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._held(name, text, text) FROM PUBLIC;
 
--- Whether 1C knows none of the rows that are here nearest to a window: those before it, else those behind.  Where it is all there is
--- here, nothing tells.
+-- Whether 1C knows none of the rows that are here nearest to a window: those before it, else those behind.
+-- Where it is all there is here, nothing tells.
 CREATE FUNCTION onec._is_strange_beside(server name, target text, from_ts timestamp, till_ts timestamp) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -201,8 +203,8 @@ BEGIN
 				WHERE NOT EXISTS (SELECT FROM %2$s WHERE server = $1 AND %1$I < $2)) x', date_column, tab)
 		INTO beside USING server, from_ts, till_ts;
 	IF beside.min IS NOT NULL THEN
-		PERFORM onec._stage(server, target, format('f.%1$I >= %2$L::timestamp AND f.%1$I <= %3$L::timestamp', date_column, beside.min, beside.max),
-							'', 'onec_found');
+		PERFORM onec._stage(server, target, format('f.%1$I >= %2$L::timestamp AND f.%1$I <= %3$L::timestamp', date_column,
+												   beside.min, beside.max), '', 'onec_found');
 		EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_found s JOIN %s t ON t.server = $1 AND (%s) = (%s))', tab,
 					   onec._stage_key(target, 't'), onec._stage_key(target, 's')) INTO known USING server;
 	END IF;
@@ -211,9 +213,11 @@ END $$;
 COMMENT ON FUNCTION onec._is_strange_beside(name, text, timestamp, timestamp) IS 'Не знает ли 1С и строк рядом с окном (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._is_strange_beside(name, text, timestamp, timestamp) FROM PUBLIC;
 
--- An answer of nothing, or of nothing that is known here, is another base's or nobody's: of a whole set, read at once or in windows,
--- it takes "force" to believe that, and to write anything of it.  NULL: it is this base's; else why not.
-CREATE FUNCTION onec._strange(server name, target text, scope text, from_ts timestamp, till_ts timestamp, force boolean) RETURNS text
+-- An answer of nothing, or of nothing that is known here, is another base's or nobody's: of a whole set, read
+-- at once or in windows, it takes "force" to believe that, and to write anything of it.  NULL: it is this
+-- base's; else why not.
+CREATE FUNCTION onec._strange(server name, target text, scope text, from_ts timestamp, till_ts timestamp, force boolean)
+	RETURNS text
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -224,17 +228,19 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	SELECT * INTO here FROM onec._held(server, target, scope);
-	IF NOT here.shared AND (scope = 'true' OR here.held >= 50 OR onec._is_strange_beside(server, target, from_ts, till_ts)) THEN
+	IF NOT here.shared
+		AND (scope = 'true' OR here.held >= 50 OR onec._is_strange_beside(server, target, from_ts, till_ts)) THEN
 		RETURN format('%s of %s rows would go, and no row read is one of them', here.missing, here.held);
 	END IF;
 	RETURN NULL;
 END $$;
-COMMENT ON FUNCTION onec._strange(name, text, text, timestamp, timestamp, boolean) IS 'Почему ответ похож на ответ другой базы; NULL — не похож (служебная)';
+COMMENT ON FUNCTION onec._strange(name, text, text, timestamp, timestamp, boolean) IS
+	'Почему ответ похож на ответ другой базы; NULL — не похож (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._strange(name, text, text, timestamp, timestamp, boolean) FROM PUBLIC;
 
--- Is what pg_temp.onec_change lacks gone in 1C?  "read" rows came, "keys" of them are not alike, "alike" came beside their like in
--- one page.  NULL: proven; else why not.
--- Where others wait already, rows are counted for all of them together, see onec._settle.
+-- Is what pg_temp.onec_change lacks gone in 1C?  "read" rows came, "keys" of them are not alike, "alike" came
+-- beside their like in one page.  NULL: proven; else why not.  Where others wait already, rows are counted for
+-- all of them together, see onec._settle.
 CREATE FUNCTION onec._unproven(server name, target text, from_ts timestamp, till_ts timestamp, scope text, read bigint,
 							   keys bigint, alike bigint, counted_later boolean) RETURNS text
 	LANGUAGE plpgsql VOLATILE

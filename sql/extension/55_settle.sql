@@ -1,5 +1,6 @@
--- What waits for the end of a step.  A document that 1C has moved between two windows may be missing in one only because the other
--- was read badly: what it would lose is kept, with what was read of it, until 1C has counted all windows together.
+-- What waits for the end of a step.  A document that 1C has moved between two windows may be missing in one
+-- only because the other was read badly: what it would lose is kept, with what was read of it, until 1C has
+-- counted all windows together.
 
 -- Whether documents of this step wait for its end.
 CREATE FUNCTION onec._any_waits() RETURNS boolean
@@ -20,8 +21,9 @@ END $$;
 COMMENT ON FUNCTION onec._drop_waits() IS 'Забыть отложенное (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._drop_waits() FROM PUBLIC;
 
--- The documents in pg_temp.onec_frozen, kept beyond the end of the transaction: with the rows that were read of them in this
--- window; or, where it is in doubt, alone: what stays as it was here must stay so in every window.
+-- The documents in pg_temp.onec_frozen, kept beyond the end of the transaction: with the rows that were read
+-- of them in this window; or, where it is in doubt, alone: what stays as it was here must stay so in every
+-- window.
 CREATE FUNCTION onec._keep_for_later(target text, w tsrange, in_doubt boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -53,28 +55,33 @@ CREATE FUNCTION onec._covered(server name, target text) RETURNS tsmultirange
 					 ORDER BY s.run_id DESC LIMIT 1), '{}');
 COMMENT ON FUNCTION onec._covered(name, text) IS 'Окна, прочитанные идущим шагом (служебная)';
 
--- SQL for "what row t, of another window than w, is here as it came with this step": it was read, and does not wait.
+-- SQL for "what row t, of another window than w, is here as it came with this step": it was read, and does
+-- not wait.
 CREATE FUNCTION onec._is_sure(server name, target text, w tsrange) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce((SELECT format('coalesce(t.%I, ''-infinity'') <@ %L::tsmultirange', d.name, d.others) || CASE WHEN onec._any_waits() THEN
-			format(' AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting x WHERE (%s) = (%s) AND coalesce(coalesce(t.%I, ''-infinity'') <@ x.onec_window, true))',
-				(SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit($2)) u),
-				(SELECT string_agg(format('t.%I', u), ', ') FROM unnest(onec._unit($2)) u), d.name) ELSE '' END
+	SELECT coalesce((SELECT format('coalesce(t.%I, ''-infinity'') <@ %L::tsmultirange', d.name, d.others)
+			|| CASE WHEN onec._any_waits() THEN
+				format(' AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting x WHERE (%s) = (%s)
+						AND coalesce(coalesce(t.%I, ''-infinity'') <@ x.onec_window, true))',
+					(SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit($2)) u),
+					(SELECT string_agg(format('t.%I', u), ', ') FROM unnest(onec._unit($2)) u), d.name)
+				ELSE '' END
 		FROM (SELECT onec._date_column($2), onec._covered($1, $2) - tsmultirange($3)) d (name, others)
 		WHERE NOT isempty(d.others)), 'false')
 $$;
 COMMENT ON FUNCTION onec._is_sure(name, text, tsrange) IS 'Условие: местная строка другого окна подтверждена этим шагом (служебная)';
 
--- SQL for the documents that a window would write half of: rows of theirs stand here in time that the running step has not read,
--- or wait.  NULL: there are none.
+-- SQL for the documents that a window would write half of: rows of theirs stand here in time that the running
+-- step has not read, or wait.  NULL: there are none.
 CREATE FUNCTION onec._halves(server name, target text, w tsrange) RETURNS text
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	unread tsmultirange := tsmultirange(tsrange('-infinity', 'infinity')) - tsmultirange(w) - onec._covered(server, target);
+	unread tsmultirange := tsmultirange(tsrange('-infinity', 'infinity')) - tsmultirange(w)
+		- onec._covered(server, target);
 	tab text := 'onec.' || quote_ident(onec._local_table(target));
 	date_column name := onec._date_column(target);
 	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
@@ -82,14 +89,18 @@ DECLARE
 BEGIN
 	-- a first load has nothing before its windows, and nothing behind
 	IF lower(unread) > '-infinity' THEN
-		EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE server = %L AND %I >= %L::timestamp)', tab, server, date_column, lower(unread))
-			INTO any_unread;
+		EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE server = %L AND %I >= %L::timestamp)', tab, server,
+					   date_column, lower(unread)) INTO any_unread;
 	END IF;
-	RETURN (SELECT string_agg(format('SELECT %1$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage x ON x.ctid = c.place JOIN %2$s',
-								 unit, o.other), ' UNION ')
-		FROM (SELECT format('%s t ON (%s) = (%s) WHERE t.server = %L AND coalesce(t.%I, ''-infinity'') <@ %L::tsmultirange',
-							tab, unit, replace(unit, 'x.', 't.'), server, date_column, unread) WHERE any_unread
-			  UNION ALL SELECT format('pg_temp.onec_waiting t ON (%s) = (%s)', unit, replace(unit, 'x.', 't.')) WHERE onec._any_waits()) o (other));
+	RETURN (SELECT string_agg(format('
+			SELECT %1$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage x ON x.ctid = c.place JOIN %2$s', unit, o.other), ' UNION ')
+		FROM (SELECT format('%s t ON (%s) = (%s) WHERE t.server = %L
+							 AND coalesce(t.%I, ''-infinity'') <@ %L::tsmultirange',
+							tab, unit, replace(unit, 'x.', 't.'), server, date_column, unread)
+			  WHERE any_unread
+			  UNION ALL
+			  SELECT format('pg_temp.onec_waiting t ON (%s) = (%s)', unit, replace(unit, 'x.', 't.'))
+			  WHERE onec._any_waits()) o (other));
 END $$;
 COMMENT ON FUNCTION onec._halves(name, text, tsrange) IS 'Запрос документов, которые окно записало бы наполовину (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._halves(name, text, tsrange) FROM PUBLIC;
@@ -113,10 +124,11 @@ END $$;
 COMMENT ON FUNCTION onec._any_halves(name, text, tsrange) IS 'Записало бы окно какой-то документ наполовину (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._any_halves(name, text, tsrange) FROM PUBLIC;
 
--- Leave out of pg_temp.onec_change what cannot be written yet, or, in doubt, at all.  Of what has a date, the days that would
--- lose rows stay wholly as they are, with all rows of their documents, wherever these lie: half of a re-posted document would be
--- worse than the old one.  So do the documents of pg_temp.onec_twice and those of which the window "w" has only a part; without
--- it there is only this one.  Returns how many rows stay that would have gone.
+-- Leave out of pg_temp.onec_change what cannot be written yet, or, in doubt, at all.  Of what has a date, the
+-- days that would lose rows stay wholly as they are, with all rows of their documents, wherever these lie:
+-- half of a re-posted document would be worse than the old one.  So do the documents of pg_temp.onec_twice
+-- and those of which the window "w" has only a part; without it there is only this one.  Returns how many
+-- rows stay that would have gone.
 CREATE FUNCTION onec._withhold(server name, target text, scope text, w tsrange, in_doubt boolean) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -155,8 +167,8 @@ END $$;
 COMMENT ON FUNCTION onec._withhold(name, text, text, tsrange, boolean) IS 'Оставить пока как было то, что не доказано (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._withhold(name, text, text, tsrange, boolean) FROM PUBLIC;
 
--- Whether 1C, which does not count, has the same rows in other pages: as many in the windows of the step, of the documents that
--- wait all that came, and none that is neither among these nor here.
+-- Whether 1C, which does not count, has the same rows in other pages: as many in the windows of the step, of
+-- the documents that wait all that came, and none that is neither among these nor here.
 CREATE FUNCTION onec._came_again(server name, s onec.sync_step) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -171,7 +183,8 @@ BEGIN
 	FOREACH w IN ARRAY ARRAY(SELECT unnest(s.covered)) LOOP
 		read := read + onec._stage_again(server, s.target, onec._window_condition(s.target, lower(w), upper(w)));
 		EXECUTE format('SELECT NOT EXISTS (
-				SELECT %1$s FROM pg_temp.onec_waiting_row x WHERE x.onec_window <@ %2$L::tsrange EXCEPT SELECT %1$s FROM pg_temp.onec_again x)
+				SELECT %1$s FROM pg_temp.onec_waiting_row x WHERE x.onec_window <@ %2$L::tsrange
+				EXCEPT SELECT %1$s FROM pg_temp.onec_again x)
 			AND NOT EXISTS (
 				SELECT %1$s FROM pg_temp.onec_again x WHERE (%3$s) IN (SELECT %3$s FROM pg_temp.onec_waiting x)
 				EXCEPT SELECT %1$s FROM pg_temp.onec_waiting_row x
@@ -184,8 +197,8 @@ END $$;
 COMMENT ON FUNCTION onec._came_again(name, onec.sync_step) IS 'Прочитать окна шага ещё раз, если 1С не считает (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._came_again(name, onec.sync_step) FROM PUBLIC;
 
--- Why what waits cannot be written; NULL: it can, for 1C has as many rows in all windows together as came, so that none hid what
--- another lacks.
+-- Why what waits cannot be written; NULL: it can, for 1C has as many rows in all windows together as came, so
+-- that none hid what another lacks.
 CREATE FUNCTION onec._unsettled(server name, s onec.sync_step) RETURNS text
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -207,7 +220,8 @@ END $$;
 COMMENT ON FUNCTION onec._unsettled(name, onec.sync_step) IS 'Почему отложенное нельзя записать; NULL — можно (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._unsettled(name, onec.sync_step) FROM PUBLIC;
 
--- Documents that wait in one window and are in doubt in another wait in vain.  Returns the windows that lack them.
+-- Documents that wait in one window and are in doubt in another wait in vain.  Returns the windows that lack
+-- them.
 CREATE FUNCTION onec._drop_doubtful(target text) RETURNS tsrange[]
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -218,7 +232,8 @@ DECLARE
 BEGIN
 	EXECUTE format('
 		WITH gone AS (DELETE FROM pg_temp.onec_waiting
-			WHERE onec_window IS NOT NULL AND (%1$s) IN (SELECT %1$s FROM pg_temp.onec_waiting WHERE onec_window IS NULL) RETURNING onec_window),
+			WHERE onec_window IS NOT NULL AND (%1$s) IN (SELECT %1$s FROM pg_temp.onec_waiting WHERE onec_window IS NULL)
+			RETURNING onec_window),
 		gone_row AS (DELETE FROM pg_temp.onec_waiting_row
 			WHERE (%1$s) IN (SELECT %1$s FROM pg_temp.onec_waiting WHERE onec_window IS NULL))
 		SELECT array_agg(DISTINCT onec_window) FROM gone', unit) INTO lacking;
@@ -228,12 +243,14 @@ COMMENT ON FUNCTION onec._drop_doubtful(text) IS 'Не записывать от
 REVOKE EXECUTE ON FUNCTION onec._drop_doubtful(text) FROM PUBLIC;
 
 -- All windows are read: what has waited is written, or "doubt" says why it stays as it was.
-CREATE FUNCTION onec._settle(server name, s onec.sync_step, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT doubt text)
+CREATE FUNCTION onec._settle(server name, s onec.sync_step,
+							 OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	windows tsrange[] := ARRAY(SELECT DISTINCT k.onec_window FROM pg_temp.onec_waiting k WHERE k.onec_window IS NOT NULL ORDER BY 1);
+	windows tsrange[] := ARRAY(SELECT DISTINCT k.onec_window FROM pg_temp.onec_waiting k
+							   WHERE k.onec_window IS NOT NULL ORDER BY 1);
 	lacking tsrange[];
 	w tsrange;
 	x record;
@@ -267,9 +284,10 @@ END $$;
 COMMENT ON FUNCTION onec._settle(name, onec.sync_step) IS 'Записать отложенное, если 1С насчитала столько же (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._settle(name, onec.sync_step) FROM PUBLIC;
 
--- The documents that have waited in one window, made equal to what was read of them.  "numbered": keys that another window has, too.
-CREATE FUNCTION onec._write_waiting(server name, target text, w tsrange, OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
-									OUT numbered bigint)
+-- The documents that have waited in one window, made equal to what was read of them.  "numbered": keys that
+-- another window has, too.
+CREATE FUNCTION onec._write_waiting(server name, target text, w tsrange, OUT inserted bigint, OUT updated bigint,
+									OUT deleted bigint, OUT numbered bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -284,8 +302,8 @@ BEGIN
 	PERFORM onec._drop_forgotten(server, target);
 	sure := onec._is_sure(server, target, w);
 	numbered := onec._number_across(server, target, scope, sure, false);
-	PERFORM onec._compare(server, target, format('(%s) AND (%s) IN (SELECT %2$s FROM pg_temp.onec_waiting WHERE onec_window = %3$L)',
-		scope, unit, w));
+	PERFORM onec._compare(server, target, format('(%s) AND (%s) IN (
+		SELECT %2$s FROM pg_temp.onec_waiting WHERE onec_window = %3$L)', scope, unit, w));
 	SELECT a.inserted, a.updated, a.deleted, numbered + a.left_out INTO inserted, updated, deleted, numbered
 	FROM onec._write_window(server, target, sure) a;
 	DELETE FROM pg_temp.onec_waiting WHERE onec_window = w;

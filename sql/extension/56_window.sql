@@ -116,9 +116,9 @@ END $$;
 COMMENT ON FUNCTION onec._different_keys(name, text, bigint, bigint) IS 'Сколько разных ключей прочитано (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._different_keys(name, text, bigint, bigint) FROM PUBLIC;
 
--- Read the rows of a condition and compare them with "scope": "differ" rows are not as here, "alike" ones came beside their like in
--- one page.  Whoever wants to know which keys came twice looks when something differs, and always where that has happened before;
--- rows that differ are then read once more.
+-- Read the rows of a condition and compare them with "scope": "differ" rows are not as here, "alike" ones
+-- came beside their like in one page.  Whoever wants to know which keys came twice looks when something
+-- differs, and always where that has happened before; rows that differ are then read once more.
 CREATE FUNCTION onec._read_window(server name, target text, condition text, scope text, later tsrange,
 								  OUT read bigint, OUT keys bigint, OUT alike bigint, OUT differ bigint, OUT numbered bigint,
 								  OUT holes bigint, OUT doubt text)
@@ -150,7 +150,8 @@ BEGIN
 				doubt := 'rows of one key differ from reading to reading';
 			END IF;
 			IF later IS NOT NULL THEN
-				numbered := numbered + onec._number_across(server, target, scope, onec._is_sure(server, target, later), true);
+				numbered := numbered
+					+ onec._number_across(server, target, scope, onec._is_sure(server, target, later), true);
 			END IF;
 		END IF;
 		differ := onec._digest(server, target, scope);
@@ -224,10 +225,10 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._waits_for_end(name, text) IS 'Ждут ли удаления окна конца шага (служебная)';
 
--- Make the rows of "scope" equal to those that 1C has for "condition"; without a scope nothing is taken for deleted.  The times
--- say what 1C is to count; NULL: it cannot.  "doubt" says why rows that were missing are still here, "kept" how many; "numbered"
--- tells of keys that have several rows.  With "later", documents that lose rows, or of which other days have a part, wait for
--- onec._settle.
+-- Make the rows of "scope" equal to those that 1C has for "condition"; without a scope nothing is taken for
+-- deleted.  The times say what 1C is to count; NULL: it cannot.  "doubt" says why rows that were missing are
+-- still here, "kept" how many; "numbered" tells of keys that have several rows.  With "later", documents that
+-- lose rows, or of which other days have a part, wait for onec._settle.
 CREATE FUNCTION onec._sync_scope(server name, target text, condition text, scope text, from_ts timestamp, till_ts timestamp,
 								 force boolean, later tsrange, OUT read bigint, OUT keys bigint, OUT inserted bigint,
 								 OUT updated bigint, OUT deleted bigint, OUT doubt text, OUT kept bigint, OUT numbered bigint,
@@ -263,19 +264,21 @@ BEGIN
 	END LOOP;
 	-- rows that are alike count for two where 1C counts them so, and another reading has the same
 	IF later IS NOT NULL AND keys <> read AND onec._count_of_1c(server, target, from_ts, till_ts) = read
-		AND onec._reads_the_same(server, target, condition, keys) AND onec._are_alike(server, target, read - keys, w.alike) THEN
+		AND onec._reads_the_same(server, target, condition, keys)
+		AND onec._are_alike(server, target, read - keys, w.alike) THEN
 		keys := read;
 	END IF;
-	IF strange IS NOT NULL THEN
-		DELETE FROM pg_temp.onec_change;
-		GET DIAGNOSTICS kept = ROW_COUNT;
-	ELSIF doubt IS NOT NULL THEN
+	IF doubt IS NOT NULL THEN
 		kept := greatest(onec._withhold(server, target, coalesce(scope, 'false'), later, true), 1);
+		IF strange IS NOT NULL THEN
+			DELETE FROM pg_temp.onec_change;
+		END IF;
 	ELSIF later IS NOT NULL AND (missing OR onec._any_halves(server, target, later)) THEN
 		kept := greatest(onec._withhold(server, target, scope, later, false), 1);
 	END IF;
 	SELECT x.inserted, x.updated, x.deleted, x.left_out INTO inserted, updated, deleted, left_out
-	FROM onec._write_window(server, target, CASE WHEN later IS NULL THEN 'false' ELSE onec._is_sure(server, target, later) END) x;
+	FROM onec._write_window(server, target,
+							CASE WHEN later IS NULL THEN 'false' ELSE onec._is_sure(server, target, later) END) x;
 END $$;
 COMMENT ON FUNCTION onec._sync_scope(name, text, text, text, timestamp, timestamp, boolean, tsrange) IS
 	'Сделать часть местной таблицы равной прочитанному (служебная)';
