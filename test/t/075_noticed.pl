@@ -160,6 +160,7 @@ OnecTest->part('part of', sub {
 	load($cards => [ card(1), card(2) ], $sales => \@before);
 	is(run("CALL onec.sync_purchases('shop', days => 10, customer => '70000000001')")->{sqlstate}, '00000', 'part of: one customer');
 	is(lines("''") =~ s/ (?=,|$)//gr, '1.1, 2.1', 'part of: … and nobody else is taken for gone');
+	is(rows("SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"), 'ok', 'part of: … nor in doubt');
 });
 
 # ---- who bought ----
