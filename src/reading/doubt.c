@@ -19,6 +19,7 @@
 #include "protocol/odata/odata.h"
 #include "pushdown/filter.h"
 #include "reading/doubt.h"
+#include "reading/page_check.h"
 #include "reading/page_request.h"
 #include "reading/pager.h"
 #include "reading/pager_private.h"
@@ -378,7 +379,10 @@ onec_pager_failed(OnecPager *pager, const OnecError *error)
 		if (pager->scattered)
 			onec_scatter_broken(pager, error);
 		else if (pager->page_rows > 0)
+		{
+			onec_pager_check_broken(pager);
 			onec_pager_go_on(pager, false);
+		}
 		onec_reply_free(reply);
 		return;
 	}

@@ -34,6 +34,8 @@ typedef struct Again
 	int64		twice;			/* of them, whose key came before */
 	uint64		values;			/* sum of the hashes of what was wanted at first */
 	uint64		keys;			/* … of their keys */
+	uint64		first;			/* hash of the first key */
+	uint64		last;
 } Again;
 
 /* Have the pager want the key too. */
@@ -70,6 +72,8 @@ sum_rows(OnecPager *pager, OnecPager *keyed, OnecRows *rows, const char *body, s
 		onec_pager_check_row(keyed, fields);
 		again->values += onec_tie_hash(pager->tie, fields, pager->nnames);
 		again->keys += key;
+		again->first = again->rows == 1 ? key : again->first;
+		again->last = key;
 		again->twice += !onec_twice_add(&keys, key, pager->scratch);
 		at += consumed;
 	}
@@ -116,6 +120,7 @@ static void
 go_on_with_key(OnecPager *pager, const Again *again)
 {
 	MemoryContext old = MemoryContextSwitchTo(pager->context);
+	OnecMark	page = {pager->at.skip, again->rows, again->keys, again->first, again->last};
 	OnecRows   *rows;
 
 	want_key(pager);
@@ -127,7 +132,7 @@ go_on_with_key(OnecPager *pager, const Again *again)
 	pager->rows = rows;
 	/* what was asked for ahead comes without it */
 	onec_ahead_drop(&pager->ahead);
-	onec_repeat_begin(&pager->repeat, &pager->at, again->rows, again->keys, pager->context);
+	onec_repeat_begin(&pager->repeat, &pager->at, &page, pager->context);
 }
 
 static void

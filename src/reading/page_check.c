@@ -156,8 +156,32 @@ onec_pager_raise_repeated(const OnecPager *pager, const OnecMark *earlier)
 			(errcode(ERRCODE_FDW_REPLY_HANDLE),
 			 errmsg("1C sends the same rows of \"%s\" again and again", pager->options->entity_set),
 			 errdetail("The " INT64_FORMAT " rows behind the first " INT64_FORMAT
-					   " are those that came behind the first " INT64_FORMAT ": $skip is not heeded.",
+					   " are among those that came behind the first " INT64_FORMAT ": $skip is not heeded.",
 					   pager->page_rows, pager->at.skip, earlier->skip)));
+}
+
+/* The earlier page that this one repeats, or NULL. */
+static const OnecMark *
+find_earlier(OnecPager *pager)
+{
+	OnecMark	page = {.skip = pager->at.skip,.rows = onec_pager_page_rows(pager),.sum = pager->page_sum};
+
+	if (onec_tie_has_key(pager->tie) && !pager->scattered)
+	{
+		page.first = pager->page_first;
+		/* a page with a row twice in place of another one is followed by one that begins, and may end, with its last row */
+		page.last = pager->page_twice > 0 ? 0 : pager->page_last;
+	}
+	return onec_repeat_find(&pager->repeat, &pager->at, &page, pager->last_set.count == 0, pager->context);
+}
+
+void
+onec_pager_check_broken(OnecPager *pager)
+{
+	const OnecMark *earlier = find_earlier(pager);
+
+	if (earlier != NULL && onec_tie_has_key(pager->tie))
+		onec_pager_raise_repeated(pager, earlier);
 }
 
 void
@@ -170,8 +194,7 @@ onec_pager_check_page(OnecPager *pager)
 		raise_missing(pager, missing);
 	if (!pager->walks)
 		return;
-	earlier = onec_repeat_find(&pager->repeat, &pager->at, onec_pager_page_rows(pager), pager->page_sum,
-							   pager->context);
+	earlier = find_earlier(pager);
 	if (earlier != NULL && onec_tie_has_key(pager->tie))
 		onec_pager_raise_repeated(pager, earlier);
 	/* without the key, rows may be alike in all that is wanted of them */

@@ -32,29 +32,32 @@ add_mark(OnecRepeat *repeat, const OnecMark *mark, MemoryContext context)
 	repeat->marks[repeat->count++] = *mark;
 }
 
-const OnecMark *
-onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, int64 rows, uint64 sum, MemoryContext context)
+static bool
+is_repeated(const OnecMark *page, const OnecMark *earlier, bool edges)
 {
-	OnecMark	mark = {place->skip, rows, sum};
+	return (page->rows == earlier->rows && page->sum == earlier->sum) ||
+		(edges && ((page->first != 0 && page->first == earlier->first) || (page->last != 0 && page->last == earlier->last)));
+}
 
+const OnecMark *
+onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page, bool edges, MemoryContext context)
+{
 	/* a page that begins further on is no news of what came before a tie or a window was read anew */
 	if (!is_same_walk(&repeat->place, place) ||
 		(repeat->count > 0 && place->skip <= repeat->marks[repeat->count - 1].skip))
 		repeat->count = 0;
 	repeat->place = *place;
-	for (int i = 0; rows > 0 && i < repeat->count; i++)
-		if (repeat->marks[i].rows == rows && repeat->marks[i].sum == sum)
+	for (int i = 0; page->rows > 0 && i < repeat->count; i++)
+		if (is_repeated(page, &repeat->marks[i], edges))
 			return &repeat->marks[i];
-	add_mark(repeat, &mark, context);
+	add_mark(repeat, page, context);
 	return NULL;
 }
 
 void
-onec_repeat_begin(OnecRepeat *repeat, const OnecPlace *place, int64 rows, uint64 sum, MemoryContext context)
+onec_repeat_begin(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page, MemoryContext context)
 {
-	OnecMark	mark = {place->skip, rows, sum};
-
 	repeat->place = *place;
 	repeat->count = 0;
-	add_mark(repeat, &mark, context);
+	add_mark(repeat, page, context);
 }

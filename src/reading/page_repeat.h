@@ -4,7 +4,8 @@
  *	  Pages reached by $skip that have come before.
  *
  * A server that takes no notice of $skip sends the same page for ever.  A page is known again by the number of its rows and
- * the sum of their hashes, whatever their order.
+ * the sum of their hashes, whatever their order; and where rows have keys, by its first or its last row, since one of the two
+ * may have been longer than was asked for, or have broken off.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +22,8 @@ typedef struct OnecMark
 	int64		skip;
 	int64		rows;
 	uint64		sum;			/* of the hashes of its rows */
+	uint64		first;			/* hash of its first row; 0: not known, or other rows may be alike */
+	uint64		last;
 } OnecMark;
 
 /* All zero knows of no page. */
@@ -33,13 +36,13 @@ typedef struct OnecRepeat
 } OnecRepeat;
 
 /*
- * A page of "rows" rows has come from "place".  Returns the earlier page with the same rows, or NULL; valid until the next
- * call.  "context" is where the marks live.
+ * The page "page" has come from "place".  Returns an earlier page that it repeats, or NULL; valid until the next call.
+ * "edges" says whether one row is enough for that.  "context" is where the marks live.
  */
-extern const OnecMark *onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, int64 rows, uint64 sum,
+extern const OnecMark *onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page, bool edges,
 										MemoryContext context);
 
-/* Forget all pages but this one, whose rows are known by another sum from now on. */
-extern void onec_repeat_begin(OnecRepeat *repeat, const OnecPlace *place, int64 rows, uint64 sum, MemoryContext context);
+/* Forget all pages but this one, whose rows are known by other hashes from now on. */
+extern void onec_repeat_begin(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page, MemoryContext context);
 
 #endif							/* ONEC_PAGE_REPEAT_H */

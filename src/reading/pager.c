@@ -339,6 +339,16 @@ end_probe(OnecPager *pager)
 	pager->eaten = 0;
 }
 
+/* One more row of the page, as it is known. */
+static inline void
+note_row(OnecPager *pager, uint64 hash)
+{
+	pager->page_sum += hash;
+	pager->page_last = hash;
+	if (pager->page_rows == 1)
+		pager->page_first = hash;
+}
+
 /* Whether the row is to be delivered: it has not come with the page before, nor does it with another part. */
 static bool
 is_new(OnecPager *pager, const OnecField *fields)
@@ -369,7 +379,7 @@ is_new(OnecPager *pager, const OnecField *fields)
 			return false;
 		}
 		is_new = onec_tie_row(pager->tie, fields, pager->nnames, date);
-		pager->page_sum += onec_tie_last(pager->tie);
+		note_row(pager, onec_tie_last(pager->tie));
 		if (!is_new)
 			return false;
 		if (pager->windowed && pager->page_rows == pager->at.top / 2)
@@ -377,7 +387,7 @@ is_new(OnecPager *pager, const OnecField *fields)
 	}
 	else if (pager->walks)
 	{
-		pager->page_sum += onec_tie_hash(pager->tie, fields, pager->nnames);
+		note_row(pager, onec_tie_hash(pager->tie, fields, pager->nnames));
 		if (onec_pager_has_come(pager))
 			return false;
 	}

@@ -114,6 +114,8 @@ struct OnecPager
 	OnecTwice	page_set;		/* its rows, where the key is wanted */
 	OnecTwice	last_set;		/* those of the page before, if any came twice: $skip may be short of its end */
 	uint64		page_sum;		/* of the hashes of its rows */
+	uint64		page_first;		/* hash of its first row */
+	uint64		page_last;
 	OnecRepeat	repeat;			/* pages that have come by $skip */
 	int64		doubted;		/* rows of the page before, if it was doubtful; else 0 */
 	int64		short_rows;		/* rows of the last page that was doubted for good reason */

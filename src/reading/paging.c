@@ -229,7 +229,7 @@ onec_pager_send(OnecPager *pager)
 	pager->page_rows = 0;
 	pager->page_begin = pager->delivered;
 	onec_pager_begin_set(pager);
-	pager->page_sum = 0;
+	pager->page_sum = pager->page_first = pager->page_last = 0;
 	pager->page_bytes = 0;
 	pager->eaten = 0;
 	pager->middle[0] = '\0';

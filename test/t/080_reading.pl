@@ -66,6 +66,10 @@ def lie_about(lie, r, rows, found, top):
         return found[:4] + found[:4] + found[4:-4]
     if lie == "again" and int(r.query.get("$skip", 0)) > 0:
         return serve(SimpleNamespace(path=r.path, query=dict(r.query, **{"$skip": str(int(r.query["$skip"]) - top)})), rows)
+    if lie in ("longagain", "longnoskip", "cutnoskip"):
+        skip = int(r.query.get("$skip", 0))
+        other = {"$top": str(top + int(mode["by"]))} if skip == 0 else {"$skip": str(skip - top if lie == "longagain" else 0)}
+        return serve(SimpleNamespace(path=r.path, query=dict(r.query, **other)), rows)
     if lie == "againnull" and 0 < int(r.query.get("$skip", 0)) <= top:
         rows = rows if "Ref_Key" not in r.query["$select"] else [dict(rows[0], Ref_Key=None)] + rows[1:]
         return serve(SimpleNamespace(path=r.path, query={k: v for k, v in r.query.items() if k != "$skip"}), rows)
@@ -109,6 +113,9 @@ def answer(r):
     top = int(query.get("$top", 0))
     found = serve(SimpleNamespace(path=r.path, query=query, n=r.n), rows)
     page = page_of(r)
+    if lie == "cutnoskip" and page == 1:
+        text = json.dumps({"value": found}).encode()
+        return 200, iter([text[:len(text) // 2]]), {"Content-Length": str(len(text))}
     return lie_about(lie, r, rows, found, top) if on in (0, page) else found
 PY
 my $node = OnecTest->node('main');
@@ -294,6 +301,14 @@ answer_like($codes->('c1'), { lie => 'loop', rows => 5000 }, $again, 'T1: pages 
 answer_like('SELECT count(line) FROM l', { lie => 'noskip' }, qr/^HV00K.*again and again/s, 'T1: rows of one second');
 requests_at_most('SELECT count(ref_key), count(code) FROM c1', { lie => 'noskip' }, 2, 'T1: at once');
 requests_at_most('SELECT count(deleted) FROM c1', { lie => 'noskip' }, 4, 'T1: … after a look at one row of each');
+for my $table (qw(c1 c1ahead))
+{
+	answer_like("SELECT count(ref_key), count(code) FROM $table", { lie => $_, by => 7 }, $again, "T1: $_, behind a page that was too long: $table") for qw(longnoskip longagain);
+	answer_like($codes->($table), { lie => 'longnoskip', by => 7 }, qr/^HV00K /, "T1: … no key selected: $table");
+	$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (SET retries '1')");
+	answer_like("SELECT count(ref_key), count(code) FROM $table", { lie => 'cutnoskip' }, $again, "T1: \$skip is ignored behind a page that broke off: $table");
+	$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (SET retries '0')");
+}
 answer_like($codes->('c1'), { lie => 'nothing' }, $again, 'T1: neither $top nor $skip is heeded: an error');
 answer_is($codes->('c1'), { lie => 'notop' }, $all[0], '$top is ignored: all rows, once');
 answer_is($sums->($_), { lie => 'notop' }, $all[1], "\$top is ignored, with dates: all rows of $_, once") for qw(d1 d1ahead);
