@@ -273,7 +273,7 @@ SELECT onec.customer_json('8 000 770-00-02', 'pv') ->> 'name' AS name, json_arra
 SELECT count(*) > 0 AS offers FROM onec.recommend('70007700002', 3, 'pv', '2016-07-01');
 SELECT onec.customer_json('70007700001', 'pv') AS forgotten;
 SELECT count(*) FROM pg_class c WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
-	AND has_any_column_privilege(c.oid, 'SELECT') AND c.relname NOT IN ('refusal', 'largest_page', 'server_capability', 'phone_plan', 'base', '_live_servers', '_clock', '_servers');
+	AND has_any_column_privilege(c.oid, 'SELECT') AND c.relname NOT IN ('refusal', 'largest_page', 'server_capability', 'phone_plan', 'base', 'target', '_live_servers', '_clock', '_servers');
 SELECT * FROM onec.site_user;
 SELECT onec._person('70007700002', 'pv');
 SELECT * FROM onec.forget('70007700002', 'pv');

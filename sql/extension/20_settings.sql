@@ -21,17 +21,6 @@ COMMENT ON COLUMN onec.setting.highest IS 'Наибольшее допустим
 COMMENT ON COLUMN onec.setting.description IS 'Смысл';
 
 INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
-	('endpoint.discount_card', 'text', 'Catalog_ДисконтныеКарты', NULL, NULL, NULL, 'Набор дисконтных карт'),
-	('endpoint.counterparty', 'text', 'Catalog_Контрагенты', NULL, NULL, NULL, 'Набор контрагентов'),
-	('endpoint.counterparty_contact', 'text', 'Catalog_Контрагенты_КонтактнаяИнформация', NULL, NULL, NULL, 'Табличная часть контактов контрагентов'),
-	('endpoint.product', 'text', 'Catalog_Номенклатура', NULL, NULL, NULL, 'Набор товаров'),
-	('endpoint.category', 'text', 'Catalog_КатегорииНоменклатуры', NULL, NULL, NULL, 'Набор категорий товаров'),
-	('endpoint.store', 'text', 'Catalog_СтруктурныеЕдиницы', NULL, NULL, NULL, 'Набор магазинов и складов'),
-	('endpoint.sale_line', 'text', 'AccumulationRegister_Продажи_RecordType', NULL, NULL, NULL, 'Строки регистра продаж'),
-	('endpoint.card_sale_line', 'text', 'AccumulationRegister_ПродажиПоДисконтнымКартам_RecordType', NULL, NULL, NULL, 'Строки регистра продаж по картам'),
-	('endpoint.receipt', 'text', 'DocumentJournal_РозничныеПродажи', NULL, NULL, NULL, 'Журнал чеков'),
-	('endpoint.loyalty_movement', 'text', 'AccumulationRegister_БонусныеБаллы_RecordType', NULL, NULL, NULL, 'Движения бонусных баллов'),
-	('endpoint.loyalty_lot', 'text', 'AccumulationRegister_НачисленияБонусныхБаллов_RecordType', NULL, NULL, NULL, 'Начисления бонусных баллов'),
 	('filter_fields.card_sales', 'text[]', '{ДисконтнаяКарта_Key,ДисконтнаяКарта,Карта_Key,Карта}', NULL, NULL, NULL, 'Где в продажах по картам искать карту: первое опубликованное'),
 	('filter_fields.loyalty', 'text[]', '{БонуснаяКарта_Key,ДисконтнаяКарта_Key,ВладелецКарты_Key,Контрагент_Key,Покупатель_Key}', NULL, NULL, NULL, 'Где в баллах искать карту и владельца: первое опубликованное'),
 	('sync.enabled', 'bool', 'true', NULL, NULL, NULL, 'Синхронизация по расписанию включена'),

@@ -10,15 +10,19 @@ CREATE TABLE onec.field_source (
 	kind text NOT NULL CHECK (kind IN ('ref', 'type', 'text', 'numeric', 'timestamp', 'boolean', 'bigint')),
 	candidates text[] NOT NULL,
 	is_key boolean NOT NULL DEFAULT false,
+	setting text,
+	setting_pattern text NOT NULL DEFAULT '',
 	PRIMARY KEY (target, field)
 );
 COMMENT ON TABLE onec.field_source IS 'Из каких свойств 1С берутся поля: первое найденное из перечня';
-COMMENT ON COLUMN onec.field_source.target IS 'Таблица на английском';
+COMMENT ON COLUMN onec.field_source.target IS 'Таблица на английском: onec.target';
 COMMENT ON COLUMN onec.field_source.ordinal IS 'Порядок';
 COMMENT ON COLUMN onec.field_source.field IS 'Поле';
 COMMENT ON COLUMN onec.field_source.kind IS 'Вид значения';
 COMMENT ON COLUMN onec.field_source.candidates IS 'Свойства 1С, первое опубликованное выигрывает';
 COMMENT ON COLUMN onec.field_source.is_key IS 'Без него таблицы быть не может';
+COMMENT ON COLUMN onec.field_source.setting IS 'Настройка, чей перечень свойств идёт впереди';
+COMMENT ON COLUMN onec.field_source.setting_pattern IS 'Какие свойства из её перечня: регулярное выражение';
 
 INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key) VALUES
 	('discount_card', 1, 'card_id', 'ref', '{Ref_Key}', true),
@@ -125,37 +129,19 @@ INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key)
 	('loyalty_lot', 6, 'card_id', 'ref', '{БонуснаяКарта_Key,ДисконтнаяКарта_Key}', false),
 	('loyalty_lot', 7, 'owner_id', 'ref', '{ВладелецКарты_Key}', false),
 	('loyalty_lot', 8, 'amount', 'numeric', '{Сумма}', false);
-
--- What the tables hold, for their comments.
-CREATE FUNCTION onec._target_title(target text) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE target
-		WHEN 'discount_card' THEN 'Дисконтные карты'
-		WHEN 'counterparty' THEN 'Контрагенты'
-		WHEN 'counterparty_contact' THEN 'Контакты контрагентов'
-		WHEN 'product' THEN 'Товары'
-		WHEN 'category' THEN 'Категории товаров'
-		WHEN 'store' THEN 'Магазины и склады'
-		WHEN 'sale_line' THEN 'Строки продаж'
-		WHEN 'card_sale_line' THEN 'Строки продаж по картам'
-		WHEN 'receipt' THEN 'Чеки'
-		WHEN 'loyalty_movement' THEN 'Движения бонусных баллов'
-		WHEN 'loyalty_lot' THEN 'Начисления бонусных баллов'
-	END;
-COMMENT ON FUNCTION onec._target_title(text) IS 'Русское название таблицы (служебная)';
+UPDATE onec.field_source SET setting = 'filter_fields.card_sales' WHERE target = 'card_sale_line' AND field = 'card_id';
+-- a card is looked for where a card is, an owner where an owner is
+UPDATE onec.field_source
+SET setting = 'filter_fields.loyalty', setting_pattern = CASE field WHEN 'card_id' THEN 'Карта' ELSE '^(?!.*Карта)' END
+WHERE target IN (SELECT t.target FROM onec.target t WHERE t.step = 'loyalty') AND field IN ('card_id', 'owner_id');
 
 -- Where to look for a field: the setting of the shop goes before the list of the table.
 CREATE FUNCTION onec._candidates(server name, f onec.field_source) RETURNS text[]
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE
-		WHEN f.target = 'card_sale_line' AND f.field = 'card_id' THEN onec.get('filter_fields.card_sales', $1)::text[] || f.candidates
-		-- a card is looked for where a card is, an owner where an owner is
-		WHEN f.target IN ('loyalty_movement', 'loyalty_lot') AND f.field IN ('card_id', 'owner_id') THEN
-			ARRAY(SELECT c FROM unnest(onec.get('filter_fields.loyalty', $1)::text[]) c
-				  WHERE (c ~ 'Карта') = (f.field = 'card_id')) || f.candidates
-		ELSE f.candidates END
+	SELECT CASE WHEN f.setting IS NOT NULL THEN
+		ARRAY(SELECT c FROM unnest(onec.get(f.setting, $1)::text[]) c WHERE c ~ f.setting_pattern) ELSE '{}' END || f.candidates
 $$;
 COMMENT ON FUNCTION onec._candidates(name, onec.field_source) IS 'Свойства, в которых ищется поле, по порядку (служебная)';
 
@@ -198,7 +184,7 @@ BEGIN
 	status := (SELECT 'no property for ' || string_agg(r.field, ', ' ORDER BY r.ordinal) FROM onec._resolve(server, target, entity_set) r
 			   WHERE r.property IS NULL AND r.is_key);
 	IF status IS NULL THEN
-		changes := onec._make_table(server, target, onec._target_title(target), entity_set,
+		changes := onec._make_table(server, target, (onec._target(target)).title, entity_set,
 			ARRAY['entity_set=' || entity_set, 'key=' || key], onec._columns_of(server, target, entity_set));
 	END IF;
 END $$;
@@ -206,14 +192,14 @@ COMMENT ON FUNCTION onec._create_table(name, text, text, text) IS 'Создат�
 REVOKE EXECUTE ON FUNCTION onec._create_table(name, text, text, text) FROM PUBLIC;
 
 -- The sums of 1C itself, if the register of sales has them.
-CREATE FUNCTION onec._create_turnover(server name, rows_set text) RETURNS text[]
+CREATE FUNCTION onec._create_turnover(server name, target text, rows_set text) RETURNS text[]
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	title constant text := 'Обороты продаж за период';
 	register text := regexp_replace(rows_set, '_RecordType$', '');
-	amount text := (SELECT p.property || 'Turnover' FROM onec._resolve(server, 'sale_line', rows_set) p WHERE p.field = 'amount');
+	amount text := (SELECT p.property || 'Turnover' FROM onec._resolve(server, target, rows_set) p WHERE p.field = 'amount');
 BEGIN
 	IF register = rows_set OR amount IS NULL THEN
 		RETURN onec._drop_made(server, 'sale_turnover', title);
@@ -223,11 +209,11 @@ BEGIN
 			  ('startperiod_arg', 'timestamp', '{argument=StartPeriod}', 'Начало периода'),
 			  ('endperiod_arg', 'timestamp', '{argument=EndPeriod}', 'Конец периода, включительно')]::onec._column[]);
 END $$;
-COMMENT ON FUNCTION onec._create_turnover(name, text) IS 'Создать таблицу оборотов продаж (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._create_turnover(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec._create_turnover(name, text, text) IS 'Создать таблицу оборотов продаж (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._create_turnover(name, text, text) FROM PUBLIC;
 
 -- The balances of 1C itself, if the register of bonus points has them; a register of turnovers refuses when it is asked.
-CREATE FUNCTION onec._create_balance(server name, rows_set text) RETURNS text[]
+CREATE FUNCTION onec._create_balance(server name, target text, rows_set text) RETURNS text[]
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -237,7 +223,7 @@ DECLARE
 	columns onec._column[];
 BEGIN
 	SELECT array_agg(ROW(p.field, v.type, ARRAY['property=' || p.property || v.suffix], v.title)::onec._column ORDER BY p.field) INTO columns
-	FROM onec._resolve(server, 'loyalty_movement', rows_set) p
+	FROM onec._resolve(server, target, rows_set) p
 	JOIN (VALUES ('accrued', 'numeric', 'Balance', 'Начислено, остаток'), ('card_id', 'uuid', '', 'Карта'),
 				 ('spent', 'numeric', 'Balance', 'К списанию, остаток')) v (field, type, suffix, title) ON v.field = p.field
 	WHERE p.property IS NOT NULL;
@@ -247,15 +233,15 @@ BEGIN
 	RETURN onec._make_table(server, 'loyalty_now', title, register || '/Balance', ARRAY['entity_set=' || register, 'function=Balance'],
 		columns || ('period_arg', 'timestamp', '{argument=Period}', 'На какой момент')::onec._column);
 END $$;
-COMMENT ON FUNCTION onec._create_balance(name, text) IS 'Создать таблицу остатков баллов (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._create_balance(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec._create_balance(name, text, text) IS 'Создать таблицу остатков баллов (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._create_balance(name, text, text) FROM PUBLIC;
 
 -- Take away the table of a target, whichever of its two shapes it has.
 CREATE FUNCTION onec._drop_target(server name, target text) RETURNS text[]
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT onec._drop_made($1, $2, onec._target_title($2)) || onec._drop_made($1, $2 || '_set', onec._set_title())
+	SELECT onec._drop_made($1, $2, (onec._target($2)).title) || onec._drop_made($1, $2 || '_set', onec._set_title())
 $$;
 COMMENT ON FUNCTION onec._drop_target(name, text) IS 'Убрать внешнюю таблицу магазина (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._drop_target(name, text) FROM PUBLIC;
@@ -266,6 +252,7 @@ CREATE FUNCTION onec._set_up(server name, target text, published text, key text,
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	sums text := (onec._target(target)).sums;
 	w record;
 BEGIN
 	IF nested IS NOT NULL THEN
@@ -276,10 +263,10 @@ BEGIN
 		SELECT 'not published' AS status, onec._drop_target(server, target) AS changes INTO w;
 	END IF;
 	changes := w.changes;
-	IF w.status IS NULL AND nested IS NULL AND target = 'sale_line' THEN
-		changes := changes || onec._create_turnover(server, published);
-	ELSIF w.status IS NULL AND nested IS NULL AND target = 'loyalty_movement' THEN
-		changes := changes || onec._create_balance(server, published);
+	IF w.status IS NULL AND nested IS NULL AND sums = 'turnovers' THEN
+		changes := changes || onec._create_turnover(server, target, published);
+	ELSIF w.status IS NULL AND nested IS NULL AND sums = 'balance' THEN
+		changes := changes || onec._create_balance(server, target, published);
 	END IF;
 	status := coalesce(w.status, CASE WHEN w.changes[1] LIKE '%: created' THEN 'created' WHEN ': kept, ' = ALL (SELECT substring(c FROM ': kept, ') FROM unnest(changes) c) THEN 'kept' ELSE 'changed' END);
 	changes := nullif(array_remove(changes, target || ': created'), '{}');
@@ -306,7 +293,8 @@ BEGIN
 	END IF;
 	FOR t IN
 		SELECT d.target, d.wanted, s.entity_set, s.key, n.entity_set AS nested
-		FROM (SELECT DISTINCT f.target, ltrim(onec.get('endpoint.' || f.target, srv), '/') AS wanted FROM onec.field_source f) d
+		FROM (SELECT k.target, onec._entity_set(srv, k.target) AS wanted
+			  FROM onec._steps(srv, NULL) k WHERE k.source = 'set') d
 		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = d.wanted
 		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted ~ '_RecordType$' AND n.entity_set = left(d.wanted, -11)
 		ORDER BY 1

@@ -37,7 +37,7 @@ BEGIN
 		RETURN;
 	END IF;
 	IF NOT onec._is_nested(server, target) THEN
-		PERFORM onec._drop_made(server, target, onec._target_title(target), false);
+		PERFORM onec._drop_made(server, target, (onec._target(target)).title, false);
 	END IF;
 	changes := onec._make_table(server, target || '_set', onec._set_title(), entity_set, ARRAY['entity_set=' || entity_set, 'key=Recorder'],
 		beside || ('rows', 'jsonb', '{property=RecordSet}', 'RecordSet')::onec._column);
@@ -52,7 +52,7 @@ CREATE FUNCTION onec._make_view(server name, target text, entity_set text) RETUR
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	title text := onec._target_title(target);
+	title text := (onec._target(target)).title;
 	was regclass := onec._made(server, target, title);
 	before text := pg_get_viewdef(was);
 	statement text;

@@ -70,13 +70,11 @@ CREATE FUNCTION onec._diagnose_target(server name, target text)
 AS $$
 DECLARE
 	tab text := format('%I.%I', server, target);
-	date_column text;
+	date_column text := onec._date_column(target);
 	missing text;
 	t record;
 BEGIN
-	SELECT min(f.field) FILTER (WHERE f.kind = 'timestamp' AND f.is_key),
-		   string_agg(f.field, ', ' ORDER BY f.ordinal) FILTER (WHERE a.attname IS NULL)
-	INTO date_column, missing
+	SELECT string_agg(f.field, ', ' ORDER BY f.ordinal) FILTER (WHERE a.attname IS NULL) INTO missing
 	FROM onec.field_source f
 	LEFT JOIN pg_attribute a ON a.attrelid = tab::regclass AND a.attname = f.field AND NOT a.attisdropped
 	WHERE f.target = _diagnose_target.target;
@@ -230,9 +228,9 @@ BEGIN
 	RETURN QUERY SELECT 'time zone'::text, CASE WHEN zone IS NULL THEN 'warning' ELSE 'ok' END,
 		coalesce(zone, 'not set, that of the session is used: ' || current_setting('TimeZone')),
 		CASE WHEN zone IS NULL THEN format('ALTER SERVER %I OPTIONS (ADD timezone ''Europe/Moscow'');', srv) END;
-	FOR v IN SELECT DISTINCT f.target FROM onec.field_source f ORDER BY 1 LOOP
+	FOR v IN SELECT k.target FROM onec._steps(srv, NULL) k WHERE k.source = 'set' ORDER BY 1 LOOP
 		IF to_regclass(format('%I.%I', srv, v.target)) IS NULL THEN
-			RETURN QUERY SELECT v.target, 'warning', onec.get('endpoint.' || v.target, srv) || ' is not published, or onec.setup was not run',
+			RETURN QUERY SELECT v.target, 'warning', onec._entity_set(srv, v.target) || ' is not published, or onec.setup was not run',
 				format('SELECT * FROM onec.setup(%L);', srv);
 		ELSE
 			RETURN QUERY SELECT d.* FROM onec._diagnose_target(srv, v.target) d;

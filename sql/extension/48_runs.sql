@@ -160,8 +160,7 @@ CREATE VIEW onec.sync_status AS
 		   s.rows_read, s.rows_inserted, s.rows_updated, s.rows_deleted,
 		   greatest(s.rows_read - s.rows_inserted - s.rows_updated, 0) AS rows_same, s.windows_done, s.requests, s.retries, s.bytes,
 		   (SELECT string_agg(f.capability, ', ' ORDER BY f.capability) FROM onec.refusal f
-			WHERE f.server = s.server
-			  AND f.entity_set = CASE WHEN s.step <> 'profiles' THEN ltrim(onec.get('endpoint.' || s.target, s.server), '/') END) AS refused,
+			WHERE f.server = s.server AND f.entity_set = onec._entity_set(s.server, s.target)) AS refused,
 		   s.truncated, round(extract(epoch FROM s.finished_at - s.started_at)::numeric, 1) AS seconds, s.error_code, s.message
 	FROM onec.sync_step s
 	JOIN (SELECT n.server, n.ordinal, max(n.run_id) AS run_id

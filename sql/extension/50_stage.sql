@@ -7,41 +7,6 @@ CREATE FUNCTION onec._ref(value text) RETURNS uuid
 		THEN nullif(value::uuid, '00000000-0000-0000-0000-000000000000'::uuid) END;
 COMMENT ON FUNCTION onec._ref(text) IS 'Ссылка составного поля как uuid (служебная)';
 
--- The local table of a foreign one.
-CREATE FUNCTION onec._local_table(target text) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE target WHEN 'receipt' THEN 'receipt_journal' ELSE target END;
-COMMENT ON FUNCTION onec._local_table(text) IS 'Местная таблица внешней (служебная)';
-
--- The column by which a table is read in windows; NULL for what is read whole.
-CREATE FUNCTION onec._date_column(target text) RETURNS name
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE WHEN target = 'receipt' THEN 'date'
-				WHEN target IN ('sale_line', 'card_sale_line', 'loyalty_movement', 'loyalty_lot') THEN 'period' END;
-COMMENT ON FUNCTION onec._date_column(text) IS 'Столбец даты, по которому таблица читается окнами (служебная)';
-
--- What 1C writes as one: the rows of a document, the contacts of a counterparty; else the row itself.
-CREATE FUNCTION onec._unit(target text) RETURNS text[]
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE WHEN target IN ('sale_line', 'card_sale_line', 'loyalty_movement', 'loyalty_lot') THEN '{recorder,recorder_type}'::text[]
-				WHEN target = 'receipt' THEN '{document_id,document_type}'
-				WHEN target IN ('counterparty', 'counterparty_contact') THEN '{customer_id}'
-				WHEN target = 'discount_card' THEN '{card_id}'
-				ELSE ARRAY[target || '_id'] END;
-COMMENT ON FUNCTION onec._unit(text) IS 'Столбцы того, что 1С записывает целиком: документ, контрагент (служебная)';
-
--- Whether rows that 1C no longer has are marked, not deleted.
-CREATE FUNCTION onec._has_mark(target text) RETURNS boolean
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN target IN ('discount_card', 'counterparty', 'product', 'category', 'store');
-COMMENT ON FUNCTION onec._has_mark(text) IS 'Помечаются ли исчезнувшие строки вместо удаления (служебная)';
-
--- Whether rows of one key can be told apart by a running number.
-CREATE FUNCTION onec._has_copies(target text) RETURNS boolean
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN target IN ('sale_line', 'card_sale_line', 'loyalty_movement', 'loyalty_lot', 'counterparty_contact');
-COMMENT ON FUNCTION onec._has_copies(text) IS 'Нумеруются ли строки с одним ключом (служебная)';
-
 -- SELECT list that turns rows of the foreign table into rows of the local one, in the order of field_source.
 CREATE FUNCTION onec._stage_list(server name, target text) RETURNS text
 	LANGUAGE plpgsql STABLE
@@ -81,7 +46,7 @@ BEGIN
 	EXECUTE format('CREATE TEMPORARY TABLE %I ON COMMIT DROP AS
 			SELECT %L::name AS server, r.*%s%s FROM (SELECT %s FROM %I.%I f WHERE %s %s) r',
 		into_table, server,
-		CASE WHEN target = 'sale_line' THEN
+		CASE WHEN onec._has_buyer(target) THEN
 			', ''sales''::text AS register, CASE WHEN r.customer_id IS NULL THEN ''anonymous'' ELSE ''counterparty'' END AS attribution' END,
 		CASE WHEN onec._has_copies(target) THEN ', 0::smallint AS copy' END,
 		onec._stage_list(server, target), server, target, condition, part);
@@ -117,7 +82,7 @@ CREATE FUNCTION onec._fill_holes(server name, target text, holes text[]) RETURNS
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
+	tab regclass := onec._table_of(target)::regclass;
 	part record;
 	filled bigint := 0;
 BEGIN
@@ -130,7 +95,7 @@ BEGIN
 	FROM (SELECT DISTINCT a.attname AS hole, x.name
 		  FROM pg_attribute a
 		  -- whose line it is was said by the column that is lacking
-		  CROSS JOIN LATERAL (SELECT a.attname AS name UNION SELECT 'attribution' WHERE target = 'sale_line' AND a.attname = 'customer_id') x
+		  CROSS JOIN LATERAL (SELECT a.attname AS name UNION SELECT 'attribution' WHERE onec._has_buyer(target) AND a.attname = 'customer_id') x
 		  JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage') AND s.attname = x.name AND s.attnum > 0
 		  WHERE a.attrelid = tab AND a.attname = ANY (holes) AND a.attnum > 0 AND NOT a.attisdropped) c;
 	IF part.set_list IS NOT NULL THEN

@@ -6,7 +6,7 @@ CREATE FUNCTION onec._stage_key(target text, alias text) RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
+	tab regclass := onec._table_of(target)::regclass;
 BEGIN
 	RETURN (SELECT string_agg(format('%s.%I', alias, a.attname), ', ' ORDER BY a.attnum)
 			FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
@@ -86,7 +86,7 @@ BEGIN
 				   FROM pg_temp.onec_stage s JOIN pg_temp.onec_twice k ON (%1$s) = (%2$s)
 				   LEFT JOIN %3$s h ON h.server = %4$L AND %5$s) d
 			WHERE s.ctid = d.place AND d.n > 1', keys, onec._stage_key(target, 'k'),
-			'onec.' || quote_ident(onec._local_table(target)), server, onec._same_row(target, 'h', 's'));
+			onec._table_of(target), server, onec._same_row(target, 'h', 's'));
 	END IF;
 	RETURN doubles;
 END $$;

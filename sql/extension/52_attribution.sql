@@ -92,15 +92,17 @@ CREATE FUNCTION onec._note_documents(server name, target text) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	touches text[] := (onec._target(target)).touches;
 BEGIN
 	IF to_regclass('pg_temp.onec_document') IS NOT NULL THEN
 		DROP TABLE pg_temp.onec_document;
 	END IF;
-	IF target = 'card_sale_line' THEN
+	IF 'documents' = ANY (touches) THEN
 		CREATE TEMPORARY TABLE onec_document ON COMMIT DROP AS
 			SELECT coalesce(s.recorder, c.recorder) AS recorder, coalesce(s.recorder_type, c.recorder_type) AS recorder_type
 			FROM pg_temp.onec_change c LEFT JOIN pg_temp.onec_stage s ON s.ctid = c.place GROUP BY 1, 2;
-	ELSIF target = 'discount_card' THEN
+	ELSIF 'documents of cards' = ANY (touches) THEN
 		CREATE TEMPORARY TABLE onec_document ON COMMIT DROP AS
 			WITH card AS MATERIALIZED (
 				SELECT s.card_id FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place

@@ -28,7 +28,7 @@ CREATE FUNCTION onec._same_row(target text, a text, b text) RETURNS text
 AS $$
 	SELECT string_agg(format('%s.%I IS NOT DISTINCT FROM %s.%I', $2, t.attname, $3, t.attname), ' AND ' ORDER BY t.attnum)
 	FROM pg_attribute t JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage') AND s.attname = t.attname AND s.attnum > 0
-	WHERE t.attrelid = ('onec.' || quote_ident(onec._local_table($1)))::regclass AND t.attnum > 0 AND NOT t.attisdropped
+	WHERE t.attrelid = onec._table_of($1)::regclass AND t.attnum > 0 AND NOT t.attisdropped
 $$;
 COMMENT ON FUNCTION onec._same_row(text, text, text) IS 'Условие: местная строка равна прочитанной (служебная)';
 
@@ -40,7 +40,7 @@ CREATE FUNCTION onec._compare(server name, target text, scope text) RETURNS bigi
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
+	tab regclass := onec._table_of(target)::regclass;
 	marked boolean := onec._has_mark(target);
 	part record;
 	differ bigint;
@@ -82,7 +82,7 @@ BEGIN
 		FROM (SELECT unnest(range_agg(tsrange(coalesce(day, onec._first_moment()), coalesce(day + 1, ''0001-01-02'')))) AS days, count(*) AS n FROM behind) b
 		ON CONFLICT ON CONSTRAINT sync_doubt_pkey DO UPDATE SET till_ts = greatest(d.till_ts, excluded.till_ts), found_at = excluded.found_at',
 		(SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u), onec._date_column(target),
-		'onec.' || quote_ident(onec._local_table(target)), (SELECT string_agg(format('t.%I', u), ', ') FROM unnest(onec._unit(target)) u),
+		onec._table_of(target), (SELECT string_agg(format('t.%I', u), ', ') FROM unnest(onec._unit(target)) u),
 		server, same_key, target);
 END $$;
 COMMENT ON FUNCTION onec._note_left(name, text, text) IS 'Отметить дни, где остались строки перенесённых документов (служебная)';
@@ -104,7 +104,7 @@ BEGIN
 	IF onec._date_column(target) IS NOT NULL AND EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.here AND c.place IS NOT NULL) THEN
 		EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
 				JOIN %1$s t ON %2$s WHERE c.here AND t.server = %3$L AND t.%4$I IS DISTINCT FROM s.%4$I)',
-			'onec.' || quote_ident(onec._local_table(target)), same_key, server, onec._date_column(target)) INTO redated;
+			onec._table_of(target), same_key, server, onec._date_column(target)) INTO redated;
 	END IF;
 	RETURN redated;
 END $$;
@@ -119,7 +119,8 @@ CREATE FUNCTION onec._apply(server name, target text, sure text DEFAULT 'false',
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab regclass := ('onec.' || quote_ident(onec._local_table(target)))::regclass;
+	tab regclass := onec._table_of(target)::regclass;
+	touches text[] := (onec._target(target)).touches;
 	part record;
 	moved bigint := 0;
 	redated boolean;
@@ -140,12 +141,14 @@ BEGIN
 	IF onec._has_mark(target) THEN
 		part.set_list := part.set_list || ', is_deleted = false';
 	END IF;
-	IF target = 'sale_line' THEN
+	IF 'customers' = ANY (touches) THEN
 		PERFORM onec._touch_customers(server);
-	ELSIF target = 'product' THEN
+	END IF;
+	IF 'buyers' = ANY (touches) THEN
 		PERFORM onec._touch_buyers(server);
-	ELSIF target IN ('discount_card', 'counterparty', 'counterparty_contact') THEN
-		PERFORM onec._touch_people(server, target);
+	END IF;
+	IF touches && '{users,users of cards}' THEN
+		PERFORM onec._touch_people(server, 'users of cards' = ANY (touches));
 	END IF;
 	redated := onec._any_redated(server, target, part.same_key);
 	IF todo.changed > 0 THEN

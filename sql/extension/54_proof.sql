@@ -58,7 +58,7 @@ CREATE FUNCTION onec._questions(server name, target text) RETURNS TABLE (conditi
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab text := 'onec.' || quote_ident(onec._local_table(target));
+	tab text := onec._table_of(target);
 	key name := (onec._unit(target))[1];
 	date_column name := onec._date_column(target);
 BEGIN
@@ -174,7 +174,7 @@ CREATE FUNCTION onec._held(server name, target text, scope text, OUT held bigint
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab text := 'onec.' || quote_ident(onec._local_table(target));
+	tab text := onec._table_of(target);
 BEGIN
 	missing := (SELECT count(*) FROM pg_temp.onec_change c WHERE c.place IS NULL);
 	EXECUTE format('SELECT count(*) FROM %s WHERE server = %L AND (%s) %s', tab, server, scope,

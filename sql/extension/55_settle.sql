@@ -134,7 +134,7 @@ CREATE FUNCTION onec._withhold(server name, target text, scope text, w tsrange, 
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab text := 'onec.' || quote_ident(onec._local_table(target));
+	tab text := onec._table_of(target);
 	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
 	day text := CASE WHEN onec._date_column(target) IS NULL THEN 'NULL::date'
 					 ELSE format('coalesce(x.%I::date, ''-infinity'')', onec._date_column(target)) END;

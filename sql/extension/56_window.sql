@@ -2,7 +2,7 @@
 
 -- The rows of a window.  Rows with an empty date belong to the window that is open to the past.
 CREATE FUNCTION onec._window_condition(target text, from_ts timestamp, till_ts timestamp) RETURNS text
-	LANGUAGE plpgsql IMMUTABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -45,7 +45,7 @@ CREATE FUNCTION onec._digest(server name, target text, scope text) RETURNS bigin
 AS $$
 BEGIN
 	ANALYZE pg_temp.onec_stage;
-	IF target = 'sale_line' THEN
+	IF onec._has_buyer(target) THEN
 		PERFORM onec._attribute(server);
 	END IF;
 	PERFORM onec._drop_forgotten(server, target);
@@ -73,7 +73,7 @@ BEGIN
 		EXECUTE format('SELECT NOT EXISTS (SELECT FROM pg_temp.onec_twice k
 				WHERE NOT EXISTS (SELECT FROM pg_temp.onec_before b WHERE (%1$s) = (%2$s))
 				  AND NOT EXISTS (SELECT FROM %3$s t WHERE t.server = %4$L AND (%1$s) = (%5$s) AND t.copy > 0))', keys,
-			onec._stage_key(target, 'b'), 'onec.' || quote_ident(onec._local_table(target)), server, onec._stage_key(target, 't'))
+			onec._stage_key(target, 'b'), onec._table_of(target), server, onec._stage_key(target, 't'))
 		INTO known;
 	ELSE
 		EXECUTE format('SELECT NOT EXISTS (SELECT FROM pg_temp.onec_twice k
@@ -198,7 +198,7 @@ CREATE FUNCTION onec._write_window(server name, target text, sure text DEFAULT '
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	attributes boolean := target IN ('card_sale_line', 'discount_card') AND EXISTS (SELECT FROM pg_temp.onec_change)
+	attributes boolean := (onec._target(target)).touches && '{documents,documents of cards}' AND EXISTS (SELECT FROM pg_temp.onec_change)
 		AND to_regclass(format('%I.sale_line', server)) IS NOT NULL;
 BEGIN
 	IF attributes THEN

@@ -18,31 +18,17 @@ CREATE TYPE onec._plan AS (
 );
 COMMENT ON TYPE onec._plan IS 'Что делать запуску синхронизации (служебный)';
 
--- The steps, their tables, and what else they do.
-CREATE FUNCTION onec._steps(wanted text[])
-	RETURNS TABLE (ordinal int, step text, target text)
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	BEGIN ATOMIC
-		SELECT v.ordinal, v.step, v.target
-		FROM (VALUES (1, 'cards', 'discount_card'), (2, 'counterparties', 'counterparty'),
-					 (3, 'counterparties', 'counterparty_contact'), (4, 'products', 'category'), (5, 'products', 'product'),
-					 (6, 'stores', 'store'), (7, 'purchases', 'card_sale_line'), (8, 'purchases', 'sale_line'),
-					 (9, 'purchases', 'receipt'), (10, 'loyalty', 'loyalty_movement'), (11, 'loyalty', 'loyalty_lot'),
-					 (12, 'profiles', 'site_user'), (13, 'profiles', 'customer_profile')) v (ordinal, step, target)
-		WHERE wanted IS NULL OR v.step = ANY (wanted)
-		ORDER BY 1;
-	END;
-COMMENT ON FUNCTION onec._steps(text[]) IS 'Шаги синхронизации по порядку (служебная)';
-
 -- How a step is done: read (from 1C), people and profiles (made of what is here), derived (sales that are the card sales), none.
 CREATE FUNCTION onec._way(server name, target text) RETURNS text
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	t onec.target := onec._target(target);
 BEGIN
-	RETURN CASE WHEN target = 'site_user' THEN 'people' WHEN target = 'customer_profile' THEN 'profiles'
-				WHEN to_regclass(format('%I.%I', server, target)) IS NOT NULL THEN 'read'
-				WHEN target = 'sale_line' AND to_regclass(format('%I.card_sale_line', server)) IS NOT NULL THEN 'derived'
+	RETURN CASE WHEN t.source <> 'set' THEN t.source
+				WHEN to_regclass(format('%I.%I', server, t.target)) IS NOT NULL THEN 'read'
+				WHEN to_regclass(format('%I.%I', server, t.made_of)) IS NOT NULL THEN 'derived'
 				ELSE 'none' END;
 END $$;
 COMMENT ON FUNCTION onec._way(name, text) IS 'Как выполняется шаг (служебная)';
@@ -93,12 +79,13 @@ END $$;
 COMMENT ON FUNCTION onec._all_windows(name, text) IS 'Окна, которыми таблица читается вся (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._all_windows(name, text) FROM PUBLIC;
 
--- Whether the target is the first of the purchases that the base publishes.
-CREATE FUNCTION onec._begins_purchases(server name, target text) RETURNS boolean
+-- Whether the target is the first of its step that the base publishes.
+CREATE FUNCTION onec._begins_step(server name, target text) RETURNS boolean
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
-	RETURN target = (SELECT s.target FROM onec._steps('{purchases}') s WHERE onec._way(server, s.target) = 'read' ORDER BY s.ordinal LIMIT 1);
-COMMENT ON FUNCTION onec._begins_purchases(name, text) IS 'Первая ли это из таблиц покупок (служебная)';
+	RETURN $2 = (SELECT s.target FROM onec._steps($1, ARRAY[(onec._target($2)).step]) s
+				 WHERE onec._way($1, s.target) = 'read' ORDER BY s.ordinal LIMIT 1);
+COMMENT ON FUNCTION onec._begins_step(name, text) IS 'Первая ли это из читаемых таблиц шага (служебная)';
 
 -- Some days, the months that differ from 1C, and what an earlier run could not prove.
 CREATE FUNCTION onec._recent_windows(server name, target text, days int, deep boolean) RETURNS TABLE (from_ts timestamp, till_ts timestamp)
@@ -108,6 +95,7 @@ AS $$
 DECLARE
 	today date := onec.local_now(server)::date;
 	first timestamp := today - days;
+	compared boolean := (onec._target(target)).step = onec._compared_step();
 BEGIN
 	first := least(first, (SELECT min(d.from_ts) FROM onec.sync_doubt d
 						   WHERE d.server = _recent_windows.server AND d.target = _recent_windows.target AND d.kind IN ('unproven', 'hole')
@@ -116,8 +104,8 @@ BEGIN
 		RETURN QUERY SELECT * FROM onec._all_windows(server, target);
 		RETURN;
 	END IF;
-	-- compared once for the three tables of purchases
-	IF deep AND onec._begins_purchases(server, target) AND onec._way(server, 'sale_line') = 'read'
+	-- compared once for all tables of the step
+	IF deep AND compared AND onec._begins_step(server, target) AND onec._way(server, 'sale_line') = 'read'
 		AND NOT onec._is_nested(server, 'sale_line') THEN
 		PERFORM onec._find_drift(server, first::date);
 	END IF;
@@ -127,7 +115,7 @@ BEGIN
 		UNION
 		SELECT d.month::timestamp, least(d.month + interval '1 month', first) FROM onec.drift d
 		WHERE d.server = _recent_windows.server AND d.repaired_at IS NULL AND d.month < first
-		  AND _recent_windows.target IN ('card_sale_line', 'sale_line', 'receipt');
+		  AND compared;
 	RETURN QUERY SELECT * FROM onec._months(first, NULL, today);
 END $$;
 COMMENT ON FUNCTION onec._recent_windows(name, text, int, boolean) IS 'Окна последних дней, разошедшихся месяцев и недоказанных удалений (служебная)';
@@ -164,7 +152,7 @@ DECLARE
 	days int;
 	since date;
 BEGIN
-	IF target IN ('card_sale_line', 'sale_line', 'receipt') THEN
+	IF (onec._target(target)).purge = 'date' THEN
 		since := (SELECT b.purged_before FROM onec.base b WHERE b.server = _kept_since.server);
 		days := onec.get('keep.purchase_days', server);
 		IF days > 0 THEN
@@ -227,8 +215,8 @@ BEGIN
 	IF onec._date_column(target) IS NULL OR cardinality(windows) < 4 THEN
 		RETURN windows;
 	END IF;
-	EXECUTE format('SELECT %1$I FROM onec.%2$I WHERE server = $1 AND %1$I >= $2 ORDER BY %1$I LIMIT 1', onec._date_column(target),
-				   onec._local_table(target)) INTO here USING server, lower(windows[1]);
+	EXECUTE format('SELECT %1$I FROM %2$s WHERE server = $1 AND %1$I >= $2 ORDER BY %1$I LIMIT 1', onec._date_column(target),
+				   onec._table_of(target)) INTO here USING server, lower(windows[1]);
 	next := least(onec._first_date(server, target, lower(windows[1])), here);
 	last := (SELECT count(*) FROM unnest(windows) w WHERE upper(w) <= next OR next IS NULL);
 	RETURN CASE WHEN last > 1 THEN tsrange(lower(windows[1]), upper(windows[last])) || windows[last + 1:] ELSE windows END;
@@ -281,7 +269,8 @@ BEGIN
 	UPDATE onec.sync_step t SET status = CASE WHEN t.message IS NULL THEN 'ok' ELSE 'incomplete' END, finished_at = clock_timestamp()
 	WHERE t.server = s.server AND t.run_id = run AND t.ordinal = s.ordinal;
 	DELETE FROM onec.login_refusal l WHERE l.server = s.server AND s.requests > 0;
-	IF s.target = 'loyalty_lot' THEN
+	-- what is purged, but goes on being read, goes again
+	IF s.target = (SELECT t.target FROM onec.target t WHERE t.purge NOT IN ('date', 'none') ORDER BY t.ordinal DESC LIMIT 1) THEN
 		PERFORM onec._purge(s.server, b.purged_before) FROM onec.base b WHERE b.server = s.server AND b.purged_before IS NOT NULL;
 	END IF;
 	IF plan.size > 0 AND s.message IS NULL

@@ -26,7 +26,7 @@ $$;
 COMMENT ON FUNCTION onec._close_lost_runs(name) IS 'Закрыть прерванные запуски, когда ни один не идёт (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._close_lost_runs(name) FROM PUBLIC;
 
--- Steps in turn: those behind which the last run of this size ran out of time come first, profiles last.
+-- Steps in turn: those behind which the last run of this size ran out of time come first, what is made here last.
 CREATE FUNCTION onec._list_steps(plan onec._plan, run bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -38,12 +38,12 @@ DECLARE
 BEGIN
 	INSERT INTO onec.sync_step (server, run_id, ordinal, step, target, status, turn)
 	SELECT plan.server, run, s.ordinal, s.step, s.target, 'waiting',
-		   s.ordinal + CASE WHEN s.step = 'profiles' THEN 1000 WHEN s.ordinal < late_at THEN 500 ELSE 0 END
-	FROM onec._steps(plan.steps) s
-	WHERE (s.step <> 'loyalty' OR onec.get('loyalty.enabled', plan.server)::boolean)
+		   s.ordinal + CASE WHEN s.source <> 'set' THEN 2000000 WHEN s.ordinal < late_at THEN 1000000 ELSE 0 END
+	FROM onec._steps(plan.server, plan.steps) s
+	WHERE (s.switch IS NULL OR onec.get(s.switch, plan.server)::boolean)
 	  -- a part is of what is read, and of a person only where there is a condition for them
-	  AND (plan.size > 0 OR s.target = 'customer_profile'
-		   OR s.step <> 'profiles' AND onec._way(plan.server, s.target) = 'read'
+	  AND (plan.size > 0 OR s.source = 'profiles'
+		   OR s.source = 'set' AND onec._way(plan.server, s.target) = 'read'
 			  AND (plan.user_id IS NULL OR onec._purchases_of(plan.server, s.target, plan.user_id) IS NOT NULL));
 END $$;
 COMMENT ON FUNCTION onec._list_steps(onec._plan, bigint) IS 'Записать шаги запуска (служебная)';
@@ -119,11 +119,11 @@ BEGIN
 				   FROM onec.sync_step s
 				   WHERE s.server = r.server AND s.run_id = r.run_id AND s.status IN ('failed', 'incomplete', 'skipped'))
 	WHERE r.server = plan.server AND r.run_id = run;
-	-- when all of the purchases are read, what had drifted is
+	-- when all of what is compared is read, what had drifted is
 	UPDATE onec.drift d SET repaired_at = clock_timestamp()
 	WHERE d.server = plan.server AND d.repaired_at IS NULL AND plan.size > 0
 	  AND (SELECT bool_and(s.status IN ('ok', 'not published')) FROM onec.sync_step s
-		   WHERE s.server = d.server AND s.run_id = run AND s.step = 'purchases');
+		   WHERE s.server = d.server AND s.run_id = run AND s.step = onec._compared_step());
 END $$;
 COMMENT ON FUNCTION onec._end_run(onec._plan, bigint) IS 'Закончить запуск (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._end_run(onec._plan, bigint) FROM PUBLIC;
@@ -251,12 +251,12 @@ BEGIN
 		FROM onec._refresh_customers(plan.server, days IS NULL AND plan.size > 0, plan.size > 0) f;
 	ELSIF way = 'derived' THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt FROM onec._sales_from_cards(plan.server, plan.force) f;
-	ELSIF target = 'discount_card' AND NOT onec._cards_fit(plan.server, plan.cards_limit) THEN
+	ELSIF (onec._target(target)).is_limited AND NOT onec._cards_fit(plan.server, plan.cards_limit) THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt, truncated FROM onec._sync_some_cards(plan.server, plan.cards_limit, plan.force) f;
 	ELSE
 		SELECT f.* INTO read, keys, inserted, updated, deleted, doubt
 		FROM onec._sync_window(plan.server, target, from_ts, till_ts, part_of, plan.force) f;
-		IF target = 'sale_line' AND plan.user_id IS NOT NULL THEN
+		IF onec._has_buyer(target) AND plan.user_id IS NOT NULL THEN
 			SELECT * INTO more FROM onec._sync_carded(plan.server, plan.user_id, from_ts, till_ts);
 			read := read + more.read;
 			inserted := inserted + more.inserted;
@@ -335,7 +335,7 @@ BEGIN
 	END IF;
 	BEGIN
 		IF w IS NULL THEN
-			IF plan.size > 0 AND s.target = 'loyalty_movement' THEN
+			IF plan.size > 0 AND (onec._target(s.target)).sums = 'balance' THEN
 				PERFORM onec._check_points(plan, s);
 			END IF;
 			PERFORM onec._end_step(plan, run, s);
@@ -425,7 +425,7 @@ CREATE FUNCTION onec._check_steps(steps text[]) RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM onec._one_of('step', coalesce(u, ''), ARRAY(SELECT s.step FROM onec._steps(NULL) s GROUP BY 1 ORDER BY min(s.ordinal))) FROM unnest(steps) u;
+	PERFORM onec._one_of('step', coalesce(u, ''), ARRAY(SELECT t.step FROM onec.target t GROUP BY 1 ORDER BY min(t.ordinal))) FROM unnest(steps) u;
 	IF steps = '{}' THEN
 		RAISE invalid_parameter_value USING MESSAGE = 'there is no step to do', HINT = 'Leave steps out to do all of them.';
 	END IF;
@@ -457,7 +457,7 @@ CREATE FUNCTION onec._check_published(server name) RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF to_regclass(format('%I.sale_line', server)) IS NULL AND to_regclass(format('%I.discount_card', server)) IS NULL THEN
+	IF NOT EXISTS (SELECT FROM onec._steps(server, NULL) t WHERE to_regclass(format('%I.%I', _check_published.server, t.target)) IS NOT NULL) THEN
 		RAISE undefined_table USING
 			MESSAGE = format('server "%s" has no foreign tables of the shop', server),
 			HINT = format('Run SELECT * FROM onec.setup(%L) first.', server);

@@ -253,7 +253,7 @@ COMMENT ON FUNCTION onec._people_definitions(name) IS 'Свёртка настр
 
 -- Note whom the changes of cards, counterparties or contacts concern, as pg_temp.onec_change and pg_temp.onec_stage have them: before
 -- they are written.  Before the first fold everybody is new.
-CREATE FUNCTION onec._touch_people(server name, target text) RETURNS void
+CREATE FUNCTION onec._touch_people(server name, by_card boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -261,7 +261,7 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM onec.people_state p WHERE p.server = _touch_people.server) THEN
 		RETURN;
 	END IF;
-	IF target = 'discount_card' THEN
+	IF by_card THEN
 		INSERT INTO onec.touched_user
 		SELECT _touch_people.server, x.user_id FROM (
 			SELECT coalesce(s.owner_id, s.card_id) FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
@@ -279,8 +279,8 @@ BEGIN
 		ON CONFLICT DO NOTHING;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._touch_people(name, text) IS 'Запомнить пользователей, которых касаются изменения карт и контрагентов (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._touch_people(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec._touch_people(name, boolean) IS 'Запомнить пользователей, которых касаются изменения карт и контрагентов (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._touch_people(name, boolean) FROM PUBLIC;
 
 -- What is known is not what the cards and lines are: the next time everybody is folded.
 CREATE FUNCTION onec._fold_all_next(server name) RETURNS void

@@ -36,7 +36,7 @@ END $$;
 COMMENT ON PROCEDURE onec.sync_loyalty(name, int, boolean) IS 'Прочитать бонусные баллы за days дней';
 REVOKE EXECUTE ON PROCEDURE onec.sync_loyalty(name, int, boolean) FROM PUBLIC;
 
--- What of a table of purchases concerns a person: rows with their cards, or with them as the buyer.  References are written
+-- What of a table concerns a person: rows with their cards, or with them as the buyer.  References are written
 -- without a type, to be compared as the column is: one of several types is text.
 CREATE FUNCTION onec._purchases_of(server name, target text, person uuid) RETURNS text
 	LANGUAGE sql STABLE
@@ -44,9 +44,10 @@ CREATE FUNCTION onec._purchases_of(server name, target text, person uuid) RETURN
 AS $$
 	SELECT nullif(concat_ws(' OR ',
 		(SELECT 'customer_id = ' || quote_literal(u.customer_id) FROM onec.site_user u
-		 WHERE u.server = $1 AND u.user_id = $3 AND $2 = 'sale_line' AND onec._publishes($1, $2, 'customer_id')),
+		 WHERE u.server = $1 AND u.user_id = $3 AND 'customer_id' = ANY (t.asked_by) AND onec._publishes($1, $2, 'customer_id')),
 		(SELECT 'card_id IN (' || string_agg(quote_literal(c.card_id), ', ' ORDER BY c.card_id) || ')' FROM onec.customer_card c
-		 WHERE c.server = $1 AND c.user_id = $3 AND $2 IN ('sale_line', 'card_sale_line') AND onec._publishes($1, $2, 'card_id'))), '')
+		 WHERE c.server = $1 AND c.user_id = $3 AND 'card_id' = ANY (t.asked_by) AND onec._publishes($1, $2, 'card_id'))), '')
+	FROM onec.target t WHERE t.target = $2
 $$;
 COMMENT ON FUNCTION onec._purchases_of(name, text, uuid) IS 'Условие: покупки одного человека; NULL — такого условия нет (служебная)';
 

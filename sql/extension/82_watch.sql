@@ -129,9 +129,9 @@ DECLARE
 	srv name := onec._server(server);
 	lag numeric;
 BEGIN
-	PERFORM onec._one_of('step', step, ARRAY(SELECT s.step FROM onec._steps(NULL) s UNION SELECT s.target FROM onec._steps(NULL) s ORDER BY 1));
+	PERFORM onec._one_of('step', step, ARRAY(SELECT s.step FROM onec._steps(srv, NULL) s UNION SELECT s.target FROM onec._steps(srv, NULL) s ORDER BY 1));
 	SELECT CASE WHEN count(*) = count(t.last_ok) THEN extract(epoch FROM clock_timestamp() - min(t.last_ok)) END INTO lag
-	FROM onec._steps(NULL) s
+	FROM onec._steps(srv, NULL) s
 	LEFT JOIN onec.sync_state t ON t.server = srv AND t.target = s.target
 	WHERE lag_seconds.step IN (s.step, s.target) AND (SELECT l.status FROM onec.sync_step l WHERE l.server = srv AND l.target = s.target AND l.status <> 'waiting'
 		   ORDER BY l.run_id DESC LIMIT 1) IS DISTINCT FROM 'not published';

@@ -18,39 +18,45 @@ COMMENT ON COLUMN onec.forgotten.forgotten_at IS 'Когда';
 COMMENT ON COLUMN onec.forgotten.requested_by IS 'Кто вызвал: роль PostgreSQL';
 SELECT pg_catalog.pg_extension_config_dump('onec.forgotten', '');
 
--- The columns that say whose a row is, of every table of the extension: what is added later is found as well.
-CREATE FUNCTION onec._whose() RETURNS TABLE (table_name text, condition text)
+-- Which rows are about people, by which columns, and what is to become of them: of what is synced its target says so; what is made
+-- of it here goes, and what is added later is found as well.
+CREATE FUNCTION onec._whose() RETURNS TABLE (table_name text, relation text, people name[], erasure text)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT c.relname::text, string_agg(format('t.%I = ANY ($2)', a.attname), ' OR ' ORDER BY a.attnum)
+	SELECT concat(nullif(t.table_schema, 'onec') || '.', t.table_name), onec._table_of(t.target), t.people, t.erasure
+	FROM onec.target t WHERE t.erasure <> 'none' AND to_regclass(onec._table_of(t.target)) IS NOT NULL
+	UNION ALL
+	SELECT c.relname::text, format('onec.%I', c.relname), array_agg(a.attname ORDER BY a.attnum), 'delete'
 	FROM pg_class c
 	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid = 'uuid'::regtype
 	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
 	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'onec_fdw'
 	WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'onec'::regnamespace
 	  AND a.attname IN ('customer_id', 'user_id', 'owner_id', 'card_id', 'discount_card_id')
-	GROUP BY 1
+	  AND NOT EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname)
+	GROUP BY c.relname
 $$;
-COMMENT ON FUNCTION onec._whose() IS 'Таблицы со строками о людях и условие, чья строка (служебная)';
+COMMENT ON FUNCTION onec._whose() IS 'Таблицы со строками о людях, по каким столбцам они чьи, и что с ними делать (служебная)';
 
--- The statement that takes the people of the array $2 out of the rows of server $1.  Sales and receipts stay, for the shop's
--- sums are made of them, but are nobody's; another's purchase with a card of theirs stays his.  Rows of card sales stay as
--- well: without them a line of somebody else that looks alike would be taken for theirs.
-CREATE FUNCTION onec._erasure(table_name text, relation text, condition text) RETURNS text
-	LANGUAGE sql IMMUTABLE
+-- The statement that takes the people of the array $2 out of the rows of server $1 of a relation.  Sales and receipts stay, for the
+-- shop's sums are made of them, but are nobody's; another's purchase with a card of theirs stays his.  Rows of card sales stay as
+-- well: without them a line of somebody else that looks alike would be taken for theirs.  "has_buyer": it is worked out here whose
+-- a row is; "also": a condition on rows that are to go with them.
+CREATE FUNCTION onec._erasure(relation text, people name[], erasure text, has_buyer boolean, also text DEFAULT NULL) RETURNS text
+	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT format(CASE $1
-		WHEN 'sale_line' THEN
-			'UPDATE %s t SET card_id = NULL, customer_id = CASE WHEN t.customer_id <> ALL ($2) THEN t.customer_id END, '
+	SELECT format(CASE WHEN $3 = 'delete' THEN 'DELETE FROM %1$s t WHERE t.server = $1 AND (%2$s)'
+		WHEN $4 THEN
+			'UPDATE %1$s t SET card_id = NULL, customer_id = CASE WHEN t.customer_id <> ALL ($2) THEN t.customer_id END, '
 			'attribution = CASE WHEN t.customer_id <> ALL ($2) THEN t.attribution ELSE ''anonymous'' END '
-			'WHERE t.server = $1 AND (%s)'
-		WHEN 'card_sale_line' THEN 'UPDATE %s t SET card_id = NULL, owner_id = NULL WHERE t.server = $1 AND (%s)'
-		WHEN 'receipt_journal' THEN 'UPDATE %s t SET customer_id = NULL WHERE t.server = $1 AND (%s)'
-		ELSE 'DELETE FROM %s t WHERE t.server = $1 AND (%s)' END, $2, $3)
+			'WHERE t.server = $1 AND (%2$s)'
+		ELSE 'UPDATE %1$s t SET %3$s WHERE t.server = $1 AND (%2$s)' END,
+		$1, concat_ws(' OR ', string_agg(format('t.%I = ANY ($2)', p), ' OR '), $5), string_agg(format('%I = NULL', p), ', '))
+	FROM unnest($2) p
 $$;
-COMMENT ON FUNCTION onec._erasure(text, text, text) IS 'Запрос, который убирает людей из таблицы (служебная)';
+COMMENT ON FUNCTION onec._erasure(text, name[], text, boolean, text) IS 'Запрос, который убирает людей из таблицы (служебная)';
 
 -- Everybody whom a key may mean, users of the site or not.  An identifier that is no card is taken for a customer's.
 CREATE FUNCTION onec._meant(server name, key text) RETURNS SETOF uuid
@@ -202,7 +208,7 @@ DECLARE
 	people uuid[];
 	ids uuid[];
 	words text[];
-	condition text;
+	w record;
 	total bigint := 0;
 BEGIN
 	PERFORM onec._hold_people('EXCLUSIVE');
@@ -215,13 +221,14 @@ BEGIN
 	END IF;
 	ids := onec._ids_of(srv, people[1]);
 	words := onec._words_of(srv, ids);
-	FOR table_name, condition IN SELECT w.table_name, w.condition FROM onec._whose() w ORDER BY 1 LOOP
-		EXECUTE onec._erasure(table_name, format('onec.%I', table_name), condition) USING srv, ids;
+	FOR w IN SELECT * FROM onec._whose() ORDER BY 1 LOOP
+		EXECUTE onec._erasure(w.relation, w.people, w.erasure, onec._has_column(w.relation, 'attribution')) USING srv, ids;
 		GET DIAGNOSTICS rows = ROW_COUNT;
 		total := total + rows;
 		IF rows > 0 THEN
 			-- the planner's statistics hold samples of telephones and names
-			EXECUTE format('ANALYZE onec.%I', table_name);
+			EXECUTE format('ANALYZE %s', w.relation);
+			table_name := w.table_name;
 			RETURN NEXT;
 		END IF;
 	END LOOP;
@@ -272,7 +279,7 @@ AS $$
 DECLARE
 	since timestamp := onec._kept_since(server, target);
 	ids uuid[];
-	condition text;
+	t onec.target := onec._target(target);
 	touched bigint;
 BEGIN
 	PERFORM onec._hold_people('ROW SHARE');
@@ -280,24 +287,19 @@ BEGIN
 		EXECUTE format('DELETE FROM pg_temp.onec_stage s WHERE s.%I < $1', onec._date_column(target)) USING since;
 	END IF;
 	ids := ARRAY(SELECT f.id FROM onec.forgotten f WHERE f.server = _drop_forgotten.server);
-	IF ids = '{}' OR to_regclass('pg_temp.onec_stage') IS NULL THEN
+	IF ids = '{}' OR t.erasure = 'none' OR to_regclass('pg_temp.onec_stage') IS NULL THEN
 		RETURN 0;
 	END IF;
-	condition := (SELECT w.condition FROM onec._whose() w WHERE w.table_name = onec._local_table(target));
-	IF condition IS NULL THEN
-		RETURN 0;
-	END IF;
-	IF target = 'discount_card' THEN
+	IF t.unit = '{card_id}' AND 'owner_id' = ANY (t.people) THEN
 		-- a new card of theirs is theirs
 		INSERT INTO onec.forgotten (server, id)
 		SELECT s.server, s.card_id FROM pg_temp.onec_stage s WHERE s.owner_id = ANY (ids)
 		ON CONFLICT DO NOTHING;
 	END IF;
-	IF target = 'sale_line' THEN
+	EXECUTE onec._erasure('pg_temp.onec_stage', t.people, t.erasure, onec._has_buyer(target),
 		-- made of card sales that are nobody's already
-		condition := condition || ' OR t.customer_id IS NULL AND t.card_id IS NULL AND t.attribution <> ''anonymous''';
-	END IF;
-	EXECUTE onec._erasure(onec._local_table(target), 'pg_temp.onec_stage', condition) USING server, ids;
+		CASE WHEN onec._has_buyer(target) THEN 't.customer_id IS NULL AND t.card_id IS NULL AND t.attribution <> ''anonymous''' END)
+		USING server, ids;
 	GET DIAGNOSTICS touched = ROW_COUNT;
 	RETURN touched;
 END $$;
@@ -316,14 +318,16 @@ BEGIN
 	PERFORM onec._fold_all_next(_purge.server);
 	INSERT INTO onec.base AS b (server, purged_before) VALUES (_purge.server, before)
 	ON CONFLICT ON CONSTRAINT base_pkey DO UPDATE SET purged_before = greatest(b.purged_before, excluded.purged_before);
-	FOR table_name, statement IN SELECT * FROM (VALUES
-		('card_sale_line', 'DELETE FROM onec.card_sale_line l WHERE l.server = $1 AND l.period < $2'),
-		('loyalty_movement', 'DELETE FROM onec.loyalty_movement l WHERE l.server = $1 AND l.period < $2 AND ROW(l.card_id)::text NOT IN (
-			SELECT ROW(p.card_id)::text FROM onec._points p WHERE p.server = $1 AND p.period < $2 GROUP BY p.card_id HAVING sum(p.points) <> 0)'),
-		('loyalty_lot', 'DELETE FROM onec.loyalty_lot l WHERE l.server = $1 AND l.period < $2 AND NOT EXISTS (
-			SELECT FROM onec.loyalty_movement m WHERE m.server = $1 AND m.card_id = l.card_id AND m.period < $2)'),
-		('receipt_journal', 'DELETE FROM onec.receipt_journal r WHERE r.server = $1 AND r.date < $2'),
-		('sale_line', 'DELETE FROM onec.sale_line l WHERE l.server = $1 AND l.period < $2')) v LOOP
+	FOR table_name, statement IN
+		SELECT t.table_name, format('DELETE FROM %s l WHERE l.server = $1 AND l.%I < $2 %s', onec._table_of(t.target), t.date_column,
+			CASE t.purge
+			WHEN 'zero balance' THEN 'AND ROW(l.card_id)::text NOT IN (
+				SELECT ROW(p.card_id)::text FROM onec._points p WHERE p.server = $1 AND p.period < $2
+				GROUP BY p.card_id HAVING sum(p.points) <> 0)'
+			WHEN 'no movements' THEN 'AND NOT EXISTS (
+				SELECT FROM onec.loyalty_movement m WHERE m.server = $1 AND m.card_id = l.card_id AND m.period < $2)' END)
+		FROM onec._steps(server, NULL) t WHERE t.purge <> 'none' ORDER BY t.ordinal
+	LOOP
 		EXECUTE statement USING _purge.server, before::timestamp;
 		GET DIAGNOSTICS rows = ROW_COUNT;
 		RETURN NEXT;

@@ -7,9 +7,9 @@ CREATE FUNCTION onec.grant_reader(role regrole) RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	open text[] := '{base,_live_servers,_clock,setting,config,settings,field_source,env_name,refusal,largest_page,server_capability,_servers,_shop,_product,_line,_points,
-		product,category,store,sale_line,receipt_journal,receipt,loyalty_movement,loyalty_lot,loyalty_balance,loyalty_rule,
-		category_map,brand_map,frequency_class,rfm_segment,customer_profile,customer_affinity,customer_outlook,outlook_baseline,outlook,
+	open text[] := '{base,_live_servers,_clock,setting,config,settings,field_source,env_name,target,refusal,largest_page,server_capability,_servers,_shop,_product,_line,_points,
+		receipt,loyalty_balance,loyalty_rule,
+		category_map,brand_map,frequency_class,rfm_segment,customer_affinity,customer_outlook,outlook_baseline,outlook,
 		customer_rfm,rfm_summary,clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,store_summary,revenue_month,
 		product_pair,bestseller,recommendation_feed,site_user_masked,customer_360_masked,purchase_masked,
 		sync_run,sync_step,sync_state,sync_status,sync_progress,drift,data_quality}';
@@ -18,7 +18,8 @@ BEGIN
 	-- whatever an earlier version or a hasty hand gave
 	EXECUTE format('REVOKE SELECT ON ALL TABLES IN SCHEMA onec FROM %s', role);
 	EXECUTE format('GRANT SELECT ON %s TO %s',
-		(SELECT string_agg(format('onec.%I', c.relname), ', ') FROM pg_class c WHERE c.relnamespace = 'onec'::regnamespace AND c.relname = ANY (open)), role);
+		(SELECT string_agg(format('onec.%I', c.relname), ', ') FROM pg_class c WHERE c.relnamespace = 'onec'::regnamespace AND (c.relname = ANY (open)
+			OR EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname AND t.is_open))), role);
 END $$;
 COMMENT ON FUNCTION onec.grant_reader(regrole) IS 'Дать роли право читать витрины магазина, в которых нет телефонов, имён и почты; прочие права на чтение отнять';
 REVOKE EXECUTE ON FUNCTION onec.grant_reader(regrole) FROM PUBLIC;
@@ -35,7 +36,7 @@ DECLARE
 	read text;
 	called text;
 BEGIN
-	SELECT string_agg(format('onec.%I', c.relname), ', ') FILTER (WHERE c.relkind = 'r' AND a.attname IS NOT NULL AND c.relname NOT IN ('config', 'forgotten')),
+	SELECT string_agg(format('onec.%I', c.relname), ', ') FILTER (WHERE c.relkind = 'r' AND a.attname IS NOT NULL AND c.relname NOT IN ('config', 'target', 'forgotten')),
 		   string_agg(format('onec.%I', c.relname), ', ') FILTER (WHERE c.relkind = 'r' OR c.relname ~ '^_' AND c.relname !~ '^_quality')
 	INTO filled, read
 	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'

@@ -181,7 +181,7 @@ CREATE FUNCTION onec._report_freshness(server name) RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT onec._table('{Таблица,Состояние,Прочитана,Строк,Изменений}', string_agg(onec._row(ARRAY[
-			coalesce(obj_description(to_regclass('onec.' || onec._local_table(s.target)), 'pg_class'), s.target),
+			coalesce(obj_description(to_regclass(onec._table_of(s.target)), 'pg_class'), s.target),
 			CASE s.status WHEN 'ok' THEN 'в порядке' WHEN 'failed' THEN 'ошибка: ' || coalesce(s.message, '') WHEN 'not published' THEN 'не опубликована' ELSE s.status END,
 			coalesce(to_char(s.last_ok AT TIME ZONE z.zone, 'DD.MM.YYYY HH24:MI'), '–'), onec._amount(s.rows_read),
 			onec._amount(s.rows_inserted + s.rows_updated + s.rows_deleted)]), '' ORDER BY s.started_at, s.target))

@@ -74,7 +74,7 @@ DO $$
 DECLARE
 	t record;
 BEGIN
-	FOR t IN SELECT * FROM (VALUES ('setting', '{key}'::text[]), ('env_name', '{name}'), ('field_source', '{"target,field"}'),
+	FOR t IN SELECT * FROM (VALUES ('setting', '{key}'::text[]), ('target', '{target}'), ('env_name', '{name}'), ('field_source', '{"target,field"}'),
 							('category_map', '{priority}'), ('phone_plan', '{country}'), ('frequency_class', '{upper_days,code}'),
 							('rfm_segment', '{"set_name,priority"}')) v (name, keys) LOOP
 		EXECUTE format('ALTER TABLE onec.%I ADD is_seed boolean NOT NULL DEFAULT false', t.name);
