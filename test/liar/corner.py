@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import goods as shelf
+import orders
 from edits import Edits
 from goods import Goods
 from ledger import SALE, SALES, Entry, Ledger, Line, guid
@@ -65,7 +66,8 @@ def build(customers_wanted: int = 24, days: int = 45, receipts: int = 60) -> Bas
         moment = start + timedelta(seconds=rng.randrange(36_000)) + timedelta(days=days * at // (receipts + 1))
         receipt(ledger, rng, (found, sold, cards), at, moment)
     base.truth = Truth(base, {}, {}, {})
-    base.edits = CornerEdits(base, ledger)
+    owners = [card["ВладелецКарты_Key"] for card in cards if card["ВладелецКарты_Key"] != EMPTY_GUID]
+    base.edits = CornerEdits(base, ledger, orders.plant(base, SEED, found, owners, start, start + timedelta(days=days)))
     return base
 
 

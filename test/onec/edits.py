@@ -16,7 +16,8 @@ apply({"op": …}) returns what it did, with ids and dates as text; what is not 
   change_phone     card? or phone?, new_phone?
   delete_card      card? or phone?                     the deletion mark
   rename_product   product?, name?
-  random           n, seed                             n of the above
+  order_new, order_state, order_line, order_move, order_delete: see orders.py
+  random           n, seed                             n of the above, and n of orders
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any, Callable
 from ledger import (JOURNAL, REFUND, REGISTERS, REPORT, SALE, SALES, Entry, Ledger, Line, a_year_later, accrued,
                     guid, kopecks, money)
 from model import EMPTY_DATE, EMPTY_GUID, Base, Row
+from orders import OrderEdits, Orders
 from schema import PREFIX
 
 CARDS, CUSTOMERS, GOODS = "Catalog_ДисконтныеКарты", "Catalog_Контрагенты", "Catalog_Номенклатура"
@@ -36,10 +38,11 @@ LOTS, POINTS = REGISTERS[3], REGISTERS[2]
 PROTECTED = ("70000000001", "70000000002")  # examples rely on them: never chosen, only named
 
 
-class Edits:
-    def __init__(self, base: Base, ledger: Ledger):
+class Edits(OrderEdits):
+    def __init__(self, base: Base, ledger: Ledger, orders: Orders):
         self.base = base
         self.ledger = ledger
+        self.orders = orders
         self.rng = random.Random("edits")
         self.made = 0
         self._movements: dict[str, list[tuple[str, Row]]] | None = None  # recorder → set, row
@@ -53,7 +56,8 @@ class Edits:
             raise ValueError(f"there is no edit {name!r}")
         if "seed" in given:
             self.rng = random.Random(f"edits/{given['seed']}")
-        self.made += 1
+            self.orders.rng = random.Random(f"orders/{given['seed']}")
+        self.made += not name.startswith("order_")
         self.base.version += 1
         return {"op": name} | action(given)
 
@@ -410,4 +414,4 @@ class Edits:
                 done.append(self.apply({"op": self.rng.choice(names), "physically": self.rng.random() < .5}))
             except ValueError as error:  # in a small shop nothing fitting may be left
                 done.append({"op": "none", "why": str(error)})
-        return {"done": done}
+        return {"done": done + self.random_order_edits(int(given.get("n", 1)))}

@@ -19,6 +19,7 @@ from edits import Edits
 from goods import Goods
 from ledger import SALE, Entry, Ledger, Line, guid
 from model import EMPTY_GUID, Base, Row
+from orders import Orders
 from people import Person, People
 from schema import empty_base
 from truth import Truth
@@ -121,5 +122,5 @@ def build(path: str, timezone: str = "Europe/Moscow") -> Base:
         ledger.receipt(SALE, ref, purchase.at, ledger.next_number(SALE), entries)
         ledger.movements(SALE, ref, purchase.at, entries)
     base.truth = Truth(base, {}, {}, {"log": {"purchases": len(purchases), "customers": len(first)}})
-    base.edits = Edits(base, ledger)
+    base.edits = Edits(base, ledger, Orders(base, SEED, found))
     return base

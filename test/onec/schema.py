@@ -191,6 +191,31 @@ SETS: dict[str, str] = {
     СтруктурнаяЕдиница_Key Key Catalog_СтруктурныеЕдиницы
     СуммаДокумента Double
     Комментарий String""",
+    "Catalog_СостоянияЗаказовПокупателей": CATALOG + NAMED + PREDEFINED,
+    "Document_ЗаказПокупателя": DOCUMENT + """
+    Организация_Key Key Catalog_Организации
+    Контрагент_Key Key Catalog_Контрагенты
+    СтруктурнаяЕдиницаПродажи_Key Key Catalog_СтруктурныеЕдиницы
+    СтруктурнаяЕдиницаРезерв_Key Key Catalog_СтруктурныеЕдиницы
+    ВидЦен_Key Key Catalog_ВидыЦен
+    ВидОперации String
+    ДатаОтгрузки DateTime
+    СостояниеЗаказа Any
+    ВариантЗавершения String
+    СуммаДокумента Double
+    Комментарий String
+    Запасы Rows""",
+    "Document_ЗаказПокупателя_Запасы": """
+    Ref_Key Guid
+    LineNumber Int64
+    Номенклатура Any
+    Характеристика_Key Key Catalog_ХарактеристикиНоменклатуры
+    Количество Double
+    Цена Double
+    Сумма Double
+    СуммаСкидкиНаценки Double
+    СуммаНДС Double
+    Всего Double""",
     "DocumentJournal_РозничныеПродажи": """
     Ref Any
     Type String
@@ -276,6 +301,7 @@ SECTIONS = {
     "Document_ЧекККМВозврат_Запасы": "Document_ЧекККМВозврат",
     "Document_ЧекККМВозврат_БезналичнаяОплата": "Document_ЧекККМВозврат",
     "Document_ОтчетОРозничныхПродажах_Запасы": "Document_ОтчетОРозничныхПродажах",
+    "Document_ЗаказПокупателя_Запасы": "Document_ЗаказПокупателя",
 }
 
 KEYS = {

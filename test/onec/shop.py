@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import goods as shelf
+import orders
 import process as clock
 from edits import Edits
 from goods import Goods, Product, ending_90
@@ -389,6 +390,9 @@ class Shop:
                 lot[1] -= part
                 back -= part
 
+    def owners(self) -> list[str]:
+        return [person.customer for person in self.people if person.customer != EMPTY_GUID]
+
     def examples(self) -> dict:
         """The two fixed customers."""
         found = {}
@@ -416,6 +420,7 @@ def build(seed: int = 1, customers: int = 5000, timezone: str = "Europe/Moscow",
         if not unthinned:
             shop.take_back()
         shop.write()
+        placed = orders.plant(shop.base, seed, shop.goods, shop.owners(), clock.START, clock.END)
     finally:
         if collects:
             gc.enable()
@@ -423,5 +428,5 @@ def build(seed: int = 1, customers: int = 5000, timezone: str = "Europe/Moscow",
         [one.key, other.key] for one, other in shop.goods.pairs]}
     base = shop.base
     base.truth = Truth(base, shop.dirt, shop.examples(), parameters)
-    base.edits = Edits(base, shop.ledger)
+    base.edits = Edits(base, shop.ledger, placed)
     return base

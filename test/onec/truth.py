@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterable
 
 from ledger import CARD_SALES, JOURNAL, LOTS, OPENING, POINTS, SALES
 from model import EMPTY_GUID, Base, Row
+from orders import truth as orders_truth
 
 
 def text(value: Decimal) -> str:
@@ -90,7 +91,7 @@ class Truth:
                 "by_customer": grouped(by_card, lambda row: known(row["ВладелецКарты_Key"]))},
             "loyalty": {"rows": len(self.rows(POINTS)), "lots": len(self.rows(LOTS)), "balance": self.balances(),
                         "lot_sum": text(sum((row["Сумма"] for row in self.active(LOTS)), Decimal(0)))},
-            "journal": {"rows": len(self.rows(JOURNAL))},
+            "journal": {"rows": len(self.rows(JOURNAL))}, "orders": orders_truth(self.base),
             "customers": sum(1 for row in self.rows("Catalog_Контрагенты") if not row["IsFolder"]),
             "cards": len(self.rows("Catalog_ДисконтныеКарты")),
             "products": sum(1 for row in self.rows("Catalog_Номенклатура") if not row["IsFolder"]),
