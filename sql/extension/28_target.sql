@@ -98,12 +98,15 @@ INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table
 	('loyalty_lot', 11, 'loyalty', 'Начисления бонусных баллов', 'set', 'AccumulationRegister_НачисленияБонусныхБаллов_RecordType',
 		'loyalty_lot', '{recorder,recorder_type}', 'period',
 		false, '{card_id,owner_id}', 'delete', 'no movements', '{}', true),
+	('customer_order', 12, 'orders', 'Заказы покупателей', 'set', 'Document_ЗаказПокупателя', 'customer_order', '{order_id}', 'date',
+		false, '{customer_id}', 'mask', 'date', '{}', true),
 	('site_user', 101, 'profiles', 'Пользователи сайта', 'people', NULL, 'site_user', '{user_id}', NULL,
 		false, '{user_id,customer_id,discount_card_id}', 'delete', 'none', '{}', false),
 	('customer_profile', 102, 'profiles', 'Профили покупателей', 'profiles', NULL, 'customer_profile', '{customer_id}', NULL,
 		false, '{customer_id}', 'delete', 'none', '{}', true);
 -- what only some of them have
 UPDATE onec.target SET asked_by = '{card_id}' WHERE target = 'card_sale_line';
+UPDATE onec.target SET asked_by = '{customer_id}' WHERE target = 'customer_order';
 UPDATE onec.target SET asked_by = '{customer_id,card_id}', made_of = 'card_sale_line', sums = 'turnovers' WHERE target = 'sale_line';
 UPDATE onec.target SET switch = 'loyalty.enabled' WHERE step = 'loyalty';
 UPDATE onec.target SET sums = 'balance' WHERE target = 'loyalty_movement';

@@ -324,6 +324,55 @@ COMMENT ON COLUMN onec.loyalty_lot.owner_id IS 'Владелец карты';
 COMMENT ON COLUMN onec.loyalty_lot.amount IS 'Сумма баллов';
 COMMENT ON COLUMN onec.loyalty_lot.copy IS 'Которая из строк с одним ключом, если в 1С он не единственный';
 
+CREATE TABLE onec.customer_order (
+	server name NOT NULL,
+	order_id uuid NOT NULL,
+	number text,
+	date timestamp,
+	posted boolean,
+	deletion_mark boolean,
+	customer_id uuid,
+	state_id uuid,
+	outcome text,
+	ship_at timestamp,
+	store_id uuid,
+	organization_id uuid,
+	amount numeric,
+	lines jsonb,
+	PRIMARY KEY (server, order_id)
+);
+CREATE INDEX customer_order_date ON onec.customer_order (server, date);
+CREATE INDEX customer_order_customer ON onec.customer_order (server, customer_id);
+COMMENT ON TABLE onec.customer_order IS 'Заказы покупателей';
+COMMENT ON COLUMN onec.customer_order.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.customer_order.order_id IS 'Ссылка на заказ в 1С';
+COMMENT ON COLUMN onec.customer_order.number IS 'Номер';
+COMMENT ON COLUMN onec.customer_order.date IS 'Дата и время';
+COMMENT ON COLUMN onec.customer_order.posted IS 'Проведён';
+COMMENT ON COLUMN onec.customer_order.deletion_mark IS 'Пометка удаления';
+COMMENT ON COLUMN onec.customer_order.customer_id IS 'Покупатель';
+COMMENT ON COLUMN onec.customer_order.state_id IS 'Состояние заказа';
+COMMENT ON COLUMN onec.customer_order.outcome IS 'Чем завершён: Успешно, Отменен; пусто — ещё нет';
+COMMENT ON COLUMN onec.customer_order.ship_at IS 'Дата отгрузки';
+COMMENT ON COLUMN onec.customer_order.store_id IS 'Магазин';
+COMMENT ON COLUMN onec.customer_order.organization_id IS 'Организация';
+COMMENT ON COLUMN onec.customer_order.amount IS 'Сумма';
+COMMENT ON COLUMN onec.customer_order.lines IS 'Строки заказа; таблицей — onec.customer_order_line';
+
+CREATE VIEW onec.customer_order_line AS
+	SELECT o.server, o.order_id, l.line_no, l.product_id, l.variant_id, l.quantity, l.price, l.amount
+	FROM onec.customer_order o CROSS JOIN LATERAL jsonb_to_recordset(o.lines)
+		l (line_no bigint, product_id uuid, variant_id uuid, quantity numeric, price numeric, amount numeric);
+COMMENT ON VIEW onec.customer_order_line IS 'Строки заказов покупателей';
+COMMENT ON COLUMN onec.customer_order_line.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.customer_order_line.order_id IS 'Заказ';
+COMMENT ON COLUMN onec.customer_order_line.line_no IS 'Номер строки';
+COMMENT ON COLUMN onec.customer_order_line.product_id IS 'Товар';
+COMMENT ON COLUMN onec.customer_order_line.variant_id IS 'Характеристика товара';
+COMMENT ON COLUMN onec.customer_order_line.quantity IS 'Количество';
+COMMENT ON COLUMN onec.customer_order_line.price IS 'Цена';
+COMMENT ON COLUMN onec.customer_order_line.amount IS 'Сумма со скидкой';
+
 SELECT pg_catalog.pg_extension_config_dump('onec.discount_card', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.counterparty', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.counterparty_contact', '');
@@ -335,3 +384,4 @@ SELECT pg_catalog.pg_extension_config_dump('onec.card_sale_line', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.receipt_journal', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.loyalty_movement', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.loyalty_lot', '');
+SELECT pg_catalog.pg_extension_config_dump('onec.customer_order', '');

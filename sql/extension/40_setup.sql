@@ -7,7 +7,7 @@ CREATE TABLE onec.field_source (
 	target text NOT NULL,
 	ordinal int NOT NULL,
 	field text NOT NULL,
-	kind text NOT NULL CHECK (kind IN ('ref', 'type', 'text', 'numeric', 'timestamp', 'boolean', 'bigint')),
+	kind text NOT NULL CHECK (kind IN ('ref', 'type', 'text', 'numeric', 'timestamp', 'boolean', 'bigint', 'rows')),
 	candidates text[] NOT NULL,
 	is_key boolean NOT NULL DEFAULT false,
 	setting text,
@@ -15,10 +15,11 @@ CREATE TABLE onec.field_source (
 	PRIMARY KEY (target, field)
 );
 COMMENT ON TABLE onec.field_source IS 'Из каких свойств 1С берутся поля: первое найденное из перечня';
-COMMENT ON COLUMN onec.field_source.target IS 'Таблица на английском: onec.target';
+COMMENT ON COLUMN onec.field_source.target IS
+	'Таблица на английском: onec.target; у полей строк табличной части — с именем её поля: customer_order.lines';
 COMMENT ON COLUMN onec.field_source.ordinal IS 'Порядок';
 COMMENT ON COLUMN onec.field_source.field IS 'Поле';
-COMMENT ON COLUMN onec.field_source.kind IS 'Вид значения';
+COMMENT ON COLUMN onec.field_source.kind IS 'Вид значения; rows — табличная часть';
 COMMENT ON COLUMN onec.field_source.candidates IS 'Свойства 1С, первое опубликованное выигрывает';
 COMMENT ON COLUMN onec.field_source.is_key IS 'Без него таблицы быть не может';
 COMMENT ON COLUMN onec.field_source.setting IS 'Настройка, чей перечень свойств идёт впереди';
@@ -128,12 +129,31 @@ INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key)
 	('loyalty_lot', 5, 'active', 'boolean', '{Active}', false),
 	('loyalty_lot', 6, 'card_id', 'ref', '{БонуснаяКарта_Key,ДисконтнаяКарта_Key}', false),
 	('loyalty_lot', 7, 'owner_id', 'ref', '{ВладелецКарты_Key}', false),
-	('loyalty_lot', 8, 'amount', 'numeric', '{Сумма}', false);
-UPDATE onec.field_source SET setting = 'filter_fields.card_sales' WHERE target = 'card_sale_line' AND field = 'card_id';
+	('loyalty_lot', 8, 'amount', 'numeric', '{Сумма}', false),
+	('customer_order', 1, 'order_id', 'ref', '{Ref_Key}', true),
+	('customer_order', 2, 'number', 'text', '{Number}', false),
+	('customer_order', 3, 'date', 'timestamp', '{Date}', true),
+	('customer_order', 4, 'posted', 'boolean', '{Posted}', false),
+	('customer_order', 5, 'deletion_mark', 'boolean', '{DeletionMark}', false),
+	('customer_order', 6, 'customer_id', 'ref', '{Контрагент_Key,Контрагент}', false),
+	('customer_order', 7, 'state_id', 'ref', '{СостояниеЗаказа_Key,СостояниеЗаказа}', false),
+	('customer_order', 8, 'outcome', 'text', '{ВариантЗавершения}', false),
+	('customer_order', 9, 'ship_at', 'timestamp', '{ДатаОтгрузки}', false),
+	('customer_order', 10, 'store_id', 'ref', '{СтруктурнаяЕдиницаПродажи_Key,СтруктурнаяЕдиницаРезерв_Key,Склад_Key}', false),
+	('customer_order', 11, 'organization_id', 'ref', '{Организация_Key}', false),
+	('customer_order', 12, 'amount', 'numeric', '{СуммаДокумента}', false),
+	('customer_order', 13, 'lines', 'rows', '{Запасы,Товары}', false),
+	('customer_order.lines', 1, 'line_no', 'bigint', '{LineNumber}', true),
+	('customer_order.lines', 2, 'product_id', 'ref', '{Номенклатура_Key,Номенклатура}', false),
+	('customer_order.lines', 3, 'variant_id', 'ref', '{Характеристика_Key}', false),
+	('customer_order.lines', 4, 'quantity', 'numeric', '{Количество}', false),
+	('customer_order.lines', 5, 'price', 'numeric', '{Цена}', false),
+	('customer_order.lines', 6, 'amount', 'numeric', '{Всего,Сумма}', false);
+UPDATE onec.field_source SET setting = 'filter_fields.card_sales' WHERE (target, field) = ('card_sale_line', 'card_id');
 -- a card is looked for where a card is, an owner where an owner is
 UPDATE onec.field_source
 SET setting = 'filter_fields.loyalty', setting_pattern = CASE field WHEN 'card_id' THEN 'Карта' ELSE '^(?!.*Карта)' END
-WHERE target IN (SELECT t.target FROM onec.target t WHERE t.step = 'loyalty') AND field IN ('card_id', 'owner_id');
+WHERE (target, field) IN (('loyalty_movement', 'card_id'), ('loyalty_lot', 'card_id'), ('loyalty_lot', 'owner_id'));
 
 -- Where to look for a field: the setting of the shop goes before the list of the table.
 CREATE FUNCTION onec._candidates(server name, f onec.field_source) RETURNS text[]

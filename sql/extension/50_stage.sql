@@ -7,6 +7,25 @@ CREATE FUNCTION onec._ref(value text) RETURNS uuid
 		THEN nullif(value::uuid, '00000000-0000-0000-0000-000000000000'::uuid) END;
 COMMENT ON FUNCTION onec._ref(text) IS 'Ссылка составного поля как uuid (служебная)';
 
+-- A tabular section as 1C sends it with its object, in the English of its fields and the order of its lines.
+CREATE FUNCTION onec._tabular_part(server name, target text, field text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('CASE WHEN f.%1$I IS NOT NULL THEN (
+			SELECT coalesce(jsonb_agg(jsonb_build_object(%2$s) ORDER BY (r.value ->> ''LineNumber'')::bigint, r.value), ''[]'')
+			FROM jsonb_array_elements(f.%1$I) r (value)) END', $3,
+		string_agg(format('%L, %s', s.field, onec._nested_value(onec._candidates($1, s), s.kind, NULL)), ', ' ORDER BY s.ordinal))
+	FROM onec.field_source s WHERE s.target = concat_ws('.', $2, $3)
+$$;
+COMMENT ON FUNCTION onec._tabular_part(name, text, text) IS 'Выражение: строки табличной части (служебная)';
+
+-- The type of a local column of a kind.
+CREATE FUNCTION onec._kind_type(kind text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE kind WHEN 'ref' THEN 'uuid' WHEN 'type' THEN 'text' WHEN 'rows' THEN 'jsonb' ELSE kind END;
+COMMENT ON FUNCTION onec._kind_type(text) IS 'Тип местного столбца по виду значения (служебная)';
+
 -- SELECT list that turns rows of the foreign table into rows of the local one, in the order of field_source.
 CREATE FUNCTION onec._stage_list(server name, target text) RETURNS text
 	LANGUAGE plpgsql STABLE
@@ -18,10 +37,11 @@ BEGIN
 	SELECT string_agg(
 		CASE
 			WHEN a.attname IS NULL AND f.kind = 'type' THEN '''''::text'
-			WHEN a.attname IS NULL THEN format('NULL::%s', CASE f.kind WHEN 'ref' THEN 'uuid' ELSE f.kind END)
+			WHEN a.attname IS NULL THEN 'NULL::' || onec._kind_type(f.kind)
+			WHEN f.kind = 'rows' THEN onec._tabular_part($1, $2, f.field)
 			WHEN f.kind = 'ref' AND a.atttypid = 'text'::regtype THEN format('onec._ref(f.%I)', f.field)
 			WHEN f.kind = 'type' THEN format('CASE WHEN starts_with(f.%1$I, ''StandardODATA.'') THEN substr(f.%1$I, 15) ELSE coalesce(f.%1$I, '''') END', f.field)
-			ELSE format('f.%I::%s', f.field, CASE f.kind WHEN 'ref' THEN 'uuid' ELSE f.kind END)
+			ELSE format('f.%I::%s', f.field, onec._kind_type(f.kind))
 		END || format(' AS %I', f.field), ', ' ORDER BY f.ordinal)
 	INTO list FROM onec.field_source f
 	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', server, _stage_list.target))

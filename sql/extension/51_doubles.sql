@@ -120,7 +120,7 @@ BEGIN
 			JOIN (SELECT DISTINCT %7$s FROM pg_temp.onec_stage s) s ON (%1$s) = (%7$s)
 			GROUP BY %1$s HAVING NOT bool_and(here)) k
 		WHERE coalesce(k.known, k.next) > 0',
-		key_here, date_column, scope, sure, 'onec.' || quote_ident(onec._local_table(target)), server, key_read);
+		key_here, date_column, scope, sure, onec._table_of(target), server, key_read);
 	FOR day IN SELECT DISTINCT k.day FROM pg_temp.onec_across k WHERE ask AND k.known IS NULL AND k.day IS NOT NULL LOOP
 		PERFORM onec._stage(server, target,
 			format('f.%1$I >= %2$L::timestamp AND f.%1$I < %3$L::timestamp', date_column, day, day + 1), '', 'onec_found');

@@ -192,7 +192,7 @@ CREATE FUNCTION onec._is_strange_beside(server name, target text, from_ts timest
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab text := 'onec.' || quote_ident(onec._local_table(target));
+	tab text := onec._table_of(target);
 	date_column name := onec._date_column(target);
 	beside record;
 	known boolean := false;

@@ -82,7 +82,7 @@ AS $$
 DECLARE
 	unread tsmultirange := tsmultirange(tsrange('-infinity', 'infinity')) - tsmultirange(w)
 		- onec._covered(server, target);
-	tab text := 'onec.' || quote_ident(onec._local_table(target));
+	tab text := onec._table_of(target);
 	date_column name := onec._date_column(target);
 	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
 	any_unread boolean := NOT isempty(unread);
@@ -189,7 +189,7 @@ BEGIN
 				SELECT %1$s FROM pg_temp.onec_again x WHERE (%3$s) IN (SELECT %3$s FROM pg_temp.onec_waiting x)
 				EXCEPT SELECT %1$s FROM pg_temp.onec_waiting_row x
 				EXCEPT SELECT %1$s FROM %4$s x WHERE x.server = %5$L)', place, w, unit,
-			'onec.' || quote_ident(onec._local_table(s.target)), server) INTO same;
+			onec._table_of(s.target), server) INTO same;
 		EXIT WHEN NOT same;
 	END LOOP;
 	RETURN same AND read = s.covered_keys;

@@ -28,7 +28,7 @@ DECLARE
 BEGIN
 	RETURN CASE WHEN t.source <> 'set' THEN t.source
 				WHEN to_regclass(format('%I.%I', server, t.target)) IS NOT NULL THEN 'read'
-				WHEN to_regclass(format('%I.%I', server, t.made_of)) IS NOT NULL THEN 'derived'
+				WHEN to_regclass(quote_ident(server) || '.' || quote_ident(t.made_of)) IS NOT NULL THEN 'derived'
 				ELSE 'none' END;
 END $$;
 COMMENT ON FUNCTION onec._way(name, text) IS 'Как выполняется шаг (служебная)';

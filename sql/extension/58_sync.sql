@@ -510,5 +510,5 @@ BEGIN
 	CALL onec._sync(onec._plan_of_sync(server, days, cards_limit, steps, full_reload, deep, force));
 END $$;
 COMMENT ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean, boolean) IS
-	'Синхронизация с 1С: карты, контрагенты, товары, магазины, покупки за days дней, баллы, профили; фиксирует каждое окно, можно прервать и повторить; deep — ещё и сверить старые месяцы и перечитать разошедшиеся; force — поверить пустому ответу или ответу, в котором нет ни одной здешней строки';
+	'Синхронизация с 1С: карты, контрагенты, товары, магазины, покупки за days дней, баллы, заказы, профили; фиксирует каждое окно, можно прервать и повторить; deep — ещё и сверить старые месяцы и перечитать разошедшиеся; force — поверить пустому ответу или ответу, в котором нет ни одной здешней строки';
 REVOKE EXECUTE ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean, boolean) FROM PUBLIC;

@@ -138,7 +138,7 @@ BEGIN
 	RETURN lag;
 END $$;
 COMMENT ON FUNCTION onec.lag_seconds(text, name) IS
-	'Сколько секунд прошло с последнего успешного конца шага (cards, counterparties, products, stores, purchases, loyalty, profiles) или чтения таблицы; NULL — его ещё не было';
+	'Сколько секунд прошло с последнего успешного конца шага (cards, counterparties, products, stores, purchases, loyalty, orders, profiles) или чтения таблицы; NULL — его ещё не было';
 
 -- Is the process still at a run of this base?  The lock tells that a run holds while it works, whoever asks and whatever is shown of
 -- activities.  A session that goes on after its run was cancelled is at a later statement: that is not to be hit.

@@ -1,15 +1,17 @@
 -- A server is called something else, is dropped, is forgotten: what the store, the schema of its tables and the jobs do then.
 
--- Every table of the extension with a server in each row.
+-- Every table with a server in each row: of the extension, and of what is synced besides for one base.
 CREATE FUNCTION onec._by_server() RETURNS SETOF text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT c.relname::text FROM pg_class c
+	SELECT format('onec.%I', c.relname) FROM pg_class c
 	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server' AND a.atttypid = 'name'::regtype
 	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
 	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'onec_fdw'
 	WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'onec'::regnamespace
+	UNION
+	SELECT onec._table_of(t.target) FROM onec.target t WHERE to_regclass(onec._table_of(t.target)) IS NOT NULL
 	ORDER BY 1
 $$;
 COMMENT ON FUNCTION onec._by_server() IS 'Таблицы, в строках которых есть сервер (служебная)';
@@ -61,7 +63,7 @@ BEGIN
 			MESSAGE = format('a sync of "%s" is at work', old), HINT = format('Wait for its end, or SELECT onec.cancel(server => %L).', old);
 	END IF;
 	FOR tab IN SELECT * FROM onec._by_server() LOOP
-		EXECUTE format('UPDATE onec.%I SET server = $2 WHERE server = $1', tab) USING old, new;
+		EXECUTE format('UPDATE %s SET server = $2 WHERE server = $1', tab) USING old, new;
 	END LOOP;
 	UPDATE onec.base b SET former = array_remove(b.former, new) || old WHERE b.server = new;
 	IF onec._is_schema_made(old) THEN
@@ -118,9 +120,10 @@ BEGIN
 	IF onec._is_schema_made(srv) AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident(srv))) THEN
 		EXECUTE format('DROP SCHEMA %I', srv);
 	END IF;
-	FOR table_name IN SELECT t FROM onec._by_server() t WHERE t <> 'forgotten' LOOP
-		EXECUTE format('DELETE FROM onec.%I t WHERE t.server = $1', table_name) USING srv;
+	FOR table_name IN SELECT t FROM onec._by_server() t WHERE t <> 'onec.forgotten' LOOP
+		EXECUTE format('DELETE FROM %s t WHERE t.server = $1', table_name) USING srv;
 		GET DIAGNOSTICS rows = ROW_COUNT;
+		table_name := regexp_replace(table_name, '^onec\.', '');
 		IF rows > 0 THEN
 			RETURN NEXT;
 		END IF;

@@ -333,7 +333,7 @@ BEGIN
 		RETURN NEXT;
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION onec._purge(name, date) IS 'Удалить покупки, чеки и баллы раньше этого дня (служебная)';
+COMMENT ON FUNCTION onec._purge(name, date) IS 'Удалить покупки, чеки, заказы и баллы раньше этого дня (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._purge(name, date) FROM PUBLIC;
 
 -- A dry run is the run itself, taken back.
@@ -360,7 +360,7 @@ BEGIN
 	RETURN QUERY SELECT r.table_name, r.rows FROM jsonb_to_recordset(told) r (table_name text, rows bigint);
 END $$;
 COMMENT ON FUNCTION onec.purge(date, name, boolean) IS
-	'Удалить покупки, чеки и баллы раньше этого дня (остатки баллов не меняются) и больше их не читать; потом пересчитайте профили. '
+	'Удалить покупки, чеки, заказы и баллы раньше этого дня (остатки баллов не меняются) и больше их не читать; потом пересчитайте профили. '
 	'dry_run — только показать, сколько строк было бы удалено';
 REVOKE EXECUTE ON FUNCTION onec.purge(date, name, boolean) FROM PUBLIC;
 

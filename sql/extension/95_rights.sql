@@ -8,7 +8,7 @@ CREATE FUNCTION onec.grant_reader(role regrole) RETURNS void
 AS $$
 DECLARE
 	open text[] := '{base,_live_servers,_clock,setting,config,settings,field_source,env_name,target,refusal,largest_page,server_capability,_servers,_shop,_product,_line,_points,
-		receipt,loyalty_balance,loyalty_rule,
+		receipt,customer_order_line,loyalty_balance,loyalty_rule,
 		category_map,brand_map,frequency_class,rfm_segment,customer_affinity,customer_outlook,outlook_baseline,outlook,
 		customer_rfm,rfm_summary,clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,store_summary,revenue_month,
 		product_pair,bestseller,recommendation_feed,site_user_masked,customer_360_masked,purchase_masked,

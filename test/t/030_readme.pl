@@ -43,7 +43,7 @@ my @answers = (
 	[ 'SELECT Period::date AS day', '0+', qr/^$date\|$amount$/ ],
 	[ 'БонусныеБаллы_Balance', 5, qr/^$id\|$amount\|$amount$/ ],
 	[ 'EXPLAIN (VERBOSE, COSTS OFF)', '6+', qr/^(?:Foreign Scan on|  (?:Output|Filter|1C Request|1C Qual|1C \w.*):) / ],
-	[ 'onec.setup(', 11, qr/\|created\|\d+\|/ ],
+	[ 'onec.setup(', 12, qr/\|created\|\d+\|/ ],
 	[ 'FROM onec.sync_status', '13+', qr/^\w+\|ok\|\d+\|\d+\|0\|0$/ ],
 	[ 'jsonb_pretty(onec.profile_json(', '50+', qr/^[ {}]/ ],
 	[ 'SELECT phone, receipts, total_revenue', 10, qr/^7000\d{7}\|\d+\|$amount\|$amount$/ ],

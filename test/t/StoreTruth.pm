@@ -17,7 +17,8 @@ use OnecTest;
 
 my $recorder = 'recorder=u:Recorder recorder_type=t:Recorder_Type line_no=n:LineNumber';
 
-# Table: set, key columns, other columns; each column=kind:property, of kind text, u(uid), n(umber), b(oolean), d(ate), t(ype).
+# Table: set, key columns, other columns; each column=kind:property, of kind text, u(uid), n(umber), b(oolean), d(ate), t(ype),
+# l(ines).
 my %tables = (
 	discount_card => [ 'Catalog_ДисконтныеКарты', 'card_id=u:Ref_Key', 'code=:Code description=:Description
 		barcode=:КодКартыШтрихкод magnetic_code=:КодКартыМагнитный owner_id=u:ВладелецКарты_Key kind_id=u:Owner_Key
@@ -48,6 +49,15 @@ my %tables = (
 		spent=n:КСписанию' ],
 	loyalty_lot => [ 'AccumulationRegister_НачисленияБонусныхБаллов_RecordType', $recorder, 'period=d:Period active=b:Active
 		card_id=u:БонуснаяКарта_Key owner_id=u:ВладелецКарты_Key amount=n:Сумма' ],
+	customer_order => [ 'Document_ЗаказПокупателя', 'order_id=u:Ref_Key', 'number=:Number date=d:Date posted=b:Posted
+		deletion_mark=b:DeletionMark customer_id=u:Контрагент_Key state_id=u:СостояниеЗаказа outcome=:ВариантЗавершения
+		ship_at=d:ДатаОтгрузки store_id=u:СтруктурнаяЕдиницаПродажи_Key organization_id=u:Организация_Key
+		amount=n:СуммаДокумента lines=l:Запасы' ],
+);
+# Tabular sections, as the column of kind "l" has them.
+my %sections = (
+	'Document_ЗаказПокупателя_Запасы' => 'line_no=n:LineNumber product_id=u:Номенклатура variant_id=u:Характеристика_Key
+		quantity=n:Количество price=n:Цена amount=n:Всего',
 );
 my %casts = (u => '::uuid', n => '::numeric', b => '::boolean', d => '::timestamp', '' => '', i => '');
 my %is_catalog = map { $_ => 1 } qw(discount_card counterparty product category store);
@@ -65,8 +75,10 @@ sub _names { return map { $_->[0] } map { _columns($_) } @_; }
 
 sub _value
 {
-	my ($kind, $property) = @_;
+	my ($kind, $property, $set) = @_;
 
+	return "(SELECT coalesce(jsonb_agg(jsonb_build_object(" . join(', ', map { "'$_->[0]', (s.r ->> '$_->[2]')$casts{$_->[1]}" } _columns($sections{"${set}_$property"})) .
+	  ") ORDER BY (s.r ->> 'LineNumber')::int), '[]') FROM truth.row s WHERE s.set = '${set}_$property' AND s.r ->> 'Ref_Key' = o.r ->> 'Ref_Key')" if $kind eq 'l';
 	return "regexp_replace(r ->> '$property', '^StandardODATA\\.', '')" if $kind eq 't';
 	return "(r ->> '$property')$casts{$kind}";
 }
@@ -87,8 +99,8 @@ sub create
 	_run($node, 'CREATE SCHEMA truth; CREATE SCHEMA before; CREATE TABLE truth.row (set text, r jsonb);' .
 		join('', map { "CREATE TABLE before.$_ AS TABLE onec.$_ WITH NO DATA;" } $class->tables) .
 		join('', map { my $t = $_; my ($set, @columns) = @{ $tables{$t} };
-			"CREATE VIEW truth.${t}_now AS SELECT " . join(', ', map { _value($_->[1], $_->[2]) . " AS $_->[0]" } map { _columns($_) } @columns) .
-			" FROM truth.row WHERE set = '$set'; CREATE TABLE truth.$t AS TABLE truth.${t}_now;" } $class->tables) .
+			"CREATE VIEW truth.${t}_now AS SELECT " . join(', ', map { _value($_->[1], $_->[2], $set) . " AS $_->[0]" } map { _columns($_) } @columns) .
+			" FROM truth.row o WHERE o.set = '$set'; CREATE TABLE truth.$t AS TABLE truth.${t}_now;" } $class->tables) .
 		# who bought: the row says it, or the row of the card register beside it, or its card, if that is still there
 		q{CREATE VIEW truth.buyer AS
 			SELECT s.recorder, s.recorder_type, s.line_no, coalesce(r.customer_id, c.owner_id, d.owner_id) AS customer_id
@@ -104,7 +116,7 @@ sub create
 sub load
 {
 	my ($class, $node, $liar) = @_;
-	my $json = $liar->control_text('GET', '/rows?sets=' . join(',', map { _encoded($tables{$_}[0]) } $class->tables));
+	my $json = $liar->control_text('GET', '/rows?sets=' . join(',', map { _encoded($_) } (map { $tables{$_}[0] } $class->tables), sort keys %sections));
 
 	utf8::decode($json);
 	_run($node, "TRUNCATE truth.row; INSERT INTO truth.row SELECT e.key, jsonb_array_elements(e.value) FROM jsonb_each(\$rows\$$json\$rows\$::jsonb) e;" .
@@ -140,7 +152,7 @@ sub harmed
 		my @keys = _names($tables{$t}[1]);
 		my ($using, $row) = (join(', ', @keys), join(', ', _names(@{ $tables{$t} }[ 1, 2 ])));
 		my ($live, $target) = ($is_catalog{$t} ? 'AND NOT b.is_deleted' : '', $t eq 'receipt_journal' ? 'receipt' : $t);
-		my $date = $using =~ /recorder/ ? 'period' : $t eq 'receipt_journal' ? 'date' : undef;
+		my $date = $using =~ /recorder/ ? 'period' : $t =~ /^(receipt_journal|customer_order)$/ ? 'date' : undef;
 		# what has moved out of the days of the run is not looked for
 		my ($still, $asked) = map { defined $date && defined $days ? "AND $_.$date >= $since" : '' } qw(t b);
 		my $here = "(SELECT * FROM onec.$t a WHERE a.server = '$server'" . ($is_catalog{$t} ? ' AND NOT a.is_deleted)' : ')');
