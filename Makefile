@@ -1,12 +1,14 @@
-# onec_fdw: build, install and test with PGXS.  PG_CONFIG chooses the server's version.
+# onec_fdw: build, install and test with PGXS.  PG_CONFIG chooses the server's version.  "make -f HERE/Makefile" builds
+# in another directory.
+TREE       := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 EXTENSION   = onec_fdw
 EXTVERSION  = 1.0
 MODULE_big  = onec_fdw
-OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c src/*/*/*.c)))
+OBJS        = $(patsubst $(TREE)/%.c,%.o,$(sort $(wildcard $(addprefix $(TREE)/src/,*.c */*.c */*/*.c))))
 DATA_built  = sql/onec_fdw--$(EXTVERSION).sql
-DATA        = $(filter-out $(DATA_built),$(wildcard sql/onec_fdw--*--*.sql))
-PARTS       = $(sort $(wildcard sql/extension/[0-9][0-9]_*.sql))
-HEADERS     = $(wildcard src/*.h src/*/*.h src/*/*/*.h)
+DATA        = $(patsubst $(TREE)/%,%,$(wildcard $(TREE)/sql/onec_fdw--*--*.sql))
+PARTS       = $(sort $(wildcard $(TREE)/sql/extension/[0-9][0-9]_*.sql))
+INCLUDED    = $(wildcard $(addprefix $(TREE)/src/,*.h */*.h */*/*.h))
 EXTRA_CLEAN = .build results regression.diffs regression.out tmp_check output_iso
 
 LIBRARIES   = libcurl json-c expat zlib
@@ -27,9 +29,14 @@ SHLIB_LINK  = $(shell $(PKG_CONFIG) --libs $(LIBRARIES)) -lm -Wl,-Bsymbolic-func
 # No function here is worth inlining into compiled expressions, so no bitcode is made and clang is not needed.
 override with_llvm = no
 
+# In another directory than the tree's own these are not there; by rules of their own VPATH would find the tree's.
+ifneq ($(TREE),.)
+$(shell mkdir -p $(sort $(dir $(OBJS) $(DATA_built))))
+endif
+
 include $(PGXS)
 
-$(OBJS): $(HEADERS) | libraries
+$(OBJS): $(INCLUDED) | libraries
 
 libraries:
 	@$(PKG_CONFIG) --exists --print-errors $(LIBRARIES) || \
