@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "commands/explain.h"
 #include "mb/pg_wchar.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"

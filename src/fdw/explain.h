@@ -10,7 +10,7 @@
 
 #include "postgres.h"
 
-#include "commands/explain.h"
+#include "compat.h"
 
 /* As fdwapi.h has it. */
 extern void onec_scan_explain(ForeignScanState *node, ExplainState *es);

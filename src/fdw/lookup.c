@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
-#include "commands/explain.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"

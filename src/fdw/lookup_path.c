@@ -24,6 +24,7 @@
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 
+#include "compat.h"
 #include "fdw/lookup.h"
 #include "fdw/lookup_path.h"
 #include "fdw/plan.h"
@@ -254,6 +255,7 @@ add_lookup_path(LookupJoin *join, Path *outer, Expr *lookup)
 	path->path.startup_cost = outer->startup_cost + inner->path.startup_cost;
 	path->path.total_cost = outer->total_cost + inner->path.total_cost +
 		cpu_operator_cost * (outer->rows + rows) + cpu_tuple_cost * join->joinrel->rows;
+	onec_take_disabled(&path->path, outer);
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->custom_paths = list_make2(outer, inner);
 	/* texts that 1C holds for equal must not come in answers of two requests to one batch */

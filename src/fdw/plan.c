@@ -178,7 +178,7 @@ is_in_key(const OnecRel *info, const OnecColumn *column)
 static const OnecColumn *
 column_of_pathkey(const OnecDeparse *deparse, RelOptInfo *rel, PathKey *pathkey, OnecNulls *nulls)
 {
-	bool		descending = pathkey->pk_strategy == BTGreaterStrategyNumber;
+	bool		descending = onec_pathkey_descends(pathkey);
 	ListCell   *lc;
 
 	*nulls = ONEC_NULLS_ALIKE;
@@ -232,7 +232,7 @@ order_for_query(PlannerInfo *root, RelOptInfo *rel, OnecRel *info, OnecNulls *nu
 			*nulls = these;
 		}
 		order = lappend(order, list_make3_int(column->attnum,
-											  pathkey->pk_strategy == BTGreaterStrategyNumber,
+											  onec_pathkey_descends(pathkey),
 											  pathkey->pk_nulls_first));
 	}
 	return order;
@@ -272,10 +272,9 @@ add_totals_path(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 
 	((OnecPathPlan *) linitial(private))->turnovers = true;
 	add_path(rel, (Path *)
-			 create_foreignscan_path(root, rel, NULL, rows, info->options->request_cost,
-									 info->options->request_cost +
-									 rows * (info->options->tuple_cost + cpu_tuple_cost), NIL,
-									 NULL, NULL ONEC_FDW_RESTRICTINFO, private));
+			 onec_make_foreign_path(root, rel, rows, info->options->request_cost,
+									info->options->request_cost +
+									rows * (info->options->tuple_cost + cpu_tuple_cost), NIL, NULL, private));
 }
 
 static void
@@ -292,17 +291,14 @@ add_base_paths(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 	if (onec_turnovers_possible(root, rel, info))
 		add_totals_path(root, rel, info);
 	add_path(rel, (Path *)
-			 create_foreignscan_path(root, rel, NULL, rel->rows, startup, total, NIL,
-									 rel->lateral_relids, NULL ONEC_FDW_RESTRICTINFO,
-									 path_plan(NIL, ONEC_NULLS_ALIKE, limit_hint(root, rel, false))));
+			 onec_make_foreign_path(root, rel, rel->rows, startup, total, NIL, rel->lateral_relids,
+									path_plan(NIL, ONEC_NULLS_ALIKE, limit_hint(root, rel, false))));
 	if (order == NIL)
 		return;
 	/* pages come in some order anyway, so this one costs next to nothing more */
 	add_path(rel, (Path *)
-			 create_foreignscan_path(root, rel, NULL, rel->rows, startup,
-									 total + cpu_operator_cost, root->query_pathkeys,
-									 rel->lateral_relids, NULL ONEC_FDW_RESTRICTINFO,
-									 path_plan(order, nulls, limit_hint(root, rel, true))));
+			 onec_make_foreign_path(root, rel, rel->rows, startup, total + cpu_operator_cost, root->query_pathkeys,
+									rel->lateral_relids, path_plan(order, nulls, limit_hint(root, rel, true))));
 }
 
 /* ---- paths with values of other tables ---- */
@@ -381,9 +377,8 @@ add_param_path(PlannerInfo *root, RelOptInfo *rel, OnecRel *info, Relids outer)
 		rows = param->ppi_rows = 1;
 	cost_read(info, rows, &startup, &total);
 	add_path(rel, (Path *)
-			 create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL,
-									 param->ppi_req_outer, NULL ONEC_FDW_RESTRICTINFO,
-									 path_plan(NIL, ONEC_NULLS_ALIKE, -1)));
+			 onec_make_foreign_path(root, rel, rows, startup, total, NIL, param->ppi_req_outer,
+									path_plan(NIL, ONEC_NULLS_ALIKE, -1)));
 }
 
 void
@@ -427,8 +422,7 @@ onec_plan_lookup_path(PlannerInfo *root, RelOptInfo *rel, Expr *lookup, double r
 		rows * (info->options->tuple_cost + cpu_tuple_cost);
 
 	((OnecPathPlan *) linitial(private))->lookup = lookup;
-	return create_foreignscan_path(root, rel, NULL, rows, info->options->request_cost, total, NIL,
-								   NULL, NULL ONEC_FDW_RESTRICTINFO, private);
+	return onec_make_foreign_path(root, rel, rows, info->options->request_cost, total, NIL, NULL, private);
 }
 
 /* ---- the plan ---- */
@@ -595,6 +589,5 @@ onec_plan_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *in
 		return;
 	cost = info->options->request_cost + info->options->tuple_cost;
 	add_path(output, (Path *)
-			 create_foreign_upper_path(root, output, output->reltarget, 1, cost, cost, NIL, NULL
-									   ONEC_FDW_RESTRICTINFO, list_make1(input)));
+			 onec_make_upper_path(root, output, output->reltarget, 1, cost, cost, list_make1(input)));
 }

@@ -19,6 +19,7 @@
 
 #include "protocol/odata/odata.h"
 #include "pushdown/deparse.h"
+#include "compat.h"
 #include "pushdown/filter.h"
 #include "pushdown/operand.h"
 #include "table/options.h"
@@ -132,18 +133,13 @@ onec_operator_compare(Oid opno, Oid type, OnecCompare *op)
 		[BTEqualStrategyNumber] = ONEC_EQ,
 		[BTGreaterEqualStrategyNumber] = ONEC_GE,
 		[BTGreaterStrategyNumber] = ONEC_GT,
+		[ONEC_STRATEGY_NE] = ONEC_NE,
 	};
 	TypeCacheEntry *cache = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
-	ListCell   *lc;
+	int			strategy = onec_operator_strategy(opno, cache->btree_opf);
 
-	foreach(lc, get_op_btree_interpretation(opno))
-	{
-		OpBtreeInterpretation *found = lfirst(lc);
-
-		if (found->opfamily_id != cache->btree_opf)
-			continue;
-		*op = found->strategy == ROWCOMPARE_NE ? ONEC_NE : by_strategy[found->strategy];
-		return true;
-	}
-	return false;
+	if (strategy == 0)
+		return false;
+	*op = by_strategy[strategy];
+	return true;
 }

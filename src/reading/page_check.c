@@ -49,7 +49,7 @@ to_server(const char *utf8)
 	return pg_any_to_server(utf8, strlen(utf8), PG_UTF8);
 }
 
-static void pg_attribute_noreturn()
+pg_noreturn static void
 raise_no_row(const OnecPager *pager, const char *what, const char *name)
 {
 	ereport(ERROR,
@@ -138,7 +138,7 @@ onec_pager_lacked(const OnecPager *pager, int i)
 		!pager->options->missing_null && pager->options->function == NULL;
 }
 
-static void pg_attribute_noreturn()
+pg_noreturn static void
 raise_missing(const OnecPager *pager, const char *name)
 {
 	ereport(ERROR,

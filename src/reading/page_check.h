@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "compat.h"
 #include "protocol/json/json_rows.h"
 #include "reading/page_repeat.h"
 #include "reading/pager.h"
@@ -33,7 +34,7 @@ extern void onec_pager_check_page(OnecPager *pager);
 extern void onec_pager_check_broken(OnecPager *pager);
 
 /* The page has the rows of an earlier one. */
-extern void onec_pager_raise_repeated(const OnecPager *pager, const OnecMark *earlier) pg_attribute_noreturn();
+pg_noreturn extern void onec_pager_raise_repeated(const OnecPager *pager, const OnecMark *earlier);
 
 /* A page begins; of the one before only rows that came twice are of interest. */
 extern void onec_pager_begin_set(OnecPager *pager);

@@ -14,6 +14,7 @@
 
 #include "postgres.h"
 
+#include "compat.h"
 #include "protocol/json/json_rows.h"
 #include "protocol/odata/odata.h"
 #include "session/reply.h"
@@ -121,7 +122,7 @@ extern void onec_pager_enough(OnecPager *pager);
 extern void onec_pager_stop(OnecPager *pager);
 
 /* Raise an error because 1C does not order, or filter ("what"), by dates; the next query does without. */
-extern void onec_pager_raise_dates(OnecPager *pager, const char *what) pg_attribute_noreturn();
+pg_noreturn extern void onec_pager_raise_dates(OnecPager *pager, const char *what);
 
 /* Begin the set anew, by what is known and doubted now. */
 extern void onec_pager_choose_again(OnecPager *pager);

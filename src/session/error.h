@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "compat.h"
 #include "onec_error.h"
 #include "protocol/http/http_window.h"
 #include "protocol/odata/odata.h"
@@ -21,8 +22,8 @@
  * Raise "error" with its SQLSTATE, what was asked in the CONTEXT, 1C's text in the DETAIL and
  * advice in the HINT.
  */
-extern void onec_session_raise(OnecSession *session, const OnecOptions *options,
-							   const OnecRequest *request, const OnecError *error) pg_attribute_noreturn();
+pg_noreturn extern void onec_session_raise(OnecSession *session, const OnecOptions *options,
+							   const OnecRequest *request, const OnecError *error);
 
 /*
  * Fill "error" for an answer that is not a good one.  "reply" tells what

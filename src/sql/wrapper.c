@@ -122,7 +122,7 @@ onec_entity_sets(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-static void pg_attribute_noreturn()
+pg_noreturn static void
 no_such_set(const char *server, const char *entity_set)
 {
 	ereport(ERROR,

@@ -336,7 +336,7 @@ decode_bytea(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 			text[given++] = field->text[i];
 	room = given / 4 * 3 + 3;
 	value = palloc(VARHDRSZ + room);
-	len = pg_b64_decode(text, given, VARDATA(value), room);
+	len = pg_b64_decode(text, given, (void *) VARDATA(value), room);
 	pfree(text);
 	if (len < 0)
 		ereport(ERROR,

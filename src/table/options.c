@@ -652,7 +652,7 @@ basic_header(const char *user, const char *password)
 	int			done;
 
 	memcpy(header, "Basic ", 6);
-	done = pg_b64_encode(utf8, len, header + 6, size);
+	done = pg_b64_encode((const void *) utf8, len, header + 6, size);
 	if (done < 0)
 		elog(ERROR, "could not encode the login");
 	header[6 + done] = '\0';

@@ -117,10 +117,9 @@ out_of_memory(OnecEdmParser *parser)
 }
 
 static const char *
-keep_text(OnecEdmParser *parser, const char *text)
+keep_bytes(OnecEdmParser *parser, const char *text, size_t len)
 {
-	size_t		len = strlen(text) + 1;
-	char	   *copy = arena_alloc(parser->owner, len);
+	char	   *copy = arena_alloc(parser->owner, len + 1);
 
 	if (copy == NULL)
 	{
@@ -128,7 +127,14 @@ keep_text(OnecEdmParser *parser, const char *text)
 		return "";
 	}
 	memcpy(copy, text, len);
+	copy[len] = '\0';
 	return copy;
+}
+
+static const char *
+keep_text(OnecEdmParser *parser, const char *text)
+{
+	return keep_bytes(parser, text, strlen(text));
 }
 
 static bool
@@ -194,7 +200,7 @@ static void *
 find_named(void *const *index, int count, const char *text, size_t len)
 {
 	Name		name = {text, len};
-	void	  **found = count ? bsearch(&name, index, count, sizeof(void *), compare_name_to) : NULL;
+	void	   *const *found = count ? bsearch(&name, index, count, sizeof(void *), compare_name_to) : NULL;
 
 	return found ? *found : NULL;
 }
@@ -222,18 +228,14 @@ make_index(OnecEdmParser *parser, void *items, int count, size_t size)
 static const char *
 local_type(OnecEdmParser *parser, const char *name)
 {
-	const char *copy;
-	char	   *end;
+	size_t		len;
 
 	if (strncmp(name, "Collection(", 11) == 0)
 		name += 11;
 	if (strncmp(name, "StandardODATA.", 14) == 0)
 		name += 14;
-	copy = keep_text(parser, name);
-	end = strrchr(copy, ')');
-	if (end != NULL && end[1] == '\0')
-		*end = '\0';
-	return copy;
+	len = strlen(name);
+	return keep_bytes(parser, name, len > 0 && name[len - 1] == ')' ? len - 1 : len);
 }
 
 /* ---- names ---- */
