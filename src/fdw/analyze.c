@@ -31,7 +31,7 @@
 #include "session/session.h"
 #include "table/decode.h"
 #include "table/options.h"
-#include "table/types.h"
+#include "table/text.h"
 
 #define SAMPLE_PAGES 20			/* pages of a set that is not read whole */
 

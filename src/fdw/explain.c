@@ -25,6 +25,7 @@
 #include "reading/page_request.h"
 #include "reading/pager.h"
 #include "session/capability.h"
+#include "table/text.h"
 #include "table/types.h"
 
 static const char *const verdict_names[] = {
@@ -151,7 +152,7 @@ onec_scan_explain(ForeignScanState *node, ExplainState *es)
 	onec_scan_query(scan, scan->count, &nothing);
 	shown = onec_pager_text(scan->options, &scan->query, &scan->wanted, refusals, scan->count);
 	ExplainPropertyText(label("1C Request", es), nothing ? "none, no row can match" :
-						pg_any_to_server(shown.text, strlen(shown.text), PG_UTF8), es);
+						onec_server_text(shown.text), es);
 	if (!nothing && shown.lists > 1)
 		ExplainPropertyInteger(label("1C Parts", es), NULL, shown.lists, es);
 	if (!nothing && shown.shortened)

@@ -32,6 +32,7 @@
 #include "session/metadata.h"
 #include "session/session.h"
 #include "table/options.h"
+#include "table/text.h"
 #include "table/types.h"
 
 #define WHOLE_SERVICE "StandardODATA"
@@ -66,12 +67,6 @@ typedef struct ImportOptions
 	bool		tabular;
 	bool		functions;
 } ImportOptions;
-
-static char *
-to_server(const char *utf8)
-{
-	return pg_any_to_server(utf8, strlen(utf8), PG_UTF8);
-}
 
 /* ---- families ---- */
 
@@ -536,7 +531,7 @@ append_columns(StringInfo sql, const OnecTable *table, bool fold)
 	if (table->type->nproperties > count)
 		ereport(NOTICE,
 				(errmsg("entity set \"%s\" has %d properties; the table has the first %d",
-						to_server(table->set->name), table->type->nproperties, count)));
+						onec_server_text(table->set->name), table->type->nproperties, count)));
 	for (int i = 0; i < count; i++)
 	{
 		const OnecTableColumn *column = &columns[i];
@@ -583,9 +578,9 @@ table_statement(const OnecTable *table, const char *name, bool fold, const char 
 static List *
 add_table(List *commands, const OnecTable *table, const ImportForeignSchemaStmt *stmt, bool fold)
 {
-	bool		local = is_listed(stmt->table_list, to_server(table->local));
+	bool		local = is_listed(stmt->table_list, onec_server_text(table->local));
 	bool		exact = strcmp(table->local, table->exact) != 0 &&
-		is_listed(stmt->table_list, to_server(table->exact));
+		is_listed(stmt->table_list, onec_server_text(table->exact));
 
 	if (stmt->list_type == FDW_IMPORT_SCHEMA_ALL ||
 		(stmt->list_type == FDW_IMPORT_SCHEMA_EXCEPT && !local && !exact))
@@ -610,7 +605,7 @@ report_empty(const OnecEdm *edm, const char *family)
 		if (is_empty(set) && is_of_family(set, family))
 			ereport(NOTICE,
 					(errmsg("entity set \"%s\" has no properties and is left out",
-							to_server(set->name))));
+							onec_server_text(set->name))));
 	}
 }
 
@@ -622,7 +617,7 @@ report_unbound(const OnecEdm *edm)
 		if (edm->functions[i].bound_to == NULL)
 			ereport(NOTICE,
 					(errmsg("function \"%s\" of 1C belongs to no entity set and is left out",
-							to_server(edm->functions[i].name))));
+							onec_server_text(edm->functions[i].name))));
 }
 
 /* Names of LIMIT TO that the base does not know. */
@@ -640,8 +635,8 @@ missing_names(const ImportForeignSchemaStmt *stmt, const OnecTable *tables, int 
 		bool		found = false;
 
 		for (int i = 0; i < count && !found; i++)
-			found = strcmp(to_server(tables[i].local), name) == 0 ||
-				strcmp(to_server(tables[i].exact), name) == 0;
+			found = strcmp(onec_server_text(tables[i].local), name) == 0 ||
+				strcmp(onec_server_text(tables[i].exact), name) == 0;
 		if (!found)
 			missing = lappend(missing, pstrdup(name));
 	}

@@ -39,6 +39,7 @@
 #include "pushdown/operand.h"
 #include "reading/pager.h"
 #include "table/options.h"
+#include "table/text.h"
 #include "table/types.h"
 
 #define DEFAULT_ROWS 10000.0	/* of a table never analyzed */

@@ -42,6 +42,7 @@
 #include "session/session.h"
 #include "table/decode.h"
 #include "table/options.h"
+#include "table/text.h"
 #include "table/types.h"
 
 /* ---- from plan to state ---- */

@@ -21,7 +21,9 @@
 #include "pushdown/deparse.h"
 #include "pushdown/filter.h"
 #include "pushdown/operand.h"
+#include "table/guid.h"
 #include "table/options.h"
+#include "table/text.h"
 #include "table/types.h"
 
 #define TYPE_PREFIX "StandardODATA."
@@ -59,18 +61,13 @@ is_type_of(const OnecColumn *type, const OnecColumn *column)
 		strcmp(type->property + len, "_Type") == 0;
 }
 
-/* Eight, four, four, four and twelve hexadecimal digits. */
 static bool
 is_guid(const char *text)
 {
-	for (int i = 0; i < 36; i++)
-	{
-		bool		dash = i == 8 || i == 13 || i == 18 || i == 23;
+	unsigned char bytes[UUID_LEN];
+	bool		zero;
 
-		if (dash ? text[i] != '-' : !isxdigit((unsigned char) text[i]))
-			return false;
-	}
-	return text[36] == '\0';
+	return onec_guid_parse(text, strlen(text), bytes, &zero);
 }
 
 static OnecTerm

@@ -19,6 +19,7 @@
 #include "pushdown/deparse.h"
 #include "pushdown/filter.h"
 #include "table/options.h"
+#include "table/text.h"
 #include "table/types.h"
 
 static const char *const compare_ops[ONEC_COMPARES] = {

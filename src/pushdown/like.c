@@ -18,6 +18,7 @@
 #include "pushdown/filter.h"
 #include "pushdown/like.h"
 #include "table/options.h"
+#include "table/text.h"
 #include "table/types.h"
 
 #define MAX_PIECES 3			/* more would only lengthen the address */

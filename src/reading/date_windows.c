@@ -14,7 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "reading/date_windows.h"
-#include "reading/page_overlap.h"
+#include "table/dates.h"
 
 #define SLACK (2 * SECS_PER_DAY)	/* between the base's clock and ours */
 #define MEMORY 0.9				/* what a stretch counts once the next one is known */
@@ -28,35 +28,13 @@ onec_windows_reset(OnecWindows *windows)
 }
 
 static bool
-parse_date(const char *text, Timestamp *date)
+parse_date(const char *text, Timestamp *stamp)
 {
-	int			part[6];
-	fsec_t		fsec = 0;
-	struct pg_tm tm = {0};
+	OnecDate	date;
 
-	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &part[0], &part[1], &part[2], &part[3], &part[4],
-			   &part[5]) != 6)
+	if (onec_date_parse(text, strlen(text), &date) != ONEC_DATE_GOOD)
 		return false;
-	tm.tm_year = part[0];
-	tm.tm_mon = part[1];
-	tm.tm_mday = part[2];
-	tm.tm_hour = part[3];
-	tm.tm_min = part[4];
-	tm.tm_sec = part[5];
-	return tm2timestamp(&tm, fsec, NULL, date) == 0;
-}
-
-/* False when 1C could not write it. */
-static bool
-format_date(Timestamp date, char text[ONEC_DATE_SIZE])
-{
-	struct pg_tm tm;
-	fsec_t		fsec;
-
-	if (timestamp2tm(date, NULL, &tm, &fsec, NULL, NULL) != 0 || tm.tm_year > 9999)
-		return false;
-	snprintf(text, ONEC_DATE_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday,
-			 tm.tm_hour, tm.tm_min, tm.tm_sec);
+	*stamp = date.stamp;
 	return true;
 }
 
@@ -147,7 +125,7 @@ onec_windows_end(OnecWindows *windows, const char *from, int64 rows, TimestampTz
 	if (windows->width <= 0 || !parse_date(from, &begin) || begin > now + SLACK * USECS_PER_SEC)
 		return;
 	windows->width = Min(Max(ceil(windows->width), 1), MAX_WIDTH);
-	(void) format_date(begin + (int64) windows->width * USECS_PER_SEC, end);
+	(void) onec_date_write(begin + (int64) windows->width * USECS_PER_SEC, end);
 }
 
 bool
@@ -155,5 +133,5 @@ onec_windows_next_second(const char *date, char next[ONEC_DATE_SIZE])
 {
 	Timestamp	begin;
 
-	return parse_date(date, &begin) && format_date(begin + USECS_PER_SEC, next);
+	return parse_date(date, &begin) && onec_date_write(begin + USECS_PER_SEC, next);
 }

@@ -15,7 +15,7 @@
 
 #include "datatype/timestamp.h"
 
-#include "reading/page_overlap.h"
+#include "table/dates.h"
 
 typedef struct OnecWindows
 {

@@ -25,7 +25,7 @@
 #include "reading/row_twice.h"
 #include "session/error.h"
 #include "session/metadata.h"
-#include "table/types.h"
+#include "table/text.h"
 
 /* What the second answer holds. */
 typedef struct Again

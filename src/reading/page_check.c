@@ -18,7 +18,7 @@
 #include "reading/pager_private.h"
 #include "reading/row_twice.h"
 #include "table/options.h"
-#include "table/types.h"
+#include "table/text.h"
 
 /* ---- rows ---- */
 
@@ -43,12 +43,6 @@ has_any(const OnecPager *pager, const OnecField *fields)
 	return pager->nnames == 0 || pager->options->missing_null || pager->options->function != NULL;
 }
 
-static const char *
-to_server(const char *utf8)
-{
-	return pg_any_to_server(utf8, strlen(utf8), PG_UTF8);
-}
-
 pg_noreturn static void
 raise_no_row(const OnecPager *pager, const char *what, const char *name)
 {
@@ -56,7 +50,7 @@ raise_no_row(const OnecPager *pager, const char *what, const char *name)
 			(errcode(ERRCODE_FDW_REPLY_HANDLE),
 			 errmsg("the answer for \"%s\" holds an object that is no row", pager->options->entity_set),
 			 errdetail("Object " INT64_FORMAT " of the page %s%s.", pager->page_rows, what,
-					   name ? psprintf(" \"%s\"", to_server(name)) : "")));
+					   name ? psprintf(" \"%s\"", onec_server_text(name)) : "")));
 }
 
 void
@@ -144,7 +138,7 @@ raise_missing(const OnecPager *pager, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
 			 errmsg("no row of the answer for \"%s\" has the property \"%s\"", pager->options->entity_set,
-					to_server(name)),
+					onec_server_text(name)),
 			 errhint("If the base has it no more, the table has to be imported anew; with the option missing_property "
 					 "'null' it reads NULL.")));
 }

@@ -16,8 +16,7 @@
 #include "postgres.h"
 
 #include "protocol/json/json_rows.h"
-
-#define ONEC_DATE_SIZE 20		/* YYYY-MM-DDTHH:MM:SS and a terminator */
+#include "table/dates.h"
 
 typedef struct OnecTie OnecTie;
 

@@ -25,6 +25,7 @@
 #include "session/capability.h"
 #include "session/metadata.h"
 #include "table/options.h"
+#include "table/text.h"
 #include "table/types.h"
 
 /* ---- columns ---- */

@@ -13,7 +13,7 @@
 
 #include "postgres.h"
 
-#include "reading/page_overlap.h"
+#include "table/dates.h"
 #include "session/reply.h"
 
 #define ONEC_AHEAD_MAX 16		/* twice the largest value of the option prefetch: see onec_pager_go_ahead() */

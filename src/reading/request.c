@@ -18,7 +18,7 @@
 #include "reading/pager.h"
 #include "reading/request.h"
 #include "table/options.h"
-#include "table/types.h"
+#include "table/text.h"
 
 /* Whether the set is read by pages: results of functions and single entities are not. */
 bool

@@ -31,6 +31,7 @@
 #include "session/session.h"
 #include "session/session_private.h"
 #include "table/options.h"
+#include "table/text.h"
 
 PG_FUNCTION_INFO_V1(onec_session_refusals_sql);
 PG_FUNCTION_INFO_V1(onec_forget_session_refusals_sql);

@@ -32,6 +32,7 @@
 #include "session/session_private.h"
 #include "session/words.h"
 #include "table/options.h"
+#include "table/text.h"
 
 /* Numbers of 1C's odata.error (doc/1c-odata.md 9). */
 #define CODE_BAD_URL 6
@@ -65,8 +66,7 @@ kind_of_400(const OnecError *error, const char *body, size_t len)
 	if (has_code(error, CODE_NO_PROPERTY))
 		return ONEC_ERR_NO_PROPERTY;
 	/* code 6 has many meanings; of these only a path segment is a property */
-	if (has_code(error, CODE_BAD_URL) &&
-		(strstr(error->message, "Сегмент пути") != NULL || strstr(error->message, "ath segment") != NULL))
+	if (has_code(error, CODE_BAD_URL) && onec_words_path(error))
 		return ONEC_ERR_NO_PROPERTY;
 	if (has_code(error, CODE_RIGHTS))
 		return ONEC_ERR_RIGHTS;
@@ -266,12 +266,6 @@ onec_answer_good(OnecReply *reply, const OnecHttpAnswer *answer,
 }
 
 /* ---- for the user ---- */
-
-char *
-onec_server_text(const char *utf8)
-{
-	return pg_any_to_server(utf8, strlen(utf8), PG_UTF8);
-}
 
 const char *
 onec_error_meaning(OnecErrorKind kind)

@@ -42,7 +42,4 @@ extern bool onec_answer_good(OnecReply *reply, const OnecHttpAnswer *answer,
 /* What a kind of failure is called. */
 extern const char *onec_error_meaning(OnecErrorKind kind);
 
-/* UTF-8 of 1C in the database's encoding; palloc'd or the text itself. */
-extern char *onec_server_text(const char *utf8);
-
 #endif							/* ONEC_SESSION_ERROR_H */

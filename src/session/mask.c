@@ -17,6 +17,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
+#include "protocol/hex.h"
 #include "session/mask.h"
 #include "session/session.h"
 #include "session/session_private.h"
@@ -137,20 +138,6 @@ is_blank(unsigned char c)
 	return c <= ' ' || c == 0x7f;
 }
 
-static int
-hex_value(const char *p, int digits)
-{
-	int			value = 0;
-
-	for (int i = 0; i < digits; i++)
-	{
-		if (!isxdigit((unsigned char) p[i]))
-			return -1;
-		value = value * 16 + (isdigit((unsigned char) p[i]) ? p[i] - '0' : (p[i] | 0x20) - 'a' + 10);
-	}
-	return value;
-}
-
 /*
  * What is written for a URL, HTML or JSON at "p", for a URL "twice" maybe: its bytes in UTF-8, and how many bytes of the text
  * it takes; 0: it is nothing of the kind.
@@ -179,11 +166,11 @@ decode(const char *p, bool twice, unsigned char *out, int *nout)
 	{
 		size_t		skip = twice ? 3 : 1;
 
-		value = hex_value(p + skip, 2);
+		value = onec_hex(p + skip, 2);
 		out[0] = (unsigned char) value;
 		return value >= 0 ? skip + 2 : 0;
 	}
-	if (p[0] == '\\' && p[1] == 'u' && (value = hex_value(p + 2, 4)) > 0)
+	if (p[0] == '\\' && p[1] == 'u' && (value = onec_hex(p + 2, 4)) > 0)
 	{
 		(void) unicode_to_utf8(value, out);
 		*nout = pg_utf_mblen(out);

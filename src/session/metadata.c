@@ -29,6 +29,7 @@
 #include "session/session.h"
 #include "session/session_private.h"
 #include "table/options.h"
+#include "table/text.h"
 
 #define EDM_LIFETIME_MS (10 * 60 * 1000)
 #define ODD_NAMES 10			/* that are told at most */

@@ -37,6 +37,7 @@
 #include "session/session.h"
 #include "session/session_private.h"
 #include "table/options.h"
+#include "table/text.h"
 
 /* No URL beyond this is sent, whatever max_url says. */
 #define URL_BEYOND_REASON 65536

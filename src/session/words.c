@@ -64,6 +64,12 @@ onec_words_session(const OnecError *error)
 }
 
 bool
+onec_words_path(const OnecError *error)
+{
+	return strstr(error->message, "Сегмент пути") != NULL || strstr(error->message, "ath segment") != NULL;
+}
+
+bool
 onec_words_pass(const OnecError *error, const char *body, size_t len)
 {
 	static const char *const phrases[] = {

@@ -36,6 +36,7 @@
 #include "session/metadata.h"
 #include "session/session.h"
 #include "table/options.h"
+#include "table/text.h"
 #include "table/types.h"
 
 PG_FUNCTION_INFO_V1(onec_entity_sets);
@@ -53,16 +54,10 @@ typedef struct Base
 	int			count;
 } Base;
 
-static char *
-to_server(const char *utf8)
-{
-	return pg_any_to_server(utf8, strlen(utf8), PG_UTF8);
-}
-
 static Datum
 text_datum(const char *utf8)
 {
-	return CStringGetTextDatum(to_server(utf8));
+	return CStringGetTextDatum(onec_server_text(utf8));
 }
 
 /* The server of that name if it is one of ours and the caller may use it. */
@@ -250,7 +245,7 @@ limit_clause(const Base *base, ArrayType *names)
 			continue;
 		table = find_table(base, TextDatumGetCString(elems[i]));
 		appendStringInfo(&clause, "%s%s", clause.len > 0 ? ", " : " LIMIT TO (",
-						 quote_identifier(to_server(table->local)));
+						 quote_identifier(onec_server_text(table->local)));
 	}
 	if (clause.len == 0)
 		return NULL;
@@ -328,7 +323,7 @@ comment_table(Oid relid)
 	OnecColumn *columns = onec_options_columns(relid, &natts);
 
 	CreateComments(relid, RelationRelationId, 0,
-				   psprintf("%s: %s%s%s", to_server(russian ? russian : family),
+				   psprintf("%s: %s%s%s", onec_server_text(russian ? russian : family),
 							options->entity_set, options->function ? ", " : "",
 							options->function ? options->function : ""));
 	for (int i = 0; i < natts; i++)
@@ -339,7 +334,7 @@ comment_table(Oid relid)
 		if (column->attnum > 0)
 			CreateComments(relid, RelationRelationId, column->attnum,
 						   psprintf("%s (%s)", argument ? column->argument : column->property,
-									to_server(argument ? "параметр, задается условием =" :
+									onec_server_text(argument ? "параметр, задается условием =" :
 											  type_in_russian(column->edm))));
 	}
 }

@@ -138,6 +138,19 @@ onec_date_parse(const char *text, size_t len, OnecDate *date)
 	return too_fine ? ONEC_DATE_TOO_FINE : ONEC_DATE_GOOD;
 }
 
+bool
+onec_date_write(Timestamp stamp, char text[ONEC_DATE_SIZE])
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(stamp, NULL, &tm, &fsec, NULL, NULL) != 0 || tm.tm_year < 1 || tm.tm_year > 9999)
+		return false;
+	snprintf(text, ONEC_DATE_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year, tm.tm_mon, tm.tm_mday,
+			 tm.tm_hour, tm.tm_min, tm.tm_sec);
+	return true;
+}
+
 /* ---- zones ---- */
 
 pg_tz *

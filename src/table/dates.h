@@ -18,6 +18,11 @@
 /* The empty date of 1C as a timestamp: 0001-01-01 00:00:00. */
 #define ONEC_EMPTY_STAMP (-INT64CONST(730119) * USECS_PER_DAY)
 
+#define ONEC_DATE_SIZE 20		/* YYYY-MM-DDTHH:MM:SS and a terminator */
+
+/* What follows the last date of 1C: 10000-01-01 00:00:00. */
+#define ONEC_END_STAMP (INT64CONST(2921940) * USECS_PER_DAY)
+
 typedef struct OnecDate
 {
 	Timestamp	stamp;			/* as written, the zone left aside */
@@ -35,6 +40,9 @@ typedef enum OnecDateForm
 
 /* Read "len" bytes of text, of which *date is set if they are good. */
 extern OnecDateForm onec_date_parse(const char *text, size_t len, OnecDate *date);
+
+/* Write it as 1C does, without what it has of a second; false where that is no date of the years 1 to 9999. */
+extern bool onec_date_write(Timestamp stamp, char text[ONEC_DATE_SIZE]);
 
 /*
  * The zone of a server whose option timezone is "name"; the session's without one.  Lasts as long as the backend.

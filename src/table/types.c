@@ -26,6 +26,7 @@
 #include "protocol/odata/odata.h"
 #include "table/dates.h"
 #include "table/options.h"
+#include "table/text.h"
 #include "table/types.h"
 
 #define EMPTY_GUID "00000000-0000-0000-0000-000000000000"
@@ -241,19 +242,6 @@ onec_type_empty(const OnecColumn *column, bool empty_as_null, OnecLiteralKind *k
 	}
 }
 
-const char *
-onec_utf8(const char *text)
-{
-	return pg_server_to_any(text, strlen(text), PG_UTF8);
-}
-
-static char *
-timestamp_text(const struct pg_tm *tm)
-{
-	return psprintf("%04d-%02d-%02dT%02d:%02d:%02d", tm->tm_year, tm->tm_mon, tm->tm_mday,
-					tm->tm_hour, tm->tm_min, tm->tm_sec);
-}
-
 static void
 put_outside(OnecConstant *constant, bool above)
 {
@@ -261,40 +249,32 @@ put_outside(OnecConstant *constant, bool above)
 	constant->above = above;
 }
 
-/* 1C holds whole seconds of the years 1 to 9999. */
-static void
-encode_timestamp(Timestamp value, OnecConstant *constant)
-{
-	struct pg_tm tm;
-	fsec_t		fsec;
-
-	if (TIMESTAMP_NOT_FINITE(value))
-	{
-		put_outside(constant, TIMESTAMP_IS_NOEND(value));
-		return;
-	}
-	if (timestamp2tm(value, NULL, &tm, &fsec, NULL, NULL) != 0)
-		return;
-	if (tm.tm_year < 1 || tm.tm_year > 9999)
-	{
-		put_outside(constant, tm.tm_year > 9999);
-		return;
-	}
-	constant->text = timestamp_text(&tm);
-	constant->sent = fsec == 0 ? ONEC_SENT_AS_IS : ONEC_SENT_BETWEEN;
-	if (fsec != 0 && timestamp2tm(value - fsec + USECS_PER_SEC, NULL, &tm, &fsec, NULL, NULL) == 0 &&
-		tm.tm_year <= 9999)
-		constant->next = timestamp_text(&tm);
-}
-
 /* A date of whole seconds, or NULL where 1C has none. */
 static char *
 date_text(Timestamp value)
 {
-	OnecConstant constant = {0};
+	char		text[ONEC_DATE_SIZE];
 
-	encode_timestamp(value, &constant);
-	return constant.text;
+	return onec_date_write(value, text) ? pstrdup(text) : NULL;
+}
+
+/* 1C holds whole seconds of the years 1 to 9999. */
+static void
+encode_timestamp(Timestamp value, OnecConstant *constant)
+{
+	int64		fraction = value % USECS_PER_SEC;
+
+	if (TIMESTAMP_NOT_FINITE(value) || value < ONEC_EMPTY_STAMP || value >= ONEC_END_STAMP)
+	{
+		put_outside(constant, value > 0);
+		return;
+	}
+	if (fraction < 0)
+		fraction += USECS_PER_SEC;
+	constant->text = date_text(value - fraction);
+	constant->sent = fraction == 0 ? ONEC_SENT_AS_IS : ONEC_SENT_BETWEEN;
+	if (fraction != 0)
+		constant->next = date_text(value - fraction + USECS_PER_SEC);
 }
 
 /*

@@ -84,7 +84,4 @@ extern const char *onec_type_empty(const OnecColumn *column, bool empty_as_null,
 extern void onec_type_encode(const OnecColumn *column, Oid type, Datum value,
 							 OnecConstant *constant);
 
-/* Text of the server's encoding as UTF-8; itself when that is the encoding. */
-extern const char *onec_utf8(const char *text);
-
 #endif							/* ONEC_TYPES_H */

@@ -14,6 +14,7 @@
 #include "protocol/json/json_scan.h"
 
 #include "onec_error.h"
+#include "protocol/hex.h"
 
 #define EVERY_BYTE UINT64_C(0x0101010101010101)
 #define HIGH_BITS UINT64_C(0x8080808080808080)
@@ -40,15 +41,6 @@ static inline bool
 is_digit(char c)
 {
 	return c >= '0' && c <= '9';
-}
-
-static int
-hex_value(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Eight bytes at a time: a byte below the subtrahend turns on its high bit, and a borrow disturbs only bytes after the first hit. */
@@ -94,7 +86,7 @@ onec_json_escape(OnecCursor *c)
 	{
 		if (c->p + i == c->end)
 			return ONEC_JSON_SHORT;
-		if (hex_value(c->p[i]) < 0)
+		if (onec_hex(c->p + i, 1) < 0)
 			return onec_json_refuse(c, "\\u without four hexadecimal digits");
 	}
 	c->p += 6;
@@ -261,8 +253,7 @@ onec_json_utf8(const char *text, size_t len)
 static unsigned
 escaped_unit(const char *p)
 {
-	return (unsigned) (hex_value(p[2]) << 12 | hex_value(p[3]) << 8 |
-					   hex_value(p[4]) << 4 | hex_value(p[5]));
+	return (unsigned) onec_hex(p + 2, 4);
 }
 
 const char *
