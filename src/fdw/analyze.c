@@ -29,6 +29,7 @@
 #include "reading/pager.h"
 #include "session/reply.h"
 #include "session/session.h"
+#include "table/columns.h"
 #include "table/decode.h"
 #include "table/options.h"
 #include "table/text.h"
@@ -61,7 +62,7 @@ open_sample(Sample *sample)
 {
 	Oid			relid = RelationGetRelid(sample->rel);
 	int			natts;
-	OnecColumn *columns = onec_options_columns(relid, &natts);
+	OnecColumn *columns = onec_columns_of_table(relid, &natts);
 	OnecWanted	wanted = {0};
 	List	   *attrs = NIL;
 
@@ -83,7 +84,7 @@ open_sample(Sample *sample)
 	sample->generated = onec_generated_begin(relid, attrs);
 	wanted.names = sample->names;
 	wanted.nnames = sample->nwanted;
-	wanted.date = onec_options_date(columns, natts);
+	wanted.date = onec_columns_date(columns, natts);
 	sample->pager = onec_pager_create(onec_session_get(sample->options, GetUserId()),
 									  sample->options, &wanted, &sample->spent);
 	sample->row = AllocSetContextCreate(CurrentMemoryContext, "onec_fdw sample",

@@ -36,6 +36,7 @@
 #include "pushdown/operand.h"
 #include "reading/pager.h"
 #include "reading/request.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/types.h"
 
@@ -161,7 +162,7 @@ room_for_keys(const LookupJoin *join)
 	OnecDraft	draft;
 
 	onec_draft_request(&draft, info->options, &query, ONEC_ORDERING_TOTAL,
-					   onec_options_date(info->columns, info->ncolumns));
+					   onec_columns_date(info->columns, info->ncolumns));
 	onec_draft_select_all(&draft);
 	return Max(info->options->max_url - PAGE_SIZE - (int) onec_draft_url_size(info->options->root, &draft.request),
 			   LITERAL_SIZE);

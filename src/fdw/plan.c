@@ -38,6 +38,7 @@
 #include "pushdown/deparse.h"
 #include "pushdown/operand.h"
 #include "reading/pager.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/text.h"
 #include "table/types.h"
@@ -91,7 +92,7 @@ onec_plan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	rel->fdw_private = info;
 	info->relid = relid;
 	info->options = onec_options_of_table(relid);
-	info->columns = onec_options_columns(relid, &info->ncolumns);
+	info->columns = onec_columns_of_table(relid, &info->ncolumns);
 	if (rel->tuples < 0)
 		rel->tuples = DEFAULT_ROWS;
 	set_baserel_size_estimates(root, rel);
@@ -156,7 +157,7 @@ never_null(const OnecDeparse *deparse, RelOptInfo *rel, const OnecColumn *column
 static bool
 is_date_of_set(const OnecRel *info, const OnecColumn *column)
 {
-	const char *date = onec_options_date(info->columns, info->ncolumns);
+	const char *date = onec_columns_date(info->columns, info->ncolumns);
 
 	return date != NULL && strcmp(date, onec_utf8(column->property)) == 0 &&
 		info->options->empty_as_null && info->options->push_filter;
@@ -168,7 +169,7 @@ is_in_key(const OnecRel *info, const OnecColumn *column)
 {
 	OnecLiteralKind kind;
 
-	return onec_options_names_contain(info->options->key, column->property) &&
+	return onec_columns_names_contain(info->options->key, column->property) &&
 		onec_type_empty(column, info->options->empty_as_null, &kind) == NULL;
 }
 

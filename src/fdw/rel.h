@@ -13,6 +13,7 @@
 #include "nodes/pathnodes.h"
 
 #include "pushdown/deparse.h"
+#include "table/columns.h"
 #include "table/options.h"
 
 /* fdw_private of a base relation. */

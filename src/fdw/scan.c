@@ -40,6 +40,7 @@
 #include "reading/pager.h"
 #include "reading/readings.h"
 #include "session/session.h"
+#include "table/columns.h"
 #include "table/decode.h"
 #include "table/options.h"
 #include "table/text.h"
@@ -111,7 +112,7 @@ read_wanted(OnecScan *scan, List *attrs)
 		.nnames = scan->nwanted,
 		.optional = scan->optional,
 		.fallback = cheap_property(scan),
-		.date = onec_options_date(scan->columns, scan->ncolumns),
+		.date = onec_columns_date(scan->columns, scan->ncolumns),
 	};
 }
 
@@ -124,7 +125,7 @@ read_plan(ForeignScan *plan)
 
 	scan->relid = (Oid) intVal(list_nth(private, ONEC_PRIVATE_RELID));
 	scan->options = onec_options_of_table(scan->relid);
-	scan->columns = onec_options_columns(scan->relid, &scan->ncolumns);
+	scan->columns = onec_columns_of_table(scan->relid, &scan->ncolumns);
 	scan->quals = list_nth(private, ONEC_PRIVATE_QUALS);
 	scan->turnovers = boolVal(list_nth(private, ONEC_PRIVATE_TURNOVERS));
 	scan->periods = list_nth(private, ONEC_PRIVATE_PERIODS);

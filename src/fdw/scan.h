@@ -20,6 +20,7 @@
 #include "reading/pager.h"
 #include "session/reply.h"
 #include "session/session.h"
+#include "table/columns.h"
 #include "table/decode.h"
 #include "table/options.h"
 

@@ -29,6 +29,7 @@
 #include "pushdown/deparse.h"
 #include "pushdown/filter.h"
 #include "pushdown/operand.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/types.h"
 
@@ -51,7 +52,7 @@ is_dimension(const OnecOptions *options, const OnecColumn *column)
 	const char *why;
 
 	return column != NULL && column->argument == NULL &&
-		onec_options_names_contain(options->dimensions, column->property) &&
+		onec_columns_names_contain(options->dimensions, column->property) &&
 		onec_type_compare(column, ONEC_EQ, &why) == ONEC_EXACT;
 }
 
@@ -59,7 +60,7 @@ static bool
 is_resource(const OnecOptions *options, const OnecColumn *column)
 {
 	return column != NULL && column->type == NUMERICOID && column->typmod < 0 &&
-		onec_options_names_contain(options->resources, column->property);
+		onec_columns_names_contain(options->resources, column->property);
 }
 
 static bool

@@ -19,6 +19,7 @@
 #include "fdw/rel.h"
 #include "protocol/odata/odata.h"
 #include "pushdown/deparse.h"
+#include "table/columns.h"
 #include "table/options.h"
 
 /* Whether the query needs nothing of the table but such sums, under conditions that Turnovers takes. */

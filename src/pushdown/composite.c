@@ -21,6 +21,7 @@
 #include "pushdown/deparse.h"
 #include "pushdown/filter.h"
 #include "pushdown/operand.h"
+#include "table/columns.h"
 #include "table/guid.h"
 #include "table/options.h"
 #include "table/text.h"

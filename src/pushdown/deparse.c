@@ -34,6 +34,7 @@
 #include "pushdown/filter.h"
 #include "pushdown/like.h"
 #include "pushdown/operand.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/types.h"
 

@@ -17,6 +17,7 @@
 #include "nodes/primnodes.h"
 
 #include "protocol/odata/odata.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/types.h"
 

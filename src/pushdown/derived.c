@@ -32,6 +32,7 @@
 #include "pushdown/derived.h"
 #include "pushdown/filter.h"
 #include "pushdown/operand.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/types.h"
 

@@ -14,6 +14,7 @@
 
 #include "pushdown/deparse.h"
 #include "pushdown/operand.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/types.h"
 

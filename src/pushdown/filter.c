@@ -18,6 +18,7 @@
 #include "protocol/odata/odata.h"
 #include "pushdown/deparse.h"
 #include "pushdown/filter.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/text.h"
 #include "table/types.h"

@@ -17,6 +17,7 @@
 #include "pushdown/deparse.h"
 #include "pushdown/filter.h"
 #include "pushdown/like.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/text.h"
 #include "table/types.h"

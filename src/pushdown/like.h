@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "pushdown/deparse.h"
+#include "table/columns.h"
 #include "table/options.h"
 
 /*

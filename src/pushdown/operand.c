@@ -22,6 +22,7 @@
 #include "compat.h"
 #include "pushdown/filter.h"
 #include "pushdown/operand.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/types.h"
 

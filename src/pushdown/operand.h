@@ -14,6 +14,7 @@
 
 #include "protocol/odata/odata.h"
 #include "pushdown/deparse.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/types.h"
 

@@ -17,6 +17,7 @@
 #include "reading/pager.h"
 #include "reading/pager_private.h"
 #include "reading/row_twice.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/text.h"
 
@@ -30,7 +31,7 @@ onec_pager_find_key(OnecPager *pager)
 	if (pager->options->key == NULL || pager->options->function != NULL)
 		return;
 	for (int i = 0; i < pager->nnames; i++)
-		if (onec_options_names_contain(onec_utf8(pager->options->key), pager->names[i]))
+		if (onec_columns_names_contain(onec_utf8(pager->options->key), pager->names[i]))
 			pager->key_at[pager->nkey++] = i;
 }
 

@@ -26,6 +26,7 @@
 #include "reading/pager.h"
 #include "session/reply.h"
 #include "session/session.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/types.h"
 
@@ -51,7 +52,7 @@ static const OnecColumn *
 date_column(Oid relid, const char *name)
 {
 	int			natts;
-	OnecColumn *columns = onec_options_columns(relid, &natts);
+	OnecColumn *columns = onec_columns_of_table(relid, &natts);
 	AttrNumber	attnum = get_attnum(relid, name);
 
 	if (attnum <= 0 || columns[attnum - 1].type != TIMESTAMPOID)

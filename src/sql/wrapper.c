@@ -35,6 +35,7 @@
 #include "session/log.h"
 #include "session/metadata.h"
 #include "session/session.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/text.h"
 #include "table/types.h"
@@ -320,7 +321,7 @@ comment_table(Oid relid)
 	char	   *family = onec_import_family(options->entity_set);
 	const char *russian = onec_import_family_russian(family);
 	int			natts;
-	OnecColumn *columns = onec_options_columns(relid, &natts);
+	OnecColumn *columns = onec_columns_of_table(relid, &natts);
 
 	CreateComments(relid, RelationRelationId, 0,
 				   psprintf("%s: %s%s%s", onec_server_text(russian ? russian : family),

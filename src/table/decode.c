@@ -28,6 +28,7 @@
 
 #include "compat.h"
 #include "protocol/json/json_rows.h"
+#include "table/columns.h"
 #include "table/decode.h"
 #include "table/decode_date.h"
 #include "table/field.h"

@@ -16,6 +16,7 @@
 
 #include "compat.h"
 #include "protocol/json/json_rows.h"
+#include "table/columns.h"
 #include "table/options.h"
 
 typedef struct OnecDecoder OnecDecoder;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * options.h
- *	  What the user configured: options of server, user mapping, table, column.
+ *	  What the user configured: options of server, user mapping, table.
  *
  * One table in options.c names every option, where it is allowed, its range and
  * default; the validator, its hints and the readers below are driven by it.
@@ -12,10 +12,6 @@
 #define ONEC_OPTIONS_H
 
 #include "postgres.h"
-
-#include "access/attnum.h"
-
-#include "protocol/odata/edm_types.h"
 
 typedef enum OnecPaging
 {
@@ -67,36 +63,9 @@ typedef struct OnecOptions
 	char	   *resources;		/* which the register adds up; likewise */
 } OnecOptions;
 
-/* What a foreign table's column is on the wire. */
-typedef struct OnecColumn
-{
-	AttrNumber	attnum;
-	Oid			type;
-	int32		typmod;
-	Oid			collation;
-	const char *property;		/* 1C's name; the column's own when not given */
-	const char *argument;		/* function parameter that its "=" qual supplies, or NULL */
-	bool		computed;		/* by a function: 1C takes no conditions on it */
-	bool		converts_zones; /* as the table does */
-	const char *timezone;		/* of the server, or NULL */
-	bool		declared;		/* option edm_type is given */
-	OnecEdmType edm;			/* declared, else inferred from the column's type */
-} OnecColumn;
-
 /* Both palloc in the current context.  ERROR: HV00B-class codes for missing required options. */
 extern OnecOptions *onec_options_of_server(Oid serverid);
 extern OnecOptions *onec_options_of_table(Oid relid);
-
-/*
- * The columns of a foreign table, indexed by attnum - 1; dropped ones have attnum 0, and so have those of which 1C knows nothing.
- */
-extern OnecColumn *onec_options_columns(Oid relid, int *natts);
-
-/* Whether "name" is one of the comma-separated "names", which may be NULL (options key, dimensions). */
-extern bool onec_options_names_contain(const char *names, const char *name);
-
-/* The property by whose dates 1C keeps a set (Period of registers, Date of documents), or NULL. */
-extern const char *onec_options_date(const OnecColumn *columns, int ncolumns);
 
 /*
  * The value of the Authorization header for "userid" at the server, palloc'd: "Basic …".

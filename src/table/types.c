@@ -24,6 +24,7 @@
 
 #include "protocol/odata/edm_types.h"
 #include "protocol/odata/odata.h"
+#include "table/columns.h"
 #include "table/dates.h"
 #include "table/options.h"
 #include "table/text.h"
