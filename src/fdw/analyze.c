@@ -23,6 +23,7 @@
 
 #include "fdw/analyze.h"
 #include "fdw/generated.h"
+#include "fdw/row.h"
 #include "protocol/json/json_rows.h"
 #include "protocol/odata/edm_types.h"
 #include "reading/page_request.h"
@@ -30,9 +31,7 @@
 #include "session/reply.h"
 #include "session/session.h"
 #include "table/columns.h"
-#include "table/decode.h"
 #include "table/options.h"
-#include "table/text.h"
 
 #define SAMPLE_PAGES 20			/* pages of a set that is not read whole */
 
@@ -41,11 +40,8 @@ typedef struct Sample
 {
 	Relation	rel;
 	OnecOptions *options;
-	OnecDecoder *decoders;
+	OnecRowReader reader;
 	TupleTableSlot *slot;
-	OnecGenerated *generated;
-	const char **names;
-	int			nwanted;
 	OnecPager  *pager;
 	OnecSpent	spent;
 	HeapTuple  *rows;
@@ -54,7 +50,6 @@ typedef struct Sample
 	double		seen;			/* rows looked at */
 	ReservoirStateData reservoir;
 	double		to_skip;		/* rows to pass by before the next one is taken; < 0: not chosen */
-	MemoryContext row;
 } Sample;
 
 static void
@@ -67,8 +62,7 @@ open_sample(Sample *sample)
 	List	   *attrs = NIL;
 
 	sample->options = onec_options_of_table(relid);
-	sample->decoders = palloc0(sizeof(OnecDecoder) * (natts + 1));
-	sample->names = palloc0(sizeof(char *) * (natts + 1));
+	sample->reader = onec_row_reader(relid, sample->options, natts);
 	for (int i = 0; i < natts; i++)
 	{
 		attrs = lappend_int(attrs, i + 1);
@@ -77,45 +71,26 @@ open_sample(Sample *sample)
 			columns[i].edm == ONEC_EDM_BINARY || columns[i].edm == ONEC_EDM_STREAM ||
 			columns[i].edm == ONEC_EDM_COLLECTION)
 			continue;
-		onec_decoder_init(&sample->decoders[sample->nwanted], &columns[i], sample->options);
-		sample->names[sample->nwanted++] = onec_utf8(columns[i].property);
+		onec_row_want(&sample->reader, &columns[i]);
 	}
 	sample->slot = MakeSingleTupleTableSlot(RelationGetDescr(sample->rel), &TTSOpsVirtual);
-	sample->generated = onec_generated_begin(relid, attrs);
-	wanted.names = sample->names;
-	wanted.nnames = sample->nwanted;
+	sample->reader.generated = onec_generated_begin(relid, attrs);
+	wanted.names = sample->reader.names;
+	wanted.nnames = sample->reader.nwanted;
 	wanted.date = onec_columns_date(columns, natts);
 	sample->pager = onec_pager_create(onec_session_get(sample->options, GetUserId()),
 									  sample->options, &wanted, &sample->spent);
-	sample->row = AllocSetContextCreate(CurrentMemoryContext, "onec_fdw sample",
-										ALLOCSET_SMALL_SIZES);
+	sample->reader.memory = AllocSetContextCreate(CurrentMemoryContext, "onec_fdw sample", ALLOCSET_SMALL_SIZES);
 }
 
 static HeapTuple
 make_tuple(Sample *sample, const OnecField *fields)
 {
-	TupleDesc	desc = RelationGetDescr(sample->rel);
 	TupleTableSlot *slot = sample->slot;
-	MemoryContext old = MemoryContextSwitchTo(sample->row);
-	HeapTuple	tuple;
 
-	ExecClearTuple(slot);
-	memset(slot->tts_isnull, true, sizeof(bool) * desc->natts);
-	onec_pager_hold(sample->pager, true);
-	for (int i = 0; i < sample->nwanted; i++)
-	{
-		int			at = sample->decoders[i].column.attnum - 1;
-
-		slot->tts_values[at] = onec_decode(&sample->decoders[i], &fields[i], &slot->tts_isnull[at]);
-	}
-	onec_pager_hold(sample->pager, false);
-	MemoryContextSwitchTo(old);
-	ExecStoreVirtualTuple(slot);
-	if (sample->generated != NULL)
-		onec_generated_fill(sample->generated, slot);
-	tuple = heap_form_tuple(desc, slot->tts_values, slot->tts_isnull);
-	MemoryContextReset(sample->row);
-	return tuple;
+	onec_row_decode(&sample->reader, sample->pager, fields, (int64) sample->seen, slot);
+	onec_row_store(&sample->reader, slot);
+	return heap_form_tuple(RelationGetDescr(sample->rel), slot->tts_values, slot->tts_isnull);
 }
 
 /* Vitter's reservoir, as for local tables. */

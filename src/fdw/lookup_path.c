@@ -37,7 +37,6 @@
 #include "reading/pager.h"
 #include "reading/request.h"
 #include "table/columns.h"
-#include "table/options.h"
 #include "table/types.h"
 
 #define LITERAL_SIZE 46			/* bytes that a key takes in an address, about */

@@ -64,13 +64,13 @@ static bool
 fixes_key(const OnecRel *info, RelOptInfo *rel, List *quals)
 {
 	OnecDeparse deparse = onec_rel_deparse(info, rel, false);
-	char	   *keys;
+	ListCell   *lc;
 
 	if (info->options->key == NULL || info->options->function != NULL)
 		return false;
-	keys = pstrdup(info->options->key);
-	for (char *key = strtok(keys, ","); key != NULL; key = strtok(NULL, ","))
+	foreach(lc, onec_columns_names(info->options->key))
 	{
+		const char *key = lfirst(lc);
 		bool		found = false;
 
 		for (int i = 0; i < info->ncolumns && !found; i++)

@@ -13,13 +13,8 @@
 OnecDeparse
 onec_rel_deparse(const OnecRel *info, RelOptInfo *rel, bool exact)
 {
-	return (OnecDeparse) {
-		.varno = rel->relid,
-		.columns = info->columns,
-		.ncolumns = info->ncolumns,
-		.empty_as_null = info->options->empty_as_null,
-		.ignores_case = info->options->ignores_case,
-		.composites = info->options->push_composite,
-		.exact = exact,
-	};
+	OnecDeparse deparse = onec_deparse_of(info->options, rel->relid, info->columns, info->ncolumns);
+
+	deparse.exact = exact;
+	return deparse;
 }

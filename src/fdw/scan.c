@@ -41,7 +41,6 @@
 #include "reading/readings.h"
 #include "session/session.h"
 #include "table/columns.h"
-#include "table/decode.h"
 #include "table/options.h"
 #include "table/text.h"
 #include "table/types.h"
@@ -72,13 +71,10 @@ read_order(OnecScan *scan, List *order)
 static const char *
 cheap_property(const OnecScan *scan)
 {
-	char	   *key;
+	List	   *keys = scan->options->key ? onec_columns_names(onec_utf8(scan->options->key)) : NIL;
 
-	if (scan->options->key != NULL)
-	{
-		key = pstrdup(onec_utf8(scan->options->key));
-		return strtok(key, ",");
-	}
+	if (keys != NIL)
+		return linitial(keys);
 	for (int i = 0; i < scan->ncolumns; i++)
 		if (scan->columns[i].attnum > 0 && scan->columns[i].argument == NULL)
 			return onec_utf8(scan->columns[i].property);
@@ -90,27 +86,18 @@ read_wanted(OnecScan *scan, List *attrs)
 {
 	ListCell   *lc;
 
-	scan->decoders = palloc0(sizeof(OnecDecoder) * (list_length(attrs) + 1));
-	scan->names = palloc0(sizeof(char *) * (list_length(attrs) + 1));
-	scan->optional = palloc0(sizeof(bool) * (list_length(attrs) + 1));
-	scan->wanted_attnums = palloc0(sizeof(AttrNumber) * (list_length(attrs) + 1));
+	scan->reader = onec_row_reader(scan->relid, scan->options, list_length(attrs));
 	foreach(lc, attrs)
 	{
 		const OnecColumn *column = &scan->columns[lfirst_int(lc) - 1];
 
-		if (column->attnum == 0 || column->argument != NULL)
-			continue;
-		onec_decoder_init(&scan->decoders[scan->nwanted], column, scan->options);
-		scan->calls_out |= scan->decoders[scan->nwanted].calls_out;
-		/* 1C names the value in $metadata, and sends it elsewhere */
-		scan->optional[scan->nwanted] = column->edm == ONEC_EDM_STREAM;
-		scan->wanted_attnums[scan->nwanted] = column->attnum;
-		scan->names[scan->nwanted++] = onec_utf8(column->property);
+		if (column->attnum != 0 && column->argument == NULL)
+			onec_row_want(&scan->reader, column);
 	}
 	scan->wanted = (OnecWanted) {
-		.names = scan->names,
-		.nnames = scan->nwanted,
-		.optional = scan->optional,
+		.names = scan->reader.names,
+		.nnames = scan->reader.nwanted,
+		.optional = scan->reader.optional,
 		.fallback = cheap_property(scan),
 		.date = onec_columns_date(scan->columns, scan->ncolumns),
 	};
@@ -132,15 +119,9 @@ read_plan(ForeignScan *plan)
 	scan->arguments = list_nth(private, ONEC_PRIVATE_ARGUMENTS);
 	scan->hint = intVal(list_nth(private, ONEC_PRIVATE_HINT));
 	scan->count = boolVal(list_nth(private, ONEC_PRIVATE_COUNT));
-	scan->deparse = (OnecDeparse) {
-		.varno = intVal(list_nth(private, ONEC_PRIVATE_VARNO)),
-		.columns = scan->columns,
-		.ncolumns = scan->ncolumns,
-		.empty_as_null = scan->options->empty_as_null,
-		.ignores_case = scan->options->ignores_case,
-		.composites = scan->options->push_composite,
-		.params = list_nth(private, ONEC_PRIVATE_PARAMS),
-	};
+	scan->deparse = onec_deparse_of(scan->options, intVal(list_nth(private, ONEC_PRIVATE_VARNO)), scan->columns,
+									scan->ncolumns);
+	scan->deparse.params = list_nth(private, ONEC_PRIVATE_PARAMS);
 	scan->lookup = -1;
 	foreach(lc, scan->deparse.params)
 		if (IsA(lfirst(lc), CaseTestExpr))
@@ -287,14 +268,14 @@ make_slot(OnecScan *scan, ForeignScanState *node)
 static void
 warn_of_zone(const OnecScan *scan)
 {
-	for (int i = 0; i < scan->nwanted; i++)
-		if (scan->decoders[i].type == TIMESTAMPTZOID && scan->options->timezone == NULL)
+	for (int i = 0; i < scan->reader.nwanted; i++)
+		if (scan->reader.decoders[i].type == TIMESTAMPTZOID && scan->options->timezone == NULL)
 		{
 			ereport(WARNING,
 					(errmsg("local time of 1C is read in the time zone of the session, \"%s\"",
 							pg_get_timezone_name(session_timezone)),
 					 errdetail("The column for \"%s\" of \"%s\" is a timestamp with time zone, and the server has no option timezone.",
-							   scan->decoders[i].column.property, scan->options->entity_set),
+							   scan->reader.decoders[i].column.property, scan->options->entity_set),
 					 errhint("ALTER SERVER %s OPTIONS (ADD timezone 'Europe/Moscow'), or another zone.",
 							 quote_identifier(scan->options->server_name))));
 			return;
@@ -314,9 +295,9 @@ onec_scan_begin(ForeignScanState *node, int eflags)
 	warn_of_zone(scan);
 	onec_async_begin(node);
 	scan->run = AllocSetContextCreate(query_context, "onec_fdw run", ALLOCSET_SMALL_SIZES);
-	scan->row = AllocSetContextCreate(query_context, "onec_fdw row", ALLOCSET_SMALL_SIZES);
+	scan->reader.memory = AllocSetContextCreate(query_context, "onec_fdw row", ALLOCSET_SMALL_SIZES);
 	make_slot(scan, node);
-	scan->generated = onec_generated_begin(scan->relid, list_nth(plan->fdw_private, ONEC_PRIVATE_ATTRS));
+	scan->reader.generated = onec_generated_begin(scan->relid, list_nth(plan->fdw_private, ONEC_PRIVATE_ATTRS));
 	scan->expr_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	scan->session = onec_session_get(scan->options, onec_foreign_scan_user(node));
 	scan->pager = onec_pager_create(scan->session, scan->options, &scan->wanted, &scan->spent);
@@ -372,29 +353,6 @@ start(OnecScan *scan, ForeignScanState *node)
 
 /* ---- rows ---- */
 
-/* What is being decoded, for the context of an error. */
-typedef struct Decoding
-{
-	const OnecScan *scan;
-	const OnecDecoder *decoder;
-	int64		row;
-} Decoding;
-
-static void
-decoding_context(void *arg)
-{
-	Decoding   *decoding = arg;
-	const OnecScan *scan = decoding->scan;
-	char	   *column;
-
-	if (decoding->decoder == NULL)
-		return;
-	column = get_attname(scan->relid, decoding->decoder->column.attnum, true);
-	errcontext("column \"%s\" (property \"%s\" of \"%s\"), row " INT64_FORMAT " of the answer",
-			   column ? column : "?", decoding->decoder->column.property,
-			   scan->options->entity_set, decoding->row);
-}
-
 /* Values of argument columns: what the query gave. */
 static void
 fill_arguments(const OnecScan *scan, TupleTableSlot *slot)
@@ -413,35 +371,9 @@ fill_arguments(const OnecScan *scan, TupleTableSlot *slot)
 static void
 fill_slot(OnecScan *scan, const OnecField *fields)
 {
-	TupleTableSlot *slot = scan->slot;
-	Decoding	decoding = {scan, NULL, scan->spent.rows};
-	ErrorContextCallback callback = {error_context_stack, decoding_context, &decoding};
-	MemoryContext old;
-
-	ExecClearTuple(slot);
-	MemoryContextReset(scan->row);
-	/* a trigger may have put a row of its own into the slot of the last one */
-	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
-	error_context_stack = &callback;
-	if (scan->calls_out)
-		onec_pager_hold(scan->pager, true);
-	old = MemoryContextSwitchTo(scan->row);
-	for (int i = 0; i < scan->nwanted; i++)
-	{
-		int			at = scan->decoders[i].column.attnum - 1;
-
-		decoding.decoder = &scan->decoders[i];
-		slot->tts_values[at] = onec_decode(&scan->decoders[i], &fields[i],
-										   &slot->tts_isnull[at]);
-	}
-	MemoryContextSwitchTo(old);
-	if (scan->calls_out)
-		onec_pager_hold(scan->pager, false);
-	error_context_stack = callback.previous;
-	fill_arguments(scan, slot);
-	ExecStoreVirtualTuple(slot);
-	if (scan->generated != NULL)
-		onec_generated_fill(scan->generated, slot);
+	onec_row_decode(&scan->reader, scan->pager, fields, scan->spent.rows, scan->slot);
+	fill_arguments(scan, scan->slot);
+	onec_row_store(&scan->reader, scan->slot);
 }
 
 /* ---- an order that was promised but refused ---- */
@@ -603,9 +535,13 @@ note_reading(const OnecScan *scan)
 {
 	OnecColumnSet lacked = {0};
 
-	for (int i = 0; i < scan->nwanted; i++)
+	for (int i = 0; i < scan->reader.nwanted; i++)
+	{
+		int			attnum = scan->reader.decoders[i].column.attnum;
+
 		if (onec_pager_lacked(scan->pager, i))
-			lacked.words[scan->wanted_attnums[i] / 64] |= UINT64CONST(1) << scan->wanted_attnums[i] % 64;
+			lacked.words[attnum / 64] |= UINT64CONST(1) << attnum % 64;
+	}
 	onec_reading_note(scan->relid, &scan->spent, onec_pager_way(scan->pager), &lacked);
 }
 

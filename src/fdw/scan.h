@@ -14,14 +14,13 @@
 #include "nodes/execnodes.h"
 #include "utils/tuplesort.h"
 
-#include "fdw/generated.h"
+#include "fdw/row.h"
 #include "protocol/odata/odata.h"
 #include "pushdown/deparse.h"
 #include "reading/pager.h"
 #include "session/reply.h"
 #include "session/session.h"
 #include "table/columns.h"
-#include "table/decode.h"
 #include "table/options.h"
 
 typedef struct OnecScan
@@ -45,14 +44,7 @@ typedef struct OnecScan
 	OnecNulls	nulls;
 	int			norder;
 
-	/* wanted columns */
-	int			nwanted;
-	OnecDecoder *decoders;
-	bool		calls_out;		/* any of them */
-	OnecGenerated *generated;	/* columns that are computed from them; NULL: none */
-	const char **names;			/* properties, UTF-8 */
-	bool	   *optional;		/* which of them rows may lack */
-	AttrNumber *wanted_attnums;
+	OnecRowReader reader;		/* of the wanted columns */
 	OnecWanted	wanted;
 
 	/* execution */
@@ -64,7 +56,6 @@ typedef struct OnecScan
 	OnecPager  *pager;
 	OnecSpent	spent;
 	MemoryContext run;			/* until the next rescan */
-	MemoryContext row;			/* until the next row */
 	TupleTableSlot *slot;		/* of the rows, by attnum - 1 */
 	bool		started;
 	bool		flowing;		/* a row has come, in the order that was asked for */

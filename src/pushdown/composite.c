@@ -23,7 +23,6 @@
 #include "pushdown/operand.h"
 #include "table/columns.h"
 #include "table/guid.h"
-#include "table/options.h"
 #include "table/text.h"
 #include "table/types.h"
 

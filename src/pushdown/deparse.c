@@ -40,6 +40,19 @@
 
 #define MAX_DERIVED 20			/* values of a list, each of which takes a condition of its own */
 
+OnecDeparse
+onec_deparse_of(const OnecOptions *options, int varno, const OnecColumn *columns, int ncolumns)
+{
+	return (OnecDeparse) {
+		.varno = varno,
+		.columns = columns,
+		.ncolumns = ncolumns,
+		.empty_as_null = options->empty_as_null,
+		.ignores_case = options->ignores_case,
+		.composites = options->push_composite,
+	};
+}
+
 /* ---- comparisons ---- */
 
 /* Whether values of "type" can be written for the column at all, whatever they are. */

@@ -60,6 +60,9 @@ typedef struct OnecTerm
 	const char *why;			/* NO: what keeps it here */
 } OnecTerm;
 
+/* What is given of a table; "exact", "values" and "params" are the caller's to set. */
+extern OnecDeparse onec_deparse_of(const OnecOptions *options, int varno, const OnecColumn *columns, int ncolumns);
+
 /* Translate one qual.  palloc'd; nothing is raised for what cannot be said. */
 extern OnecTerm onec_deparse_qual(OnecDeparse *deparse, Expr *qual);
 

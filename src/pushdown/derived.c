@@ -33,7 +33,6 @@
 #include "pushdown/filter.h"
 #include "pushdown/operand.h"
 #include "table/columns.h"
-#include "table/options.h"
 #include "table/types.h"
 
 /* Units by which dates are cut, and 1C's functions for parts. */

@@ -15,7 +15,6 @@
 #include "pushdown/deparse.h"
 #include "pushdown/operand.h"
 #include "table/columns.h"
-#include "table/options.h"
 #include "table/types.h"
 
 /* What is computed, as far as it was read; "column" is NULL when nothing of the kind was found. */

@@ -19,7 +19,6 @@
 #include "pushdown/deparse.h"
 #include "pushdown/filter.h"
 #include "table/columns.h"
-#include "table/options.h"
 #include "table/text.h"
 #include "table/types.h"
 

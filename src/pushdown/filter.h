@@ -18,7 +18,6 @@
 #include "protocol/odata/odata.h"
 #include "pushdown/deparse.h"
 #include "table/columns.h"
-#include "table/options.h"
 #include "table/types.h"
 
 /* Values of an array that differ as 1C would write them, as literals; NULLs are counted apart. */

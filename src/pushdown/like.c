@@ -18,7 +18,6 @@
 #include "pushdown/filter.h"
 #include "pushdown/like.h"
 #include "table/columns.h"
-#include "table/options.h"
 #include "table/text.h"
 #include "table/types.h"
 

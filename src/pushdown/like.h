@@ -12,7 +12,6 @@
 
 #include "pushdown/deparse.h"
 #include "table/columns.h"
-#include "table/options.h"
 
 /*
  * column LIKE pattern (of the server's encoding), by what the pattern says in clear: how the text begins, ends, and

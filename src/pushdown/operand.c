@@ -23,7 +23,6 @@
 #include "pushdown/filter.h"
 #include "pushdown/operand.h"
 #include "table/columns.h"
-#include "table/options.h"
 #include "table/types.h"
 
 const OnecCompare onec_commuted[ONEC_COMPARES] = {

@@ -15,7 +15,6 @@
 #include "protocol/odata/odata.h"
 #include "pushdown/deparse.h"
 #include "table/columns.h"
-#include "table/options.h"
 #include "table/types.h"
 
 /* The side of a comparison that is not the column. */

@@ -16,7 +16,6 @@
 #include "protocol/json/json_rows.h"
 #include "protocol/odata/odata.h"
 #include "reading/key_parts.h"
-#include "reading/page_overlap.h"
 #include "reading/pager.h"
 #include "reading/pager_private.h"
 #include "reading/request.h"

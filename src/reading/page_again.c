@@ -25,6 +25,7 @@
 #include "reading/row_twice.h"
 #include "session/error.h"
 #include "session/metadata.h"
+#include "table/columns.h"
 #include "table/text.h"
 
 /* What the second answer holds. */
@@ -42,14 +43,15 @@ typedef struct Again
 static void
 want_key(OnecPager *pager)
 {
-	char	   *keys = pstrdup(onec_utf8(pager->options->key));
-	const char **names = palloc(sizeof(char *) * (pager->nnames + strlen(keys) + 2));
+	List	   *keys = onec_columns_names(onec_utf8(pager->options->key));
+	const char **names = palloc(sizeof(char *) * (pager->nnames + list_length(keys) + 1));
+	ListCell   *lc;
 
 	memcpy(names, pager->names, sizeof(char *) * pager->nnames);
 	pager->names = names;
-	for (char *key = strtok(keys, ","); key != NULL; key = strtok(NULL, ","))
-		if (onec_pager_find_name(pager, key) < 0)
-			names[pager->nnames++] = key;
+	foreach(lc, keys)
+		if (onec_pager_find_name(pager, lfirst(lc)) < 0)
+			names[pager->nnames++] = lfirst(lc);
 	pager->tie = onec_pager_make_tie(pager);
 	onec_pager_find_key(pager);
 }

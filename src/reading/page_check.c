@@ -18,7 +18,6 @@
 #include "reading/pager_private.h"
 #include "reading/row_twice.h"
 #include "table/columns.h"
-#include "table/options.h"
 #include "table/text.h"
 
 /* ---- rows ---- */

@@ -24,6 +24,7 @@
 #include "reading/scattered.h"
 #include "session/capability.h"
 #include "session/metadata.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/text.h"
 #include "table/types.h"
@@ -61,13 +62,14 @@ onec_pager_find_name(const OnecPager *pager, const char *name)
 OnecTie *
 onec_pager_make_tie(const OnecPager *pager)
 {
-	char	   *names = pager->options->key ? pstrdup(onec_utf8(pager->options->key)) : NULL;
+	List	   *names = pager->options->key ? onec_columns_names(onec_utf8(pager->options->key)) : NIL;
 	int		   *key = palloc(sizeof(int) * (pager->nnames + 1));
 	int			nkey = 0;
+	ListCell   *lc;
 
-	for (char *name = names ? strtok(names, ",") : NULL; name != NULL; name = strtok(NULL, ","))
+	foreach(lc, names)
 	{
-		int			at = onec_pager_find_name(pager, name);
+		int			at = onec_pager_find_name(pager, lfirst(lc));
 
 		if (at < 0 || nkey == pager->nnames)
 			return onec_tie_create(NULL, 0);

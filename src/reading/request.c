@@ -17,6 +17,7 @@
 #include "pushdown/filter.h"
 #include "reading/pager.h"
 #include "reading/request.h"
+#include "table/columns.h"
 #include "table/options.h"
 #include "table/text.h"
 
@@ -36,16 +37,6 @@ is_ordered_by(const OnecOrder *order, int norder, const char *property)
 	return false;
 }
 
-static int
-count_commas(const char *list)
-{
-	int			count = 0;
-
-	for (; list != NULL && *list; list++)
-		count += *list == ',';
-	return count;
-}
-
 /*
  * The order that makes paging by $skip safe: what was promised, then the date, then the key.
  * Without a known key there is only the order of the server.
@@ -54,21 +45,20 @@ static int
 total_order(const OnecOptions *options, const OnecQuery *query, const char *date,
 			OnecOrder **result)
 {
-	int			room = query->norder + count_commas(options->key) + 2;
-	OnecOrder  *order = palloc0(sizeof(OnecOrder) * room);
+	List	   *keys = options->key ? onec_columns_names(onec_utf8(options->key)) : NIL;
+	OnecOrder  *order = palloc0(sizeof(OnecOrder) * (query->norder + list_length(keys) + 1));
 	int			norder = query->norder;
-	char	   *keys;
+	ListCell   *lc;
 
 	*result = order;
 	if (norder > 0)
 		memcpy(order, query->order, sizeof(OnecOrder) * norder);
 	if (norder == 0 && date != NULL)
 		order[norder++].property = date;
-	if (options->key == NULL)
-		return norder;
-	keys = pstrdup(onec_utf8(options->key));
-	for (char *key = strtok(keys, ","); key != NULL; key = strtok(NULL, ","))
+	foreach(lc, keys)
 	{
+		const char *key = lfirst(lc);
+
 		/* the type of a recorder adds nothing to its reference */
 		if (is_ordered_by(order, norder, key) || strcmp(key, "Recorder_Type") == 0)
 			continue;

@@ -26,7 +26,6 @@
 
 #include "protocol/odata/odata.h"
 #include "session/capability.h"
-#include "session/error.h"
 #include "session/largest_page.h"
 #include "session/session.h"
 #include "session/session_private.h"

@@ -15,7 +15,6 @@
 #include "stats/clv.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "stats/fit.h"
 #include "stats/minimum.h"
@@ -27,26 +26,11 @@
 #define SERIES_TOLERANCE 1e-16
 #define EULER_FROM 0.9			/* of z: where the plain series gets slow */
 
-/* log Gamma without the global signgam, which threads share. */
-static double
-log_gamma(double x)
-{
-	int			sign;
-
-	return lgamma_r(x, &sign);
-}
-
 /* log(1 + e^y) */
 static double
 softplus(double y)
 {
 	return y > 0 ? y + log1p(exp(-y)) : log1p(exp(y));
-}
-
-static bool
-positive(double value)
-{
-	return isfinite(value) && value > 0;
 }
 
 bool
@@ -59,13 +43,7 @@ onec_clv_row_valid(const OnecClvRow *row)
 bool
 onec_clv_params_valid(const OnecClvParams *params)
 {
-	return positive(params->r) && positive(params->alpha) && positive(params->a) && positive(params->b);
-}
-
-static int
-compare_doubles(double a, double b)
-{
-	return (a > b) - (a < b);
+	return onec_fit_positive(params->r) && onec_fit_positive(params->alpha) && onec_fit_positive(params->a) && onec_fit_positive(params->b);
 }
 
 static int
@@ -73,29 +51,17 @@ compare_rows(const void *left, const void *right)
 {
 	const OnecClvRow *a = left;
 	const OnecClvRow *b = right;
-	int			diff = compare_doubles(a->x, b->x);
+	int			diff = onec_fit_order(a->x, b->x);
 
 	if (diff == 0)
-		diff = compare_doubles(a->tx, b->tx);
-	return diff ? diff : compare_doubles(a->t, b->t);
+		diff = onec_fit_order(a->tx, b->tx);
+	return diff ? diff : onec_fit_order(a->t, b->t);
 }
 
 size_t
 onec_clv_collapse(OnecClvRow *rows, size_t count)
 {
-	size_t		kept = 0;
-
-	if (count == 0)
-		return 0;
-	qsort(rows, count, sizeof(*rows), compare_rows);
-	for (size_t i = 1; i < count; i++)
-	{
-		if (compare_rows(&rows[kept], &rows[i]) == 0)
-			rows[kept].count += rows[i].count;
-		else
-			rows[++kept] = rows[i];
-	}
-	return kept + 1;
+	return onec_fit_collapse(rows, count, sizeof(*rows), offsetof(OnecClvRow, count), compare_rows);
 }
 
 /*
@@ -122,8 +88,8 @@ loglik_of_x(const OnecClvParams *params, double x)
 	double		value;
 
 	/* Gamma(r+x)/Gamma(r) alpha^r · B(a, b+x)/B(a, b) */
-	value = log_gamma(params->r + x) - log_gamma(params->r) + params->r * log(params->alpha) +
-		log_gamma(b + x) - log_gamma(b) + log_gamma(a + b) - log_gamma(a + b + x);
+	value = onec_fit_log_gamma(params->r + x) - onec_fit_log_gamma(params->r) + params->r * log(params->alpha) +
+		onec_fit_log_gamma(b + x) - onec_fit_log_gamma(b) + onec_fit_log_gamma(a + b) - onec_fit_log_gamma(a + b + x);
 	/* B(a, b+x+1) = B(a, b+x) (b+x)/(a+b+x) */
 	if (params->model == ONEC_CLV_MBGNBD)
 		value += log((b + x) / (a + b + x));
@@ -189,14 +155,6 @@ search_value(const double *point, void *arg)
 									  params.a * params.a + params.b * params.b);
 }
 
-static bool
-search_stop(void *arg)
-{
-	const Search *search = arg;
-
-	return search->options->stop != NULL && search->options->stop(search->options->stop_arg);
-}
-
 /* Count the customers, and their mean T; false on data that are no histories. */
 static bool
 look_over(const OnecClvRow *rows, size_t count, OnecClvFit *fit, double *mean_t)
@@ -205,7 +163,7 @@ look_over(const OnecClvRow *rows, size_t count, OnecClvFit *fit, double *mean_t)
 
 	for (size_t i = 0; i < count; i++)
 	{
-		if (!onec_clv_row_valid(&rows[i]) || !positive(rows[i].count))
+		if (!onec_clv_row_valid(&rows[i]) || !onec_fit_positive(rows[i].count))
 			return false;
 		fit->customers += rows[i].count;
 		if (rows[i].x > 0)
@@ -228,7 +186,10 @@ search_maximum(Search *search, double mean_t, OnecMinimum *best)
 	best->best = INFINITY;
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]) && !best->stopped; i++)
 	{
-		OnecMinimum task = {.dimensions = 4, .value = search_value, .stop = search_stop, .arg = search};
+		OnecMinimum task = {
+			.dimensions = 4, .value = search_value, .arg = search,
+			.stop = search->options->stop, .stop_arg = search->options->stop_arg
+		};
 		int			evaluations = best->evaluations;
 
 		for (int j = 0; j < 4; j++)
@@ -420,7 +381,7 @@ onec_clv_value(const OnecClvParams *params, const OnecClvRow *customer, double s
 	double		value = 0;
 	double		before = 0;
 
-	if (horizon->months < 1 || horizon->months > 1200 || !positive(horizon->units) ||
+	if (horizon->months < 1 || horizon->months > 1200 || !onec_fit_positive(horizon->units) ||
 		!isfinite(horizon->discount) || horizon->discount <= -1 || !isfinite(spend))
 		return NAN;
 	/* what cannot be had for a month cannot be had for later ones, whose series are longer */

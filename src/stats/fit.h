@@ -8,7 +8,9 @@
 #ifndef ONEC_FIT_H
 #define ONEC_FIT_H
 
+#include <math.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /* BG/NBD: one may leave after each visit but the first; MBG/NBD: after the first too. */
 typedef enum OnecClvModel
@@ -42,5 +44,35 @@ typedef struct OnecClvOptions
 	bool		(*stop) (void *arg);	/* asked before each evaluation; true ends the fit; may be NULL */
 	void	   *stop_arg;
 } OnecClvOptions;
+
+/* log Gamma without the global signgam, which threads share. */
+static inline double
+onec_fit_log_gamma(double x)
+{
+	int			sign;
+
+	return lgamma_r(x, &sign);
+}
+
+/* Finite and above 0, as parameters and counts have to be. */
+static inline bool
+onec_fit_positive(double value)
+{
+	return isfinite(value) && value > 0;
+}
+
+/*
+ * Sort rows of "size" bytes and join those that "compare" finds equal, adding the doubles that stand "count_at" bytes from the
+ * begin of each; how many rows are left.
+ */
+extern size_t onec_fit_collapse(void *rows, size_t count, size_t size, size_t count_at,
+								int (*compare) (const void *left, const void *right));
+
+/* The order of two numbers, for such a comparison. */
+static inline int
+onec_fit_order(double a, double b)
+{
+	return (a > b) - (a < b);
+}
 
 #endif							/* ONEC_FIT_H */

@@ -32,7 +32,7 @@ evaluate(OnecMinimum *task, const double *point)
 {
 	double		value;
 
-	if (task->stopped || (task->stop != NULL && task->stop(task->arg)))
+	if (task->stopped || (task->stop != NULL && task->stop(task->stop_arg)))
 	{
 		task->stopped = true;
 		return INFINITY;

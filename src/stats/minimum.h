@@ -12,13 +12,14 @@
 
 #define ONEC_MINIMUM_MAX 4		/* variables */
 
-/* A task: filled by the caller up to "arg", the rest are results. */
+/* A task: filled by the caller up to "stop_arg", the rest are results. */
 typedef struct OnecMinimum
 {
 	int			dimensions;		/* at most ONEC_MINIMUM_MAX */
 	double		(*value) (const double *point, void *arg);	/* infinite or NaN: not here */
+	void	   *arg;			/* of "value" */
 	bool		(*stop) (void *arg);	/* asked before each evaluation; may be NULL */
-	void	   *arg;
+	void	   *stop_arg;
 	double		point[ONEC_MINIMUM_MAX];	/* in: where to start; out: the best point seen */
 	double		best;			/* the value there */
 	int			evaluations;

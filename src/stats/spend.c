@@ -10,31 +10,16 @@
 #include "stats/spend.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "stats/fit.h"
 #include "stats/minimum.h"
 
 #define MAX_LOG_PARAMETER 35.0	/* v is money, in whatever currency */
 
-static double
-log_gamma(double x)
-{
-	int			sign;
-
-	return lgamma_r(x, &sign);
-}
-
-static bool
-positive(double value)
-{
-	return isfinite(value) && value > 0;
-}
-
 bool
 onec_spend_params_valid(const OnecSpendParams *params)
 {
-	return positive(params->p) && positive(params->q) && positive(params->v) && params->q > 1;
+	return onec_fit_positive(params->p) && onec_fit_positive(params->q) && onec_fit_positive(params->v) && params->q > 1;
 }
 
 static int
@@ -42,27 +27,15 @@ compare_rows(const void *left, const void *right)
 {
 	const OnecSpendRow *a = left;
 	const OnecSpendRow *b = right;
-	int			diff = (a->x > b->x) - (a->x < b->x);
+	int			diff = onec_fit_order(a->x, b->x);
 
-	return diff ? diff : (a->m > b->m) - (a->m < b->m);
+	return diff ? diff : onec_fit_order(a->m, b->m);
 }
 
 size_t
 onec_spend_collapse(OnecSpendRow *rows, size_t count)
 {
-	size_t		kept = 0;
-
-	if (count == 0)
-		return 0;
-	qsort(rows, count, sizeof(*rows), compare_rows);
-	for (size_t i = 1; i < count; i++)
-	{
-		if (compare_rows(&rows[kept], &rows[i]) == 0)
-			rows[kept].count += rows[i].count;
-		else
-			rows[++kept] = rows[i];
-	}
-	return kept + 1;
+	return onec_fit_collapse(rows, count, sizeof(*rows), offsetof(OnecSpendRow, count), compare_rows);
 }
 
 double
@@ -75,17 +48,17 @@ onec_spend_loglik(const OnecSpendParams *params, const OnecSpendRow *rows, size_
 	double		last_x = 0;
 	double		of_x = 0;
 
-	if (!positive(p) || !positive(q) || !positive(v))
+	if (!onec_fit_positive(p) || !onec_fit_positive(q) || !onec_fit_positive(v))
 		return NAN;
 	for (size_t i = 0; i < count; i++)
 	{
 		double		x = rows[i].x;
 		double		m = rows[i].m;
 
-		if (!positive(x) || !positive(m))
+		if (!onec_fit_positive(x) || !onec_fit_positive(m))
 			return NAN;
 		if (x != last_x)
-			of_x = log_gamma(p * x + q) - log_gamma(p * x) - log_gamma(q);
+			of_x = onec_fit_log_gamma(p * x + q) - onec_fit_log_gamma(p * x) - onec_fit_log_gamma(q);
 		last_x = x;
 		/* v^q m^(px-1) x^(px) / (xm+v)^(px+q), the powers taken of ratios */
 		sum += rows[i].count * (of_x - log(m) - p * x * log1p(v / (x * m)) - q * log1p(x * m / v));
@@ -125,14 +98,6 @@ search_value(const double *point, void *arg)
 		search->options->penalizer * (params.p * params.p + params.q * params.q + params.v * params.v);
 }
 
-static bool
-search_stop(void *arg)
-{
-	const Search *search = arg;
-
-	return search->options->stop != NULL && search->options->stop(search->options->stop_arg);
-}
-
 /* Count the repeaters, their mean spend and its correlation with x; false on unusable rows. */
 static bool
 look_over(const OnecSpendRow *rows, size_t count, OnecSpendFit *fit, double *mean_m)
@@ -149,7 +114,7 @@ look_over(const OnecSpendRow *rows, size_t count, OnecSpendFit *fit, double *mea
 		double		dx = rows[i].x - mean_x;
 		double		dm = rows[i].m - *mean_m;
 
-		if (!positive(rows[i].x) || !positive(rows[i].m) || !positive(weight))
+		if (!onec_fit_positive(rows[i].x) || !onec_fit_positive(rows[i].m) || !onec_fit_positive(weight))
 			return false;
 		/* means and squares in one pass, without the loss of sums of squares */
 		fit->repeaters += weight;
@@ -168,7 +133,10 @@ OnecClvStatus
 onec_spend_fit(const OnecSpendRow *rows, size_t count, const OnecClvOptions *options, OnecSpendFit *fit)
 {
 	Search		search = {rows, count, options, 0};
-	OnecMinimum task = {.dimensions = 3, .value = search_value, .stop = search_stop, .arg = &search};
+	OnecMinimum task = {
+		.dimensions = 3, .value = search_value, .arg = &search,
+		.stop = options->stop, .stop_arg = options->stop_arg
+	};
 	double		mean_m;
 
 	*fit = (OnecSpendFit) {.status = ONEC_CLV_OK};

@@ -66,6 +66,20 @@ onec_columns_names_contain(const char *names, const char *name)
 	return false;
 }
 
+List *
+onec_columns_names(const char *names)
+{
+	List	   *list = NIL;
+
+	for (const char *at = names; at != NULL && *at != '\0'; at = strchr(at, ','))
+	{
+		at += *at == ',';
+		if (*at != ',' && *at != '\0')
+			list = lappend(list, pnstrdup(at, strcspn(at, ",")));
+	}
+	return list;
+}
+
 OnecColumn *
 onec_columns_of_table(Oid relid, int *natts)
 {

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/attnum.h"
+#include "nodes/pg_list.h"
 
 #include "protocol/odata/edm_types.h"
 
@@ -38,6 +39,9 @@ extern OnecColumn *onec_columns_of_table(Oid relid, int *natts);
 
 /* Whether "name" is one of the comma-separated "names", which may be NULL (options key, dimensions). */
 extern bool onec_columns_names_contain(const char *names, const char *name);
+
+/* The names one by one (List of char *), which may be changed; NIL for NULL. */
+extern List *onec_columns_names(const char *names);
 
 /* The property by whose dates 1C keeps a set (Period of registers, Date of documents), or NULL. */
 extern const char *onec_columns_date(const OnecColumn *columns, int ncolumns);

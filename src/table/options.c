@@ -40,7 +40,6 @@
 #include "protocol/odata/edm_types.h"
 #include "protocol/odata/odata.h"
 #include "table/options.h"
-#include "table/types.h"
 
 PG_FUNCTION_INFO_V1(onec_fdw_validator);
 

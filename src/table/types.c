@@ -26,7 +26,6 @@
 #include "protocol/odata/odata.h"
 #include "table/columns.h"
 #include "table/dates.h"
-#include "table/options.h"
 #include "table/text.h"
 #include "table/types.h"
 

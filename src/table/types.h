@@ -13,7 +13,6 @@
 #include "protocol/odata/edm_types.h"
 #include "protocol/odata/odata.h"
 #include "table/columns.h"
-#include "table/options.h"
 
 #define ONEC_EMPTY_DATE "0001-01-01T00:00:00"	/* of 1C; reads as NULL */
 

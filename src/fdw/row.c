@@ -1,0 +1,98 @@
+/*-------------------------------------------------------------------------
+ *
+ * row.c
+ *	  Rows of 1C as rows of a foreign table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/lsyscache.h"
+
+#include "fdw/row.h"
+#include "protocol/odata/edm_types.h"
+#include "table/text.h"
+
+OnecRowReader
+onec_row_reader(Oid relid, const OnecOptions *options, int room)
+{
+	return (OnecRowReader) {
+		.relid = relid,
+		.options = options,
+		.decoders = palloc0(sizeof(OnecDecoder) * (room + 1)),
+		.names = palloc0(sizeof(char *) * (room + 1)),
+		.optional = palloc0(sizeof(bool) * (room + 1)),
+	};
+}
+
+void
+onec_row_want(OnecRowReader *reader, const OnecColumn *column)
+{
+	OnecDecoder *decoder = &reader->decoders[reader->nwanted];
+
+	onec_decoder_init(decoder, column, reader->options);
+	reader->calls_out |= decoder->calls_out;
+	/* 1C names the value in $metadata, and sends it elsewhere */
+	reader->optional[reader->nwanted] = column->edm == ONEC_EDM_STREAM;
+	reader->names[reader->nwanted++] = onec_utf8(column->property);
+}
+
+/* What is being decoded, for the context of an error. */
+typedef struct Decoding
+{
+	const OnecRowReader *reader;
+	const OnecDecoder *decoder;
+	int64		row;
+} Decoding;
+
+static void
+decoding_context(void *arg)
+{
+	Decoding   *decoding = arg;
+	const OnecRowReader *reader = decoding->reader;
+	char	   *column;
+
+	if (decoding->decoder == NULL)
+		return;
+	column = get_attname(reader->relid, decoding->decoder->column.attnum, true);
+	errcontext("column \"%s\" (property \"%s\" of \"%s\"), row " INT64_FORMAT " of the answer",
+			   column ? column : "?", decoding->decoder->column.property,
+			   reader->options->entity_set, decoding->row);
+}
+
+void
+onec_row_decode(OnecRowReader *reader, OnecPager *pager, const OnecField *fields, int64 number, TupleTableSlot *slot)
+{
+	Decoding	decoding = {reader, NULL, number};
+	ErrorContextCallback callback = {error_context_stack, decoding_context, &decoding};
+	MemoryContext old;
+
+	ExecClearTuple(slot);
+	MemoryContextReset(reader->memory);
+	/* a trigger may have put a row of its own into the slot of the last one */
+	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
+	error_context_stack = &callback;
+	if (reader->calls_out)
+		onec_pager_hold(pager, true);
+	old = MemoryContextSwitchTo(reader->memory);
+	for (int i = 0; i < reader->nwanted; i++)
+	{
+		int			at = reader->decoders[i].column.attnum - 1;
+
+		decoding.decoder = &reader->decoders[i];
+		slot->tts_values[at] = onec_decode(&reader->decoders[i], &fields[i],
+										   &slot->tts_isnull[at]);
+	}
+	MemoryContextSwitchTo(old);
+	if (reader->calls_out)
+		onec_pager_hold(pager, false);
+	error_context_stack = callback.previous;
+}
+
+void
+onec_row_store(OnecRowReader *reader, TupleTableSlot *slot)
+{
+	ExecStoreVirtualTuple(slot);
+	if (reader->generated != NULL)
+		onec_generated_fill(reader->generated, slot);
+}
