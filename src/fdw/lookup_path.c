@@ -371,8 +371,9 @@ used_values(List *custom_plans, Node *exprs)
 }
 
 /*
- * The same value may be marked as nulled by an outer join above it, and not below it.  One column serves both: the
- * mark of the value above is put on the one below.
+ * One value may stand in two forms.  In "a LEFT JOIN b … JOIN c ON c.k = b.k" PostgreSQL marks b.k above the outer join as one
+ * that may have become NULL there (varnullingrels); below it, where b is read, it has no such mark.  setrefs.c would not
+ * take them for the same and fail, so one column serves both: the mark of the value above is put on the one below.
  */
 static Node *
 mark_as_above(Node *node, void *context)

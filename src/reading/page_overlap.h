@@ -3,10 +3,17 @@
  * page_overlap.h
  *	  Rows that share the date where a page was cut.
  *
- * A page of a set in the order of its dates ends amid the rows of some date.  The next one begins at
- * that date again, so some rows come twice.  They are known again by their key; where that is not wanted, rows that
- * agree in all wanted properties are alike to the query, whichever they are, and it is enough to count how many
- * of each have come.  Both by a hash of 64 bits.
+ * A page of a set in the order of its dates ends amid the rows of some date.  The next one begins at that date again, so
+ * some rows come twice.  Three rows a page, of "date key sum":
+ *
+ *	 page 1				page 2, "date ge 10:05"		delivered of page 2
+ *	 10:00 a 5			10:05 b 7					no: b has come
+ *	 10:05 b 7			10:05 c 7					no: c has come
+ *	 10:05 c 7			10:05 d 7					yes
+ *
+ * They are known again by their key.  Where the query does not want the key, b, c and d are all "10:05 7": which of them is
+ * which is of no interest to it, only how many there are.  So it is counted: two such rows have come, so the first two
+ * of the second page are left out.  Both by a hash of 64 bits.
  *
  *-------------------------------------------------------------------------
  */

@@ -204,8 +204,10 @@ onec_pager_raise_dates(OnecPager *pager, const char *what)
 }
 
 /*
- * The base does not order by the date: from here on rows of the current request are skipped.  That serves any order
- * that lasts; but not one that was promised, nor where rows before the date of this page have been passed over.
+ * The base does not order by the date, which the first page shows: its dates are 3, 1, 2.  Asking for "date ge 2" next would
+ * lose what is older and has not come yet, so from here on the rows that have come are passed by with $skip, in whatever
+ * order the base has.  That is an error where the executor was promised the order, and where the page itself began at a date:
+ * rows before that date were left out by then.
  */
 static void
 leave_dates(OnecPager *pager)

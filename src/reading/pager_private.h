@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * pager_private.h
- *	  What the files of the pager share.
+ *	  The structures that the files of the pager share and nobody else may see.
  *
  *-------------------------------------------------------------------------
  */

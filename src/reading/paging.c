@@ -54,7 +54,11 @@ is_free(const OnecPager *pager)
 	return pager->page_size == 0 && pager->page_limit == 0 && pager->cap == 0;
 }
 
-/* Rows to ask for at a place: of a window half as many again as it should hold, where that is free. */
+/*
+ * Rows to ask for at a place.  A window is made for 950 rows where a page has 1000, but sales are not even: it may hold
+ * 1200.  So its request has $top=1500, and one request does; $top=1000 would take another for the 200.  Where somebody has
+ * said how large pages may be, that is kept.
+ */
 static int64
 place_top(const OnecPager *pager, const OnecPlace *place)
 {

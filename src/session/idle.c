@@ -3,10 +3,14 @@
  * idle.c
  *	  1C sessions that this backend has not used for a while are ended, since each holds a licence.
  *
- * A backend that waits for its client runs no code of ours, but it does react to two things: a timer, and being told
- * that it is behind with messages about changed catalogs, which it catches up with in a transaction of its own.
- * So when the timer runs out it is told so, and the end of that transaction is where we act.  Inside a
- * transaction block there is no such end: there 1C sessions stay until the transaction is over.
+ * A backend that waits for its client runs no code of ours, yet it is to send a request then.  It goes like this, with
+ * session_idle 60:
+ *	 12:00:00	a query has ended; our timer is set for 12:01:00
+ *	 12:01:00	the timer runs out.  A signal handler may not talk to 1C, so it pretends that the backend is behind with
+ *				messages about changed catalogs ("catchup"), which PostgreSQL reads while it waits for the client
+ *				- in a transaction of its own, which does nothing else
+ *	 12:01:00	that transaction ends, and calls us as it does any callback of transactions: here the sessions are ended
+ * Inside a transaction block of the client PostgreSQL begins none of its own: there 1C sessions stay until the block is over.
  *
  * Memory: none.  Errors: none are raised.  Closing waits two seconds at most.
  *

@@ -43,8 +43,10 @@ extern OnecReply *onec_session_start(OnecSession *session, const OnecOptions *op
 extern bool onec_reply_under_way(const OnecReply *reply);
 
 /*
- * Whether fewer than "limit" (one at least) requests to the base are under way that go on by themselves: one whose
- * reader is behind waits for him, and must not be waited for.
+ * Whether fewer than "limit" (one at least) requests to the base are under way.  Those whose answer is held back until
+ * its reader has read more do not count.  Example: a cursor over one table has fetched ten rows of a page of 20,000,
+ * and its transfer is paused; the query asks for another table now.  If it waited for that transfer to end, nobody
+ * would ever read on.
  */
 extern bool onec_session_is_room(const OnecSession *session, int limit);
 

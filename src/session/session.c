@@ -12,7 +12,7 @@
  *
  * Memory: contexts below TopMemoryContext until backend exit; the 1C cookie is malloc'ed.
  * Errors: ereport, except at backend exit, where nothing is raised and nothing waits longer
- * than a second.
+ * than two seconds.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * session_private.h
- *	  What the files session*.c share and nobody else may see.
+ *	  The structures that the files of this room share and nobody else may see.
  *
  * session.c keeps the sessions; ib_cookie.c chooses a 1C session for a request, idle.c ends those that nobody
  * uses; reply.c sends requests; error.c says what an answer means and raises it; retry.c paces
@@ -34,10 +34,6 @@ typedef struct OnecSessionKey
 	Oid			userid;
 } OnecSessionKey;
 
-/*
- * Lives until backend exit: scans keep pointers to it.  When the server or the user mapping
- * changes, the next onec_session_get() renews the content in place.
- */
 #define ONEC_IB_MAX 8			/* 1C sessions of a base; the largest value of prefetch */
 
 /* A 1C session: one request at a time may use it. */
@@ -49,6 +45,10 @@ typedef struct OnecIb
 	OnecReply  *holder;			/* the request that carries it, or asks for it, or NULL */
 } OnecIb;
 
+/*
+ * Lives until backend exit: scans keep pointers to it.  When the server or the user mapping
+ * changes, the next onec_session_get() renews the content in place.
+ */
 struct OnecSession
 {
 	OnecSessionKey key;

@@ -80,7 +80,11 @@ onec_guid_hex(const uint64 *words, unsigned char *out)
 
 #endif
 
-/* Eight bytes, of two places; not by way of memory, from which they could not be read at once as one vector. */
+/*
+ * Eight bytes, of two places: of "01234567-89ab-cdef-…" first "0123" and "4567", then "89ab" and "cdef".  They are joined in a
+ * register: copied to an array of sixteen bytes in pieces, they could not be read from there as one vector until all
+ * pieces are written, which costs more than all the rest (a failed store forwarding).
+ */
 static inline uint64
 onec_guid_words(const char *first, const char *second)
 {

@@ -32,34 +32,38 @@
 #define EMPTY_GUID "00000000-0000-0000-0000-000000000000"
 #define NEAR_CHANGE (3 * USECS_PER_DAY)	/* clocks were set by a day at most, and a time may be there twice or not at all */
 
-/* The natural PostgreSQL type of each Edm type. */
-typedef struct TypeDef
-{
-	const char *sql;
-	Oid			type;
-} TypeDef;
-
-static const TypeDef type_defs[] = {
-	[ONEC_EDM_STRING] = {"text", TEXTOID},
-	[ONEC_EDM_GUID] = {"uuid", UUIDOID},
-	[ONEC_EDM_DATETIME] = {"timestamp", TIMESTAMPOID},
-	[ONEC_EDM_DOUBLE] = {"numeric", NUMERICOID},
-	[ONEC_EDM_INT16] = {"int2", INT2OID},
-	[ONEC_EDM_INT32] = {"int4", INT4OID},
-	[ONEC_EDM_INT64] = {"int8", INT8OID},
-	[ONEC_EDM_BOOLEAN] = {"bool", BOOLOID},
-	[ONEC_EDM_BINARY] = {"bytea", BYTEAOID},
-	[ONEC_EDM_STREAM] = {"bytea", BYTEAOID},
-	[ONEC_EDM_COMPOSITE] = {"text", TEXTOID},
-	[ONEC_EDM_COLLECTION] = {"jsonb", JSONBOID},
-	[ONEC_EDM_COMPLEX] = {"jsonb", JSONBOID},
-	[ONEC_EDM_UNKNOWN] = {"text", TEXTOID},
-};
-
 const char *
 onec_type_sql(OnecEdmType edm)
 {
-	return type_defs[edm].sql;
+	/* without a default, so that the compiler tells which type is forgotten */
+	switch (edm)
+	{
+		case ONEC_EDM_GUID:
+			return "uuid";
+		case ONEC_EDM_DATETIME:
+			return "timestamp";
+		case ONEC_EDM_DOUBLE:
+			return "numeric";
+		case ONEC_EDM_INT16:
+			return "int2";
+		case ONEC_EDM_INT32:
+			return "int4";
+		case ONEC_EDM_INT64:
+			return "int8";
+		case ONEC_EDM_BOOLEAN:
+			return "bool";
+		case ONEC_EDM_BINARY:
+		case ONEC_EDM_STREAM:
+			return "bytea";
+		case ONEC_EDM_COLLECTION:
+		case ONEC_EDM_COMPLEX:
+			return "jsonb";
+		case ONEC_EDM_STRING:
+		case ONEC_EDM_COMPOSITE:
+		case ONEC_EDM_UNKNOWN:
+			break;
+	}
+	return "text";
 }
 
 OnecEdmType

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * http_private.h
- *	  What http.c (the pool), http_transfer.c (one transfer) and
- *	  http_answer.c (its header lines and failures), http_inflate.c share.
+ *	  The structures that the files of this room share: a pool, a transfer.
  *
  * Nobody else includes this, except the unit test, which checks deadlines
  * against a clock of its own.
@@ -100,6 +99,7 @@ struct OnecTransfer
 	OnecError	error;
 };
 
+/* This moment. */
 static inline int64_t
 onec_http_now(void)
 {
