@@ -67,8 +67,8 @@ onec_foreign_scan_user(ForeignScanState *node)
 }
 
 /*
- * What an operator is in a btree family: BTLessStrategyNumber and so on, ONEC_STRATEGY_NE for <>, 0 for none.  Later
- * versions have comparison types with the same numbers.
+ * What an operator is in a btree family: BTLessStrategyNumber and so on, ONEC_STRATEGY_NE for <>, 0 for
+ * none.  Later versions have comparison types with the same numbers.
  */
 #define ONEC_STRATEGY_NE 6
 
@@ -108,8 +108,8 @@ onec_operator_strategy(Oid opno, Oid opfamily)
 #endif
 
 /*
- * create_foreignscan_path() and create_foreign_upper_path() without what we never give: a target, a path beside it,
- * nodes that are disabled, clauses that are checked elsewhere.
+ * create_foreignscan_path() and create_foreign_upper_path() without what we never give: a target, a path
+ * beside it, nodes that are disabled, clauses that are checked elsewhere.
  */
 #if PG_VERSION_NUM >= 180000
 #define onec_make_foreign_path(root, rel, rows, startup, total, pathkeys, outer, private) \

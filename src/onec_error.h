@@ -68,7 +68,10 @@ typedef struct OnecError
 	char		message[ONEC_ERROR_TEXT];	/* short, UTF-8, no control characters */
 } OnecError;
 
-/* Make it an error that has not happened, without writing over the room for its text: cheap enough for every row. */
+/*
+ * Make it an error that has not happened, without writing over the room for its text: cheap enough for every
+ * row.
+ */
 static inline void
 onec_no_error(OnecError *error)
 {

@@ -80,7 +80,8 @@ open_sample(Sample *sample)
 	wanted.date = onec_columns_date(columns, natts);
 	sample->pager = onec_pager_create(onec_session_get(sample->options, GetUserId()),
 									  sample->options, &wanted, &sample->spent);
-	sample->reader.memory = AllocSetContextCreate(CurrentMemoryContext, "onec_fdw sample", ALLOCSET_SMALL_SIZES);
+	sample->reader.memory = AllocSetContextCreate(CurrentMemoryContext, "onec_fdw sample",
+												  ALLOCSET_SMALL_SIZES);
 }
 
 static HeapTuple

@@ -3,9 +3,9 @@
  * arguments.c
  *	  Columns that give 1C's functions their arguments: what gives them a value, and what cannot.
  *
- * A function is asked once for one value of each argument, which "column = value" gives, or the current row of a table that a
- * nested loop reads before.  Lists, ranges and plans that read the function first cannot: without the argument it
- * would answer something else, and the condition then find nothing.
+ * A function is asked once for one value of each argument, which "column = value" gives, or the current row
+ * of a table that a nested loop reads before.  Lists, ranges and plans that read the function first cannot:
+ * without the argument it would answer something else, and the condition then find nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -101,9 +101,11 @@ onec_arguments_check(const OnecRel *info, RelOptInfo *rel, List *given, List *qu
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("argument \"%s\" of 1C's function has no value", info->columns[attnum - 1].argument),
-				 errdetail("Column \"%s\" of \"%s\" takes one value, by =, which is known before the function is asked.",
+				 errdetail("Column \"%s\" of \"%s\" takes one value, by =, which is known before the "
+						   "function is asked.",
 						   get_attname(info->relid, attnum, false), get_rel_name(info->relid)),
-				 errhint("Join a table of the values, each of which is then asked for: FROM (VALUES (…), (…)) v(x) JOIN %s ON %s = v.x.",
+				 errhint("Join a table of the values, each of which is then asked for: FROM (VALUES (…), "
+						 "(…)) v(x) JOIN %s ON %s = v.x.",
 						 get_rel_name(info->relid), get_attname(info->relid, attnum, false))));
 	}
 }

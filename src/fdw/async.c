@@ -3,12 +3,13 @@
  * async.c
  *	  Foreign tables of one Append read side by side.
  *
- * An Append (UNION ALL, a partitioned table) asks all its scans for a row, and waits for whichever can go on.  All
- * bases hang on one pool of connections, so what happens on any of them wakes every scan that waits, and those that
- * cannot go on just wait again; each has descriptors of its own, since a set of events takes a descriptor once.
+ * An Append (UNION ALL, a partitioned table) asks all its scans for a row, and waits for whichever can go
+ * on.  All bases hang on one pool of connections, so what happens on any of them wakes every scan that waits,
+ * and those that cannot go on just wait again; each has descriptors of its own, since a set of events takes a
+ * descriptor once.
  *
- * Requests to one base keep to its option prefetch.  A scan that finds no room is woken by the answer that makes
- * some: before each wait every scan tries once more, and if one gets on by that, nobody waits.
+ * Requests to one base keep to its option prefetch.  A scan that finds no room is woken by the answer that
+ * makes some: before each wait every scan tries once more, and if one gets on by that, nobody waits.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,7 +35,10 @@ enum
 	READY
 };
 
-/* A count is one answer and not asked for this way; an interval between requests is waited for by whoever sends. */
+/*
+ * A count is one answer and not asked for this way; an interval between requests is waited for by whoever
+ * sends.
+ */
 bool
 onec_async_is_capable(ForeignPath *path)
 {

@@ -20,8 +20,8 @@ extern void onec_async_configure_wait(AsyncRequest *areq);
 extern void onec_async_notify(AsyncRequest *areq);
 
 /*
- * Have the scan of "node", whose state is made, give no row rather than wait, if an asynchronous Append is above it.
- * What it opens is closed with the query's memory.
+ * Have the scan of "node", whose state is made, give no row rather than wait, if an asynchronous Append is
+ * above it.  What it opens is closed with the query's memory.
  */
 extern void onec_async_begin(ForeignScanState *node);
 

@@ -42,8 +42,8 @@ is_lookup(Expr *qual)
 }
 
 /*
- * Values of sub-plans stand as $0, $1 …: without a plan, PostgreSQL cannot tell whose they are, and since 17 must not
- * be asked.
+ * Values of sub-plans stand as $0, $1 …: without a plan, PostgreSQL cannot tell whose they are, and since 17
+ * must not be asked.
  */
 static Node *
 name_params(Node *node, void *context)
@@ -156,7 +156,8 @@ onec_scan_explain(ForeignScanState *node, ExplainState *es)
 	if (!nothing && shown.lists > 1)
 		ExplainPropertyInteger(label("1C Parts", es), NULL, shown.lists, es);
 	if (!nothing && shown.shortened)
-		ExplainPropertyText(label("1C Filter", es), "shortened, for want of room in the address (max_url)", es);
+		ExplainPropertyText(label("1C Filter", es), "shortened, for want of room in the address (max_url)",
+							es);
 	if (scan->turnovers)
 		ExplainPropertyText(label("1C Totals", es), "turnovers in place of records", es);
 	if (scan->query.nulls != ONEC_NULLS_ALIKE)

@@ -101,6 +101,7 @@ onec_generated_fill(OnecGenerated *generated, TupleTableSlot *slot)
 		GeneratedColumn *column = lfirst(lc);
 		int			at = column->attnum - 1;
 
-		slot->tts_values[at] = ExecEvalExprSwitchContext(column->state, generated->econtext, &slot->tts_isnull[at]);
+		slot->tts_values[at] = ExecEvalExprSwitchContext(column->state, generated->econtext,
+														 &slot->tts_isnull[at]);
 	}
 }

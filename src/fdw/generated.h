@@ -19,7 +19,8 @@ typedef struct OnecGenerated OnecGenerated;
 extern List *onec_generated_sources(Oid relid, List *attrs);
 
 /*
- * Get ready to compute the generated columns among "attrs"; NULL when there are none.  Lives in the current context.
+ * Get ready to compute the generated columns among "attrs"; NULL when there are none.  Lives in the current
+ * context.
  */
 extern OnecGenerated *onec_generated_begin(Oid relid, List *attrs);
 

@@ -140,8 +140,8 @@ is_tabular(const OnecEdm *edm, const OnecEntitySet *set)
 }
 
 /*
- * What the name of a virtual table is made from: Set_Function, the set's name cut so that the function's stays
- * readable.
+ * What the name of a virtual table is made from: Set_Function, the set's name cut so that the function's
+ * stays readable.
  */
 static char *
 short_label(const OnecTable *table)
@@ -323,8 +323,8 @@ is_one_of(const char *name, const char *const *list, int count)
 }
 
 /*
- * Whether 1C applies a condition on the property before it aggregates or takes the last of each.  A condition on
- * anything but a dimension would change what is aggregated (doc/1c-odata.md 5).
+ * Whether 1C applies a condition on the property before it aggregates or takes the last of each.  A condition
+ * on anything but a dimension would change what is aggregated (doc/1c-odata.md 5).
  */
 static bool
 is_dimension(const OnecTable *table, const OnecProperty *property)
@@ -351,8 +351,8 @@ is_dimension(const OnecTable *table, const OnecProperty *property)
 }
 
 /*
- * Properties of a function's result on which it takes conditions, comma-separated; of a register's records those of its
- * Turnovers; NULL for none.
+ * Properties of a function's result on which it takes conditions, comma-separated; of a register's records
+ * those of its Turnovers; NULL for none.
  */
 static char *
 dimensions_of(const OnecTable *table)

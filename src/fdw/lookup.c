@@ -81,7 +81,8 @@ typedef struct LookupState
 	bool		outer_done;
 	TupleTableSlot *held;		/* a row that had no room in the batch; NULL: none */
 	TupleTableSlot *inner_slot; /* the row being joined, or NULL */
-	TupleTableSlot *result;		/* for the caller, whose triggers may write to it; unless there is a projection */
+	TupleTableSlot *result;		/* for the caller, whose triggers may write to it; unless there is a
+								 * projection */
 	uint32		inner_hash;
 	int			next;			/* row of the batch to look at */
 
@@ -176,10 +177,14 @@ size_of_key(const LookupState *state, Datum key)
 static bool
 has_room(const LookupState *state, int size, Datum key)
 {
-	return state->one_request == 0 || state->nrows == 0 || size + size_of_key(state, key) <= state->one_request;
+	return state->one_request == 0 || state->nrows == 0 ||
+		size + size_of_key(state, key) <= state->one_request;
 }
 
-/* Add a row of the outer side, and to "size" the bytes its key adds to the list; false when it must wait for the next batch. */
+/*
+ * Add a row of the outer side, and to "size" the bytes its key adds to the list; false when it must wait for
+ * the next batch.
+ */
 static bool
 add_row(LookupState *state, TupleTableSlot *slot, ArrayBuildState **keys, int *size)
 {
@@ -413,7 +418,8 @@ begin_lookup(CustomScanState *node, EState *estate, int eflags)
 	state->outer_slot = MakeSingleTupleTableSlot(ExecGetResultType(state->outer),
 												 &TTSOpsMinimalTuple);
 	if (node->ss.ps.ps_ProjInfo == NULL)
-		state->result = ExecInitExtraTupleSlot(estate, node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, &TTSOpsVirtual);
+		state->result = ExecInitExtraTupleSlot(estate, node->ss.ss_ScanTupleSlot->tts_tupleDescriptor,
+											   &TTSOpsVirtual);
 	state->context = AllocSetContextCreate(estate->es_query_cxt, "onec_fdw batch",
 										   ALLOCSET_DEFAULT_SIZES);
 	state->rows = palloc(sizeof(BatchRow) * BATCH_ROWS);

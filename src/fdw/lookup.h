@@ -3,8 +3,8 @@
  * lookup.h
  *	  A join that looks many keys up at a time.
  *
- * The outer side is read in batches; the keys of a batch go to 1C as a list, and the rows that come are joined as
- * they arrive.  A nested loop would ask once per key, a hash join would read the whole set.
+ * The outer side is read in batches; the keys of a batch go to 1C as a list, and the rows that come are
+ * joined as they arrive.  A nested loop would ask once per key, a hash join would read the whole set.
  *
  *-------------------------------------------------------------------------
  */

@@ -150,20 +150,25 @@ make_lookup(const LookupJoin *join)
 
 /* ---- what it costs ---- */
 
-/* Bytes that the keys may take in one address, beside all else that is asked: where it must be, columns go unnamed. */
+/*
+ * Bytes that the keys may take in one address, beside all else that is asked: where it must be, columns go
+ * unnamed.
+ */
 static int
 room_for_keys(const LookupJoin *join)
 {
 	const OnecRel *info = join->inner->fdw_private;
 	OnecDeparse deparse = onec_rel_deparse(info, join->inner, false);
-	OnecTerm	term = onec_deparse_quals(&deparse, extract_actual_clauses(join->inner->baserestrictinfo, false));
+	OnecTerm	term = onec_deparse_quals(&deparse, extract_actual_clauses(join->inner->baserestrictinfo,
+																		   false));
 	OnecQuery	query = {.filter = term.verdict != ONEC_NO && term.kind == ONEC_TERM_TREE ? term.expr : NULL};
 	OnecDraft	draft;
 
 	onec_draft_request(&draft, info->options, &query, ONEC_ORDERING_TOTAL,
 					   onec_columns_date(info->columns, info->ncolumns));
 	onec_draft_select_all(&draft);
-	return Max(info->options->max_url - PAGE_SIZE - (int) onec_draft_url_size(info->options->root, &draft.request),
+	return Max(info->options->max_url - PAGE_SIZE - (int) onec_draft_url_size(info->options->root,
+																			  &draft.request),
 			   LITERAL_SIZE);
 }
 
@@ -371,9 +376,10 @@ used_values(List *custom_plans, Node *exprs)
 }
 
 /*
- * One value may stand in two forms.  In "a LEFT JOIN b … JOIN c ON c.k = b.k" PostgreSQL marks b.k above the outer join as one
- * that may have become NULL there (varnullingrels); below it, where b is read, it has no such mark.  setrefs.c would not
- * take them for the same and fail, so one column serves both: the mark of the value above is put on the one below.
+ * One value may stand in two forms.  In "a LEFT JOIN b … JOIN c ON c.k = b.k" PostgreSQL marks b.k above the
+ * outer join as one that may have become NULL there (varnullingrels); below it, where b is read, it has no
+ * such mark.  setrefs.c would not take them for the same and fail, so one column serves both: the mark of the
+ * value above is put on the one below.
  */
 static Node *
 mark_as_above(Node *node, void *context)

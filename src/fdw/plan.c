@@ -299,8 +299,10 @@ add_base_paths(PlannerInfo *root, RelOptInfo *rel, OnecRel *info)
 		return;
 	/* pages come in some order anyway, so this one costs next to nothing more */
 	add_path(rel, (Path *)
-			 onec_make_foreign_path(root, rel, rel->rows, startup, total + cpu_operator_cost, root->query_pathkeys,
-									rel->lateral_relids, path_plan(order, nulls, limit_hint(root, rel, true))));
+			 onec_make_foreign_path(root, rel, rel->rows, startup, total + cpu_operator_cost,
+									root->query_pathkeys,
+									rel->lateral_relids, path_plan(order, nulls,
+																   limit_hint(root, rel, true))));
 }
 
 /* ---- paths with values of other tables ---- */
@@ -326,7 +328,8 @@ member_is_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec, Equiv
 	(void) ec;
 	if (column == NULL || column->argument != NULL)
 		return column != NULL && column == match->argument;
-	return match->argument == NULL && match->push_filter && onec_type_compare(column, ONEC_EQ, &why) != ONEC_NO;
+	return match->argument == NULL && match->push_filter &&
+		onec_type_compare(column, ONEC_EQ, &why) != ONEC_NO;
 }
 
 /* Equalities that follow from others: of an argument, or of the first column that 1C can compare. */
@@ -335,7 +338,8 @@ implied_clauses(PlannerInfo *root, RelOptInfo *rel, OnecRel *info, const OnecCol
 {
 	ColumnMatch match = {onec_rel_deparse(info, rel, false), info->options->push_filter, argument};
 
-	return generate_implied_equalities_for_column(root, rel, member_is_column, &match, rel->lateral_referencers);
+	return generate_implied_equalities_for_column(root, rel, member_is_column, &match,
+												  rel->lateral_referencers);
 }
 
 /* Join clauses whose other side, once known, 1C can use. */

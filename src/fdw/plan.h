@@ -51,8 +51,8 @@ extern void onec_plan_upper_paths(PlannerInfo *root, UpperRelationKind stage, Re
 								  RelOptInfo *output, void *extra);
 
 /*
- * A path that reads the rows of "rel" that belong to the keys which a look-up join gives it (lookup.h), "rows" of
- * them by "requests".
+ * A path that reads the rows of "rel" that belong to the keys which a look-up join gives it (lookup.h),
+ * "rows" of them by "requests".
  */
 extern ForeignPath *onec_plan_lookup_path(PlannerInfo *root, RelOptInfo *rel, Expr *lookup,
 										  double rows, double requests);

@@ -61,7 +61,8 @@ decoding_context(void *arg)
 }
 
 void
-onec_row_decode(OnecRowReader *reader, OnecPager *pager, const OnecField *fields, int64 number, TupleTableSlot *slot)
+onec_row_decode(OnecRowReader *reader, OnecPager *pager, const OnecField *fields, int64 number,
+				TupleTableSlot *slot)
 {
 	Decoding	decoding = {reader, NULL, number};
 	ErrorContextCallback callback = {error_context_stack, decoding_context, &decoding};

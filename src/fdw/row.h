@@ -40,8 +40,9 @@ extern OnecRowReader onec_row_reader(Oid relid, const OnecOptions *options, int 
 extern void onec_row_want(OnecRowReader *reader, const OnecColumn *column);
 
 /*
- * Decode the fields that "pager" gave, row number "number" of the answer, into a virtual slot, the other columns of which become
- * NULL.  ERROR for what a column does not take, with the column and the row in the CONTEXT.
+ * Decode the fields that "pager" gave, row number "number" of the answer, into a virtual slot, the other
+ * columns of which become NULL.  ERROR for what a column does not take, with the column and the row in the
+ * CONTEXT.
  */
 extern void onec_row_decode(OnecRowReader *reader, OnecPager *pager, const OnecField *fields, int64 number,
 							TupleTableSlot *slot);

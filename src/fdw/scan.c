@@ -4,8 +4,8 @@
  *	  Executor callbacks: one foreign scan from its plan to its rows.
  *
  * Nothing is asked of 1C before the first row is.  Memory of a run is reset at rescan, that of
- * a row with the next one.  When the base refuses an order that the plan promised, the scan reads all rows and
- * sorts them; when it refuses to count, the scan counts.
+ * a row with the next one.  When the base refuses an order that the plan promised, the scan reads all rows
+ * and sorts them; when it refuses to count, the scan counts.
  *
  *-------------------------------------------------------------------------
  */
@@ -119,7 +119,8 @@ read_plan(ForeignScan *plan)
 	scan->arguments = list_nth(private, ONEC_PRIVATE_ARGUMENTS);
 	scan->hint = intVal(list_nth(private, ONEC_PRIVATE_HINT));
 	scan->count = boolVal(list_nth(private, ONEC_PRIVATE_COUNT));
-	scan->deparse = onec_deparse_of(scan->options, intVal(list_nth(private, ONEC_PRIVATE_VARNO)), scan->columns,
+	scan->deparse = onec_deparse_of(scan->options, intVal(list_nth(private, ONEC_PRIVATE_VARNO)),
+									scan->columns,
 									scan->ncolumns);
 	scan->deparse.params = list_nth(private, ONEC_PRIVATE_PARAMS);
 	scan->lookup = -1;
@@ -181,7 +182,8 @@ argument_literal(const OnecColumn *column, const OnecValue *value, int number)
 				(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 				 errmsg("argument \"%s\" of 1C's function cannot be written", column->argument),
 				 column->type == TIMESTAMPOID || column->type == TIMESTAMPTZOID ?
-				 errhint("1C's dates are whole seconds of the years 1 to 9999: use date_trunc('second', …).") : 0));
+				 errhint("1C's dates are whole seconds of the years 1 to 9999: use date_trunc('second', "
+						 "…).") : 0));
 	literal->lit_kind = constant.kind;
 	literal->lit_text = constant.text;
 	return literal;
@@ -246,8 +248,8 @@ onec_scan_query(OnecScan *scan, bool exact, bool *nothing)
 /* ---- begin ---- */
 
 /*
- * The slot of the scan's rows.  That of the node is made for tuples: to store its values in a table, PostgreSQL
- * would make a tuple of them and copy that.
+ * The slot of the scan's rows.  That of the node is made for tuples: to store its values in a table,
+ * PostgreSQL would make a tuple of them and copy that.
  */
 static void
 make_slot(OnecScan *scan, ForeignScanState *node)
@@ -274,7 +276,8 @@ warn_of_zone(const OnecScan *scan)
 			ereport(WARNING,
 					(errmsg("local time of 1C is read in the time zone of the session, \"%s\"",
 							pg_get_timezone_name(session_timezone)),
-					 errdetail("The column for \"%s\" of \"%s\" is a timestamp with time zone, and the server has no option timezone.",
+					 errdetail("The column for \"%s\" of \"%s\" is a timestamp with time zone, and the "
+							   "server has no option timezone.",
 							   scan->reader.decoders[i].column.property, scan->options->entity_set),
 					 errhint("ALTER SERVER %s OPTIONS (ADD timezone 'Europe/Moscow'), or another zone.",
 							 quote_identifier(scan->options->server_name))));
@@ -297,7 +300,8 @@ onec_scan_begin(ForeignScanState *node, int eflags)
 	scan->run = AllocSetContextCreate(query_context, "onec_fdw run", ALLOCSET_SMALL_SIZES);
 	scan->reader.memory = AllocSetContextCreate(query_context, "onec_fdw row", ALLOCSET_SMALL_SIZES);
 	make_slot(scan, node);
-	scan->reader.generated = onec_generated_begin(scan->relid, list_nth(plan->fdw_private, ONEC_PRIVATE_ATTRS));
+	scan->reader.generated = onec_generated_begin(scan->relid,
+												  list_nth(plan->fdw_private, ONEC_PRIVATE_ATTRS));
 	scan->expr_states = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	scan->session = onec_session_get(scan->options, onec_foreign_scan_user(node));
 	scan->pager = onec_pager_create(scan->session, scan->options, &scan->wanted, &scan->spent);

@@ -307,7 +307,8 @@ onec_turnovers_period(OnecDeparse *deparse, List *periods, OnecExpr **start, One
 	if (high != DT_NOEND)
 		*end = moment(high);
 	/* what 1C cannot hold lies before or after everything */
-	return !(low != DT_NOBEGIN && *start == NULL && low > 0) && !(high != DT_NOEND && *end == NULL && high < 0);
+	return !(low != DT_NOBEGIN && *start == NULL && low > 0) &&
+		!(high != DT_NOEND && *end == NULL && high < 0);
 }
 
 /* ---- the virtual table ---- */

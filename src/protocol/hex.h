@@ -8,7 +8,10 @@
 #ifndef ONEC_HEX_H
 #define ONEC_HEX_H
 
-/* The number that "count" digits at "text" make, small letters or capitals; -1 when another character is among them. */
+/*
+ * The number that "count" digits at "text" make, small letters or capitals; -1 when another character is
+ * among them.
+ */
 static inline int
 onec_hex(const char *text, int count)
 {

@@ -4,8 +4,8 @@
  *	  Conditions on a value of several types: the value and its type, as one.
  *
  * 1C compares such a value with a bare identifier without an error and without rows; the documented
- * form is "X eq cast(guid'…','Document_Y')" (doc/1c-odata.md 6.2).  Nobody has confirmed it for the recorder of a
- * register, and a wrong answer would be a lost row: hence the option, which is off at first.
+ * form is "X eq cast(guid'…','Document_Y')" (doc/1c-odata.md 6.2).  Nobody has confirmed it for the recorder
+ * of a register, and a wrong answer would be a lost row: hence the option, which is off at first.
  *
  *-------------------------------------------------------------------------
  */
@@ -81,7 +81,8 @@ compare_reference(const OnecColumn *column, const OnecOperand *value, const Onec
 		return onec_term_none();
 	if (!value->known || !type->known)
 		return onec_term_tree(ONEC_SUPERSET, onec_make_compare(column, ONEC_EQ,
-															   onec_operand_placeholder(value->known ? type : value)));
+															   onec_operand_placeholder(value->known ? type :
+																						value)));
 	guid = value->type == UUIDOID ? DatumGetCString(DirectFunctionCall1(uuid_out, value->value)) :
 		TextDatumGetCString(value->value);
 	name = TextDatumGetCString(type->value);

@@ -15,8 +15,8 @@
 #include "pushdown/deparse.h"
 
 /*
- * "X = value", one of the ANDed "quals", together with "X_Type = type" among them.  False when "qual" is no such
- * comparison, or has no such companion, or the option push_composite is off.
+ * "X = value", one of the ANDed "quals", together with "X_Type = type" among them.  False when "qual" is no
+ * such comparison, or has no such companion, or the option push_composite is off.
  */
 extern bool onec_composite_pair(OnecDeparse *deparse, List *quals, Expr *qual, OnecTerm *term);
 

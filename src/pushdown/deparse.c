@@ -288,7 +288,8 @@ deparse_not_distinct(OnecDeparse *deparse, DistinctExpr *expr)
 	OnecOperand operand;
 
 	equal.xpr.type = T_OpExpr;
-	value = onec_operand_has_column(deparse, linitial(expr->args)) ? lsecond(expr->args) : linitial(expr->args);
+	value = onec_operand_has_column(deparse, linitial(expr->args)) ? lsecond(expr->args) :
+		linitial(expr->args);
 	if (onec_operand_has_column(deparse, (Node *) value) || !onec_operand_read(deparse, value, &operand))
 		return onec_term_no("it compares the column with other columns, or with a volatile function");
 	if (operand.known && operand.isnull)

@@ -37,7 +37,8 @@ typedef struct OnecDeparse
 	bool		empty_as_null;
 	bool		ignores_case;	/* 1C's comparisons of text do, surely */
 	bool		composites;		/* values of several types may be compared, by cast() */
-	bool		exact;			/* the filter must not return more than asked: say so where it takes more words */
+	bool		exact;			/* the filter must not return more than asked: say so where it takes more
+								 * words */
 	const OnecValue *values;	/* of "params"; NULL while planning */
 
 	/* found, while planning; given while executing */
@@ -61,7 +62,8 @@ typedef struct OnecTerm
 } OnecTerm;
 
 /* What is given of a table; "exact", "values" and "params" are the caller's to set. */
-extern OnecDeparse onec_deparse_of(const OnecOptions *options, int varno, const OnecColumn *columns, int ncolumns);
+extern OnecDeparse onec_deparse_of(const OnecOptions *options, int varno, const OnecColumn *columns,
+								   int ncolumns);
 
 /* Translate one qual.  palloc'd; nothing is raised for what cannot be said. */
 extern OnecTerm onec_deparse_qual(OnecDeparse *deparse, Expr *qual);

@@ -215,8 +215,8 @@ onec_derived_read(OnecDeparse *deparse, Node *node)
 /* ---- values ---- */
 
 /*
- * A double beside a whole number, which is all it is compared with here: one with a fraction lies amid its two neighbours,
- * whatever the fraction is, while PostgreSQL's own conversion rounds to 15 digits.
+ * A double beside a whole number, which is all it is compared with here: one with a fraction lies amid its
+ * two neighbours, whatever the fraction is, while PostgreSQL's own conversion rounds to 15 digits.
  */
 static bool
 double_to_numeric(double value, Numeric *number)

@@ -258,7 +258,8 @@ move_bound(OnecCompare *op, OnecConstant *constant)
 
 /* A comparison with a value of which only the two ends are known that it lies between. */
 static OnecTerm
-compare_about(const OnecDeparse *deparse, const OnecColumn *column, OnecCompare op, const OnecConstant *constant)
+compare_about(const OnecDeparse *deparse, const OnecColumn *column, OnecCompare op,
+			  const OnecConstant *constant)
 {
 	OnecExpr   *low = onec_make_literal(constant->kind, constant->text);
 	OnecExpr   *high = onec_make_literal(constant->kind, constant->next);

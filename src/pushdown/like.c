@@ -115,7 +115,10 @@ onec_filter_like(const OnecColumn *column, const char *pattern)
 	last = llast(pieces.texts);
 	if (pieces.whole)
 		return onec_term_tree(ONEC_SUPERSET, onec_make_compare(column, ONEC_EQ, make_text(first)));
-	/* a blank that another piece follows is no blank at the end, but it may be one to 1C when "%" stands for nothing */
+	/*
+	 * a blank that another piece follows is no blank at the end, but it may be one to 1C when "%" stands for
+	 * nothing
+	 */
 	for (int i = 0; i < list_length(pieces.texts) - 1; i++)
 		trim_blanks(list_nth(pieces.texts, i));
 	if (*first != '\0')

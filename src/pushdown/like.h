@@ -14,8 +14,8 @@
 #include "table/columns.h"
 
 /*
- * column LIKE pattern (of the server's encoding), by what the pattern says in clear: how the text begins, ends, and
- * what it holds between.  Always a superset.
+ * column LIKE pattern (of the server's encoding), by what the pattern says in clear: how the text begins,
+ * ends, and what it holds between.  Always a superset.
  */
 extern OnecTerm onec_filter_like(const OnecColumn *column, const char *pattern);
 

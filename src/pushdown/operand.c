@@ -71,7 +71,10 @@ onec_operand_has_column(const OnecDeparse *deparse, Node *node)
 	return has_column(node, &varno);
 }
 
-/* Whether "expr" can be evaluated without a row of the table: its number in "params", having been added while planning; else 0. */
+/*
+ * Whether "expr" can be evaluated without a row of the table: its number in "params", having been added while
+ * planning; else 0.
+ */
 static int
 number_of(OnecDeparse *deparse, Expr *expr)
 {

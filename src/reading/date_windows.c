@@ -66,8 +66,8 @@ is_unlike(const OnecWindows *windows, double density)
 }
 
 /*
- * Shops close at night and sell more at weekends, so a window is made by what was usual lately, not by the last
- * page alone; unless that shows that times have changed.
+ * Shops close at night and sell more at weekends, so a window is made by what was usual lately, not by the
+ * last page alone; unless that shows that times have changed.
  */
 static void
 note_usual(OnecWindows *windows, double rows, double seconds)

@@ -3,8 +3,9 @@
  * date_windows.h
  *	  How wide a window of dates is that holds about a page.
  *
- * Where several requests may be under way, a set with dates is cut into windows that abut; each begins where the one
- * before ends, so they can be asked for at once.  Their width follows the density of the rows seen lately.
+ * Where several requests may be under way, a set with dates is cut into windows that abut; each begins where
+ * the one before ends, so they can be asked for at once.  Their width follows the density of the rows seen
+ * lately.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,8 +43,9 @@ extern void onec_windows_note_end(OnecWindows *windows, int64 rows, const char *
 extern double onec_windows_rows(const OnecWindows *windows, const char *from, const char *to);
 
 /*
- * Where the window that begins at "from" ends, to hold about "rows" rows; an empty text when it had better stay open, because
- * little or nothing lies there: it begins after "now", or behind a stretch that was sparse.
+ * Where the window that begins at "from" ends, to hold about "rows" rows; an empty text when it had better
+ * stay open, because little or nothing lies there: it begins after "now", or behind a stretch that was
+ * sparse.
  */
 extern void onec_windows_end(OnecWindows *windows, const char *from, int64 rows, TimestampTz now,
 							 char end[ONEC_DATE_SIZE]);

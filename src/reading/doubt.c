@@ -3,13 +3,14 @@
  * doubt.c
  *	  A page that fails: what a base refuses, what is halved, what is asked for again.
  *
- * A refusal is believed only after it was tried both ways: with the part refused, without it answered, with it refused
- * again.  Between the first two the reading is in doubt, and goes a way that does without the part: the order, an arm of the
- * condition, the whole of it, or both.  When the first row comes that way, the old request is sent once more: if it is
- * refused again, that is remembered of the base; if it is answered, the reading goes on with that answer, and nothing was learned.
+ * A refusal is believed only after it was tried both ways: with the part refused, without it answered, with
+ * it refused again.  Between the first two the reading is in doubt, and goes a way that does without the
+ * part: the order, an arm of the condition, the whole of it, or both.  When the first row comes that way, the
+ * old request is sent once more: if it is refused again, that is remembered of the base; if it is answered,
+ * the reading goes on with that answer, and nothing was learned.
  *
- * Only before the first row: rows of another order cannot follow.  What fails for any other reason may pass: it is asked for
- * again, in smaller pages where that may help, which is for this reading only.
+ * Only before the first row: rows of another order cannot follow.  What fails for any other reason may pass:
+ * it is asked for again, in smaller pages where that may help, which is for this reading only.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,7 +34,7 @@
 #include "session/retry.h"
 #include "table/types.h"
 
-#define MOST_ARMS 8				/* of a condition that are left out one by one; where there are more, all at once */
+#define MOST_ARMS 8				/* of a condition that are left out one by one; more are all at once */
 
 /* ---- the way of a reading ---- */
 
@@ -77,8 +78,10 @@ bool
 onec_pager_takes_dates(const OnecPager *pager)
 {
 	return pager->refusals->conditions == NIL ||
-		!(onec_refusals_hold(pager->refusals, onec_pager_filter_by_date(pager, NULL, "ge", ONEC_EMPTY_DATE)) ||
-		  onec_refusals_hold(pager->refusals, onec_pager_filter_by_date(pager, NULL, "lt", ONEC_EMPTY_DATE)));
+		!(onec_refusals_hold(pager->refusals,
+							 onec_pager_filter_by_date(pager, NULL, "ge", ONEC_EMPTY_DATE)) ||
+		  onec_refusals_hold(pager->refusals,
+							 onec_pager_filter_by_date(pager, NULL, "lt", ONEC_EMPTY_DATE)));
 }
 
 /* ---- doubt ---- */
@@ -122,12 +125,16 @@ doubt_more(OnecPager *pager)
 		(pager->options->key != NULL || pager->query.norder > 0);
 	bool		filtered = (doubt->parts & ONEC_PART_FILTER) != 0 && !refusals->filter;
 
-	/* dates of its own are all the condition: without order they would not be sent either, which proves nothing */
+	/*
+	 * dates of its own are all the condition: without order they would not be sent either, which proves
+	 * nothing
+	 */
 	if (doubt->step == ONEC_DOUBT_NONE && filtered && count == 0)
 		doubt->step = ONEC_DOUBT_DATES;
 	else if (doubt->step < ONEC_DOUBT_ORDER && ordered)
 		doubt->step = ONEC_DOUBT_ORDER;
-	else if (doubt->step < ONEC_DOUBT_FILTER && filtered && count > 1 && count <= MOST_ARMS && doubt->tried < count)
+	else if (doubt->step < ONEC_DOUBT_FILTER && filtered && count > 1 && count <= MOST_ARMS &&
+			 doubt->tried < count)
 	{
 		doubt->step = ONEC_DOUBT_ARM;
 		doubt->arm = suspect(pager, doubt->tried++);
@@ -169,7 +176,8 @@ do_without(OnecPager *pager, const OnecError *error)
 	if (error->kind != ONEC_ERR_REFUSED || pager->settled > 1)
 		return false;
 	/* the set was read without a condition of dates until one was needed */
-	if (pager->by_date && !pager->unfiltered && pager->at.bound[0] != '\0' && (!filtered || pager->delivered > 0) &&
+	if (pager->by_date && !pager->unfiltered && pager->at.bound[0] != '\0' &&
+		(!filtered || pager->delivered > 0) &&
 		(error->parts & ONEC_PART_FILTER))
 	{
 		begin_doubt(pager, error);
@@ -288,7 +296,10 @@ begin_anew(OnecPager *pager, OnecReply *reply)
 	onec_ahead_add(&pager->ahead, 0, &at, reply);
 }
 
-/* The answer came after all while dates were being reached by $skip: nothing was learned, rows come as they are. */
+/*
+ * The answer came after all while dates were being reached by $skip: nothing was learned, rows come as they
+ * are.
+ */
 static bool
 may_begin_anew(const OnecPager *pager, OnecDoubtStep step)
 {
@@ -315,7 +326,8 @@ onec_pager_settle(OnecPager *pager)
 	pager->doubt.step = ONEC_DOUBT_NONE;
 	pager->settled++;
 	if (may_begin_anew(pager, step) &&
-		(reply != NULL || (error.kind == ONEC_ERR_REFUSED && step >= ONEC_DOUBT_FILTER && !pager->refusals->filter &&
+		(reply != NULL || (error.kind == ONEC_ERR_REFUSED && step >= ONEC_DOUBT_FILTER &&
+						   !pager->refusals->filter &&
 						   open_arms(pager) != NIL)))
 	{
 		begin_anew(pager, reply);
@@ -355,7 +367,8 @@ try_again(OnecPager *pager, const OnecError *error)
 
 	if (failure.kind == ONEC_ERR_REFUSED && (pager->delivered > 0 || pager->at.part > 0))
 		failure.kind = ONEC_ERR_PASSING;
-	return onec_session_retry(pager->session, pager->options, pager->reply, &failure, &pager->attempts, pager->spent);
+	return onec_session_retry(pager->session, pager->options, pager->reply, &failure, &pager->attempts,
+							  pager->spent);
 }
 
 void

@@ -3,8 +3,8 @@
  * key_parts.c
  *	  Rows of a query that is asked for in parts: by a list of keys, or those without a date apart.
  *
- * A base that takes no notice of $filter sends every row with each part.  A row that is of another part comes with that
- * one, and is passed over here; whether it meets the condition at all is for the executor to see.
+ * A base that takes no notice of $filter sends every row with each part.  A row that is of another part comes
+ * with that one, and is passed over here; whether it meets the condition at all is for the executor to see.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,9 +3,10 @@
  * page_again.c
  *	  Pages that are asked for a second time, with their key.
  *
- * Where the key of the rows is not wanted, rows may be alike in all that is: a page that brings nothing but values that came
- * before, or more rows than were asked for, may be honest or not.  Only its key tells, so the same page is asked for once more,
- * with the key; and so are all that follow, so that this is paid for once.
+ * Where the key of the rows is not wanted, rows may be alike in all that is: a page that brings nothing but
+ * values that came before, or more rows than were asked for, may be honest or not.  Only its key tells, so
+ * the same page is asked for once more, with the key; and so are all that follow, so that this is paid for
+ * once.
  *
  *-------------------------------------------------------------------------
  */
@@ -100,7 +101,8 @@ ask_again(OnecPager *pager, int64 skip)
 	place.top = Max(place.top, pager->page_rows);
 	want_key(&keyed);
 	onec_pager_draft(&keyed, &place, &draft);
-	if (!onec_session_fetch(pager->session, pager->options, &draft.request, pager->spent, &body, &len, &error))
+	if (!onec_session_fetch(pager->session, pager->options, &draft.request, pager->spent, &body, &len,
+							&error))
 		onec_session_raise(pager->session, pager->options, &draft.request, &error);
 	rows = onec_rows_create(keyed.names, keyed.nnames);
 	if (rows == NULL)
@@ -146,12 +148,14 @@ check_again(OnecPager *pager, const OnecMark *earlier)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_REPLY_HANDLE),
 				 errmsg("1C answers the same request for \"%s\" differently", pager->options->entity_set),
-				 errdetail(INT64_FORMAT " rows came, then " INT64_FORMAT " or others.", pager->page_rows, now.rows)));
+				 errdetail(INT64_FORMAT " rows came, then " INT64_FORMAT " or others.", pager->page_rows,
+						   now.rows)));
 	if (now.twice > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_REPLY_HANDLE),
 				 errmsg("1C sends rows of \"%s\" twice", pager->options->entity_set),
-				 errdetail("Of the " INT64_FORMAT " rows of a page " INT64_FORMAT " have a key that came before.",
+				 errdetail("Of the " INT64_FORMAT " rows of a page " INT64_FORMAT " have a key that came "
+						   "before.",
 						   now.rows, now.twice)));
 	if (earlier != NULL)
 	{

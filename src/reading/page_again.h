@@ -14,8 +14,8 @@
 #include "reading/pager.h"
 
 /*
- * Raise an error if the page, whose rows have no key, holds rows twice, or those of "earlier" (NULL: of no page
- * in particular).  The pages behind it come with their key.
+ * Raise an error if the page, whose rows have no key, holds rows twice, or those of "earlier" (NULL: of no
+ * page in particular).  The pages behind it come with their key.
  */
 extern void onec_pager_check_again(OnecPager *pager, const OnecMark *earlier);
 

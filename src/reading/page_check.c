@@ -64,7 +64,8 @@ onec_pager_check_row(const OnecPager *pager, const OnecField *fields)
 			raise_no_row(pager, field->kind == ONEC_FIELD_NULL ? "has an empty key" : "lacks its key",
 						 pager->names[pager->key_at[i]]);
 	}
-	if (pager->nkey == 0 && pager->nnames > 0 && fields[0].kind == ONEC_FIELD_ABSENT && !has_any(pager, fields))
+	if (pager->nkey == 0 && pager->nnames > 0 && fields[0].kind == ONEC_FIELD_ABSENT &&
+		!has_any(pager, fields))
 		raise_no_row(pager, "has none of the properties asked for", NULL);
 }
 
@@ -128,7 +129,8 @@ onec_pager_missing(const OnecPager *pager)
 bool
 onec_pager_lacked(const OnecPager *pager, int i)
 {
-	return i < pager->nnames && onec_rows_lacked(pager->rows, i) && !(i < pager->noptional && pager->optional[i]) &&
+	return i < pager->nnames && onec_rows_lacked(pager->rows, i) &&
+		!(i < pager->noptional && pager->optional[i]) &&
 		!pager->options->missing_null && pager->options->function == NULL;
 }
 
@@ -139,7 +141,8 @@ raise_missing(const OnecPager *pager, const char *name)
 			(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
 			 errmsg("no row of the answer for \"%s\" has the property \"%s\"", pager->options->entity_set,
 					onec_server_text(name)),
-			 errhint("If the base has it no more, the table has to be imported anew; with the option missing_property "
+			 errhint("If the base has it no more, the table has to be imported anew; with the option "
+					 "missing_property "
 					 "'null' it reads NULL.")));
 }
 
@@ -163,7 +166,10 @@ find_earlier(OnecPager *pager)
 	if (onec_tie_has_key(pager->tie) && !pager->scattered)
 	{
 		page.first = pager->page_first;
-		/* a page with a row twice in place of another one is followed by one that begins, and may end, with its last row */
+		/*
+		 * a page with a row twice in place of another one is followed by one that begins, and may end, with
+		 * its last row
+		 */
 		page.last = pager->page_twice > 0 ? 0 : pager->page_last;
 	}
 	return onec_repeat_find(&pager->repeat, &pager->at, &page, pager->last_set.count == 0, pager->context);

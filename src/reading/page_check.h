@@ -30,7 +30,10 @@ extern const char *onec_pager_missing(const OnecPager *pager);
 /* Raise an error if the page, which has ended, lacks a property or has come before. */
 extern void onec_pager_check_page(OnecPager *pager);
 
-/* The page broke off after some rows, and what follows them will be asked for: raise an error if they came before. */
+/*
+ * The page broke off after some rows, and what follows them will be asked for: raise an error if they came
+ * before.
+ */
 extern void onec_pager_check_broken(OnecPager *pager);
 
 /* The page has the rows of an earlier one. */

@@ -140,9 +140,9 @@ short_word(const char *text, size_t len)
 }
 
 /*
- * Every row of a page ends here with all its wanted values, some hundreds of bytes, so sixteen of them are taken by one
- * multiplication, as wyhash does; hash_bytes_extended() took a sixth of the time of a scan.  The last bytes are taken
- * with some of those before them.  The constants are digits of pi.
+ * Every row of a page ends here with all its wanted values, some hundreds of bytes, so sixteen of them are
+ * taken by one multiplication, as wyhash does; hash_bytes_extended() took a sixth of the time of a scan.  The
+ * last bytes are taken with some of those before them.  The constants are digits of pi.
  */
 static inline uint64
 hash_text(const char *text, size_t len, uint64 hash)
@@ -151,7 +151,8 @@ hash_text(const char *text, size_t len, uint64 hash)
 
 	hash ^= len;
 	if (len < 8)
-		return fold(short_word(text, len) ^ UINT64CONST(0xA4093822299F31D0), hash ^ UINT64CONST(0x082EFA98EC4E6C89));
+		return fold(short_word(text, len) ^ UINT64CONST(0xA4093822299F31D0),
+					hash ^ UINT64CONST(0x082EFA98EC4E6C89));
 	for (; end - text > 16; text += 16)
 		hash = fold(word_at(text) ^ UINT64CONST(0x243F6A8885A308D3), word_at(text + 8) ^ hash);
 	if (len >= 16)

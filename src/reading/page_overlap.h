@@ -3,17 +3,17 @@
  * page_overlap.h
  *	  Rows that share the date where a page was cut.
  *
- * A page of a set in the order of its dates ends amid the rows of some date.  The next one begins at that date again, so
- * some rows come twice.  Three rows a page, of "date key sum":
+ * A page of a set in the order of its dates ends amid the rows of some date.  The next one begins at that
+ * date again, so some rows come twice.  Three rows a page, of "date key sum":
  *
  *	 page 1				page 2, "date ge 10:05"		delivered of page 2
  *	 10:00 a 5			10:05 b 7					no: b has come
  *	 10:05 b 7			10:05 c 7					no: c has come
  *	 10:05 c 7			10:05 d 7					yes
  *
- * They are known again by their key.  Where the query does not want the key, b, c and d are all "10:05 7": which of them is
- * which is of no interest to it, only how many there are.  So it is counted: two such rows have come, so the first two
- * of the second page are left out.  Both by a hash of 64 bits.
+ * They are known again by their key.  Where the query does not want the key, b, c and d are all "10:05 7":
+ * which of them is which is of no interest to it, only how many there are.  So it is counted: two such rows
+ * have come, so the first two of the second page are left out.  Both by a hash of 64 bits.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,8 +28,8 @@
 typedef struct OnecTie OnecTie;
 
 /*
- * Lives in the current context.  "key": which fields make the entity key; a row is known again by them.  Without
- * any (nkey 0) by all its fields.
+ * Lives in the current context.  "key": which fields make the entity key; a row is known again by them.
+ * Without any (nkey 0) by all its fields.
  */
 extern OnecTie *onec_tie_create(const int *key, int nkey);
 
@@ -37,8 +37,8 @@ extern OnecTie *onec_tie_create(const int *key, int nkey);
 extern void onec_tie_reset(OnecTie *tie, bool descending);
 
 /*
- * A page begins that was asked for from date "bound" on ("" for the first).  "on": it goes on within the rows of that
- * date, so that rows expected of the page before may still come.
+ * A page begins that was asked for from date "bound" on ("" for the first).  "on": it goes on within the rows
+ * of that date, so that rows expected of the page before may still come.
  */
 extern void onec_tie_page(OnecTie *tie, const char *bound, bool on);
 

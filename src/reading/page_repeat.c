@@ -36,11 +36,13 @@ static bool
 is_repeated(const OnecMark *page, const OnecMark *earlier, bool edges)
 {
 	return (page->rows == earlier->rows && page->sum == earlier->sum) ||
-		(edges && ((page->first != 0 && page->first == earlier->first) || (page->last != 0 && page->last == earlier->last)));
+		(edges && ((page->first != 0 && page->first == earlier->first) ||
+				   (page->last != 0 && page->last == earlier->last)));
 }
 
 const OnecMark *
-onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page, bool edges, MemoryContext context)
+onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page, bool edges,
+				 MemoryContext context)
 {
 	/* a page that begins further on is no news of what came before a tie or a window was read anew */
 	if (!is_same_walk(&repeat->place, place) ||

@@ -3,9 +3,9 @@
  * page_repeat.h
  *	  Pages reached by $skip that have come before.
  *
- * A server that takes no notice of $skip sends the same page for ever.  A page is known again by the number of its rows and
- * the sum of their hashes, whatever their order; and where rows have keys, by its first or its last row, since one of the two
- * may have been longer than was asked for, or have broken off.
+ * A server that takes no notice of $skip sends the same page for ever.  A page is known again by the number
+ * of its rows and the sum of their hashes, whatever their order; and where rows have keys, by its first or
+ * its last row, since one of the two may have been longer than was asked for, or have broken off.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,20 +29,23 @@ typedef struct OnecMark
 /* All zero knows of no page. */
 typedef struct OnecRepeat
 {
-	OnecPlace	place;			/* of the last page: what came before counts only where all but $skip is the same */
+	OnecPlace	place;			/* of the last page: what came before counts only where all but $skip is the
+								 * same */
 	OnecMark   *marks;
 	int			count;
 	int			room;
 } OnecRepeat;
 
 /*
- * The page "page" has come from "place".  Returns an earlier page that it repeats, or NULL; valid until the next call.
- * "edges" says whether one row is enough for that.  "context" is where the marks live.
+ * The page "page" has come from "place".  Returns an earlier page that it repeats, or NULL; valid until the
+ * next call.  "edges" says whether one row is enough for that.  "context" is where the marks live.
  */
-extern const OnecMark *onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page, bool edges,
+extern const OnecMark *onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page,
+										bool edges,
 										MemoryContext context);
 
 /* Forget all pages but this one, whose rows are known by other hashes from now on. */
-extern void onec_repeat_begin(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page, MemoryContext context);
+extern void onec_repeat_begin(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page,
+							  MemoryContext context);
 
 #endif							/* ONEC_PAGE_REPEAT_H */

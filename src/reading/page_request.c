@@ -154,8 +154,8 @@ list_parts(const OnecPager *pager, const OnecExpr *filter, const OnecExpr *list,
 }
 
 /*
- * A list of keys in parts.  All columns of few rows cost less than requests, so they are not named where that would leave room
- * for less than half of the keys, or take a second request.
+ * A list of keys in parts.  All columns of few rows cost less than requests, so they are not named where that
+ * would leave room for less than half of the keys, or take a second request.
  */
 static bool
 make_list_parts(OnecPager *pager, const OnecExpr *filter)
@@ -178,7 +178,8 @@ make_list_parts(OnecPager *pager, const OnecExpr *filter)
 	if (all == NIL)
 		return false;
 	pager->select_all = named == NIL || (list_length(named) > list_length(all) &&
-										 (list_length(all) == 1 || list_length(named) > 2 * list_length(all)));
+										 (list_length(all) == 1 ||
+										  list_length(named) > 2 * list_length(all)));
 	pager->parts = pager->select_all ? all : named;
 	if (list_length(pager->parts) > 1 && list->args[0]->kind == ONEC_EXPR_FIELD)
 		pager->part_at = onec_pager_find_name(pager, list->args[0]->name);
@@ -202,7 +203,9 @@ onec_pager_make_parts(OnecPager *pager)
 	{
 		if (make_list_parts(pager, filter))
 			return;
-		/* the names of columns spare bytes, the filter rows: pages without room for both ask for all columns */
+		/*
+		 * the names of columns spare bytes, the filter rows: pages without room for both ask for all columns
+		 */
 		rest = address_size(pager, NULL, true) + FILTER_OPTION;
 		pager->shortened = address_size(pager, filter, true) > budget;
 		if (pager->shortened)
@@ -288,8 +291,8 @@ onec_pager_note_asked(OnecPager *pager)
 }
 
 /*
- * An order holds from page to page if it is total, which takes the key; pages that begin with the first row of
- * a date need only the order of the dates.
+ * An order holds from page to page if it is total, which takes the key; pages that begin with the first row
+ * of a date need only the order of the dates.
  */
 void
 onec_pager_note_reached(OnecPager *pager)
@@ -303,7 +306,10 @@ onec_pager_note_reached(OnecPager *pager)
 		ordering == ONEC_ORDERING_NONE || (ordering == ONEC_ORDERING_TOTAL && pager->options->key == NULL);
 }
 
-/* The first row from so many on, with its key, or whole where that is not known; as it stands in the answer.  NULL when not to be had. */
+/*
+ * The first row from so many on, with its key, or whole where that is not known; as it stands in the answer.
+ * NULL when not to be had.
+ */
 static char *
 first_row(OnecPager *pager, int64 skip)
 {
@@ -319,7 +325,8 @@ first_row(OnecPager *pager, int64 skip)
 	onec_draft_select_all(&draft);
 	if (pager->options->key != NULL)
 		draft.select[0] = onec_utf8(pager->options->key);
-	return onec_session_fetch(pager->session, pager->options, &draft.request, pager->spent, &body, &len, &error) ?
+	return onec_session_fetch(pager->session, pager->options, &draft.request, pager->spent, &body, &len,
+							  &error) ?
 		body : NULL;
 }
 
@@ -362,7 +369,10 @@ try_count(OnecPager *pager, const OnecRequest *request, int64 *count, OnecError 
 		parse_count(body, count);
 }
 
-/* The count is refused; so is it again, while the set with the same condition can be read: then it is the count. */
+/*
+ * The count is refused; so is it again, while the set with the same condition can be read: then it is the
+ * count.
+ */
 static bool
 proves_refusal(OnecPager *pager, const OnecRequest *request, int64 *count)
 {
@@ -386,7 +396,8 @@ onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *count)
 	OnecError	error = {0};
 
 	if (pager->refusals->count ||
-		(query->filter != NULL && (pager->refusals->filter || onec_refusals_hold(pager->refusals, query->filter))))
+		(query->filter != NULL && (pager->refusals->filter ||
+								   onec_refusals_hold(pager->refusals, query->filter))))
 		return false;
 	onec_draft_request(&draft, pager->options, query, ONEC_ORDERING_NONE, NULL);
 	draft.request.count = true;
@@ -405,8 +416,10 @@ onec_pager_text(const OnecOptions *options, const OnecQuery *query, const OnecWa
 				const OnecRefusals *refusals, bool count)
 {
 	OnecPager	pager = {
-		.options = options, .query = *query, .known = *refusals, .refusals = &pager.known, .date = wanted->date,
-		.fallback = wanted->fallback, .url_budget = options->max_url, .unordered = refusals->order || refusals->filter
+		.options = options, .query = *query, .known = *refusals, .refusals = &pager.known,
+		.date = wanted->date,
+		.fallback = wanted->fallback, .url_budget = options->max_url, .unordered = refusals->order ||
+		refusals->filter
 	};
 	OnecQuery	counted = *query;
 	OnecPlace	place = {0};

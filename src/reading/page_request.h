@@ -30,8 +30,8 @@ typedef struct OnecShown
 extern bool onec_pager_count(OnecPager *pager, const OnecQuery *query, int64 *count);
 
 /*
- * The request that reads the query's first page, or counts, without what the base is known to refuse.  Needs no
- * session.
+ * The request that reads the query's first page, or counts, without what the base is known to refuse.  Needs
+ * no session.
  */
 extern OnecShown onec_pager_text(const OnecOptions *options, const OnecQuery *query, const OnecWanted *wanted,
 								 const OnecRefusals *refusals, bool count);
@@ -50,7 +50,8 @@ extern OnecTie *onec_pager_make_tie(const OnecPager *pager);
 extern void onec_pager_make_parts(OnecPager *pager);
 
 /* "filter and date op value"; "filter" may be NULL. */
-extern const OnecExpr *onec_pager_filter_by_date(const OnecPager *pager, const OnecExpr *filter, const char *op,
+extern const OnecExpr *onec_pager_filter_by_date(const OnecPager *pager, const OnecExpr *filter,
+												 const char *op,
 												 const char *value);
 
 /* Rows to ask for next. */

@@ -5,9 +5,9 @@
  *
  * 1C has no server paging: a set ends with the first page that is not full.  It pays for skipped rows
  * as for returned ones, so a set with a date is read in its order, each page beginning at the
- * date where the last one ended (page_overlap.h tells the rows that come twice).  Other sets are read by $skip over a total
- * order.  A page that breaks after some of its rows were delivered is not read again: the next
- * request goes on where it broke, which promises no more and no less than paging does anyway.
+ * date where the last one ended (page_overlap.h tells the rows that come twice).  Other sets are read by
+ * $skip over a total order.  A page that breaks after some of its rows were delivered is not read again: the
+ * next request goes on where it broke, which promises no more and no less than paging does anyway.
  *
  *-------------------------------------------------------------------------
  */
@@ -204,10 +204,10 @@ onec_pager_raise_dates(OnecPager *pager, const char *what)
 }
 
 /*
- * The base does not order by the date, which the first page shows: its dates are 3, 1, 2.  Asking for "date ge 2" next would
- * lose what is older and has not come yet, so from here on the rows that have come are passed by with $skip, in whatever
- * order the base has.  That is an error where the executor was promised the order, and where the page itself began at a date:
- * rows before that date were left out by then.
+ * The base does not order by the date, which the first page shows: its dates are 3, 1, 2.  Asking for "date
+ * ge 2" next would lose what is older and has not come yet, so from here on the rows that have come are
+ * passed by with $skip, in whatever order the base has.  That is an error where the executor was promised the
+ * order, and where the page itself began at a date: rows before that date were left out by then.
  */
 static void
 leave_dates(OnecPager *pager)
@@ -300,7 +300,10 @@ eat(OnecPager *pager, size_t bytes)
 	pager->eaten = 0;
 }
 
-/* Whether a row of a page that was to begin, or end, at a date lies outside: the base takes no notice of $filter. */
+/*
+ * Whether a row of a page that was to begin, or end, at a date lies outside: the base takes no notice of
+ * $filter.
+ */
 static bool
 is_outside(const OnecPager *pager, const OnecField *date)
 {
@@ -489,7 +492,10 @@ onec_pager_next(OnecPager *pager)
 	return next_fields(pager);
 }
 
-/* Whether the page, whose rows have no key, has or may have more of them than were asked for: that is judged at its end. */
+/*
+ * Whether the page, whose rows have no key, has or may have more of them than were asked for: that is judged
+ * at its end.
+ */
 static bool
 may_be_long(const OnecPager *pager)
 {

@@ -69,8 +69,8 @@ typedef struct OnecWay
 } OnecWay;
 
 /*
- * Setting onec_fdw.page_size: rows of a page, in place of the option page_size; 0: the option holds.  A second
- * reading is cut elsewhere by it.
+ * Setting onec_fdw.page_size: rows of a page, in place of the option page_size; 0: the option holds.  A
+ * second reading is cut elsewhere by it.
  */
 extern int	onec_page_size;
 
@@ -92,14 +92,14 @@ extern void onec_pager_start(OnecPager *pager, const OnecQuery *query);
 extern const OnecField *onec_pager_next(OnecPager *pager);
 
 /*
- * The same without waiting: false when 1C has yet to answer, or when as many requests as may be are under way to
- * its base.  Only a back-off after a failure is waited for.
+ * The same without waiting: false when 1C has yet to answer, or when as many requests as may be are under way
+ * to its base.  Only a back-off after a failure is waited for.
  */
 extern bool onec_pager_try(OnecPager *pager, const OnecField **fields);
 
 /*
- * Whatever else this backend reads, keep the fields where they are: for callers that run other people's code before they are
- * through with a row.  To be ended before the next one is asked for.
+ * Whatever else this backend reads, keep the fields where they are: for callers that run other people's code
+ * before they are through with a row.  To be ended before the next one is asked for.
  */
 extern void onec_pager_hold(OnecPager *pager, bool hold);
 
@@ -113,8 +113,8 @@ extern bool onec_pager_unordered(const OnecPager *pager);
 extern const OnecWay *onec_pager_way(const OnecPager *pager);
 
 /*
- * The reader has enough.  What he was given must not be for want of a property: where no row of the page had one so far, it is
- * read on until one has, or it ends; ERROR then.
+ * The reader has enough.  What he was given must not be for want of a property: where no row of the page had
+ * one so far, it is read on until one has, or it ends; ERROR then.
  */
 extern void onec_pager_enough(OnecPager *pager);
 

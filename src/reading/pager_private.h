@@ -81,14 +81,16 @@ struct OnecPager
 
 	/* of the current start */
 	OnecQuery	query;
-	List	   *arms;			/* of OnecExpr: those of the query's filter that the base is not known to refuse */
+	List	   *arms;			/* of OnecExpr: those of the query's filter that the base is not known to
+								 * refuse */
 	const OnecExpr *filter;		/* what goes of the query's filter */
 	int			page_limit;		/* rows: larger pages failed in this reading; 0: none did */
 	List	   *parts;			/* of OnecExpr: filters of the requests that make up the query */
 	int			url_budget;		/* bytes */
 	bool		select_all;		/* the address has no room for the names of columns */
 	bool		shortened;		/* … nor for the whole filter: more rows come than were asked for */
-	int			part_at;		/* place in names of what tells the parts apart; -1: there is one, or it is not wanted */
+	int			part_at;		/* place in names of what tells the parts apart; -1: there is one, or it is
+								 * not wanted */
 	int			dateless;		/* the part of the rows that have no date; -1: the parts are lists of keys */
 	struct HTAB *members;		/* of which part each key is, see key_parts.c; NULL: not needed yet */
 	bool		unordered;
@@ -112,7 +114,8 @@ struct OnecPager
 	int64		page_twice;		/* of its rows, those that came twice with it */
 	uint64		row_hash;		/* of all values of its last row, where the key is wanted */
 	OnecTwice	page_set;		/* its rows, where the key is wanted */
-	OnecTwice	last_set;		/* those of the page before, if any came twice: $skip may be short of its end */
+	OnecTwice	last_set;		/* those of the page before, if any came twice: $skip may be short of its
+								 * end */
 	uint64		page_sum;		/* of the hashes of its rows */
 	uint64		page_first;		/* hash of its first row */
 	uint64		page_last;

@@ -3,8 +3,8 @@
  * paging.c
  *	  Which page comes next, and which are asked for ahead.
  *
- * The way through a set is decided here page by page; what is asked for ahead follows the same way as far as it
- * can be foreseen: by $skip, by windows of dates, or by the last date of a page that has arrived.
+ * The way through a set is decided here page by page; what is asked for ahead follows the same way as far as
+ * it can be foreseen: by $skip, by windows of dates, or by the last date of a page that has arrived.
  *
  *-------------------------------------------------------------------------
  */
@@ -55,9 +55,9 @@ is_free(const OnecPager *pager)
 }
 
 /*
- * Rows to ask for at a place.  A window is made for 950 rows where a page has 1000, but sales are not even: it may hold
- * 1200.  So its request has $top=1500, and one request does; $top=1000 would take another for the 200.  Where somebody has
- * said how large pages may be, that is kept.
+ * Rows to ask for at a place.  A window is made for 950 rows where a page has 1000, but sales are not even:
+ * it may hold 1200.  So its request has $top=1500, and one request does; $top=1000 would take another for the
+ * 200.  Where somebody has said how large pages may be, that is kept.
  */
 static int64
 place_top(const OnecPager *pager, const OnecPlace *place)
@@ -69,7 +69,10 @@ place_top(const OnecPager *pager, const OnecPlace *place)
 	return place->limit[0] != '\0' && is_free(pager) ? top * 3 / 2 : top;
 }
 
-/* Rows that a window is meant to hold: a few less than a page, so that most take one request, and that is not in doubt. */
+/*
+ * Rows that a window is meant to hold: a few less than a page, so that most take one request, and that is not
+ * in doubt.
+ */
 static int64
 window_rows(const OnecPager *pager)
 {
@@ -103,7 +106,10 @@ may_go_ahead(const OnecPager *pager)
 		pager->at.top > 0 && !pager->scattered && onec_draft_is_paged(pager->options, &pager->query);
 }
 
-/* Whether the current page is likely to be full: it has arrived whole, and its first rows tell how large they are. */
+/*
+ * Whether the current page is likely to be full: it has arrived whole, and its first rows tell how large they
+ * are.
+ */
 static bool
 looks_full(const OnecPager *pager, size_t unread)
 {
@@ -137,7 +143,9 @@ guess_next(OnecPager *pager, OnecPlace *next)
 		strcmp(next->bound, pager->at.bound) != 0;
 }
 
-/* The end of a window that begins at place->bound, which must not reach into that behind it, if there is one. */
+/*
+ * The end of a window that begins at place->bound, which must not reach into that behind it, if there is one.
+ */
 static void
 set_limit(OnecPager *pager, OnecPlace *place, const OnecPlace *behind)
 {
@@ -190,7 +198,10 @@ next_page(OnecPager *pager, OnecPlace *next)
 	return true;
 }
 
-/* Whether one more request may be under way.  A window that holds more than a page needs one when it is its turn. */
+/*
+ * Whether one more request may be under way.  A window that holds more than a page needs one when it is its
+ * turn.
+ */
 static bool
 is_room(const OnecPager *pager)
 {
@@ -202,8 +213,8 @@ is_room(const OnecPager *pager)
 }
 
 /*
- * Ask for as many pages ahead as may be under way.  Where a window was cut, those that fill the gap come on top of those that
- * were asked for behind it, whose answers are kept: at worst there are twice as many.
+ * Ask for as many pages ahead as may be under way.  Where a window was cut, those that fill the gap come on
+ * top of those that were asked for behind it, whose answers are kept: at worst there are twice as many.
  */
 void
 onec_pager_go_ahead(OnecPager *pager)
@@ -264,9 +275,9 @@ end_window(OnecPager *pager)
 }
 
 /*
- * The next request begins behind the rows that have come.  Where all have the date that it began with, they are read once
- * more, in an order that $skip can rely on; unless likely none follow: that there are no more is told by $skip in
- * whichever order.
+ * The next request begins behind the rows that have come.  Where all have the date that it began with, they
+ * are read once more, in an order that $skip can rely on; unless likely none follow: that there are no more
+ * is told by $skip in whichever order.
  */
 void
 onec_pager_go_on(OnecPager *pager, bool doubtful)

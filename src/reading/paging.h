@@ -17,8 +17,8 @@
 extern int64 onec_pager_date_begin(const OnecPager *pager);
 
 /*
- * The base does not take, or not heed, conditions of dates: from here on the page at "at", and all that follow,
- * begin with the date reached by $skip, and have no end.
+ * The base does not take, or not heed, conditions of dates: from here on the page at "at", and all that
+ * follow, begin with the date reached by $skip, and have no end.
  */
 extern void onec_pager_leave_bounds(OnecPager *pager);
 
@@ -26,7 +26,10 @@ extern void onec_pager_leave_bounds(OnecPager *pager);
 extern void onec_pager_send(OnecPager *pager);
 extern void onec_pager_go_ahead(OnecPager *pager);
 
-/* The next request begins behind the rows that have come ("doubtful": it likely brings none); or with the next window. */
+/*
+ * The next request begins behind the rows that have come ("doubtful": it likely brings none); or with the
+ * next window.
+ */
 extern void onec_pager_go_on(OnecPager *pager, bool doubtful);
 extern void onec_pager_next_window(OnecPager *pager);
 

@@ -3,8 +3,8 @@
  * read_ahead.h
  *	  Pages asked for before they are needed.
  *
- * What is asked for ahead is a guess: the pager goes its way and takes an answer from here only if it is that of
- * the very page it needs next.  A wrong guess costs a request, never a row.
+ * What is asked for ahead is a guess: the pager goes its way and takes an answer from here only if it is that
+ * of the very page it needs next.  A wrong guess costs a request, never a row.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,7 @@
 #include "table/dates.h"
 #include "session/reply.h"
 
-#define ONEC_AHEAD_MAX 16		/* twice the largest value of the option prefetch: see onec_pager_go_ahead() */
+#define ONEC_AHEAD_MAX 16		/* twice the largest value of the option prefetch: onec_pager_go_ahead() */
 
 /* Which page of a query. */
 typedef struct OnecPlace

@@ -50,7 +50,8 @@ column_names(Oid relid, const OnecColumnSet *columns)
 
 	for (AttrNumber attnum = 1; attnum <= MaxHeapAttributeNumber; attnum++)
 	{
-		char	   *name = columns->words[attnum / 64] >> (attnum % 64) & 1 ? get_attname(relid, attnum, true) : NULL;
+		char	   *name = columns->words[attnum / 64] >> (attnum % 64) & 1 ?
+			get_attname(relid, attnum, true) : NULL;
 
 		if (name != NULL)
 			names[count++] = CStringGetTextDatum(name);
@@ -71,7 +72,8 @@ onec_readings(PG_FUNCTION_ARGS)
 		const OnecWay *way = &reading->way;
 		Datum		values[] = {
 			Int64GetDatum(number), ObjectIdGetDatum(reading->relid), Int64GetDatum(reading->spent.requests),
-			Int64GetDatum(reading->spent.pages), Int64GetDatum(reading->spent.rows), Int64GetDatum(way->page_rows),
+			Int64GetDatum(reading->spent.pages), Int64GetDatum(reading->spent.rows),
+			Int64GetDatum(way->page_rows),
 			BoolGetDatum(way->by_skip), BoolGetDatum(!way->shaky), BoolGetDatum(!way->unfiltered),
 			BoolGetDatum(way->finished == way->runs), column_names(reading->relid, &reading->lacked),
 			Int64GetDatum(way->twice)

@@ -90,7 +90,10 @@ date_order(const OnecQuery *query, const char *date, OnecOrder **result)
 	return 1;
 }
 
-/* Whether pages may begin at dates, which takes a condition and an order: the promised order, if any, must begin with the date. */
+/*
+ * Whether pages may begin at dates, which takes a condition and an order: the promised order, if any, must
+ * begin with the date.
+ */
 bool
 onec_draft_may_go_by_date(const OnecOptions *options, const OnecQuery *query, const char *date)
 {
@@ -200,7 +203,8 @@ onec_draft_most(const OnecOptions *options, const OnecExpr *filter)
 		most = onec_draft_most(options, filter->args[i]);
 	if (filter->kind != ONEC_EXPR_IN && !(filter->kind == ONEC_EXPR_COMPARE && strcmp(filter->op, "eq") == 0))
 		return most;
-	if (filter->args[0]->kind != ONEC_EXPR_FIELD || strcmp(filter->args[0]->name, onec_utf8(options->key)) != 0)
+	if (filter->args[0]->kind != ONEC_EXPR_FIELD ||
+		strcmp(filter->args[0]->name, onec_utf8(options->key)) != 0)
 		return most;
 	return filter->nargs - 1;
 }
@@ -253,7 +257,7 @@ onec_draft_parts(const OnecExpr *filter, const OnecExpr *list, size_t room)
 
 /* ---- filters that are longer than an address ---- */
 
-#define LONGEST_TEXT 240		/* encoded bytes of a text that is worth its room: forty letters in Cyrillic */
+#define LONGEST_TEXT 240		/* encoded bytes of a text that is worth its room: 40 letters in Cyrillic */
 
 /* The beginning of a text, in whole characters and without a blank at its end, which 1C may not have kept. */
 static char *
@@ -288,7 +292,8 @@ shorten_equal(OnecExpr *field, OnecExpr *value)
 	OnecExpr   *equal;
 
 	if (is_long_text(value))
-		return onec_make_call("startswith", field, onec_make_literal(ONEC_LIT_STRING, beginning(value->lit_text)));
+		return onec_make_call("startswith", field, onec_make_literal(ONEC_LIT_STRING,
+																	 beginning(value->lit_text)));
 	equal = onec_make_expr(ONEC_EXPR_COMPARE, 2);
 	equal->op = "eq";
 	equal->args[0] = field;

@@ -57,15 +57,17 @@ extern size_t onec_draft_url_size(const char *root, const OnecRequest *request);
 extern const OnecExpr *onec_draft_find_list(const OnecExpr *filter);
 
 /*
- * A filter that every row passes that "filter" lets pass, of at most "room" encoded bytes: long texts are asked for by how they
- * begin, and what does not fit is left out.  NULL when nothing is left.
+ * A filter that every row passes that "filter" lets pass, of at most "room" encoded bytes: long texts are
+ * asked for by how they begin, and what does not fit is left out.  NULL when nothing is left.
  */
 extern const OnecExpr *onec_draft_shorten(const OnecExpr *filter, size_t room);
 
 /* Rows that a filter lets pass at most, because it names their keys; -1: that is not known. */
 extern int64 onec_draft_most(const OnecOptions *options, const OnecExpr *filter);
 
-/* The filter in parts (List of OnecExpr), "list" cut so that it takes at most "room" encoded bytes in each. */
+/*
+ * The filter in parts (List of OnecExpr), "list" cut so that it takes at most "room" encoded bytes in each.
+ */
 extern List *onec_draft_parts(const OnecExpr *filter, const OnecExpr *list, size_t room);
 
 #endif							/* ONEC_REQUEST_H */

@@ -45,7 +45,8 @@ grow(OnecTwice *set, MemoryContext context)
 {
 	OnecTwice	larger = {.room = set->room > 0 ? set->room * 4 : FEWEST_SLOTS,.count = set->count};
 
-	larger.slots = MemoryContextAllocExtended(context, sizeof(uint64) * larger.room, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	larger.slots = MemoryContextAllocExtended(context, sizeof(uint64) * larger.room,
+											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < set->room; i++)
 		if (set->slots[i] != 0)
 			*find_slot(&larger, set->slots[i]) = set->slots[i];

@@ -3,11 +3,11 @@
  * scattered.c
  *	  Sets whose order the base refuses: read so that no row is lost.
  *
- * Without an order, $skip passes by other rows each time.  So a page counts only if it is the whole answer; if it is not,
- * its rows are delivered, but remembered, and the question is put anew: with half the dates where the set has some, down to
- * one second, else for everything at once.  Of rows that come again as many are left out as have been delivered.  That
- * nothing follows a page can be told by $skip in any order.  Only where even that fails are pages put together by
- * $skip, and the reading is known to be shaky.
+ * Without an order, $skip passes by other rows each time.  So a page counts only if it is the whole answer;
+ * if it is not, its rows are delivered, but remembered, and the question is put anew: with half the dates
+ * where the set has some, down to one second, else for everything at once.  Of rows that come again as many
+ * are left out as have been delivered.  That nothing follows a page can be told by $skip in any order.  Only
+ * where even that fails are pages put together by $skip, and the reading is known to be shaky.
  *
  *-------------------------------------------------------------------------
  */
@@ -62,7 +62,8 @@ reset_scatter(OnecPager *pager)
 	scatter->page = NULL;
 	scatter->dates = NULL;
 	scatter->room = 0;
-	scatter->dated = pager->date != NULL && pager->date_at >= 0 && !pager->known.filter && !pager->known.dates &&
+	scatter->dated = pager->date != NULL && pager->date_at >= 0 && !pager->known.filter &&
+		!pager->known.dates &&
 		pager->options->push_filter && onec_pager_takes_dates(pager);
 	scatter->whole = false;
 	scatter->piecemeal = false;
@@ -75,7 +76,8 @@ onec_scatter_begin(OnecPager *pager)
 	if (pager->scatter == NULL)
 	{
 		pager->scatter = MemoryContextAllocZero(pager->context, sizeof(OnecScatter));
-		pager->scatter->context = AllocSetContextCreate(pager->context, "onec_fdw scatter", ALLOCSET_DEFAULT_SIZES);
+		pager->scatter->context = AllocSetContextCreate(pager->context, "onec_fdw scatter",
+														ALLOCSET_DEFAULT_SIZES);
 	}
 	reset_scatter(pager);
 }
@@ -164,7 +166,9 @@ compare_dates(const void *a, const void *b)
 	return memcmp(a, b, ONEC_DATE_SIZE);
 }
 
-/* A date that cuts the stretch of the current page in two, each with fewer rows; false when it cannot be cut. */
+/*
+ * A date that cuts the stretch of the current page in two, each with fewer rows; false when it cannot be cut.
+ */
 static bool
 find_cut(OnecPager *pager, DateText cut)
 {

@@ -3,11 +3,11 @@
  * set_end.c
  *	  Whether more rows follow a page.
  *
- * 1C answers with as many rows as it was asked for, or with all that are left.  A server before it may cut a page
- * shorter, at a number that only it knows, and nothing in the answer tells.  So a shorter page is taken for the last one only
- * where a larger one has come from the same base before, and where it lacks too much to be the work of a row that was deleted
- * meanwhile; else one more request asks what follows, which costs sets smaller than any before one request
- * each, and all others nothing.
+ * 1C answers with as many rows as it was asked for, or with all that are left.  A server before it may cut a
+ * page shorter, at a number that only it knows, and nothing in the answer tells.  So a shorter page is taken
+ * for the last one only where a larger one has come from the same base before, and where it lacks too much to
+ * be the work of a row that was deleted meanwhile; else one more request asks what follows, which costs sets
+ * smaller than any before one request each, and all others nothing.
  *
  *-------------------------------------------------------------------------
  */

@@ -20,7 +20,10 @@ typedef enum OnecPageEnd
 	ONEC_PAGE_DOUBTFUL			/* likely nothing follows, but the server may have cut it */
 } OnecPageEnd;
 
-/* What the page's rows tell of its end; "cut": it names an address for more.  Notes what they tell of the server. */
+/*
+ * What the page's rows tell of its end; "cut": it names an address for more.  Notes what they tell of the
+ * server.
+ */
 extern OnecPageEnd onec_pager_judge(OnecPager *pager, bool cut);
 
 /* Whether a page that is empty ought to bring back rows that came already. */

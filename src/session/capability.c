@@ -3,10 +3,10 @@
  * capability.c
  *	  What a base was found to refuse, by entity set.
  *
- * A base refuses an option altogether, or conditions of one shape: a field with an operator or a function, whatever
- * the value.  A session learns by itself; what onec.remember_refusals() wrote to the table onec.refusal is
- * where a new session begins, so that not each backend has to be refused first.  Names are UTF-8 here, and in
- * the encoding of the database there.  After a day all of it is tried again.
+ * A base refuses an option altogether, or conditions of one shape: a field with an operator or a function,
+ * whatever the value.  A session learns by itself; what onec.remember_refusals() wrote to the table
+ * onec.refusal is where a new session begins, so that not each backend has to be refused first.  Names are
+ * UTF-8 here, and in the encoding of the database there.  After a day all of it is tried again.
  *
  *-------------------------------------------------------------------------
  */
@@ -158,8 +158,8 @@ put_shape(StringInfo out, const OnecExpr *expr)
 			appendStringInfoChar(out, ')');
 			break;
 		default:
-			put_operands(out, expr, expr->kind == ONEC_EXPR_AND ? " and " : expr->kind == ONEC_EXPR_OR ? " or " :
-						 psprintf(" %s ", expr->op));
+			put_operands(out, expr, expr->kind == ONEC_EXPR_AND ? " and " :
+						 expr->kind == ONEC_EXPR_OR ? " or " : psprintf(" %s ", expr->op));
 	}
 }
 
@@ -193,7 +193,8 @@ onec_refusals_hold_whole(const OnecRefusals *refusals, const OnecExpr *condition
 bool
 onec_refusals_hold(const OnecRefusals *refusals, const OnecExpr *condition)
 {
-	if (refusals->conditions == NIL || condition->kind == ONEC_EXPR_FIELD || condition->kind == ONEC_EXPR_LITERAL)
+	if (refusals->conditions == NIL || condition->kind == ONEC_EXPR_FIELD ||
+		condition->kind == ONEC_EXPR_LITERAL)
 		return false;
 	if (has_shape(refusals, shape_of(condition)))
 		return true;

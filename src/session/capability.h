@@ -29,12 +29,15 @@ typedef struct OnecRefusals
 } OnecRefusals;
 
 /*
- * What is remembered of an entity set; the caller may set its flags.  Lives as long as the session.  What was noticed a day ago
- * is forgotten by this call.
+ * What is remembered of an entity set; the caller may set its flags.  Lives as long as the session.  What was
+ * noticed a day ago is forgotten by this call.
  */
 extern OnecRefusals *onec_session_refusals(OnecSession *session, const char *entity_set);
 
-/* Remember that the base refuses conditions like this one: of the same fields, operators and functions, whatever the values. */
+/*
+ * Remember that the base refuses conditions like this one: of the same fields, operators and functions,
+ * whatever the values.
+ */
 extern void onec_session_refuse(OnecSession *session, const char *entity_set, const OnecExpr *condition);
 
 /* Whether the base refuses the condition, or a part of it; only the condition as a whole. */
@@ -42,8 +45,8 @@ extern bool onec_refusals_hold(const OnecRefusals *refusals, const OnecExpr *con
 extern bool onec_refusals_hold_whole(const OnecRefusals *refusals, const OnecExpr *condition);
 
 /*
- * What this backend would know of the entity set of "options" if it asked as "userid" now: nothing is asked, and no session
- * is made.  palloc'd, or that of a session.
+ * What this backend would know of the entity set of "options" if it asked as "userid" now: nothing is asked,
+ * and no session is made.  palloc'd, or that of a session.
  */
 extern const OnecRefusals *onec_session_foresee(const OnecOptions *options, Oid userid);
 

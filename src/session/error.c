@@ -10,7 +10,8 @@
  *
  * Memory: palloc in the current context, for messages only.  Errors: the answer* functions
  * fill an OnecError; onec_session_raise() is the one place that raises it.  No text here is
- * made from credentials: remote text is the remote's, masked in case it echoes them; the request is shown without its root.
+ * made from credentials: remote text is the remote's, masked in case it echoes them; the request is shown
+ * without its root.
  *
  *-------------------------------------------------------------------------
  */
@@ -302,23 +303,29 @@ advice(const OnecSession *session, const OnecError *error)
 	switch (error->kind)
 	{
 		case ONEC_ERR_CONNECT:
-			return "Check the option \"url\" of the server, and that the web server runs and can be reached from here.";
+			return "Check the option \"url\" of the server, and that the web server runs and can be reached "
+				   "from here.";
 		case ONEC_ERR_TLS:
-			return "Check the certificate of the web server; a private authority is named by the server option \"ca_file\".";
+			return "Check the certificate of the web server; a private authority is named by the server "
+				   "option \"ca_file\".";
 		case ONEC_ERR_TIMEOUT:
-			return "1C may need longer: raise \"request_timeout\", or ask for less at a time with \"page_size\".";
+			return "1C may need longer: raise \"request_timeout\", or ask for less at a time with "
+				   "\"page_size\".";
 		case ONEC_ERR_AUTH:
-			return psprintf("Check the login in the user mapping of role \"%s\"; 1C may lock it after several attempts, "
-							"so this session does not try it again for %d s, unless the mapping or the server changes.",
+			return psprintf("Check the login in the user mapping of role \"%s\"; 1C may lock it after "
+							"several attempts, so this session does not try it again for %d s, unless the "
+							"mapping or the server changes.",
 							GetUserNameFromId(session->key.userid, true), ONEC_LOGIN_PAUSE_S);
 		case ONEC_ERR_RIGHTS:
-			return "Give the 1C user the right to read this object; with row-level rights, set the option \"allowed_only\".";
+			return "Give the 1C user the right to read this object; with row-level rights, set the option "
+				   "\"allowed_only\".";
 		case ONEC_ERR_NO_SET:
 			return error->has_code || error->http_status == 200 ?
 				"Publish the object in the composition of the standard OData interface of 1C." :
 				"Check the option \"url\" of the server: the answer is not one of 1C's OData.";
 		case ONEC_ERR_NO_PROPERTY:
-			return "The object in 1C may have changed: compare with onec.properties() and import the table again.";
+			return "The object in 1C may have changed: compare with onec.properties() and import the table "
+				   "again.";
 		case ONEC_ERR_REFUSED:
 		case ONEC_ERR_PASSING:
 			return error->own_words ? NULL :
@@ -328,11 +335,13 @@ advice(const OnecSession *session, const OnecError *error)
 		case ONEC_ERR_URL_TOO_LONG:
 			return "Lower the option \"max_url\", or select fewer columns.";
 		case ONEC_ERR_REDIRECT:
-			return "Redirects are not followed; if the target is right, set it as option \"url\" of the server.";
+			return "Redirects are not followed; if the target is right, set it as option \"url\" of the "
+				   "server.";
 		case ONEC_ERR_LIMIT:
 			return "Raise the option \"max_response\", or ask for less at a time with \"page_size\".";
 		case ONEC_ERR_REPLY:
-			return "Check that the option \"url\" leads to the published 1C base and not to a login or service page.";
+			return "Check that the option \"url\" leads to the published 1C base and not to a login or "
+				   "service page.";
 		default:
 			return NULL;
 	}

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * error.h
- *	  What an answer of 1C means, and how it is raised: the only place where an error of 1C becomes an ereport.
+ *	  What an answer of 1C means; the only place where an error of 1C becomes an ereport.
  *
  *-------------------------------------------------------------------------
  */

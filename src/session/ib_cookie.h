@@ -33,8 +33,9 @@ extern void onec_ib_leave(OnecReply *reply);
 extern bool onec_ib_looks_stale(const OnecReply *reply);
 
 /*
- * The 1C session of this request seems to have died; after several in a row, do without for a while.  It is kept
- * until onec_ib_settle(), which is due when the second try has got its answer: if that is no better, it was not to blame.
+ * The 1C session of this request seems to have died; after several in a row, do without for a while.  It is
+ * kept until onec_ib_settle(), which is due when the second try has got its answer: if that is no better, it
+ * was not to blame.
  */
 extern void onec_ib_died(OnecReply *reply);
 extern void onec_ib_settle(OnecReply *reply);

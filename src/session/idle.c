@@ -3,14 +3,16 @@
  * idle.c
  *	  1C sessions that this backend has not used for a while are ended, since each holds a licence.
  *
- * A backend that waits for its client runs no code of ours, yet it is to send a request then.  It goes like this, with
- * session_idle 60:
+ * A backend that waits for its client runs no code of ours, yet it is to send a request then.  It goes like
+ * this, with session_idle 60:
  *	 12:00:00	a query has ended; our timer is set for 12:01:00
- *	 12:01:00	the timer runs out.  A signal handler may not talk to 1C, so it pretends that the backend is behind with
- *				messages about changed catalogs ("catchup"), which PostgreSQL reads while it waits for the client
- *				- in a transaction of its own, which does nothing else
- *	 12:01:00	that transaction ends, and calls us as it does any callback of transactions: here the sessions are ended
- * Inside a transaction block of the client PostgreSQL begins none of its own: there 1C sessions stay until the block is over.
+ *	 12:01:00	the timer runs out.  A signal handler may not talk to 1C, so it pretends that the backend is
+ *				behind with messages about changed catalogs ("catchup"), which PostgreSQL reads while it
+ *				waits for the client, in a transaction of its own
+ *	 12:01:00	that transaction ends, and calls us as any callback of transactions: here the 1C sessions
+ *				are ended
+ * Inside a transaction block of the client PostgreSQL begins none of its own: there 1C sessions stay until
+ * the block is over.
  *
  * Memory: none.  Errors: none are raised.  Closing waits two seconds at most.
  *
@@ -73,7 +75,8 @@ time_left(const OnecSession *session)
 	if (is_read(session))
 		return session->ib_idle * 1000L;
 	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-										   TimestampTzPlusMilliseconds(session->ib_used, session->ib_idle * INT64CONST(1000)));
+										   TimestampTzPlusMilliseconds(session->ib_used,
+																	   session->ib_idle * INT64CONST(1000)));
 }
 
 /* End them if it is time; else have "arg" tell when that is, if nothing is sooner. */

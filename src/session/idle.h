@@ -13,7 +13,9 @@
 #include "session/session.h"
 #include "table/options.h"
 
-/* Before a request: take the option session_idle, and see to it that it is kept.  FATAL when timers run out. */
+/*
+ * Before a request: take the option session_idle, and see to it that it is kept.  FATAL when timers run out.
+ */
 extern void onec_session_watch(OnecSession *session, const OnecOptions *options);
 
 /* A request has ended; from now on the base's 1C sessions are idle, until the next. */

@@ -4,8 +4,8 @@
  *	  How large the pages are that a base sends.
  *
  * A page that is shorter than one that came before was not cut by a server.  A session learns by itself; what
- * onec.remember_refusals() wrote to the table onec.largest_page is where a new session begins, so that not each backend asks
- * what follows a small set.  It holds for the address it was learned at, and for a day.
+ * onec.remember_refusals() wrote to the table onec.largest_page is where a new session begins, so that not
+ * each backend asks what follows a small set.  It holds for the address it was learned at, and for a day.
  *
  *-------------------------------------------------------------------------
  */

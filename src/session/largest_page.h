@@ -13,8 +13,8 @@
 #include "session/session.h"
 
 /*
- * Rows of the largest page that the base is known to have sent, to this backend or before, within a day; 0: of none.  A page that
- * is shorter than one that came before was not cut by the server.
+ * Rows of the largest page that the base is known to have sent, to this backend or before, within a day; 0:
+ * of none.  A page that is shorter than one that came before was not cut by the server.
  */
 extern int64 onec_session_largest_page(OnecSession *session);
 

@@ -3,11 +3,12 @@
  * mask.c
  *	  Login data that a server echoes go into no message.
  *
- * What is masked: the password, "user:password", and the base64 of either, as they are or written for a URL, a page
- * of HTML or JSON.  A password of less than six characters is masked inside "user:password" only, for it may be a word.
+ * What is masked: the password, "user:password", and the base64 of either, as they are or written for a URL,
+ * a page of HTML or JSON.  A password of less than six characters is masked inside "user:password" only, for
+ * it may be a word.
  *
- * Memory: the secrets are kept in the session's context, and wiped with the login.  Errors: none are raised but for want of memory
- * when the secrets are made.
+ * Memory: the secrets are kept in the session's context, and wiped with the login.  Errors: none are raised
+ * but for want of memory when the secrets are made.
  *
  *-------------------------------------------------------------------------
  */
@@ -139,8 +140,8 @@ is_blank(unsigned char c)
 }
 
 /*
- * What is written for a URL, HTML or JSON at "p", for a URL "twice" maybe: its bytes in UTF-8, and how many bytes of the text
- * it takes; 0: it is nothing of the kind.
+ * What is written for a URL, HTML or JSON at "p", for a URL "twice" maybe: its bytes in UTF-8, and how many
+ * bytes of the text it takes; 0: it is nothing of the kind.
  */
 static size_t
 decode(const char *p, bool twice, unsigned char *out, int *nout)
@@ -150,7 +151,8 @@ decode(const char *p, bool twice, unsigned char *out, int *nout)
 		const char *text;
 		char		byte;
 	}			names[] = {
-		{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&#39;", '\''}, {"&#34;", '"'},
+		{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&#39;", '\''},
+		{"&#34;", '"'},
 		{"&#x27;", '\''}, {"\\\"", '"'}, {"\\\\", '\\'}, {"\\/", '/'}, {"+", ' '}
 	};
 	int			value;
@@ -199,7 +201,10 @@ begins_with(const Secret *secret, size_t at, const unsigned char *bytes, int cou
 	return true;
 }
 
-/* Where the secret from its byte "at" on ends in the text at "p", or NULL.  "cut": the text may end before it. */
+/*
+ * Where the secret from its byte "at" on ends in the text at "p", or NULL.  "cut": the text may end before
+ * it.
+ */
 static const char *
 match(const Secret *secret, size_t at, const char *p, bool cut)
 {

@@ -3,8 +3,8 @@
  * reply.c
  *	  One request and its answer.
  *
- * A request whose 1C session has died on the other side, which is noticed by an error page that 1C's OData did not
- * write, is sent once more, and its caller never hears of it.
+ * A request whose 1C session has died on the other side, which is noticed by an error page that 1C's OData
+ * did not write, is sent once more, and its caller never hears of it.
  *
  * Memory: replies live in their session's context, and are freed with the context their owner
  * ties them to; that path neither raises nor allocates.  Errors: those of the network and of
@@ -121,7 +121,8 @@ is_locked_out(OnecReply *reply)
 	if (session->refused_at == 0 ||
 		TimestampDifferenceExceeds(session->refused_at, GetCurrentTimestamp(), ONEC_LOGIN_PAUSE_S * 1000))
 		return false;
-	(void) onec_fail(&reply->error, ONEC_ERR_AUTH, "1C has refused this login less than %d s ago; it was not asked again.",
+	(void) onec_fail(&reply->error, ONEC_ERR_AUTH,
+					 "1C has refused this login less than %d s ago; it was not asked again.",
 					 ONEC_LOGIN_PAUSE_S);
 	reply->ended = true;
 	return true;
@@ -197,7 +198,8 @@ copy_limits(OnecReply *reply, const OnecOptions *options)
 static unsigned
 parts_of(const OnecRequest *request)
 {
-	unsigned	parts = (request->filter ? ONEC_PART_FILTER : 0) | (request->norder > 0 ? ONEC_PART_ORDER : 0) |
+	unsigned	parts = (request->filter ? ONEC_PART_FILTER : 0) |
+		(request->norder > 0 ? ONEC_PART_ORDER : 0) |
 		(request->count ? ONEC_PART_COUNT : 0);
 
 	for (int i = 0; i < request->narguments; i++)
@@ -252,7 +254,10 @@ is_at_work(const OnecReply *reply)
 	return answer.status == 0;
 }
 
-/* Whether a request that a query has left behind takes up room.  One of a cancelled query may never be answered. */
+/*
+ * Whether a request that a query has left behind takes up room.  One of a cancelled query may never be
+ * answered.
+ */
 static bool
 is_crowded(const OnecSession *session, int limit)
 {
@@ -560,7 +565,10 @@ typedef struct Abandoned
 	OnecReply  *oldest;
 } Abandoned;
 
-/* One that holds a 1C session is not counted: there are few of them, and another request must not get it meanwhile. */
+/*
+ * One that holds a 1C session is not counted: there are few of them, and another request must not get it
+ * meanwhile.
+ */
 static void
 count_abandoned(OnecSession *session, void *arg)
 {
@@ -576,7 +584,9 @@ count_abandoned(OnecSession *session, void *arg)
 	}
 }
 
-/* Who cancels hundreds of queries must not run out of descriptors: the connections of the oldest are closed. */
+/*
+ * Who cancels hundreds of queries must not run out of descriptors: the connections of the oldest are closed.
+ */
 static void
 bound_abandoned(void)
 {

@@ -33,8 +33,8 @@ typedef struct OnecSpent
 
 /*
  * Send a request.  The memory of "request" is not needed afterwards.  "spent" may be NULL, else it must
- * live as long as the reply.  Waits (interruptibly) for min_interval only.  ERROR 54xxx-class (URL_TOO_LONG) when the
- * URL is beyond reason, XX-free otherwise: failures of the network come from onec_reply_wait().
+ * live as long as the reply.  Waits (interruptibly) for min_interval only.  ERROR 54xxx-class (URL_TOO_LONG)
+ * when the URL is beyond reason, XX-free otherwise: failures of the network come from onec_reply_wait().
  */
 extern OnecReply *onec_session_start(OnecSession *session, const OnecOptions *options,
 									 const OnecRequest *request, OnecSpent *spent);
@@ -43,14 +43,17 @@ extern OnecReply *onec_session_start(OnecSession *session, const OnecOptions *op
 extern bool onec_reply_under_way(const OnecReply *reply);
 
 /*
- * Whether fewer than "limit" (one at least) requests to the base are under way.  Those whose answer is held back until
- * its reader has read more do not count.  Example: a cursor over one table has fetched ten rows of a page of 20,000,
- * and its transfer is paused; the query asks for another table now.  If it waited for that transfer to end, nobody
- * would ever read on.
+ * Whether fewer than "limit" (one at least) requests to the base are under way.  Those whose answer is held
+ * back until its reader has read more do not count.  Example: a cursor over one table has fetched ten rows of
+ * a page of 20,000, and its transfer is paused; the query asks for another table now.  If it waited for that
+ * transfer to end, nobody would ever read on.
  */
 extern bool onec_session_is_room(const OnecSession *session, int limit);
 
-/* Requests of this backend to the base that 1C has not yet answered whole, or at all where nobody waits for it. */
+/*
+ * Requests of this backend to the base that 1C has not yet answered whole, or at all where nobody waits for
+ * it.
+ */
 extern int	onec_session_under_way(const OnecSession *session);
 
 /* Free the reply when "context" is reset or deleted, unless onec_reply_free() came first. */
@@ -80,15 +83,16 @@ extern void onec_reply_pin(OnecReply *reply, bool pinned);
 extern void onec_reply_rows(OnecReply *reply, int64 rows);
 
 /*
- * End the request in any state; NULL is allowed.  1C does not notice that a connection is closed: a request that it is at work
- * on keeps its 1C session until it begins to answer.
+ * End the request in any state; NULL is allowed.  1C does not notice that a connection is closed: a request
+ * that it is at work on keeps its 1C session until it begins to answer.
  */
 extern void onec_reply_free(OnecReply *reply);
 
 /*
- * For a caller that waits himself: a descriptor of his own (he closes it) that is readable when onec_reply_ready() may
- * have become true for any reply; -1 when none is to be had.  onec_replies_watch() tells it of the timers, before
- * each wait; onec_replies_waited() goes after each wait.  onec_replies_poll() lets all answers come on.
+ * For a caller that waits himself: a descriptor of his own (he closes it) that is readable when
+ * onec_reply_ready() may have become true for any reply; -1 when none is to be had.  onec_replies_watch()
+ * tells it of the timers, before each wait; onec_replies_waited() goes after each wait.  onec_replies_poll()
+ * lets all answers come on.
  */
 extern int	onec_replies_fd(void);
 extern void onec_replies_poll(void);
@@ -96,8 +100,8 @@ extern void onec_replies_watch(void);
 extern void onec_replies_waited(void);
 
 /*
- * Free abandoned replies that 1C is through with, or "all", and take the 1C sessions they brought; "all" takes those
- * of other replies too.
+ * Free abandoned replies that 1C is through with, or "all", and take the 1C sessions they brought; "all"
+ * takes those of other replies too.
  */
 extern void onec_session_sweep(OnecSession *session, bool all);
 

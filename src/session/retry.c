@@ -49,9 +49,9 @@ wait_until(TimestampTz moment)
 }
 
 /*
- * Backends share no memory, but they share locks: each request waits its interval while it holds the one of its base, so
- * whoever comes meanwhile waits behind it.  The lock is advisory, of a class that SQL functions do not use, and of no
- * database, because the base does not know of databases.
+ * Backends share no memory, but they share locks: each request waits its interval while it holds the one of
+ * its base, so whoever comes meanwhile waits behind it.  The lock is advisory, of a class that SQL functions
+ * do not use, and of no database, because the base does not know of databases.
  */
 void
 onec_session_pace(const char *root, int min_interval)

@@ -336,8 +336,8 @@ wait_for_answers(OnecTransfer **transfers, int count, TimestampTz deadline)
 }
 
 /*
- * Ask for the end of a base's 1C sessions, and forget them; returns the number asked for.  Those that are on their way are
- * waited for until the deadline.
+ * Ask for the end of a base's 1C sessions, and forget them; returns the number asked for.  Those that are on
+ * their way are waited for until the deadline.
  */
 static int
 start_finishes(OnecSession *session, OnecTransfer **transfers, int room, TimestampTz deadline)
@@ -368,7 +368,10 @@ start_finishes(OnecSession *session, OnecTransfer **transfers, int room, Timesta
 	return count;
 }
 
-/* Free 1C's licences; never raises, takes FINISH_MS at most for all of them, after as much for those on their way. */
+/*
+ * Free 1C's licences; never raises, takes FINISH_MS at most for all of them, after as much for those on their
+ * way.
+ */
 static void
 finish_transfers(OnecTransfer **transfers, int count)
 {
@@ -386,7 +389,8 @@ onec_session_finish(OnecSession *session)
 	OnecTransfer *transfers[2 * ONEC_IB_MAX];
 
 	if (pool != NULL)
-		finish_transfers(transfers, start_finishes(session, transfers, lengthof(transfers), finish_deadline()));
+		finish_transfers(transfers, start_finishes(session, transfers, lengthof(transfers),
+												   finish_deadline()));
 }
 
 /* Close all 1C sessions that are open, waiting two seconds at most; called at backend exit. */

@@ -3,9 +3,9 @@
  * session.h
  *	  One 1C base as this backend knows it.
  *
- * Holds credentials, connections, 1C sessions (IBSession), what the base was found unable to do, and the metadata
- * read last.  A session is kept per (server, user) until backend exit; when the server or the user mapping changes, its
- * content is renewed in place.
+ * Holds credentials, connections, 1C sessions (IBSession), what the base was found unable to do, and the
+ * metadata read last.  A session is kept per (server, user) until backend exit; when the server or the user
+ * mapping changes, its content is renewed in place.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,8 +3,9 @@
  * words.c
  *	  What 1C's own words in an error mean: which part of the request it refuses, or that it is busy.
  *
- * A refusal is believed only where 1C itself speaks and names what it refuses.  Its texts are Russian or English whatever
- * "lang" says, and differ between versions, so a few phrases have to do; the pager tries whether they tell the truth.
+ * A refusal is believed only where 1C itself speaks and names what it refuses.  Its texts are Russian or
+ * English whatever "lang" says, and differ between versions, so a few phrases have to do; the pager tries
+ * whether they tell the truth.
  *
  * Memory: none.  Errors: none.
  *
@@ -80,7 +81,8 @@ onec_words_pass(const OnecError *error, const char *body, size_t len)
 	};
 
 	return SAYS(phrases) || onec_words_session(error) ||
-		has_word(error->message, "lock") || has_word(error->message, "Lock") || has_word(error->message, "deadlock");
+		has_word(error->message, "lock") || has_word(error->message, "Lock") ||
+		has_word(error->message, "deadlock");
 }
 
 /* Whether the text names a function that the request's condition calls. */
@@ -88,7 +90,8 @@ static bool
 names_function(const OnecReply *reply, const char *text)
 {
 	static const char *const functions[] = {
-		"startswith", "endswith", "substringof", "like", "cast", "isof", "year", "quarter", "month", "day", "hour",
+		"startswith", "endswith", "substringof", "like", "cast", "isof", "year", "quarter", "month", "day",
+		"hour",
 		"minute", "second", "datedifference", "dateadd", "concat", "substring", "isnull"
 	};
 
@@ -118,7 +121,8 @@ onec_words_blame(const OnecReply *reply, const OnecError *error, const char *bod
 		"AUTOORDER", "перация не разрешена", "peration is not allowed", "peration not allowed"
 	};
 	static const char *const of_filter[] = {
-		"$filter", ONEC_CONDITION, "есоответствие типов", "ype mismatch", "неограниченной длины", "Неверные параметры", "отбор"
+		"$filter", ONEC_CONDITION, "есоответствие типов", "ype mismatch", "неограниченной длины",
+		"Неверные параметры", "отбор"
 	};
 	static const char *const of_order[] = {"$orderby", "неограниченной длины", "упорядоч"};
 	unsigned	parts = 0;
@@ -133,7 +137,8 @@ onec_words_blame(const OnecReply *reply, const OnecError *error, const char *bod
 		parts |= ONEC_PART_ORDER;
 	if (names_count(error))
 		parts |= ONEC_PART_COUNT;
-	if (parts == 0 && error->has_code && (error->odata_code == CODE_OPTION || error->odata_code == CODE_FUNCTION))
+	if (parts == 0 && error->has_code && (error->odata_code == CODE_OPTION ||
+										  error->odata_code == CODE_FUNCTION))
 		parts = ONEC_PART_FILTER | ONEC_PART_ORDER;
 	return parts & reply->parts;
 }

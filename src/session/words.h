@@ -24,6 +24,7 @@ extern bool onec_words_pass(const OnecError *error, const char *body, size_t len
 extern bool onec_words_path(const OnecError *error);
 
 /* The parts of the request that 1C's own words may mean; 0 where others speak, or name none. */
-extern unsigned onec_words_blame(const OnecReply *reply, const OnecError *error, const char *body, size_t len);
+extern unsigned onec_words_blame(const OnecReply *reply, const OnecError *error, const char *body,
+								 size_t len);
 
 #endif							/* ONEC_WORDS_H */

@@ -3,8 +3,9 @@
  * count.c
  *	  How many rows 1C itself says a window of a table has: /$count, and never a scan in its place.
  *
- * The planner's count(*) reads the rows where 1C does not count.  A proof needs 1C's own number or none, hence
- * onec._count(), which asks once and says NULL where the base refuses to count, or an option forbids it.
+ * The planner's count(*) reads the rows where 1C does not count.  A proof needs 1C's own number or none,
+ * hence onec._count(), which asks once and says NULL where the base refuses to count, or an option forbids
+ * it.
  *
  * Memory: the caller's context.  Errors: ereport; a request that fails in passing is an answer of NULL.
  *
@@ -101,7 +102,8 @@ onec_count(PG_FUNCTION_ARGS)
 	if (acl != ACLCHECK_OK)
 		aclcheck_error(acl, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
 	options = onec_options_of_table(relid);
-	query.filter = window_filter(relid, NameStr(*PG_GETARG_NAME(1)), PG_GETARG_TIMESTAMP(2), PG_GETARG_TIMESTAMP(3),
+	query.filter = window_filter(relid, NameStr(*PG_GETARG_NAME(1)), PG_GETARG_TIMESTAMP(2),
+								 PG_GETARG_TIMESTAMP(3),
 								 &known);
 	if (!known || !options->push_count || options->function != NULL ||
 		(query.filter != NULL && !options->push_filter))

@@ -4,8 +4,8 @@
  *	  SQL functions over stats/clv.c; the only file of this folder that knows PostgreSQL.
  *
  * Memory: the caller's context.  Errors: ereport on impossible arguments; a horizon that the
- * series cannot follow gives NULL.  A fit, and a long series, lets itself be cancelled from its callback: the code it
- * leaves by that holds nothing.
+ * series cannot follow gives NULL.  A fit, and a long series, lets itself be cancelled from its callback: the
+ * code it leaves by that holds nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,8 +46,10 @@ params_and_customer(FunctionCallInfo fcinfo, OnecClvModel model, OnecClvRow *cus
 	if (!onec_clv_row_valid(customer))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("no customer has x = %g, t_x = %g and T = %g", customer->x, customer->tx, customer->t),
-				 errhint("x counts visits after the first one; t_x and T are times from the first visit to the last one and to today.")));
+				 errmsg("no customer has x = %g, t_x = %g and T = %g", customer->x, customer->tx,
+						customer->t),
+				 errhint("x counts visits after the first one; t_x and T are times from the first visit to "
+						 "the last one and to today.")));
 	if (!onec_clv_params_valid(&params))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -97,7 +99,8 @@ value(FunctionCallInfo fcinfo, OnecClvModel model)
 	OnecClvParams params = params_and_customer(fcinfo, model, &customer);
 	float8		spend = PG_GETARG_FLOAT8(7);
 	OnecClvHorizon horizon = {
-		.months = PG_GETARG_INT32(8), .units = 30.44 / 7, .discount = PG_GETARG_FLOAT8(9), .stop = check_interrupts
+		.months = PG_GETARG_INT32(8), .units = 30.44 / 7, .discount = PG_GETARG_FLOAT8(9),
+		.stop = check_interrupts
 	};
 	float8		money;
 

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * phone.c
- *	  A number as people write it, made one row of digits; what else is written in a field is told from it at once.
+ *	  A number as people write it, made one row of digits; other texts are told from it at once.
  *
- * Every card has several texts that may be its telephone, and most are not: of 50,000 cards 250,000 are looked at.  Which
- * country a number is of is decided in SQL, by onec.phone_plan.
+ * Every card has several texts that may be its telephone, and most are not: of 50,000 cards 250,000 are
+ * looked at.  Which country a number is of is decided in SQL, by onec.phone_plan.
  *
  * Memory: the caller's context.  Errors: none.
  *
@@ -28,7 +28,8 @@ static bool
 is_between(pg_wchar c)
 {
 	static const pg_wchar alone[] = {
-		'\t', '\n', '\r', ' ', '(', ')', '-', '.', 0xA0, 0xAD, 0x1680, 0x180E, 0x202F, 0x205F, 0x2060, 0x2212, 0x3000,
+		'\t', '\n', '\r', ' ', '(', ')', '-', '.', 0xA0, 0xAD, 0x1680, 0x180E, 0x202F, 0x205F, 0x2060, 0x2212,
+		0x3000,
 		0xFE58, 0xFE63, 0xFEFF, 0xFF0D
 	};
 
@@ -38,7 +39,10 @@ is_between(pg_wchar c)
 	return (c >= 0x2000 && c <= 0x200D) || (c >= 0x2010 && c <= 0x2015);
 }
 
-/* onec._written_number(text): its digits, behind a plus if that stands first; NULL if it is not 9 to 17 digits */
+/*
+ * onec._written_number(text): its digits, behind a plus if that stands first; NULL if it is not 9 to 17
+ * digits
+ */
 Datum
 onec_written_number(PG_FUNCTION_ARGS)
 {

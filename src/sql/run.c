@@ -3,9 +3,10 @@
  * run.c
  *	  What a run of the sync holds while it is at work, and by which login it works.
  *
- * A run commits many times, so its mark is a lock of the session: an advisory lock that others see in pg_locks.  Of itself
- * such a lock outlives the statement; here whatever ends the run by an error, a cancel as well, ends the lock with it.  A
- * backend that a pooler has given to another client is therefore never taken for a run.
+ * A run commits many times, so its mark is a lock of the session: an advisory lock that others see in
+ * pg_locks.  Of itself such a lock outlives the statement; here whatever ends the run by an error, a cancel
+ * as well, ends the lock with it.  A backend that a pooler has given to another client is therefore never
+ * taken for a run.
  *
  * Memory: none is kept.  Errors: ereport.
  *
@@ -75,10 +76,14 @@ static char *
 version_of(HeapTuple tuple)
 {
 	return psprintf("%u.%u.%u", HeapTupleHeaderGetRawXmin(tuple->t_data),
-					ItemPointerGetBlockNumberNoCheck(&tuple->t_self), ItemPointerGetOffsetNumberNoCheck(&tuple->t_self));
+					ItemPointerGetBlockNumberNoCheck(&tuple->t_self),
+					ItemPointerGetOffsetNumberNoCheck(&tuple->t_self));
 }
 
-/* onec._login_version(server name): changes whenever the server or the caller's user mapping is altered; tells no secret */
+/*
+ * onec._login_version(server name): changes whenever the server or the caller's user mapping is altered;
+ * tells no secret
+ */
 Datum
 onec_login_version(PG_FUNCTION_ARGS)
 {
@@ -90,7 +95,8 @@ onec_login_version(PG_FUNCTION_ARGS)
 		ReleaseSysCache(tuple);
 	tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(GetUserId()), ObjectIdGetDatum(server));
 	if (!HeapTupleIsValid(tuple))
-		tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(server));
+		tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid),
+								ObjectIdGetDatum(server));
 	if (HeapTupleIsValid(tuple))
 	{
 		version = psprintf("%s %s", version, version_of(tuple));

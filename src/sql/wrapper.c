@@ -410,8 +410,9 @@ onec_import_schema_sql(PG_FUNCTION_ARGS)
 }
 
 /*
- * Can the procedure that asks not commit: in a block, under an exception handler, in a function?  Comparing clocks does not tell:
- * in the extended protocol a transaction begins with Parse, the statement's time is that of Bind.
+ * Can the procedure that asks not commit: in a block, under an exception handler, in a function? Comparing
+ * clocks does not tell: in the extended protocol a transaction begins with Parse, the statement's time is
+ * that of Bind.
  */
 Datum
 onec_in_transaction_block(PG_FUNCTION_ARGS)

@@ -43,7 +43,8 @@ onec_clv_row_valid(const OnecClvRow *row)
 bool
 onec_clv_params_valid(const OnecClvParams *params)
 {
-	return onec_fit_positive(params->r) && onec_fit_positive(params->alpha) && onec_fit_positive(params->a) && onec_fit_positive(params->b);
+	return onec_fit_positive(params->r) && onec_fit_positive(params->alpha) && onec_fit_positive(params->a) &&
+		onec_fit_positive(params->b);
 }
 
 static int
@@ -88,8 +89,10 @@ loglik_of_x(const OnecClvParams *params, double x)
 	double		value;
 
 	/* Gamma(r+x)/Gamma(r) alpha^r · B(a, b+x)/B(a, b) */
-	value = onec_fit_log_gamma(params->r + x) - onec_fit_log_gamma(params->r) + params->r * log(params->alpha) +
-		onec_fit_log_gamma(b + x) - onec_fit_log_gamma(b) + onec_fit_log_gamma(a + b) - onec_fit_log_gamma(a + b + x);
+	value = onec_fit_log_gamma(params->r + x) - onec_fit_log_gamma(params->r) +
+		params->r * log(params->alpha) +
+		onec_fit_log_gamma(b + x) - onec_fit_log_gamma(b) + onec_fit_log_gamma(a + b) -
+		onec_fit_log_gamma(a + b + x);
 	/* B(a, b+x+1) = B(a, b+x) (b+x)/(a+b+x) */
 	if (params->model == ONEC_CLV_MBGNBD)
 		value += log((b + x) / (a + b + x));
@@ -307,7 +310,9 @@ expected_by_counts(const Alive *alive, Patience *patience)
 		stayed *= (alive->stay + n - 1) / (alive->a + alive->stay + n - 1);
 		term = weight * made;
 		sum += term;
-		/* beyond the top all further terms fall at least as a geometric series does; made_n/n does not grow */
+		/*
+		 * beyond the top all further terms fall at least as a geometric series does; made_n/n does not grow
+		 */
 		ratio = z * fmax(1, (alive->shape + n) / (n + 1)) * (n + 1) / n;
 		if (ratio < 1 && term * ratio <= SERIES_TOLERANCE * sum * (1 - ratio))
 			return sum;
@@ -336,7 +341,8 @@ expected_by_euler(const Alive *alive, Patience *patience)
 	{
 		double		ratio = z * (c - alive->shape + n) * (alive->a + n - 1) / ((c + n) * (n + 1));
 
-		if (term == 0 || (ratio < 1 && term * fmax(ratio, z) <= SERIES_TOLERANCE * sum * (1 - fmax(ratio, z))))
+		if (term == 0 ||
+			(ratio < 1 && term * fmax(ratio, z) <= SERIES_TOLERANCE * sum * (1 - fmax(ratio, z))))
 			return c * (d == 0 ? -log_left : -expm1(d * log_left) / d) - exp(d * log_left) * sum;
 		term *= ratio;
 		sum += term;

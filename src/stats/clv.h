@@ -81,7 +81,9 @@ extern size_t onec_clv_collapse(OnecClvRow *rows, size_t count);
  */
 extern double onec_clv_loglik(const OnecClvParams *params, const OnecClvRow *rows, size_t count);
 
-/* Maximum likelihood.  The rows are not changed; best collapsed.  Always sets *fit; its status is returned. */
+/*
+ * Maximum likelihood.  The rows are not changed; best collapsed.  Always sets *fit; its status is returned.
+ */
 extern OnecClvStatus onec_clv_fit(const OnecClvRow *rows, size_t count, const OnecClvOptions *options,
 								  OnecClvFit *fit);
 
@@ -97,8 +99,9 @@ extern double onec_clv_expected(const OnecClvParams *params, const OnecClvRow *c
 
 /*
  * Discounted money of the coming months: the visits expected in each month times "spend" times
- * (1 + discount)^-month, paid at the end of a month.  NaN as onec_clv_expected for any month, if all of them together would
- * take more than fifty times as long as one may, if it was stopped, or if the horizon makes no sense.
+ * (1 + discount)^-month, paid at the end of a month.  NaN as onec_clv_expected for any month, if all of them
+ * together would take more than fifty times as long as one may, if it was stopped, or if the horizon makes no
+ * sense.
  */
 extern double onec_clv_value(const OnecClvParams *params, const OnecClvRow *customer, double spend,
 							 const OnecClvHorizon *horizon);

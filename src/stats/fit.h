@@ -62,8 +62,8 @@ onec_fit_positive(double value)
 }
 
 /*
- * Sort rows of "size" bytes and join those that "compare" finds equal, adding the doubles that stand "count_at" bytes from the
- * begin of each; how many rows are left.
+ * Sort rows of "size" bytes and join those that "compare" finds equal, adding the doubles that stand
+ * "count_at" bytes from the begin of each; how many rows are left.
  */
 extern size_t onec_fit_collapse(void *rows, size_t count, size_t size, size_t count_at,
 								int (*compare) (const void *left, const void *right));

@@ -19,7 +19,8 @@
 bool
 onec_spend_params_valid(const OnecSpendParams *params)
 {
-	return onec_fit_positive(params->p) && onec_fit_positive(params->q) && onec_fit_positive(params->v) && params->q > 1;
+	return onec_fit_positive(params->p) && onec_fit_positive(params->q) && onec_fit_positive(params->v) &&
+		params->q > 1;
 }
 
 static int

@@ -38,7 +38,8 @@ typedef struct OnecSpendFit
 	OnecSpendParams params;
 	double		loglik;
 	double		repeaters;
-	double		correlation;	/* of m and x: the model takes them for independent; 0 if either is constant */
+	double		correlation;	/* of m and x: the model takes them for independent; 0 if either is
+								 * constant */
 	int			evaluations;
 } OnecSpendFit;
 

@@ -29,7 +29,10 @@ given_option(List *options, const char *name)
 	return NULL;
 }
 
-/* Nothing for a column of which 1C knows nothing: it is computed here, or its property is published no more and it reads NULL. */
+/*
+ * Nothing for a column of which 1C knows nothing: it is computed here, or its property is published no more
+ * and it reads NULL.
+ */
 static void
 read_column(OnecColumn *column, Oid relid, Form_pg_attribute attr)
 {

@@ -32,8 +32,8 @@ typedef struct OnecColumn
 } OnecColumn;
 
 /*
- * The columns of a foreign table, indexed by attnum - 1; dropped ones have attnum 0, and so have those of which 1C
- * knows nothing.
+ * The columns of a foreign table, indexed by attnum - 1; dropped ones have attnum 0, and so have those of
+ * which 1C knows nothing.
  */
 extern OnecColumn *onec_columns_of_table(Oid relid, int *natts);
 

@@ -3,8 +3,8 @@
  * dates.c
  *	  Dates in every form that 1C may write, and the zone they are of.
  *
- * The one form that 1C does write is read by decode.c itself.  PostgreSQL's own reading of dates is not asked: it
- * takes 01.02.2024 as DateStyle says, drops zones, and rounds.  Nothing is palloc'd.
+ * The one form that 1C does write is read by decode.c itself.  PostgreSQL's own reading of dates is not
+ * asked: it takes 01.02.2024 as DateStyle says, drops zones, and rounds.  Nothing is palloc'd.
  *
  *-------------------------------------------------------------------------
  */
@@ -130,7 +130,8 @@ onec_date_parse(const char *text, size_t len, OnecDate *date)
 	}
 	if (cursor.at < cursor.end)
 		return ONEC_DATE_STRANGE;
-	if (year < 1 || month < 1 || month > MONTHS_PER_YEAR || day < 1 || day > day_tab[isleap(year)][month - 1] ||
+	if (year < 1 || month < 1 || month > MONTHS_PER_YEAR || day < 1 ||
+		day > day_tab[isleap(year)][month - 1] ||
 		hour > 23 || minute > 59 || second > 59)
 		return ONEC_DATE_IMPOSSIBLE;
 	date->stamp = ((int64) date2j(year, month, day) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY +

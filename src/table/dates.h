@@ -41,18 +41,20 @@ typedef enum OnecDateForm
 /* Read "len" bytes of text, of which *date is set if they are good. */
 extern OnecDateForm onec_date_parse(const char *text, size_t len, OnecDate *date);
 
-/* Write it as 1C does, without what it has of a second; false where that is no date of the years 1 to 9999. */
+/*
+ * Write it as 1C does, without what it has of a second; false where that is no date of the years 1 to 9999.
+ */
 extern bool onec_date_write(Timestamp stamp, char text[ONEC_DATE_SIZE]);
 
 /*
- * The zone of a server whose option timezone is "name"; the session's without one.  Lasts as long as the backend.
- * ERROR 22023 for a name that is unknown.
+ * The zone of a server whose option timezone is "name"; the session's without one.  Lasts as long as the
+ * backend.  ERROR 22023 for a name that is unknown.
  */
 extern pg_tz *onec_date_zone(const char *name);
 
 /*
- * From the time of day in a zone to the instant and back.  What a change of the clock makes twice is the later, as for
- * PostgreSQL; the times of the years 1 to 9999 are never out of range.
+ * From the time of day in a zone to the instant and back.  What a change of the clock makes twice is the
+ * later, as for PostgreSQL; the times of the years 1 to 9999 are never out of range.
  */
 extern TimestampTz onec_date_instant(Timestamp local, pg_tz *zone);
 extern Timestamp onec_date_local(TimestampTz instant, pg_tz *zone);

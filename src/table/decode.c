@@ -3,10 +3,10 @@
  * decode.c
  *	  Fields of a page as Datums.
  *
- * The forms that 1C writes are converted directly, since this is where a scan spends its time; anything unusual goes to
- * the type's own input function, whose answer or error is the user's.  Values are palloc'd in the current context, or
- * kept in the decoder.  Short texts have a header of one byte, as in a table.  A domain is read as the type it is over,
- * and then checked.
+ * The forms that 1C writes are converted directly, since this is where a scan spends its time; anything
+ * unusual goes to the type's own input function, whose answer or error is the user's.  Values are palloc'd in
+ * the current context, or kept in the decoder.  Short texts have a header of one byte, as in a table.  A
+ * domain is read as the type it is over, and then checked.
  *
  *-------------------------------------------------------------------------
  */

@@ -50,10 +50,11 @@ extern void onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column,
 							  const OnecOptions *options);
 
 /*
- * The value of a field, which lasts until the next one of this decoder, or as long as the current memory context.  Absent and
- * JSON null are NULL; so are the empty date and the zero guid unless empty_as_null is off.  ERROR of class 22 for what the
- * type does not take, for words where a number or a date has to be, and for a number that numeric(p,s) would round (other
- * types round as they always do); of class 23 for what a domain, checked for NULLs too, does not take.
+ * The value of a field, which lasts until the next one of this decoder, or as long as the current memory
+ * context.  Absent and JSON null are NULL; so are the empty date and the zero guid unless empty_as_null is
+ * off.  ERROR of class 22 for what the type does not take, for words where a number or a date has to be, and
+ * for a number that numeric(p,s) would round (other types round as they always do); of class 23 for what a
+ * domain, checked for NULLs too, does not take.
  */
 extern Datum onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull);
 

@@ -98,7 +98,8 @@ unusual_date(const OnecDecoder *decoder, const OnecField *field)
 				(errcode(ERRCODE_INVALID_DATETIME_FORMAT),
 				 errmsg("date of 1C has a time zone, though 1C's dates are local ones"),
 				 errdetail("1C sent %s.", onec_field_shown(field)),
-				 errhint("The option zone_suffix 'convert' of the server or the table has such dates converted.")));
+				 errhint("The option zone_suffix 'convert' of the server or the table has such dates "
+						 "converted.")));
 	return date;
 }
 
@@ -159,7 +160,8 @@ onec_decode_instant(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	else
 		date.stamp = onec_date_instant(date.stamp, zone_of(decoder));
 	if (decoder->typmod >= 0)
-		return DirectFunctionCall2(timestamptz_scale, TimestampTzGetDatum(date.stamp), Int32GetDatum(decoder->typmod));
+		return DirectFunctionCall2(timestamptz_scale, TimestampTzGetDatum(date.stamp),
+								   Int32GetDatum(decoder->typmod));
 	return TimestampTzGetDatum(date.stamp);
 }
 

@@ -44,10 +44,14 @@ onec_field_refuse(const OnecField *field)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 			 errmsg("value of 1C does not fit the type of the column"),
-			 errdetail("1C sent %s.", field->kind == ONEC_FIELD_NESTED ? "a nested value" : onec_field_shown(field))));
+			 errdetail("1C sent %s.", field->kind == ONEC_FIELD_NESTED ? "a nested value" :
+					   onec_field_shown(field))));
 }
 
-/* Input functions tell the value in the message, which is kept and shown where values must not be: ours has it in DETAIL only. */
+/*
+ * Input functions tell the value in the message, which is kept and shown where values must not be: ours has
+ * it in DETAIL only.
+ */
 static void
 hide_value(void *arg)
 {
@@ -84,7 +88,8 @@ onec_field_refuse_words(const OnecField *field, const char *letters)
 	{
 		char		c = field->text[i];
 
-		if ((c < '0' || c > '9') && (c == '\0' || (strchr(" +-.,:/", c) == NULL && strchr(letters, c) == NULL)))
+		if ((c < '0' || c > '9') && (c == '\0' ||
+									 (strchr(" +-.,:/", c) == NULL && strchr(letters, c) == NULL)))
 			onec_field_refuse(field);
 	}
 }

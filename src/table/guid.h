@@ -21,8 +21,9 @@
 #include "protocol/hex.h"
 
 /*
- * Thirty-two hexadecimal digits as sixteen bytes; false for any other character.  Which digits come is random, so branches
- * would be mispredicted, and uuids are what most columns of 1C hold: all are taken at once.
+ * Thirty-two hexadecimal digits as sixteen bytes; false for any other character.  Which digits come is
+ * random, so branches would be mispredicted, and uuids are what most columns of 1C hold: all are taken at
+ * once.
  */
 #ifdef __SSE2__
 
@@ -46,7 +47,8 @@ onec_guid_digits(__m128i text, __m128i *good)
 static inline __m128i
 onec_guid_join(__m128i values)
 {
-	return _mm_and_si128(_mm_or_si128(_mm_slli_epi16(values, 4), _mm_srli_epi16(values, 8)), _mm_set1_epi16(0xFF));
+	return _mm_and_si128(_mm_or_si128(_mm_slli_epi16(values, 4), _mm_srli_epi16(values, 8)),
+						 _mm_set1_epi16(0xFF));
 }
 
 static inline bool
@@ -81,9 +83,10 @@ onec_guid_hex(const uint64 *words, unsigned char *out)
 #endif
 
 /*
- * Eight bytes, of two places: of "01234567-89ab-cdef-…" first "0123" and "4567", then "89ab" and "cdef".  They are joined in a
- * register: copied to an array of sixteen bytes in pieces, they could not be read from there as one vector until all
- * pieces are written, which costs more than all the rest (a failed store forwarding).
+ * Eight bytes, of two places: of "01234567-89ab-cdef-…" first "0123" and "4567", then "89ab" and "cdef".
+ * They are joined in a register: copied to an array of sixteen bytes in pieces, they could not be read from
+ * there as one vector until all pieces are written, which costs more than all the rest (a failed store
+ * forwarding).
  */
 static inline uint64
 onec_guid_words(const char *first, const char *second)
@@ -99,7 +102,10 @@ onec_guid_words(const char *first, const char *second)
 #endif
 }
 
-/* Read "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" into the sixteen bytes of "out"; false for any other form.  *zero: all are. */
+/*
+ * Read "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" into the sixteen bytes of "out"; false for any other form.
+ * *zero: all are.
+ */
 static inline bool
 onec_guid_parse(const char *text, size_t len, unsigned char *out, bool *zero)
 {

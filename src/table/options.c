@@ -234,7 +234,8 @@ refuse_unknown(const char *name, int place)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("option \"%s\" is not allowed for %s", name, place_name(place)),
-				 errhint("Logins belong in a user mapping: CREATE USER MAPPING FOR … SERVER … OPTIONS (user …, password …).")));
+				 errhint("Logins belong in a user mapping: CREATE USER MAPPING FOR … SERVER … OPTIONS (user "
+						 "…, password …).")));
 	if (def != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),

@@ -13,7 +13,10 @@
 /* Text of the database's encoding as UTF-8; itself where that is the encoding, else palloc'd. */
 extern const char *onec_utf8(const char *text);
 
-/* UTF-8 of 1C in the database's encoding; itself where that is UTF-8, else palloc'd.  ERROR for what it does not hold. */
+/*
+ * UTF-8 of 1C in the database's encoding; itself where that is UTF-8, else palloc'd.  ERROR for what it does
+ * not hold.
+ */
 extern char *onec_server_text(const char *utf8);
 
 #endif							/* ONEC_TEXT_H */

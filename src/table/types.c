@@ -30,7 +30,8 @@
 #include "table/types.h"
 
 #define EMPTY_GUID "00000000-0000-0000-0000-000000000000"
-#define NEAR_CHANGE (3 * USECS_PER_DAY)	/* clocks were set by a day at most, and a time may be there twice or not at all */
+/* Clocks were set by a day at most, and a time may be there twice or not at all. */
+#define NEAR_CHANGE (3 * USECS_PER_DAY)
 
 const char *
 onec_type_sql(OnecEdmType edm)
@@ -141,7 +142,8 @@ static const Rule rules[CLASS_COUNT] = {
 	},
 	/* the clock may be set back between two dates, so their order is not that of the instants */
 	[CLASS_INSTANT] = {
-		{ONEC_SUPERSET, ONEC_SUPERSET, ONEC_SUPERSET, ONEC_SUPERSET, ONEC_SUPERSET, ONEC_SUPERSET}, false, NULL
+		{ONEC_SUPERSET, ONEC_SUPERSET, ONEC_SUPERSET, ONEC_SUPERSET, ONEC_SUPERSET, ONEC_SUPERSET}, false,
+		NULL
 	},
 	[CLASS_NUMBER] = {
 		{ONEC_EXACT, ONEC_EXACT, ONEC_EXACT, ONEC_EXACT, ONEC_EXACT, ONEC_EXACT}, true, NULL
@@ -207,7 +209,8 @@ onec_type_compare(const OnecColumn *column, OnecCompare op, const char **why)
 
 	*why = rule->why;
 	if (column->edm == ONEC_EDM_COMPOSITE)
-		*why = "the column holds values of several types, which 1C compares without an error and without rows";
+		*why = "the column holds values of several types, which 1C compares without an error and "
+			"without rows";
 	else if (column->computed)
 		*why = "a condition on what 1C's function computes is none on its rows";
 	else if (is_type_column(column))
@@ -282,8 +285,8 @@ encode_timestamp(Timestamp value, OnecConstant *constant)
 }
 
 /*
- * An instant, which is compared with dates by the clock of "zone".  Near a change of the clock the order of instants is not
- * that of dates: there it is said of a date only that it lies within days.
+ * An instant, which is compared with dates by the clock of "zone".  Near a change of the clock the order of
+ * instants is not that of dates: there it is said of a date only that it lies within days.
  */
 static void
 encode_instant(TimestampTz value, pg_tz *zone, OnecConstant *constant)
@@ -310,7 +313,10 @@ encode_instant(TimestampTz value, pg_tz *zone, OnecConstant *constant)
 		constant->sent = ONEC_SENT_ABOUT;
 }
 
-/* A value for a column that is read as an instant: without a zone it is of the session's, as PostgreSQL compares them. */
+/*
+ * A value for a column that is read as an instant: without a zone it is of the session's, as PostgreSQL
+ * compares them.
+ */
 static void
 encode_instant_class(const OnecColumn *column, Oid type, Datum value, OnecConstant *constant)
 {

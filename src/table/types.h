@@ -50,7 +50,8 @@ typedef struct OnecConstant
 	OnecSent	sent;
 	OnecLiteralKind kind;
 	char	   *text;			/* palloc'd, UTF-8 */
-	char	   *next;			/* BETWEEN: the neighbour above; NULL when there is none.  ABOUT: the upper end */
+	char	   *next;			/* BETWEEN: the neighbour above; NULL when there is none.  ABOUT: the upper
+								 * end */
 	bool		above;			/* OUTSIDE: above all, else below all */
 } OnecConstant;
 

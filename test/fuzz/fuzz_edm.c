@@ -38,14 +38,18 @@ static const char *const fragments[] = {
 	"<Property Name=\"X_Type_Type\" Type=\"Edm.String\" Nullable=\"false\"/>",
 	"<Property Name=\"X_Base64Data\" Type=\"Edm.Binary\"/>", "<Property Name=\"_Type\" Type=\"Edm.String\"/>",
 	"<Property Name=\"Й_Key\" Type=\"Edm.Guid\" MaxLength=\"-1\"/>", "<Property Name=\"\" Type=\"\"/>",
-	"<Property Name=\"T\" Type=\"Collection(StandardODATA.R)\"/>", "<Property Name=\"C\" Type=\"StandardODATA.R\"/>",
-	"<Property Name=\"", "\" Type=\"", "\" MaxLength=\"99999999999999999999\"", "\"/>", "\">", "Edm.Int64", "/>",
+	"<Property Name=\"T\" Type=\"Collection(StandardODATA.R)\"/>",
+	"<Property Name=\"C\" Type=\"StandardODATA.R\"/>",
+	"<Property Name=\"", "\" Type=\"", "\" MaxLength=\"99999999999999999999\"", "\"/>", "\">", "Edm.Int64",
+	"/>",
 	"<EntityContainer>", "</EntityContainer>", "<EntitySet Name=\"A\" EntityType=\"StandardODATA.A\"/>",
 	"<EntitySet Name=\"Б_RecordType\" EntityType=\"StandardODATA.Б_RecordType\"/>", "<EntitySet Name=\"A\"/>",
 	"<FunctionImport Name=\"Balance\" IsSideEffecting=\"false\" ReturnType=\"Collection(StandardODATA.R)\">",
 	"<FunctionImport Name=\"Post\" IsSideEffecting=\"true\">", "<FunctionImport>", "</FunctionImport>",
-	"<Parameter Name=\"bindingParameter\" Type=\"StandardODATA.A\"/>", "<Parameter Name=\"Period\" Type=\"Edm.DateTime\"/>",
-	"<!DOCTYPE x [<!ENTITY a \"b\">]>", "<!DOCTYPE html>", "<html>", "&amp;", "&a;", "&#x416;", "<![CDATA[", "]]>",
+	"<Parameter Name=\"bindingParameter\" Type=\"StandardODATA.A\"/>",
+	"<Parameter Name=\"Period\" Type=\"Edm.DateTime\"/>",
+	"<!DOCTYPE x [<!ENTITY a \"b\">]>", "<!DOCTYPE html>", "<html>", "&amp;", "&a;", "&#x416;", "<![CDATA[",
+	"]]>",
 	"<!-- ", " -->", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>", "\xEF\xBB\xBF", "Ж"
 };
 

@@ -4,8 +4,9 @@
  *	  libFuzzer target: any bytes as a page.
  *
  * Promises checked: nothing is read outside of the window (by the sanitizers); a page gives
- * the same outcome in one piece and in many, and after whatever pages were read before it; what is accepted is JSON for a strict
- * json-c too; values are valid UTF-8 without NUL.  The same bytes go through the error body and service document readers.
+ * the same outcome in one piece and in many, and after whatever pages were read before it; what is accepted
+ * is JSON for a strict json-c too; values are valid UTF-8 without NUL.  The same bytes go through the error
+ * body and service document readers.
  *
  * The first byte of the input chooses the size of the pieces; test/fuzz/json_rows holds seeds.
  *

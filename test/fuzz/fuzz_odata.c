@@ -290,7 +290,8 @@ try_request(Source *source)
 static void
 try_root(Source *source)
 {
-	static const char *const starts[] = {"", "http://", "https://", "HTTP://h", "http://[::1]", "http://h/odata/"};
+	static const char *const starts[] = {"", "http://", "https://", "HTTP://h", "http://[::1]",
+										 "http://h/odata/"};
 	OnecBuf		address;
 	OnecBuf		root;
 	OnecBuf		again;

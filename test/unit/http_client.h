@@ -57,7 +57,8 @@ make_certificates(void)
 {
 	static const char script[] =
 		"cd %s && exec 2>openssl.log >&2 && "
-		"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout good.key -out good.pem"
+		"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout good.key -out "
+		"good.pem"
 		" -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost && "
 		"openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout old.key -out old.csr"
 		" -subj /CN=localhost && "
@@ -232,7 +233,8 @@ drain(OnecTransfer *transfer, size_t step, Got *got)
 		for (size_t i = 0; i < len; i++)
 			got->pattern = got->pattern && data[i] == 'a' + (got->total + (int64_t) i) % (26 * 1024) % 26;
 		if (got->total < (int64_t) sizeof(got->body) - 1)
-			snprintf(got->body + got->total, sizeof(got->body) - (size_t) got->total, "%.*s", (int) len, data);
+			snprintf(got->body + got->total, sizeof(got->body) - (size_t) got->total, "%.*s", (int) len,
+					 data);
 		got->total += (int64_t) len;
 		onec_transfer_consume(transfer, len);
 	}
@@ -294,7 +296,8 @@ refused(Got got, OnecErrorKind kind, const char *part, const char *name)
 
 	ok(right, "%s", name);
 	if (!right)
-		diag("good %d, kind %d instead of %d, \"%s\" instead of \"%s\", %lld bytes", got.good, got.error.kind, kind,
+		diag("good %d, kind %d instead of %d, \"%s\" instead of \"%s\", %lld bytes", got.good, got.error.kind,
+			 kind,
 			 got.error.message, part, (long long) got.total);
 }
 
@@ -316,7 +319,9 @@ now_ms(void)
 	return (double) onec_http_now() / 1000;
 }
 
-/* Whether something that began then is over in "ms": counted under TEST_FULL only, where the machine is ours. */
+/*
+ * Whether something that began then is over in "ms": counted under TEST_FULL only, where the machine is ours.
+ */
 static bool
 soon(double began, double ms)
 {

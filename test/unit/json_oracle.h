@@ -3,7 +3,8 @@
  * json_oracle.h
  *	  The rows of a page as json-c knows them, against those of json_rows.c.
  *
- * Every name of any row is wanted.  Each window is an allocation of its own, so that a sanitizer sees a read past its end.
+ * Every name of any row is wanted.  Each window is an allocation of its own, so that a sanitizer sees a read
+ * past its end.
  *
  *-------------------------------------------------------------------------
  */

@@ -4,8 +4,8 @@
  *	  BG/NBD, MBG/NBD and Gamma-Gamma against published numbers and against the models themselves.
  *
  * Published: the CDNOW sample, in Fader, Hardie, Lee (2005), the vignettes of the R package BTYD
- * and the documentation of the Python package lifetimes.  Independent: likelihood, P(alive) and expected visits
- * integrated over rate and chance to leave from what one customer does, which uses no closed form.
+ * and the documentation of the Python package lifetimes.  Independent: likelihood, P(alive) and expected
+ * visits integrated over rate and chance to leave from what one customer does, which uses no closed form.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,7 +53,8 @@ typedef struct Cdnow
 static int
 day_number(int yyyymmdd)
 {
-	struct tm	day = {.tm_year = yyyymmdd / 10000 - 1900, .tm_mon = yyyymmdd / 100 % 100 - 1, .tm_mday = yyyymmdd % 100};
+	struct tm	day = {.tm_year = yyyymmdd / 10000 - 1900, .tm_mon = yyyymmdd / 100 % 100 - 1,
+					   .tm_mday = yyyymmdd % 100};
 
 	return (int) (timegm(&day) / 86400);
 }
@@ -223,7 +224,8 @@ integrate(const OnecClvParams *p, const OnecClvRow *c, double t)
 {
 	const int	n = 350;
 	bool		modified = p->model == ONEC_CLV_MBGNBD;
-	double		scale = p->r * log(p->alpha) - lgamma(p->r) + lgamma(p->a + p->b) - lgamma(p->a) - lgamma(p->b);
+	double		scale = p->r * log(p->alpha) - lgamma(p->r) + lgamma(p->a + p->b) - lgamma(p->a) -
+		lgamma(p->b);
 	double		peak = log((p->r + c->x) / (p->alpha + c->t));
 	double		all = 0;
 	double		alive = 0;
@@ -239,9 +241,11 @@ integrate(const OnecClvParams *p, const OnecClvRow *c, double t)
 			double		odds = j * 50.0 / n;
 			double		log_leave = -log1p(exp(-odds));
 			double		log_stay = -log1p(exp(odds));
-			double		density = (p->r + c->x) * log_rate - p->alpha * rate + p->a * log_leave + p->b * log_stay;
+			double		density = (p->r + c->x) * log_rate - p->alpha * rate + p->a * log_leave +
+				p->b * log_stay;
 			double		stayed = exp(density - rate * c->t + (c->x + modified) * log_stay - peak * c->x);
-			double		left = exp(density - rate * c->tx + log_leave + (c->x - 1 + modified) * log_stay - peak * c->x);
+			double		left = exp(density - rate * c->tx + log_leave + (c->x - 1 + modified) * log_stay -
+								   peak * c->x);
 			double		leave = exp(log_leave);
 
 			all += stayed + (c->x > 0 || modified ? left : 0);
@@ -259,11 +263,13 @@ check_mixture(const OnecClvParams *params, const OnecClvRow *row, double t)
 	char		name[200];
 	const char *model = params->model == ONEC_CLV_BGNBD ? "BG" : "MBG";
 
-	snprintf(name, sizeof(name), "%s a=%g b=%g x=%g tx=%g T=%g t=%g: log-likelihood", model, params->a, params->b,
+	snprintf(name, sizeof(name), "%s a=%g b=%g x=%g tx=%g T=%g t=%g: log-likelihood", model, params->a,
+			 params->b,
 			 row->x, row->tx, row->t, t);
 	is_near(onec_clv_loglik(params, row, 1), want.loglik, 1e-8 * (1 + fabs(want.loglik)), name);
 	is_near(onec_clv_palive(params, row), want.palive, 1e-8, "and P(alive)");
-	is_near(onec_clv_expected(params, row, t), want.expected, 1e-8 * (1 + want.expected), "and expected visits");
+	is_near(onec_clv_expected(params, row, t), want.expected, 1e-8 * (1 + want.expected),
+			"and expected visits");
 }
 
 /* Usual customers and the places where the formulas divide by 0 or change their method. */
@@ -271,7 +277,8 @@ static void
 test_mixture(void)
 {
 	static const OnecClvRow rows[] = {
-		{0, 0, 0, 1}, {0, 0, 38.86, 1}, {1, 0.5, 30, 1}, {2, 30.43, 38.86, 1}, {26, 30.86, 31, 1}, {7, 20, 20, 1},
+		{0, 0, 0, 1}, {0, 0, 38.86, 1}, {1, 0.5, 30, 1}, {2, 30.43, 38.86, 1}, {26, 30.86, 31, 1},
+		{7, 20, 20, 1},
 	};
 	/* a below, at and above 1; a + b = 1, where a+b+x-1 is 0 for x = 0 */
 	static const double shapes[][2] = {{0.793, 2.426}, {1, 2}, {3.5, 1.2}, {0.4, 0.6}};
@@ -349,7 +356,8 @@ static void
 test_refusals(void)
 {
 	OnecClvRow	good = {2, 3, 4, 1};
-	OnecClvRow	bad[] = {{-1, 0, 1, 1}, {0.5, 1, 2, 1}, {1, 2, 1, 1}, {1, -1, 1, 1}, {0, 1, 2, 1}, {NAN, 1, 2, 1},
+	OnecClvRow	bad[] = {{-1, 0, 1, 1}, {0.5, 1, 2, 1}, {1, 2, 1, 1}, {1, -1, 1, 1}, {0, 1, 2, 1},
+						 {NAN, 1, 2, 1},
 	{1, 1, INFINITY, 1}};
 	OnecClvParams params = cdnow_bg;
 	OnecClvHorizon year = {.months = 12, .units = 30.44 / 7, .discount = 0.01};
@@ -391,7 +399,8 @@ test_spend_mixture(void)
 		{
 			double		log_nu = j * 0.005;
 			double		nu = exp(log_nu);
-			double		part = exp(p * x * (log_nu + log(x)) + (p * x - 1) * log(m) - nu * x * m - lgamma(p * x) +
+			double		part = exp(p * x * (log_nu + log(x)) + (p * x - 1) * log(m) - nu * x * m -
+								   lgamma(p * x) +
 								   q * log(v) + q * log_nu - v * nu - lgamma(q));
 
 			all += part * 0.005;
@@ -400,7 +409,8 @@ test_spend_mixture(void)
 		is_near(onec_spend_loglik(&cdnow_spend, &rows[i], 1), log(all), 1e-9, "log-likelihood of money");
 		is_near(onec_spend_expected(&cdnow_spend, x, m), mean / all, 1e-8, "expected money");
 	}
-	is_near(onec_spend_expected(&cdnow_spend, 0, 0), p * v / (q - 1), 1e-9, "of who came once: the mean of all");
+	is_near(onec_spend_expected(&cdnow_spend, 0, 0), p * v / (q - 1), 1e-9,
+			"of who came once: the mean of all");
 }
 
 static void
@@ -420,7 +430,8 @@ test_value(void)
 		want += visits * 20 / pow(1.01, month);
 	}
 	is_near(onec_clv_value(&cdnow_bg, &customer, 20, &year), want, 1e-7, "discounted month by month");
-	is_near(onec_clv_value(&cdnow_bg, &customer, 20, &plain), all * 20, 1e-9, "undiscounted: visits times spend");
+	is_near(onec_clv_value(&cdnow_bg, &customer, 20, &plain), all * 20, 1e-9,
+			"undiscounted: visits times spend");
 }
 
 static bool
@@ -455,7 +466,8 @@ test_long_series(void)
 	is_int(left, -1, "W16: at once");
 	left = INT_MAX;
 	quick.alpha = 4;
-	ok(onec_clv_value(&quick, &fresh, 10, &century) > 0, "W16: a hundred years of ordinary customers are had");
+	ok(onec_clv_value(&quick, &fresh, 10, &century) > 0,
+	   "W16: a hundred years of ordinary customers are had");
 }
 
 static void
@@ -501,14 +513,16 @@ test_statuses(void)
 static void
 test_collapse(void)
 {
-	OnecClvRow	rows[] = {{2, 3, 4, 1}, {0, 0, 4, 2}, {2, 3, 4, 5}, {0, 0, 1, 1}, {2, 3, 4.5, 1}, {0, 0, 4, 1}};
+	OnecClvRow	rows[] = {{2, 3, 4, 1}, {0, 0, 4, 2}, {2, 3, 4, 5}, {0, 0, 1, 1}, {2, 3, 4.5, 1},
+						  {0, 0, 4, 1}};
 	OnecClvRow	copy[6];
 	OnecSpendRow money[] = {{2, 7, 1}, {1, 10, 1}, {1, 9, 1}, {1, 10, 2}};
 
 	memcpy(copy, rows, sizeof(rows));
 	is_int(onec_clv_collapse(rows, 6), 4, "equal histories become one row");
 	ok(rows[0].t == 1 && rows[1].count == 3 && rows[2].count == 6 && rows[3].t == 4.5, "with their counts");
-	is_near(onec_clv_loglik(&cdnow_bg, rows, 4), onec_clv_loglik(&cdnow_bg, copy, 6), 1e-9, "and the same likelihood");
+	is_near(onec_clv_loglik(&cdnow_bg, rows, 4), onec_clv_loglik(&cdnow_bg, copy, 6), 1e-9,
+			"and the same likelihood");
 	is_int(onec_clv_collapse(rows, 0), 0, "nothing stays nothing");
 	is_int(onec_spend_collapse(money, 4), 3, "equal spend becomes one row");
 	ok(money[0].m == 9 && money[1].count == 3 && money[2].x == 2, "with its count, in order");

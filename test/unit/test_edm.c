@@ -199,7 +199,8 @@ test_refused(void)
 	check_refused("<!doctype html><p>login", "no XML");
 	check_refused("1C is being updated", "no XML");
 	check_refused("<!DOCTYPE x><Edmx/>", "document type");
-	check_refused("<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><Edmx>&b;</Edmx>", "document type");
+	check_refused("<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><Edmx>&b;</Edmx>",
+				  "document type");
 	check_refused("{\"odata.error\":{}}", "not well-formed");
 	check_refused("<Edmx></Edmx>garbage", "not well-formed");
 }
@@ -210,9 +211,11 @@ test_odd(void)
 {
 	static const char suffixes[] = "<Edmx><EntityType Name=\"t\">"
 		"<Property Name=\"A_Type\" Type=\"Edm.String\"/><Property Name=\"A_Type_Type\" Type=\"Edm.String\"/>"
-		"<Property Name=\"A\" Type=\"Edm.String\" MaxLength=\"Max\"/><Property Name=\"_Type\" Type=\"Edm.String\"/>"
+		"<Property Name=\"A\" Type=\"Edm.String\" MaxLength=\"Max\"/><Property Name=\"_Type\" "
+		"Type=\"Edm.String\"/>"
 		"<Property Name=\"Type\" Type=\"Edm.String\"/><Property Name=\"B\" Type=\"Edm.String\"/>"
-		"<Property Name=\"B_Type\" Type=\"Edm.Int16\"/><Property Name=\"C\" MaxLength=\"99999999999999999999\"/>"
+		"<Property Name=\"B_Type\" Type=\"Edm.Int16\"/><Property Name=\"C\" "
+		"MaxLength=\"99999999999999999999\"/>"
 		"</EntityType></Edmx>";
 	char		root[200] = "<a";
 	OnecError	error;
@@ -241,7 +244,8 @@ test_odd(void)
 	memset(&error, 0, sizeof(error));
 	ok(!onec_edm_feed(parser, "<Edmx/>          ", 17, &error), "too long");
 	memset(&error, 0, sizeof(error));
-	ok(onec_edm_finish(parser, &error) == NULL && error.kind == ONEC_ERR_LIMIT, "and told so at the end, too");
+	ok(onec_edm_finish(parser, &error) == NULL && error.kind == ONEC_ERR_LIMIT,
+	   "and told so at the end, too");
 }
 
 /* A type of 50,000 properties: the time must not grow with their square. */
@@ -338,10 +342,12 @@ test_memory(void)
 static void
 test_control(void)
 {
-	const char *text = "<Edmx><EntityType Name=\"T\"><Key><PropertyRef Name=\"K\"/><PropertyRef Name=\"a&#10;b\"/></Key>"
+	const char *text = "<Edmx><EntityType Name=\"T\"><Key><PropertyRef Name=\"K\"/><PropertyRef "
+					   "Name=\"a&#10;b\"/></Key>"
 		"<Property Name=\"K\" Type=\"Edm.Guid\"/><Property Name=\"a&#10;b\" Type=\"Edm.String\"/>"
 		"<Property Name=\"й&#x85;&#x2028;\" Type=\"Edm.String\"/></EntityType>"
-		"<EntitySet Name=\"T\" EntityType=\"StandardODATA.T\"/><EntitySet Name=\"&#x7f;\" EntityType=\"StandardODATA.T\"/></Edmx>";
+		"<EntitySet Name=\"T\" EntityType=\"StandardODATA.T\"/><EntitySet Name=\"&#x7f;\" "
+		"EntityType=\"StandardODATA.T\"/></Edmx>";
 	OnecError	error;
 	OnecEdm    *edm = parse(text, strlen(text), 7, 1 << 20, &error);
 

@@ -121,11 +121,13 @@ test_texts(void)
 	is_message("x\xc2\x85y\xe2\x80\xa8z\xc2\xa0", 10, "x y z", "line separators");
 	is_message("bad \xff byte", 10, "bad \uFFFD byte", "invalid UTF-8 is replaced");
 	is_message("\xEF\xBB\xBFtext", 7, "text", "byte order mark");
-	is_message("<p>&#0;&#x110000;&#xD800;&bogus; &", 34, "\uFFFD\uFFFD\uFFFD&bogus; &", "entities that are no characters");
+	is_message("<p>&#0;&#x110000;&#xD800;&bogus; &", 34, "\uFFFD\uFFFD\uFFFD&bogus; &",
+			   "entities that are no characters");
 	is_message("<a><!-- never closed", 20, "", "unclosed comment");
 	is_message("a <b", 4, "a <b", "plain text keeps its brackets");
 	is_message("{\"x\":1}", 7, "{\"x\":1}", "other JSON is shown as it is");
-	is_message("{\"odata.error\":{\"code\":\"x1\"}}", 29, "{\"odata.error\":{\"code\":\"x1\"}}", "an error without a message");
+	is_message("{\"odata.error\":{\"code\":\"x1\"}}", 29, "{\"odata.error\":{\"code\":\"x1\"}}",
+			   "an error without a message");
 	onec_error_body("{\"odata.error\":{\"code\":\"99999999999\",\"message\":\"m\"}}", 52, &error);
 	ok(!error.has_code, "a code that is no number");
 	onec_buf_init(&body);
@@ -158,7 +160,8 @@ test_own_words(void)
 {
 	is_own("{\"odata.error\":{\"code\":\"9\",\"message\":{\"value\":\"x\"}}}", true, true, "odata.error");
 	is_own("{\"exception\":{\"descr\":\"x\"}}", true, false, "exception");
-	is_own("<m:error xmlns:m=\"m\"><m:code>-1</m:code><m:message>x</m:message></m:error>", true, true, "m:error");
+	is_own("<m:error xmlns:m=\"m\"><m:code>-1</m:code><m:message>x</m:message></m:error>", true, true,
+		   "m:error");
 	is_own("<html>1C:Enterprise 8 application error: x</html>", true, false, "1C's page");
 	is_own("<html>Ошибка 1С:Предприятия</html>", true, false, "1C's page in Russian");
 	is_own("{\"error\":{\"code\":\"9\",\"message\":\"x\"}}", false, false, "P14: somebody else's error");

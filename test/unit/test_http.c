@@ -20,9 +20,11 @@ test_plain(void)
 	ok(got.good && got.answer.status == 200, "an answer");
 	is_str(got.body, "abcde", "its body");
 	is_str(got.content_type, "text/plain", "its type");
-	ok(got.answer.body_bytes == 5 && got.answer.wire_bytes > 5 + 60 && got.answer.wire_bytes < 200, "its bytes");
+	ok(got.answer.body_bytes == 5 && got.answer.wire_bytes > 5 + 60 && got.answer.wire_bytes < 200,
+	   "its bytes");
 	ok(got.answer.elapsed_ms > 0 && got.answer.elapsed_ms < 60000, "its time");
-	ok(got.answer.retry_after_s == -1 && strcmp(got.cookie, "(null)") == 0 && strcmp(got.location, "(null)") == 0,
+	ok(got.answer.retry_after_s == -1 && strcmp(got.cookie, "(null)") == 0 &&
+	   strcmp(got.location, "(null)") == 0,
 	   "what was not sent is not there");
 
 	request.ib_session = "start";
@@ -59,9 +61,11 @@ test_bodies(void)
 	got = fetch("/deflate/100000");
 	ok(got.good && got.total == 100000 && got.pattern, "deflate");
 	got = fetch("/trailer");
-	ok(got.good && strcmp(got.body, "hello") == 0 && strcmp(got.cookie, "(null)") == 0, "trailers are ignored");
+	ok(got.good && strcmp(got.body, "hello") == 0 && strcmp(got.cookie, "(null)") == 0,
+	   "trailers are ignored");
 	got = fetch("/interim");
-	ok(got.good && got.answer.status == 200 && strcmp(got.cookie, "(null)") == 0 && got.answer.retry_after_s == -1,
+	ok(got.good && got.answer.status == 200 && strcmp(got.cookie, "(null)") == 0 &&
+	   got.answer.retry_after_s == -1,
 	   "what a 1xx answer says is forgotten");
 	got = fetch("/until-close");
 	ok(got.good && strcmp(got.body, "hello") == 0, "HTTP/1.0 until the connection closes");
@@ -103,18 +107,21 @@ test_connect(void)
 	request.url = url(stub.hole, "/");
 	request.connect_timeout_ms = 300;
 	began = now_ms();
-	refused(run_alone(request), ONEC_ERR_CONNECT, "within 0.3 s", "R3: dropped SYN ends at the connect timeout");
+	refused(run_alone(request), ONEC_ERR_CONNECT, "within 0.3 s",
+			"R3: dropped SYN ends at the connect timeout");
 	ok(now_ms() - began > 250 && soon(began, 3000), "R3: and not much later");
 
 	https = request;
 	snprintf(address, sizeof(address), "https://127.0.0.1:%d/", stub.silent);
 	https.url = address;
 	began = now_ms();
-	refused(run_alone(https), ONEC_ERR_CONNECT, "within 0.3 s", "R6: connect timeout covers the TLS handshake");
+	refused(run_alone(https), ONEC_ERR_CONNECT, "within 0.3 s",
+			"R6: connect timeout covers the TLS handshake");
 	ok(now_ms() - began > 250 && soon(began, 3000), "R6: and not much later");
 	snprintf(address, sizeof(address), "https://127.0.0.1:%d/", stub.plain);
 	https.connect_timeout_ms = 60 * 1000;
-	refused(run_alone(https), ONEC_ERR_TLS, "no secure connection to host \"127.0.0.1\"", "TLS to a server without it");
+	refused(run_alone(https), ONEC_ERR_TLS, "no secure connection to host \"127.0.0.1\"",
+			"TLS to a server without it");
 
 	request = get("file:///etc/passwd");
 	refused(run_alone(request), ONEC_ERR_CONNECT, "neither http nor https", "R32: file:");
@@ -205,7 +212,8 @@ test_deadlines(void)
 	refused(got, ONEC_ERR_TIMEOUT, "not complete within 1.5 s", "R8: body stalls");
 	ok(got.error.http_status == 200 && got.total == 5, "R8: status and first bytes are known");
 	request.url = url(stub.plain, "/drip/1000/20");
-	refused(run_alone(request), ONEC_ERR_TIMEOUT, "not complete", "R8: dripping does not prolong the request timeout");
+	refused(run_alone(request), ONEC_ERR_TIMEOUT, "not complete",
+			"R8: dripping does not prolong the request timeout");
 	request.url = url(stub.plain, "/late/1500");
 	request.request_timeout_ms = 60 * 1000;
 	request.connect_timeout_ms = 1000;
@@ -266,12 +274,14 @@ test_limits(void)
 	got = fetch("/huge");
 	refused(got, ONEC_ERR_LIMIT, "announced", "R13: 50 GB announced");
 	ok(got.total == 0 && got.error.http_status == 200, "R13: nothing of it was taken");
-	refused(fetch("/length/99999999999999999999999999"), ONEC_ERR_LIMIT, "announced", "R13: a length beyond numbers");
+	refused(fetch("/length/99999999999999999999999999"), ONEC_ERR_LIMIT, "announced",
+			"R13: a length beyond numbers");
 	request.url = url(stub.plain, "/bomb");
 	request.max_response = 5000000;
 	got = run_alone(request);
 	refused(got, ONEC_ERR_LIMIT, "larger than the limit of 5000000 bytes", "R14: gzip bomb");
-	ok(got.answer.body_bytes <= 5000000 && got.answer.wire_bytes < 150000, "R14: decoded bytes are what counts");
+	ok(got.answer.body_bytes <= 5000000 && got.answer.wire_bytes < 150000,
+	   "R14: decoded bytes are what counts");
 	refused(fetch("/many-headers"), ONEC_ERR_LIMIT, "header", "R12: 200000 headers");
 	refused(fetch("/many-interims"), ONEC_ERR_LIMIT, "header", "R12: 200000 interim answers");
 	refused(fetch("/long-header"), ONEC_ERR_LIMIT, "header", "R12: a header of 10 MB");
@@ -309,7 +319,8 @@ test_malformed(void)
 	refused(got, ONEC_ERR_REPLY, "HTTP", "R17: HTTP/0.9");
 	is_int(got.total, 0, "R17: no data from it");
 	refused(fetch("/version"), ONEC_ERR_REPLY, "HTTP", "a version of HTTP that does not exist");
-	refused(fetch("/second-status"), ONEC_ERR_REPLY, "encoding", "R15: gzip twice, with what looks like a status line between them");
+	refused(fetch("/second-status"), ONEC_ERR_REPLY, "encoding",
+			"R15: gzip twice, with what looks like a status line between them");
 	/* later versions of curl refuse it */
 	got = fetch("/two-blanks");
 	ok(got.good || got.error.kind == ONEC_ERR_REPLY, "a status line with two blanks");

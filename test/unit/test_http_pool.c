@@ -33,7 +33,8 @@ test_window(void)
 	ok(onec_transfer_wait(transfer, 2000000, &error), "asked for more than the high water");
 	onec_transfer_data(transfer, &len);
 	ok(len > 2000000 && len < 2000000 + 600000, "got more, but not all (%zu)", len);
-	ok(onec_transfer_wait(transfer, 100, &error) && !onec_transfer_ended(transfer), "and does not wait without need");
+	ok(onec_transfer_wait(transfer, 100, &error) && !onec_transfer_ended(transfer),
+	   "and does not wait without need");
 	memset(&got, 0, sizeof(got));
 	drain(transfer, SIZE_MAX, &got);
 	ok(got.good && got.total == 9000000 && got.pattern, "and the rest");
@@ -116,7 +117,8 @@ test_slow_consumer(void)
 	clock_goes_on(http);
 	for (int i = 0; i < 4; i++)
 		onec_http_wait(http, 5);
-	ok(transfer->paused && !onec_transfer_ended(transfer), "a paused transfer does not time out while driven");
+	ok(transfer->paused && !onec_transfer_ended(transfer),
+	   "a paused transfer does not time out while driven");
 	drain(transfer, 40000, &got);
 	ok(got.good && got.total == 300000 && got.pattern, "time spent paused is not charged");
 	onec_transfer_free(transfer);
@@ -251,7 +253,8 @@ posts(void)
 	int			requests;
 	int			number = -1;
 
-	if (sscanf(stats(stub.plain), "connections=%d requests=%d posts=%d", &connections, &requests, &number) != 3)
+	if (sscanf(stats(stub.plain), "connections=%d requests=%d posts=%d", &connections, &requests,
+			   &number) != 3)
 		diag("no counters");
 	return number;
 }
@@ -273,10 +276,12 @@ test_reuse(void)
 	ok(run(http, quiet).good, "the server closes after an answer");
 	usleep(50 * 1000);
 	got = run(http, request);
-	ok(got.good && !got.answer.reused && strcmp(got.body, "abcde") == 0, "R16: a closed connection is replaced");
+	ok(got.good && !got.answer.reused && strcmp(got.body, "abcde") == 0,
+	   "R16: a closed connection is replaced");
 	ok(run(http, on_next).good, "the server will close on the next request");
 	got = run(http, request);
-	ok(got.good && strcmp(got.body, "abcde") == 0, "R16: a connection that dies under the request is replaced");
+	ok(got.good && strcmp(got.body, "abcde") == 0,
+	   "R16: a connection that dies under the request is replaced");
 	ok(!got.answer.reused, "R16: and the answer says so");
 
 	ok(run(http, on_next).good, "again");
@@ -323,7 +328,8 @@ test_parallel(void)
 			onec_transfer_done(transfers[i]);
 	is_int(good, 8, "eight requests at once");
 	ok(soon(began, 2000), "in the time of one");
-	ok(!onec_transfer_wait(bad, SIZE_MAX, &error) && error.kind == ONEC_ERR_BROKEN, "a broken one harms no other");
+	ok(!onec_transfer_wait(bad, SIZE_MAX, &error) && error.kind == ONEC_ERR_BROKEN,
+	   "a broken one harms no other");
 	ok(!onec_transfer_done(bad) && onec_transfer_ended(bad), "it has ended, badly");
 	for (int i = 0; i < 8; i++)
 		onec_transfer_free(transfers[i]);
@@ -345,7 +351,8 @@ test_broken_pool(void)
 	int			fd = onec_http_fd(http);
 
 	http->broken = CURLM_INTERNAL_ERROR;
-	ok(onec_http_start(http, &request, &refusal) == NULL && refusal.kind == ONEC_ERR_MEMORY, "a broken pool takes no request");
+	ok(onec_http_start(http, &request, &refusal) == NULL && refusal.kind == ONEC_ERR_MEMORY,
+	   "a broken pool takes no request");
 	ok(!onec_transfer_wait(transfer, 0, &error) && error.kind != ONEC_OK, "and ends those it has");
 	onec_transfer_free(transfer);
 	ok(run(http, request).good, "afterwards it works again");
@@ -468,7 +475,8 @@ int
 main(void)
 {
 	void		(*const tests[]) (void) = {
-		test_window, test_slow_consumer, test_pinned, test_absence, test_reuse, test_parallel, test_broken_pool,
+		test_window, test_slow_consumer, test_pinned, test_absence, test_reuse, test_parallel,
+			test_broken_pool,
 		test_start_keeps_still, test_poll_only, test_quiet_wait, test_longjmp
 	};
 

@@ -143,14 +143,16 @@ test_values(void)
 {
 	is_page("{\"value\":[]}", "end 0", "empty list");
 	is_page("{\"value\":[{}]}", "-|-|-\nend 1", "row without members");
-	is_page("{\"value\":[{\"a\":\"x\",\"b\":1.50,\"Сумма\":null}]}", "sx|n1.50|0\nend 1", "string, number, null");
+	is_page("{\"value\":[{\"a\":\"x\",\"b\":1.50,\"Сумма\":null}]}", "sx|n1.50|0\nend 1",
+			"string, number, null");
 	is_page("{\"value\":[{\"b\":true,\"a\":false},{\"Сумма\":\"\"}]}", "bfalse|btrue|-\n-|-|s\nend 2",
 			"booleans in another order, empty string, absent members");
 	is_page("{\"value\":[{\"x\":{\"a\":1},\"a\":{\"a\":[1, 2]},\"b\":[]}]}", "j{\"a\":[1, 2]}|j[]|-\nend 1",
 			"nested values as text; members of nested objects are not the row's");
 	is_page("{\"value\":[{\"a\":1,\"a\":\"2\\n\",\"a\":\"3\\t\",\"b\":\"\\n\",\"b\":4}]}", "s3\t|n4|-\nend 1",
 			"the last of repeated members wins");
-	is_page("{\"value\":[{\"\\u0061\":1,\"\\u0421\\u0443\\u043c\\u043C\\u0430\":2,\"\\ud800\":3}]}", "n1|-|n2\nend 1",
+	is_page("{\"value\":[{\"\\u0061\":1,\"\\u0421\\u0443\\u043c\\u043C\\u0430\":2,\"\\ud800\":3}]}",
+			"n1|-|n2\nend 1",
 			"names may contain escapes");
 	is_page("{\"value\":[{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0416\\ud83d\\ude00Ж\",\"b\":\"\\\\u0000\"}]}",
 			"s\"\\/\b\f\n\r\tЖ😀Ж|s\\u0000|-\nend 1", "all escapes");
@@ -159,7 +161,8 @@ test_values(void)
 	is_page("{\"value\":[{\"a\":\"\x7f\u2028\"}]}", "s\x7f\u2028|-|-\nend 1", "DEL and U+2028 are kept");
 	is_page("{\"value\":[{\"x\":\"\\ud800 \\u0000 \xff\",\"a\":1}]}", "n1|-|-\nend 1",
 			"what is not wanted need not be text");
-	is_page(" \t{\r\n \"value\" : [ { \"a\" : 1 , \"b\" : 2 } , { } ] , \"x\" : [ ] } \n", "n1|n2|-\n-|-|-\nend 2",
+	is_page(" \t{\r\n \"value\" : [ { \"a\" : 1 , \"b\" : 2 } , { } ] , \"x\" : [ ] } \n",
+			"n1|n2|-\n-|-|-\nend 2",
 			"white space everywhere");
 }
 
@@ -167,14 +170,17 @@ static void
 test_envelopes(void)
 {
 	is_page("\xEF\xBB\xBF{\"value\":[{\"a\":1}]}", "n1|-|-\nend 1", "byte order mark");
-	is_page("{\"odata.metadata\":\"m\",\"odata.count\":\"1\",\"value\":[{\"a\":1}]}", "n1|-|-\nend 1", "members before the list");
+	is_page("{\"odata.metadata\":\"m\",\"odata.count\":\"1\",\"value\":[{\"a\":1}]}", "n1|-|-\nend 1",
+			"members before the list");
 	is_page("{\"odata.nextLink\":\"l\\/\\u0031\",\"value\":[]}", "link l/1\nend 0", "link before the list");
 	is_page("{\"value\":[{\"a\":1}],\"odata.nextLink\":\"p?$skip=1\",\"x\":{\"value\":[1]}}",
 			"n1|-|-\nlink p?$skip=1\nend 1", "link after the list");
 	is_page("{\"value\":[],\"odata.nextLink\":null}", "end 0", "null is no link");
-	is_page("{\"@odata.context\":\"c\",\"value\":[{\"a\":1}],\"@odata.nextLink\":\"p\"}", "n1|-|-\nlink p\nend 1", "link of version 4");
+	is_page("{\"@odata.context\":\"c\",\"value\":[{\"a\":1}],\"@odata.nextLink\":\"p\"}",
+			"n1|-|-\nlink p\nend 1", "link of version 4");
 	is_refused("{\"@odata.context\":\"c\"}", ONEC_ERR_REPLY, "neither a list nor an entity");
-	is_refused("{\"value\":[{\"a\":1},{\"odata.error\":{\"code\":\"9\",\"message\":{\"value\":\"нет\"}}}]}", ONEC_ERR_REPLY,
+	is_refused("{\"value\":[{\"a\":1},{\"odata.error\":{\"code\":\"9\",\"message\":{\"value\":\"нет\"}}}]}",
+			   ONEC_ERR_REPLY,
 			   "in place of a row: нет");
 	is_refused("{\"value\":[{\"odata.error\":{}}]}", ONEC_ERR_REPLY, "in place of a row");
 	is_page("{\"\\u0076alue\":[{\"a\":1}]}", "n1|-|-\nend 1", "escaped \"value\"");
@@ -188,7 +194,8 @@ test_envelopes(void)
 	is_refused("{\"value\":[],\"odata.nextLink\":5}", ONEC_ERR_REPLY, "nextLink");
 	is_refused("{}", ONEC_ERR_REPLY, "neither a list nor an entity");
 	is_refused("{\"odata.metadata\":\"m\"}", ONEC_ERR_REPLY, "neither a list nor an entity");
-	is_refused("{\"odata.error\":{\"code\":\"9\",\"message\":{\"value\":\"нет\"}}}", ONEC_ERR_REPLY, "error: нет");
+	is_refused("{\"odata.error\":{\"code\":\"9\",\"message\":{\"value\":\"нет\"}}}", ONEC_ERR_REPLY,
+			   "error: нет");
 	is_refused("{\"exception\":{\"descr\":\"беда\"}}", ONEC_ERR_REPLY, "error: беда");
 	is_refused("{\"value\":[{}],\"odata.error\":{}}", ONEC_ERR_REPLY, "error after the rows");
 }
@@ -197,9 +204,12 @@ static void
 test_refusals(void)
 {
 	static const char *const values[] = {
-		"NaN", "Infinity", "-Infinity", "-", "01", "-01", "1.", ".5", "1e", "1e+", "+1", "0x1", "'a'", "tru", "True",
-		"nul ", "truex", "\"\\x\"", "\"\\u12g4\"", "\"\x01\"", "\"\n\"", "\"\t\"", "\"0123456\x1f" "012345678\"", "\"0123\x1f" "67\"", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}",
-		"{\"a\":1,}", "{a:1}", "{1:1}", "[}", "{]", "/* */ 1", "// 1\n1", "", "1 1", "]", "\"\\", "1M", "{\"a\":1",
+		"NaN", "Infinity", "-Infinity", "-", "01", "-01", "1.", ".5", "1e", "1e+", "+1", "0x1", "'a'", "tru",
+		"True",
+		"nul ", "truex", "\"\\x\"", "\"\\u12g4\"", "\"\x01\"", "\"\n\"", "\"\t\"",
+		"\"0123456\x1f" "012345678\"", "\"0123\x1f" "67\"", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}",
+		"{\"a\":1,}", "{a:1}", "{1:1}", "[}", "{]", "/* */ 1", "// 1\n1", "", "1 1", "]", "\"\\", "1M",
+		"{\"a\":1",
 	};
 	char		page[200];
 
@@ -226,7 +236,8 @@ test_refusals(void)
 	is_refused(" \r\n", ONEC_ERR_REPLY, "empty");
 	is_refused("\xEF\xBB\xBF", ONEC_ERR_REPLY, "empty");
 	is_refused("\xEF\xBB\xBF\xEF\xBB\xBF{\"value\":[]}", ONEC_ERR_REPLY, "not a JSON object");
-	is_refused("<html><p>Вход &amp; <b>пароль</b></p>", ONEC_ERR_REPLY, "HTML or XML came in place of JSON: Вход & пароль");
+	is_refused("<html><p>Вход &amp; <b>пароль</b></p>", ONEC_ERR_REPLY,
+			   "HTML or XML came in place of JSON: Вход & пароль");
 	is_refused("Недостаточно памяти", ONEC_ERR_REPLY, "Недостаточно памяти");
 	is_refused_bytes("\xFF\xFE{\0}\0", 6, ONEC_ERR_REPLY, "UTF-16");
 	is_refused_bytes("\xFE\xFF\0{\0}", 6, ONEC_ERR_REPLY, "UTF-16");
@@ -238,8 +249,10 @@ static void
 test_data(void)
 {
 	static const char *const strings[] = {
-		"\\u0000", "x\\u0000y", "\\ud800", "\\ud800x", "\\udc00", "\\ud800\\ud800", "\\ud83d\\u0041", "\\ude00\\ud83d",
-		"\xff", "\xc3", "\xc0\x80", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+		"\\u0000", "x\\u0000y", "\\ud800", "\\ud800x", "\\udc00", "\\ud800\\ud800", "\\ud83d\\u0041",
+		"\\ude00\\ud83d",
+		"\xff", "\xc3", "\xc0\x80", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
+		"\xf5\x80\x80\x80",
 		"\x80", "12345678\xd0", "\xd0\xd0\x90", "\\n\xff",
 	};
 	char		page[200];
@@ -250,7 +263,8 @@ test_data(void)
 		snprintf(page, sizeof(page), "{\"value\":[{\"a\":\"%s\"}]}", strings[i]);
 		is_refused(page, ONEC_ERR_DATA, "row 1: ");
 	}
-	is_refused("{\"value\":[{},{\"a\":[\"\xff\"]}]}", ONEC_ERR_DATA, "row 2: invalid UTF-8 in a nested value");
+	is_refused("{\"value\":[{},{\"a\":[\"\xff\"]}]}", ONEC_ERR_DATA,
+			   "row 2: invalid UTF-8 in a nested value");
 	for (int depth = 63; depth <= 100000; depth += depth < 66 ? 1 : 99934)
 	{
 		onec_buf_init(&deep);
@@ -311,7 +325,8 @@ test_columns(void)
 		snprintf(one, sizeof(one), "{\"value\":[{\"Реквизит%03d\":%d,\"Реквизит999\":0}]}", i, i);
 		read_page(one, strlen(one), &how, &out);
 		snprintf(one, sizeof(one), "n%d", i);
-		good = good && strstr(out.data, one) != NULL && strchr(strchr(out.data, 'n') + 1, '0' + i % 10) != NULL;
+		good = good && strstr(out.data, one) != NULL &&
+			strchr(strchr(out.data, 'n') + 1, '0' + i % 10) != NULL;
 		onec_buf_free(&out);
 	}
 	ok(good, "each of 200 similar names is found");
@@ -328,9 +343,12 @@ test_reset(void)
 	size_t		used;
 	size_t		done;
 
-	is_int(onec_rows_next(rows, bad, strlen(bad), true, &done, &error), ONEC_ROWS_ROW, "a row before the error");
-	is_int(onec_rows_next(rows, bad + done, strlen(bad) - done, true, &used, &error), ONEC_ROWS_ERROR, "then the error");
-	is_int(onec_rows_next(rows, bad, strlen(bad), true, &used, &error), ONEC_ROWS_ERROR, "an error is for ever");
+	is_int(onec_rows_next(rows, bad, strlen(bad), true, &done, &error), ONEC_ROWS_ROW,
+		   "a row before the error");
+	is_int(onec_rows_next(rows, bad + done, strlen(bad) - done, true, &used, &error), ONEC_ROWS_ERROR,
+		   "then the error");
+	is_int(onec_rows_next(rows, bad, strlen(bad), true, &used, &error), ONEC_ROWS_ERROR,
+		   "an error is for ever");
 	onec_rows_reset(rows, true);
 	error.kind = ONEC_OK;
 	ok(onec_rows_next_link(rows) == NULL, "reset forgets the page");
@@ -339,7 +357,8 @@ test_reset(void)
 	is_mem(onec_rows_fields(rows)[0].text, onec_rows_fields(rows)[0].len, "1", "its value");
 	is_int(onec_rows_next(rows, good + done, strlen(good) - done, false, &used, &error), ONEC_ROWS_MORE,
 		   "no end before the last byte");
-	is_int(onec_rows_next(rows, good + done + used, strlen(good) - done - used, true, &used, &error), ONEC_ROWS_END, "the end");
+	is_int(onec_rows_next(rows, good + done + used, strlen(good) - done - used, true, &used, &error),
+		   ONEC_ROWS_END, "the end");
 	is_int(onec_rows_next(rows, NULL, 0, true, &used, &error), ONEC_ROWS_END, "the end again");
 	onec_rows_free(rows);
 	onec_rows_free(NULL);
@@ -350,7 +369,8 @@ static void
 test_other_objects(void)
 {
 	static const char *const objects[] = {
-		"{\"value\":null}", "{\"value\":{}}", "{\"value\":\"x\"}", "{\"Value\":[{\"a\":1}]}", "{\"message\":\"Unauthorized\"}",
+		"{\"value\":null}", "{\"value\":{}}", "{\"value\":\"x\"}", "{\"Value\":[{\"a\":1}]}",
+		"{\"message\":\"Unauthorized\"}",
 		"{\"exception\":\"x\"}", "{\"error\":{\"code\":\"x\",\"message\":\"told so\"}}", "{\"a\":1}",
 	};
 	const char *const names[] = {"a"};
@@ -368,7 +388,8 @@ test_other_objects(void)
 
 			onec_rows_reset(rows, entity);
 			ok(onec_rows_next(rows, objects[i], strlen(objects[i]), true, &used, &error) == want,
-			   "%s %s: %s", entity ? "an entity" : "a list", want == ONEC_ROWS_ROW ? "is" : "is not", objects[i]);
+			   "%s %s: %s", entity ? "an entity" : "a list", want == ONEC_ROWS_ROW ? "is" : "is not",
+			   objects[i]);
 		}
 	}
 	onec_rows_free(rows);
@@ -412,7 +433,8 @@ document_length(const OnecBuf *page)
 static void
 test_cuts(const char *name)
 {
-	static const char *const names[] = {"Ref_Key", "Description", "Сумма", "Товары", "Контакты", "name", "value"};
+	static const char *const names[] = {"Ref_Key", "Description", "Сумма", "Товары", "Контакты", "name",
+										"value"};
 	Arrival		how = {names, 7, SIZE_MAX, 0};
 	char		path[200];
 	char		malformed[20];

@@ -3,7 +3,8 @@
  * test_json_shape.c
  *	  Rows of one page that are not alike: members lacking, moved, repeated, of other kinds, spaced otherwise.
  *
- * The scanner goes by the shape of the rows before; whatever that was, the values have to be those that json-c finds.
+ * The scanner goes by the shape of the rows before; whatever that was, the values have to be those that
+ * json-c finds.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,8 +45,10 @@ static const Variety varieties[] = {
 };
 
 static const char *const values[] = {
-	"\"text\"", "1", "-12.50", "null", "true", "false", "\"\"", "{\"a\": [1, {}]}", "[]", "\"a \\\"quote\\\" and \\\\\"",
-	"\"три слова, и все в кавычках\"", "\"01234567-89ab-cdef-0123-456789abcdef\"", "0", "1e5", "\"}\"", "\"\\u0430,\\n\"",
+	"\"text\"", "1", "-12.50", "null", "true", "false", "\"\"", "{\"a\": [1, {}]}", "[]",
+	"\"a \\\"quote\\\" and \\\\\"",
+	"\"три слова, и все в кавычках\"", "\"01234567-89ab-cdef-0123-456789abcdef\"", "0", "1e5", "\"}\"",
+	"\"\\u0430,\\n\"",
 };
 
 #define VALUES (sizeof(values) / sizeof(values[0]))
@@ -176,7 +179,10 @@ test_wide_rows(void)
 	onec_buf_free(&page);
 }
 
-/* A string of so many bytes between its quotes: letters, and in every second one something else in some place. */
+/*
+ * A string of so many bytes between its quotes: letters, and in every second one something else in some
+ * place.
+ */
 static void
 put_string(OnecBuf *page, size_t len)
 {
@@ -256,11 +262,16 @@ test_refusals(void)
 		"{\"value\":[{\"a\":1,\"b\":2},{,\"b\":2}]}",
 		"{\"value\":[{\"a\":1,\"b\":2},{\"a\":1{\"a\":1}]}",
 		"{\"value\":[{\"a\":1,\"b\":2},,{\"a\":1}]}",
-		"{\"value\":[{\"a\":\"0123456789abcdefghij\"},{\"a\":\"0123456789abcdefghij\"},{\"a\":\"01234\t6789abcdefghij\"}]}",
-		"{\"value\":[{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789abcdefghij\"},{\"c\":\"01234\n6789abcdefghij\"}]}",
-		"{\"value\":[{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789\\xbcdefghij\"}]}",
-		"{\"value\":[{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789abcdefghi\\\"}]}",
-		"{\"value\":[{\"a\":\"0123456789abcdefghij\"},{\"a\":\"0123456789abcdefghij\"},{\"a\":\"0123456789abcdef\xC3\x28ij\"}]}",
+		"{\"value\":[{\"a\":\"0123456789abcdefghij\"},{\"a\":\"0123456789abcdefghij\"},"
+		"{\"a\":\"01234\t6789abcdefghij\"}]}",
+		"{\"value\":[{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789abcdefghij\"},"
+		"{\"c\":\"01234\n6789abcdefghij\"}]}",
+		"{\"value\":[{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789abcdefghij\"},"
+		"{\"c\":\"0123456789\\xbcdefghij\"}]}",
+		"{\"value\":[{\"c\":\"0123456789abcdefghij\"},{\"c\":\"0123456789abcdefghij\"},"
+		"{\"c\":\"0123456789abcdefghi\\\"}]}",
+		"{\"value\":[{\"a\":\"0123456789abcdefghij\"},{\"a\":\"0123456789abcdefghij\"},"
+		"{\"a\":\"0123456789abcdef\xC3\x28ij\"}]}",
 	};
 	const char *names[] = {"a", "b"};
 

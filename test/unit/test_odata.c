@@ -180,9 +180,11 @@ test_requests(void)
 	OnecRequest request = {.entity_set = "Catalog_Б", .top = -1, .skip = -1};
 	OnecBuf		text;
 
-	is_str(url_of(&request), ROOT "/Catalog_%D0%91?$format=application%2Fjson%3Bodata%3Dnometadata", "a plain set");
+	is_str(url_of(&request), ROOT "/Catalog_%D0%91?$format=application%2Fjson%3Bodata%3Dnometadata",
+		   "a plain set");
 	request.key = &key;
-	is_str(url_of(&request), ROOT "/Catalog_%D0%91(guid'00-1')?$format=application%2Fjson%3Bodata%3Dnometadata", "an entity");
+	is_str(url_of(&request),
+		   ROOT "/Catalog_%D0%91(guid'00-1')?$format=application%2Fjson%3Bodata%3Dnometadata", "an entity");
 	request.key = NULL;
 	request.select = select;
 	request.nselect = 2;
@@ -202,15 +204,19 @@ test_requests(void)
 		   "&$top=10&$skip=20&allowedOnly=true", "the same for people");
 	onec_buf_free(&text);
 	request = (OnecRequest) {.entity_set = "R", .count = true, .filter = &eq, .top = -1, .skip = -1};
-	is_str(url_of(&request), ROOT "/R/$count?$filter=%D0%98%D0%BC%D1%8F%20eq%20%27x%20%2B%26%23%25%27%27%D0%B9%27", "count");
-	request = (OnecRequest) {.entity_set = "R", .function = "Balance", .arguments = arguments, .narguments = 2, .top = -1, .skip = -1};
+	is_str(url_of(&request),
+		   ROOT "/R/$count?$filter=%D0%98%D0%BC%D1%8F%20eq%20%27x%20%2B%26%23%25%27%27%D0%B9%27", "count");
+	request = (OnecRequest) {.entity_set = "R", .function = "Balance", .arguments = arguments,
+							 .narguments = 2, .top = -1, .skip = -1};
 	is_str(url_of(&request), ROOT "/R/Balance?$format=application%2Fjson%3Bodata%3Dnometadata"
 		   "&Period=datetime%272025-01-01T00%3A00%3A00%27"
-		   "&Condition=%27%D0%98%D0%BC%D1%8F%20eq%20%27%27x%20%2B%26%23%25%27%27%27%27%D0%B9%27%27%27", "a function");
+		   "&Condition=%27%D0%98%D0%BC%D1%8F%20eq%20%27%27x%20%2B%26%23%25%27%27%27%27%D0%B9%27%27%27",
+		   "a function");
 	request = (OnecRequest) {.metadata = true, .top = -1, .skip = -1};
 	is_str(url_of(&request), ROOT "/$metadata", "metadata");
 	request = (OnecRequest) {.entity_set = "../../x?$top=1&%2e", .top = -1, .skip = -1};
-	is_str(url_of(&request), ROOT "/..%2F..%2Fx%3F%24top%3D1%26%252e?$format=application%2Fjson%3Bodata%3Dnometadata"
+	is_str(url_of(&request),
+		   ROOT "/..%2F..%2Fx%3F%24top%3D1%26%252e?$format=application%2Fjson%3Bodata%3Dnometadata"
 		   , "a set's name cannot leave its segment");
 }
 

@@ -38,7 +38,10 @@
 
 #define MAX_EVENTS 32
 
-/* The timer of a caller that waits himself runs no longer than this, so that he looks about him even if nothing else wakes him. */
+/*
+ * The timer of a caller that waits himself runs no longer than this, so that he looks about him even if
+ * nothing else wakes him.
+ */
 #define LONGEST_TIMER_MS 1000L
 
 /* Idle connections kept: the most parallel requests, twice. */

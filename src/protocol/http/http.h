@@ -14,7 +14,8 @@
  * Never followed: redirects.  Never used: proxies and .netrc of the environment, protocols other
  * than http and https, content encodings other than one gzip or deflate.
  *
- * Not noticed: the cut of an HTTP/1.0 body that has no length, unless it is compressed.  The reader of the content has to see that it is complete.
+ * Not noticed: the cut of an HTTP/1.0 body that has no length, unless it is compressed.  The reader of the
+ * content has to see that it is complete.
  *
  *-------------------------------------------------------------------------
  */
@@ -52,15 +53,15 @@ typedef struct OnecHttpRequest
 } OnecHttpRequest;
 
 /*
- * NULL when out of memory.  A pool in which libcurl has failed ends its transfers, and begins anew with the first request
- * after they are freed.
+ * NULL when out of memory.  A pool in which libcurl has failed ends its transfers, and begins anew with the
+ * first request after they are freed.
  */
 extern OnecHttp *onec_http_create(OnecHttpWait wait, void *wait_arg);
 extern void onec_http_destroy(OnecHttp *http);
 
 /*
- * For a caller that waits himself: one descriptor for the whole pool, readable when a socket has work, and when a
- * timer or deadline is due that was known at this call.  -1 when none is to be had.
+ * For a caller that waits himself: one descriptor for the whole pool, readable when a socket has work, and
+ * when a timer or deadline is due that was known at this call.  -1 when none is to be had.
  */
 extern int	onec_http_fd(OnecHttp *http);
 

@@ -9,7 +9,8 @@
  * at most, never the URL, header values or user names.
  *
  * Surprising facts of libcurl 7.88: it decodes any transfer encoding it was built with,
- * asked for or not, so the lines are checked here; and a header line over 100 kB is reported as "out of memory".
+ * asked for or not, so the lines are checked here; and a header line over 100 kB is reported as "out of
+ * memory".
  *
  *-------------------------------------------------------------------------
  */
@@ -63,7 +64,8 @@ read_status(OnecTransfer *transfer, const char *line, size_t len)
 	transfer->status = 0;
 	while (space != NULL && space < line + len && *space == ' ')
 		space++;
-	for (const char *p = space; p != NULL && p < line + len && isdigit((unsigned char) *p) && transfer->status < 1000; p++)
+	for (const char *p = space; p != NULL && p < line + len && isdigit((unsigned char) *p) &&
+		 transfer->status < 1000; p++)
 		transfer->status = transfer->status * 10 + (*p - '0');
 	/* 101 would make whatever follows the body of an answer that never ends */
 	if (transfer->status < 100 || transfer->status == 101)
@@ -266,9 +268,11 @@ explain_tls(OnecTransfer *transfer, CURLcode code)
 	else if (code == CURLE_SSL_CACERT_BADFILE)
 		onec_fail(&transfer->error, ONEC_ERR_TLS, "file with trusted certificates could not be read");
 	else if (code == CURLE_PEER_FAILED_VERIFICATION)
-		onec_fail(&transfer->error, ONEC_ERR_TLS, "certificate of host \"%s\" refused: %s", transfer->host, reason);
+		onec_fail(&transfer->error, ONEC_ERR_TLS, "certificate of host \"%s\" refused: %s", transfer->host,
+				  reason);
 	else
-		onec_fail(&transfer->error, ONEC_ERR_TLS, "no secure connection to host \"%s\": %s", transfer->host, reason);
+		onec_fail(&transfer->error, ONEC_ERR_TLS, "no secure connection to host \"%s\": %s", transfer->host,
+				  reason);
 }
 
 void

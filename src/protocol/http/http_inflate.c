@@ -3,11 +3,11 @@
  * http_inflate.c
  *	  Compressed answers, checked to their last byte.
  *
- * libcurl takes a gzip answer that lacks its trailer (checksum and length) for complete, so the bytes are inflated
- * here: an answer is whole when zlib has seen the end and found the checksum right.
+ * libcurl takes a gzip answer that lacks its trailer (checksum and length) for complete, so the bytes are
+ * inflated here: an answer is whole when zlib has seen the end and found the checksum right.
  *
- * Memory: zlib's by malloc, freed by onec_inflate_free(); what comes out is appended to the transfer's window.  Errors: noted in the
- * transfer, the first one stays.
+ * Memory: zlib's by malloc, freed by onec_inflate_free(); what comes out is appended to the transfer's
+ * window.  Errors: noted in the transfer, the first one stays.
  *
  *-------------------------------------------------------------------------
  */
@@ -48,7 +48,10 @@ onec_inflate_begin(OnecTransfer *transfer)
 	return true;
 }
 
-/* One step of zlib, whose result it returns.  No more comes out than "limit" and a byte that shows that there is more. */
+/*
+ * One step of zlib, whose result it returns.  No more comes out than "limit" and a byte that shows that there
+ * is more.
+ */
 static int
 step(OnecInflate *coded, OnecBuf *out, uint64_t limit)
 {

@@ -14,8 +14,8 @@
 #include "protocol/http/http.h"
 
 /*
- * Append what the bytes hold to the window.  PAUSED when that is full: the same bytes, and those behind them, are to come again.
- * FAILED with the transfer's error set (REPLY, LIMIT, MEMORY).
+ * Append what the bytes hold to the window.  PAUSED when that is full: the same bytes, and those behind them,
+ * are to come again.  FAILED with the transfer's error set (REPLY, LIMIT, MEMORY).
  */
 typedef enum OnecInflated
 {

@@ -65,7 +65,8 @@ header_callback(char *data, size_t size, size_t count, void *arg)
 	note_progress(transfer);
 	transfer->header_bytes += bytes;
 	if (transfer->header_bytes > ONEC_MAX_HEADER)
-		onec_fail(&transfer->error, ONEC_ERR_LIMIT, "header of the answer is larger than %d bytes", ONEC_MAX_HEADER);
+		onec_fail(&transfer->error, ONEC_ERR_LIMIT, "header of the answer is larger than %d bytes",
+				  ONEC_MAX_HEADER);
 	while (len > 0 && isspace((unsigned char) data[len - 1]))
 		len--;
 	if (transfer->header_done || transfer->error.kind != ONEC_OK)
@@ -137,7 +138,8 @@ onec_transfer_resumable(const OnecTransfer *transfer)
 	if (transfer->ended || !transfer->paused || transfer->pinned)
 		return false;
 	/* one row may be longer than the high water: who needs more gets more */
-	return transfer->high_water == 0 || unread <= transfer->high_water / 2 || (transfer->wanted > 0 && unread <= transfer->wanted);
+	return transfer->high_water == 0 || unread <= transfer->high_water / 2 ||
+		(transfer->wanted > 0 && unread <= transfer->wanted);
 }
 
 void
@@ -159,8 +161,9 @@ onec_transfer_resume(OnecTransfer *transfer, int64_t now)
 /* ---------- deadlines ---------- */
 
 /*
- * Connecting takes several steps of ours, so whether something waited for us does not show at once: absence never counts.
- * libcurl keeps this deadline too, and shares it between the addresses of a host.  A pause is settled as a whole at its end.
+ * Connecting takes several steps of ours, so whether something waited for us does not show at once: absence
+ * never counts.  libcurl keeps this deadline too, and shares it between the addresses of a host.  A pause is
+ * settled as a whole at its end.
  */
 void
 onec_transfer_was_away(OnecTransfer *transfer, int64_t away)
@@ -368,7 +371,8 @@ add_header(OnecTransfer *transfer, const char *name, const char *value, OnecErro
 		return true;
 	for (const char *p = value; *p != '\0'; p++)
 		if ((unsigned char) *p < 0x20 || *p == 0x7f)
-			return onec_fail(error, ONEC_ERR_AUTH, "value of request header %s contains a control character", name);
+			return onec_fail(error, ONEC_ERR_AUTH, "value of request header %s contains a control character",
+							 name);
 	onec_buf_init(&line);
 	/* in one piece, so that growing leaves no copy behind */
 	(void) onec_buf_reserve(&line, strlen(name) + strlen(value) + 2);

@@ -31,7 +31,9 @@ extern bool onec_transfer_resumable(const OnecTransfer *transfer);
 /* Nobody drove the pool for so many microseconds: that is not counted against connecting. */
 extern void onec_transfer_was_away(OnecTransfer *transfer, int64_t away);
 
-/* Something came for it, and may have waited for the caller: his absence does not count against the answer. */
+/*
+ * Something came for it, and may have waited for the caller: his absence does not count against the answer.
+ */
 extern void onec_transfer_moved(OnecTransfer *transfer);
 
 /* Go on with a paused transfer; time spent paused is added to its deadline. */

@@ -360,13 +360,17 @@ set_code(OnecError *error, const char *text)
 	error->has_code = true;
 }
 
-/* Whether a page is that of 1C's extension of the web server, in UTF-8 with a Latin or a Cyrillic C, or in Windows-1251. */
+/*
+ * Whether a page is that of 1C's extension of the web server, in UTF-8 with a Latin or a Cyrillic C, or in
+ * Windows-1251.
+ */
 static bool
 is_page_of_1c(const OnecText *body)
 {
 	static const char *const names[] = {
 		"1C:Enterprise", "1\xD0\xA1:Enterprise", "1\xD0\xA1:\xD0\x9F\xD1\x80\xD0\xB5\xD0\xB4\xD0\xBF\xD1\x80",
-		"1C:\xD0\x9F\xD1\x80\xD0\xB5\xD0\xB4\xD0\xBF\xD1\x80", "1\xD1:\xCF\xF0\xE5\xE4\xEF\xF0", "1C:\xCF\xF0\xE5\xE4\xEF\xF0",
+		"1C:\xD0\x9F\xD1\x80\xD0\xB5\xD0\xB4\xD0\xBF\xD1\x80", "1\xD1:\xCF\xF0\xE5\xE4\xEF\xF0",
+		"1C:\xCF\xF0\xE5\xE4\xEF\xF0",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

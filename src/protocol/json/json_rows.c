@@ -132,7 +132,10 @@ resolve_name(OnecCursor *c, OnecText *name)
 	return ONEC_JSON_OK;
 }
 
-/* A wanted string, whose opening quote the cursor has passed; *held keeps a decoded one.  "bridge" led to it, or NULL. */
+/*
+ * A wanted string, whose opening quote the cursor has passed; *held keeps a decoded one.  "bridge" led to it,
+ * or NULL.
+ */
 static OnecJsonScan
 take_string(OnecCursor *c, OnecBridge *bridge, OnecField *field, json_object **held)
 {
@@ -263,7 +266,10 @@ skip_value(OnecCursor *c, OnecBridge *bridge)
 	return onec_shape_string(bridge, c, &text);
 }
 
-/* At "{", or behind a value: read on to the next value and tell its column; ONEC_JSON_END where there is none. */
+/*
+ * At "{", or behind a value: read on to the next value and tell its column; ONEC_JSON_END where there is
+ * none.
+ */
 static OnecJsonScan
 parse_bridge(OnecCursor *c, int member, int *column)
 {
@@ -396,7 +402,8 @@ is_annotation(const OnecText *name)
 static bool
 is_error_member(const OnecCursor *c, const OnecText *name)
 {
-	return is_name(name, "odata.error") || (*c->p == '{' && (is_name(name, "exception") || is_name(name, "error")));
+	return is_name(name, "odata.error") || (*c->p == '{' &&
+											(is_name(name, "exception") || is_name(name, "error")));
 }
 
 /* At "{": go to the first row of a list, or read the only row of a single entity. */

@@ -46,7 +46,8 @@ typedef enum OnecRowsStatus
 	ONEC_ROWS_ROW,				/* fields are filled */
 	ONEC_ROWS_MORE,				/* the window holds no complete row: call again with more bytes */
 	ONEC_ROWS_END,				/* the document is complete */
-	ONEC_ROWS_ERROR				/* see error: REPLY (syntax, early end), DATA (NUL, bad UTF-8), LIMIT, MEMORY */
+	ONEC_ROWS_ERROR				/* see error: REPLY (syntax, early end), DATA (NUL, bad UTF-8), LIMIT,
+								 * MEMORY */
 } OnecRowsStatus;
 
 typedef struct OnecRows OnecRows;
@@ -58,8 +59,9 @@ typedef struct OnecRows OnecRows;
 extern OnecRows *onec_rows_create(const char *const *names, int nnames);
 
 /*
- * Begin a new page; the wanted columns stay.  "entity": a single entity was asked for, which is an object without a list and has
- * at least one of the wanted properties; else any object without a list is refused.  A new OnecRows takes both.
+ * Begin a new page; the wanted columns stay.  "entity": a single entity was asked for, which is an object
+ * without a list and has at least one of the wanted properties; else any object without a list is refused.  A
+ * new OnecRows takes both.
  */
 extern void onec_rows_reset(OnecRows *rows, bool entity);
 

@@ -43,7 +43,10 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Eight bytes at a time: a byte below the subtrahend turns on its high bit, and a borrow disturbs only bytes after the first hit. */
+/*
+ * Eight bytes at a time: a byte below the subtrahend turns on its high bit, and a borrow disturbs only bytes
+ * after the first hit.
+ */
 const char *
 onec_json_special_end(const char *p, const char *end, uint64_t *high)
 {

@@ -96,7 +96,8 @@ onec_json_word(const char *p)
 static inline bool
 onec_json_same16(const char *a, const char *b)
 {
-	__m128i		same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *) a), _mm_loadu_si128((const __m128i *) b));
+	__m128i		same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *) a),
+									  _mm_loadu_si128((const __m128i *) b));
 
 	return _mm_movemask_epi8(same) == 0xFFFF;
 }
@@ -108,7 +109,10 @@ onec_json_same16(const char *a, const char *b)
 }
 #endif
 
-/* memcmp() == 0 for short texts, without the call: it is asked about every member.  The last bytes are taken with some before. */
+/*
+ * memcmp() == 0 for short texts, without the call: it is asked about every member.  The last bytes are taken
+ * with some before.
+ */
 static inline bool
 onec_json_same(const char *a, const char *b, size_t len)
 {
@@ -117,7 +121,8 @@ onec_json_same(const char *a, const char *b, size_t len)
 	if (len < 8)
 		return memcmp(a, b, len) == 0;
 	if (len < 16)
-		return onec_json_word(a) == onec_json_word(b) && onec_json_word(a + len - 8) == onec_json_word(b + len - 8);
+		return onec_json_word(a) == onec_json_word(b) &&
+			onec_json_word(a + len - 8) == onec_json_word(b + len - 8);
 	for (; at + 16 < len; at += 16)
 	{
 		if (!onec_json_same16(a + at, b + at))
@@ -134,7 +139,9 @@ extern const char *onec_json_special_end(const char *p, const char *end, uint64_
 static inline __m128i
 onec_json_marks(__m128i bytes)
 {
-	/* one bit turned makes a space of a quote: it then follows the control characters, and the space does not */
+	/*
+	 * one bit turned makes a space of a quote: it then follows the control characters, and the space does not
+	 */
 	__m128i		turned = _mm_xor_si128(bytes, _mm_set1_epi8('"' ^ ' '));
 	__m128i		low = _mm_cmpeq_epi8(_mm_min_epu8(turned, _mm_set1_epi8(' ')), turned);
 
@@ -143,8 +150,8 @@ onec_json_marks(__m128i bytes)
 #endif
 
 /*
- * First quote, backslash or control character; "end" when there is none.  *high is not zero when a byte before it was not ASCII.  Sixteen
- * bytes at a time where the processor can.
+ * First quote, backslash or control character; "end" when there is none.  *high is not zero when a byte
+ * before it was not ASCII.  Sixteen bytes at a time where the processor can.
  */
 static inline const char *
 onec_json_special(const char *p, const char *end, uint64_t *high)
@@ -172,8 +179,9 @@ onec_json_special(const char *p, const char *end, uint64_t *high)
 }
 
 /*
- * Behind an opening quote: whether the string has "len" bytes and none of them is a backslash; *ascii says whether all are ASCII.  False
- * may also mean that it was not looked at closely: this is for guesses at strings that are not very short.
+ * Behind an opening quote: whether the string has "len" bytes and none of them is a backslash; *ascii says
+ * whether all are ASCII.  False may also mean that it was not looked at closely: this is for guesses at
+ * strings that are not very short.
  */
 static inline bool
 onec_json_plain(const char *p, const char *end, size_t len, bool *ascii)

@@ -3,9 +3,9 @@
  * json_shape.c
  *	  The shape of a page's rows: learning it.
  *
- * A bridge that is new takes the place of the one that was expected there.  Where rows lack members by turns, it
- * takes a row or two until each has a place of its own, in the order of the members; from then on
- * nothing is learned any more.
+ * A bridge that is new takes the place of the one that was expected there.  Where rows lack members by turns,
+ * it takes a row or two until each has a place of its own, in the order of the members; from then on nothing
+ * is learned any more.
  *
  * Memory: malloc, owned by the OnecShape.  Errors: none, an unknown shape only costs time.
  *

@@ -3,11 +3,11 @@
  * json_shape.h
  *	  The shape of a page's rows: what stands between one value and the next.
  *
- * 1C writes the members of all rows alike, so from the end of one value to the start of the next there are the
- * same bytes in row after row: a comma, white space, a name in its quotes, a colon.  Such a bridge is
- * parsed once, and afterwards only compared with what comes: equal bytes in an equal place mean the same.  Members that
- * some rows lack are passed over.  A string is first supposed to have the length of the one before, as identifiers, dates
- * and links have.  Only json_rows.c uses it.
+ * 1C writes the members of all rows alike, so from the end of one value to the start of the next there are
+ * the same bytes in row after row: a comma, white space, a name in its quotes, a colon.  Such a bridge is
+ * parsed once, and afterwards only compared with what comes: equal bytes in an equal place mean the same.
+ * Members that some rows lack are passed over.  A string is first supposed to have the length of the one
+ * before, as identifiers, dates and links have.  Only json_rows.c uses it.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,10 @@
 
 #include "protocol/json/json_scan.h"
 
-/* A property of 60 Cyrillic letters with "@navigationLinkUrl" and what stands around it; a longer one is parsed each time. */
+/*
+ * A property of 60 Cyrillic letters with "@navigationLinkUrl" and what stands around it; a longer one is
+ * parsed each time.
+ */
 #define ONEC_BRIDGE_BYTES 168
 
 /* Members of a row beyond these are parsed each time. */
@@ -47,7 +50,10 @@ typedef struct OnecShape
 	int			room;
 } OnecShape;
 
-/* Remember the bridge before the value of member "at" (0 is the first of a row); without memory nothing is remembered. */
+/*
+ * Remember the bridge before the value of member "at" (0 is the first of a row); without memory nothing is
+ * remembered.
+ */
 extern void onec_shape_learn(OnecShape *shape, int at, const char *text, size_t len, int column);
 
 extern void onec_shape_free(OnecShape *shape);
@@ -60,7 +66,10 @@ onec_shape_fits(const OnecBridge *bridge, const char *p, size_t room)
 		(unsigned char) p[bridge->len] > ' ';
 }
 
-/* The bridge at "p", before the value of member *at or of one soon after it, which *at then becomes; NULL if it is not known. */
+/*
+ * The bridge at "p", before the value of member *at or of one soon after it, which *at then becomes; NULL if
+ * it is not known.
+ */
 static inline OnecBridge *
 onec_shape_find(const OnecShape *shape, int *at, const char *p, const char *end)
 {

@@ -12,8 +12,9 @@
 #include <stddef.h>
 
 /*
- * The last text that a member "name" has in a piece of a page, as it stands there; false when there is none, it takes
- * more than "size" bytes with its terminator, or has escapes.  A guess at what the page ends with: the piece is not parsed.
+ * The last text that a member "name" has in a piece of a page, as it stands there; false when there is none,
+ * it takes more than "size" bytes with its terminator, or has escapes.  A guess at what the page ends with:
+ * the piece is not parsed.
  */
 extern bool onec_json_last_text(const char *data, size_t len, const char *name, char *text, size_t size);
 

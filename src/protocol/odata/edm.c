@@ -240,7 +240,10 @@ local_type(OnecEdmParser *parser, const char *name)
 
 /* ---- names ---- */
 
-/* Whether a name must not become an identifier; then it is noted, with what it belongs to unless that is NULL. */
+/*
+ * Whether a name must not become an identifier; then it is noted, with what it belongs to unless that is
+ * NULL.
+ */
 static bool
 is_odd(OnecEdmParser *parser, const char *owner, const char *name)
 {

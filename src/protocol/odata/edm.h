@@ -53,7 +53,8 @@ typedef struct OnecParameter
 typedef struct OnecFunction
 {
 	const char *name;			/* Balance, SliceLast … */
-	const char *bound_to;		/* type name of bindingParameter = entity set name, or EntitySetPath; NULL: neither */
+	const char *bound_to;		/* type name of bindingParameter = entity set name, or EntitySetPath; NULL:
+								 * neither */
 	const OnecEdmStruct *result;	/* row type; NULL when unknown */
 	OnecParameter *parameters;	/* without bindingParameter */
 	int			nparameters;

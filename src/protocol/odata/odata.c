@@ -149,7 +149,10 @@ escaped(const char *p)
 	return (int) strtol(digits, NULL, 16);
 }
 
-/* What is wrong with the escapes of an address whose host ends at "path": what may not be there in clear may not be encoded. */
+/*
+ * What is wrong with the escapes of an address whose host ends at "path": what may not be there in clear may
+ * not be encoded.
+ */
 static const char *
 escape_problem(const char *url, const char *path)
 {
