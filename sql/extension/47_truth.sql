@@ -1,11 +1,11 @@
 -- What a sync asks of the library: 1C's own count, a mark that it is at work, the login that it works by.
 
--- The number that 1C itself gives for a window of a foreign table; NULL where it refuses to count or cannot be asked.
-CREATE FUNCTION onec._count(relation regclass, date_column name, from_ts timestamp, till_ts timestamp) RETURNS bigint
+-- The number that 1C itself gives for windows of a foreign table, asked at once; NULL where it refuses to count or cannot be asked.
+CREATE FUNCTION onec._count(relation regclass, date_column name, from_list timestamp[], till_list timestamp[]) RETURNS bigint
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'onec_count';
-COMMENT ON FUNCTION onec._count(regclass, name, timestamp, timestamp) IS
-	'Сколько строк окна насчитала сама 1С; NULL — не считает (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._count(regclass, name, timestamp, timestamp) FROM PUBLIC;
+COMMENT ON FUNCTION onec._count(regclass, name, timestamp[], timestamp[]) IS
+	'Сколько строк окон насчитала сама 1С; NULL — не считает (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._count(regclass, name, timestamp[], timestamp[]) FROM PUBLIC;
 
 CREATE FUNCTION onec._hold_run(key bigint) RETURNS boolean
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'onec_hold_run';

@@ -14,12 +14,40 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._foreign_table(name, text) IS 'Внешняя таблица, из которой читается эта (служебная)';
 
+-- The number that 1C itself gives for windows of a target: by one request, or where it does not count them together, by one each.
+CREATE FUNCTION onec._count_of_1c(server name, target text, windows tsmultirange) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	relation regclass := onec._foreign_table(server, target);
+	date_column name := coalesce(onec._date_column(target), '');
+	from_list timestamp[] := ARRAY(
+		SELECT CASE WHEN lower(w) <= onec._first_moment() THEN '-infinity' ELSE lower(w) END FROM unnest(windows) w);
+	till_list timestamp[] := ARRAY(
+		SELECT CASE WHEN upper(w) >= onec._last_moment() THEN 'infinity' ELSE upper(w) END FROM unnest(windows) w);
+	counted bigint := 0;
+BEGIN
+	IF from_list <> '{}' THEN
+		counted := onec._count(relation, date_column, from_list, till_list);
+	END IF;
+	IF counted IS NULL AND cardinality(from_list) > 1 THEN
+		counted := 0;
+		FOR i IN 1 .. cardinality(from_list) LOOP
+			counted := counted + onec._count(relation, date_column, from_list[i:i], till_list[i:i]);
+			EXIT WHEN counted IS NULL;
+		END LOOP;
+	END IF;
+	RETURN counted;
+END $$;
+COMMENT ON FUNCTION onec._count_of_1c(name, text, tsmultirange) IS 'Сколько строк окон насчитала сама 1С (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._count_of_1c(name, text, tsmultirange) FROM PUBLIC;
+
 CREATE FUNCTION onec._count_of_1c(server name, target text, from_ts timestamp, till_ts timestamp) RETURNS bigint
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	RETURN onec._count(onec._foreign_table(server, target), coalesce(onec._date_column(target), ''),
-		CASE WHEN from_ts <= onec._first_moment() THEN '-infinity' ELSE from_ts END,
-		CASE WHEN till_ts >= onec._last_moment() THEN 'infinity' ELSE till_ts END);
+	RETURN CASE WHEN from_ts < till_ts THEN onec._count_of_1c(server, target, tsmultirange(tsrange(from_ts, till_ts)))
+				WHEN from_ts >= till_ts THEN 0 END;
 COMMENT ON FUNCTION onec._count_of_1c(name, text, timestamp, timestamp) IS 'Сколько строк окна насчитала сама 1С (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._count_of_1c(name, text, timestamp, timestamp) FROM PUBLIC;
 

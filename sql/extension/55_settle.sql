@@ -204,12 +204,8 @@ CREATE FUNCTION onec._unsettled(server name, s onec.sync_step) RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	counted bigint := 0;
-	w tsrange;
+	counted bigint := onec._count_of_1c(server, s.target, s.covered);
 BEGIN
-	FOREACH w IN ARRAY ARRAY(SELECT unnest(s.covered)) LOOP
-		counted := counted + onec._count_of_1c(server, s.target, lower(w), upper(w));
-	END LOOP;
 	IF counted <> s.covered_keys THEN
 		RETURN format('1C counts %s rows in all windows, %s were read', counted, s.covered_keys);
 	ELSIF counted IS NULL AND NOT onec._came_again(server, s) THEN

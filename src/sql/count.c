@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * count.c
- *	  How many rows 1C itself says a window of a table has: /$count, and never a scan in its place.
+ *	  How many rows 1C itself says windows of a table have: /$count, and never a scan in its place.
  *
  * The planner's count(*) reads the rows where 1C does not count.  A proof needs 1C's own number or none,
  * hence onec._count(), which asks once and says NULL where the base refuses to count, or an option forbids
@@ -17,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -82,7 +83,32 @@ window_filter(Oid relid, const char *name, Timestamp from, Timestamp till, bool 
 	return arms == NIL ? NULL : onec_make_list(ONEC_EXPR_AND, arms);
 }
 
-/* onec._count(relation regclass, date_column name, from_ts timestamp, till_ts timestamp) */
+/* One of the windows; NULL: all rows.  The lists are of one length, without NULLs: onec._count_of_1c makes them. */
+static const OnecExpr *
+windows_filter(Oid relid, const char *name, ArrayType *from, ArrayType *till, bool *known)
+{
+	List	   *arms = NIL;
+	Datum	   *lows;
+	Datum	   *highs;
+	int			count;
+	int			high_count;
+
+	deconstruct_array(from, TIMESTAMPOID, sizeof(Timestamp), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &lows, NULL, &count);
+	deconstruct_array(till, TIMESTAMPOID, sizeof(Timestamp), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &highs, NULL, &high_count);
+	Assert(count == high_count);
+	for (int i = 0; i < count; i++)
+	{
+		const OnecExpr *arm = window_filter(relid, name, DatumGetTimestamp(lows[i]), DatumGetTimestamp(highs[i]),
+											known);
+
+		if (arm == NULL)
+			return NULL;
+		arms = lappend(arms, unconstify(OnecExpr *, arm));
+	}
+	return list_length(arms) == 1 ? linitial(arms) : onec_make_list(ONEC_EXPR_OR, arms);
+}
+
+/* onec._count(relation regclass, date_column name, from_list timestamp[], till_list timestamp[]) */
 Datum
 onec_count(PG_FUNCTION_ARGS)
 {
@@ -102,9 +128,8 @@ onec_count(PG_FUNCTION_ARGS)
 	if (acl != ACLCHECK_OK)
 		aclcheck_error(acl, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
 	options = onec_options_of_table(relid);
-	query.filter = window_filter(relid, NameStr(*PG_GETARG_NAME(1)), PG_GETARG_TIMESTAMP(2),
-								 PG_GETARG_TIMESTAMP(3),
-								 &known);
+	query.filter = windows_filter(relid, NameStr(*PG_GETARG_NAME(1)), PG_GETARG_ARRAYTYPE_P(2),
+								  PG_GETARG_ARRAYTYPE_P(3), &known);
 	if (!known || !options->push_count || options->function != NULL ||
 		(query.filter != NULL && !options->push_filter))
 		PG_RETURN_NULL();

@@ -41,6 +41,8 @@ def answer(r):
     if counting:
         if lie.startswith("nocount"):
             return odata_error(400, 0, "$count не поддерживается")
+        if lie == "either" and " or " in r.query.get("$filter", ""):
+            return odata_error(400, 14, "Ошибка при разборе опции запроса $filter")
         return serve(r, some if lie in ("dropcount", "hide") else rows)
     if "$orderby" in r.query and lie == "shuffle":
         return odata_error(500, -1, "AUTOORDER: $orderby не поддерживается")
@@ -258,6 +260,17 @@ is(rows("SELECT sum(rows_inserted + rows_updated + rows_deleted) FROM onec.sync_
 base($sales => [ grep { $_->{Recorder} ne guid(1, 20) } @{ $base{$sales} } ]);
 is(sync($purchases), 'ok', 'P11: a document is deleted beside');
 is(rows($sum), '199 19805', 'P11: … and proven by the rows, not the keys');
+
+my $windows = "{[2025-03-01,2025-03-03),[2025-03-05,2025-03-06),[2025-04-01,infinity)}";
+my $counted = "SELECT onec._count_of_1c('shop', 'sale_line', '$windows')";
+my $there = grep { $_->{Period} =~ /-03-0[125]T/ } @{ $base{$sales} };
+$stub->requests;
+is(rows($counted), $there, 'windows that do not touch are counted');
+is(scalar(grep { $_->{path} =~ /count$/ } $stub->requests), 1, '… by one request');
+$stub->mode(lie => 'either');
+is(rows($counted), $there, '… and where 1C does not take them together, one by one');
+$stub->mode(lie => '');
+is(rows("SELECT onec._count_of_1c('shop', 'sale_line', '{}')"), '0', '… none at all without a request');
 
 # ---- a limit of cards (L10) ----
 base($cards => [ map { card($_) } 1 .. 20 ]);
