@@ -51,14 +51,16 @@ BEGIN
 	END IF;
 	EXECUTE format(
 		'CREATE TEMPORARY TABLE onec_change ON COMMIT DROP AS
-			SELECT s.place, t.server IS NOT NULL AS here, %1$s
+			SELECT s.place, t.server IS NOT NULL AS here, %9$s AS redated, %1$s
 			FROM (SELECT ctid AS place, * FROM pg_temp.onec_stage) s
 			%2$s JOIN (SELECT * FROM %3$s WHERE server = %4$L AND (%5$s)) t ON %6$s
 			WHERE CASE WHEN t.server IS NULL THEN true WHEN s.server IS NULL THEN %7$s ELSE %8$s END',
 		(SELECT string_agg(format('t.%s', k), ', ') FROM regexp_split_to_table(part.key, ', ') k),
 		CASE WHEN scope IS NULL THEN 'LEFT' ELSE 'FULL' END, tab, server, coalesce(scope, 'true'), part.same_key,
 		CASE WHEN marked THEN 'NOT t.is_deleted' ELSE 'true' END,
-		part.differs || CASE WHEN marked THEN ' OR t.is_deleted' ELSE '' END);
+		part.differs || CASE WHEN marked THEN ' OR t.is_deleted' ELSE '' END,
+		coalesce((SELECT format('t.server IS NOT NULL AND s.place IS NOT NULL AND t.%1$I IS DISTINCT FROM s.%1$I', d)
+				  FROM onec._date_column(target) d WHERE d IS NOT NULL), 'false'));
 	GET DIAGNOSTICS differ = ROW_COUNT;
 	RETURN differ;
 END $$;
@@ -93,24 +95,6 @@ CREATE FUNCTION onec._left_days() RETURNS text
 	RETURN 'documents have left these days for others';
 COMMENT ON FUNCTION onec._left_days() IS 'Чем объясняется сомнение в днях, откуда документы перенесены (служебная)';
 
--- Whether rows that are here are about to get another date.
-CREATE FUNCTION onec._any_redated(server name, target text, same_key text) RETURNS boolean
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	redated boolean := false;
-BEGIN
-	IF onec._date_column(target) IS NOT NULL AND EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.here AND c.place IS NOT NULL) THEN
-		EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
-				JOIN %1$s t ON %2$s WHERE c.here AND t.server = %3$L AND t.%4$I IS DISTINCT FROM s.%4$I)',
-			onec._table_of(target), same_key, server, onec._date_column(target)) INTO redated;
-	END IF;
-	RETURN redated;
-END $$;
-COMMENT ON FUNCTION onec._any_redated(name, text, text) IS 'Меняется ли дата здешних строк (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._any_redated(name, text, text) FROM PUBLIC;
-
 -- Write pg_temp.onec_change, but for the new rows whose key a row t that is here has for sure, as the condition "sure" says: these
 -- are left out, and counted.
 CREATE FUNCTION onec._apply(server name, target text, sure text DEFAULT 'false',
@@ -123,7 +107,6 @@ DECLARE
 	touches text[] := (onec._target(target)).touches;
 	part record;
 	moved bigint := 0;
-	redated boolean;
 	todo record;
 BEGIN
 	inserted := 0;
@@ -131,7 +114,7 @@ BEGIN
 	deleted := 0;
 	left_out := 0;
 	SELECT count(*) FILTER (WHERE c.place IS NULL) AS gone, count(*) FILTER (WHERE c.here AND c.place IS NOT NULL) AS changed,
-		   count(*) FILTER (WHERE NOT c.here) AS new INTO todo FROM pg_temp.onec_change c;
+		   count(*) FILTER (WHERE NOT c.here) AS new, bool_or(c.redated) AS redated INTO todo FROM pg_temp.onec_change c;
 	-- mostly nothing, and to plan what writes costs more than to look
 	IF todo.gone + todo.changed + todo.new = 0 THEN
 		DROP TABLE pg_temp.onec_change;
@@ -150,7 +133,6 @@ BEGIN
 	IF touches && '{users,users of cards}' THEN
 		PERFORM onec._touch_people(server, 'users of cards' = ANY (touches));
 	END IF;
-	redated := onec._any_redated(server, target, part.same_key);
 	IF todo.changed > 0 THEN
 		EXECUTE format('UPDATE %s t SET %s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE c.here AND %s',
 			tab, part.set_list, part.same_key);
@@ -172,7 +154,7 @@ BEGIN
 		left_out := todo.new - inserted - moved;
 	END IF;
 	updated := updated + moved;
-	IF redated OR moved > 0 AND onec._date_column(target) IS NOT NULL THEN
+	IF todo.redated OR moved > 0 AND onec._date_column(target) IS NOT NULL THEN
 		PERFORM onec._note_left(server, target, part.same_key);
 	END IF;
 	DROP TABLE pg_temp.onec_change;

@@ -4,9 +4,12 @@
 
 -- Whether documents of this step wait for its end.
 CREATE FUNCTION onec._any_waits() RETURNS boolean
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
 	RETURN to_regclass('pg_temp.onec_waiting') IS NOT NULL;
+END $$;
 COMMENT ON FUNCTION onec._any_waits() IS 'Отложены ли документы этого шага (служебная)';
 
 CREATE FUNCTION onec._drop_waits() RETURNS void
@@ -49,28 +52,33 @@ REVOKE EXECUTE ON FUNCTION onec._keep_for_later(text, tsrange, boolean) FROM PUB
 
 -- The windows that the running step has read of a target.
 CREATE FUNCTION onec._covered(server name, target text) RETURNS tsmultirange
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
 	RETURN coalesce((SELECT s.covered FROM onec.sync_step s WHERE s.server = $1 AND s.target = $2 AND s.status = 'running'
 					 ORDER BY s.run_id DESC LIMIT 1), '{}');
+END $$;
 COMMENT ON FUNCTION onec._covered(name, text) IS 'Окна, прочитанные идущим шагом (служебная)';
 
 -- SQL for "what row t, of another window than w, is here as it came with this step": it was read, and does
 -- not wait.
 CREATE FUNCTION onec._is_sure(server name, target text, w tsrange) RETURNS text
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce((SELECT format('coalesce(t.%I, ''-infinity'') <@ %L::tsmultirange', d.name, d.others)
-			|| CASE WHEN onec._any_waits() THEN
-				format(' AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting x WHERE (%s) = (%s)
-						AND coalesce(coalesce(t.%I, ''-infinity'') <@ x.onec_window, true))',
-					(SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit($2)) u),
-					(SELECT string_agg(format('t.%I', u), ', ') FROM unnest(onec._unit($2)) u), d.name)
-				ELSE '' END
-		FROM (SELECT onec._date_column($2), onec._covered($1, $2) - tsmultirange($3)) d (name, others)
-		WHERE NOT isempty(d.others)), 'false')
-$$;
+DECLARE
+	at text := format('coalesce(t.%I, %L)', onec._date_column(target), onec._first_moment());
+	others tsmultirange := onec._covered(server, target) - tsmultirange(w);
+	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
+BEGIN
+	IF isempty(others) THEN
+		RETURN 'false';
+	END IF;
+	RETURN format('%s <@ %L::tsmultirange', at, others) || CASE WHEN onec._any_waits() THEN
+		format(' AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting x WHERE (%s) = (%s) AND coalesce(%s <@ x.onec_window, true))',
+			   unit, replace(unit, 'x.', 't.'), at) ELSE '' END;
+END $$;
 COMMENT ON FUNCTION onec._is_sure(name, text, tsrange) IS 'Условие: местная строка другого окна подтверждена этим шагом (служебная)';
 
 -- SQL for the documents that a window would write half of: rows of theirs stand here in time that the running
@@ -80,7 +88,7 @@ CREATE FUNCTION onec._halves(server name, target text, w tsrange) RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	unread tsmultirange := tsmultirange(tsrange('-infinity', 'infinity')) - tsmultirange(w)
+	unread tsmultirange := tsmultirange(tsrange(onec._first_moment(), onec._last_moment())) - tsmultirange(w)
 		- onec._covered(server, target);
 	tab text := onec._table_of(target);
 	date_column name := onec._date_column(target);
@@ -88,15 +96,15 @@ DECLARE
 	any_unread boolean := NOT isempty(unread);
 BEGIN
 	-- a first load has nothing before its windows, and nothing behind
-	IF lower(unread) > '-infinity' THEN
+	IF lower(unread) > onec._first_moment() THEN
 		EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE server = %L AND %I >= %L::timestamp)', tab, server,
 					   date_column, lower(unread)) INTO any_unread;
 	END IF;
 	RETURN (SELECT string_agg(format('
 			SELECT %1$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage x ON x.ctid = c.place JOIN %2$s', unit, o.other), ' UNION ')
 		FROM (SELECT format('%s t ON (%s) = (%s) WHERE t.server = %L
-							 AND coalesce(t.%I, ''-infinity'') <@ %L::tsmultirange',
-							tab, unit, replace(unit, 'x.', 't.'), server, date_column, unread)
+							 AND coalesce(t.%I, %L) <@ %L::tsmultirange',
+							tab, unit, replace(unit, 'x.', 't.'), server, date_column, onec._first_moment(), unread)
 			  WHERE any_unread
 			  UNION ALL
 			  SELECT format('pg_temp.onec_waiting t ON (%s) = (%s)', unit, replace(unit, 'x.', 't.'))
@@ -294,7 +302,6 @@ DECLARE
 BEGIN
 	PERFORM onec._drop_window();
 	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT r.* FROM pg_temp.onec_waiting_row r WHERE r.onec_window = w;
-	ALTER TABLE pg_temp.onec_stage DROP COLUMN onec_window;
 	PERFORM onec._drop_forgotten(server, target);
 	sure := onec._is_sure(server, target, w);
 	numbered := onec._number_across(server, target, scope, sure, false);

@@ -20,16 +20,19 @@ COMMENT ON FUNCTION onec._window_condition(text, timestamp, timestamp) IS 'Ус�
 -- Note what a window leaves in doubt, in place of what earlier readings of its time left; found 0: nothing.
 CREATE FUNCTION onec._note_doubt(server name, target text, kind text, from_ts timestamp, till_ts timestamp, found bigint, reason text)
 	RETURNS void
-	LANGUAGE sql VOLATILE
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
 	DELETE FROM onec.sync_doubt d
 	WHERE d.server = $1 AND d.target = $2 AND d.kind = $3 AND d.from_ts >= $4 AND d.till_ts <= $5;
-	INSERT INTO onec.sync_doubt AS d (server, target, kind, from_ts, till_ts, found, reason)
-	SELECT $1, $2, $3, $4, $5, $6, $7 WHERE $6 > 0
-	ON CONFLICT ON CONSTRAINT sync_doubt_pkey DO UPDATE
-	SET till_ts = greatest(d.till_ts, excluded.till_ts), found = excluded.found, reason = excluded.reason, found_at = excluded.found_at;
-$$;
+	IF $6 > 0 THEN
+		INSERT INTO onec.sync_doubt AS d (server, target, kind, from_ts, till_ts, found, reason)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT ON CONSTRAINT sync_doubt_pkey DO UPDATE
+		SET till_ts = greatest(d.till_ts, excluded.till_ts), found = excluded.found, reason = excluded.reason, found_at = excluded.found_at;
+	END IF;
+END $$;
 COMMENT ON FUNCTION onec._note_doubt(name, text, text, timestamp, timestamp, bigint, text) IS 'Записать, в чём окно ненадёжно (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._note_doubt(name, text, text, timestamp, timestamp, bigint, text) FROM PUBLIC;
 
@@ -274,8 +277,13 @@ BEGIN
 		IF strange IS NOT NULL THEN
 			DELETE FROM pg_temp.onec_change;
 		END IF;
-	ELSIF later IS NOT NULL AND (missing OR onec._any_halves(server, target, later)) THEN
+	ELSIF w.differ > 0 AND later IS NOT NULL AND (missing OR onec._any_halves(server, target, later)) THEN
 		kept := greatest(onec._withhold(server, target, scope, later, false), 1);
+	END IF;
+	IF w.differ = 0 THEN
+		PERFORM onec._drop_window();
+		SELECT 0, 0, 0, 0 INTO inserted, updated, deleted, left_out;
+		RETURN;
 	END IF;
 	SELECT x.inserted, x.updated, x.deleted, x.left_out INTO inserted, updated, deleted, left_out
 	FROM onec._write_window(server, target,
@@ -416,7 +424,7 @@ BEGIN
 	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT d.* FROM onec.discount_card d LIMIT 0;
 	ALTER TABLE pg_temp.onec_stage DROP COLUMN is_deleted;
 	CREATE TEMPORARY TABLE onec_change ON COMMIT DROP AS
-		SELECT NULL::tid AS place, true AS here, d.server, d.card_id FROM onec.discount_card d
+		SELECT NULL::tid AS place, true AS here, false AS redated, d.server, d.card_id FROM onec.discount_card d
 		WHERE d.server = _delete_unseen_cards.server AND NOT d.is_deleted
 		  AND NOT EXISTS (SELECT FROM onec.card_seen s WHERE s.server = d.server AND s.card_id = d.card_id);
 	missing := (SELECT count(*) FROM pg_temp.onec_change);
