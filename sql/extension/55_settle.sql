@@ -266,8 +266,11 @@ BEGIN
 		doubt := onec._unsettled(server, s);
 		lacking := CASE WHEN doubt IS NULL THEN onec._drop_doubtful(s.target) ELSE windows END;
 	END IF;
+	IF windows <> '{}' AND doubt IS NULL THEN
+		SELECT l.inserted, l.updated, l.deleted INTO inserted, updated, deleted FROM onec._write_local(server, s.target) l;
+	END IF;
 	FOREACH w IN ARRAY windows LOOP
-		IF doubt IS NULL THEN
+		IF doubt IS NULL AND EXISTS (SELECT FROM pg_temp.onec_waiting k WHERE k.onec_window = w) THEN
 			SELECT * INTO x FROM onec._write_waiting(server, s.target, w);
 			inserted := inserted + x.inserted;
 			updated := updated + x.updated;
@@ -287,6 +290,36 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._settle(name, onec.sync_step) IS 'Записать отложенное, если 1С насчитала столько же (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._settle(name, onec.sync_step) FROM PUBLIC;
+
+-- The documents that wait in one window and have rows here in no other, of all windows at once: none of their keys is another's.
+CREATE FUNCTION onec._write_local(server name, target text, OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := quote_ident(onec._local_table(target));
+	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
+	day text := format('coalesce(t.%I, %L)', onec._date_column(target), onec._first_moment());
+BEGIN
+	PERFORM onec._drop_window();
+	EXECUTE format('CREATE TEMPORARY TABLE onec_local ON COMMIT DROP AS
+		SELECT * FROM pg_temp.onec_waiting x WHERE x.onec_window IS NOT NULL
+			AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting t WHERE (%1$s) = (%2$s) AND t.onec_window IS DISTINCT FROM x.onec_window)
+			AND NOT EXISTS (SELECT FROM onec.%3$s t WHERE t.server = %4$L AND (%1$s) = (%2$s) AND NOT %5$s <@ x.onec_window)',
+		unit, replace(unit, 'x.', 't.'), tab, server, day);
+	EXECUTE format('CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT t.* FROM pg_temp.onec_waiting_row t
+		JOIN pg_temp.onec_local x ON (%s) = (%s) AND t.onec_window = x.onec_window', unit, replace(unit, 'x.', 't.'));
+	PERFORM onec._drop_forgotten(server, target);
+	PERFORM onec._compare(server, target, format('EXISTS (SELECT FROM pg_temp.onec_local x WHERE (%s) = (%s) AND %s <@ x.onec_window)',
+		unit, replace(unit, 'x.', tab || '.'), replace(day, 't.', tab || '.')));
+	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted FROM onec._write_window(server, target) a;
+	EXECUTE format('
+		WITH gone AS (DELETE FROM pg_temp.onec_waiting t USING pg_temp.onec_local x WHERE (%1$s) = (%2$s))
+		DELETE FROM pg_temp.onec_waiting_row t USING pg_temp.onec_local x WHERE (%1$s) = (%2$s)', unit, replace(unit, 'x.', 't.'));
+	DROP TABLE pg_temp.onec_local;
+END $$;
+COMMENT ON FUNCTION onec._write_local(name, text) IS 'Записать отложенные документы, целиком лежащие в одном окне (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._write_local(name, text) FROM PUBLIC;
 
 -- The documents that have waited in one window, made equal to what was read of them.  "numbered": keys that
 -- another window has, too.
