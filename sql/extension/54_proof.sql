@@ -275,14 +275,13 @@ CREATE FUNCTION onec._unproven(server name, target text, from_ts timestamp, till
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	here record;
 	nested boolean := onec._is_nested(server, target);
+	missing bigint := (SELECT count(*) FROM pg_temp.onec_change c WHERE c.place IS NULL);
 	counted bigint;
 	ask record;
-	suspicious boolean;
+	suspicious boolean := false;
 	twice boolean;
 BEGIN
-	SELECT * INTO here FROM onec._held(server, target, scope);
 	counted := CASE WHEN counted_later THEN keys ELSE onec._count_of_1c(server, target, from_ts, till_ts) END;
 	IF nested THEN
 		IF NOT onec._recorders_agree(server, target, counted) THEN
@@ -295,8 +294,11 @@ BEGIN
 	IF ask.there THEN
 		RETURN 'rows that were missing are there when asked for';
 	END IF;
-	suspicious := here.missing >= 50 AND here.missing >= onec.get('sync.suspicious_share', server)::numeric * here.held;
-	twice := counted IS NULL OR counted <> keys AND NOT nested OR suspicious OR here.missing > 1000
+	IF missing >= 50 THEN
+		suspicious := missing >= onec.get('sync.suspicious_share', server)::numeric
+			* (SELECT h.held FROM onec._held(server, target, scope) h);
+	END IF;
+	twice := counted IS NULL OR counted <> keys AND NOT nested OR suspicious OR missing > 1000
 		OR NOT ask.asked AND NOT nested AND onec._went_by_skip(server, target);
 	IF twice AND NOT onec._reads_the_same(server, target, scope, keys) THEN
 		RETURN 'a second reading gave other rows';
