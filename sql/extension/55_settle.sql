@@ -297,7 +297,7 @@ CREATE FUNCTION onec._write_local(server name, target text, OUT inserted bigint,
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab text := quote_ident(onec._local_table(target));
+	tab text := onec._table_of(target);
 	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
 	day text := format('coalesce(t.%I, %L)', onec._date_column(target), onec._first_moment());
 BEGIN
@@ -305,7 +305,7 @@ BEGIN
 	EXECUTE format('CREATE TEMPORARY TABLE onec_local ON COMMIT DROP AS
 		SELECT * FROM pg_temp.onec_waiting x WHERE x.onec_window IS NOT NULL
 			AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting t WHERE (%1$s) = (%2$s) AND t.onec_window IS DISTINCT FROM x.onec_window)
-			AND NOT EXISTS (SELECT FROM onec.%3$s t WHERE t.server = %4$L AND (%1$s) = (%2$s) AND NOT %5$s <@ x.onec_window)',
+			AND NOT EXISTS (SELECT FROM %3$s t WHERE t.server = %4$L AND (%1$s) = (%2$s) AND NOT %5$s <@ x.onec_window)',
 		unit, replace(unit, 'x.', 't.'), tab, server, day);
 	EXECUTE format('CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT t.* FROM pg_temp.onec_waiting_row t
 		JOIN pg_temp.onec_local x ON (%s) = (%s) AND t.onec_window = x.onec_window', unit, replace(unit, 'x.', 't.'));
