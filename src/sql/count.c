@@ -83,7 +83,7 @@ window_filter(Oid relid, const char *name, Timestamp from, Timestamp till, bool 
 	return arms == NIL ? NULL : onec_make_list(ONEC_EXPR_AND, arms);
 }
 
-/* One of the windows; NULL: all rows.  The lists are of one length, without NULLs: onec._count_of_1c makes them. */
+/* One of the windows; NULL: all rows.  Lists of one length without NULLs, from onec._count_of_1c. */
 static const OnecExpr *
 windows_filter(Oid relid, const char *name, ArrayType *from, ArrayType *till, bool *known)
 {
@@ -93,13 +93,15 @@ windows_filter(Oid relid, const char *name, ArrayType *from, ArrayType *till, bo
 	int			count;
 	int			high_count;
 
-	deconstruct_array(from, TIMESTAMPOID, sizeof(Timestamp), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &lows, NULL, &count);
-	deconstruct_array(till, TIMESTAMPOID, sizeof(Timestamp), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &highs, NULL, &high_count);
+	deconstruct_array(from, TIMESTAMPOID, sizeof(Timestamp), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &lows, NULL,
+					  &count);
+	deconstruct_array(till, TIMESTAMPOID, sizeof(Timestamp), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &highs, NULL,
+					  &high_count);
 	Assert(count == high_count);
 	for (int i = 0; i < count; i++)
 	{
-		const OnecExpr *arm = window_filter(relid, name, DatumGetTimestamp(lows[i]), DatumGetTimestamp(highs[i]),
-											known);
+		const OnecExpr *arm = window_filter(relid, name, DatumGetTimestamp(lows[i]),
+											DatumGetTimestamp(highs[i]), known);
 
 		if (arm == NULL)
 			return NULL;
