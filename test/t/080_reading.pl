@@ -41,9 +41,13 @@ def rows_of(path):
 pages = {}
 
 
-def page_of(r):
-    """The number of this page, counted from the last change of modes."""
+def page_of(r, lie):
+    """The number of this page, counted from the last change of modes; where it matters which page is the second one, those that are read
+    ahead may come in any order, and it is the first with its $skip that counts."""
     stamp = tuple(sorted(mode.items()))
+    if lie == "again" and "$skip" in r.query:
+        stamp += (r.query["$skip"],)
+        pages.setdefault(stamp, int(r.query["$skip"]) // int(r.query["$top"]))
     pages[stamp] = pages.get(stamp, 0) + 1
     return pages[stamp]
 
@@ -112,7 +116,7 @@ def answer(r):
         query["$skip"] = str(int(query["$skip"]) % 2000)
     top = int(query.get("$top", 0))
     found = serve(SimpleNamespace(path=r.path, query=query, n=r.n), rows)
-    page = page_of(r)
+    page = page_of(r, lie)
     if lie == "cutnoskip" and page == 1:
         text = json.dumps({"value": found}).encode()
         return 200, iter([text[:len(text) // 2]]), {"Content-Length": str(len(text))}
