@@ -23,7 +23,7 @@ CREATE TABLE onec.target (
 	erasure text NOT NULL CHECK (erasure IN ('delete', 'mask', 'none')),
 	purge text NOT NULL CHECK (purge IN ('date', 'zero balance', 'no movements', 'none')),
 	touches text[] NOT NULL
-		CHECK (touches <@ '{customers,buyers,documents,documents of cards,users,users of cards}'),
+		CHECK (touches <@ '{customers,buyers,buyers of categories,buyers in stores,documents,documents of cards,users,users of cards}'),
 	is_open boolean NOT NULL,
 	asked_by name[] NOT NULL DEFAULT '{}' CHECK (asked_by <@ '{customer_id,card_id}'),
 	switch text,
@@ -56,7 +56,7 @@ COMMENT ON COLUMN onec.target.purge IS
 	'Что делает onec.purge с прежними строками: date — удаляет и больше не читает, zero balance — удаляет движения карт с нулевым '
 	'остатком, no movements — удаляет начисления карт без движений, none — оставляет';
 COMMENT ON COLUMN onec.target.touches IS
-	'Чего касаются изменения: customers — профилей покупателей строк, buyers — профилей покупателей товаров, documents — того, кто '
+	'Чего касаются изменения: customers — профилей покупателей строк, buyers — профилей покупателей товаров (of categories — категорий, in stores — в магазинах), documents — того, кто '
 	'купил в этих документах, documents of cards — того, кто купил по этим картам, users — пользователей сайта, users of cards — '
 	'владельцев карт';
 COMMENT ON COLUMN onec.target.is_open IS 'Читают ли её роли, которым дано onec.grant_reader';
@@ -78,11 +78,11 @@ INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table
 		'counterparty_contact', '{customer_id}', NULL,
 		false, '{customer_id}', 'delete', 'none', '{users}', false),
 	('category', 4, 'products', 'Категории товаров', 'set', 'Catalog_КатегорииНоменклатуры', 'category', '{category_id}', NULL,
-		true, '{}', 'none', 'none', '{}', true),
+		true, '{}', 'none', 'none', '{buyers of categories}', true),
 	('product', 5, 'products', 'Товары', 'set', 'Catalog_Номенклатура', 'product', '{product_id}', NULL,
 		true, '{}', 'none', 'none', '{buyers}', true),
 	('store', 6, 'stores', 'Магазины и склады', 'set', 'Catalog_СтруктурныеЕдиницы', 'store', '{store_id}', NULL,
-		true, '{}', 'none', 'none', '{}', true),
+		true, '{}', 'none', 'none', '{buyers in stores}', true),
 	('card_sale_line', 7, 'purchases', 'Строки продаж по картам', 'set',
 		'AccumulationRegister_ПродажиПоДисконтнымКартам_RecordType', 'card_sale_line', '{recorder,recorder_type}', 'period',
 		false, '{card_id,owner_id}', 'mask', 'date', '{documents}', false),

@@ -127,8 +127,8 @@ BEGIN
 	IF 'customers' = ANY (touches) THEN
 		PERFORM onec._touch_customers(server);
 	END IF;
-	IF 'buyers' = ANY (touches) THEN
-		PERFORM onec._touch_buyers(server);
+	IF touches && '{buyers,buyers of categories,buyers in stores}' THEN
+		PERFORM onec._touch_buyers(server, touches);
 	END IF;
 	IF touches && '{users,users of cards}' THEN
 		PERFORM onec._touch_people(server, 'users of cards' = ANY (touches));

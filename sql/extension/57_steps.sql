@@ -249,6 +249,8 @@ AS $$
 DECLARE
 	failed text;
 BEGIN
+	-- 1C has another name for it now, or has it no more
+	told := concat_ws('; ', told, CASE WHEN code IN ('HV005', 'HV00R') THEN format('SELECT * FROM onec.setup(%L) looks what there is', server) END);
 	UPDATE onec.sync_step s SET status = 'failed', finished_at = clock_timestamp(), error_code = code, message = told
 	WHERE s.server = _step_failed.server AND s.run_id = run AND s.ordinal = _step_failed.ordinal RETURNING s.target INTO failed;
 	IF code = '28000' THEN

@@ -407,6 +407,50 @@ END $$;
 COMMENT ON PROCEDURE onec._sync(onec._plan) IS 'Синхронизация без проверок (служебная)';
 REVOKE EXECUTE ON PROCEDURE onec._sync(onec._plan) FROM PUBLIC;
 
+-- What a window leaves to the end of its transaction; what waits for the end of its step stays.
+CREATE FUNCTION onec._drop_passing() RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab regclass;
+BEGIN
+	FOR tab IN SELECT c.oid FROM pg_class c
+			   WHERE c.relnamespace = pg_my_temp_schema() AND c.relkind = 'r' AND c.relname ~ '^onec_' AND c.relname !~ '^onec_waiting' LOOP
+		EXECUTE format('DROP TABLE %s', tab);
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION onec._drop_passing() IS 'Убрать временные таблицы окна, когда транзакция одна на все (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._drop_passing() FROM PUBLIC;
+
+-- A dry run is the run itself in one transaction, taken back: its steps are told as they end.
+CREATE PROCEDURE onec._try_sync(plan onec._plan)
+	LANGUAGE plpgsql
+AS $$
+DECLARE
+	begun pg_catalog.record;
+	step int;
+BEGIN
+	COMMIT;
+	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+	SELECT * INTO begun FROM onec._begin_run(plan, '-infinity');
+	IF begun.run IS NULL THEN
+		RAISE object_in_use USING MESSAGE = 'another run is at work', HINT = 'A dry run does not wait: try again when that one has ended.';
+	END IF;
+	LOOP
+		step := onec._next_step(plan, begun.run);
+		EXIT WHEN step IS NULL;
+		WHILE onec._next_window(plan, begun.run, step) LOOP
+			PERFORM onec._drop_passing();
+		END LOOP;
+		PERFORM onec._drop_passing();
+	END LOOP;
+	ROLLBACK;
+	RAISE NOTICE 'dry run: nothing of this is kept';
+END $$;
+COMMENT ON PROCEDURE onec._try_sync(onec._plan) IS 'Показать, что сделала бы синхронизация (служебная)';
+REVOKE EXECUTE ON PROCEDURE onec._try_sync(onec._plan) FROM PUBLIC;
+
 -- ---- how it is asked for ----
 
 -- The plan of a run of the shop's steps.
@@ -500,7 +544,8 @@ END $$;
 COMMENT ON FUNCTION onec._plan_of_sync(name, int, int, text[], boolean, boolean, boolean) IS 'Что делать запуску по параметрам onec.sync (служебная)';
 
 CREATE PROCEDURE onec.sync(server name DEFAULT NULL, days int DEFAULT NULL, cards_limit int DEFAULT NULL, steps text[] DEFAULT NULL,
-						   full_reload boolean DEFAULT false, deep boolean DEFAULT false, force boolean DEFAULT false)
+						   full_reload boolean DEFAULT false, deep boolean DEFAULT false, force boolean DEFAULT false,
+						   dry_run boolean DEFAULT false)
 	LANGUAGE plpgsql
 AS $$
 BEGIN
@@ -508,8 +553,12 @@ BEGIN
 		PERFORM onec._refuse_block('sync');
 	END IF;
 	COMMIT;
+	IF dry_run THEN
+		CALL onec._try_sync(onec._plan_of_sync(server, days, cards_limit, steps, full_reload, deep, force));
+		RETURN;
+	END IF;
 	CALL onec._sync(onec._plan_of_sync(server, days, cards_limit, steps, full_reload, deep, force));
 END $$;
-COMMENT ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean, boolean) IS
-	'Синхронизация с 1С: карты, контрагенты, товары, магазины, покупки за days дней, баллы, заказы, профили; фиксирует каждое окно, можно прервать и повторить; deep — ещё и сверить старые месяцы и перечитать разошедшиеся; force — поверить пустому ответу или ответу, в котором нет ни одной здешней строки';
-REVOKE EXECUTE ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean, boolean) FROM PUBLIC;
+COMMENT ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean, boolean, boolean) IS
+	'Синхронизация с 1С: карты, контрагенты, товары, магазины, покупки за days дней, баллы, заказы, профили; фиксирует каждое окно, можно прервать и повторить; deep — ещё и сверить старые месяцы и перечитать разошедшиеся; force — поверить пустому ответу или ответу, в котором нет ни одной здешней строки; dry_run — только показать, сколько строк изменилось бы';
+REVOKE EXECUTE ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean, boolean, boolean) FROM PUBLIC;

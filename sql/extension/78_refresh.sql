@@ -86,19 +86,28 @@ END $$;
 COMMENT ON FUNCTION onec._touch_customers(name) IS 'Запомнить покупателей, которых касаются изменения окна (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._touch_customers(name) FROM PUBLIC;
 
--- The same for products whose name, category or brand has changed.
-CREATE FUNCTION onec._touch_buyers(server name) RETURNS void
-	LANGUAGE sql VOLATILE
+-- The same for products, and for the folders, categories and shops by whose names tastes are called.
+CREATE FUNCTION onec._touch_buyers(server name, touches text[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	INSERT INTO onec.touched_customer
-	SELECT DISTINCT l.server, onec._buyer_id(l.attribution, l.customer_id, l.card_id)
-	FROM onec.sale_line l JOIN pg_temp.onec_change c ON c.product_id = l.product_id AND c.here
-	WHERE l.server = $1 AND onec._buyer_id(l.attribution, l.customer_id, l.card_id) IS NOT NULL AND EXISTS (SELECT FROM onec.profile_state p WHERE p.server = $1)
-	ON CONFLICT DO NOTHING
-$$;
-COMMENT ON FUNCTION onec._touch_buyers(name) IS 'Запомнить покупателей изменившихся товаров (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._touch_buyers(name) FROM PUBLIC;
+DECLARE
+	of_line text := CASE
+		WHEN 'buyers in stores' = ANY (touches) THEN 'l.store_id IN (SELECT c.store_id FROM pg_temp.onec_change c)'
+		WHEN 'buyers of categories' = ANY (touches) THEN 'l.product_id IN (SELECT p.product_id FROM onec.product p JOIN pg_temp.onec_change c ON c.category_id = p.category_id
+			WHERE p.server = $1)'
+		ELSE 'l.product_id IN (SELECT c.product_id FROM pg_temp.onec_change c
+			UNION SELECT p.product_id FROM onec.product p JOIN pg_temp.onec_change c ON c.product_id = p.parent_id WHERE p.server = $1)' END;
+BEGIN
+	IF EXISTS (SELECT FROM onec.profile_state p WHERE p.server = _touch_buyers.server) THEN
+		EXECUTE 'INSERT INTO onec.touched_customer
+			SELECT DISTINCT l.server, onec._buyer_id(l.attribution, l.customer_id, l.card_id) FROM onec.sale_line l
+			WHERE l.server = $1 AND onec._buyer_id(l.attribution, l.customer_id, l.card_id) IS NOT NULL AND ' || of_line || '
+			ON CONFLICT DO NOTHING' USING server;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec._touch_buyers(name, text[]) IS 'Запомнить покупателей того, что изменилось: товаров, групп, категорий, магазинов (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._touch_buyers(name, text[]) FROM PUBLIC;
 
 -- Whose profiles have to be computed again; NULL: everybody's, which above a tenth of all costs less than to pick them.
 CREATE FUNCTION onec._stale_customers(server name) RETURNS uuid[]

@@ -176,8 +176,11 @@ static void
 refuse_head(OnecReply *reply, const OnecHttpAnswer *answer, const char *body, size_t len, OnecError *error)
 {
 	OnecError	page = {0};
+	const char *told;
 
 	onec_error_body(body, len, &page);
+	/* JSON in which no error was found is rows of people, for all we know */
+	told = strchr("{[\"", page.message[0]) != NULL ? "" : page.message;
 	if (is_html(answer, body, len))
 		(void) onec_fail(error, ONEC_ERR_REPLY, "An HTML page came instead of data%s%s",
 						 page.message[0] ? ": " : ".", page.message);
@@ -185,6 +188,8 @@ refuse_head(OnecReply *reply, const OnecHttpAnswer *answer, const char *body, si
 		onec_answer_error(reply, answer, body, len, error);
 	else if (len >= 2 && (memcmp(body, "\xff\xfe", 2) == 0 || memcmp(body, "\xfe\xff", 2) == 0))
 		(void) onec_fail(error, ONEC_ERR_REPLY, "The answer is UTF-16 instead of UTF-8.");
+	else if (told[0] != '\0')
+		(void) onec_fail(error, ONEC_ERR_REPLY, "The answer does not begin as data of 1C do: %s", told);
 	else
 		(void) onec_fail(error, ONEC_ERR_REPLY, "The answer does not begin as data of 1C do.");
 	error->http_status = answer->status;

@@ -5,7 +5,6 @@ use strict;
 use warnings;
 use utf8;
 
-use HTTP::Tiny;
 use JSON::PP;
 use OnecTest;
 use Test::More;
@@ -28,17 +27,7 @@ def answer(r):
         sets = json.load(file)
     return serve(r, [] if re.search(r"/(Balance|Turnovers|SliceLast)", r.path) else sets.get(r.path.split("/")[0].split("(")[0], []))
 PY
-{
-	my $demo = OnecTest->onec('--customers', 5);
-
-	for my $what ([ '', 'root' ], [ '$metadata', '$metadata' ])
-	{
-		my $answer = HTTP::Tiny->new->get($demo->url =~ s{//}{//demo:demo@}r . "/odata/standard.odata/$what->[0]" . ($what->[0] ? '' : '?$format=json'));
-		die $answer->{content} unless $answer->{success};
-		PostgreSQL::Test::Utils::append_to_file("$dir/$what->[1]", $answer->{content});
-	}
-	$demo->stop;
-}
+OnecTest->describe($dir);
 OnecTest->server($node, $stub, name => 'shop', options => "timezone 'UTC', retries '0'");
 
 sub guid { return sprintf '%08x-0000-4000-8000-%012x', @_; }

@@ -129,5 +129,48 @@ OnecTest->part(due => sub {
 	shows($due, 'interval', 'what somebody has cancelled is not begun again');
 });
 
+# ---- what a base renames (L11) ----
+OnecTest->part(renamed => sub {
+	my $tastes = "SELECT md5(string_agg(x, ',' ORDER BY x)) FROM (SELECT p.customer_id || p.favorite_categories::text || p.favorite_stores::text FROM onec.customer_profile p
+		UNION ALL SELECT a.customer_id || a.kind || a.value_id || a.title FROM onec.customer_affinity a) t (x)";
+
+	rows("CALL onec.sync('shop')");
+	my $true = rows($tastes);
+	for my $case ([ category => "name = 'Прочее ' || code" ], [ store => "name = 'Лавка ' || code" ])
+	{
+		rows("UPDATE onec.$case->[0] SET $case->[1]; SELECT onec.refresh_profiles('shop')");
+		isnt(rows($tastes), $true, "L11: each $case->[0] had another name");
+		shows("CALL onec.sync('shop', days => 3); $tastes", $true, "L11: a $case->[0] that is renamed in 1C is so in what customers like, by the next run");
+	}
+	shows("DELETE FROM onec.touched_customer; BEGIN; CREATE TEMP TABLE onec_change AS SELECT NULL::tid AS place, true AS here, f.server, f.product_id FROM onec.product f WHERE f.is_folder;
+		SELECT onec._touch_buyers('shop', '{buyers}'); SELECT count(*) > 3 FROM onec.touched_customer; ROLLBACK", "\nt", 'L11: so is a folder');
+
+	rows("ALTER FOREIGN TABLE shop.product ALTER COLUMN article OPTIONS (SET property 'АртикулПрежний'); CALL onec.sync('shop')");
+	shows("SELECT status || ' ' || error_code || ' ' || (message ~ 'onec.setup\\(''shop''\\)') FROM onec.sync_status WHERE target = 'product'", 'failed HV005 true',
+		'L11: a property that has another name in 1C is an error that tells what helps');
+	shows("SELECT changes FROM onec.setup('shop') WHERE target = 'product'", '{"article: Артикул in place of АртикулПрежний"}', 'L11: onec.setup finds it');
+	shows("CALL onec.sync('shop'); SELECT status FROM onec.sync_status WHERE target = 'product'", 'ok', 'L11: and all is well');
+});
+
+# ---- a dry run ----
+OnecTest->part(dry => sub {
+	my $store = "SELECT md5(string_agg(l::text, ',' ORDER BY l::text)) || (SELECT md5(string_agg(p::text, ',' ORDER BY p::text)) FROM onec.product p)
+		|| (SELECT md5(string_agg(p::text, ',' ORDER BY p::text)) FROM onec.customer_profile p) || (SELECT max(run_id) FROM onec.sync_run)
+		|| (SELECT string_agg(s::text, ',' ORDER BY s::text) FROM onec.sync_state s) || (SELECT count(*) FROM onec.sync_doubt) FROM onec.sale_line l";
+	my $lines = sub { return join "\n", map { s/ in [0-9.]+ s.*//r } grep { /read, / } split /\n/, $_[0]->{stderr}; };
+
+	rows("DELETE FROM onec.sale_line WHERE line_no = 1 AND ctid IN (SELECT ctid FROM onec.sale_line WHERE line_no = 1 ORDER BY recorder LIMIT 5);
+		INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, active, quantity, amount, attribution)
+		SELECT server, register, recorder, recorder_type, 99, period, active, quantity, amount, attribution FROM onec.sale_line WHERE line_no = 2 ORDER BY recorder LIMIT 3;
+		UPDATE onec.product SET name = 'x' WHERE code LIKE '%3'");
+	my $before = rows($store);
+	my $dry = OnecTest->try_text($node, "CALL onec.sync('shop', days => 2000, deep => true, dry_run => true)");
+	like($dry->{stderr}, qr/sale_line: \d+ read, 5 inserted, 0 updated, 3 deleted.*NOTICE:[^\n]*dry run: nothing of this is kept/s, 'a dry run of a deep sync tells what would be deleted');
+	shows($store, $before, 'and keeps nothing');
+	my $run = OnecTest->try_text($node, "CALL onec.sync('shop', days => 2000, deep => true)");
+	is($lines->($dry), $lines->($run), 'the run does what it has told');
+	rows("CALL onec.sync('shop')");
+});
+
 $node->stop;
 done_testing();

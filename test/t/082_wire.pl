@@ -94,6 +94,10 @@ def answer(r):
         return odd()
     if lie == "error":
         return 200, odata_error(200, 17, "Режим загрузки, 1С говорит")[1]
+    if lie == "error4":
+        body = [{"error": {"code": "9", "message": "Сбой, 1С говорит"}}, {"error": {"code": "", "message": {"lang": "ru", "value": "Сбой, 1С говорит"}}},
+                {"@odata.context": "x", "error": {"message": "Сбой, 1С говорит"}}, {"value": [], "error": {"message": "Сбой, 1С говорит"}}][int(number)]
+        return 200, json.dumps(body, ensure_ascii=False), {"Content-Type": "application/json"}
     if lie == "xml":
         return 200, '<?xml version="1.0"?><m:error xmlns:m="m"><m:code>-1</m:code><m:message>Сбой, 1С говорит</m:message></m:error>', XML
     if lie == "cut":
@@ -157,6 +161,18 @@ like($r->{stderr}, qr/name no entity set.*HINT:.*Publish/s, 'W14: … are told o
 $r = play($read, lie => 'error');
 is($r->{sqlstate}, 'HV00M', 'W14: odata.error with status 200');
 like($r->{stderr}, qr/HTTP 200, OData error 17: Режим загрузки, 1С говорит/, 'W14: … in the words of 1C');
+for my $form (0 .. 3)
+{
+	$r = play($read, lie => "error4:$form");
+	is($r->{sqlstate}, 'HV000', "W14: the error of OData 4 with status 200, form $form");
+	like($r->{stderr}, qr/: Сбой, 1С говорит/, 'W14: … in its words');
+	$r = play("SELECT code FROM c WHERE ref_key = '00000001-0000-4000-8000-000000000001'", lie => "error4:$form");
+	like($r->{stderr}, qr/Сбой, 1С говорит/, 'W14: in place of one object');
+	$r = play('SELECT count(*) FROM c', lie => "error4:$form");
+	like($r->{stderr}, qr/Сбой, 1С говорит/, 'W14: in place of a count and of the rows');
+	$r = play("SELECT count(*) FROM onec.entity_sets('shop')", lie => "error4:$form");
+	like($r->{stderr}, qr/Сбой, 1С говорит/, 'W14: in place of metadata');
+}
 $r = play($read, lie => 'xml');
 like($r->{stderr}, qr/HTTP 200, OData error -1: Сбой, 1С говорит/, 'W14: an error in XML with status 200');
 $r = play('SELECT count(*) FROM c', lie => 'xml');

@@ -3,7 +3,6 @@ use strict;
 use warnings;
 use utf8;
 
-use HTTP::Tiny;
 use JSON::PP;
 use OnecTest;
 use Test::More;
@@ -30,16 +29,7 @@ def answer(r):
         time.sleep(20)
     return serve(r, rows)
 PY
-{
-	my $demo = OnecTest->onec('--customers', 5);
-
-	for my $what ([ '', 'root' ], [ '$metadata', '$metadata' ])
-	{
-		my $address = $demo->url =~ s{//}{//demo:demo@}r . "/odata/standard.odata/$what->[0]" . ($what->[0] ? '' : '?$format=json');
-		PostgreSQL::Test::Utils::append_to_file("$dir/$what->[1]", HTTP::Tiny->new->get($address)->{content});
-	}
-	$demo->stop;
-}
+OnecTest->describe($dir);
 OnecTest->server($node, $stub, name => 'shop', options => "timezone 'UTC', retries '0', page_size '50', prefetch '0'");
 
 sub rows { return OnecTest->rows($node, @_); }

@@ -3,7 +3,6 @@ use strict;
 use warnings;
 use utf8;
 
-use HTTP::Tiny;
 use JSON::PP;
 use OnecTest;
 use Test::More;
@@ -35,11 +34,7 @@ def answer(r):
     return serve(r, [] if re.search(r"/(Balance|Turnovers|SliceLast)", r.path) else sets.get(r.path.split("/")[0].split("(")[0], []))
 PY
 my $demo = OnecTest->onec('--customers', 60, '--seed', 3);
-for my $what ([ '', 'root' ], [ '$metadata', '$metadata' ])
-{
-	my $address = $demo->url =~ s{//}{//demo:demo@}r . "/odata/standard.odata/$what->[0]" . ($what->[0] ? '' : '?$format=json');
-	PostgreSQL::Test::Utils::append_to_file("$dir/$what->[1]", HTTP::Tiny->new->get($address)->{content});
-}
+OnecTest->describe($dir, $demo);
 OnecTest->server($node, $stub, name => 'shop', options => "timezone 'UTC', retries '0', prefetch '0'");
 
 sub rows { return OnecTest->rows($node, @_); }

@@ -11,24 +11,8 @@ binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_outpu
 
 my $node = OnecTest->node('people', conf => "max_prepared_transactions = 4\n");
 
-sub run
-{
-	my ($query, %options) = @_;
-	my $r = OnecTest->try($node, $query, %options);
-
-	utf8::decode($r->{$_}) for qw(stdout stderr);
-	return $r;
-}
-
-sub sql
-{
-	my ($query, %options) = @_;
-	utf8::encode($query) if utf8::is_utf8($query);
-	my $r = run($query, %options);
-
-	diag("$query\n$r->{stderr}") if $r->{sqlstate} ne '00000';
-	return $r->{stdout};
-}
+sub run { return OnecTest->try_text($node, @_); }
+sub sql { return OnecTest->rows($node, @_); }
 
 # ---- S2: what is kept of an error ----
 my $stub = OnecTest->stub(<<'PY');

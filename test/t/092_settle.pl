@@ -4,7 +4,6 @@ use strict;
 use warnings;
 use utf8;
 
-use HTTP::Tiny;
 use JSON::PP;
 use OnecTest;
 use POSIX qw(strftime);
@@ -45,16 +44,7 @@ def answer(r):
         return serve(r, rows) if mode.get("count", "") != "refused" else odata_error(400, 0, "$count не поддерживается")
     return hiding(r, rows)
 PY
-{
-	my $demo = OnecTest->onec('--customers', 5);
-
-	for my $what ([ '', 'root' ], [ '$metadata', '$metadata' ])
-	{
-		my $address = $demo->url =~ s{//}{//demo:demo@}r . "/odata/standard.odata/$what->[0]" . ($what->[0] ? '' : '?$format=json');
-		PostgreSQL::Test::Utils::append_to_file("$dir/$what->[1]", HTTP::Tiny->new->get($address)->{content});
-	}
-	$demo->stop;
-}
+OnecTest->describe($dir);
 OnecTest->server($node, $stub, name => 'shop', options => "timezone 'UTC', retries '0', page_size '50', prefetch '0'");
 
 my $sales = 'AccumulationRegister_Продажи_RecordType';

@@ -14,22 +14,8 @@ my $node = OnecTest->node('traps', cron => OnecTest->have_cron);
 
 OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '1'");
 
-sub run
-{
-	my ($query, %options) = @_;
-	my $r = OnecTest->try($node, $query, %options);
-
-	utf8::decode($r->{$_}) for qw(stdout stderr);
-	return $r;
-}
-
-sub sql
-{
-	my $r = run(@_);
-
-	diag("$_[0]\n$r->{stderr}") if $r->{sqlstate} ne '00000';
-	return $r->{stdout};
-}
+sub run { return OnecTest->try_text($node, @_); }
+sub sql { return OnecTest->rows($node, @_); }
 
 sql('SELECT onec.setup(\'shop\'); CALL onec.sync(\'shop\', full_reload => true)');
 cmp_ok(sql('SELECT count(*) FROM onec.site_user'), '>', 20, 'the shop is here');

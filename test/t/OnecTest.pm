@@ -120,10 +120,10 @@ sub try
 # The same with text in place of bytes, both ways.
 sub try_text
 {
-	my ($class, $node, $sql) = @_;
+	my ($class, $node, $sql, %options) = @_;
 
 	utf8::encode($sql) if utf8::is_utf8($sql);
-	my $answer = $class->try($node, $sql);
+	my $answer = $class->try($node, $sql, %options);
 	utf8::decode($answer->{$_}) for qw(stdout stderr);
 	return $answer;
 }
@@ -131,8 +131,8 @@ sub try_text
 # What a query that has to work prints, as text; one that does not is a failure of its own.
 sub rows
 {
-	my ($class, $node, $sql) = @_;
-	my $answer = $class->try_text($node, $sql);
+	my ($class, $node, $sql, %options) = @_;
+	my $answer = $class->try_text($node, $sql, %options);
 
 	Test::More::fail("$sql\n$answer->{stderr}") if $answer->{sqlstate} ne '00000';
 	return $answer->{stdout};
@@ -221,6 +221,23 @@ sub figure
 END
 {
 	Test::More::diag("| figure: $_: $figures{$_}") for sort keys %figures;
+}
+
+# What a demo 1C says of itself, for stubs that stand in its place: files "root" and "$metadata" in a directory.
+sub describe
+{
+	my ($class, $dir, $onec) = @_;
+
+	$onec ||= $class->onec('--customers', 5);
+
+	for my $what ([ 'root', '?$format=json' ], [ '$metadata', '$metadata' ])
+	{
+		my $address = $onec->url =~ s{//}{//demo:demo@}r . "/odata/standard.odata/$what->[1]";
+		my $answer = HTTP::Tiny->new->get($address);
+		die "demo 1C: $answer->{status} $answer->{content}" unless $answer->{success};
+		PostgreSQL::Test::Utils::append_to_file("$dir/$what->[0]", $answer->{content});
+	}
+	return;
 }
 
 # Start the small base of test/liar with options of its command line.

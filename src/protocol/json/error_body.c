@@ -462,7 +462,7 @@ read_exception(json_object *report, OnecBuf *out)
 	}
 }
 
-/* Parse a whole document; NULL when it is not JSON (or memory is short). */
+/* Parse a document, or an object whose "{" lies behind; NULL when it is not JSON (or memory is short). */
 static json_object *
 parse(const char *text, size_t len)
 {
@@ -473,6 +473,8 @@ parse(const char *text, size_t len)
 		return NULL;
 	if (len <= INT_MAX)
 	{
+		if (len > 0 && *text == '"')
+			(void) json_tokener_parse_ex(tokener, "{", 1);
 		document = json_tokener_parse_ex(tokener, text, (int) len);
 		if (json_tokener_get_error(tokener) != json_tokener_success)
 		{
@@ -529,7 +531,7 @@ onec_error_body(const char *body, size_t len, OnecError *error)
 	}
 	if (text.len > MAX_BODY)
 		text.len = MAX_BODY;
-	if (text.len > 0 && *text.start == '{')
+	if (text.len > 0 && (*text.start == '{' || *text.start == '"'))
 		read_json(&text, &raw, error);
 	else if (text.len > 0 && *text.start == '<')
 		read_markup(&text, &raw, error);

@@ -519,7 +519,7 @@ page_envelope(OnecCursor *c)
 	if (result != ONEC_JSON_OK)
 		return result;
 	if (is_error_member(c, &name))
-		return onec_json_refuse(c, "1C reported an error after the rows");
+		return refuse(c, "1C reported an error after the rows");
 	/* the rows of the first list are with the caller: too late to prefer this one */
 	if (is_name(&name, "value"))
 		return onec_json_refuse(c, "the answer has two lists");
