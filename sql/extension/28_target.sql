@@ -184,7 +184,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._has_mark(text) IS 'Помечаются ли исчезнувшие строки вместо удаления (служебная)';
 
--- Whether a table has a column: some are not read but filled here, wherever they are.
+CREATE FUNCTION onec._touches(target text) RETURNS text[]
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT t.touches FROM onec.target t WHERE t.target = _touches.target);
+END $$;
+COMMENT ON FUNCTION onec._touches(text) IS 'Чего касаются изменения (служебная)';
+
+-- Some columns are not read but filled here, in whichever local table they are.
 CREATE FUNCTION onec._has_column(relation text, field name) RETURNS boolean
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -201,7 +210,8 @@ CREATE FUNCTION onec._has_copies(target text) RETURNS boolean
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN onec._has_column(onec._table_of(target), 'copy');
+	RETURN EXISTS (SELECT FROM onec.target t JOIN pg_attribute a ON a.attname = 'copy'
+		AND a.attrelid = to_regclass(format('%I.%I', t.table_schema, t.table_name)) WHERE t.target = _has_copies.target);
 END $$;
 COMMENT ON FUNCTION onec._has_copies(text) IS 'Нумеруются ли строки с одним ключом (служебная)';
 
@@ -211,7 +221,8 @@ CREATE FUNCTION onec._has_buyer(target text) RETURNS boolean
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN onec._has_column(onec._table_of(target), 'attribution');
+	RETURN EXISTS (SELECT FROM onec.target t JOIN pg_attribute a ON a.attname = 'attribution'
+		AND a.attrelid = to_regclass(format('%I.%I', t.table_schema, t.table_name)) WHERE t.target = _has_buyer.target);
 END $$;
 COMMENT ON FUNCTION onec._has_buyer(text) IS 'Определяется ли покупатель строк (служебная)';
 

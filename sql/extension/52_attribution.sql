@@ -93,7 +93,7 @@ CREATE FUNCTION onec._note_documents(server name, target text) RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	touches text[] := (onec._target(target)).touches;
+	touches text[] := onec._touches(target);
 BEGIN
 	IF to_regclass('pg_temp.onec_document') IS NOT NULL THEN
 		DROP TABLE pg_temp.onec_document;

@@ -104,7 +104,7 @@ CREATE FUNCTION onec._apply(server name, target text, sure text DEFAULT 'false',
 AS $$
 DECLARE
 	tab regclass := onec._table_of(target)::regclass;
-	touches text[] := (onec._target(target)).touches;
+	touches text[];
 	part record;
 	moved bigint := 0;
 	todo record;
@@ -120,6 +120,7 @@ BEGIN
 		DROP TABLE pg_temp.onec_change;
 		RETURN;
 	END IF;
+	touches := onec._touches(target);
 	SELECT * INTO part FROM onec._merge_parts(tab);
 	IF onec._has_mark(target) THEN
 		part.set_list := part.set_list || ', is_deleted = false';

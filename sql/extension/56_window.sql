@@ -201,7 +201,8 @@ CREATE FUNCTION onec._write_window(server name, target text, sure text DEFAULT '
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	attributes boolean := (onec._target(target)).touches && '{documents,documents of cards}' AND EXISTS (SELECT FROM pg_temp.onec_change)
+	attributes boolean := EXISTS (SELECT FROM pg_temp.onec_change)
+		AND onec._touches(target) && '{documents,documents of cards}'
 		AND EXISTS (SELECT FROM onec.sale_line l WHERE l.server = _write_window.server)
 		AND to_regclass(format('%I.sale_line', server)) IS NOT NULL;
 BEGIN

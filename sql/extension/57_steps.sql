@@ -24,8 +24,9 @@ CREATE FUNCTION onec._way(server name, target text) RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	t onec.target := onec._target(target);
+	t record;
 BEGIN
+	SELECT k.target, k.source, k.made_of INTO t FROM onec.target k WHERE k.target = _way.target;
 	RETURN CASE WHEN t.source <> 'set' THEN t.source
 				WHEN to_regclass(format('%I.%I', server, t.target)) IS NOT NULL THEN 'read'
 				WHEN to_regclass(quote_ident(server) || '.' || quote_ident(t.made_of)) IS NOT NULL THEN 'derived'
@@ -152,7 +153,7 @@ DECLARE
 	days int;
 	since date;
 BEGIN
-	IF (onec._target(target)).purge = 'date' THEN
+	IF (SELECT t.purge FROM onec.target t WHERE t.target = _kept_since.target) = 'date' THEN
 		since := (SELECT b.purged_before FROM onec.base b WHERE b.server = _kept_since.server);
 		days := onec.get('keep.purchase_days', server);
 		IF days > 0 THEN

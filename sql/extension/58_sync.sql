@@ -251,7 +251,7 @@ BEGIN
 		FROM onec._refresh_customers(plan.server, days IS NULL AND plan.size > 0, plan.size > 0) f;
 	ELSIF way = 'derived' THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt FROM onec._sales_from_cards(plan.server, plan.force) f;
-	ELSIF (onec._target(target)).is_limited AND NOT onec._cards_fit(plan.server, plan.cards_limit) THEN
+	ELSIF (SELECT t.is_limited FROM onec.target t WHERE t.target = _do_window.target) AND NOT onec._cards_fit(plan.server, plan.cards_limit) THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt, truncated FROM onec._sync_some_cards(plan.server, plan.cards_limit, plan.force) f;
 	ELSE
 		SELECT f.* INTO read, keys, inserted, updated, deleted, doubt

@@ -279,7 +279,7 @@ AS $$
 DECLARE
 	since timestamp := onec._kept_since(server, target);
 	ids uuid[];
-	t onec.target := onec._target(target);
+	t onec.target;
 	touched bigint;
 BEGIN
 	PERFORM onec._hold_people('ROW SHARE');
@@ -287,7 +287,11 @@ BEGIN
 		EXECUTE format('DELETE FROM pg_temp.onec_stage s WHERE s.%I < $1', onec._date_column(target)) USING since;
 	END IF;
 	ids := ARRAY(SELECT f.id FROM onec.forgotten f WHERE f.server = _drop_forgotten.server);
-	IF ids = '{}' OR t.erasure = 'none' OR to_regclass('pg_temp.onec_stage') IS NULL THEN
+	IF ids = '{}' OR to_regclass('pg_temp.onec_stage') IS NULL THEN
+		RETURN 0;
+	END IF;
+	t := onec._target(target);
+	IF t.erasure = 'none' THEN
 		RETURN 0;
 	END IF;
 	IF t.unit = '{card_id}' AND 'owner_id' = ANY (t.people) THEN
