@@ -213,8 +213,7 @@ CREATE FUNCTION onec.diagnose(server name DEFAULT NULL)
 AS $$
 DECLARE
 	srv name := onec._live_server(server);
-	zone text := (SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-				  WHERE s.srvname = srv AND o.option_name = 'timezone');
+	zone text := (SELECT s.timezone FROM onec._live_servers s WHERE s.server = srv);
 	t record;
 	v record;
 BEGIN

@@ -48,9 +48,8 @@ BEGIN
 	END IF;
 	RETURN QUERY EXECUTE '
 		-- the first line only: what follows may be the row at fault
-		SELECT s.srvname, n.job, j.jobid, j.schedule, j.active, d.start_time, d.status, split_part(d.return_message, chr(10), 1)
-		FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = ''onec_fdw'',
-			 LATERAL onec._job_names(s.srvname) n
+		SELECT s.server, n.job, j.jobid, j.schedule, j.active, d.start_time, d.status, split_part(d.return_message, chr(10), 1)
+		FROM onec._live_servers s CROSS JOIN LATERAL onec._job_names(s.server) n
 		JOIN cron.job j ON j.jobname = n.job_name AND j.database = current_database()
 		LEFT JOIN (SELECT r.jobid, max(r.runid) AS runid FROM cron.job_run_details r GROUP BY 1) l ON l.jobid = j.jobid
 		LEFT JOIN cron.job_run_details d ON d.runid = l.runid';
@@ -96,16 +95,16 @@ COMMENT ON FUNCTION onec._job_hint(name, text, bigint, boolean, boolean, text, t
 
 CREATE VIEW onec.schedule_status AS
 	WITH cron AS MATERIALIZED (SELECT onec._cron_zone() AS zone, onec._cron_place() AS place)
-	SELECT s.srvname AS server, w.job, j.cron, j.active,
+	SELECT s.server, w.job, j.cron, j.active,
 		   n.next_run AT TIME ZONE 'GMT' AS next_run_gmt,
-		   n.next_run AT TIME ZONE onec._server_zone(s.srvname) AS next_run_local,
+		   n.next_run AT TIME ZONE onec._server_zone(s.server) AS next_run_local,
 		   j.last_start, j.last_status, j.last_message, j.cron <> w.cron AS stale,
-		   onec._job_hint(s.srvname, w.job, j.jobid, j.active, j.cron <> w.cron, j.last_message, c.place) AS hint
-	FROM cron c CROSS JOIN pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper f ON f.oid = s.srvfdw AND f.fdwname = 'onec_fdw'
-	CROSS JOIN LATERAL onec._jobs(s.srvname, now(), c.zone) w
-	LEFT JOIN onec._cron_jobs() j ON j.server = s.srvname AND j.job = w.job
+		   onec._job_hint(s.server, w.job, j.jobid, j.active, j.cron <> w.cron, j.last_message, c.place) AS hint
+	FROM cron c CROSS JOIN onec._live_servers s
+	CROSS JOIN LATERAL onec._jobs(s.server, now(), c.zone) w
+	LEFT JOIN onec._cron_jobs() j ON j.server = s.server AND j.job = w.job
 	LEFT JOIN LATERAL (
-		SELECT onec._next_run(j.cron, c.zone, greatest(now(), onec._due_from(s.srvname, w.job))) AS next_run
+		SELECT onec._next_run(j.cron, c.zone, greatest(now(), onec._due_from(s.server, w.job))) AS next_run
 		WHERE j.active) n ON true;
 COMMENT ON VIEW onec.schedule_status IS 'Задания pg_cron: когда следующий запуск, чем кончился последний, что сделать';
 COMMENT ON COLUMN onec.schedule_status.server IS 'Внешний сервер';
