@@ -32,12 +32,20 @@ add_mark(OnecRepeat *repeat, const OnecMark *mark, MemoryContext context)
 	repeat->marks[repeat->count++] = *mark;
 }
 
+/*
+ * Whether the page is the earlier one again.  Its last row alone tells that of a page as long: behind a page that lacked a row, and
+ * behind rows that came in front meanwhile, a few of that page's last rows come once more.
+ */
 static bool
 is_repeated(const OnecMark *page, const OnecMark *earlier, bool edges)
 {
-	return (page->rows == earlier->rows && page->sum == earlier->sum) ||
-		(edges && ((page->first != 0 && page->first == earlier->first) ||
-				   (page->last != 0 && page->last == earlier->last)));
+	if (page->rows == earlier->rows && page->sum == earlier->sum)
+		return true;
+	if (!edges)
+		return false;
+	if (page->first != 0 && page->first == earlier->first)
+		return true;
+	return page->last != 0 && page->last == earlier->last && 2 * page->rows > earlier->rows;
 }
 
 const OnecMark *
