@@ -33,8 +33,9 @@ add_mark(OnecRepeat *repeat, const OnecMark *mark, MemoryContext context)
 }
 
 /*
- * Whether the page is the earlier one again.  Its last row alone tells that of a page as long: behind a page that
- * lacked a row, and behind rows that came in front meanwhile, a few of that page's last rows come once more.
+ * Whether the page is the earlier one again.  Its last row alone tells that of a page as long: behind a
+ * page that lacked a row, and behind rows that came in front meanwhile, a few of that page's last rows
+ * come once more.
  */
 static bool
 is_repeated(const OnecMark *page, const OnecMark *earlier, bool edges)

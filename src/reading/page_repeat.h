@@ -3,9 +3,10 @@
  * page_repeat.h
  *	  Pages reached by $skip that have come before.
  *
- * A server that takes no notice of $skip sends the same page for ever.  A page is known again by the number of its
- * rows and the sum of their hashes, whatever their order; and where rows have keys, by its first row, or by its last
- * if it is more than half as long, since one of the two may have been longer than was asked for, or have broken off.
+ * A server that takes no notice of $skip sends the same page for ever.  A page is known again by the
+ * number of its rows and the sum of their hashes, whatever their order; and where rows have keys, by its
+ * first row, or by its last if it is more than half as long, since one of the two may have been longer
+ * than was asked for, or have broken off.
  *
  *-------------------------------------------------------------------------
  */
