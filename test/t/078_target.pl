@@ -53,7 +53,7 @@ OnecTest->part('rules', sub {
 			 WHERE c IS NOT NULL AND NOT onec._has_column(onec._table_of(t.target), c)}), '', 'and the columns that are named');
 	is(sql(q{SELECT t.target, a.attname FROM onec.target t JOIN pg_attribute a ON a.attrelid = onec._table_of(t.target)::regclass
 			 WHERE (a.attname IN ('customer_id', 'user_id', 'owner_id', 'card_id', 'discount_card_id') AND a.atttypid = 'uuid'::regtype
-				AND NOT (t.table_name = 'product')) <> (a.attname = ANY (t.people))}), '', 'whoever a row is about is among its people');
+				AND NOT (t.table_name = 'product')) <> (a.attname = ANY (t.people))}), '', 'rules: whoever a row is about is among its people');
 	is(sql(q{SELECT t.target, x.field FROM onec.target t CROSS JOIN LATERAL (
 				(SELECT f.field FROM onec.field_source f WHERE f.target = t.target EXCEPT
 				 SELECT a.attname FROM pg_attribute a WHERE a.attrelid = onec._table_of(t.target)::regclass)
@@ -104,6 +104,8 @@ OnecTest->part('orders', sub {
 	ok(grep({ $_->{path} eq 'Document_ЗаказПокупателя' && $_->{query} =~ /Date ge datetime.*Date lt datetime/ } @{ $onec->control('GET', '/log') }), 'read by date');
 	is(sql("SELECT count(*) > 0, bool_and(lines = '[]') FROM onec.customer_order o WHERE NOT EXISTS (SELECT FROM onec.customer_order_line l WHERE l.order_id = o.order_id)"), 't|t',
 		'an order without lines is one');
+	is(sql("SELECT count(*) > 0, bool_and(lines = (SELECT jsonb_agg(e ORDER BY (e ->> 'line_no')::int) FROM jsonb_array_elements(lines) e)) FROM onec.customer_order
+		WHERE jsonb_array_length(lines) > 1"), 't|t', 'orders: their lines stand as in 1C');
 	my $rows = sql("SELECT string_agg(xmin::text, ',' ORDER BY order_id) FROM onec.customer_order");
 	days(30);
 	is(written(), 0, 'a second run changes nothing');
@@ -159,7 +161,7 @@ OnecTest->part('people', sub {
 	is(written(), 0, 'nor writes it anything');
 	my $older = sql("SELECT count(*) FROM onec.customer_order WHERE date < '2025-06-01'");
 	cmp_ok($older, '>', 0, 'there are old orders');
-	is(sql("SELECT rows FROM onec.purge('2025-06-01') WHERE table_name = 'customer_order'"), $older, 'purge deletes them');
+	is(sql("SELECT rows FROM onec.purge('2025-06-01') WHERE table_name = 'customer_order'"), $older, 'people: purge deletes them');
 	whole();
 	is(sql("SELECT count(*) FROM onec.customer_order WHERE date < '2025-06-01'"), 0, 'they stay deleted');
 	sql("UPDATE onec.base SET purged_before = NULL; DELETE FROM onec.forgotten");
@@ -200,7 +202,7 @@ OnecTest->part('own', sub {
 	sql("CALL onec.sync('shop', steps => '{states}')");
 	is(sql("SELECT status, rows_read, rows_inserted + rows_updated + rows_deleted FROM onec.sync_status WHERE target = 'order_state'"), 'ok|4|0', 'and again, writing nothing');
 	OnecTest->server($node, $onec, name => 'branch', options => "timezone 'Europe/Moscow'");
-	is(sql("SELECT count(*) FROM onec.setup('branch') WHERE target = 'order_state'"), 0, 'another base knows nothing of it');
+	is(sql("SELECT count(*) FROM onec.setup('branch') WHERE target = 'order_state'"), 0, 'own: another base knows nothing of it');
 	is(sql("SELECT (onec.diagnose('shop')).\"check\" INTERSECT SELECT 'order_state: rows'"), 'order_state: rows', 'diagnose looks at it');
 	sql('DROP SERVER branch CASCADE; ALTER SERVER shop RENAME TO store');
 	is(sql("SELECT server, (SELECT count(*) FROM mine.order_state WHERE server = 'store') FROM onec.target WHERE target = 'order_state'"), 'store|4',
