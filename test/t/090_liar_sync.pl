@@ -52,9 +52,10 @@ sub some_lies
 	return sort keys %chosen;
 }
 
+# A run through lies; "halves" says that one of some days went before.
 sub run
 {
-	my ($seed) = @_;
+	my ($seed, $halves) = @_;
 	my @lies = some_lies();
 	my $how = pick('full_reload => true', 'full_reload => true', 'days => 3', 'days => 60', 'days => 10, deep => true');
 	my $arm = { kinds => \@lies, rate => pick(0.05, 0.2, 0.5, 1), steady => pick(0.2, 1), seed => $seed, times => pick(1, 3, 1000),
@@ -69,7 +70,7 @@ sub run
 	$kept = $last;
 	$told{ $_->{lie} }++ for @told;
 	$runs{ OnecTest->rows($node, "SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1") }++;
-	my @bad = StoreTruth->harmed($node, 'shop', $how =~ /days => (\d+)/ ? $1 : undef);
+	my @bad = StoreTruth->harmed($node, 'shop', $how =~ /days => (\d+)/ ? $1 : undef, $halves);
 	push @bad, "the run ended with $answer->{sqlstate}: $answer->{stderr}" if $answer->{sqlstate} ne '00000';
 	return ($what, \@told, @bad);
 }
@@ -101,10 +102,12 @@ for my $seed ($first .. $first + $count - 1)
 	StoreTruth->remember($node, 'shop');
 	$retries = 0 unless $ENV{TEST_FULL};    # what is tried again waits
 	OnecTest->try($node, "ALTER SERVER shop OPTIONS (SET page_size '$size', SET prefetch '$ahead', SET retries '$retries')");
+	my $halves;
 	for my $turn (1 .. 1 + int(rand(2)))
 	{
-		my ($what, $told, @bad) = run("$seed/$turn");
+		my ($what, $told, @bad) = run("$seed/$turn", $halves);
 
+		$halves ||= $what =~ /^days/;
 		next unless @bad;
 		$harmed++;
 		$lost += $_ for map { /are gone\|(\d+)/ ? $1 : 0 } @bad;
