@@ -6,8 +6,8 @@ EXTVERSION  = 1.0
 MODULE_big  = onec_fdw
 OBJS        = $(patsubst $(TREE)/%.c,%.o,$(sort $(wildcard $(addprefix $(TREE)/src/,*.c */*.c */*/*.c))))
 DATA_built  = sql/onec_fdw--$(EXTVERSION).sql
-DATA        = $(patsubst $(TREE)/%,%,$(wildcard $(TREE)/sql/onec_fdw--*--*.sql))
-PARTS       = $(sort $(wildcard $(TREE)/sql/extension/[0-9][0-9]_*.sql))
+DATA        = $(patsubst $(TREE)/%,%,$(wildcard $(TREE)/sql/updates/onec_fdw--*--*.sql))
+PARTS       = $(sort $(wildcard $(TREE)/sql/install/[0-9][0-9]_*/[0-9][0-9]_*.sql))
 INCLUDED    = $(wildcard $(addprefix $(TREE)/src/,*.h */*.h */*/*.h))
 EXTRA_CLEAN = .build results regression.diffs regression.out tmp_check output_iso
 

@@ -21,17 +21,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._merge_parts(regclass) IS 'Столбцы местной таблицы для сравнения с прочитанным (служебная)';
 
--- SQL for "row a of the local table says what row b of pg_temp.onec_stage says", keys aside.
-CREATE FUNCTION onec._same_row(target text, a text, b text) RETURNS text
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT string_agg(format('%s.%I IS NOT DISTINCT FROM %s.%I', $2, t.attname, $3, t.attname), ' AND ' ORDER BY t.attnum)
-	FROM pg_attribute t JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage') AND s.attname = t.attname AND s.attnum > 0
-	WHERE t.attrelid = onec._table_of($1)::regclass AND t.attnum > 0 AND NOT t.attisdropped
-$$;
-COMMENT ON FUNCTION onec._same_row(text, text, text) IS 'Условие: местная строка равна прочитанной (служебная)';
-
 -- What differs between the rows of the local table that satisfy "scope" and the staged ones (all rows, and none is missing, if it
 -- is NULL), into pg_temp.onec_change: mostly nothing.  A staged row may be here outside of the scope: its document has got
 -- another date.  Returns how many rows differ.

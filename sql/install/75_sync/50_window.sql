@@ -1,22 +1,5 @@
 -- One window of one table: read, compared, proven where rows would go, written.
 
--- The rows of a window.  Rows with an empty date belong to the window that is open to the past.
-CREATE FUNCTION onec._window_condition(target text, from_ts timestamp, till_ts timestamp) RETURNS text
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	field name := onec._date_column(target);
-BEGIN
-	RETURN coalesce(nullif(concat_ws(' AND ',
-			CASE WHEN from_ts > onec._first_moment() THEN format('%I >= %L::timestamp', field, from_ts) END,
-			CASE WHEN till_ts < onec._last_moment() THEN
-				format(CASE WHEN from_ts <= onec._first_moment() THEN '(%I < %L::timestamp) IS NOT FALSE' ELSE '%I < %L::timestamp' END,
-					   field, till_ts) END),
-		''), 'true');
-END $$;
-COMMENT ON FUNCTION onec._window_condition(text, timestamp, timestamp) IS 'Условие на строки окна (служебная)';
-
 -- Note what a window leaves in doubt, in place of what earlier readings of its time left; found 0: nothing.
 CREATE FUNCTION onec._note_doubt(server name, target text, kind text, from_ts timestamp, till_ts timestamp, found bigint, reason text)
 	RETURNS void
@@ -482,3 +465,104 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._sales_from_cards(name, boolean) IS 'Продажи из регистра продаж по картам, если другого нет (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._sales_from_cards(name, boolean) FROM PUBLIC;
+
+-- All windows are read: what has waited is written, or "doubt" says why it stays as it was.
+CREATE FUNCTION onec._settle(server name, s onec.sync_step,
+							 OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT doubt text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	windows tsrange[] := ARRAY(SELECT DISTINCT k.onec_window FROM pg_temp.onec_waiting k
+							   WHERE k.onec_window IS NOT NULL ORDER BY 1);
+	lacking tsrange[];
+	w tsrange;
+	x record;
+BEGIN
+	inserted := 0;
+	updated := 0;
+	deleted := 0;
+	IF windows <> '{}' THEN
+		doubt := onec._unsettled(server, s);
+		lacking := CASE WHEN doubt IS NULL THEN onec._drop_doubtful(s.target) ELSE windows END;
+	END IF;
+	IF windows <> '{}' AND doubt IS NULL THEN
+		SELECT l.inserted, l.updated, l.deleted INTO inserted, updated, deleted FROM onec._write_local(server, s.target) l;
+	END IF;
+	FOREACH w IN ARRAY windows LOOP
+		IF doubt IS NULL AND EXISTS (SELECT FROM pg_temp.onec_waiting k WHERE k.onec_window = w) THEN
+			SELECT * INTO x FROM onec._write_waiting(server, s.target, w);
+			inserted := inserted + x.inserted;
+			updated := updated + x.updated;
+			deleted := deleted + x.deleted;
+			IF x.numbered > 0 THEN
+				PERFORM onec._note_doubt(server, s.target, 'twice', lower(w), upper(w), x.numbered, onec._has_two_rows());
+			END IF;
+		END IF;
+		IF w = ANY (lacking) THEN
+			UPDATE onec.sync_doubt d SET reason = coalesce(doubt, 'documents have rows in other days that are in doubt')
+			WHERE d.server = _settle.server AND d.target = s.target AND d.kind = 'unproven' AND d.from_ts = lower(w);
+		ELSE
+			PERFORM onec._note_doubt(server, s.target, 'unproven', lower(w), upper(w), 0, NULL);
+		END IF;
+	END LOOP;
+	PERFORM onec._drop_waits();
+END $$;
+COMMENT ON FUNCTION onec._settle(name, onec.sync_step) IS 'Записать отложенное, если 1С насчитала столько же (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._settle(name, onec.sync_step) FROM PUBLIC;
+
+-- The documents that have waited in one window, made equal to what was read of them.  "numbered": keys that
+-- another window has, too.
+CREATE FUNCTION onec._write_waiting(server name, target text, w tsrange, OUT inserted bigint, OUT updated bigint,
+									OUT deleted bigint, OUT numbered bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unit text := (SELECT string_agg(quote_ident(u), ', ') FROM unnest(onec._unit(target)) u);
+	scope text := onec._window_condition(target, lower(w), upper(w));
+	sure text;
+BEGIN
+	PERFORM onec._drop_window();
+	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT r.* FROM pg_temp.onec_waiting_row r WHERE r.onec_window = w;
+	PERFORM onec._drop_forgotten(server, target);
+	sure := onec._is_sure(server, target, w);
+	numbered := onec._number_across(server, target, scope, sure, false);
+	PERFORM onec._compare(server, target, format('(%s) AND (%s) IN (
+		SELECT %2$s FROM pg_temp.onec_waiting WHERE onec_window = %3$L)', scope, unit, w));
+	SELECT a.inserted, a.updated, a.deleted, numbered + a.left_out INTO inserted, updated, deleted, numbered
+	FROM onec._write_window(server, target, sure) a;
+	DELETE FROM pg_temp.onec_waiting WHERE onec_window = w;
+END $$;
+COMMENT ON FUNCTION onec._write_waiting(name, text, tsrange) IS 'Записать отложенные документы окна (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._write_waiting(name, text, tsrange) FROM PUBLIC;
+
+-- The documents that wait in one window and have rows here in no other, of all windows at once: none of their keys is another's.
+CREATE FUNCTION onec._write_local(server name, target text, OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := onec._table_of(target);
+	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
+	day text := format('coalesce(t.%I, %L)', onec._date_column(target), onec._first_moment());
+BEGIN
+	PERFORM onec._drop_window();
+	EXECUTE format('CREATE TEMPORARY TABLE onec_local ON COMMIT DROP AS
+		SELECT * FROM pg_temp.onec_waiting x WHERE x.onec_window IS NOT NULL
+			AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting t WHERE (%1$s) = (%2$s) AND t.onec_window IS DISTINCT FROM x.onec_window)
+			AND NOT EXISTS (SELECT FROM %3$s t WHERE t.server = %4$L AND (%1$s) = (%2$s) AND NOT %5$s <@ x.onec_window)',
+		unit, replace(unit, 'x.', 't.'), tab, server, day);
+	EXECUTE format('CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT t.* FROM pg_temp.onec_waiting_row t
+		JOIN pg_temp.onec_local x ON (%s) = (%s) AND t.onec_window = x.onec_window', unit, replace(unit, 'x.', 't.'));
+	PERFORM onec._drop_forgotten(server, target);
+	PERFORM onec._compare(server, target, format('EXISTS (SELECT FROM pg_temp.onec_local x WHERE (%s) = (%s) AND %s <@ x.onec_window)',
+		unit, replace(unit, 'x.', tab || '.'), replace(day, 't.', tab || '.')));
+	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted FROM onec._write_window(server, target) a;
+	EXECUTE format('
+		WITH gone AS (DELETE FROM pg_temp.onec_waiting t USING pg_temp.onec_local x WHERE (%1$s) = (%2$s))
+		DELETE FROM pg_temp.onec_waiting_row t USING pg_temp.onec_local x WHERE (%1$s) = (%2$s)', unit, replace(unit, 'x.', 't.'));
+	DROP TABLE pg_temp.onec_local;
+END $$;
+COMMENT ON FUNCTION onec._write_local(name, text) IS 'Записать отложенные документы, целиком лежащие в одном окне (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._write_local(name, text) FROM PUBLIC;

@@ -85,7 +85,6 @@ END $$;
 COMMENT ON FUNCTION onec._attribute(name) IS 'Определить покупателя прочитанных строк продаж (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._attribute(name) FROM PUBLIC;
 
-
 -- The documents whose lines are attributed by what a window changes, into pg_temp.onec_document, before it is written: rows of
 -- card sales tell of their own documents, an owner that is new of all that his card has bought.
 CREATE FUNCTION onec._note_documents(server name, target text) RETURNS void

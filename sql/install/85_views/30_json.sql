@@ -1,30 +1,5 @@
 -- The JSON that a site asks for: a customer, the purchases, the profile.
 
--- Whom a key means: a telephone in any spelling, a card, a customer.
-CREATE FUNCTION onec._person(key text, server name) RETURNS onec.site_user
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec._server(server);
-	id uuid := onec._ref(key);
-	wanted text;
-	u onec.site_user;
-BEGIN
-	IF id IS NOT NULL THEN
-		SELECT t.* INTO u FROM onec.site_user t
-		WHERE t.server = srv AND t.user_id IN (SELECT id UNION ALL SELECT c.user_id FROM onec.customer_card c WHERE c.server = srv AND c.card_id = id)
-		LIMIT 1;
-		RETURN u;
-	END IF;
-	-- what a number without its country means depends on the shop
-	wanted := onec.normalize_phone(key, onec.get('phone.country', srv));
-	SELECT t.* INTO u FROM onec.site_user t WHERE t.server = srv AND t.phone = wanted
-	ORDER BY t.conflict_phone, t.is_active DESC, t.user_id LIMIT 1;
-	RETURN u;
-END $$;
-COMMENT ON FUNCTION onec._person(text, name) IS 'Пользователь по телефону, карте или контрагенту (служебная)';
-
 CREATE FUNCTION onec.customer_json(key text, server name DEFAULT NULL) RETURNS json
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp

@@ -1,19 +1,5 @@
 -- Keys that come twice in one reading, as pg_temp.onec_stage has it, or in two windows of a step.
 
--- The key of a target as pg_temp.onec_stage has it before rows are numbered.
-CREATE FUNCTION onec._stage_key(target text, alias text) RETURNS text
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	tab regclass := onec._table_of(target)::regclass;
-BEGIN
-	RETURN (SELECT string_agg(format('%s.%I', alias, a.attname), ', ' ORDER BY a.attnum)
-			FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-			WHERE i.indrelid = tab AND i.indisprimary AND a.attname NOT IN ('server', 'copy'));
-END $$;
-COMMENT ON FUNCTION onec._stage_key(text, text) IS 'Ключ прочитанных строк (служебная)';
-
 -- Rows that are alike in everything are one row that came twice.  Returns how many are taken out; pg_temp.onec_twice then
 -- holds the keys that are left with rows that differ.
 CREATE FUNCTION onec._drop_doubles(target text) RETURNS bigint

@@ -1,12 +1,5 @@
 -- Reading 1C into a temporary table.
 
--- A reference as uuid; values of other types have none.
-CREATE FUNCTION onec._ref(value text) RETURNS uuid
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE WHEN value ~ '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$'
-		THEN nullif(value::uuid, '00000000-0000-0000-0000-000000000000'::uuid) END;
-COMMENT ON FUNCTION onec._ref(text) IS 'Ссылка составного поля как uuid (служебная)';
-
 -- A tabular section as 1C sends it with its object, in the English of its fields and the order of its lines.
 CREATE FUNCTION onec._tabular_part(server name, target text, field text) RETURNS text
 	LANGUAGE sql STABLE
@@ -127,3 +120,54 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._fill_holes(name, text, text[]) IS 'Оставить значения, свойств которых у прочитанных строк не было (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._fill_holes(name, text, text[]) FROM PUBLIC;
+
+CREATE FUNCTION onec._foreign_table(server name, target text) RETURNS regclass
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN to_regclass(format('%I.%I', server, target || CASE WHEN onec._is_nested(server, target) THEN '_set' ELSE '' END));
+END $$;
+COMMENT ON FUNCTION onec._foreign_table(name, text) IS 'Внешняя таблица, из которой читается эта (служебная)';
+
+-- The key of a target as pg_temp.onec_stage has it before rows are numbered.
+CREATE FUNCTION onec._stage_key(target text, alias text) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab regclass := onec._table_of(target)::regclass;
+BEGIN
+	RETURN (SELECT string_agg(format('%s.%I', alias, a.attname), ', ' ORDER BY a.attnum)
+			FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+			WHERE i.indrelid = tab AND i.indisprimary AND a.attname NOT IN ('server', 'copy'));
+END $$;
+COMMENT ON FUNCTION onec._stage_key(text, text) IS 'Ключ прочитанных строк (служебная)';
+
+-- SQL for "row a of the local table says what row b of pg_temp.onec_stage says", keys aside.
+CREATE FUNCTION onec._same_row(target text, a text, b text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(format('%s.%I IS NOT DISTINCT FROM %s.%I', $2, t.attname, $3, t.attname), ' AND ' ORDER BY t.attnum)
+	FROM pg_attribute t JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage') AND s.attname = t.attname AND s.attnum > 0
+	WHERE t.attrelid = onec._table_of($1)::regclass AND t.attnum > 0 AND NOT t.attisdropped
+$$;
+COMMENT ON FUNCTION onec._same_row(text, text, text) IS 'Условие: местная строка равна прочитанной (служебная)';
+
+-- The rows of a window.  Rows with an empty date belong to the window that is open to the past.
+CREATE FUNCTION onec._window_condition(target text, from_ts timestamp, till_ts timestamp) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	field name := onec._date_column(target);
+BEGIN
+	RETURN coalesce(nullif(concat_ws(' AND ',
+			CASE WHEN from_ts > onec._first_moment() THEN format('%I >= %L::timestamp', field, from_ts) END,
+			CASE WHEN till_ts < onec._last_moment() THEN
+				format(CASE WHEN from_ts <= onec._first_moment() THEN '(%I < %L::timestamp) IS NOT FALSE' ELSE '%I < %L::timestamp' END,
+					   field, till_ts) END),
+		''), 'true');
+END $$;
+COMMENT ON FUNCTION onec._window_condition(text, timestamp, timestamp) IS 'Условие на строки окна (служебная)';

@@ -5,15 +5,6 @@
 -- cannot be, or is not enough, a second reading with other pages must give the same keys.  Each function says NULL, or
 -- what is wrong.
 
-CREATE FUNCTION onec._foreign_table(server name, target text) RETURNS regclass
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	RETURN to_regclass(format('%I.%I', server, target || CASE WHEN onec._is_nested(server, target) THEN '_set' ELSE '' END));
-END $$;
-COMMENT ON FUNCTION onec._foreign_table(name, text) IS 'Внешняя таблица, из которой читается эта (служебная)';
-
 -- The number that 1C itself gives for windows of a target: by one request, or where it does not count them together, by one each.
 CREATE FUNCTION onec._count_of_1c(server name, target text, windows tsmultirange) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE

@@ -22,3 +22,19 @@ CREATE FUNCTION onec._login_version(server name) RETURNS text
 COMMENT ON FUNCTION onec._login_version(name) IS
 	'Меняется, когда изменены сервер или сопоставление пользователя; секретов не выдаёт (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._login_version(name) FROM PUBLIC;
+
+-- The first date of the table from a moment on, as 1C has it.
+CREATE FUNCTION onec._first_date(server name, target text, since timestamp) RETURNS timestamp
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	first timestamp;
+BEGIN
+	EXECUTE format('SELECT %1$I FROM %2$I.%3$I WHERE %1$I IS NOT NULL %4$s ORDER BY %1$I LIMIT 1', onec._date_column(target), server,
+				   target, CASE WHEN since > onec._first_moment() THEN format('AND %I >= %L::timestamp', onec._date_column(target), since) END)
+		INTO first;
+	RETURN first;
+END $$;
+COMMENT ON FUNCTION onec._first_date(name, text, timestamp) IS 'Первая дата в 1С, начиная с указанной (служебная)';
+REVOKE EXECUTE ON FUNCTION onec._first_date(name, text, timestamp) FROM PUBLIC;

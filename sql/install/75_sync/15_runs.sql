@@ -192,3 +192,21 @@ COMMENT ON COLUMN onec.sync_progress.windows_done IS 'Окон прочитан�
 COMMENT ON COLUMN onec.sync_progress.windows_total IS 'Окон всего';
 COMMENT ON COLUMN onec.sync_progress.elapsed IS 'Сколько длится шаг';
 COMMENT ON COLUMN onec.sync_progress.remaining IS 'Сколько ещё, если окна одинаковы';
+
+-- What a run is to do.  "size" ranks runs: a larger one waits for a smaller one to end; see onec.sync_run.
+CREATE TYPE onec._plan AS (
+	server name,
+	days int,				-- NULL: everything
+	cards_limit int,
+	steps text[],			-- NULL: all
+	deep boolean,			-- compare old months with 1C, too
+	force boolean,			-- believe an answer of nothing
+	afresh boolean,			-- do not go on where another run ran out of time
+	job text,
+	size int,
+	minutes int,			-- 0: no deadline
+	from_ts timestamp,		-- a part of the purchases: of these days …
+	till_ts timestamp,
+	user_id uuid			-- … of this person only
+);
+COMMENT ON TYPE onec._plan IS 'Что делать запуску синхронизации (служебный)';

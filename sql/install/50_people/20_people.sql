@@ -422,3 +422,35 @@ END $$;
 COMMENT ON FUNCTION onec._fold_people(name, boolean) IS
 	'Собрать пользователей сайта из карт и контрагентов, записав только отличия: всех или тех, кого касаются изменения (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._fold_people(name, boolean) FROM PUBLIC;
+
+-- What is left to see of a telephone, a name, an address: enough to tell two of them apart, not to reach anybody.
+CREATE FUNCTION onec._masked(value text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN value ~ '^[0-9]{10,}$' THEN left(value, 4) || repeat('*', length(value) - 6) || right(value, 2)
+				ELSE left(value, 1) || '***' END;
+COMMENT ON FUNCTION onec._masked(text) IS 'Телефон, имя или почта под маской (служебная)';
+
+-- Whom a key means: a telephone in any spelling, a card, a customer.
+CREATE FUNCTION onec._person(key text, server name) RETURNS onec.site_user
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec._server(server);
+	id uuid := onec._ref(key);
+	wanted text;
+	u onec.site_user;
+BEGIN
+	IF id IS NOT NULL THEN
+		SELECT t.* INTO u FROM onec.site_user t
+		WHERE t.server = srv AND t.user_id IN (SELECT id UNION ALL SELECT c.user_id FROM onec.customer_card c WHERE c.server = srv AND c.card_id = id)
+		LIMIT 1;
+		RETURN u;
+	END IF;
+	-- what a number without its country means depends on the shop
+	wanted := onec.normalize_phone(key, onec.get('phone.country', srv));
+	SELECT t.* INTO u FROM onec.site_user t WHERE t.server = srv AND t.phone = wanted
+	ORDER BY t.conflict_phone, t.is_active DESC, t.user_id LIMIT 1;
+	RETURN u;
+END $$;
+COMMENT ON FUNCTION onec._person(text, name) IS 'Пользователь по телефону, карте или контрагенту (служебная)';

@@ -1,8 +1,8 @@
 -- What is synced: one row for each table that a run makes equal to 1C, or makes of what is here.
 --
 -- Whatever treats the tables alike (setup, sync, proof, forget, purge, rights, watching) asks here, and knows
--- none of them by name (test/lint: one_list).  A new one is a row here, a table with comments in 30_store.sql
--- and a list of fields in 40_setup.sql; see CONTRIBUTING.md.  What nobody may forget to decide has no default:
+-- none of them by name (test/lint: one_list).  A new one is a row here, a table with comments in 30_store/10_tables.sql
+-- and a list of fields in 70_setup/10_fields.sql; see CONTRIBUTING.md.  What nobody may forget to decide has no default:
 -- what forget and purge do with it, whether what is gone is marked, who may read it.
 --
 -- A row may be of one base only: a set that somebody mirrors into a table of his own, in a schema of his own.
@@ -233,3 +233,10 @@ CREATE FUNCTION onec._compared_step() RETURNS text
 		SELECT t.step FROM onec.target t WHERE t.sums = 'turnovers' ORDER BY t.ordinal LIMIT 1;
 	END;
 COMMENT ON FUNCTION onec._compared_step() IS 'Шаг, месяцы которого сверяются с суммами 1С (служебная)';
+
+-- A reference as uuid; values of other types have none.
+CREATE FUNCTION onec._ref(value text) RETURNS uuid
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN value ~ '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$'
+		THEN nullif(value::uuid, '00000000-0000-0000-0000-000000000000'::uuid) END;
+COMMENT ON FUNCTION onec._ref(text) IS 'Ссылка составного поля как uuid (служебная)';

@@ -1,23 +1,5 @@
 -- The steps of a run, which windows each reads, and what is written down of it.
 
--- What a run is to do.  "size" ranks runs: a larger one waits for a smaller one to end; see onec.sync_run.
-CREATE TYPE onec._plan AS (
-	server name,
-	days int,				-- NULL: everything
-	cards_limit int,
-	steps text[],			-- NULL: all
-	deep boolean,			-- compare old months with 1C, too
-	force boolean,			-- believe an answer of nothing
-	afresh boolean,			-- do not go on where another run ran out of time
-	job text,
-	size int,
-	minutes int,			-- 0: no deadline
-	from_ts timestamp,		-- a part of the purchases: of these days …
-	till_ts timestamp,
-	user_id uuid			-- … of this person only
-);
-COMMENT ON TYPE onec._plan IS 'Что делать запуску синхронизации (служебный)';
-
 -- How a step is done: read (from 1C), people and profiles (made of what is here), derived (sales that are the card sales), none.
 CREATE FUNCTION onec._way(server name, target text) RETURNS text
 	LANGUAGE plpgsql STABLE
@@ -35,22 +17,6 @@ END $$;
 COMMENT ON FUNCTION onec._way(name, text) IS 'Как выполняется шаг (служебная)';
 
 -- ---- windows ----
-
--- The first date of the table from a moment on, as 1C has it.
-CREATE FUNCTION onec._first_date(server name, target text, since timestamp) RETURNS timestamp
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	first timestamp;
-BEGIN
-	EXECUTE format('SELECT %1$I FROM %2$I.%3$I WHERE %1$I IS NOT NULL %4$s ORDER BY %1$I LIMIT 1', onec._date_column(target), server,
-				   target, CASE WHEN since > onec._first_moment() THEN format('AND %I >= %L::timestamp', onec._date_column(target), since) END)
-		INTO first;
-	RETURN first;
-END $$;
-COMMENT ON FUNCTION onec._first_date(name, text, timestamp) IS 'Первая дата в 1С, начиная с указанной (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._first_date(name, text, timestamp) FROM PUBLIC;
 
 -- Months from a day on, cut at it; the last one is open where it is not ended by "till".
 CREATE FUNCTION onec._months(first timestamp, till timestamp, today date) RETURNS TABLE (from_ts timestamp, till_ts timestamp)
@@ -143,26 +109,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec._wanted_windows(onec._plan, text, int) IS 'Окна шага (служебная)';
 REVOKE EXECUTE ON FUNCTION onec._wanted_windows(onec._plan, text, int) FROM PUBLIC;
-
--- The day before which purchases are neither kept nor read.  Points are: their balances are sums of all movements.
-CREATE FUNCTION onec._kept_since(server name, target text) RETURNS timestamp
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	days int;
-	since date;
-BEGIN
-	IF (SELECT t.purge FROM onec.target t WHERE t.target = _kept_since.target) = 'date' THEN
-		since := (SELECT b.purged_before FROM onec.base b WHERE b.server = _kept_since.server);
-		days := onec.get('keep.purchase_days', server);
-		IF days > 0 THEN
-			since := greatest(since, (now() AT TIME ZONE onec._server_zone(server))::date - days);
-		END IF;
-	END IF;
-	RETURN coalesce(since::timestamp, onec._first_moment());
-END $$;
-COMMENT ON FUNCTION onec._kept_since(name, text) IS 'С какого дня хранятся покупки (служебная)';
 
 -- The windows of a step, oldest first.  One that reads everything goes on where such a one ended for want of time.
 CREATE FUNCTION onec._list_windows(plan onec._plan, run bigint, target text, days int) RETURNS tsrange[]
