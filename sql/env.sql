@@ -40,14 +40,17 @@ SELECT srvoptions FROM pg_foreign_server WHERE srvname = 'env';
 
 -- the jobs: local time of the base as GMT, five hours by a tick each hour
 ALTER SERVER env OPTIONS (ADD timezone 'Asia/Yekaterinburg');
-SELECT job, cron, command FROM onec._jobs('env');
+SELECT job, cron, command FROM onec_internal.jobs_of_server('env');
 SELECT onec.set('sync.interval_hours', '4', 'env');
-SELECT cron FROM onec._jobs('env') WHERE job = 'interval';
+SELECT cron FROM onec_internal.jobs_of_server('env') WHERE job = 'interval';
 SELECT onec.set('sync.interval_hours', '0', 'env');
-SELECT cron FROM onec._jobs('env') WHERE job = 'interval';
--- of jobs in one minute the larger one runs: here at 02:30 local time, 21:30 GMT the day before, of a Sunday and a Monday
-SELECT j.job, at, onec._gives_way('env', j.job, at) FROM (VALUES ('interval'), ('nightly'), ('weekly')) j (job),
-	(VALUES (timestamptz '2026-05-16 21:30:20+00'), ('2026-05-17 21:30:20+00'), ('2026-05-17 20:00+00')) t (at) ORDER BY 2, 1;
+SELECT cron FROM onec_internal.jobs_of_server('env') WHERE job = 'interval';
+-- of jobs in one minute the larger one runs: here at 02:30 local time, 21:30 GMT the day before, of a Sunday
+-- and a Monday
+SELECT j.job, at, onec_internal.leaves_turn_to_larger('env', j.job, at)
+FROM (VALUES ('interval'), ('nightly'), ('weekly')) j (job),
+	(VALUES (timestamptz '2026-05-16 21:30:20+00'), ('2026-05-17 21:30:20+00'),
+	 ('2026-05-17 20:00+00')) t (at) ORDER BY 2, 1;
 CALL onec.run_job('hourly', 'env');
 DELETE FROM onec.config WHERE server = 'env';
 DROP SERVER env CASCADE;

@@ -9,16 +9,19 @@ CREATE SCHEMA i;
 IMPORT FOREIGN SCHEMA "StandardODATA" FROM SERVER imp INTO i;
 
 -- every set has a table, none of them twice
-SELECT count(*) > 20 AS many, count(*) = count(DISTINCT local_name) AS distinct_names FROM onec.entity_sets('imp');
+SELECT count(*) > 20 AS many, count(*) = count(DISTINCT local_name) AS distinct_names
+FROM onec.entity_sets('imp');
 SELECT s.entity_set FROM onec.entity_sets('imp') s
-WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = 'i'::regnamespace AND c.relname = s.local_name);
+WHERE NOT EXISTS (SELECT FROM pg_class c
+				  WHERE c.relnamespace = 'i'::regnamespace AND c.relname = s.local_name);
 
 -- the six sets of the document and the two bonus registers, written as in 1C
 SELECT t.oid::regclass AS "table", o.option_value AS entity_set
 FROM pg_class t JOIN pg_foreign_table f ON f.ftrelid = t.oid,
 	pg_options_to_table(f.ftoptions) o
 WHERE o.option_name = 'entity_set' AND t.oid IN (
-	'i.Catalog_ДисконтныеКарты'::regclass, 'i.Catalog_Контрагенты'::regclass, 'i.Catalog_Номенклатура'::regclass,
+	'i.Catalog_ДисконтныеКарты'::regclass, 'i.Catalog_Контрагенты'::regclass,
+	'i.Catalog_Номенклатура'::regclass,
 	'i.AccumulationRegister_Продажи_RecordType'::regclass,
 	'i.AccumulationRegister_ПродажиПоДисконтнымКартам_RecordType'::regclass,
 	'i.DocumentJournal_РозничныеПродажи'::regclass,
@@ -36,7 +39,8 @@ SELECT ftoptions FROM pg_foreign_table WHERE ftrelid = 'i.AccumulationRegister_�
 CREATE SCHEMA i2;
 IMPORT FOREIGN SCHEMA "DocumentJournal" FROM SERVER imp INTO i2;
 SELECT relname FROM pg_class WHERE relnamespace = 'i2'::regnamespace ORDER BY 1;
-IMPORT FOREIGN SCHEMA "StandardODATA" LIMIT TO (Catalog_Контрагенты, "Catalog_Номенклатура") FROM SERVER imp INTO i2;
+IMPORT FOREIGN SCHEMA "StandardODATA" LIMIT TO (Catalog_Контрагенты, "Catalog_Номенклатура")
+	FROM SERVER imp INTO i2;
 SELECT relname FROM pg_class WHERE relnamespace = 'i2'::regnamespace ORDER BY 1;
 DROP SCHEMA i2 CASCADE;
 CREATE SCHEMA i2;
@@ -53,7 +57,8 @@ IMPORT FOREIGN SCHEMA "Catalog" FROM SERVER imp INTO i2 OPTIONS (nmes 'exact');
 -- with Russian comments
 CREATE SCHEMA i3;
 SELECT onec.import_schema('imp', 'i3', 'DocumentJournal');
-SELECT relname, obj_description(oid) IS NOT NULL AS described FROM pg_class WHERE relnamespace = 'i3'::regnamespace;
+SELECT relname, obj_description(oid) IS NOT NULL AS described FROM pg_class
+WHERE relnamespace = 'i3'::regnamespace;
 
 \set VERBOSITY terse
 SET client_min_messages = warning;

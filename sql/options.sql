@@ -30,7 +30,8 @@ CREATE USER MAPPING FOR CURRENT_USER SERVER o1 OPTIONS (url 'https://1c.example'
 CREATE USER MAPPING FOR CURRENT_USER SERVER o1 OPTIONS (token 'Basic c2VjcmV0OjE=');
 
 -- tables and columns
-CREATE FOREIGN TABLE o_t (a text OPTIONS (property 'Code', edm_type 'Sting')) SERVER o1 OPTIONS (entity_set 'Catalog_A');
+CREATE FOREIGN TABLE o_t (a text OPTIONS (property 'Code', edm_type 'Sting')) SERVER o1 OPTIONS
+	(entity_set 'Catalog_A');
 CREATE FOREIGN TABLE o_t (a text OPTIONS (propety 'Code')) SERVER o1 OPTIONS (entity_set 'Catalog_A');
 CREATE FOREIGN TABLE o_t (a text OPTIONS (property 'Code', edm_type 'Edm.String')) SERVER o1;
 SELECT * FROM o_t;

@@ -2,64 +2,96 @@
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 SET TIME ZONE 'Asia/Vladivostok';
-CREATE SERVER rp FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/base', timezone 'Europe/Moscow');
-CREATE FUNCTION pg_temp.page() RETURNS xml LANGUAGE sql AS $$ SELECT replace(onec.report('rp', '2026-06-30'), '<!DOCTYPE html>', '')::xml $$;
-CREATE FUNCTION pg_temp.texts(path text) RETURNS SETOF text LANGUAGE sql AS $$ SELECT x::text FROM unnest(xpath(path, pg_temp.page())) x $$;
+CREATE SERVER rp FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/base',
+														timezone 'Europe/Moscow');
+CREATE FUNCTION pg_temp.page() RETURNS xml LANGUAGE sql AS $$
+	SELECT replace(onec.report('rp', '2026-06-30'), '<!DOCTYPE html>', '')::xml $$;
+CREATE FUNCTION pg_temp.texts(path text) RETURNS SETOF text LANGUAGE sql AS $$ SELECT x::text
+	FROM unnest(xpath(path, pg_temp.page())) x $$;
 
 -- an empty shop: each section says so
-SELECT x AS section, pg_temp.texts(format('//section[@id="%s"]/p[@class="none"]/text()', x)) FROM pg_temp.texts('//section/@id') x;
+SELECT x AS section, pg_temp.texts(format('//section[@id="%s"]/p[@class="none"]/text()', x))
+FROM pg_temp.texts('//section/@id') x;
 
 -- 30 customers, two years
-INSERT INTO onec.category (server, category_id, name) VALUES ('rp', '00000000-0000-0000-0001-000000000001', '<b>&"'), ('rp', '00000000-0000-0000-0001-000000000002', 'Кольца');
+INSERT INTO onec.category (server, category_id, name)
+VALUES ('rp', '00000000-0000-0000-0001-000000000001', '<b>&"'),
+	('rp', '00000000-0000-0000-0001-000000000002', 'Кольца');
 INSERT INTO onec.product (server, product_id, name, category_id)
-	SELECT 'rp', ('00000000-0000-0000-0002-00000000000' || n)::uuid, 'Товар ' || n, ('00000000-0000-0000-0001-00000000000' || n)::uuid FROM generate_series(1, 2) n;
-INSERT INTO onec.store (server, store_id, name) VALUES ('rp', '00000000-0000-0000-0003-000000000001', 'У <реки>');
-INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, active, customer_id, product_id, store_id, quantity, amount, attribution)
-	SELECT 'rp', 'sales', ('00000000-0000-0000-0004-' || lpad(n::text, 12, '0'))::uuid, 'Document_ЧекККМ', 1, timestamp '2024-07-02 12:00' + n * interval '1 day 7 minutes', true,
-		   ('00000000-0000-0000-0005-' || lpad((n * n % 30 + 30 * (n / 150))::text, 12, '0'))::uuid, ('00000000-0000-0000-0002-00000000000' || 1 + n % 2)::uuid,
-		   CASE WHEN n % 3 > 0 THEN '00000000-0000-0000-0003-000000000001'::uuid END, 1, 1000 + n, 'counterparty' FROM generate_series(1, 700) n;
+	SELECT 'rp', ('00000000-0000-0000-0002-00000000000' || n)::uuid, 'Товар ' || n,
+		   ('00000000-0000-0000-0001-00000000000' || n)::uuid FROM generate_series(1, 2) n;
+INSERT INTO onec.store (server, store_id, name)
+VALUES ('rp', '00000000-0000-0000-0003-000000000001', 'У <реки>');
+INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, active, customer_id,
+							product_id, store_id, quantity, amount, attribution)
+	SELECT 'rp', 'sales', ('00000000-0000-0000-0004-' || lpad(n::text, 12, '0'))::uuid, 'Document_ЧекККМ', 1,
+		   timestamp '2024-07-02 12:00' + n * interval '1 day 7 minutes', true,
+		   ('00000000-0000-0000-0005-' || lpad((n * n % 30 + 30 * (n / 150))::text, 12, '0'))::uuid,
+		   ('00000000-0000-0000-0002-00000000000' || 1 + n % 2)::uuid,
+		   CASE WHEN n % 3 > 0 THEN '00000000-0000-0000-0003-000000000001'::uuid END, 1, 1000 + n,
+		   'counterparty' FROM generate_series(1, 700) n;
 INSERT INTO onec.discount_card (server, card_id, code, barcode, owner_id)
-	SELECT 'rp', ('00000000-0000-0000-0006-' || lpad(n::text, 12, '0'))::uuid, n::text, '7000111' || lpad(n::text, 4, '0'), ('00000000-0000-0000-0005-' || lpad(n::text, 12, '0'))::uuid
+	SELECT 'rp', ('00000000-0000-0000-0006-' || lpad(n::text, 12, '0'))::uuid, n::text,
+		   '7000111' || lpad(n::text, 4, '0'), ('00000000-0000-0000-0005-' || lpad(n::text, 12, '0'))::uuid
 	FROM generate_series(0, 29) n;
-INSERT INTO onec.loyalty_movement (server, recorder, recorder_type, line_no, period, active, kind, card_id, accrued, spent)
-	SELECT 'rp', ('00000000-0000-0000-0007-' || lpad(n::text, 12, '0'))::uuid, 'Document_ЧекККМ', l, CASE l WHEN 1 THEN timestamp '2026-01-01' ELSE '2100-01-01' END, true, 'Receipt',
-		   ('00000000-0000-0000-0006-' || lpad(n::text, 12, '0'))::uuid, CASE l WHEN 1 THEN 100 ELSE 0 END, CASE l WHEN 2 THEN 100 ELSE 0 END
+INSERT INTO onec.loyalty_movement (server, recorder, recorder_type, line_no, period, active, kind, card_id,
+								   accrued, spent)
+	SELECT 'rp', ('00000000-0000-0000-0007-' || lpad(n::text, 12, '0'))::uuid, 'Document_ЧекККМ', l,
+		   CASE l WHEN 1 THEN timestamp '2026-01-01' ELSE '2100-01-01' END, true, 'Receipt',
+		   ('00000000-0000-0000-0006-' || lpad(n::text, 12, '0'))::uuid, CASE l WHEN 1 THEN 100 ELSE 0 END,
+		   CASE l WHEN 2 THEN 100 ELSE 0 END
 	FROM generate_series(0, 29) n, generate_series(1, 2) l;
-SELECT count(*) FROM onec._fold_people('rp');
-SELECT count(*) FROM onec.refresh_profiles('rp', NULL, '2026-06-30'), onec.refresh_rfm('rp', '2026-06-30'), onec.refresh_outlook('rp', NULL, '2026-06-30');
+SELECT count(*) FROM onec_internal.refresh_people('rp');
+SELECT count(*) FROM onec.refresh_profiles('rp', NULL, '2026-06-30'), onec.refresh_rfm('rp', '2026-06-30'),
+	   onec.refresh_outlook('rp', NULL, '2026-06-30');
 
 -- the last thirty days
 SELECT pg_temp.texts('//div[@class="cards"]/div/b/text()');
-SELECT onec._amount(sum(amount)), count(*), count(DISTINCT customer_id), onec._amount(avg(amount)) FROM onec.sale_line
+SELECT onec_internal.spaced_number(sum(amount)), count(*), count(DISTINCT customer_id),
+	   onec_internal.spaced_number(avg(amount)) FROM onec.sale_line
 WHERE server = 'rp' AND period >= '2026-06-01' AND period < '2026-07-01';
 -- each month and store has its piece, as high as its share of the greatest month
-WITH bar AS (SELECT (xpath('/*/@height', x))[1]::text::numeric AS height, (xpath('/*/*/text()', x))[1]::text AS tip
+WITH bar AS (SELECT (xpath('/*/@height', x))[1]::text::numeric AS height,
+					(xpath('/*/*/text()', x))[1]::text AS tip
 			 FROM unnest(xpath('//section[@id="revenue"]//*[local-name()="rect"]', pg_temp.page())) x),
-fact AS (SELECT to_char(period, 'MM.YYYY') || ': ' || onec._amount(sum(amount)) AS tip, sum(amount) AS net, date_trunc('month', period) AS month
-		 FROM onec.sale_line WHERE server = 'rp' AND period >= '2024-07-01' AND period < '2026-07-01' GROUP BY date_trunc('month', period), to_char(period, 'MM.YYYY'), store_id),
-scaled AS (SELECT tip, round(200 * net / (SELECT max(s) FROM (SELECT sum(net) AS s FROM fact GROUP BY month) m), 1) AS height FROM fact)
-SELECT (SELECT count(*) FROM bar) AS bars, (SELECT count(*) FROM (SELECT * FROM bar EXCEPT ALL SELECT height, tip FROM scaled) x) AS wrong;
+fact AS (SELECT to_char(period, 'MM.YYYY') || ': ' || onec_internal.spaced_number(sum(amount)) AS tip,
+				sum(amount) AS net, date_trunc('month', period) AS month
+		 FROM onec.sale_line WHERE server = 'rp' AND period >= '2024-07-01' AND period < '2026-07-01'
+		 GROUP BY date_trunc('month', period), to_char(period, 'MM.YYYY'), store_id),
+scaled AS (SELECT tip, round(200 * net / (SELECT max(s)
+										  FROM (SELECT sum(net) AS s FROM fact GROUP BY month) m),
+											  1) AS height FROM fact)
+SELECT (SELECT count(*) FROM bar) AS bars,
+	   (SELECT count(*) FROM (SELECT * FROM bar EXCEPT ALL SELECT height, tip FROM scaled) x) AS wrong;
 -- names are escaped, once
 SELECT pg_temp.texts('//section[@id="categories"]//div[@class="name"]/text()');
-SELECT DISTINCT btrim(regexp_replace(x, ':.*', '')) FROM pg_temp.texts('//p[@class="legend"]/span/text()') x ORDER BY 1;
+SELECT DISTINCT btrim(regexp_replace(x, ':.*', ''))
+FROM pg_temp.texts('//p[@class="legend"]/span/text()') x ORDER BY 1;
 -- the RFM grid counts every scored customer
-SELECT sum(x::int) = (SELECT count(*) FROM onec.customer_rfm WHERE server = 'rp' AND r_score IS NOT NULL) AS all_customers
+SELECT sum(x::int) = (SELECT count(*) FROM onec.customer_rfm
+					  WHERE server = 'rp' AND r_score IS NOT NULL) AS all_customers
 FROM pg_temp.texts('//section[@id="rfm"]//td[contains(@class,"heat")]/text()') x;
 -- cohorts: a line for each month with first purchases, among the last fifteen
 SELECT count(*) FROM pg_temp.texts('//section[@id="cohorts"]//tbody/tr/th/text()') x;
-SELECT count(DISTINCT date_trunc('month', first_purchase)) FROM onec.customer_profile WHERE server = 'rp' AND first_purchase >= '2025-04-01';
+SELECT count(DISTINCT date_trunc('month', first_purchase)) FROM onec.customer_profile
+WHERE server = 'rp' AND first_purchase >= '2025-04-01';
 -- no telephone, nothing of the network, no script
-SELECT count(*) FILTER (WHERE p ~ '7000111\d{4}') AS phones, count(*) FILTER (WHERE p ~* '<script|<link rel="style|@import|url\(|src=|https?://') AS outside
+SELECT count(*) FILTER (WHERE p ~ '7000111\d{4}') AS phones,
+	   count(*) FILTER (WHERE p ~* '<script|<link rel="style|@import|url\(|src=|https?://') AS outside
 FROM onec.report('rp', '2026-06-30') p;
 SELECT count(*) FROM onec.report('rp') WHERE report ~ 'NaN|\mnull\M';
-SELECT onec._amount(-1234567.5), onec._amount(999), onec._amount(NULL), onec._percent(0.256), onec._change(10, 8), onec._change(NULL, 8), onec._change(5, 0);
+SELECT onec_internal.spaced_number(-1234567.5), onec_internal.spaced_number(999),
+	   onec_internal.spaced_number(NULL), onec_internal.percent(0.256), onec_internal.report_change(10, 8),
+	   onec_internal.report_change(NULL, 8), onec_internal.report_change(5, 0);
 
 DO $$
 DECLARE t text;
 BEGIN
-	FOR t IN SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
-			 WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind = 'r' LOOP
-		EXECUTE format('DELETE FROM onec.%I WHERE server = ''rp''', t);
+	FOR t IN SELECT c.oid::regclass FROM pg_class c
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
+			 WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+			   AND c.relkind = 'r' LOOP
+		EXECUTE format('DELETE FROM %s WHERE server = ''rp''', t);
 	END LOOP;
 END $$;
 DROP SERVER rp CASCADE;

@@ -12,9 +12,11 @@ SELECT status, detail ~ 'login' AS told, detail ~ 'secret77' AS leaked, advice F
 ALTER USER MAPPING FOR CURRENT_USER SERVER dia OPTIONS (SET password 'demo');
 
 SELECT target, status, columns, missing FROM onec.setup('dia');
-SELECT "check", status, detail, advice FROM onec.diagnose('dia') WHERE detail !~ '\d{4}-' AND "check" !~ '30 days|future' ORDER BY 1;
+SELECT "check", status, detail, advice FROM onec.diagnose('dia')
+WHERE detail !~ '\d{4}-' AND "check" !~ '30 days|future' ORDER BY 1;
 -- W19: where nothing may be written the same is found, but what only an option would show
-SELECT count(*) AS found, bool_or("check" = 'values of several types') AS several FROM onec.diagnose('dia') \gset
+SELECT count(*) AS found, bool_or("check" = 'values of several types') AS several
+FROM onec.diagnose('dia') \gset
 BEGIN READ ONLY;
 SELECT count(*) = :found AS same, :'several' AS several FROM onec.diagnose('dia');
 SELECT "check", status, detail FROM onec.diagnose('dia') WHERE detail ~ 'may write';
@@ -30,8 +32,10 @@ GRANT USAGE ON SCHEMA dia TO regress_reads_products;
 GRANT SELECT ON dia.product TO regress_reads_products;
 CREATE VIEW public.dear_products AS SELECT name FROM dia.product;
 SELECT status, count(*) FROM onec.setup('dia') GROUP BY 1;
-SELECT ftoptions, has_table_privilege('regress_reads_products', ftrelid, 'SELECT') AS readable FROM pg_foreign_table WHERE ftrelid = 'dia.product'::regclass;
--- L1: another set, with fewer properties: what nobody uses is dropped, what a view uses is kept and reads NULL
+SELECT ftoptions, has_table_privilege('regress_reads_products', ftrelid, 'SELECT') AS readable
+FROM pg_foreign_table WHERE ftrelid = 'dia.product'::regclass;
+-- L1: another set, with fewer properties: what nobody uses is dropped, what a view uses is kept and reads
+-- NULL
 ALTER FOREIGN TABLE dia.product ADD COLUMN mine text OPTIONS (property 'Description');
 CREATE OR REPLACE VIEW public.dear_products AS SELECT name, brand_id FROM dia.product;
 SELECT onec.set('endpoint.product', 'Catalog_Организации', 'dia');
@@ -39,7 +43,8 @@ SELECT entity_set, status, missing, changes FROM onec.setup('dia') WHERE target 
 SELECT status, changes FROM onec.setup('dia') WHERE target = 'product';
 SELECT count(*) > 0 AS rows, count(brand_id) AS brands FROM public.dear_products;
 SELECT count(*) FROM dia.product WHERE brand_id IS NOT NULL OR name <> mine;
-SELECT ftoptions, has_table_privilege('regress_reads_products', ftrelid, 'SELECT') AS readable FROM pg_foreign_table WHERE ftrelid = 'dia.product'::regclass;
+SELECT ftoptions, has_table_privilege('regress_reads_products', ftrelid, 'SELECT') AS readable
+FROM pg_foreign_table WHERE ftrelid = 'dia.product'::regclass;
 SELECT onec.set('endpoint.product', NULL, 'dia');
 SELECT entity_set, status, missing, changes FROM onec.setup('dia') WHERE target = 'product';
 SELECT count(brand_id) > 0 AS brands FROM public.dear_products;
@@ -51,8 +56,10 @@ SELECT onec.set('endpoint.product', NULL, 'dia');
 UPDATE onec.field_source SET candidates = '{IsFolder}' WHERE (target, field) = ('product', 'name');
 UPDATE onec.field_source SET candidates = '{Code}' WHERE (target, field) = ('category', 'name');
 SELECT count(*) FROM onec.setup('dia');
-SELECT count(*) FROM pg_attribute WHERE attrelid = 'dia.category'::regclass AND attname = 'name' AND attfdwoptions @> '{property=Code}';
-UPDATE onec.field_source SET candidates = '{Description}' WHERE (target, field) IN (('product', 'name'), ('category', 'name'));
+SELECT count(*) FROM pg_attribute
+WHERE attrelid = 'dia.category'::regclass AND attname = 'name' AND attfdwoptions @> '{property=Code}';
+UPDATE onec.field_source SET candidates = '{Description}'
+WHERE (target, field) IN (('product', 'name'), ('category', 'name'));
 DROP VIEW public.dear_products;
 REVOKE ALL ON SCHEMA dia FROM regress_reads_products;
 REVOKE ALL ON dia.product FROM regress_reads_products;
@@ -62,7 +69,8 @@ DROP FOREIGN TABLE dia.store;
 CREATE VIEW dia.store AS SELECT 1 AS mine;
 SELECT count(*) FROM onec.setup('dia');
 DROP VIEW dia.store;
-CREATE FOREIGN TABLE dia.store (mine text OPTIONS (property 'Description')) SERVER dia OPTIONS (entity_set 'Catalog_Организации');
+CREATE FOREIGN TABLE dia.store (mine text OPTIONS (property 'Description')) SERVER dia OPTIONS
+	(entity_set 'Catalog_Организации');
 SELECT count(*) FROM onec.setup('dia');
 DROP FOREIGN TABLE dia.store;
 DROP FOREIGN TABLE dia.sale_turnover;
@@ -85,14 +93,18 @@ DROP SERVER onec CASCADE;
 SELECT status, count(*) FROM onec.setup('dia') GROUP BY 1 ORDER BY 1;
 
 -- sets under other names, and not at all
-SELECT onec.set('endpoint.store', '/Catalog_Организации', 'dia'), onec.set('endpoint.receipt', 'DocumentJournal_Нет', 'dia');
-SELECT target, entity_set, status, columns, missing FROM onec.setup('dia') WHERE target IN ('store', 'receipt');
+SELECT onec.set('endpoint.store', '/Catalog_Организации', 'dia'),
+	   onec.set('endpoint.receipt', 'DocumentJournal_Нет', 'dia');
+SELECT target, entity_set, status, columns, missing FROM onec.setup('dia')
+WHERE target IN ('store', 'receipt');
 SELECT "check", status FROM onec.diagnose('dia') WHERE "check" LIKE 'receipt%' ORDER BY 1;
 DELETE FROM onec.config WHERE server = 'dia';
 
 -- English names over 1C's
-SELECT count(*) > 0 AS rows, bool_and(recorder_type LIKE 'StandardODATA.Document%') AS documents FROM dia.sale_line WHERE period >= '2026-11-01';
-SELECT sum(amount) = (SELECT sum(amount) FROM dia.sale_line WHERE active AND period >= '2026-05-01' AND period < '2026-06-01') AS same
+SELECT count(*) > 0 AS rows, bool_and(recorder_type LIKE 'StandardODATA.Document%') AS documents
+FROM dia.sale_line WHERE period >= '2026-11-01';
+SELECT sum(amount) = (SELECT sum(amount) FROM dia.sale_line
+					  WHERE active AND period >= '2026-05-01' AND period < '2026-06-01') AS same
 FROM dia.sale_turnover WHERE startperiod_arg = '2026-05-01' AND endperiod_arg = '2026-05-31 23:59:59';
 \set VERBOSITY terse
 DROP SERVER dia CASCADE;

@@ -8,7 +8,7 @@ caller_path(name, lines) yields (line, what is wrong).
 """
 import re
 
-ROUTINE = re.compile(r"^CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE) (onec\.[\w\"]+)\(", re.M)
+ROUTINE = re.compile(r"^CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE) (onec(?:_internal)?\.[\w\"]+)\(", re.M)
 BODY = re.compile(r"\bAS \$(\w*)\$(.*?)\$\1\$", re.S)
 SAFE_PATH = re.compile(r"^\s*SET search_path = pg_catalog, pg_temp$", re.M)
 

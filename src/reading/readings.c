@@ -59,7 +59,7 @@ column_names(Oid relid, const OnecColumnSet *columns)
 	return PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* onec._readings(): those that the ring knows, oldest first. */
+/* onec_internal.recent_readings(): those that the ring knows, oldest first. */
 Datum
 onec_readings(PG_FUNCTION_ARGS)
 {

@@ -5,8 +5,8 @@
  *
  * A base refuses an option altogether, or conditions of one shape: a field with an operator or a function,
  * whatever the value.  A session learns by itself; what onec.remember_refusals() wrote to the table
- * onec.refusal is where a new session begins, so that not each backend has to be refused first.  Names are
- * UTF-8 here, and in the encoding of the database there.  After a day all of it is tried again.
+ * onec_internal.refusal is where a new session begins, so that not each backend has to be refused first.
+ * Names are UTF-8 here, and in the encoding of the database there.  After a day all of it is tried again.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,7 +47,7 @@ typedef struct Condition
 	TimestampTz since;
 } Condition;
 
-/* Columns of onec.refusal. */
+/* Columns of onec_internal.refusal. */
 enum
 {
 	COLUMN_SERVER = 1,
@@ -234,7 +234,7 @@ onec_session_refuse(OnecSession *session, const char *entity_set, const OnecExpr
 Relation
 onec_session_open_table(const char *name)
 {
-	Oid			schema = get_namespace_oid("onec", true);
+	Oid			schema = get_namespace_oid("onec_internal", true);
 	Oid			table = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 
 	return OidIsValid(table) ? table_open(table, AccessShareLock) : NULL;
@@ -404,7 +404,7 @@ onec_session_refusals_sql(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* onec._forget_session_refusals(server): this session tries everything again. */
+/* onec_internal.forget_session_refusals(server): this session tries everything again. */
 Datum
 onec_forget_session_refusals_sql(PG_FUNCTION_ARGS)
 {

@@ -4,8 +4,9 @@
  *	  How large the pages are that a base sends.
  *
  * A page that is shorter than one that came before was not cut by a server.  A session learns by itself; what
- * onec.remember_refusals() wrote to the table onec.largest_page is where a new session begins, so that not
- * each backend asks what follows a small set.  It holds for the address it was learned at, and for a day.
+ * onec.remember_refusals() wrote to the table onec_internal.largest_page is where a new session begins, so
+ * that not each backend asks what follows a small set.  It holds for the address it was learned at, and
+ * for a day.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +28,7 @@
 
 PG_FUNCTION_INFO_V1(onec_session_pages_sql);
 
-/* Columns of onec.largest_page. */
+/* Columns of onec_internal.largest_page. */
 enum
 {
 	COLUMN_SERVER = 1,
@@ -110,7 +111,7 @@ onec_session_forget_pages(OnecSession *session)
 	session->largest_recalled = true;
 }
 
-/* onec._session_pages(): what this session knows of all servers. */
+/* onec_internal.session_largest_pages(): what this session knows of all servers. */
 Datum
 onec_session_pages_sql(PG_FUNCTION_ARGS)
 {

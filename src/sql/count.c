@@ -4,8 +4,8 @@
  *	  How many rows 1C itself says windows of a table have: /$count, and never a scan in its place.
  *
  * The planner's count(*) reads the rows where 1C does not count.  A proof needs 1C's own number or none,
- * hence onec._count(), which asks once and says NULL where the base refuses to count, or an option forbids
- * it.
+ * hence onec_internal.count_in_1c(), which asks once and says NULL where the base refuses to count, or an
+ * option forbids it.
  *
  * Memory: the caller's context.  Errors: ereport; a request that fails in passing is an answer of NULL.
  *
@@ -83,7 +83,8 @@ window_filter(Oid relid, const char *name, Timestamp from, Timestamp till, bool 
 	return arms == NIL ? NULL : onec_make_list(ONEC_EXPR_AND, arms);
 }
 
-/* One of the windows; NULL: all rows.  Lists of one length without NULLs, from onec._count_of_1c. */
+/* One of the windows; NULL: all rows.  Lists of one length without NULLs, from
+ * onec_internal.count_window_in_1c. */
 static const OnecExpr *
 windows_filter(Oid relid, const char *name, ArrayType *from, ArrayType *till, bool *known)
 {
@@ -110,7 +111,8 @@ windows_filter(Oid relid, const char *name, ArrayType *from, ArrayType *till, bo
 	return list_length(arms) == 1 ? linitial(arms) : onec_make_list(ONEC_EXPR_OR, arms);
 }
 
-/* onec._count(relation regclass, date_column name, from_list timestamp[], till_list timestamp[]) */
+/* onec_internal.count_in_1c(relation regclass, date_column name, from_list timestamp[], till_list
+ * timestamp[]) */
 Datum
 onec_count(PG_FUNCTION_ARGS)
 {

@@ -40,8 +40,8 @@ is_between(pg_wchar c)
 }
 
 /*
- * onec._written_number(text): its digits, behind a plus if that stands first; NULL if it is not 9 to 17
- * digits
+ * onec_internal.written_number(text): its digits, behind a plus if that stands first; NULL if it is not 9
+ * to 17 digits
  */
 Datum
 onec_written_number(PG_FUNCTION_ARGS)

@@ -46,7 +46,8 @@ at_end(XactEvent event, void *arg)
 		release();
 }
 
-/* onec._hold_run(key bigint): begin; false when a run of that key is at work, in this session or another */
+/* onec_internal.hold_run(key bigint): begin; false when a run of that key is at work, in this session or
+ * another */
 Datum
 onec_hold_run(PG_FUNCTION_ARGS)
 {
@@ -63,7 +64,7 @@ onec_hold_run(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(held);
 }
 
-/* onec._release_run(): end */
+/* onec_internal.release_run(): end */
 Datum
 onec_release_run(PG_FUNCTION_ARGS)
 {
@@ -81,8 +82,8 @@ version_of(HeapTuple tuple)
 }
 
 /*
- * onec._login_version(server name): changes whenever the server or the caller's user mapping is altered;
- * tells no secret
+ * onec_internal.login_version(server name): changes whenever the server or the caller's user mapping is
+ * altered; tells no secret
  */
 Datum
 onec_login_version(PG_FUNCTION_ARGS)

@@ -177,7 +177,7 @@ onec_properties(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* onec._totals() */
+/* onec_internal.session_totals() */
 Datum
 onec_totals(PG_FUNCTION_ARGS)
 {
@@ -187,7 +187,7 @@ onec_totals(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "onec._totals() must return a row");
+		elog(ERROR, "onec_internal.session_totals() must return a row");
 	values[0] = Int64GetDatum(counters.requests);
 	values[1] = Int64GetDatum(counters.retries);
 	values[2] = Int64GetDatum(counters.bytes);

@@ -26,7 +26,7 @@ is($silent, '', 'every function, table and view has a comment');
 $silent = $node->safe_psql('postgres', q{
 	SELECT string_agg(a.attrelid::regclass || '.' || a.attname, E'\n' ORDER BY 1)
 	FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-	WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
+	WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
 	  AND col_description(a.attrelid, a.attnum) IS NULL});
 is($silent, '', 'and every column of them');
 

@@ -80,10 +80,10 @@ END { delete $ENV{TZ}; POSIX::tzset(); }
 		sql("CREATE SERVER $name FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/x', timezone '$zone')");
 	}
 	sql("CREATE SERVER europe_moscow FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/x', timezone 'Europe/Moscow')");
-	my $got = sql('SET TimeZone = \'America/New_York\'; SELECT onec._cron_time(translate(lower(zone), \'/\', \'_\'), hour, minute, to_timestamp(at)) FROM (VALUES '
+	my $got = sql('SET TimeZone = \'America/New_York\'; SELECT onec_internal.cron_time(translate(lower(zone), \'/\', \'_\'), hour, minute, to_timestamp(at)) FROM (VALUES '
 		  . join(', ', @rows) . ') v (zone, hour, minute, at)');
 	is_deeply([ split /\n/, $got ], \@expected, "local times on the clock of pg_cron (seed $seed)");
-	is(sql("SELECT string_agg(onec._cron_time('berlin', 3, 0, at::timestamptz), ', ' ORDER BY at)
+	is(sql("SELECT string_agg(onec_internal.cron_time('berlin', 3, 0, at::timestamptz), ', ' ORDER BY at)
 			FROM unnest('{2026-03-28 01:00Z,2026-03-28 02:30Z,2026-10-24 00:30Z,2026-10-24 01:30Z}'::text[]) at"),
 		'0 2, 0 1, 0 1, 0 2', 'after the night before a change of the clocks the time is the new one');
 	sql("DROP SERVER $_") for qw(europe_berlin america_new_york asia_kolkata australia_lord_howe europe_moscow);
@@ -115,11 +115,11 @@ sub next_minute
 			push @expected, next_minute($cron, $at);
 		}
 	}
-	is_deeply([ split /\n/, sql("SET TimeZone = 'America/New_York'; SELECT extract(epoch FROM onec._next_run(cron, 'GMT', to_timestamp(at)))::bigint FROM (VALUES "
+	is_deeply([ split /\n/, sql("SET TimeZone = 'America/New_York'; SELECT extract(epoch FROM onec_internal.next_cron_run(cron, 'GMT', to_timestamp(at)))::bigint FROM (VALUES "
 				  . join(', ', @rows) . ') v (cron, at)') ],
 		\@expected, 'the next run of a schedule');
-	is(sql("SET TimeZone = 'Asia/Kolkata'; SELECT onec._next_run('0 3 * * *', 'Asia/Tokyo', '2026-11-23 00:00Z') = '2026-11-23 18:00Z'"), 't', 'on another clock');
-	is(sql("SELECT onec._next_run('0 0 1 * *', 'GMT', now()) IS NULL"), 't', 'a form that is not known has none');
+	is(sql("SET TimeZone = 'Asia/Kolkata'; SELECT onec_internal.next_cron_run('0 3 * * *', 'Asia/Tokyo', '2026-11-23 00:00Z') = '2026-11-23 18:00Z'"), 't', 'on another clock');
+	is(sql("SELECT onec_internal.next_cron_run('0 0 1 * *', 'GMT', now()) IS NULL"), 't', 'a form that is not known has none');
 }
 
 # ---- no pg_cron at all ----
@@ -130,7 +130,7 @@ sub next_minute
 	like($r->{stderr}, qr/^\Q$moscow\E \* \* \* psql -X -q -d "postgres" -c "CALL onec\.run_job\('nightly', 'shop'\)"$/m,
 		'and gives lines for a crontab');
 	is(() = $r->{stderr} =~ /^[\d*].* psql /mg, 4, 'one for each job');
-	is(sql("SELECT onec._cron_zone()"), 'GMT', 'a line of postgresql.conf alone moves no clock');
+	is(sql("SELECT onec_internal.cron_zone()"), 'GMT', 'a line of postgresql.conf alone moves no clock');
 	is(sql("SELECT count(*), count(cron), count(next_run_gmt) FROM onec.schedule_status WHERE server = 'shop' AND hint LIKE '%crontab'"), '4|0|0',
 		'the status says what to do');
 	is(sql("SELECT onec.unschedule('shop')"), '0', 'nothing to take away');
@@ -184,7 +184,7 @@ sub begin_slow
 	my $run = begin_slow("CALL onec.sync('shop', full_reload => true)");
 
 	sql("CREATE ROLE nobody; CREATE ROLE guard IN ROLE pg_signal_backend, pg_read_all_stats;
-		 GRANT USAGE ON SCHEMA onec TO nobody, guard; GRANT SELECT ON onec.sync_run TO nobody, guard");
+		 SELECT onec.grant_reader('nobody'), onec.grant_reader('guard')");
 	my $r = OnecTest->try($node, "SET ROLE nobody; SELECT onec.cancel(server => 'shop')");
 	is($r->{sqlstate}, '42501', 'who may not cancel a process may not cancel its run');
 	is(sql("SELECT count(*) FROM onec.sync_run WHERE status = 'running'"), '1', 'which goes on');
@@ -200,8 +200,8 @@ sub begin_slow
 		'the account tells');
 	is(sql("SELECT count(*) FROM onec.sync_step WHERE status IN ('running', 'waiting')"), '0', 'no step is left open');
 
-	sql("CREATE ROLE worker LOGIN; GRANT USAGE ON SCHEMA onec, shop TO worker; GRANT USAGE ON FOREIGN SERVER shop TO worker;
-		 GRANT ALL ON ALL TABLES IN SCHEMA onec, shop TO worker; GRANT ALL ON ALL ROUTINES IN SCHEMA onec TO worker;
+	sql("CREATE ROLE worker LOGIN; GRANT USAGE ON SCHEMA onec, onec_internal, shop TO worker; GRANT USAGE ON FOREIGN SERVER shop TO worker;
+		 GRANT ALL ON ALL TABLES IN SCHEMA onec, onec_internal, shop TO worker; GRANT ALL ON ALL ROUTINES IN SCHEMA onec, onec_internal TO worker;
 		 CREATE USER MAPPING FOR worker SERVER shop OPTIONS (user 'demo', password 'demo')");
 	$run = begin_slow("CALL onec.sync('shop', full_reload => true)", user => 'worker');
 	my $id = sql("SELECT run_id FROM onec.sync_run WHERE status = 'running'");
@@ -314,9 +314,9 @@ sub check_status
 # pg_cron from 1.5 on may have another clock than GMT.
 sub check_zone
 {
-	my $definition = sql("SELECT pg_get_functiondef('onec._cron_zone()'::regprocedure)");
+	my $definition = sql("SELECT pg_get_functiondef('onec_internal.cron_zone()'::regprocedure)");
 
-	sql("CREATE OR REPLACE FUNCTION onec._cron_zone() RETURNS text LANGUAGE sql STABLE RETURN 'Asia/Tokyo'");
+	sql("CREATE OR REPLACE FUNCTION onec_internal.cron_zone() RETURNS text LANGUAGE sql STABLE RETURN 'Asia/Tokyo'");
 	# Tokyo knows no summer time
 	my ($minute, $hour) = split / /, gmt_of('Europe/Berlin', 3, 0, time);
 	$hour = ($hour + 9) % 24;

@@ -129,14 +129,14 @@ for my $seed ($first .. $first + $sequences - 1)
 		$onec->control('POST', '/faults/clear', {});
 		# whom a run has folded, of those it took for touched, is as if everybody had been
 		push @wrong, map { "$_ users after $job" } grep { $_ > 0 } sql('BEGIN;
-			SELECT f.rows_inserted + f.rows_updated + f.rows_deleted FROM onec._fold_people(\'shop\') f; ROLLBACK') if last_run() eq 'ok';
+			SELECT f.rows_inserted + f.rows_updated + f.rows_deleted FROM onec_internal.refresh_people(\'shop\') f; ROLLBACK') if last_run() eq 'ok';
 		$edits{$_}++ for edit(1 + int(rand(3)), "$seed/$job");
 	}
 	sql("CALL onec.run_job('nightly', 'shop')");
 	# what a night has refreshed is what a refresh of everybody would give
 	push @wrong, map { "$_ profiles" } grep { $_ > 0 } sql("SELECT count(*) FROM (
-		(TABLE onec.customer_profile EXCEPT ALL SELECT * FROM onec._profiles('shop', NULL, onec.local_now('shop')::date)) UNION ALL
-		(SELECT * FROM onec._profiles('shop', NULL, onec.local_now('shop')::date) EXCEPT ALL TABLE onec.customer_profile)) x");
+		(TABLE onec.customer_profile EXCEPT ALL SELECT * FROM onec_internal.computed_profiles('shop', NULL, onec.local_now('shop')::date)) UNION ALL
+		(SELECT * FROM onec_internal.computed_profiles('shop', NULL, onec.local_now('shop')::date) EXCEPT ALL TABLE onec.customer_profile)) x");
 	sql("CALL onec.run_job('weekly', 'shop')");
 	push @wrong, wrong('shop');
 	push @wrong, 'the last run: ' . last_run() if last_run() ne 'ok';
@@ -157,16 +157,16 @@ sql("SELECT FROM onec.setup('fresh')");
 sql("CALL onec.run_job('weekly', 'fresh')");
 is(last_run(), 'ok', 'the same base loaded at once');
 is(join("\n", wrong('fresh')), '', '… is as 1C says');
-for my $table (split /\n/, sql("SELECT DISTINCT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
-	WHERE table_schema = 'onec' AND table_type = 'BASE TABLE' AND column_name = 'server'
+for my $table (split /\n/, sql("SELECT DISTINCT table_schema || '.' || table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+	WHERE table_schema ~ '^onec' AND table_type = 'BASE TABLE' AND column_name = 'server'
 	AND table_name !~ '^(config|setting|base|largest_page|sync_|drift|refusal|clv_model|loyalty_rule|forgotten)' ORDER BY 1"))
 {
 	# of what is gone in 1C only marks are left here, and when a value was worked out is no part of it
 	my ($columns, $mark) = split /\|/, sql("SELECT string_agg(quote_ident(column_name), ', '), bool_or(column_name = 'is_deleted')
-		FROM information_schema.columns WHERE table_schema = 'onec' AND table_name = '$table' AND column_name <> 'server' AND data_type !~ 'with time zone'");
+		FROM information_schema.columns WHERE table_schema || '.' || table_name = '$table' AND column_name <> 'server' AND data_type !~ 'with time zone'");
 	# a user whose last card went to another stays here, switched off
-	my $rows = "SELECT $columns FROM onec.$table t WHERE " . ($mark eq 't' ? 'NOT is_deleted AND ' : '') .
-	  ($table eq 'site_user' ? 'EXISTS (SELECT FROM onec.customer_card k WHERE k.server = t.server AND k.user_id = t.user_id) AND ' : '') . 'server =';
+	my $rows = "SELECT $columns FROM $table t WHERE " . ($mark eq 't' ? 'NOT is_deleted AND ' : '') .
+	  ($table eq 'onec.site_user' ? 'EXISTS (SELECT FROM onec.customer_card k WHERE k.server = t.server AND k.user_id = t.user_id) AND ' : '') . 'server =';
 
 	is(sql("(SELECT 'many steps', x FROM ($rows 'shop' EXCEPT ALL $rows 'fresh') x LIMIT 5) UNION ALL
 		(SELECT 'one load', x FROM ($rows 'fresh' EXCEPT ALL $rows 'shop') x LIMIT 5)"), '', "$table is the same");
@@ -174,7 +174,7 @@ for my $table (split /\n/, sql("SELECT DISTINCT table_name FROM information_sche
 
 # ---- nothing new: nothing is written, little is asked ----
 my $written = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables
-	WHERE schemaname = 'onec' AND relname NOT IN ('sync_run', 'sync_step', 'sync_state', 'clv_model', 'largest_page')";    # accounts of runs, fits and answers
+	WHERE schemaname ~ '^onec' AND relname NOT IN ('sync_run', 'sync_step', 'sync_state', 'clv_model', 'largest_page')";    # accounts of runs, fits and answers
 
 # what a run has done is in the counters when its backend is gone
 sub written

@@ -54,12 +54,12 @@ for my $name (sort keys %session)
 	sql("SET TimeZone = '$session{$name}';\nCALL onec.run_job('nightly', '$name')");
 	is(sql("SELECT count(*) FROM onec.drift WHERE server = '$name'"), '0', "$session{$name}: the night finds no month that differs");
 }
-for my $table (split /\n/, sql("SELECT DISTINCT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
-	WHERE table_schema = 'onec' AND table_type = 'BASE TABLE' AND column_name = 'server' AND table_name !~ '^(config|setting|base|largest_page|sync_|drift|refusal)' ORDER BY 1"))
+for my $table (split /\n/, sql("SELECT DISTINCT table_schema || '.' || table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+	WHERE table_schema ~ '^onec' AND table_type = 'BASE TABLE' AND column_name = 'server' AND table_name !~ '^(config|setting|base|largest_page|sync_|drift|refusal)' ORDER BY 1"))
 {
 	my $columns = sql("SELECT string_agg(quote_ident(column_name), ', ') FROM information_schema.columns
-		WHERE table_schema = 'onec' AND table_name = '$table' AND column_name <> 'server' AND data_type !~ 'with time zone'");
-	my $rows = "SELECT $columns FROM onec.$table WHERE server =";
+		WHERE table_schema || '.' || table_name = '$table' AND column_name <> 'server' AND data_type !~ 'with time zone'");
+	my $rows = "SELECT $columns FROM $table WHERE server =";
 
 	is(sql("SELECT count(*) FROM (($rows 'utc' EXCEPT ALL $rows 'far') UNION ALL ($rows 'far' EXCEPT ALL $rows 'utc')) x"), '0', "$table is the same");
 }

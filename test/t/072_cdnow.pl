@@ -61,7 +61,7 @@ number_is('SELECT a FROM mbg', '0.891', 'a');
 number_is('SELECT b FROM mbg', '1.614', 'b');
 
 # ---- customer 1516, and the holdout by frequency ----
-my $history = q{onec._visit_history('cdnow', '1997-09-30') h, bg};
+my $history = q{onec_internal.visit_history('cdnow', '1997-09-30') h, bg};
 number_is("SELECT onec.bgnbd_expected(h.x, h.t_x, h.t, r, alpha, a, b, 52) FROM $history WHERE h.x = 26 AND round(h.t_x::numeric, 2) = 30.86", '25.757', 'the best customer');
 number_is("SELECT onec.bgnbd_palive(h.x, h.t_x, h.t, r, alpha, a, b) FROM $history WHERE h.x = 26 AND round(h.t_x::numeric, 2) = 30.86", '0.9689', '… is alive');
 my @expected = qw(0.2251 0.5231 1.0441 1.5203 2.1638 2.6538 3.5040 6.1570);

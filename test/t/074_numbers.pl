@@ -63,7 +63,7 @@ sub points
 sub profile
 {
 	my ($customer, $columns, $day) = @_;
-	my $table = "onec._profiles(SRV, NULL, '@{[ $day // '2026-05-01' ]}') p WHERE p.customer_id = " . id($customer);
+	my $table = "onec_internal.computed_profiles(SRV, NULL, '@{[ $day // '2026-05-01' ]}') p WHERE p.customer_id = " . id($customer);
 	return sql("SELECT $columns FROM $table");
 }
 
@@ -77,7 +77,7 @@ is(sql('SELECT total_revenue, visits FROM onec.customer_profile WHERE server = S
 is(sql("SELECT sum(net) FROM onec.revenue_month WHERE server = SRV"), '700', 'N1: nor revenue of any month');
 is(sql("SELECT count(*) FROM onec.rfm(SRV)") . sql("SELECT count(*) FROM onec.refresh_outlook(SRV)"), '11', 'N1: scores and outlook are made');
 sold(4, "'2026-04-29 10:00'", 2, 1, '10000000000000.55');
-is(sql("SELECT sum(total_revenue) FROM onec._profiles(SRV, NULL, '2026-05-01')"), '10000000000700.55', 'N1: an amount of 10^13 is one like others');
+is(sql("SELECT sum(total_revenue) FROM onec_internal.computed_profiles(SRV, NULL, '2026-05-01')"), '10000000000700.55', 'N1: an amount of 10^13 is one like others');
 
 shop('n2');
 sql("INSERT INTO onec.category (server, category_id, name) VALUES (SRV, " . id(90) . ", 'Кольца'), (SRV, " . id(91) . ", 'Серьги');
@@ -86,7 +86,7 @@ sold(1, "'0206-03-01 10:00'", 1, 1, 5000, product_id => id(80));
 sold(2, "'2026-04-01 10:00'", 1, 1, 100, product_id => id(81));
 is(profile(1, 'favorite_categories'), '{earrings}', 'N2: a purchase of the year 0206 weighs nothing');
 is(sql("SELECT count(*) FROM onec.refresh_outlook(SRV, as_of => '2026-05-01')"), '1', 'N2: preferences too');
-is(sql("SELECT count(*) FROM onec._recommend(SRV, NULL, 5, '2026-05-01', 'onec')"), '0', 'N2: and offers');
+is(sql("SELECT count(*) FROM onec_internal.recommendations(SRV, NULL, 5, '2026-05-01', 'onec')"), '0', 'N2: and offers');
 sql("SELECT onec.set('affinity.half_life_days', '1', SRV)");
 sold(3, "'2020-01-01 10:00'", 2, 1, 5000, product_id => id(80));
 is(profile(2, 'favorite_categories'), '{}', 'N2: with a half-life of a day a sale of 2020 weighs nothing');
@@ -100,7 +100,7 @@ sub balance   { return sql("SELECT balance, expires_next_amount, expires_next_at
 
 shop('n3');
 card(1, 10, '70000000001');
-sql('SELECT FROM onec._fold_people(SRV)');
+sql('SELECT FROM onec_internal.refresh_people(SRV)');
 points(1, '2025-10-01', 'Receipt', 1, 1000, 0);
 points(1, '2025-12-05', 'Receipt', 1, 0, 1000);
 points(2, '2025-11-01', 'Expense', 1, 900, 0);
@@ -114,7 +114,7 @@ is(sql("SELECT balance FROM onec.loyalty_balance WHERE server = SRV AND card_id 
 
 shop('n4');
 card(1, 10, '70000000001');
-sql("SELECT onec.set('loyalty.rule', 'unsigned', SRV), FROM onec._fold_people(SRV)" =~ s/, FROM/ FROM/r);
+sql("SELECT onec.set('loyalty.rule', 'unsigned', SRV), FROM onec_internal.refresh_people(SRV)" =~ s/, FROM/ FROM/r);
 points(1, '2025-10-01', 'Receipt', 1, 1000, 0);
 points(2, '2025-11-01', 'Expense', 1, 0, 300);
 points(1, '2025-12-05', 'Expense', 1, 0, 700);
@@ -135,18 +135,18 @@ sql("SELECT onec.set('check_unit', 'row', SRV)");
 is(profile(1, 'average_check'), '500.00', 'N5: nor under check_unit row');
 is(sql('SELECT lines FROM onec.receipt WHERE server = SRV') . sql('SELECT count(*) FROM onec.purchase WHERE server = SRV'), '11', 'N5: nor in receipts and purchases');
 card(5, 1, '70000000001');
-sql('SELECT FROM onec._fold_people(SRV)');
+sql('SELECT FROM onec_internal.refresh_people(SRV)');
 is(sql("SELECT json_array_length(onec.purchases_json('70000000001', server => SRV))"), '1', 'N5: nor in the history');
 
 # ---- N6: a card without owner ----
 shop('n6');
 card(1, undef, '70000000001');
 card(2, 10, '70000000002');
-sql('SELECT FROM onec._fold_people(SRV)');
+sql('SELECT FROM onec_internal.refresh_people(SRV)');
 sold(1, "'2026-04-01 10:00'", 'card 1', 1, 300);
 sold(2, "'2026-04-03 10:00'", 'card 1', 2, 400);
 sold(3, "'2026-04-03 10:00'", 10, 2, 50);
-sql('SELECT FROM onec._refresh_customers(SRV)');
+sql('SELECT FROM onec_internal.refresh_after_sync(SRV)');
 is(sql("SELECT s ->> 'total_revenue', s ->> 'purchase_count', s ->> 'rfm_segment' IS NOT NULL, json_array_length(onec.profile_json('70000000001', server => SRV) -> 'purchases')
 	FROM (SELECT onec.profile_json('70000000001', server => SRV) -> 'statistics' AS s) x"), '700.00|2|t|2', 'N6: a card without owner has statistics');
 is(sql("SELECT sum(total_revenue), count(*) FROM onec.customer_360 WHERE server = SRV"), '750|2', 'N6: beside those of owners');
@@ -154,13 +154,13 @@ is(sql("SELECT sum(customers) FROM onec.rfm_summary WHERE server = SRV"), '2', '
 # ... until it gets one
 sql("UPDATE onec.discount_card SET owner_id = " . id(11) . " WHERE server = SRV AND code = '1'; UPDATE onec.sale_line SET customer_id = " . id(11) . "
 	WHERE server = SRV AND card_id = " . id(1));
-sql('SELECT FROM onec._fold_people(SRV); SELECT FROM onec._refresh_customers(SRV)');
+sql('SELECT FROM onec_internal.refresh_people(SRV); SELECT FROM onec_internal.refresh_after_sync(SRV)');
 is(sql("SELECT right(customer_id::text, 2), total_revenue FROM onec.customer_profile WHERE server = SRV ORDER BY 1") =~ tr/\n/ /r, '10|50 11|700', 'N6: with an owner it is his');
 
 # ---- N7: as_of, and documents dated ahead ----
 shop('n7');
 card(1, 10, '70000000001');
-sql('SELECT FROM onec._fold_people(SRV)');
+sql('SELECT FROM onec_internal.refresh_people(SRV)');
 sold(1, "'2026-04-01 10:00'", 10, 1, 100);
 sold(2, "'2026-04-11 10:00'", 10, 1, 5200);
 is(profile(10, 'total_revenue, visits, last_purchase::date', '2026-04-05'), '100|1|2026-04-01', 'N7: a profile as of a day leaves out what came later');
@@ -169,7 +169,7 @@ sql("DELETE FROM onec.sale_line WHERE server = SRV");
 sold(3, "'$today'::date - 30", 10, 1, 100);
 sold(4, "'$today'::date - 60", 10, 1, 100);
 sold(5, "'$today'::date + 343", 10, 1, 5200);
-sql('SELECT FROM onec._refresh_customers(SRV)');
+sql('SELECT FROM onec_internal.refresh_after_sync(SRV)');
 is(sql("SELECT total_revenue, days_since FROM onec.customer_360 WHERE server = SRV"), '200|30', 'N7: a document dated ahead is not yet');
 is(sql("SELECT reasons FROM onec.call_list WHERE server = SRV"), '{due}', 'N7: its customer stays in the call list');
 is(sql("SELECT $_ WHERE server = SRV"), '200', "N7: $_") for 'sum(net) FROM onec.revenue_month', 'sum(net) FROM onec.receipt', 'sum(amount) FROM onec.purchase';
@@ -178,8 +178,8 @@ is(sql("SELECT count(*) FROM onec.call_list_at(SRV, '$today'::date - 31) WHERE e
 	'N7: a month ago there was one visit, and nobody to expect');
 # the day comes: nothing was written since, yet the customer is computed anew
 sold(6, "'$today'::date - 1", 10, 1, 40);
-sql("UPDATE onec.profile_state SET day = day - 2 WHERE server = SRV");
-sql('SELECT FROM onec._refresh_customers(SRV, false)');
+sql("UPDATE onec_internal.profile_state SET day = day - 2 WHERE server = SRV");
+sql('SELECT FROM onec_internal.refresh_after_sync(SRV, false)');
 is(sql("SELECT total_revenue FROM onec.customer_profile WHERE server = SRV"), '240', 'N7: what was dated ahead counts when its day has come');
 
 # ---- N8, N9, N10: telephones ----
@@ -212,7 +212,7 @@ for my $case (@phones)
 }
 shop('n8');
 card(1, 10, '+84 912 345 678');
-sql('SELECT FROM onec._fold_people(SRV)');
+sql('SELECT FROM onec_internal.refresh_people(SRV)');
 is(sql("SELECT login FROM onec.site_user WHERE server = SRV"), '84912345678', 'N8: the login is the number of its own country');
 is(sql("SELECT onec.customer_json('+84-912-345-678', SRV) ->> 'phone'") . sql("SELECT onec.customer_json('74912345678', SRV) IS NULL"), '84912345678t',
 	'N8: and nobody else finds him');
@@ -222,7 +222,7 @@ shop('n11');
 sold(1, "'2026-04-01 10:00'", 1, 1, 1000);
 sold(2, "'2026-04-02 10:00'", 1, 1, 0);
 is(profile(1, 'receipts, visits, average_check, purchase_frequency, total_items'), '1|1|1000.00|single|2', 'N11: a receipt of gifts alone is no purchase');
-is(sql("SELECT x FROM onec._visit_history(SRV, '2026-05-01')") . sql("SELECT frequency FROM onec.rfm(SRV, '2026-05-01')"), '01', 'N11: nor to models and scores');
+is(sql("SELECT x FROM onec_internal.visit_history(SRV, '2026-05-01')") . sql("SELECT frequency FROM onec.rfm(SRV, '2026-05-01')"), '01', 'N11: nor to models and scores');
 points(2, '2026-04-02 10:00', 'Receipt', 7, 10, 0);
 points(2, '2027-04-02 10:00', 'Receipt', 7, 0, 10);
 is(profile(1, 'receipts'), '1', 'N11: points granted, and that they will expire, are no payment');
@@ -250,7 +250,7 @@ is(sql("SELECT p.favorite_stores = o.favorite_stores, p.favorite_categories = o.
 # ---- N13: organizations ----
 shop('n13');
 card(1, 10, '70000000001');
-sql('SELECT FROM onec._fold_people(SRV)');
+sql('SELECT FROM onec_internal.refresh_people(SRV)');
 sold(1, "'2026-04-01 10:00'", 10, 1, 12000, organization_id => id(60));
 sold(2, "'2026-04-02 10:00'", 10, 1, 9000, organization_id => id(61));
 sold(3, "'2026-04-03 10:00'", 10, 1, 500);
@@ -263,7 +263,7 @@ like(sql("SELECT onec.report(SRV, '2026-04-30')"), qr/<b>12\x{A0}000<\/b>.*Бе�
 # ---- N14: large totals ----
 shop('n14');
 card(1, 10, '70000000001');
-sql('SELECT FROM onec._fold_people(SRV)');
+sql('SELECT FROM onec_internal.refresh_people(SRV)');
 sold(1, "'2026-04-01 10:00'", 10, 1, '12345678901234.50');
 sql('SELECT FROM onec.refresh_profiles(SRV)');
 is(sql("SELECT p -> 'statistics' ->> 'total_revenue', p -> 'statistics' ->> 'average_check', p -> 'purchases' -> 0 ->> 'amount' FROM (SELECT onec.profile_json('70000000001', server => SRV) AS p) x"),
@@ -290,17 +290,17 @@ shop('n16');
 sql('CREATE SCHEMA n16; CREATE TABLE n16.sale_line (card_id uuid)');    # that sales are published
 card(1, 10, '70000000001');
 card(2, 12, '70000000002');
-sql('SELECT FROM onec._fold_people(SRV)');
+sql('SELECT FROM onec_internal.refresh_people(SRV)');
 sold(1, "'2020-04-01 10:00'", 10, 1, 300, card_id => id(1), attribution => "'card'");
 sold(2, "'2026-04-01 10:00'", 10, 1, 50);
 sold(3, "'2026-04-01 10:00'", 11, 1, 7);
 sold(4, "'2026-04-01 10:00'", 12, 1, 9, card_id => id(2), attribution => "'card'");
-sql('SELECT FROM onec._refresh_customers(SRV)');
+sql('SELECT FROM onec_internal.refresh_after_sync(SRV)');
 sql("BEGIN; CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT server, card_id, code, barcode, CASE code WHEN '1' THEN " . id(11)
 	. " ELSE owner_id END AS owner_id FROM onec.discount_card WHERE server = SRV;
-	SELECT FROM onec._digest(SRV, 'discount_card', 'true'); SELECT FROM onec._write_window(SRV, 'discount_card'); COMMIT");
-is(sql("SELECT right(customer_id::text, 2) FROM onec.touched_customer WHERE server = SRV ORDER BY 1") =~ tr/\n/ /r, '10 11', 'N16: old and new owner are touched at once, nobody else');
-sql('SELECT FROM onec._fold_people(SRV); SELECT FROM onec._refresh_customers(SRV, false)');
+	SELECT FROM onec_internal.complete_and_compare(SRV, 'discount_card', 'true'); SELECT FROM onec_internal.write_window(SRV, 'discount_card'); COMMIT");
+is(sql("SELECT right(customer_id::text, 2) FROM onec_internal.touched_customer WHERE server = SRV ORDER BY 1") =~ tr/\n/ /r, '10 11', 'N16: old and new owner are touched at once, nobody else');
+sql('SELECT FROM onec_internal.refresh_people(SRV); SELECT FROM onec_internal.refresh_after_sync(SRV, false)');
 is(sql("SELECT right(customer_id::text, 2), total_revenue FROM onec.customer_profile WHERE server = SRV ORDER BY 1") =~ tr/\n/ /r, '10|50 11|307 12|9',
 	'N16: old months are the new owner\'s at once');
 
@@ -313,12 +313,12 @@ for my $case ([ 'Europe/Moscow', 1, 30, '30 22 * * 6' ], [ 'Europe/Moscow', 3, 0
 	($server) = lc("z_$zone$hour") =~ tr/a-z0-9/_/cr;
 	sql("CREATE SERVER $server FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/base', timezone '$zone')");
 	sql("SELECT onec.set('nightly.hour', '$hour', SRV), onec.set('nightly.minute', '$minute', SRV)");
-	is(sql("SELECT cron FROM onec._jobs(SRV, $monday) WHERE job = 'weekly'"), $wanted, "N17: $hour:$minute on Sunday, $zone");
+	is(sql("SELECT cron FROM onec_internal.jobs_of_server(SRV, $monday) WHERE job = 'weekly'"), $wanted, "N17: $hour:$minute on Sunday, $zone");
 }
 $server = 'n17';
 sql("CREATE SERVER n17 FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/base', timezone 'Europe/Moscow');
 	SELECT onec.set('nightly.hour', '1', SRV), onec.set('nightly.minute', '30', SRV)");
-is(sql("SELECT onec._gives_way(SRV, 'nightly', '2026-04-04 22:30+00'), onec._gives_way(SRV, 'nightly', '2026-04-05 22:30+00')"), 't|f',
+is(sql("SELECT onec_internal.leaves_turn_to_larger(SRV, 'nightly', '2026-04-04 22:30+00'), onec_internal.leaves_turn_to_larger(SRV, 'nightly', '2026-04-05 22:30+00')"), 't|f',
 	'N17: the night gives way to the week on Sunday there');
 
 $node->stop;

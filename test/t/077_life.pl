@@ -58,7 +58,7 @@ OnecTest->part(settings => sub {
 	refused('L3', "SELECT onec.set('nightly.hour', '4', 'shpo')", '42704', qr/server "shpo".*\n.*Perhaps you meant: shop/);
 	refused('L3', "SELECT onec.set('nightly.hour', '4', NULL)", '42704', qr/server "\?"/);
 	shows('SELECT count(*) FROM onec.config', 0, 'L3: nothing of it is kept');
-	shows("SELECT string_agg(s.key, ', ') FROM onec.setting s CROSS JOIN LATERAL onec._check_setting(s, s.initial)
+	shows("SELECT string_agg(s.key, ', ') FROM onec.setting s CROSS JOIN LATERAL onec_internal.check_setting(s, s.initial)
 		   WHERE s.type ~ 'int|numeric' AND s.lowest IS NULL", '', 'L3: the defaults are in their ranges, and every number has one');
 	shows("SELECT onec.set('nightly.hour', '23', 'shop'), onec.set('affinity.half_life_days', 'Infinity'), onec.set('organization_ids', '{}', 'shop');
 		   SELECT count(*) FROM onec.config", "||\n3", 'L3: what is in the range is taken');
@@ -132,14 +132,14 @@ OnecTest->part(servers => sub {
 	OnecTest->rows($node, "CALL onec.run_job('nightly', 'shop')");
 	shows("SELECT server, status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1", 'The Shop|ok', 'L2: a job of the old name, from a crontab, goes on');
 	OnecTest->rows($node, "ALTER SERVER \"The Shop\" RENAME TO shop; CALL onec.sync('shop')");
-	shows("SELECT status, (SELECT former FROM onec.base WHERE server = 'shop') FROM onec.sync_run ORDER BY run_id DESC LIMIT 1", 'ok|{"The Shop"}', 'L2: there and back');
-	OnecTest->rows($node, "UPDATE onec.base SET server_oid = 1; ALTER SERVER shop RENAME TO moved; ALTER SERVER moved RENAME TO shop");
+	shows("SELECT status, (SELECT former FROM onec_internal.base WHERE server = 'shop') FROM onec.sync_run ORDER BY run_id DESC LIMIT 1", 'ok|{"The Shop"}', 'L2: there and back');
+	OnecTest->rows($node, "UPDATE onec_internal.base SET server_oid = 1; ALTER SERVER shop RENAME TO moved; ALTER SERVER moved RENAME TO shop");
 	shows("SELECT count(*) FROM onec.sale_line WHERE server = 'shop'", $lines, 'L2: numbers of another database, from a dump, do not matter');
 	OnecTest->rows($node, "ALTER SERVER shop OPTIONS (SET timezone 'Asia/Omsk')");
-	shows("SELECT timezone FROM onec.base WHERE server = 'shop'", 'Asia/Omsk', 'L17: the store keeps the clock');
+	shows("SELECT timezone FROM onec_internal.base WHERE server = 'shop'", 'Asia/Omsk', 'L17: the store keeps the clock');
 	refused('L2', "SELECT * FROM onec.forget_server('shop')", '55006', qr/server "shop" still exists\n.*DROP SERVER shop/);
 	{
-		my $run = OnecTest->background($node, "SELECT onec._hold_run(onec._run_key('shop')), pg_sleep(20)");
+		my $run = OnecTest->background($node, "SELECT onec_internal.hold_run(onec_internal.run_lock_key('shop')), pg_sleep(20)");
 		OnecTest->wait_for(sub { OnecTest->rows($node, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") }, 'the run');
 		refused('L2', 'ALTER SERVER shop RENAME TO moved', '55006', qr/a sync of "shop" is at work/);
 		$run->cancel;
@@ -158,14 +158,14 @@ OnecTest->part(servers => sub {
 	shows("SELECT onec.profile_json('$person') IS NULL", 't', 'L14: and gone');
 	shows("SELECT sum(rows) > 0 FROM onec.purge('2020-01-01')", 'f', 'L14: purge works without the server');
 	shows("SELECT count(*) > 5, bool_or(table_name = 'sale_line'), bool_or(table_name = 'forgotten') FROM onec.forget_server('shop')", 't|t|f', 'L2: forgotten');
-	shows("SELECT string_agg(t, ', ') FROM onec._by_server() t WHERE (xpath('//c/text()', query_to_xml(format('SELECT count(*) AS c FROM %s WHERE server = ''shop''', t), true, true, '')))[1]::text <> '0'",
+	shows("SELECT string_agg(t, ', ') FROM onec_internal.tables_by_server() t WHERE (xpath('//c/text()', query_to_xml(format('SELECT count(*) AS c FROM %s WHERE server = ''shop''', t), true, true, '')))[1]::text <> '0'",
 		'onec.forgotten', 'L2: nothing is left but who was forgotten');
 	shows("SELECT to_regnamespace('shop') IS NULL", 't', 'L2: the empty schema is gone');
 	refused('L2', "SELECT * FROM onec.forget_server('shop')", '42704', qr/server "shop" of onec_fdw does not exist/);
 	OnecTest->rows($node, q{CREATE SERVER x FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/x'); SELECT onec.set('nightly.hour', '4', 'x')});
 	OnecTest->rows($node, 'DROP EXTENSION onec_fdw CASCADE; CREATE EXTENSION onec_fdw');
 	OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '0'");
-	shows('SELECT count(*) FROM onec.base', 0, 'L2: the extension is dropped and made again');
+	shows('SELECT count(*) FROM onec_internal.base', 0, 'L2: the extension is dropped and made again');
 	OnecTest->rows($node, "SELECT count(*) FROM onec.setup('shop'); CALL onec.sync('shop')");
 	OnecTest->rows($node, "ALTER TABLE onec.sync_run ALTER run_id RESTART WITH 1; CALL onec.sync('shop')");
 	shows('SELECT max(run_id), max(status) FROM onec.sync_run', '2|ok', 'L18: a sequence that is behind, as on a promoted subscriber');
@@ -176,7 +176,7 @@ OnecTest->part(copies => sub {
 	# what people make of the tables, one of each kind
 	my $told = "SELECT string_agg(x, E'\n' ORDER BY x) FROM (SELECT m::text FROM onec.category_map m UNION ALL SELECT f::text FROM onec.frequency_class f
 		UNION ALL SELECT f::text FROM onec.field_source f UNION ALL SELECT t::text FROM onec.target t UNION ALL SELECT p::text FROM onec.phone_plan p UNION ALL SELECT s::text FROM onec.rfm_segment s
-		UNION ALL SELECT r::text FROM onec.seed_removed r UNION ALL SELECT c.server || c.key || c.value FROM onec.config c) t (x)";
+		UNION ALL SELECT r::text FROM onec_internal.seed_removed r UNION ALL SELECT c.server || c.key || c.value FROM onec.config c) t (x)";
 	my $file = "$PostgreSQL::Test::Utils::tmp_check/copies.sql";
 
 	$node->safe_psql('postgres', "CREATE DATABASE $_") for qw(edited restored replica);
@@ -212,7 +212,7 @@ OnecTest->part(copies => sub {
 	is($sql->($told, 'restored'), $edited, 'L6: a dump brings the edits back');
 	unlike(PostgreSQL::Test::Utils::slurp_file($file), qr/bracelets/, 'L6: and holds nothing that the extension brings itself');
 	# the first copy of a subscription: every table by COPY, under its role
-	for my $table (split /\n/, $sql->("SELECT oid::regclass FROM pg_class WHERE relnamespace = 'onec'::regnamespace AND relkind = 'r'", 'edited'))
+	for my $table (split /\n/, $sql->("SELECT oid::regclass FROM pg_class WHERE relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND relkind = 'r'", 'edited'))
 	{
 		$sql->("COPY $table TO '$file.copy'", 'edited');
 		my $r = OnecTest->try($node, "SET session_replication_role = replica; COPY $table FROM '$file.copy'", database => 'replica');
@@ -236,7 +236,7 @@ OnecTest->part(purged => sub {
 	my $day = OnecTest->rows($node, "SELECT (percentile_disc(0.5) WITHIN GROUP (ORDER BY period))::date + 1 FROM onec.sale_line");
 	my $old = "SELECT (SELECT count(*) FROM onec.sale_line WHERE period < '$day'), (SELECT count(*) FROM onec.card_sale_line WHERE period < '$day'),
 		(SELECT count(*) FROM onec.receipt_journal WHERE date < '$day')";
-	my $points = 'SELECT sum(points) FROM onec._points';
+	my $points = 'SELECT sum(points) FROM onec_internal.counted_points';
 	my $before = OnecTest->rows($node, $old);
 	my $balance = OnecTest->rows($node, $points);
 	my $would = OnecTest->rows($node, "SELECT string_agg(p::text, ' ') FROM onec.purge('$day', dry_run => true) p");

@@ -47,18 +47,18 @@ OnecTest->part('rules', sub {
 		fails($wrong, '23514', "$bad->[1] is refused");
 	}
 	# what the rows say, the tables have
-	is(sql(q{SELECT t.target, 'no table' FROM onec.target t WHERE to_regclass(onec._table_of(t.target)) IS NULL}), '', 'each has its table');
-	is(sql(q{SELECT t.target FROM onec.target t WHERE t.marks_deleted <> onec._has_column(onec._table_of(t.target), 'is_deleted')}), '', 'which has the mark where rows are marked');
+	is(sql(q{SELECT t.target, 'no table' FROM onec.target t WHERE to_regclass(onec_internal.table_of_target(t.target)) IS NULL}), '', 'each has its table');
+	is(sql(q{SELECT t.target FROM onec.target t WHERE t.marks_deleted <> onec_internal.has_column(onec_internal.table_of_target(t.target), 'is_deleted')}), '', 'which has the mark where rows are marked');
 	is(sql(q{SELECT t.target, c FROM onec.target t, unnest(t.unit || t.people || t.date_column || t.asked_by) c
-			 WHERE c IS NOT NULL AND NOT onec._has_column(onec._table_of(t.target), c)}), '', 'and the columns that are named');
-	is(sql(q{SELECT t.target, a.attname FROM onec.target t JOIN pg_attribute a ON a.attrelid = onec._table_of(t.target)::regclass
+			 WHERE c IS NOT NULL AND NOT onec_internal.has_column(onec_internal.table_of_target(t.target), c)}), '', 'and the columns that are named');
+	is(sql(q{SELECT t.target, a.attname FROM onec.target t JOIN pg_attribute a ON a.attrelid = onec_internal.table_of_target(t.target)::regclass
 			 WHERE (a.attname IN ('customer_id', 'user_id', 'owner_id', 'card_id', 'discount_card_id') AND a.atttypid = 'uuid'::regtype
 				AND NOT (t.table_name = 'product')) <> (a.attname = ANY (t.people))}), '', 'rules: whoever a row is about is among its people');
 	is(sql(q{SELECT t.target, x.field FROM onec.target t CROSS JOIN LATERAL (
 				(SELECT f.field FROM onec.field_source f WHERE f.target = t.target EXCEPT
-				 SELECT a.attname FROM pg_attribute a WHERE a.attrelid = onec._table_of(t.target)::regclass)
+				 SELECT a.attname FROM pg_attribute a WHERE a.attrelid = onec_internal.table_of_target(t.target)::regclass)
 				UNION ALL
-				(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = onec._table_of(t.target)::regclass AND a.attnum > 0 AND NOT a.attisdropped
+				(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = onec_internal.table_of_target(t.target)::regclass AND a.attnum > 0 AND NOT a.attisdropped
 				 AND a.attname NOT IN ('server', 'copy', 'is_deleted', 'register', 'attribution') EXCEPT
 				 SELECT f.field FROM onec.field_source f WHERE f.target = t.target)) x (field)
 			 WHERE t.source = 'set'}), '', 'and its fields are the columns');
@@ -164,7 +164,7 @@ OnecTest->part('people', sub {
 	is(sql("SELECT rows FROM onec.purge('2025-06-01') WHERE table_name = 'customer_order'"), $older, 'people: purge deletes them');
 	whole();
 	is(sql("SELECT count(*) FROM onec.customer_order WHERE date < '2025-06-01'"), 0, 'they stay deleted');
-	sql("UPDATE onec.base SET purged_before = NULL; DELETE FROM onec.forgotten");
+	sql("UPDATE onec_internal.base SET purged_before = NULL; DELETE FROM onec.forgotten");
 	whole();
 	is_equal('whatever was forgotten and purged may be read again');
 	sql("CREATE ROLE analyst; SELECT onec.grant_reader('analyst')");

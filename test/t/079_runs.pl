@@ -50,12 +50,12 @@ OnecTest->part(infinity => sub {
 		  AND format_type(a.atttypid, NULL) ~ '^(timestamp|date|ts|daterange|datemulti)'";
 
 	cmp_ok(rows("SELECT count(*) FROM ($columns) x"), '>', 60, 'L16: columns of times that clients may select');
-	rows("INSERT INTO onec.sync_doubt (server, target, kind, from_ts, till_ts, found, reason) SELECT 'shop', 'product', 'unproven', onec._first_moment(), onec._last_moment(), 1, 'test'");
+	rows("INSERT INTO onec_internal.sync_doubt (server, target, kind, from_ts, till_ts, found, reason) SELECT 'shop', 'product', 'unproven', onec_internal.first_moment(), onec_internal.last_moment(), 1, 'test'");
 	shows("WITH x AS MATERIALIZED ($columns) SELECT string_agg(format('%s.%s', x.tab, x.name), ', ') FROM x
 		WHERE (xpath('//n/text()', query_to_xml(format('SELECT count(*) AS n FROM %s t WHERE t.%I::text ~ ''infinity|BC|(^|\\W)[0-9]{5,}-''', x.tab, x.name), true, true, '')))[1]::text <> '0'",
 		'', "L16: none of them is infinite, or beyond what a client's calendar has");
 	shows("SELECT complete_from FROM onec.sync_state WHERE target = 'sale_line'", '0001-01-01 00:00:00', 'L16: what is complete from the beginning is so from a day');
-	rows('DELETE FROM onec.sync_doubt');
+	rows('DELETE FROM onec_internal.sync_doubt');
 });
 
 # ---- runs that meet ----
@@ -106,7 +106,7 @@ OnecTest->part(due => sub {
 		rows("INSERT INTO onec.sync_run (server, started_at, finished_at, status, pid, job, size$columns) SELECT 'shop', now(), now(), '$status', 1, '$job', $size$values");
 		return;
 	};
-	my $due = "SELECT onec._due_job('shop', 'interval')";
+	my $due = "SELECT onec_internal.due_job('shop', 'interval')";
 
 	for my $how ([ 'skipped (busy)' ], [ 'interrupted', [ 'message', "'the process ended before the run'" ] ], [ 'partial', [ 'ended_at', 8 ] ])
 	{
@@ -142,8 +142,8 @@ OnecTest->part(renamed => sub {
 		isnt(rows($tastes), $true, "L11: each $case->[0] had another name");
 		shows("CALL onec.sync('shop', days => 3); $tastes", $true, "L11: a $case->[0] that is renamed in 1C is so in what customers like, by the next run");
 	}
-	shows("DELETE FROM onec.touched_customer; BEGIN; CREATE TEMP TABLE onec_change AS SELECT NULL::tid AS place, true AS here, f.server, f.product_id FROM onec.product f WHERE f.is_folder;
-		SELECT onec._touch_buyers('shop', '{buyers}'); SELECT count(*) > 3 FROM onec.touched_customer; ROLLBACK", "\nt", 'L11: so is a folder');
+	shows("DELETE FROM onec_internal.touched_customer; BEGIN; CREATE TEMP TABLE onec_change AS SELECT NULL::tid AS place, true AS here, f.server, f.product_id FROM onec.product f WHERE f.is_folder;
+		SELECT onec_internal.touch_buyers_of_products('shop', '{buyers}'); SELECT count(*) > 3 FROM onec_internal.touched_customer; ROLLBACK", "\nt", 'L11: so is a folder');
 
 	rows("ALTER FOREIGN TABLE shop.product ALTER COLUMN article OPTIONS (SET property 'АртикулПрежний'); CALL onec.sync('shop')");
 	shows("SELECT status || ' ' || error_code || ' ' || (message ~ 'onec.setup\\(''shop''\\)') FROM onec.sync_status WHERE target = 'product'", 'failed HV005 true',
@@ -156,7 +156,7 @@ OnecTest->part(renamed => sub {
 OnecTest->part(dry => sub {
 	my $store = "SELECT md5(string_agg(l::text, ',' ORDER BY l::text)) || (SELECT md5(string_agg(p::text, ',' ORDER BY p::text)) FROM onec.product p)
 		|| (SELECT md5(string_agg(p::text, ',' ORDER BY p::text)) FROM onec.customer_profile p) || (SELECT max(run_id) FROM onec.sync_run)
-		|| (SELECT string_agg(s::text, ',' ORDER BY s::text) FROM onec.sync_state s) || (SELECT count(*) FROM onec.sync_doubt) FROM onec.sale_line l";
+		|| (SELECT string_agg(s::text, ',' ORDER BY s::text) FROM onec.sync_state s) || (SELECT count(*) FROM onec_internal.sync_doubt) FROM onec.sale_line l";
 	my $lines = sub { return join "\n", map { s/ in [0-9.]+ s.*//r } grep { /read, / } split /\n/, $_[0]->{stderr}; };
 
 	rows("DELETE FROM onec.sale_line WHERE line_no = 1 AND ctid IN (SELECT ctid FROM onec.sale_line WHERE line_no = 1 ORDER BY recorder LIMIT 5);

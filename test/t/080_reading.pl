@@ -189,7 +189,7 @@ sub requests_are
 my $codes = sub { "SELECT count(code), count(DISTINCT code), max(code) FROM $_[0]" };
 my $sums = sub { "SELECT count(\"sum\"), count(DISTINCT \"sum\"), max(\"sum\") FROM $_[0]" };
 my @all = ('2500|2500|02499', '2500|2500|2499');
-my $readings = 'SELECT relation, pages, rows, page_rows, by_skip, ordered, filtered, whole FROM onec._readings() ORDER BY number';
+my $readings = 'SELECT relation, pages, rows, page_rows, by_skip, ordered, filtered, whole FROM onec_internal.recent_readings() ORDER BY number';
 
 # ---- rows that come twice, pages that come again ----
 my @of_once = ([ 1, '' ], [ 2, ', page 2' ]);
@@ -207,7 +207,7 @@ for my $case (map { my $on = $_; map { [ $_, @$on ] } qw(doubled twice) } @of_on
 	}
 }
 answer_is('SELECT count(*) FROM (SELECT * FROM c1 LIMIT 6) c', { lie => 'doubled', rows => 4 }, '4', 'L-3: the only page');
-answer_is("SELECT count(*) FROM (SELECT * FROM c1 OFFSET 0) c; SELECT twice FROM onec._readings() ORDER BY number DESC LIMIT 1",
+answer_is("SELECT count(*) FROM (SELECT * FROM c1 OFFSET 0) c; SELECT twice FROM onec_internal.recent_readings() ORDER BY number DESC LIMIT 1",
 	{ lie => 'twice', on => 1 }, "2500\n4", 'L-6: it is told how many came twice');
 for my $table (qw(c1 c1ahead))
 {
@@ -364,7 +364,7 @@ $node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (SET prefetch '0')");
 # ---- an order that is refused ----
 
 answer_is($codes->('c') . "; $readings", { lie => 'order' }, "$all[0]\nc|3|2500|1000000|f|t|t|t", 'P9: no order, another one each time: all at once');
-answer_is($sums->('d1') . "; SELECT by_skip, ordered, whole FROM onec._readings()", { lie => 'order' }, "$all[1]\nf|t|t", 'P9: … by dates, where there are some');
+answer_is($sums->('d1') . "; SELECT by_skip, ordered, whole FROM onec_internal.recent_readings()", { lie => 'order' }, "$all[1]\nf|t|t", 'P9: … by dates, where there are some');
 answer_is('SELECT count(line), count(DISTINCT line) FROM l', { lie => 'order' }, '2500|2500', 'P9: rows of one second');
 answer_is('SELECT count(deleted) FROM nokey', { lie => 'order' }, '2500', 'P9: rows that are alike');
 answer_is('SELECT code FROM c ORDER BY code COLLATE "C" LIMIT 2', { lie => 'order' }, "00000\n00001", 'P9: sorted here');

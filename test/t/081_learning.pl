@@ -207,31 +207,31 @@ my $plan = play("EXPLAIN (VERBOSE) $query");
 unlike($plan, qr/endswith\(/, 'W11: EXPLAIN shows the request without it');
 like($plan, qr/recordtype ~~ .*local, 1C refuses it/, '… and says why');
 like($plan, qr/Request: .*Sum ge 700/, '… with the rest');
-$node->safe_psql('postgres', "UPDATE onec.refusal SET found_at = now() - interval '25 hours'");
+$node->safe_psql('postgres', "UPDATE onec_internal.refusal SET found_at = now() - interval '25 hours'");
 is(play("$query; $learned"), "300\n", 'what was learned a day ago is tried again');
 is(scalar(grep { ($_->{query}{'$filter'} // '') =~ /endswith/ } @asked), scalar @asked, '… at the first chance');
 is($node->safe_psql('postgres', "SELECT onec.forget_refusals('shop')"), 1, 'a full reading forgets it');
 
 # how large pages are is remembered, too
 my $few = "SELECT count(note) FROM d WHERE \"sum\" >= 900";
-my $pages = 'SELECT count(*) FROM onec.largest_page';
+my $pages = 'SELECT count(*) FROM onec_internal.largest_page';
 
 play($few);
 is(scalar @asked, 2, 'P1: in a session that has seen no larger page one more request asks what follows');
 play("SELECT count(note) FROM d; SELECT onec.remember_refusals('shop')");
-is($node->safe_psql('postgres', "SELECT rows FROM onec.largest_page"), 1000, 'P1: the largest page is remembered');
+is($node->safe_psql('postgres', "SELECT rows FROM onec_internal.largest_page"), 1000, 'P1: the largest page is remembered');
 play($few);
 is(scalar @asked, 1, 'P1: … so that new sessions need not ask');
-$node->safe_psql('postgres', "UPDATE onec.largest_page SET seen_at = now() - interval '25 hours'");
+$node->safe_psql('postgres', "UPDATE onec_internal.largest_page SET seen_at = now() - interval '25 hours'");
 play($few);
 is(scalar @asked, 2, 'P1: … for a day');
 play("SELECT count(note) FROM d; SELECT onec.remember_refusals('shop')");
-$node->safe_psql('postgres', "UPDATE onec.largest_page SET base = base + 1");
+$node->safe_psql('postgres', "UPDATE onec_internal.largest_page SET base = base + 1");
 play($few);
 is(scalar @asked, 2, 'P1: … of the address where it was seen');
 play("SELECT count(note) FROM d; SELECT onec.remember_refusals('shop')");
 is($node->safe_psql('postgres', "$pages; SELECT onec.forget_refusals('shop'); $pages"), "1\n0\n0", 'P1: … unless refusals are forgotten');
-play("SELECT count(note) FROM d; SELECT onec._forget_session_refusals('shop'); $few");
+play("SELECT count(note) FROM d; SELECT onec_internal.forget_session_refusals('shop'); $few");
 is(scalar(grep { ($_->{query}{'$filter'} // '') =~ /Sum ge 900/ } @asked), 2, 'P1: … by this session, too');
 
 for my $case ([ "recordtype LIKE '%pt'", 650 ], [ "recordtype LIKE '%pt' AND note LIKE '%1'", 93, 'note' ],

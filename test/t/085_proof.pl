@@ -197,7 +197,7 @@ is(rows("SELECT count(*) FROM onec.data_quality WHERE code = 'Q12'"), '0', 'P21:
 # ---- rows without a property that others have ----
 my $names = "SELECT count(*) || ' ' || count(description) || ' ' || min(code) FROM onec.discount_card WHERE NOT is_deleted";
 my $named = rows($names);
-my $kinds = "SELECT coalesce(string_agg(DISTINCT kind, ' '), '') FROM onec.sync_doubt";
+my $kinds = "SELECT coalesce(string_agg(DISTINCT kind, ' '), '') FROM onec_internal.sync_doubt";
 
 base($cards => [ map { card($_, Code => "Н$_") } 1 .. 20 ]);
 is(sync($only_cards, lie => 'lacking'), 'incomplete', 'P13: every other card comes without its name: the run is incomplete');
@@ -252,7 +252,7 @@ is(sync($purchases), 'ok', 'P11: a document is deleted beside');
 is(rows($sum), '199 19805', 'P11: … and proven by the rows, not the keys');
 
 my $windows = "{[2025-03-01,2025-03-03),[2025-03-05,2025-03-06),[2025-04-01,infinity)}";
-my $counted = "SELECT onec._count_of_1c('shop', 'sale_line', '$windows')";
+my $counted = "SELECT onec_internal.count_window_in_1c('shop', 'sale_line', '$windows')";
 my $there = grep { $_->{Period} =~ /-03-0[125]T/ } @{ $base{$sales} };
 $stub->requests;
 is(rows($counted), $there, 'windows that do not touch are counted');
@@ -260,7 +260,7 @@ is(scalar(grep { $_->{path} =~ /count$/ } $stub->requests), 1, '… by one reque
 $stub->mode(lie => 'either');
 is(rows($counted), $there, '… and where 1C does not take them together, one by one');
 $stub->mode(lie => '');
-is(rows("SELECT onec._count_of_1c('shop', 'sale_line', '{}')"), '0', '… none at all without a request');
+is(rows("SELECT onec_internal.count_window_in_1c('shop', 'sale_line', '{}')"), '0', '… none at all without a request');
 
 # ---- a limit of cards (L10) ----
 base($cards => [ map { card($_) } 1 .. 20 ]);
@@ -274,7 +274,7 @@ is(rows("SELECT count(*) FROM onec.discount_card WHERE is_deleted AND code = '7'
 is(sync("$only_cards, cards_limit => 8"), 'ok', 'L10: the round ends');
 is(rows("SELECT string_agg(code, ' ') FROM onec.discount_card WHERE is_deleted AND code::int <= 20 AND card_id::text LIKE '00000005%'"), '7', 'L10: … and the deleted card is found');
 is(rows("SELECT last_ok > '$ok_at' FROM onec.sync_state WHERE target = 'discount_card'"), 't', 'L10: … now it was read completely');
-is(rows('SELECT count(*) FROM onec.card_seen'), '0', 'L10: … and nothing is kept of the round');
+is(rows('SELECT count(*) FROM onec_internal.card_seen'), '0', 'L10: … and nothing is kept of the round');
 
 $node->stop;
 done_testing();

@@ -210,7 +210,7 @@ is(rows('SELECT count(*) FROM onec.sync_step WHERE run_id = (SELECT max(run_id) 
 }
 rows("SELECT onec.set('sync.interval_hours', '5', 'shop')");
 rows("UPDATE onec.sync_run SET started_at = started_at - interval '10 hours' WHERE size > 0");
-is(rows("SELECT onec._is_due('shop')"), 't', 'P18: a part does not count for being due');
+is(rows("SELECT onec_internal.is_interval_due('shop')"), 't', 'P18: a part does not count for being due');
 {
 	my $busy = OnecTest->background($node, 'SELECT pg_sleep(60)');
 

@@ -53,6 +53,15 @@ sql('CREATE ROLE nightly LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE site LOGI
 		is(sql("SELECT status || ' ' || coalesce(message, '') FROM onec.sync_run ORDER BY run_id DESC LIMIT 1"), 'ok ', '… with no step that failed');
 	}
 	like(sql("SELECT max(version) FROM (SELECT count(*)::text AS version FROM onec.sale_line) x"), qr/^[1-9]/, '… and what was there is there');
+	for my $call ("onec.lag_seconds('purchases', 'shop')", "onec.get('check_unit', 'shop')", "onec.local_now('shop')", "onec.next_purchase('shop')", "onec.rfm('shop')",
+		"onec.refresh_profiles('shop')", "onec.refresh_models('shop')", "onec.choose_loyalty_rule('shop')", "onec.remember_refusals('shop')", "onec.forget_refusals('shop')",
+		"onec.cancel(server => 'shop')")
+	{
+		allowed('nightly', "S6: $call as a role with grant_sync", "SELECT count(*) FROM $call");
+	}
+	is(sql("SELECT string_agg(proname, ' ' ORDER BY 1) FROM pg_proc WHERE pronamespace = 'onec_internal'::regnamespace AND has_function_privilege('nightly', oid, 'EXECUTE')
+			AND proname ~ '^(set_|apply_env|create_|drop_(made|target)|make_|diagnose|forget_(person|messages)|people_meant|ids_of|rename_|needed_|report_|schedule_hint|on_server)'"),
+		'', 'S6: grant_sync gives no helper of what it does not give');
 	for my $call ("SELECT onec.set('check_unit', 'row')", "SELECT onec.setup('shop')", "SELECT * FROM onec.forget('70000000002')", "SELECT * FROM onec.purge('2020-01-01')",
 		"SELECT onec.grant_sync('nightly')", "SELECT onec.import_env('X=1', 'shop')", "DELETE FROM onec.forgotten", "UPDATE onec.config SET value = '1'", 'TRUNCATE onec.sale_line',
 		"SELECT onec.schedule('shop')", 'UPDATE onec.field_source SET is_key = false')
@@ -67,6 +76,16 @@ sql('CREATE ROLE nightly LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE site LOGI
 	my @open = split /\n/, sql("SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind IN ('r', 'v') AND has_table_privilege('analyst', c.oid, 'SELECT') ORDER BY 1");
 	my @refused = grep { as('analyst', "SELECT count(*) FROM (SELECT * FROM onec.$_ OFFSET 0) x")->{sqlstate} ne '00000' } @open;
 
+	my @called = map("onec.$_('shop')", qw(abc_xyz_at affinity cohort_matrix cohort_retention_at customer_clv_at local_now loyalty_balance_at month_season_at next_purchase
+		revenue_month_at season store_summary_at weekday_hour_at)), "onec.lag_seconds('purchases', 'shop')", "onec.get('check_unit', 'shop')", "onec.similar_items(gen_random_uuid(), 5)",
+		'onec.rfm_score(3, ARRAY[1, 2, 3, 4]::numeric[])', "onec.normalize_phone('+7 000 000-00-02')", 'onec.last_requests()', 'onec.session_refusals()';
+
+	allowed('analyst', "S6: $_ as a role with grant_reader", "SELECT count(*) FROM $_") for @called;
+	is(as('analyst', "SELECT count(*) FROM $_")->{sqlstate}, '42501', "S6: grant_reader does not give: $_")
+	  for "onec.call_list_at('shop')", "onec.rfm('shop')", "onec.entity_sets('shop')", "onec.diagnose('shop')", "onec.refresh_rfm('shop')", "onec.report('shop')",
+	  'onec_internal.quality_people', "onec_internal.people_of_cards('shop')", "onec_internal.person_by_key('70000000002', 'shop')", "onec_internal.purge_before('shop', '2020-01-01')";
+	is(sql("SELECT string_agg(proname, ' ' ORDER BY 1) FROM pg_proc WHERE pronamespace = 'onec_internal'::regnamespace AND has_function_privilege('analyst', oid, 'EXECUTE') AND provolatile = 'v'"),
+		'is_run_at_work note_cancelled_run', 'S6: and no helper that changes anything, but the account of a run that one may cancel');
 	cmp_ok(scalar(@open), '>', 40, 'S6: what grant_reader opens');
 	is("@refused", '', '… can be read, every table and view of it');
 	is(as('analyst', $_)->{sqlstate}, '42501', "S6: grant_reader does not give: $_")
@@ -75,6 +94,18 @@ sql('CREATE ROLE nightly LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE site LOGI
 	  "onec.purchases_json('70000000002')", "onec.recommend('70000000002', 10)", 'onec.recommend(NULL, 5)';
 	like(as('site', "SELECT onec.profile_json('70000000002')")->{stdout}, qr/70000000002/, '… and it tells of the customer');
 	is(as('site', $_)->{sqlstate}, '42501', "S6: grant_site does not give: $_") for 'SELECT * FROM onec.sale_line', "SELECT * FROM onec.forget('70000000002')", "CALL onec.sync('shop')";
+}
+
+# ---- D9: what users call, and what that calls ----
+{
+	is(sql("SELECT string_agg(relname, ' ' ORDER BY 1) FROM pg_class WHERE relnamespace = 'onec'::regnamespace AND relname ~ '^_'"), '', 'D9: no helper among the tables and views');
+	is(sql("SELECT string_agg(proname, ' ' ORDER BY 1) FROM pg_proc WHERE pronamespace = 'onec'::regnamespace AND (proname ~ '^_' OR obj_description(oid, 'pg_proc') ~ 'служебн')"),
+		'', 'D9: \df onec.* shows what users call');
+	is(sql("SELECT string_agg(proname, ' ' ORDER BY 1) FROM pg_proc WHERE pronamespace = 'onec_internal'::regnamespace AND has_function_privilege('public', oid, 'EXECUTE')"),
+		'', 'D9: helpers are given to nobody');
+	is(sql("SELECT has_schema_privilege('public', 'onec_internal', 'USAGE') OR has_schema_privilege('site', 'onec_internal', 'USAGE')"), 'f', '… nor is their schema, the site included');
+	is(sql("SELECT count(*) FROM pg_class WHERE relnamespace = 'onec_internal'::regnamespace AND relkind IN ('r', 'v') AND (has_table_privilege('public', oid, 'SELECT')
+			OR has_table_privilege('site', oid, 'SELECT'))"), '0', '… nor their tables and views');
 }
 
 # ---- W19: a standby ----
@@ -95,12 +126,12 @@ sql('CREATE ROLE nightly LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE site LOGI
 	my $servers = 273;
 
 	sql("DO \$\$ BEGIN FOR i IN 1 .. $servers LOOP EXECUTE format('CREATE SERVER many_%s FOREIGN DATA WRAPPER onec_fdw OPTIONS (url %L)', i, 'http://127.0.0.1:1/x'); END LOOP; END \$\$");
-	sql('CREATE EXTENSION pg_cron; SELECT count(*) FROM onec._servers w, LATERAL onec.schedule(w.server)') if OnecTest->have_cron;
+	sql('CREATE EXTENSION pg_cron; SELECT count(*) FROM onec_internal.known_servers w, LATERAL onec.schedule(w.server)') if OnecTest->have_cron;
 	my $r = run("SET track_functions = 'all'; SELECT count(*) FROM (SELECT * FROM onec.schedule_status OFFSET 0) x; SELECT pg_stat_force_next_flush()");
 	is($r->{sqlstate}, '00000', 'schedule_status of many servers');
 	like($r->{stdout}, qr/^${\(4 * ($servers + 1))}$/m, '… has the jobs of each');
 	is(sql("SELECT string_agg(funcname || ' ' || calls, ', ' ORDER BY 1) FROM pg_stat_user_functions
-			WHERE schemaname = 'onec' AND (funcname IN ('_cron_zone', '_cron_place', '_cron_home') AND calls > 3 OR calls > 5 * ($servers + 1))"),
+			WHERE schemaname ~ '^onec' AND (funcname IN ('cron_zone', 'cron_place', 'cron_database') AND calls > 3 OR calls > 5 * ($servers + 1))"),
 		'', 'T8: what is the same for all is looked up once, the rest in proportion to the servers');
 	cmp_ok($r->{seconds}, '<', 1, 'T8: within a second') if $ENV{TEST_FULL};
 	sql("DO \$\$ BEGIN FOR i IN 1 .. $servers LOOP EXECUTE format('DROP SERVER many_%s', i); END LOOP; END \$\$");

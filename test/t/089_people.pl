@@ -157,9 +157,9 @@ sql("CALL onec.sync('shop', full_reload => true)");
 sql("SELECT * FROM onec.refresh_models('shop')");
 my %refresher = (
 	refresh_recommendations => ['recommendation_feed'], refresh_rfm => ['customer_rfm'], refresh_profiles => ['customer_profile'],
-	refresh_outlook => [ 'customer_affinity', 'customer_outlook' ], refresh_value => ['customer_value'], _fold_people => [ 'customer_card', 'site_user' ]);
+	refresh_outlook => [ 'customer_affinity', 'customer_outlook' ], refresh_value => ['customer_value'], refresh_people => [ 'customer_card', 'site_user' ]);
 is(sql("SELECT string_agg(proname, ',' ORDER BY proname) FROM pg_proc WHERE pronamespace = 'onec'::regnamespace AND proname ~ '^refresh_'"),
-	join(',', sort(grep({ $_ ne '_fold_people' } keys %refresher), 'refresh_models', 'refresh_pairs')), 'the refreshers are those that are tried here (pairs tell of goods only)');
+	join(',', sort(grep({ $_ ne 'refresh_people' } keys %refresher), 'refresh_models', 'refresh_pairs')), 'the refreshers are those that are tried here (pairs tell of goods only)');
 
 # Until the statement waits for a lock, or has come to its end and printed what it had to.
 sub settled
@@ -186,7 +186,7 @@ for my $name (sort keys %refresher)
 	sql("DELETE FROM onec.$_ WHERE server = 'shop'") for @tables;
 	# one forgets and has not committed, the other begins
 	sql("BEGIN; SELECT count(*) FROM onec.forget('$id', 'shop'); PREPARE TRANSACTION 'forget'");
-	my $b = OnecTest->background($node, "SELECT * FROM onec.$name('shop')");
+	my $b = OnecTest->background($node, 'SELECT * FROM ' . ($name eq 'refresh_people' ? 'onec_internal' : 'onec') . ".$name('shop')");
 	settled($b);
 	sql("COMMIT PREPARED 'forget'");
 	is($b->wait->{sqlstate}, '00000', "S8: $name while somebody is forgotten");

@@ -139,8 +139,8 @@ END $$;
 CREATE TABLE evil.used AS
 	SELECT DISTINCT t.oid, format_type(t.oid, NULL) AS name FROM pg_type t
 	WHERE t.typtype = 'b' AND t.typnamespace = 'pg_catalog'::regnamespace
-	  AND (t.oid IN (SELECT a.atttypid FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relnamespace = 'onec'::regnamespace AND a.attnum > 0)
-		   OR t.oid IN (SELECT unnest(p.proargtypes || coalesce(p.proallargtypes, '{}')) FROM pg_proc p WHERE p.pronamespace = 'onec'::regnamespace)
+	  AND (t.oid IN (SELECT a.atttypid FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND a.attnum > 0)
+		   OR t.oid IN (SELECT unnest(p.proargtypes || coalesce(p.proallargtypes, '{}')) FROM pg_proc p WHERE p.pronamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace))
 		   OR t.oid = ANY ('{interval,time,oid,"\"char\"",name[],date[],xid,tid,float8,regclass,json,jsonb}'::regtype[]));
 
 CREATE TABLE evil.planted (kind text, what text);
@@ -163,7 +163,7 @@ BEGIN
 		SELECT p.oid, p.proname, p.prokind, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result
 		FROM pg_proc p
 		WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind IN ('f', 'a') AND p.proname <> 'nextval'
-		  AND EXISTS (SELECT FROM pg_proc x WHERE x.pronamespace = 'onec'::regnamespace AND coalesce(x.prosrc, '') ~ ('\m' || p.proname || '\('))
+		  AND EXISTS (SELECT FROM pg_proc x WHERE x.pronamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND coalesce(x.prosrc, '') ~ ('\m' || p.proname || '\('))
 	LOOP
 		IF t.prokind = 'f' THEN
 			-- formats and the like: as many arguments as they have there, of text
@@ -186,7 +186,7 @@ BEGIN
 	END LOOP;
 	FOR t IN SELECT c.relname FROM pg_class c
 			 WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relkind IN ('r', 'v')
-			   AND EXISTS (SELECT FROM pg_proc x WHERE x.pronamespace = 'onec'::regnamespace AND coalesce(x.prosrc, '') ~ ('\m' || c.relname || '\M')) LOOP
+			   AND EXISTS (SELECT FROM pg_proc x WHERE x.pronamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND coalesce(x.prosrc, '') ~ ('\m' || c.relname || '\M')) LOOP
 		BEGIN
 			EXECUTE format('CREATE VIEW evil.%I AS SELECT * FROM pg_catalog.%1$I WHERE evil.spring(%L)', t.relname, 'catalog ' || t.relname);
 		EXCEPTION WHEN OTHERS THEN

@@ -1,19 +1,17 @@
-\echo Use "CREATE EXTENSION onec_fdw" to load this file. \quit
-
 -- The wrapper itself, and what it knows of a base.
 
-CREATE FUNCTION onec.onec_fdw_handler() RETURNS fdw_handler
+CREATE FUNCTION onec_internal.onec_fdw_handler() RETURNS fdw_handler
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'onec_fdw_handler';
-COMMENT ON FUNCTION onec.onec_fdw_handler() IS
+COMMENT ON FUNCTION onec_internal.onec_fdw_handler() IS
 	'Обработчик обёртки внешних данных 1С (служебная)';
 
-CREATE FUNCTION onec.onec_fdw_validator(text[], oid) RETURNS void
+CREATE FUNCTION onec_internal.onec_fdw_validator(text[], oid) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'onec_fdw_validator';
-COMMENT ON FUNCTION onec.onec_fdw_validator(text[], oid) IS
+COMMENT ON FUNCTION onec_internal.onec_fdw_validator(text[], oid) IS
 	'Проверка параметров сервера, сопоставления пользователя, таблицы и столбца (служебная)';
 
 CREATE FOREIGN DATA WRAPPER onec_fdw
-	HANDLER onec.onec_fdw_handler VALIDATOR onec.onec_fdw_validator;
+	HANDLER onec_internal.onec_fdw_handler VALIDATOR onec_internal.onec_fdw_validator;
 COMMENT ON FOREIGN DATA WRAPPER onec_fdw IS
 	'База 1С:Предприятия через стандартный интерфейс OData';
 
@@ -23,20 +21,26 @@ CREATE FUNCTION onec.last_requests(
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_last_requests';
 COMMENT ON FUNCTION onec.last_requests() IS
-	'Последние запросы этого сеанса к 1С (не более 200): адрес в читаемом виде, ответ, время, строки, байты. Паролей здесь нет';
+	'Последние запросы этого сеанса к 1С (не более 200): адрес в читаемом виде, ответ, время, '
+	'строки, байты. Паролей здесь нет';
 
-CREATE FUNCTION onec._totals(OUT requests bigint, OUT retries bigint, OUT bytes bigint)
+CREATE FUNCTION onec_internal.session_totals(OUT requests bigint, OUT retries bigint, OUT bytes bigint)
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_totals';
-COMMENT ON FUNCTION onec._totals() IS 'Запросы, повторы и байты этого сеанса с его начала (служебная)';
+COMMENT ON FUNCTION onec_internal.session_totals() IS
+	'Запросы, повторы и байты этого сеанса с его начала (служебная)';
 
-CREATE FUNCTION onec._readings(
+CREATE FUNCTION onec_internal.recent_readings(
 	OUT number bigint, OUT relation regclass, OUT requests bigint, OUT pages bigint, OUT rows bigint,
 	OUT page_rows bigint, OUT by_skip boolean, OUT ordered boolean, OUT filtered boolean, OUT whole boolean,
 	OUT lacked text[], OUT twice bigint)
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_readings';
-COMMENT ON FUNCTION onec._readings() IS
-	'Как прошли последние чтения внешних таблиц этим сеансом (не более 64, старые первыми; служебная): номер, таблица, запросы, страницы, строки, наибольшая запрошенная страница; by_skip — были страницы через $skip; ordered — их порядок надёжен; filtered — условия ушли в 1С; whole — прочитано до конца; lacked — столбцы, свойств которых не было у части строк; twice — строки, дважды пришедшие в одной странице';
+COMMENT ON FUNCTION onec_internal.recent_readings() IS
+	'Как прошли последние чтения внешних таблиц этим сеансом (не более 64, старые первыми; служебная): '
+	'номер, таблица, запросы, страницы, строки, наибольшая запрошенная страница; by_skip — были страницы '
+	'через $skip; ordered — их порядок надёжен; filtered — условия ушли в 1С; whole — прочитано до конца; '
+	'lacked — столбцы, свойств которых не было у части строк; twice — строки, дважды '
+	'пришедшие в одной странице';
 
 CREATE FUNCTION onec.entity_sets(server name)
 	RETURNS TABLE (entity_set text, family text, local_name text, key text, columns int)

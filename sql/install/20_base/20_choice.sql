@@ -1,23 +1,28 @@
 -- Words that are one of a list: keys, names, kinds.  One that is not is refused with the nearest.
 
--- Those of a list that a word was perhaps meant to be: at least two fifths of their pairs of letters are the same.
-CREATE FUNCTION onec._nearest(word text, known text[]) RETURNS text
+-- Those of a list that a word was perhaps meant to be: at least two fifths of their pairs of letters are the
+-- same.
+CREATE FUNCTION onec_internal.nearest_words(word text, known text[]) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH word (is_known, name, pair) AS (
 		SELECT DISTINCT w.is_known, w.name, substr(' ' || lower(w.name) || ' ', i, 2)
-		FROM (SELECT true, unnest($2) UNION ALL SELECT false, left($1, 100)) w (is_known, name), generate_series(1, length(w.name) + 1) i),
+		FROM (SELECT true, unnest($2) UNION ALL SELECT false, left($1, 100)) w (is_known, name),
+			generate_series(1, length(w.name) + 1) i),
 	alike AS (
-		SELECT k.name, 2.0 * count(w.pair) / (count(*) + (SELECT count(*) FROM word a WHERE NOT a.is_known)) AS share
+		SELECT k.name, 2.0 * count(w.pair) / (count(*) + (SELECT count(*) FROM word a
+														  WHERE NOT a.is_known)) AS share
 		FROM word k LEFT JOIN word w ON NOT w.is_known AND w.pair = k.pair WHERE k.is_known GROUP BY 1)
 	SELECT string_agg(a.name, ', ' ORDER BY a.share DESC, a.name)
 	FROM (SELECT * FROM alike WHERE share >= 0.4 ORDER BY share DESC, name LIMIT 3) a
 $$;
-COMMENT ON FUNCTION onec._nearest(text, text[]) IS 'Похожие слова перечня для подсказки (служебная)';
+COMMENT ON FUNCTION onec_internal.nearest_words(text, text[]) IS
+	'Похожие слова перечня для подсказки (служебная)';
 
--- The word, if it is one of those that are known, or NULL; else an error that names the nearest, and all where they are few.
-CREATE FUNCTION onec._one_of(what text, word text, known text[]) RETURNS text
+-- The word, if it is one of those that are known, or NULL; else an error that names the nearest, and all
+-- where they are few.
+CREATE FUNCTION onec_internal.checked_word(what text, word text, known text[]) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -25,9 +30,11 @@ BEGIN
 	IF word <> ALL (known) THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = format('unrecognized %s "%s"', what, word),
-			HINT = concat_ws(' ', 'Perhaps you meant: ' || onec._nearest(word, known) || '.',
-							 CASE WHEN cardinality(known) <= 20 THEN format('Known are: %s.', array_to_string(known, ', ')) END);
+			HINT = concat_ws(' ', 'Perhaps you meant: ' || onec_internal.nearest_words(word, known) || '.',
+							 CASE WHEN cardinality(known) <= 20
+								  THEN format('Known are: %s.', array_to_string(known, ', ')) END);
 	END IF;
 	RETURN word;
 END $$;
-COMMENT ON FUNCTION onec._one_of(text, text, text[]) IS 'Слово, если оно есть в перечне, иначе ошибка с похожими (служебная)';
+COMMENT ON FUNCTION onec_internal.checked_word(text, text, text[]) IS
+	'Слово, если оно есть в перечне, иначе ошибка с похожими (служебная)';

@@ -1,9 +1,9 @@
 -- Which bases the store knows, and which of them is meant.
 --
--- A base is known by the name of its foreign server.  What is known of it is kept beside the data, so that these go on where the server
--- is called something else, was dropped, or never was, as on a replica.
+-- A base is known by the name of its foreign server.  What is known of it is kept beside the data, so that
+-- these go on where the server is called something else, was dropped, or never was, as on a replica.
 
-CREATE TABLE onec.base (
+CREATE TABLE onec_internal.base (
 	server name PRIMARY KEY,
 	server_oid oid,
 	timezone text,
@@ -11,50 +11,51 @@ CREATE TABLE onec.base (
 	purged_before date,
 	known_since timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE onec.base IS 'Базы, данные или настройки которых здесь есть; остаются, когда внешний сервер удалён (onec.forget_server убирает)';
-COMMENT ON COLUMN onec.base.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.base.server_oid IS 'Его номер в каталоге: по нему узнаётся переименованный';
-COMMENT ON COLUMN onec.base.timezone IS 'Часовой пояс базы: параметр timezone сервера';
-COMMENT ON COLUMN onec.base.former IS 'Как сервер назывался раньше';
-COMMENT ON COLUMN onec.base.purged_before IS 'Покупки раньше этого дня удалены (onec.purge, keep.purchase_days) и больше не читаются';
-COMMENT ON COLUMN onec.base.known_since IS 'С какого времени известна';
-SELECT pg_catalog.pg_extension_config_dump('onec.base', '');
--- it tells no more than the catalog does, and whoever reads anything needs the clock
-GRANT SELECT ON onec.base TO PUBLIC;
+COMMENT ON TABLE onec_internal.base IS
+	'Базы, данные или настройки которых здесь есть; остаются, когда внешний сервер удалён '
+	'(onec.forget_server убирает)';
+COMMENT ON COLUMN onec_internal.base.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec_internal.base.server_oid IS 'Его номер в каталоге: по нему узнаётся переименованный';
+COMMENT ON COLUMN onec_internal.base.timezone IS 'Часовой пояс базы: параметр timezone сервера';
+COMMENT ON COLUMN onec_internal.base.former IS 'Как сервер назывался раньше';
+COMMENT ON COLUMN onec_internal.base.purged_before IS
+	'Покупки раньше этого дня удалены (onec.purge, keep.purchase_days) и больше не читаются';
+COMMENT ON COLUMN onec_internal.base.known_since IS 'С какого времени известна';
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.base', '');
 
-CREATE VIEW onec._live_servers AS
+CREATE VIEW onec_internal.live_servers AS
 	SELECT s.srvname AS server, s.oid AS server_oid,
-		   (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'timezone') AS timezone
+		   (SELECT o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o
+			WHERE o.option_name = 'timezone') AS timezone
 	FROM pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw
 	WHERE w.fdwname = 'onec_fdw';
-COMMENT ON VIEW onec._live_servers IS 'Внешние серверы onec_fdw (служебное)';
-COMMENT ON COLUMN onec._live_servers.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec._live_servers.server_oid IS 'Его номер в каталоге';
-COMMENT ON COLUMN onec._live_servers.timezone IS 'Параметр timezone';
-GRANT SELECT ON onec._live_servers TO PUBLIC;
+COMMENT ON VIEW onec_internal.live_servers IS 'Внешние серверы onec_fdw (служебное)';
+COMMENT ON COLUMN onec_internal.live_servers.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec_internal.live_servers.server_oid IS 'Его номер в каталоге';
+COMMENT ON COLUMN onec_internal.live_servers.timezone IS 'Параметр timezone';
 
-CREATE VIEW onec._servers AS
-	SELECT s.server FROM onec._live_servers s
-	UNION SELECT b.server FROM onec.base b;
-COMMENT ON VIEW onec._servers IS 'Базы: внешние серверы onec_fdw и те, чьи данные остались (служебное)';
-COMMENT ON COLUMN onec._servers.server IS 'Внешний сервер';
-GRANT SELECT ON onec._servers TO PUBLIC;
+CREATE VIEW onec_internal.known_servers AS
+	SELECT s.server FROM onec_internal.live_servers s
+	UNION SELECT b.server FROM onec_internal.base b;
+COMMENT ON VIEW onec_internal.known_servers IS
+	'Базы: внешние серверы onec_fdw и те, чьи данные остались (служебное)';
+COMMENT ON COLUMN onec_internal.known_servers.server IS 'Внешний сервер';
 
--- The server that is named, else the only one there is: every function that takes a server asks here.  Those that are gone count
--- only where none is left.
-CREATE FUNCTION onec._server(server name) RETURNS name
+-- The server that is named, else the only one there is: every function that takes a server asks here.  Those
+-- that are gone count only where none is left.
+CREATE FUNCTION onec_internal.server_meant(server name) RETURNS name
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	live text[] := ARRAY(SELECT s.server FROM onec._live_servers s ORDER BY 1);
+	live text[] := ARRAY(SELECT s.server FROM onec_internal.live_servers s ORDER BY 1);
 	known text[] := live;
 	told text;
 BEGIN
 	IF server = ANY (live) THEN
 		RETURN server;
 	ELSIF server IS NOT NULL OR live = '{}' THEN
-		known := ARRAY(SELECT s.server FROM onec._servers s ORDER BY 1);
+		known := ARRAY(SELECT s.server FROM onec_internal.known_servers s ORDER BY 1);
 	END IF;
 	told := format('Servers of onec_fdw: %s.', coalesce(nullif(array_to_string(live, ', '), ''), 'none'));
 	IF server IS NULL AND cardinality(known) = 1 THEN
@@ -64,37 +65,40 @@ BEGIN
 	ELSIF server <> ALL (known) THEN
 		RAISE undefined_object USING
 			MESSAGE = format('server "%s" of onec_fdw does not exist', server),
-			HINT = coalesce('Perhaps you meant: ' || onec._nearest(server, known) || '.', told);
+			HINT = coalesce('Perhaps you meant: ' || onec_internal.nearest_words(server, known) || '.', told);
 	END IF;
 	RETURN server;
 END $$;
-COMMENT ON FUNCTION onec._server(name) IS 'Проверить имя сервера или найти единственный (служебная)';
+COMMENT ON FUNCTION onec_internal.server_meant(name) IS
+	'Проверить имя сервера или найти единственный (служебная)';
 
 -- The same, of one that can be asked.
-CREATE FUNCTION onec._live_server(server name) RETURNS name
+CREATE FUNCTION onec_internal.live_server_meant(server name) RETURNS name
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	server := onec._server(server);
-	IF NOT EXISTS (SELECT FROM onec._live_servers s WHERE s.server = _live_server.server) THEN
+	server := onec_internal.server_meant(server);
+	IF NOT EXISTS (SELECT FROM onec_internal.live_servers s WHERE s.server = live_server_meant.server) THEN
 		RAISE undefined_object USING
 			MESSAGE = format('server "%s" of onec_fdw does not exist any more', server),
-			HINT = format('What the store has of it can be read; SELECT * FROM onec.forget_server(%L) deletes it.', server);
+			HINT = format('What the store has of it can be read; SELECT * FROM '
+						  'onec.forget_server(%L) deletes it.', server);
 	END IF;
 	RETURN server;
 END $$;
-COMMENT ON FUNCTION onec._live_server(name) IS 'То же для сервера, к которому можно обратиться (служебная)';
+COMMENT ON FUNCTION onec_internal.live_server_meant(name) IS
+	'То же для сервера, к которому можно обратиться (служебная)';
 
 -- Write down what the store has to know of a server that is there.
-CREATE FUNCTION onec._know_base(server name) RETURNS void
+CREATE FUNCTION onec_internal.remember_base(server name) RETURNS void
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	INSERT INTO onec.base AS b (server, server_oid, timezone)
-	SELECT s.server, s.server_oid, s.timezone FROM onec._live_servers s WHERE s.server = $1
-	ON CONFLICT ON CONSTRAINT base_pkey DO UPDATE SET server_oid = excluded.server_oid, timezone = excluded.timezone
+	INSERT INTO onec_internal.base AS b (server, server_oid, timezone)
+	SELECT s.server, s.server_oid, s.timezone FROM onec_internal.live_servers s WHERE s.server = $1
+	ON CONFLICT ON CONSTRAINT base_pkey DO UPDATE SET server_oid = excluded.server_oid,
+	timezone = excluded.timezone
 	WHERE (b.server_oid, b.timezone) IS DISTINCT FROM (excluded.server_oid, excluded.timezone)
 $$;
-COMMENT ON FUNCTION onec._know_base(name) IS 'Запомнить сервер (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._know_base(name) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.remember_base(name) IS 'Запомнить сервер (служебная)';

@@ -1,85 +1,93 @@
 -- What the clock on the wall of each base says, and which day is meant.
 
--- The zone of each base: the server's option, or what is kept of it where there is no server; else the database's.
-CREATE VIEW onec._clock AS
+-- The zone of each base: the server's option, or what is kept of it where there is no server; else the
+-- database's.
+CREATE VIEW onec_internal.base_clock AS
 	SELECT z.server, z.zone, now() AT TIME ZONE z.zone AS now
-	FROM (SELECT server, coalesce(CASE WHEN s.server_oid IS NOT NULL THEN s.timezone ELSE b.timezone END, current_setting('TimeZone')) AS zone
-		  FROM onec._live_servers s FULL JOIN onec.base b USING (server)) z;
-COMMENT ON VIEW onec._clock IS 'Часы баз (служебное)';
-COMMENT ON COLUMN onec._clock.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec._clock.zone IS 'Часовой пояс базы 1С';
-COMMENT ON COLUMN onec._clock.now IS 'Который час в базе 1С';
--- whoever reads anything needs the clock
-GRANT SELECT ON onec._clock TO PUBLIC;
+	FROM (SELECT server, coalesce(CASE WHEN s.server_oid IS NOT NULL THEN s.timezone ELSE b.timezone END,
+								  current_setting('TimeZone')) AS zone
+		  FROM onec_internal.live_servers s FULL JOIN onec_internal.base b USING (server)) z;
+COMMENT ON VIEW onec_internal.base_clock IS 'Часы баз (служебное)';
+COMMENT ON COLUMN onec_internal.base_clock.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec_internal.base_clock.zone IS 'Часовой пояс базы 1С';
+COMMENT ON COLUMN onec_internal.base_clock.now IS 'Который час в базе 1С';
 
-CREATE FUNCTION onec._server_zone(server name) RETURNS text
+CREATE FUNCTION onec_internal.server_zone(server name) RETURNS text
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN coalesce((SELECT c.zone FROM onec._clock c WHERE c.server = _server_zone.server), current_setting('TimeZone'));
+	RETURN coalesce((SELECT c.zone FROM onec_internal.base_clock c WHERE c.server = server_zone.server),
+					current_setting('TimeZone'));
 END $$;
-COMMENT ON FUNCTION onec._server_zone(name) IS 'Часовой пояс базы 1С (служебная)';
+COMMENT ON FUNCTION onec_internal.server_zone(name) IS 'Часовой пояс базы 1С (служебная)';
 
 CREATE FUNCTION onec.local_now(server name DEFAULT NULL) RETURNS timestamp
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
-	RETURN now() AT TIME ZONE onec._server_zone(onec._server($1));
+	RETURN now() AT TIME ZONE onec_internal.server_zone(onec_internal.server_meant($1));
 COMMENT ON FUNCTION onec.local_now(name) IS 'Который час в базе 1С';
 
-CREATE FUNCTION onec._months(a timestamp, b timestamp) RETURNS int
+CREATE FUNCTION onec_internal.months_between(a timestamp, b timestamp) RETURNS int
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	BEGIN ATOMIC
-		SELECT ((extract(year FROM b) - extract(year FROM a)) * 12 + extract(month FROM b) - extract(month FROM a))::int;
+		SELECT ((extract(year FROM b) - extract(year FROM a)) * 12 + extract(month FROM b)
+				- extract(month FROM a))::int;
 	END;
-COMMENT ON FUNCTION onec._months(timestamp, timestamp) IS 'На сколько календарных месяцев второе позже первого (служебная)';
+COMMENT ON FUNCTION onec_internal.months_between(timestamp, timestamp) IS
+	'На сколько календарных месяцев второе позже первого (служебная)';
 
-CREATE FUNCTION onec._day(server name, as_of date, OUT server_name name, OUT day date)
+CREATE FUNCTION onec_internal.server_and_day(server name, as_of date, OUT server_name name, OUT day date)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT s.server, coalesce($2, onec.local_now(s.server)::date) FROM (SELECT onec._server($1) AS server) s
+	SELECT s.server, coalesce($2, onec.local_now(s.server)::date)
+	FROM (SELECT onec_internal.server_meant($1) AS server) s
 $$;
-COMMENT ON FUNCTION onec._day(name, date) IS 'Какой сервер и какой день имеются в виду (служебная)';
+COMMENT ON FUNCTION onec_internal.server_and_day(name, date) IS
+	'Какой сервер и какой день имеются в виду (служебная)';
 
 -- A day that is named is over; today is not.
-CREATE FUNCTION onec._moment(server name, as_of date) RETURNS timestamp
+CREATE FUNCTION onec_internal.moment_meant(server name, as_of date) RETURNS timestamp
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	RETURN coalesce($2 + interval '1 day -1 microsecond', onec.local_now($1));
-COMMENT ON FUNCTION onec._moment(name, date) IS 'Какой момент имеется в виду: конец названного дня или сейчас (служебная)';
+COMMENT ON FUNCTION onec_internal.moment_meant(name, date) IS
+	'Какой момент имеется в виду: конец названного дня или сейчас (служебная)';
 
 -- First moment of the last "days" days, the day itself included; all of them if there is no limit.
-CREATE FUNCTION onec._since(day date, days int) RETURNS timestamp
+CREATE FUNCTION onec_internal.start_of_last_days(day date, days int) RETURNS timestamp
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	BEGIN ATOMIC
 		SELECT CASE WHEN days > 0 THEN (day + 1 - days)::timestamp ELSE '-infinity'::timestamp END;
 	END;
-COMMENT ON FUNCTION onec._since(date, int) IS 'Начало последних дней (служебная)';
+COMMENT ON FUNCTION onec_internal.start_of_last_days(date, int) IS 'Начало последних дней (служебная)';
 
--- The ends of time, for windows that are open: days that every client can read, which infinity is not.  1C has no date before the
--- first, which is its empty one, and none behind the last.
-CREATE FUNCTION onec._first_moment() RETURNS timestamp
+-- The ends of time, for windows that are open: days that every client can read, which infinity is not.  1C
+-- has no date before the first, which is its empty one, and none behind the last.
+CREATE FUNCTION onec_internal.first_moment() RETURNS timestamp
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN '0001-01-01'::timestamp;
-COMMENT ON FUNCTION onec._first_moment() IS 'Начало времён: окно открыто в прошлое (служебная)';
+COMMENT ON FUNCTION onec_internal.first_moment() IS 'Начало времён: окно открыто в прошлое (служебная)';
 
-CREATE FUNCTION onec._last_moment() RETURNS timestamp
+CREATE FUNCTION onec_internal.last_moment() RETURNS timestamp
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN '9999-12-31'::timestamp;
-COMMENT ON FUNCTION onec._last_moment() IS 'Конец времён: окно открыто в будущее (служебная)';
+COMMENT ON FUNCTION onec_internal.last_moment() IS 'Конец времён: окно открыто в будущее (служебная)';
 
 -- Days from one on, up to another, which is left out.
-CREATE FUNCTION onec._check_dates("from" date, "to" date) RETURNS void
+CREATE FUNCTION onec_internal.check_day_order("from" date, "to" date) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF "from" >= "to" THEN
 		RAISE invalid_parameter_value USING
-			MESSAGE = format('there is no day from %s up to %s', "from", "to"), HINT = '"to" is left out, and comes after "from".';
+			MESSAGE = format('there is no day from %s up to %s', "from", "to"),
+				HINT = '"to" is left out, and comes after "from".';
 	ELSIF NOT isfinite("from") OR NOT isfinite("to") THEN
-		RAISE invalid_parameter_value USING MESSAGE = 'days without an end cannot be asked for', HINT = 'Leave the day out.';
+		RAISE invalid_parameter_value USING MESSAGE = 'days without an end cannot be asked for',
+			HINT = 'Leave the day out.';
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._check_dates(date, date) IS 'Проверить порядок дней (служебная)';
+COMMENT ON FUNCTION onec_internal.check_day_order(date, date) IS 'Проверить порядок дней (служебная)';

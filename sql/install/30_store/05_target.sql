@@ -1,9 +1,10 @@
 -- What is synced: one row for each table that a run makes equal to 1C, or makes of what is here.
 --
 -- Whatever treats the tables alike (setup, sync, proof, forget, purge, rights, watching) asks here, and knows
--- none of them by name (test/lint: one_list).  A new one is a row here, a table with comments in 30_store/10_tables.sql
--- and a list of fields in 70_setup/10_fields.sql; see CONTRIBUTING.md.  What nobody may forget to decide has no default:
--- what forget and purge do with it, whether what is gone is marked, who may read it.
+-- none of them by name (test/lint: one_list).  A new one is a row here, a table with comments in
+-- 30_store/10_tables.sql and a list of fields in 70_setup/10_fields.sql; see CONTRIBUTING.md.  What nobody
+-- may forget to decide has no default: what forget and purge do with it, whether what is gone is marked, who
+-- may read it.
 --
 -- A row may be of one base only: a set that somebody mirrors into a table of his own, in a schema of his own.
 CREATE TABLE onec.target (
@@ -23,7 +24,8 @@ CREATE TABLE onec.target (
 	erasure text NOT NULL CHECK (erasure IN ('delete', 'mask', 'none')),
 	purge text NOT NULL CHECK (purge IN ('date', 'zero balance', 'no movements', 'none')),
 	touches text[] NOT NULL
-		CHECK (touches <@ '{customers,buyers,buyers of categories,buyers in stores,documents,documents of cards,users,users of cards}'),
+		CHECK (touches <@ '{customers,buyers,buyers of categories,buyers in stores,documents,documents of '
+						  'cards,users,users of cards}'),
 	is_open boolean NOT NULL,
 	asked_by name[] NOT NULL DEFAULT '{}' CHECK (asked_by <@ '{customer_id,card_id}'),
 	switch text,
@@ -45,22 +47,31 @@ COMMENT ON COLUMN onec.target.source IS
 	'Откуда строки: set — набор 1С, people — из карт и контрагентов, profiles — из покупок';
 COMMENT ON COLUMN onec.target.entity_set IS 'Набор 1С, если настройка endpoint.* не называет другой';
 COMMENT ON COLUMN onec.target.table_schema IS 'Схема местной таблицы';
-COMMENT ON COLUMN onec.target.table_name IS 'Местная таблица; её столбцы server, copy, is_deleted, attribution заполняются сами';
-COMMENT ON COLUMN onec.target.unit IS 'Столбцы того, что 1С записывает целиком: документ, контрагент; первый — ссылка';
-COMMENT ON COLUMN onec.target.date_column IS 'Столбец даты, по которому читается окнами; NULL — читается целиком';
-COMMENT ON COLUMN onec.target.marks_deleted IS 'Исчезнувшие в 1С строки помечаются (is_deleted), а не удаляются';
+COMMENT ON COLUMN onec.target.table_name IS
+	'Местная таблица; её столбцы server, copy, is_deleted, attribution заполняются сами';
+COMMENT ON COLUMN onec.target.unit IS
+	'Столбцы того, что 1С записывает целиком: документ, контрагент; первый — ссылка';
+COMMENT ON COLUMN onec.target.date_column IS
+	'Столбец даты, по которому читается окнами; NULL — читается целиком';
+COMMENT ON COLUMN onec.target.marks_deleted IS
+	'Исчезнувшие в 1С строки помечаются (is_deleted), а не удаляются';
 COMMENT ON COLUMN onec.target.people IS 'Столбцы, которые говорят, чья строка: контрагент, карта';
 COMMENT ON COLUMN onec.target.erasure IS
-	'Что делает onec.forget: delete — удаляет строки человека, mask — оставляет их безымянными, none — строки не о людях';
+	'Что делает onec.forget: delete — удаляет строки человека, mask — оставляет их '
+	'безымянными, none — строки не о людях';
 COMMENT ON COLUMN onec.target.purge IS
-	'Что делает onec.purge с прежними строками: date — удаляет и больше не читает, zero balance — удаляет движения карт с нулевым '
+	'Что делает onec.purge с прежними строками: date — удаляет и больше не читает, zero balance — '
+	'удаляет движения карт с нулевым '
 	'остатком, no movements — удаляет начисления карт без движений, none — оставляет';
 COMMENT ON COLUMN onec.target.touches IS
-	'Чего касаются изменения: customers — профилей покупателей строк, buyers — профилей покупателей товаров (of categories — категорий, in stores — в магазинах), documents — того, кто '
-	'купил в этих документах, documents of cards — того, кто купил по этим картам, users — пользователей сайта, users of cards — '
+	'Чего касаются изменения: customers — профилей покупателей строк, buyers — профилей покупателей товаров '
+	'(of categories — категорий, in stores — в магазинах), documents — того, кто '
+	'купил в этих документах, documents of cards — того, кто купил по этим картам, users — '
+	'пользователей сайта, users of cards — '
 	'владельцев карт';
 COMMENT ON COLUMN onec.target.is_open IS 'Читают ли её роли, которым дано onec.grant_reader';
-COMMENT ON COLUMN onec.target.asked_by IS 'По каким столбцам 1С спрашивают строки одного покупателя (onec.sync_purchases)';
+COMMENT ON COLUMN onec.target.asked_by IS
+	'По каким столбцам 1С спрашивают строки одного покупателя (onec.sync_purchases)';
 COMMENT ON COLUMN onec.target.switch IS 'Настройка, которая выключает чтение';
 COMMENT ON COLUMN onec.target.made_of IS 'Из какой таблицы берутся строки, если набор не опубликован';
 COMMENT ON COLUMN onec.target.sums IS
@@ -70,131 +81,152 @@ GRANT SELECT ON onec.target TO PUBLIC;
 
 INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
 		marks_deleted, people, erasure, purge, touches, is_open) VALUES
-	('discount_card', 1, 'cards', 'Дисконтные карты', 'set', 'Catalog_ДисконтныеКарты', 'discount_card', '{card_id}', NULL,
+	('discount_card', 1, 'cards', 'Дисконтные карты', 'set', 'Catalog_ДисконтныеКарты', 'discount_card',
+	 '{card_id}', NULL,
 		true, '{card_id,owner_id}', 'delete', 'none', '{documents of cards,users of cards}', false),
-	('counterparty', 2, 'counterparties', 'Контрагенты', 'set', 'Catalog_Контрагенты', 'counterparty', '{customer_id}', NULL,
+	('counterparty', 2, 'counterparties', 'Контрагенты', 'set', 'Catalog_Контрагенты', 'counterparty',
+	 '{customer_id}', NULL,
 		true, '{customer_id}', 'delete', 'none', '{users}', false),
-	('counterparty_contact', 3, 'counterparties', 'Контакты контрагентов', 'set', 'Catalog_Контрагенты_КонтактнаяИнформация',
+	('counterparty_contact', 3, 'counterparties', 'Контакты контрагентов', 'set',
+	 'Catalog_Контрагенты_КонтактнаяИнформация',
 		'counterparty_contact', '{customer_id}', NULL,
 		false, '{customer_id}', 'delete', 'none', '{users}', false),
-	('category', 4, 'products', 'Категории товаров', 'set', 'Catalog_КатегорииНоменклатуры', 'category', '{category_id}', NULL,
+	('category', 4, 'products', 'Категории товаров', 'set', 'Catalog_КатегорииНоменклатуры', 'category',
+	 '{category_id}', NULL,
 		true, '{}', 'none', 'none', '{buyers of categories}', true),
 	('product', 5, 'products', 'Товары', 'set', 'Catalog_Номенклатура', 'product', '{product_id}', NULL,
 		true, '{}', 'none', 'none', '{buyers}', true),
-	('store', 6, 'stores', 'Магазины и склады', 'set', 'Catalog_СтруктурныеЕдиницы', 'store', '{store_id}', NULL,
+	('store', 6, 'stores', 'Магазины и склады', 'set', 'Catalog_СтруктурныеЕдиницы', 'store',
+	 '{store_id}', NULL,
 		true, '{}', 'none', 'none', '{buyers in stores}', true),
 	('card_sale_line', 7, 'purchases', 'Строки продаж по картам', 'set',
-		'AccumulationRegister_ПродажиПоДисконтнымКартам_RecordType', 'card_sale_line', '{recorder,recorder_type}', 'period',
+		'AccumulationRegister_ПродажиПоДисконтнымКартам_RecordType', 'card_sale_line',
+		'{recorder,recorder_type}', 'period',
 		false, '{card_id,owner_id}', 'mask', 'date', '{documents}', false),
-	('sale_line', 8, 'purchases', 'Строки продаж', 'set', 'AccumulationRegister_Продажи_RecordType', 'sale_line',
+	('sale_line', 8, 'purchases', 'Строки продаж', 'set', 'AccumulationRegister_Продажи_RecordType',
+	 'sale_line',
 		'{recorder,recorder_type}', 'period',
 		false, '{customer_id,card_id}', 'mask', 'date', '{customers}', true),
 	('receipt', 9, 'purchases', 'Чеки', 'set', 'DocumentJournal_РозничныеПродажи', 'receipt_journal',
 		'{document_id,document_type}', 'date',
 		false, '{customer_id}', 'mask', 'date', '{}', true),
-	('loyalty_movement', 10, 'loyalty', 'Движения бонусных баллов', 'set', 'AccumulationRegister_БонусныеБаллы_RecordType',
+	('loyalty_movement', 10, 'loyalty', 'Движения бонусных баллов', 'set',
+	 'AccumulationRegister_БонусныеБаллы_RecordType',
 		'loyalty_movement', '{recorder,recorder_type}', 'period',
 		false, '{card_id}', 'delete', 'zero balance', '{}', true),
-	('loyalty_lot', 11, 'loyalty', 'Начисления бонусных баллов', 'set', 'AccumulationRegister_НачисленияБонусныхБаллов_RecordType',
+	('loyalty_lot', 11, 'loyalty', 'Начисления бонусных баллов', 'set',
+	 'AccumulationRegister_НачисленияБонусныхБаллов_RecordType',
 		'loyalty_lot', '{recorder,recorder_type}', 'period',
 		false, '{card_id,owner_id}', 'delete', 'no movements', '{}', true),
-	('customer_order', 12, 'orders', 'Заказы покупателей', 'set', 'Document_ЗаказПокупателя', 'customer_order', '{order_id}', 'date',
+	('customer_order', 12, 'orders', 'Заказы покупателей', 'set', 'Document_ЗаказПокупателя',
+	 'customer_order', '{order_id}', 'date',
 		false, '{customer_id}', 'mask', 'date', '{}', true),
 	('site_user', 101, 'profiles', 'Пользователи сайта', 'people', NULL, 'site_user', '{user_id}', NULL,
 		false, '{user_id,customer_id,discount_card_id}', 'delete', 'none', '{}', false),
-	('customer_profile', 102, 'profiles', 'Профили покупателей', 'profiles', NULL, 'customer_profile', '{customer_id}', NULL,
+	('customer_profile', 102, 'profiles', 'Профили покупателей', 'profiles', NULL, 'customer_profile',
+	 '{customer_id}', NULL,
 		false, '{customer_id}', 'delete', 'none', '{}', true);
 -- what only some of them have
 UPDATE onec.target SET asked_by = '{card_id}' WHERE target = 'card_sale_line';
 UPDATE onec.target SET asked_by = '{customer_id}' WHERE target = 'customer_order';
-UPDATE onec.target SET asked_by = '{customer_id,card_id}', made_of = 'card_sale_line', sums = 'turnovers' WHERE target = 'sale_line';
+UPDATE onec.target SET asked_by = '{customer_id,card_id}', made_of = 'card_sale_line', sums = 'turnovers'
+WHERE target = 'sale_line';
 UPDATE onec.target SET switch = 'loyalty.enabled' WHERE step = 'loyalty';
 UPDATE onec.target SET sums = 'balance' WHERE target = 'loyalty_movement';
 UPDATE onec.target SET is_limited = true WHERE target = 'discount_card';
 
 -- Under which name the set of each is published can be said for every base.
 INSERT INTO onec.setting (key, type, initial, description)
-	SELECT 'endpoint.' || t.target, 'text', t.entity_set, 'Набор 1С: ' || t.title FROM onec.target t WHERE t.source = 'set';
+	SELECT 'endpoint.' || t.target, 'text', t.entity_set, 'Набор 1С: ' || t.title FROM onec.target t
+	WHERE t.source = 'set';
 
 -- In PL/pgSQL, as what follows: a window asks often, and plans are kept.
-CREATE FUNCTION onec._target(target text) RETURNS onec.target
+CREATE FUNCTION onec_internal.target_named(target text) RETURNS onec.target
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	found onec.target;
 BEGIN
-	SELECT t.* INTO found FROM onec.target t WHERE t.target = _target.target;
+	SELECT t.* INTO found FROM onec.target t WHERE t.target = target_named.target;
 	RETURN found;
 END $$;
-COMMENT ON FUNCTION onec._target(text) IS 'Что известно о синхронизируемой таблице (служебная)';
+COMMENT ON FUNCTION onec_internal.target_named(text) IS 'Что известно о синхронизируемой таблице (служебная)';
 
 -- The targets of a base by step, all or those of some steps.
-CREATE FUNCTION onec._steps(server name, wanted text[]) RETURNS SETOF onec.target
+CREATE FUNCTION onec_internal.sync_steps(server name, wanted text[]) RETURNS SETOF onec.target
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
 		SELECT t FROM onec.target t
 		WHERE (t.server = $1) IS NOT FALSE AND (t.step = ANY ($2)) IS NOT FALSE ORDER BY t.ordinal;
 	END;
-COMMENT ON FUNCTION onec._steps(name, text[]) IS 'Что синхронизируется с базой, по порядку (служебная)';
+COMMENT ON FUNCTION onec_internal.sync_steps(name, text[]) IS
+	'Что синхронизируется с базой, по порядку (служебная)';
 
 -- The set of a target, as this base publishes it.
-CREATE FUNCTION onec._entity_set(server name, target text) RETURNS text
+CREATE FUNCTION onec_internal.entity_set_of(server name, target text) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
-		SELECT ltrim(coalesce((SELECT onec.get(s.key, $1) FROM onec.setting s WHERE s.key = 'endpoint.' || t.target), t.entity_set), '/')
+		SELECT ltrim(coalesce((SELECT onec.get(s.key, $1) FROM onec.setting s
+							   WHERE s.key = 'endpoint.' || t.target), t.entity_set), '/')
 		FROM onec.target t WHERE t.target = $2;
 	END;
-COMMENT ON FUNCTION onec._entity_set(name, text) IS 'Набор 1С, из которого читается таблица (служебная)';
+COMMENT ON FUNCTION onec_internal.entity_set_of(name, text) IS
+	'Набор 1С, из которого читается таблица (служебная)';
 
 -- The local table, as a statement names it.
-CREATE FUNCTION onec._table_of(target text) RETURNS text
+CREATE FUNCTION onec_internal.table_of_target(target text) RETURNS text
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN (SELECT format('%I.%I', t.table_schema, t.table_name) FROM onec.target t WHERE t.target = _table_of.target);
+	RETURN (SELECT format('%I.%I', t.table_schema, t.table_name) FROM onec.target t
+			WHERE t.target = table_of_target.target);
 END $$;
-COMMENT ON FUNCTION onec._table_of(text) IS 'Местная таблица, как её называть в запросе (служебная)';
+COMMENT ON FUNCTION onec_internal.table_of_target(text) IS
+	'Местная таблица, как её называть в запросе (служебная)';
 
-CREATE FUNCTION onec._date_column(target text) RETURNS name
+CREATE FUNCTION onec_internal.date_column(target text) RETURNS name
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN (SELECT t.date_column FROM onec.target t WHERE t.target = _date_column.target);
+	RETURN (SELECT t.date_column FROM onec.target t WHERE t.target = date_column.target);
 END $$;
-COMMENT ON FUNCTION onec._date_column(text) IS 'Столбец даты, по которому таблица читается окнами (служебная)';
+COMMENT ON FUNCTION onec_internal.date_column(text) IS
+	'Столбец даты, по которому таблица читается окнами (служебная)';
 
-CREATE FUNCTION onec._unit(target text) RETURNS name[]
+CREATE FUNCTION onec_internal.unit_columns(target text) RETURNS name[]
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN (SELECT t.unit FROM onec.target t WHERE t.target = _unit.target);
+	RETURN (SELECT t.unit FROM onec.target t WHERE t.target = unit_columns.target);
 END $$;
-COMMENT ON FUNCTION onec._unit(text) IS 'Столбцы того, что 1С записывает целиком: документ, контрагент (служебная)';
+COMMENT ON FUNCTION onec_internal.unit_columns(text) IS
+	'Столбцы того, что 1С записывает целиком: документ, контрагент (служебная)';
 
-CREATE FUNCTION onec._has_mark(target text) RETURNS boolean
+CREATE FUNCTION onec_internal.has_deletion_mark(target text) RETURNS boolean
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN (SELECT t.marks_deleted FROM onec.target t WHERE t.target = _has_mark.target);
+	RETURN (SELECT t.marks_deleted FROM onec.target t WHERE t.target = has_deletion_mark.target);
 END $$;
-COMMENT ON FUNCTION onec._has_mark(text) IS 'Помечаются ли исчезнувшие строки вместо удаления (служебная)';
+COMMENT ON FUNCTION onec_internal.has_deletion_mark(text) IS
+	'Помечаются ли исчезнувшие строки вместо удаления (служебная)';
 
-CREATE FUNCTION onec._touches(target text) RETURNS text[]
+CREATE FUNCTION onec_internal.what_target_touches(target text) RETURNS text[]
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN (SELECT t.touches FROM onec.target t WHERE t.target = _touches.target);
+	RETURN (SELECT t.touches FROM onec.target t WHERE t.target = what_target_touches.target);
 END $$;
-COMMENT ON FUNCTION onec._touches(text) IS 'Чего касаются изменения (служебная)';
+COMMENT ON FUNCTION onec_internal.what_target_touches(text) IS 'Чего касаются изменения (служебная)';
 
 -- Some columns are not read but filled here, in whichever local table they are.
-CREATE FUNCTION onec._has_column(relation text, field name) RETURNS boolean
+CREATE FUNCTION onec_internal.has_column(relation text, field name) RETURNS boolean
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -202,41 +234,44 @@ BEGIN
 	RETURN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(relation) AND a.attname = field
 				   AND a.attnum > 0 AND NOT a.attisdropped);
 END $$;
-COMMENT ON FUNCTION onec._has_column(text, name) IS 'Есть ли столбец у таблицы (служебная)';
+COMMENT ON FUNCTION onec_internal.has_column(text, name) IS 'Есть ли столбец у таблицы (служебная)';
 
 -- Whether rows of one key can be told apart by a running number.
-CREATE FUNCTION onec._has_copies(target text) RETURNS boolean
+CREATE FUNCTION onec_internal.has_copies(target text) RETURNS boolean
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN EXISTS (SELECT FROM onec.target t JOIN pg_attribute a ON a.attname = 'copy'
-		AND a.attrelid = to_regclass(format('%I.%I', t.table_schema, t.table_name)) WHERE t.target = _has_copies.target);
+		AND a.attrelid = to_regclass(format('%I.%I', t.table_schema, t.table_name))
+	  WHERE t.target = has_copies.target);
 END $$;
-COMMENT ON FUNCTION onec._has_copies(text) IS 'Нумеруются ли строки с одним ключом (служебная)';
+COMMENT ON FUNCTION onec_internal.has_copies(text) IS 'Нумеруются ли строки с одним ключом (служебная)';
 
--- Whether it is worked out whose each row is: see onec._attribute.
-CREATE FUNCTION onec._has_buyer(target text) RETURNS boolean
+-- Whether it is worked out whose each row is: see onec_internal.attribute_staged_sales.
+CREATE FUNCTION onec_internal.has_buyer(target text) RETURNS boolean
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN EXISTS (SELECT FROM onec.target t JOIN pg_attribute a ON a.attname = 'attribution'
-		AND a.attrelid = to_regclass(format('%I.%I', t.table_schema, t.table_name)) WHERE t.target = _has_buyer.target);
+		AND a.attrelid = to_regclass(format('%I.%I', t.table_schema, t.table_name))
+	  WHERE t.target = has_buyer.target);
 END $$;
-COMMENT ON FUNCTION onec._has_buyer(text) IS 'Определяется ли покупатель строк (служебная)';
+COMMENT ON FUNCTION onec_internal.has_buyer(text) IS 'Определяется ли покупатель строк (служебная)';
 
 -- The step whose months are compared with 1C's own sums, and read again where these differ.
-CREATE FUNCTION onec._compared_step() RETURNS text
+CREATE FUNCTION onec_internal.compared_step() RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
 		SELECT t.step FROM onec.target t WHERE t.sums = 'turnovers' ORDER BY t.ordinal LIMIT 1;
 	END;
-COMMENT ON FUNCTION onec._compared_step() IS 'Шаг, месяцы которого сверяются с суммами 1С (служебная)';
+COMMENT ON FUNCTION onec_internal.compared_step() IS
+	'Шаг, месяцы которого сверяются с суммами 1С (служебная)';
 
 -- A reference as uuid; values of other types have none.
-CREATE FUNCTION onec._ref(value text) RETURNS uuid
+CREATE FUNCTION onec_internal.reference_uuid(value text) RETURNS uuid
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN value ~ '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$'
 		THEN nullif(value::uuid, '00000000-0000-0000-0000-000000000000'::uuid) END;
-COMMENT ON FUNCTION onec._ref(text) IS 'Ссылка составного поля как uuid (служебная)';
+COMMENT ON FUNCTION onec_internal.reference_uuid(text) IS 'Ссылка составного поля как uuid (служебная)';

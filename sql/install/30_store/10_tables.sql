@@ -1,5 +1,6 @@
--- Local copies of what the shop has in 1C.  Every table begins with the server and has one key, so that several bases
--- live side by side.  References are not enforced: in 1C the other end may be absent, deleted or forbidden.
+-- Local copies of what the shop has in 1C.  Every table begins with the server and has one key, so that
+-- several bases live side by side.  References are not enforced: in 1C the other end may be absent, deleted
+-- or forbidden.
 
 CREATE TABLE onec.discount_card (
 	server name NOT NULL,
@@ -80,7 +81,8 @@ COMMENT ON COLUMN onec.counterparty_contact.kind IS 'Тип контакта';
 COMMENT ON COLUMN onec.counterparty_contact.presentation IS 'Представление';
 COMMENT ON COLUMN onec.counterparty_contact.phone IS 'Номер телефона';
 COMMENT ON COLUMN onec.counterparty_contact.email IS 'Адрес электронной почты';
-COMMENT ON COLUMN onec.counterparty_contact.copy IS 'Которая из строк с одним ключом, если в 1С он не единственный';
+COMMENT ON COLUMN onec.counterparty_contact.copy IS
+	'Которая из строк с одним ключом, если в 1С он не единственный';
 
 CREATE TABLE onec.product (
 	server name NOT NULL,
@@ -175,14 +177,17 @@ CREATE TABLE onec.sale_line (
 CREATE INDEX sale_line_period ON onec.sale_line (server, period);
 CREATE INDEX sale_line_card ON onec.sale_line (server, card_id) WHERE attribution = 'card';
 -- Whose a line is: a customer's, or, where the card has no owner, the card's; nobody's if no buyer is known.
-CREATE FUNCTION onec._buyer_id(attribution text, customer_id uuid, card_id uuid) RETURNS uuid
+CREATE FUNCTION onec_internal.buyer_id(attribution text, customer_id uuid, card_id uuid) RETURNS uuid
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN attribution <> 'anonymous' THEN coalesce(customer_id, card_id) END;
-COMMENT ON FUNCTION onec._buyer_id(text, uuid, uuid) IS 'Чья строка: покупателя, а без него карты; пусто — ничья (служебная)';
-CREATE INDEX sale_line_buyer ON onec.sale_line (server, onec._buyer_id(attribution, customer_id, card_id), period);
+COMMENT ON FUNCTION onec_internal.buyer_id(text, uuid, uuid) IS
+	'Чья строка: покупателя, а без него карты; пусто — ничья (служебная)';
+CREATE INDEX sale_line_buyer
+	ON onec.sale_line (server, onec_internal.buyer_id(attribution, customer_id, card_id), period);
 COMMENT ON TABLE onec.sale_line IS 'Строки продаж: одна строка регистра 1С — одна строка здесь';
 COMMENT ON COLUMN onec.sale_line.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.sale_line.register IS 'Регистр: sales — Продажи, card_sales — ПродажиПоДисконтнымКартам, если других нет';
+COMMENT ON COLUMN onec.sale_line.register IS
+	'Регистр: sales — Продажи, card_sales — ПродажиПоДисконтнымКартам, если других нет';
 COMMENT ON COLUMN onec.sale_line.recorder IS 'Регистратор (документ)';
 COMMENT ON COLUMN onec.sale_line.recorder_type IS 'Вид регистратора';
 COMMENT ON COLUMN onec.sale_line.line_no IS 'Номер строки';
@@ -199,7 +204,8 @@ COMMENT ON COLUMN onec.sale_line.document_type IS 'Вид документа п�
 COMMENT ON COLUMN onec.sale_line.quantity IS 'Количество; у возвратов меньше нуля';
 COMMENT ON COLUMN onec.sale_line.amount IS 'Сумма; у возвратов меньше нуля';
 COMMENT ON COLUMN onec.sale_line.cost IS 'Себестоимость';
-COMMENT ON COLUMN onec.sale_line.attribution IS 'Откуда известен покупатель: counterparty, card, card_register, anonymous';
+COMMENT ON COLUMN onec.sale_line.attribution IS
+	'Откуда известен покупатель: counterparty, card, card_register, anonymous';
 COMMENT ON COLUMN onec.sale_line.copy IS 'Которая из строк с одним ключом, если в 1С он не единственный';
 
 CREATE TABLE onec.card_sale_line (
@@ -221,7 +227,8 @@ CREATE TABLE onec.card_sale_line (
 );
 CREATE INDEX card_sale_line_period ON onec.card_sale_line (server, period);
 CREATE INDEX card_sale_line_card ON onec.card_sale_line (server, card_id);
-COMMENT ON TABLE onec.card_sale_line IS 'Строки продаж по дисконтным картам: нужны, чтобы узнать покупателя; отдельно не суммируются';
+COMMENT ON TABLE onec.card_sale_line IS
+	'Строки продаж по дисконтным картам: нужны, чтобы узнать покупателя; отдельно не суммируются';
 COMMENT ON COLUMN onec.card_sale_line.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.card_sale_line.recorder IS 'Регистратор (документ)';
 COMMENT ON COLUMN onec.card_sale_line.recorder_type IS 'Вид регистратора';
@@ -296,7 +303,8 @@ COMMENT ON COLUMN onec.loyalty_movement.card_id IS 'Бонусная карта'
 COMMENT ON COLUMN onec.loyalty_movement.granted_on IS 'Дата первоначального начисления';
 COMMENT ON COLUMN onec.loyalty_movement.accrued IS 'Начислено';
 COMMENT ON COLUMN onec.loyalty_movement.spent IS 'К списанию';
-COMMENT ON COLUMN onec.loyalty_movement.copy IS 'Которая из строк с одним ключом, если в 1С он не единственный';
+COMMENT ON COLUMN onec.loyalty_movement.copy IS
+	'Которая из строк с одним ключом, если в 1С он не единственный';
 
 CREATE TABLE onec.loyalty_lot (
 	server name NOT NULL,

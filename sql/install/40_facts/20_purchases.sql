@@ -2,15 +2,16 @@
 -- Every reader, mart, document and report asks here; nothing else decides it (test/lint: one_fact).
 --
 -- All of it is views and functions that the planner looks into: a condition on a customer reaches the index
--- of the lines.  "till" is the moment up to which things are known, itself left out: the day after as_of; NULL
--- means the end of today.  It is a day's end and not the minute because documents that close a shift are
+-- of the lines.  "till" is the moment up to which things are known, itself left out: the day after as_of;
+-- NULL means the end of today.  It is a day's end and not the minute because documents that close a shift are
 -- dated ahead within their day.
 
 INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
 	('count_free_receipts', 'bool', 'false', NULL, NULL, NULL,
 	 'Считать покупками чеки, в которых всё отдано даром; оплаченные баллами считаются всегда'),
 	('loyalty.rule', 'text', 'auto', '{auto,signed,unsigned}', NULL, NULL,
-	 'Как складываются движения баллов: signed — расход со знаком минус, unsigned — начислено без списанного, auto — как сходится с остатками 1С');
+	 'Как складываются движения баллов: signed — расход со знаком минус, unsigned — начислено без '
+	 'списанного, auto — как сходится с остатками 1С');
 
 -- ---- points ----
 
@@ -24,7 +25,8 @@ CREATE TABLE onec.loyalty_rule (
 );
 COMMENT ON TABLE onec.loyalty_rule IS 'Какое правило сложения баллов сходится с остатками самой 1С';
 COMMENT ON COLUMN onec.loyalty_rule.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.loyalty_rule.rule IS 'signed — расход со знаком минус, unsigned — начислено без списанного';
+COMMENT ON COLUMN onec.loyalty_rule.rule IS
+	'signed — расход со знаком минус, unsigned — начислено без списанного';
 COMMENT ON COLUMN onec.loyalty_rule.cards IS 'Карт сравнено; 0 — остатков 1С не дала';
 COMMENT ON COLUMN onec.loyalty_rule.agree IS 'У скольких из них остаток равен остатку 1С';
 COMMENT ON COLUMN onec.loyalty_rule.message IS 'Почему остатки 1С не прочитаны';
@@ -33,181 +35,203 @@ SELECT pg_catalog.pg_extension_config_dump('onec.loyalty_rule', '');
 
 -- The rule in force.  1C says of each movement whether it is a receipt or an expense, unless the register
 -- knows turnovers only.
-CREATE FUNCTION onec._loyalty_rule(server name) RETURNS text
+CREATE FUNCTION onec_internal.loyalty_rule_in_force(server name) RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
 		SELECT CASE s.rule WHEN 'auto' THEN
-					coalesce((SELECT r.rule FROM onec.loyalty_rule r WHERE r.server = $1), 'signed') ELSE s.rule END
+					coalesce((SELECT r.rule FROM onec.loyalty_rule r WHERE r.server = $1), 'signed')
+						ELSE s.rule END
 		FROM (SELECT onec.get('loyalty.rule', $1) AS rule) s;
 	END;
-COMMENT ON FUNCTION onec._loyalty_rule(name) IS 'Действующее правило сложения баллов (служебная)';
+COMMENT ON FUNCTION onec_internal.loyalty_rule_in_force(name) IS
+	'Действующее правило сложения баллов (служебная)';
 
 -- What one movement adds.  Only under "signed" does an expense subtract: a register without signs writes what
 -- is spent in a column of its own.
-CREATE FUNCTION onec._movement_points(kind text, accrued numeric, spent numeric, rule text) RETURNS numeric
+CREATE FUNCTION onec_internal.movement_points(kind text, accrued numeric, spent numeric,
+											  rule text) RETURNS numeric
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE WHEN rule = 'signed' AND kind = 'Expense' THEN -1 ELSE 1 END
 		* (coalesce(accrued, 0) - coalesce(spent, 0));
-COMMENT ON FUNCTION onec._movement_points(text, numeric, numeric, text) IS 'Что прибавляет движение баллов (служебная)';
+COMMENT ON FUNCTION onec_internal.movement_points(text, numeric, numeric, text) IS
+	'Что прибавляет движение баллов (служебная)';
 
--- What is asked of every shop: its clock, its rules.  Worked out once for a query, whatever the planner takes the other tables
--- for: of those just filled it knows nothing, and would ask for each line.
-CREATE VIEW onec._shop AS
+-- What is asked of every shop: its clock, its rules.  Worked out once for a query, whatever the planner takes
+-- the other tables for: of those just filled it knows nothing, and would ask for each line.
+CREATE VIEW onec_internal.shop_rules AS
 	WITH shop AS MATERIALIZED (
 		SELECT c.server, c.now, c.now::date AS today,
 			   onec.get('exclude_recorder_types', c.server)::text[] AS excluded,
 			   nullif(onec.get('organization_ids', c.server)::uuid[], '{}') AS organizations,
 			   onec.get('count_free_receipts', c.server)::boolean AS counts_free,
 			   onec.get('loyalty.enabled', c.server)::boolean AS has_loyalty,
-			   onec._loyalty_rule(c.server) AS points_rule
-		FROM onec._clock c)
-	SELECT s.server, s.now, s.today, s.excluded, s.organizations, s.counts_free, s.has_loyalty, s.points_rule FROM shop s;
-COMMENT ON VIEW onec._shop IS 'Часы и правила серверов (служебное)';
-COMMENT ON COLUMN onec._shop.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec._shop.now IS 'Который час в базе 1С';
-COMMENT ON COLUMN onec._shop.today IS 'Какой там день';
-COMMENT ON COLUMN onec._shop.excluded IS 'Документы, которые не покупки';
-COMMENT ON COLUMN onec._shop.organizations IS 'Учитываемые организации; NULL — все';
-COMMENT ON COLUMN onec._shop.counts_free IS 'Считаются ли покупками чеки, в которых всё отдано даром';
-COMMENT ON COLUMN onec._shop.has_loyalty IS 'Читаются ли баллы';
-COMMENT ON COLUMN onec._shop.points_rule IS 'Действующее правило сложения баллов';
+			   onec_internal.loyalty_rule_in_force(c.server) AS points_rule
+		FROM onec_internal.base_clock c)
+	SELECT s.server, s.now, s.today, s.excluded, s.organizations, s.counts_free, s.has_loyalty, s.points_rule
+	FROM shop s;
+COMMENT ON VIEW onec_internal.shop_rules IS 'Часы и правила серверов (служебное)';
+COMMENT ON COLUMN onec_internal.shop_rules.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec_internal.shop_rules.now IS 'Который час в базе 1С';
+COMMENT ON COLUMN onec_internal.shop_rules.today IS 'Какой там день';
+COMMENT ON COLUMN onec_internal.shop_rules.excluded IS 'Документы, которые не покупки';
+COMMENT ON COLUMN onec_internal.shop_rules.organizations IS 'Учитываемые организации; NULL — все';
+COMMENT ON COLUMN onec_internal.shop_rules.counts_free IS
+	'Считаются ли покупками чеки, в которых всё отдано даром';
+COMMENT ON COLUMN onec_internal.shop_rules.has_loyalty IS 'Читаются ли баллы';
+COMMENT ON COLUMN onec_internal.shop_rules.points_rule IS 'Действующее правило сложения баллов';
 
-CREATE VIEW onec._points AS
+CREATE VIEW onec_internal.counted_points AS
 	SELECT m.server, m.card_id, m.period, m.recorder,
-		   onec._movement_points(m.kind, m.accrued, m.spent, w.points_rule) AS points
-	FROM onec._shop w JOIN onec.loyalty_movement m ON m.server = w.server
+		   onec_internal.movement_points(m.kind, m.accrued, m.spent, w.points_rule) AS points
+	FROM onec_internal.shop_rules w JOIN onec.loyalty_movement m ON m.server = w.server
 	WHERE m.active IS NOT FALSE AND m.period IS NOT NULL;
-COMMENT ON VIEW onec._points IS 'Что прибавляет каждое движение баллов по действующему правилу (служебное)';
-COMMENT ON COLUMN onec._points.points IS 'Баллов; меньше нуля — списано';
+COMMENT ON VIEW onec_internal.counted_points IS
+	'Что прибавляет каждое движение баллов по действующему правилу (служебное)';
+COMMENT ON COLUMN onec_internal.counted_points.points IS 'Баллов; меньше нуля — списано';
 
 -- Expiry is written together with the accrual, with a date ahead, and what is spent meanwhile is taken back
 -- from it in a row of the same date: so movements ahead are added up by card and moment.  One row for what a
 -- card has (period NULL), one for each moment ahead, up to "till" if that is given.
-CREATE FUNCTION onec._points_ahead(server name, at timestamp, till timestamp)
+CREATE FUNCTION onec_internal.points_ahead(server name, at timestamp, till timestamp)
 	RETURNS TABLE (card_id uuid, period timestamp, points numeric)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
 		SELECT p.card_id, CASE WHEN p.period > $2 THEN p.period END, sum(p.points)
-		FROM onec._points p WHERE p.server = $1 AND (p.period < $3) IS NOT FALSE
+		FROM onec_internal.counted_points p WHERE p.server = $1 AND (p.period < $3) IS NOT FALSE
 		GROUP BY 1, 2;
 	END;
-COMMENT ON FUNCTION onec._points_ahead(name, timestamp, timestamp) IS
-	'Остатки баллов по картам на момент (period пуст) и суммы будущих движений по картам и моментам (служебная)';
+COMMENT ON FUNCTION onec_internal.points_ahead(name, timestamp, timestamp) IS
+	'Остатки баллов по картам на момент (period пуст) и суммы будущих движений по '
+	'картам и моментам (служебная)';
 
 -- ---- lines ----
 
 -- An empty date is none, whichever way it is written; what is dated ahead is not yet.
-CREATE FUNCTION onec._is_known(period timestamp, till timestamp) RETURNS boolean
+CREATE FUNCTION onec_internal.is_dated_before(period timestamp, till timestamp) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN period >= '0001-01-02'::timestamp AND period < till;
-COMMENT ON FUNCTION onec._is_known(timestamp, timestamp) IS 'Есть ли у строки дата, и раньше ли она указанного времени (служебная)';
+COMMENT ON FUNCTION onec_internal.is_dated_before(timestamp, timestamp) IS
+	'Есть ли у строки дата, и раньше ли она указанного времени (служебная)';
 
 -- The lines that count: switched on, of a document that sells, of an organization that counts; rows of cost
 -- alone sell nothing.
-CREATE VIEW onec._line AS
-	SELECT l.server, onec._buyer_id(l.attribution, l.customer_id, l.card_id) AS customer_id,
+CREATE VIEW onec_internal.counted_line AS
+	SELECT l.server, onec_internal.buyer_id(l.attribution, l.customer_id, l.card_id) AS customer_id,
 		   coalesce(l.document_id, l.recorder) AS receipt_id,
 		   CASE WHEN l.document_id IS NOT NULL THEN l.document_type ELSE l.recorder_type END AS receipt_type,
 		   l.period, l.product_id, l.store_id, coalesce(l.quantity, 0) AS quantity,
 		   coalesce(l.amount, 0) AS amount, l.cost, l.card_id, l.document_id, l.document_type, l.recorder,
 		   l.recorder_type, l.line_no, l.attribution, w.today, w.counts_free
-	FROM onec._shop w JOIN onec.sale_line l ON l.server = w.server
+	FROM onec_internal.shop_rules w JOIN onec.sale_line l ON l.server = w.server
 	WHERE l.active IS NOT FALSE AND l.recorder_type <> ALL (w.excluded)
 	  AND coalesce(l.organization_id = ANY (w.organizations), w.organizations IS NULL)
 	  AND NOT (coalesce(l.quantity, 0) = 0 AND coalesce(l.amount, 0) = 0);
-COMMENT ON VIEW onec._line IS 'Учитываемые строки продаж (служебное)';
-COMMENT ON COLUMN onec._line.customer_id IS 'Покупатель: контрагент, у карты без владельца — карта; пусто — неизвестен';
-COMMENT ON COLUMN onec._line.receipt_id IS 'Документ покупки';
-COMMENT ON COLUMN onec._line.receipt_type IS 'Вид документа покупки';
-COMMENT ON COLUMN onec._line.today IS 'Какой в базе день';
-COMMENT ON COLUMN onec._line.counts_free IS 'Считаются ли покупками чеки, в которых всё отдано даром';
+COMMENT ON VIEW onec_internal.counted_line IS 'Учитываемые строки продаж (служебное)';
+COMMENT ON COLUMN onec_internal.counted_line.customer_id IS
+	'Покупатель: контрагент, у карты без владельца — карта; пусто — неизвестен';
+COMMENT ON COLUMN onec_internal.counted_line.receipt_id IS 'Документ покупки';
+COMMENT ON COLUMN onec_internal.counted_line.receipt_type IS 'Вид документа покупки';
+COMMENT ON COLUMN onec_internal.counted_line.today IS 'Какой в базе день';
+COMMENT ON COLUMN onec_internal.counted_line.counts_free IS
+	'Считаются ли покупками чеки, в которых всё отдано даром';
 
 -- Those of a shop that are known by "till": all of them, also of unknown buyers, or those of some customers.
 -- Of the two arms one is empty before it begins, and the other is found by its own index: "all or these" in
 -- one condition would forbid that.
-CREATE FUNCTION onec._lines(server name, till timestamp, customers uuid[]) RETURNS SETOF onec._line
+CREATE FUNCTION onec_internal.counted_lines(server name, till timestamp,
+											customers uuid[]) RETURNS SETOF onec_internal.counted_line
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
-		SELECT l.* FROM onec._line l
-		WHERE l.server = $1 AND $3 IS NULL AND onec._is_known(l.period, coalesce($2, l.today + 1))
+		SELECT l.* FROM onec_internal.counted_line l
+		WHERE l.server = $1 AND $3 IS NULL
+		  AND onec_internal.is_dated_before(l.period, coalesce($2, l.today + 1))
 		UNION ALL
-		SELECT l.* FROM onec._line l
+		SELECT l.* FROM onec_internal.counted_line l
 		WHERE l.server = $1 AND l.customer_id = ANY ($3)
-		  AND onec._is_known(l.period, coalesce($2, l.today + 1));
+		  AND onec_internal.is_dated_before(l.period, coalesce($2, l.today + 1));
 	END;
-COMMENT ON FUNCTION onec._lines(name, timestamp, uuid[]) IS
+COMMENT ON FUNCTION onec_internal.counted_lines(name, timestamp, uuid[]) IS
 	'Учитываемые строки продаж до указанного времени: все или названных покупателей (служебная)';
 
 -- ---- receipts ----
 
 -- Whether points were spent in a document, on its day: that they will expire is written with it, too.
-CREATE FUNCTION onec._paid_with_points(server name, recorder uuid, at timestamp) RETURNS boolean
+CREATE FUNCTION onec_internal.paid_with_points(server name, recorder uuid, at timestamp) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 	RETURN EXISTS (
 		SELECT FROM onec.loyalty_movement m
 		WHERE m.server = $1 AND m.recorder = $2 AND m.active IS NOT FALSE AND m.period < $3::date + 1
-		  AND onec._movement_points(m.kind, m.accrued, m.spent, onec._loyalty_rule($1)) < 0);
-COMMENT ON FUNCTION onec._paid_with_points(name, uuid, timestamp) IS 'Списаны ли документом баллы (служебная)';
+		  AND onec_internal.movement_points(m.kind, m.accrued, m.spent,
+											onec_internal.loyalty_rule_in_force($1)) < 0);
+COMMENT ON FUNCTION onec_internal.paid_with_points(name, uuid, timestamp) IS
+	'Списаны ли документом баллы (служебная)';
 
 -- A receipt is a purchase if something was sold and not all came back, or if all was given for nothing
 -- ("given" of it) and that counts: because the shop says so, or because points paid for it.
-CREATE FUNCTION onec._is_purchase(sold boolean, net numeric, free boolean, given numeric, counts_free boolean,
-								  server name, recorder text, at timestamp) RETURNS boolean
+CREATE FUNCTION onec_internal.is_purchase(sold boolean, net numeric, free boolean, given numeric,
+										  counts_free boolean,
+										  server name, recorder text, at timestamp) RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
 	RETURN sold AND net > 0
-		OR free AND given > 0 AND (counts_free OR onec._paid_with_points(server, recorder::uuid, at));
-COMMENT ON FUNCTION onec._is_purchase(boolean, numeric, boolean, numeric, boolean, name, text, timestamp) IS
+		OR free AND given > 0 AND (counts_free OR onec_internal.paid_with_points(server, recorder::uuid, at));
+COMMENT ON FUNCTION onec_internal.is_purchase(boolean, numeric, boolean, numeric, boolean, name, text,
+											  timestamp) IS
 	'Покупка ли чек (служебная)';
 
 -- A receipt is a document and a customer, for a report of a shift holds many of them; its time is that of its
 -- first line.
-CREATE FUNCTION onec._receipts(server name, till timestamp, customers uuid[])
+CREATE FUNCTION onec_internal.receipts_till(server name, till timestamp, customers uuid[])
 	RETURNS TABLE (customer_id uuid, receipt_id uuid, at timestamp, net numeric, gross numeric,
 				   returned numeric, lines bigint, items numeric, is_purchase boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
 		SELECT l.customer_id, l.receipt_id, min(l.period), sum(l.amount),
-			   sum(l.amount) FILTER (WHERE l.amount > 0), sum(l.amount) FILTER (WHERE l.amount < 0), count(*), sum(l.quantity),
-			   onec._is_purchase(bool_or(l.amount > 0), sum(l.amount), bool_and(l.amount = 0),
-								 sum(l.quantity) FILTER (WHERE l.amount = 0), bool_or(l.counts_free), $1,
-								 min(l.recorder::text) FILTER (WHERE l.amount = 0), min(l.period))
-		FROM onec._lines($1, $2, $3) l GROUP BY l.customer_id, l.receipt_id;
+			   sum(l.amount) FILTER (WHERE l.amount > 0), sum(l.amount) FILTER (WHERE l.amount < 0), count(*),
+			   sum(l.quantity),
+			   onec_internal.is_purchase(bool_or(l.amount > 0), sum(l.amount), bool_and(l.amount = 0),
+										 sum(l.quantity) FILTER (WHERE l.amount = 0),
+										 bool_or(l.counts_free), $1,
+										 min(l.recorder::text) FILTER (WHERE l.amount = 0), min(l.period))
+		FROM onec_internal.counted_lines($1, $2, $3) l GROUP BY l.customer_id, l.receipt_id;
 	END;
-COMMENT ON FUNCTION onec._receipts(name, timestamp, uuid[]) IS
+COMMENT ON FUNCTION onec_internal.receipts_till(name, timestamp, uuid[]) IS
 	'Чеки до указанного времени: все или названных покупателей (служебная)';
 
 -- The lines again, each with the time of its receipt and whether that is a purchase.
-CREATE FUNCTION onec._receipt_lines(server name, till timestamp, customers uuid[])
+CREATE FUNCTION onec_internal.receipt_lines_till(server name, till timestamp, customers uuid[])
 	RETURNS TABLE (customer_id uuid, receipt_id uuid, at timestamp, is_purchase boolean, period timestamp,
 				   product_id uuid, store_id uuid, quantity numeric, amount numeric)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
 		SELECT l.customer_id, l.receipt_id, min(l.period) OVER w,
-			   onec._is_purchase(
+			   onec_internal.is_purchase(
 				   bool_or(l.amount > 0) OVER w, sum(l.amount) OVER w, bool_and(l.amount = 0) OVER w,
 				   sum(l.quantity) FILTER (WHERE l.amount = 0) OVER w, l.counts_free, $1,
 				   min(l.recorder::text) FILTER (WHERE l.amount = 0) OVER w, min(l.period) OVER w),
 			   l.period, l.product_id, l.store_id, l.quantity, l.amount
-		FROM onec._lines($1, $2, $3) l
+		FROM onec_internal.counted_lines($1, $2, $3) l
 		WINDOW w AS (PARTITION BY l.customer_id, l.receipt_id);
 	END;
-COMMENT ON FUNCTION onec._receipt_lines(name, timestamp, uuid[]) IS
+COMMENT ON FUNCTION onec_internal.receipt_lines_till(name, timestamp, uuid[]) IS
 	'Учитываемые строки продаж с временем чека и тем, покупка ли он (служебная)';
 
 -- A visit is a day with a purchase.
-CREATE FUNCTION onec._visits(server name, till timestamp, customers uuid[])
+CREATE FUNCTION onec_internal.visits_till(server name, till timestamp, customers uuid[])
 	RETURNS TABLE (customer_id uuid, day date, receipts bigint, net numeric)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
 		SELECT r.customer_id, r.at::date, count(*), sum(r.net)
-		FROM onec._receipts($1, $2, $3) r WHERE r.is_purchase AND r.customer_id IS NOT NULL GROUP BY 1, 2;
+		FROM onec_internal.receipts_till($1, $2, $3) r WHERE r.is_purchase AND r.customer_id IS NOT NULL
+		GROUP BY 1, 2;
 	END;
-COMMENT ON FUNCTION onec._visits(name, timestamp, uuid[]) IS 'Визиты известных покупателей: дни с покупкой (служебная)';
+COMMENT ON FUNCTION onec_internal.visits_till(name, timestamp, uuid[]) IS
+	'Визиты известных покупателей: дни с покупкой (служебная)';
 
 -- Weight halves with age.  After seven hundred halvings nothing is left that any rounding would show, and
 -- more would be an error of underflow.
-CREATE FUNCTION onec._faded(at timestamp, moment timestamp, half_life_days float8) RETURNS float8
+CREATE FUNCTION onec_internal.faded_weight(at timestamp, moment timestamp,
+										   half_life_days float8) RETURNS float8
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN power(2, -least(greatest(date_part('epoch', moment - at) / 86400, 0) / half_life_days, 700));
-COMMENT ON FUNCTION onec._faded(timestamp, timestamp, float8) IS
+COMMENT ON FUNCTION onec_internal.faded_weight(timestamp, timestamp, float8) IS
 	'Что осталось от веса к моменту, если за столько дней он падает вдвое (служебная)';

@@ -2,7 +2,7 @@
 --
 -- 1C goes on holding whom we forget, and every sync would bring them back.  So their references, which say
 -- nothing by themselves, stay in onec.forgotten, and the rows that a sync stages are passed through
--- onec._drop_forgotten.
+-- onec_internal.drop_forgotten_from_staged.
 
 CREATE TABLE onec.forgotten (
 	server name NOT NULL,
@@ -12,15 +12,17 @@ CREATE TABLE onec.forgotten (
 	PRIMARY KEY (server, id)
 );
 COMMENT ON TABLE onec.forgotten IS
-	'Кого забыли (onec.forget): только ссылки 1С, чтобы синхронизация не вернула человека; строку можно удалить, когда он снова согласен';
+	'Кого забыли (onec.forget): только ссылки 1С, чтобы синхронизация не вернула человека; строку можно '
+	'удалить, когда он снова согласен';
 COMMENT ON COLUMN onec.forgotten.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.forgotten.id IS 'Ссылка на контрагента или карту в 1С';
 COMMENT ON COLUMN onec.forgotten.forgotten_at IS 'Когда';
 COMMENT ON COLUMN onec.forgotten.requested_by IS 'Кто вызвал: роль PostgreSQL';
 SELECT pg_catalog.pg_extension_config_dump('onec.forgotten', '');
 
--- The day before which purchases are neither kept nor read.  Points are: their balances are sums of all movements.
-CREATE FUNCTION onec._kept_since(server name, target text) RETURNS timestamp
+-- The day before which purchases are neither kept nor read.  Points are: their balances are sums of all
+-- movements.
+CREATE FUNCTION onec_internal.purchases_kept_since(server name, target text) RETURNS timestamp
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -28,21 +30,24 @@ DECLARE
 	days int;
 	since date;
 BEGIN
-	IF (SELECT t.purge FROM onec.target t WHERE t.target = _kept_since.target) = 'date' THEN
-		since := (SELECT b.purged_before FROM onec.base b WHERE b.server = _kept_since.server);
+	IF (SELECT t.purge FROM onec.target t WHERE t.target = purchases_kept_since.target) = 'date' THEN
+		since := (SELECT b.purged_before FROM onec_internal.base b
+				  WHERE b.server = purchases_kept_since.server);
 		days := onec.get('keep.purchase_days', server);
 		IF days > 0 THEN
-			since := greatest(since, (now() AT TIME ZONE onec._server_zone(server))::date - days);
+			since := greatest(since, (now() AT TIME ZONE onec_internal.server_zone(server))::date - days);
 		END IF;
 	END IF;
-	RETURN coalesce(since::timestamp, onec._first_moment());
+	RETURN coalesce(since::timestamp, onec_internal.first_moment());
 END $$;
-COMMENT ON FUNCTION onec._kept_since(name, text) IS 'С какого дня хранятся покупки (служебная)';
+COMMENT ON FUNCTION onec_internal.purchases_kept_since(name, text) IS
+	'С какого дня хранятся покупки (служебная)';
 
--- Whoever makes rows about people (ROW SHARE) and whoever erases them (EXCLUSIVE) wait for one another, and what they read from then on
--- is what the other has left.  A snapshot that is older than the lock would show whom nobody may see any more.
--- It runs as its owner: whoever syncs may wait for the table, and not change who is in it.
-CREATE FUNCTION onec._hold_people(mode text) RETURNS void
+-- Whoever makes rows about people (ROW SHARE) and whoever erases them (EXCLUSIVE) wait for one another, and
+-- what they read from then on is what the other has left.  A snapshot that is older than the lock would show
+-- whom nobody may see any more. It runs as its owner: whoever syncs may wait for the table, and not change
+-- who is in it.
+CREATE FUNCTION onec_internal.lock_people(mode text) RETURNS void
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -53,74 +58,87 @@ BEGIN
 	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
 		RAISE invalid_transaction_state USING
 			MESSAGE = 'rows about people are written and erased in READ COMMITTED only',
-			DETAIL = 'Whoever is forgotten meanwhile would be seen, or left, by a transaction that looks at an older state.',
+			DETAIL = 'Whoever is forgotten meanwhile would be seen, or left, by a transaction '
+					 'that looks at an older state.',
 			HINT = 'SET default_transaction_isolation = ''read committed'' first.';
 	END IF;
 	EXECUTE format('LOCK TABLE onec.forgotten IN %s MODE', mode);
 END $$;
-COMMENT ON FUNCTION onec._hold_people(text) IS 'Не дать забывать людей (ROW SHARE) или записывать их (EXCLUSIVE) до конца транзакции (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._hold_people(text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.lock_people(text) IS
+	'Не дать забывать людей (ROW SHARE) или записывать их (EXCLUSIVE) до конца транзакции (служебная)';
 
--- Which rows are about people, by which columns, and what is to become of them: of what is synced its target says so; what is made
--- of it here goes, and what is added later is found as well.
-CREATE FUNCTION onec._whose() RETURNS TABLE (table_name text, relation text, people name[], erasure text)
+-- Which rows are about people, by which columns, and what is to become of them: of what is synced its target
+-- says so; what is made of it here goes, and what is added later is found as well.
+CREATE FUNCTION onec_internal.tables_about_people() RETURNS TABLE (table_name text, relation text,
+	people name[], erasure text)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT concat(nullif(t.table_schema, 'onec') || '.', t.table_name), onec._table_of(t.target), t.people, t.erasure
-	FROM onec.target t WHERE t.erasure <> 'none' AND to_regclass(onec._table_of(t.target)) IS NOT NULL
+	SELECT concat(nullif(t.table_schema, 'onec') || '.', t.table_name),
+		   onec_internal.table_of_target(t.target), t.people, t.erasure
+	FROM onec.target t WHERE t.erasure <> 'none'
+		AND to_regclass(onec_internal.table_of_target(t.target)) IS NOT NULL
 	UNION ALL
-	SELECT c.relname::text, format('onec.%I', c.relname), array_agg(a.attname ORDER BY a.attnum), 'delete'
+	SELECT c.relname::text, c.oid::regclass::text, array_agg(a.attname ORDER BY a.attnum), 'delete'
 	FROM pg_class c
-	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid = 'uuid'::regtype
+	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		AND a.atttypid = 'uuid'::regtype
 	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
-	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'onec_fdw'
-	WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'onec'::regnamespace
+	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+		AND e.extname = 'onec_fdw'
+	WHERE c.relkind IN ('r', 'p') AND c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
 	  AND a.attname IN ('customer_id', 'user_id', 'owner_id', 'card_id', 'discount_card_id')
 	  AND NOT EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname)
-	GROUP BY c.relname
+	GROUP BY c.oid, c.relname
 $$;
-COMMENT ON FUNCTION onec._whose() IS 'Таблицы со строками о людях, по каким столбцам они чьи, и что с ними делать (служебная)';
+COMMENT ON FUNCTION onec_internal.tables_about_people() IS
+	'Таблицы со строками о людях, по каким столбцам они чьи, и что с ними делать (служебная)';
 
--- The statement that takes the people of the array $2 out of the rows of server $1 of a relation.  Sales and receipts stay, for the
--- shop's sums are made of them, but are nobody's; another's purchase with a card of theirs stays his.  Rows of card sales stay as
--- well: without them a line of somebody else that looks alike would be taken for theirs.  "has_buyer": it is worked out here whose
--- a row is; "also": a condition on rows that are to go with them.
-CREATE FUNCTION onec._erasure(relation text, people name[], erasure text, has_buyer boolean, also text DEFAULT NULL) RETURNS text
+-- The statement that takes the people of the array $2 out of the rows of server $1 of a relation.  Sales and
+-- receipts stay, for the shop's sums are made of them, but are nobody's; another's purchase with a card of
+-- theirs stays his.  Rows of card sales stay as well: without them a line of somebody else that looks alike
+-- would be taken for theirs.  "has_buyer": it is worked out here whose a row is; "also": a condition on rows
+-- that are to go with them.
+CREATE FUNCTION onec_internal.erasure_statement(relation text, people name[], erasure text, has_buyer boolean,
+												also text DEFAULT NULL) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT format(CASE WHEN $3 = 'delete' THEN 'DELETE FROM %1$s t WHERE t.server = $1 AND (%2$s)'
 		WHEN $4 THEN
-			'UPDATE %1$s t SET card_id = NULL, customer_id = CASE WHEN t.customer_id <> ALL ($2) THEN t.customer_id END, '
+			'UPDATE %1$s t SET card_id = NULL, customer_id = CASE WHEN t.customer_id <> ALL '
+			'($2) THEN t.customer_id END, '
 			'attribution = CASE WHEN t.customer_id <> ALL ($2) THEN t.attribution ELSE ''anonymous'' END '
 			'WHERE t.server = $1 AND (%2$s)'
 		ELSE 'UPDATE %1$s t SET %3$s WHERE t.server = $1 AND (%2$s)' END,
-		$1, concat_ws(' OR ', string_agg(format('t.%I = ANY ($2)', p), ' OR '), $5), string_agg(format('%I = NULL', p), ', '))
+		$1, concat_ws(' OR ', string_agg(format('t.%I = ANY ($2)', p), ' OR '), $5),
+		string_agg(format('%I = NULL', p), ', '))
 	FROM unnest($2) p
 $$;
-COMMENT ON FUNCTION onec._erasure(text, name[], text, boolean, text) IS 'Запрос, который убирает людей из таблицы (служебная)';
+COMMENT ON FUNCTION onec_internal.erasure_statement(text, name[], text, boolean, text) IS
+	'Запрос, который убирает людей из таблицы (служебная)';
 
 -- Between staging and merging: whoever is forgotten leaves pg_temp.onec_stage as they left the local tables.
-CREATE FUNCTION onec._drop_forgotten(server name, target text) RETURNS bigint
+CREATE FUNCTION onec_internal.drop_forgotten_from_staged(server name, target text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	since timestamp := onec._kept_since(server, target);
+	since timestamp := onec_internal.purchases_kept_since(server, target);
 	ids uuid[];
 	t onec.target;
 	touched bigint;
 BEGIN
-	PERFORM onec._hold_people('ROW SHARE');
-	IF since > onec._first_moment() AND to_regclass('pg_temp.onec_stage') IS NOT NULL THEN
-		EXECUTE format('DELETE FROM pg_temp.onec_stage s WHERE s.%I < $1', onec._date_column(target)) USING since;
+	PERFORM onec_internal.lock_people('ROW SHARE');
+	IF since > onec_internal.first_moment() AND to_regclass('pg_temp.onec_stage') IS NOT NULL THEN
+		EXECUTE format('DELETE FROM pg_temp.onec_stage s WHERE s.%I < $1', onec_internal.date_column(target))
+			USING since;
 	END IF;
-	ids := ARRAY(SELECT f.id FROM onec.forgotten f WHERE f.server = _drop_forgotten.server);
+	ids := ARRAY(SELECT f.id FROM onec.forgotten f WHERE f.server = drop_forgotten_from_staged.server);
 	IF ids = '{}' OR to_regclass('pg_temp.onec_stage') IS NULL THEN
 		RETURN 0;
 	END IF;
-	t := onec._target(target);
+	t := onec_internal.target_named(target);
 	IF t.erasure = 'none' THEN
 		RETURN 0;
 	END IF;
@@ -130,12 +148,14 @@ BEGIN
 		SELECT s.server, s.card_id FROM pg_temp.onec_stage s WHERE s.owner_id = ANY (ids)
 		ON CONFLICT DO NOTHING;
 	END IF;
-	EXECUTE onec._erasure('pg_temp.onec_stage', t.people, t.erasure, onec._has_buyer(target),
+	EXECUTE onec_internal.erasure_statement('pg_temp.onec_stage', t.people, t.erasure,
+											onec_internal.has_buyer(target),
 		-- made of card sales that are nobody's already
-		CASE WHEN onec._has_buyer(target) THEN 't.customer_id IS NULL AND t.card_id IS NULL AND t.attribution <> ''anonymous''' END)
+		CASE WHEN onec_internal.has_buyer(target)
+			 THEN 't.customer_id IS NULL AND t.card_id IS NULL AND t.attribution <> ''anonymous''' END)
 		USING server, ids;
 	GET DIAGNOSTICS touched = ROW_COUNT;
 	RETURN touched;
 END $$;
-COMMENT ON FUNCTION onec._drop_forgotten(name, text) IS 'Убрать забытых из прочитанных строк; возвращает, сколько строк затронуто (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._drop_forgotten(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.drop_forgotten_from_staged(name, text) IS
+	'Убрать забытых из прочитанных строк; возвращает, сколько строк затронуто (служебная)';

@@ -22,9 +22,9 @@ INSERT INTO onec.phone_plan (country, code, trunk, digits, bare) VALUES
 	('RU', '7', '8', 10, '^(9|0)'), ('KZ', '7', '8', 10, '^(9|0)'), ('BY', '375', '80', 9, '');
 GRANT SELECT ON onec.phone_plan TO PUBLIC;
 
-CREATE FUNCTION onec._written_number(text) RETURNS text
+CREATE FUNCTION onec_internal.written_number(text) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_written_number';
-COMMENT ON FUNCTION onec._written_number(text) IS
+COMMENT ON FUNCTION onec_internal.written_number(text) IS
 	'Цифры номера подряд, с плюсом, если он впереди; NULL — это не номер из 9–17 цифр (служебная)';
 
 -- Spaces and dashes of every kind, brackets and dots are dropped; any other letter makes it something else
@@ -37,7 +37,7 @@ CREATE FUNCTION onec.normalize_phone(phone text, country text DEFAULT 'RU') RETU
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	written text := onec._written_number(phone);
+	written text := onec_internal.written_number(phone);
 	number text := ltrim(written, '+');
 	abroad boolean := starts_with(written, '+');
 BEGIN
@@ -50,7 +50,8 @@ BEGIN
 		abroad := true;
 		IF btrim(phone) = written
 			AND NOT EXISTS (SELECT FROM onec.phone_plan p
-							WHERE starts_with(number, p.code) AND length(number) = length(p.code) + p.digits) THEN
+							WHERE starts_with(number, p.code)
+							  AND length(number) = length(p.code) + p.digits) THEN
 			RETURN NULL;
 		END IF;
 	END IF;
@@ -86,12 +87,14 @@ CREATE TABLE onec.site_user (
 );
 CREATE INDEX site_user_phone ON onec.site_user (phone);
 CREATE INDEX site_user_card ON onec.site_user (server, discount_card_id);
-COMMENT ON TABLE onec.site_user IS 'Пользователи сайта: по одному на владельца карт; карта без владельца — сама по себе';
+COMMENT ON TABLE onec.site_user IS
+	'Пользователи сайта: по одному на владельца карт; карта без владельца — сама по себе';
 COMMENT ON COLUMN onec.site_user.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.site_user.user_id IS 'Владелец, а если его нет — карта';
 COMMENT ON COLUMN onec.site_user.customer_id IS 'Контрагент; NULL — у карты нет владельца';
 COMMENT ON COLUMN onec.site_user.phone IS 'Телефон в едином виде';
-COMMENT ON COLUMN onec.site_user.login IS 'Имя для входа: телефон; NULL — телефона нет или он достался другому';
+COMMENT ON COLUMN onec.site_user.login IS
+	'Имя для входа: телефон; NULL — телефона нет или он достался другому';
 COMMENT ON COLUMN onec.site_user.discount_card_id IS 'Основная карта';
 COMMENT ON COLUMN onec.site_user.name IS 'Имя';
 COMMENT ON COLUMN onec.site_user.email IS 'Электронная почта';
@@ -120,55 +123,65 @@ COMMENT ON COLUMN onec.customer_card.is_primary IS 'Основная карта 
 SELECT pg_catalog.pg_extension_config_dump('onec.customer_card', '');
 
 -- A name out of a description: not a number, not a word like "retail customer".
-CREATE FUNCTION onec._person_name(name text, ignored text[]) RETURNS text
+CREATE FUNCTION onec_internal.person_name(name text, ignored text[]) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE WHEN name !~ '[[:alpha:]]' OR lower(btrim(name)) = ANY (ignored) THEN NULL ELSE btrim(name) END;
-COMMENT ON FUNCTION onec._person_name(text, text[]) IS 'Имя из наименования или NULL (служебная)';
+	RETURN CASE WHEN name !~ '[[:alpha:]]' OR lower(btrim(name)) = ANY (ignored) THEN NULL
+				ELSE btrim(name) END;
+COMMENT ON FUNCTION onec_internal.person_name(text, text[]) IS 'Имя из наименования или NULL (служебная)';
 
 -- The last sale by each card to each buyer: of all cards, or of those of some users.
-CREATE FUNCTION onec._last_sales(server name, users uuid[]) RETURNS TABLE (customer_id uuid, card_id uuid, last_sale timestamp)
+CREATE FUNCTION onec_internal.last_sales(server name, users uuid[]) RETURNS TABLE (customer_id uuid,
+	card_id uuid, last_sale timestamp)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
-		SELECT l.customer_id, l.card_id, max(l.period) FROM onec._lines($1, NULL, NULL) l
+		SELECT l.customer_id, l.card_id, max(l.period) FROM onec_internal.counted_lines($1, NULL, NULL) l
 		WHERE $2 IS NULL GROUP BY 1, 2
 		UNION ALL
 		SELECT l.customer_id, l.card_id, max(l.period)
-		FROM (SELECT x.customer_id, x.card_id, x.period FROM onec._lines($1, NULL, $2) x
+		FROM (SELECT x.customer_id, x.card_id, x.period FROM onec_internal.counted_lines($1, NULL, $2) x
 			  UNION ALL
 			  -- sold by their cards to whoever had them then
 			  SELECT x.customer_id, x.card_id, x.period FROM onec.discount_card d
-			  JOIN onec._line x ON x.server = d.server AND x.card_id = d.card_id
-			  WHERE d.server = $1 AND coalesce(d.owner_id, d.card_id) = ANY ($2) AND onec._is_known(x.period, x.today + 1)) l
+			  JOIN onec_internal.counted_line x ON x.server = d.server AND x.card_id = d.card_id
+			  WHERE d.server = $1 AND coalesce(d.owner_id, d.card_id) = ANY ($2)
+				AND onec_internal.is_dated_before(x.period, x.today + 1)) l
 		WHERE $2 IS NOT NULL GROUP BY 1, 2;
 	END;
-COMMENT ON FUNCTION onec._last_sales(name, uuid[]) IS 'Последние продажи по картам и покупателям: всем или названных пользователей (служебная)';
+COMMENT ON FUNCTION onec_internal.last_sales(name, uuid[]) IS
+	'Последние продажи по картам и покупателям: всем или названных пользователей (служебная)';
 
 -- Every card, or those of some users, with its user, its telephone, and how lively it is.
-CREATE FUNCTION onec._cards(server name, users uuid[])
-	RETURNS TABLE (card_id uuid, user_id uuid, customer_id uuid, phone text, live boolean, last_sale timestamp, place bigint)
+CREATE FUNCTION onec_internal.cards_with_people(server name, users uuid[])
+	RETURNS TABLE (card_id uuid, user_id uuid, customer_id uuid, phone text, live boolean,
+				   last_sale timestamp, place bigint)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 	-- of rows made in the query the planner knows nothing, and takes them for few
 	SET enable_nestloop = off SET jit = off
 AS $$
 	WITH country AS MATERIALIZED (SELECT onec.get('phone.country', $1) AS code),
-	line AS MATERIALIZED (SELECT * FROM onec._last_sales($1, $2)),
-	sale AS (SELECT l.card_id, max(l.last_sale) AS last_sale FROM line l WHERE l.card_id IS NOT NULL GROUP BY 1),
+	line AS MATERIALIZED (SELECT * FROM onec_internal.last_sales($1, $2)),
+	sale AS (SELECT l.card_id, max(l.last_sale) AS last_sale FROM line l WHERE l.card_id IS NOT NULL
+			 GROUP BY 1),
 	owner_sale AS (
-		SELECT l.customer_id, max(l.last_sale) AS last_sale FROM line l WHERE l.customer_id IS NOT NULL GROUP BY 1),
+		SELECT l.customer_id, max(l.last_sale) AS last_sale FROM line l WHERE l.customer_id IS NOT NULL
+		GROUP BY 1),
 	contact AS (
 		SELECT DISTINCT ON (c.customer_id) c.customer_id, c.phone
 		FROM (SELECT k.customer_id, k.line_no, k.copy,
-					 coalesce(onec.normalize_phone(k.phone, country.code), onec.normalize_phone(k.presentation, country.code)) AS phone
+					 coalesce(onec.normalize_phone(k.phone, country.code),
+							  onec.normalize_phone(k.presentation, country.code)) AS phone
 			  FROM onec.counterparty_contact k CROSS JOIN country
 			  WHERE k.server = $1 AND ($2 IS NULL OR k.customer_id = ANY ($2))) c
 		WHERE c.phone IS NOT NULL
 		ORDER BY c.customer_id, c.line_no, c.copy),
 	card AS (
 		SELECT d.card_id, coalesce(d.owner_id, d.card_id) AS user_id, d.owner_id AS customer_id, d.code,
-			   coalesce(onec.normalize_phone(d.barcode, country.code), onec.normalize_phone(d.description, country.code),
+			   coalesce(onec.normalize_phone(d.barcode, country.code),
+						onec.normalize_phone(d.description, country.code),
 						onec.normalize_phone(p.phone, country.code), t.phone) AS phone,
-			   NOT (d.is_deleted OR coalesce(d.deletion_mark, false) OR coalesce(d.is_invalid, false)) AS live,
+			   NOT (d.is_deleted OR coalesce(d.deletion_mark, false)
+					OR coalesce(d.is_invalid, false)) AS live,
 			   coalesce(s.last_sale, o.last_sale) AS last_sale
 		FROM onec.discount_card d CROSS JOIN country
 		LEFT JOIN onec.counterparty p ON p.server = d.server AND p.customer_id = d.owner_id
@@ -177,15 +190,17 @@ AS $$
 		LEFT JOIN owner_sale o ON o.customer_id = d.owner_id
 		WHERE d.server = $1 AND ($2 IS NULL OR coalesce(d.owner_id, d.card_id) = ANY ($2)))
 	SELECT c.card_id, c.user_id, c.customer_id, c.phone, c.live, c.last_sale,
-		   row_number() OVER (PARTITION BY c.user_id ORDER BY c.live DESC, c.last_sale DESC NULLS LAST, c.code, c.card_id)
+		   row_number() OVER (PARTITION BY c.user_id ORDER BY c.live DESC, c.last_sale DESC NULLS LAST,
+							  c.code, c.card_id)
 	FROM card c
 $$;
-COMMENT ON FUNCTION onec._cards(name, uuid[]) IS
+COMMENT ON FUNCTION onec_internal.cards_with_people(name, uuid[]) IS
 	'Карты (все или названных пользователей) с пользователем, телефоном и местом среди его карт (служебная)';
 
 -- The users as they ought to be, made of the cards in pg_temp.onec_cards.
-CREATE FUNCTION onec._people(server name)
-	RETURNS TABLE (user_id uuid, customer_id uuid, phone text, login text, discount_card_id uuid, name text, email text,
+CREATE FUNCTION onec_internal.people_of_cards(server name)
+	RETURNS TABLE (user_id uuid, customer_id uuid, phone text, login text, discount_card_id uuid,
+				   name text, email text,
 				   is_active boolean, conflict_phone boolean)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -206,72 +221,81 @@ BEGIN
 			p.last_sale NULLS LAST, p.user_id) > 1 AS conflict
 		FROM person p)
 	SELECT r.user_id, r.customer_id, r.phone, CASE WHEN NOT r.conflict THEN r.phone END, r.card_id,
-		   coalesce(onec._person_name(k.name, i.list), onec._person_name(k.full_name, i.list)),
+		   coalesce(onec_internal.person_name(k.name, i.list),
+					onec_internal.person_name(k.full_name, i.list)),
 		   nullif(btrim(k.email), ''), r.live, r.conflict
 	FROM ranked r
 	-- the collation of the server's name would make lower() one of ASCII
 	CROSS JOIN (SELECT lower(onec.get('name.ignore', $1) COLLATE "default")::text[] AS list OFFSET 0) i
 	LEFT JOIN onec.counterparty k ON k.server = $1 AND k.customer_id = r.customer_id;
 END $$;
-COMMENT ON FUNCTION onec._people(name) IS 'Пользователи, какими они должны быть (служебная)';
+COMMENT ON FUNCTION onec_internal.people_of_cards(name) IS 'Пользователи, какими они должны быть (служебная)';
 
 -- ---- whose cards, names and sales have changed since people were folded ----
 
-CREATE TABLE onec.people_state (
+CREATE TABLE onec_internal.people_state (
 	server name PRIMARY KEY,
 	definitions text NOT NULL,
 	day date NOT NULL
 );
-COMMENT ON TABLE onec.people_state IS 'При каких настройках и в какой день собраны пользователи сайта; нет строки — собираются все';
-COMMENT ON COLUMN onec.people_state.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.people_state.definitions IS 'Свёртка настроек: когда она другая, собираются все';
-COMMENT ON COLUMN onec.people_state.day IS 'День последнего сбора: строки с датой позже станут покупками, когда она настанет';
-SELECT pg_catalog.pg_extension_config_dump('onec.people_state', '');
+COMMENT ON TABLE onec_internal.people_state IS
+	'При каких настройках и в какой день собраны пользователи сайта; нет строки — собираются все';
+COMMENT ON COLUMN onec_internal.people_state.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec_internal.people_state.definitions IS
+	'Свёртка настроек: когда она другая, собираются все';
+COMMENT ON COLUMN onec_internal.people_state.day IS
+	'День последнего сбора: строки с датой позже станут покупками, когда она настанет';
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.people_state', '');
 
-CREATE TABLE onec.touched_user (
+CREATE TABLE onec_internal.touched_user (
 	server name NOT NULL,
 	user_id uuid NOT NULL,
 	PRIMARY KEY (server, user_id)
 );
-COMMENT ON TABLE onec.touched_user IS 'Пользователи, чьи карты, контакты или покупки изменились после сбора';
-COMMENT ON COLUMN onec.touched_user.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.touched_user.user_id IS 'Пользователь';
-SELECT pg_catalog.pg_extension_config_dump('onec.touched_user', '');
+COMMENT ON TABLE onec_internal.touched_user IS
+	'Пользователи, чьи карты, контакты или покупки изменились после сбора';
+COMMENT ON COLUMN onec_internal.touched_user.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec_internal.touched_user.user_id IS 'Пользователь';
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.touched_user', '');
 
 -- All that users of the site are made by, besides the cards, the counterparties and the sales.
-CREATE FUNCTION onec._people_definitions(server name) RETURNS text
+CREATE FUNCTION onec_internal.people_digest(server name) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT md5(string_agg(d.line, E'\n' ORDER BY d.line COLLATE "C")) FROM (
 		SELECT s.key || '=' || coalesce(onec.get(s.key, $1), '') FROM onec.setting s
 		WHERE s.key IN ('phone.country', 'phone.conflict', 'name.ignore')
-		UNION ALL SELECT ROW(w.excluded, w.organizations)::text FROM onec._shop w WHERE w.server = $1
+		UNION ALL SELECT ROW(w.excluded, w.organizations)::text FROM onec_internal.shop_rules w
+		WHERE w.server = $1
 		UNION ALL SELECT p::text FROM onec.phone_plan p) d (line)
 $$;
-COMMENT ON FUNCTION onec._people_definitions(name) IS 'Свёртка настроек, от которых зависят пользователи сайта (служебная)';
+COMMENT ON FUNCTION onec_internal.people_digest(name) IS
+	'Свёртка настроек, от которых зависят пользователи сайта (служебная)';
 
--- Note whom the changes of cards, counterparties or contacts concern, as pg_temp.onec_change and pg_temp.onec_stage have them: before
--- they are written.  Before the first fold everybody is new.
-CREATE FUNCTION onec._touch_people(server name, by_card boolean) RETURNS void
+-- Note whom the changes of cards, counterparties or contacts concern, as pg_temp.onec_change and
+-- pg_temp.onec_stage have them: before they are written.  Before the first fold everybody is new.
+CREATE FUNCTION onec_internal.touch_people(server name, by_card boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF NOT EXISTS (SELECT FROM onec.people_state p WHERE p.server = _touch_people.server) THEN
+	IF NOT EXISTS (SELECT FROM onec_internal.people_state p WHERE p.server = touch_people.server) THEN
 		RETURN;
 	END IF;
 	IF by_card THEN
-		INSERT INTO onec.touched_user
-		SELECT _touch_people.server, x.user_id FROM (
-			SELECT coalesce(s.owner_id, s.card_id) FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
+		INSERT INTO onec_internal.touched_user
+		SELECT touch_people.server, x.user_id FROM (
+			SELECT coalesce(s.owner_id, s.card_id) FROM pg_temp.onec_change c
+			JOIN pg_temp.onec_stage s ON s.ctid = c.place
 			UNION
 			SELECT k.user_id FROM pg_temp.onec_change c
-			JOIN onec.customer_card k ON k.server = _touch_people.server AND k.card_id = c.card_id WHERE c.here) x (user_id)
+			JOIN onec.customer_card k ON k.server = touch_people.server AND k.card_id = c.card_id
+			WHERE c.here) x (user_id)
 		ON CONFLICT DO NOTHING;
 	ELSE
-		INSERT INTO onec.touched_user
-		SELECT _touch_people.server, x.customer_id FROM (
+		INSERT INTO onec_internal.touched_user
+		SELECT touch_people.server, x.customer_id FROM (
 			SELECT s.customer_id FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
 			UNION
 			SELECT c.customer_id FROM pg_temp.onec_change c WHERE c.here) x
@@ -279,69 +303,74 @@ BEGIN
 		ON CONFLICT DO NOTHING;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._touch_people(name, boolean) IS 'Запомнить пользователей, которых касаются изменения карт и контрагентов (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._touch_people(name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.touch_people(name, boolean) IS
+	'Запомнить пользователей, которых касаются изменения карт и контрагентов (служебная)';
 
 -- What is known is not what the cards and lines are: the next time everybody is folded.
-CREATE FUNCTION onec._fold_all_next(server name) RETURNS void
+CREATE FUNCTION onec_internal.refresh_all_people_next(server name) RETURNS void
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	DELETE FROM onec.touched_user t WHERE t.server = $1;
-	DELETE FROM onec.people_state s WHERE s.server = $1;
+	DELETE FROM onec_internal.touched_user t WHERE t.server = $1;
+	DELETE FROM onec_internal.people_state s WHERE s.server = $1;
 $$;
-COMMENT ON FUNCTION onec._fold_all_next(name) IS 'В следующий раз собрать всех пользователей сайта (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._fold_all_next(name) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.refresh_all_people_next(name) IS
+	'В следующий раз собрать всех пользователей сайта (служебная)';
 
 -- Whom to fold again; NULL: everybody, which above a tenth of all costs less than to pick them.
-CREATE FUNCTION onec._stale_people(server name) RETURNS uuid[]
+CREATE FUNCTION onec_internal.stale_people(server name) RETURNS uuid[]
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH come AS MATERIALIZED (
 		-- what was dated ahead and has come to pass since
-		SELECT l.customer_id, l.card_id FROM onec.people_state s CROSS JOIN LATERAL onec._lines(s.server, NULL, NULL) l
+		SELECT l.customer_id, l.card_id FROM onec_internal.people_state s
+		CROSS JOIN LATERAL onec_internal.counted_lines(s.server, NULL, NULL) l
 		WHERE s.server = $1 AND s.day < l.today AND l.period >= s.day + 1),
 	stale AS (
-		SELECT t.user_id FROM onec.touched_user t WHERE t.server = $1
+		SELECT t.user_id FROM onec_internal.touched_user t WHERE t.server = $1
 		UNION SELECT c.customer_id FROM come c WHERE c.customer_id IS NOT NULL
-		UNION SELECT k.user_id FROM come c JOIN onec.customer_card k ON k.server = $1 AND k.card_id = c.card_id)
-	SELECT CASE WHEN count(*) <= greatest(100, (SELECT count(*) FROM onec.site_user u WHERE u.server = $1) / 10)
+		UNION SELECT k.user_id FROM come c
+		JOIN onec.customer_card k ON k.server = $1 AND k.card_id = c.card_id)
+	SELECT CASE WHEN count(*) <= greatest(100, (SELECT count(*) FROM onec.site_user u
+												WHERE u.server = $1) / 10)
 				THEN coalesce(array_agg(s.user_id), '{}') END
 	FROM stale s
 $$;
-COMMENT ON FUNCTION onec._stale_people(name) IS 'Кого пора собрать заново; NULL — всех (служебная)';
+COMMENT ON FUNCTION onec_internal.stale_people(name) IS 'Кого пора собрать заново; NULL — всех (служебная)';
 
--- The cards of these users (NULL: of all) in pg_temp.onec_cards, and of those who have a telephone in common with them: a login
--- that one gives up is another's.  Returns all whose they are.
-CREATE FUNCTION onec._collect_cards(server name, users uuid[]) RETURNS uuid[]
+-- The cards of these users (NULL: of all) in pg_temp.onec_cards, and of those who have a telephone in common
+-- with them: a login that one gives up is another's.  Returns all whose they are.
+CREATE FUNCTION onec_internal.collect_cards(server name, users uuid[]) RETURNS uuid[]
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	others uuid[];
 BEGIN
-	CREATE TEMPORARY TABLE onec_cards ON COMMIT DROP AS SELECT * FROM onec._cards(server, users);
+	CREATE TEMPORARY TABLE onec_cards
+		ON COMMIT DROP AS SELECT * FROM onec_internal.cards_with_people(server, users);
 	IF users IS NOT NULL THEN
 		others := ARRAY(
 			SELECT u.user_id FROM onec.site_user u
-			WHERE u.server = _collect_cards.server AND u.user_id <> ALL (users)
+			WHERE u.server = collect_cards.server AND u.user_id <> ALL (users)
 			  AND u.phone IN (SELECT c.phone FROM pg_temp.onec_cards c
 							  UNION SELECT o.phone FROM onec.site_user o
-							  WHERE o.server = _collect_cards.server AND o.user_id = ANY (users)));
+							  WHERE o.server = collect_cards.server AND o.user_id = ANY (users)));
 		IF others <> '{}' THEN
-			INSERT INTO pg_temp.onec_cards SELECT * FROM onec._cards(server, others);
+			INSERT INTO pg_temp.onec_cards SELECT * FROM onec_internal.cards_with_people(server, others);
 		END IF;
 	END IF;
 	ANALYZE pg_temp.onec_cards;
 	RETURN users || others;
 END $$;
-COMMENT ON FUNCTION onec._collect_cards(name, uuid[]) IS 'Собрать карты пользователей и всех, у кого с ними общий телефон (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._collect_cards(name, uuid[]) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.collect_cards(name, uuid[]) IS
+	'Собрать карты пользователей и всех, у кого с ними общий телефон (служебная)';
 
--- Make onec.site_user and onec.customer_card as pg_temp.onec_people and pg_temp.onec_cards are, for these users, and write only what
--- differs.
-CREATE FUNCTION onec._keep_people(server name, users uuid[], OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
+-- Make onec.site_user and onec.customer_card as pg_temp.onec_people and pg_temp.onec_cards are, for these
+-- users, and write only what differs.
+CREATE FUNCTION onec_internal.write_changed_people(server name, users uuid[], OUT rows_inserted bigint,
+												   OUT rows_updated bigint, OUT rows_deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -353,97 +382,113 @@ BEGIN
 		name = CASE WHEN u.name_locked THEN u.name ELSE p.name END, email = p.email, is_active = p.is_active,
 		conflict_phone = p.conflict_phone
 	FROM pg_temp.onec_people p
-	WHERE u.server = _keep_people.server AND u.user_id = p.user_id
-	  AND (u.customer_id, u.phone, u.login, u.discount_card_id, CASE WHEN u.name_locked THEN '' ELSE u.name END,
+	WHERE u.server = write_changed_people.server AND u.user_id = p.user_id
+	  AND (u.customer_id, u.phone, u.login, u.discount_card_id,
+		   CASE WHEN u.name_locked THEN '' ELSE u.name END,
 		   u.email, u.is_active, u.conflict_phone)
-		  IS DISTINCT FROM (p.customer_id, p.phone, p.login, p.discount_card_id, CASE WHEN u.name_locked THEN '' ELSE p.name END,
+		  IS DISTINCT FROM (p.customer_id, p.phone, p.login, p.discount_card_id,
+							CASE WHEN u.name_locked THEN '' ELSE p.name END,
 							p.email, p.is_active, p.conflict_phone);
 	GET DIAGNOSTICS rows_updated = ROW_COUNT;
 	-- a user whose cards are gone stays, switched off
 	UPDATE onec.site_user u SET is_active = false, login = NULL
-	WHERE u.server = _keep_people.server AND (users IS NULL OR u.user_id = ANY (users)) AND (u.is_active OR u.login IS NOT NULL)
+	WHERE u.server = write_changed_people.server AND (users IS NULL OR u.user_id = ANY (users))
+	  AND (u.is_active OR u.login IS NOT NULL)
 	  AND NOT EXISTS (SELECT FROM pg_temp.onec_people p WHERE p.user_id = u.user_id);
 	GET DIAGNOSTICS n = ROW_COUNT;
 	rows_updated := rows_updated + n;
-	INSERT INTO onec.site_user (server, user_id, customer_id, phone, login, discount_card_id, name, email, is_active, conflict_phone)
-	SELECT _keep_people.server, p.* FROM pg_temp.onec_people p
-	WHERE NOT EXISTS (SELECT FROM onec.site_user u WHERE u.server = _keep_people.server AND u.user_id = p.user_id);
+	INSERT INTO onec.site_user (server, user_id, customer_id, phone, login, discount_card_id, name, email,
+								is_active, conflict_phone)
+	SELECT write_changed_people.server, p.* FROM pg_temp.onec_people p
+	WHERE NOT EXISTS (SELECT FROM onec.site_user u
+					  WHERE u.server = write_changed_people.server AND u.user_id = p.user_id);
 	GET DIAGNOSTICS rows_inserted = ROW_COUNT;
 	UPDATE onec.customer_card k
 	SET user_id = c.user_id, customer_id = c.customer_id, phone = c.phone, is_primary = c.place = 1
 	FROM pg_temp.onec_cards c
-	WHERE k.server = _keep_people.server AND k.card_id = c.card_id
-	  AND (k.user_id, k.customer_id, k.phone, k.is_primary) IS DISTINCT FROM (c.user_id, c.customer_id, c.phone, c.place = 1);
+	WHERE k.server = write_changed_people.server AND k.card_id = c.card_id
+	  AND (k.user_id, k.customer_id, k.phone, k.is_primary) IS DISTINCT FROM (c.user_id, c.customer_id,
+		  c.phone, c.place = 1);
 	GET DIAGNOSTICS n = ROW_COUNT;
 	rows_updated := rows_updated + n;
 	INSERT INTO onec.customer_card (server, card_id, user_id, customer_id, phone, is_primary)
-	SELECT _keep_people.server, c.card_id, c.user_id, c.customer_id, c.phone, c.place = 1 FROM pg_temp.onec_cards c
-	WHERE NOT EXISTS (SELECT FROM onec.customer_card k WHERE k.server = _keep_people.server AND k.card_id = c.card_id);
+	SELECT write_changed_people.server, c.card_id, c.user_id, c.customer_id, c.phone, c.place = 1
+	FROM pg_temp.onec_cards c
+	WHERE NOT EXISTS (SELECT FROM onec.customer_card k
+					  WHERE k.server = write_changed_people.server AND k.card_id = c.card_id);
 	GET DIAGNOSTICS n = ROW_COUNT;
 	rows_inserted := rows_inserted + n;
 	DELETE FROM onec.customer_card k
-	WHERE k.server = _keep_people.server AND (users IS NULL OR k.user_id = ANY (users))
+	WHERE k.server = write_changed_people.server AND (users IS NULL OR k.user_id = ANY (users))
 	  AND NOT EXISTS (SELECT FROM pg_temp.onec_cards c WHERE c.card_id = k.card_id);
 	GET DIAGNOSTICS rows_deleted = ROW_COUNT;
 END $$;
-COMMENT ON FUNCTION onec._keep_people(name, uuid[]) IS 'Записать отличия пользователей сайта и их карт от собранных (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._keep_people(name, uuid[]) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.write_changed_people(name, uuid[]) IS
+	'Записать отличия пользователей сайта и их карт от собранных (служебная)';
 
 -- Everybody, or whom changes have touched since the last time.
-CREATE FUNCTION onec._fold_people(server name, everybody boolean DEFAULT true,
-								  OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
+CREATE FUNCTION onec_internal.refresh_people(server name, everybody boolean DEFAULT true,
+											 OUT rows_inserted bigint, OUT rows_updated bigint,
+											 OUT rows_deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	defined text := onec._people_definitions(server);
+	defined text := onec_internal.people_digest(server);
 	today date := onec.local_now(server)::date;
 	users uuid[];
 BEGIN
-	PERFORM onec._hold_people('ROW SHARE');
-	IF NOT everybody AND EXISTS (SELECT FROM onec.people_state s WHERE s.server = _fold_people.server AND s.definitions = defined) THEN
-		users := onec._stale_people(server);
+	PERFORM onec_internal.lock_people('ROW SHARE');
+	IF NOT everybody AND EXISTS (SELECT FROM onec_internal.people_state s
+								 WHERE s.server = refresh_people.server AND s.definitions = defined) THEN
+		users := onec_internal.stale_people(server);
 	END IF;
 	IF users = '{}' THEN
 		rows_inserted := 0;
 		rows_updated := 0;
 		rows_deleted := 0;
 	ELSE
-		users := onec._collect_cards(server, users);
-		CREATE TEMPORARY TABLE onec_people ON COMMIT DROP AS SELECT * FROM onec._people(server);
-		SELECT * INTO rows_inserted, rows_updated, rows_deleted FROM onec._keep_people(server, users);
+		users := onec_internal.collect_cards(server, users);
+		CREATE TEMPORARY TABLE onec_people
+			ON COMMIT DROP AS SELECT * FROM onec_internal.people_of_cards(server);
+		SELECT * INTO rows_inserted, rows_updated, rows_deleted
+		FROM onec_internal.write_changed_people(server, users);
 		DROP TABLE pg_temp.onec_people, pg_temp.onec_cards;
-		DELETE FROM onec.touched_user t WHERE t.server = _fold_people.server;
+		DELETE FROM onec_internal.touched_user t WHERE t.server = refresh_people.server;
 	END IF;
-	INSERT INTO onec.people_state AS s VALUES (server, defined, today)
-	ON CONFLICT ON CONSTRAINT people_state_pkey DO UPDATE SET definitions = excluded.definitions, day = excluded.day
+	INSERT INTO onec_internal.people_state AS s VALUES (server, defined, today)
+	ON CONFLICT ON CONSTRAINT people_state_pkey DO UPDATE SET definitions = excluded.definitions,
+	day = excluded.day
 	WHERE (s.definitions, s.day) <> (excluded.definitions, excluded.day);
 END $$;
-COMMENT ON FUNCTION onec._fold_people(name, boolean) IS
-	'Собрать пользователей сайта из карт и контрагентов, записав только отличия: всех или тех, кого касаются изменения (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._fold_people(name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.refresh_people(name, boolean) IS
+	'Собрать пользователей сайта из карт и контрагентов, записав только отличия: всех или тех, кого '
+	'касаются изменения (служебная)';
 
--- What is left to see of a telephone, a name, an address: enough to tell two of them apart, not to reach anybody.
-CREATE FUNCTION onec._masked(value text) RETURNS text
+-- What is left to see of a telephone, a name, an address: enough to tell two of them apart, not to reach
+-- anybody.
+CREATE FUNCTION onec_internal.masked(value text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE WHEN value ~ '^[0-9]{10,}$' THEN left(value, 4) || repeat('*', length(value) - 6) || right(value, 2)
+	RETURN CASE WHEN value ~ '^[0-9]{10,}$' THEN left(value, 4) || repeat('*', length(value) - 6)
+				|| right(value, 2)
 				ELSE left(value, 1) || '***' END;
-COMMENT ON FUNCTION onec._masked(text) IS 'Телефон, имя или почта под маской (служебная)';
+COMMENT ON FUNCTION onec_internal.masked(text) IS 'Телефон, имя или почта под маской (служебная)';
 
 -- Whom a key means: a telephone in any spelling, a card, a customer.
-CREATE FUNCTION onec._person(key text, server name) RETURNS onec.site_user
+CREATE FUNCTION onec_internal.person_by_key(key text, server name) RETURNS onec.site_user
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec._server(server);
-	id uuid := onec._ref(key);
+	srv name := onec_internal.server_meant(server);
+	id uuid := onec_internal.reference_uuid(key);
 	wanted text;
 	u onec.site_user;
 BEGIN
 	IF id IS NOT NULL THEN
 		SELECT t.* INTO u FROM onec.site_user t
-		WHERE t.server = srv AND t.user_id IN (SELECT id UNION ALL SELECT c.user_id FROM onec.customer_card c WHERE c.server = srv AND c.card_id = id)
+		WHERE t.server = srv AND t.user_id IN (SELECT id UNION ALL SELECT c.user_id FROM onec.customer_card c
+											   WHERE c.server = srv AND c.card_id = id)
 		LIMIT 1;
 		RETURN u;
 	END IF;
@@ -453,4 +498,5 @@ BEGIN
 	ORDER BY t.conflict_phone, t.is_active DESC, t.user_id LIMIT 1;
 	RETURN u;
 END $$;
-COMMENT ON FUNCTION onec._person(text, name) IS 'Пользователь по телефону, карте или контрагенту (служебная)';
+COMMENT ON FUNCTION onec_internal.person_by_key(text, name) IS
+	'Пользователь по телефону, карте или контрагенту (служебная)';

@@ -1,14 +1,20 @@
--- RFM: how recently, how often and for how much each customer buys, scored from 1 to 5 against the others or against
--- fixed limits, and the segments that the scores make.
+-- RFM: how recently, how often and for how much each customer buys, scored from 1 to 5 against the others or
+-- against fixed limits, and the segments that the scores make.
 
 INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
 	('rfm.window', 'int', '365', NULL, 0, 36500, 'За сколько последних дней считать RFM; 0 — за всё время'),
-	('rfm.frequency', 'text', 'visits', '{visits,receipts}', NULL, NULL, 'Что считать частотой в RFM: визиты (дни) или чеки'),
-	('rfm.mode', 'text', 'quantile', '{quantile,thresholds,r_compat}', NULL, NULL, 'Границы RFM: квинтили, заданные пороги или квинтили, как в пакете rfm языка R'),
-	('rfm.recency_cuts', 'numeric[]', '{30,60,120,240}', NULL, 0, 1000000000000, 'Пороги давности, дней: до первого включительно — 5 баллов'),
-	('rfm.frequency_cuts', 'numeric[]', '{1,2,3,5}', NULL, 0, 1000000000000, 'Пороги частоты: до первого включительно — 1 балл'),
-	('rfm.monetary_cuts', 'numeric[]', '{3000,10000,30000,60000}', NULL, 0, 1000000000000, 'Пороги суммы: до первого включительно — 1 балл'),
-	('rfm.segments', 'text', 'default', NULL, NULL, NULL, 'Какой набор сегментов из onec.rfm_segment действует; менять через onec.load_rfm_segments');
+	('rfm.frequency', 'text', 'visits', '{visits,receipts}', NULL, NULL,
+	 'Что считать частотой в RFM: визиты (дни) или чеки'),
+	('rfm.mode', 'text', 'quantile', '{quantile,thresholds,r_compat}', NULL, NULL,
+	 'Границы RFM: квинтили, заданные пороги или квинтили, как в пакете rfm языка R'),
+	('rfm.recency_cuts', 'numeric[]', '{30,60,120,240}', NULL, 0, 1000000000000,
+	 'Пороги давности, дней: до первого включительно — 5 баллов'),
+	('rfm.frequency_cuts', 'numeric[]', '{1,2,3,5}', NULL, 0, 1000000000000,
+	 'Пороги частоты: до первого включительно — 1 балл'),
+	('rfm.monetary_cuts', 'numeric[]', '{3000,10000,30000,60000}', NULL, 0, 1000000000000,
+	 'Пороги суммы: до первого включительно — 1 балл'),
+	('rfm.segments', 'text', 'default', NULL, NULL, NULL,
+	 'Какой набор сегментов из onec.rfm_segment действует; менять через onec.load_rfm_segments');
 
 CREATE TABLE onec.rfm_segment (
 	set_name text NOT NULL,
@@ -28,7 +34,8 @@ CREATE TABLE onec.rfm_segment (
 	PRIMARY KEY (set_name, priority)
 );
 COMMENT ON TABLE onec.rfm_segment IS
-	'Сегменты RFM: первая подошедшая строка действующего набора выигрывает; пустая граница не проверяется. Свой набор — строки со своим set_name';
+	'Сегменты RFM: первая подошедшая строка действующего набора выигрывает; пустая граница не проверяется. '
+	'Свой набор — строки со своим set_name';
 COMMENT ON COLUMN onec.rfm_segment.set_name IS 'Набор: default (пакет rfm языка R), shopify, simple или свой';
 COMMENT ON COLUMN onec.rfm_segment.priority IS 'Порядок';
 COMMENT ON COLUMN onec.rfm_segment.code IS 'Код';
@@ -55,16 +62,21 @@ INSERT INTO onec.rfm_segment (set_name, priority, code, title_ru, r_lo, r_hi, f_
 	('default', 8, 'need_attention', 'Требуют внимания', 1, 3, 3, 5, 3, 5),
 	('default', 9, 'about_to_sleep', 'Засыпающие', 2, 3, 1, 3, 1, 4),
 	('default', 10, 'lost', 'Потерянные', 1, 1, 1, 5, 1, 5);
--- Names and meanings are Shopify's (CustomerRfmGroup: recency against the mean of frequency and money); it describes the
--- groups in words, the bounds here are a division of the whole plane that agrees with the words.
+-- Names and meanings are Shopify's (CustomerRfmGroup: recency against the mean of frequency and money); it
+-- describes the groups in words, the bounds here are a division of the whole plane that agrees with the
+-- words.
 INSERT INTO onec.rfm_segment (set_name, priority, code, title_ru, r_lo, r_hi, fm_lo, fm_hi) VALUES
 	('shopify', 1, 'champions', 'Чемпионы', 5, 5, 4, 5), ('shopify', 2, 'loyal', 'Постоянные', 3, 4, 4, 5),
 	('shopify', 3, 'active', 'Активные', 4, 5, 2.5, 3.5), ('shopify', 4, 'new', 'Новые', 5, 5, 1, 2),
-	('shopify', 5, 'promising', 'Многообещающие', 4, 4, 1, 2), ('shopify', 6, 'needs_attention', 'Требуют внимания', 3, 3, 2.5, 3.5),
-	('shopify', 7, 'previously_loyal', 'Бывшие постоянные', 1, 2, 4.5, 5), ('shopify', 8, 'at_risk', 'Под угрозой ухода', 1, 2, 3, 4),
-	('shopify', 9, 'almost_lost', 'Почти потерянные', 2, 3, 1, 2.5), ('shopify', 10, 'dormant', 'Спящие', 1, 1, 1, 2.5);
+	('shopify', 5, 'promising', 'Многообещающие', 4, 4, 1, 2),
+	('shopify', 6, 'needs_attention', 'Требуют внимания', 3, 3, 2.5, 3.5),
+	('shopify', 7, 'previously_loyal', 'Бывшие постоянные', 1, 2, 4.5, 5),
+	('shopify', 8, 'at_risk', 'Под угрозой ухода', 1, 2, 3, 4),
+	('shopify', 9, 'almost_lost', 'Почти потерянные', 2, 3, 1, 2.5),
+	('shopify', 10, 'dormant', 'Спящие', 1, 1, 1, 2.5);
 INSERT INTO onec.rfm_segment (set_name, priority, code, title_ru, sum_lo, days_lo) VALUES
-	('simple', 1, 'vip', 'VIP', 12, NULL), ('simple', 2, 'active', 'Активные', 8, NULL), ('simple', 3, 'regular', 'Обычные', 5, NULL),
+	('simple', 1, 'vip', 'VIP', 12, NULL), ('simple', 2, 'active', 'Активные', 8, NULL),
+	('simple', 3, 'regular', 'Обычные', 5, NULL),
 	('simple', 4, 'sleeping', 'Спящие', NULL, 91), ('simple', 5, 'new', 'Новые', NULL, NULL);
 
 CREATE FUNCTION onec.load_rfm_segments(name text, server name DEFAULT '') RETURNS int
@@ -74,59 +86,70 @@ AS $$
 DECLARE
 	segments int := (SELECT count(*) FROM onec.rfm_segment s WHERE s.set_name = name);
 BEGIN
-	PERFORM onec._one_of('set of RFM segments', coalesce(name, ''), ARRAY(SELECT DISTINCT s.set_name FROM onec.rfm_segment s ORDER BY 1));
+	PERFORM onec_internal.checked_word('set of RFM segments', coalesce(name, ''),
+									   ARRAY(SELECT DISTINCT s.set_name FROM onec.rfm_segment s ORDER BY 1));
 	PERFORM onec.set('rfm.segments', name, server);
 	RETURN segments;
 END $$;
 COMMENT ON FUNCTION onec.load_rfm_segments(text, name) IS
-	'Ввести в действие набор сегментов RFM (default, shopify, simple или свой) для сервера или для всех; возвращает число сегментов';
+	'Ввести в действие набор сегментов RFM (default, shopify, simple или свой) для сервера или для всех; '
+	'возвращает число сегментов';
 REVOKE EXECUTE ON FUNCTION onec.load_rfm_segments(text, name) FROM PUBLIC;
 
--- Equal values always get equal scores, whatever the order of rows; that is why this is not ntile().  R's package rfm
--- moves the cut points up by one and compares with >=, which differs where values are not whole.
-CREATE FUNCTION onec.rfm_score(value numeric, cuts numeric[], mode text DEFAULT 'quantile', smaller_is_better boolean DEFAULT false) RETURNS int
+-- Equal values always get equal scores, whatever the order of rows; that is why this is not ntile().  R's
+-- package rfm moves the cut points up by one and compares with >=, which differs where values are not whole.
+CREATE FUNCTION onec.rfm_score(value numeric, cuts numeric[], mode text DEFAULT 'quantile',
+							   smaller_is_better boolean DEFAULT false) RETURNS int
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	BEGIN ATOMIC
 		SELECT CASE WHEN value IS NULL THEN NULL
 					WHEN mode NOT IN ('quantile', 'thresholds', 'r_compat') THEN
-						onec._one_of('mode', mode, '{quantile,thresholds,r_compat}')::int
+						onec_internal.checked_word('mode', mode, '{quantile,thresholds,r_compat}')::int
 					WHEN smaller_is_better THEN cardinality(cuts) + 1 - n.passed ELSE 1 + n.passed END
-		FROM (SELECT count(*) FILTER (WHERE CASE WHEN mode = 'r_compat' THEN c.cut + 1 <= value ELSE c.cut < value END)::int AS passed
+		FROM (SELECT count(*)
+			  FILTER (WHERE CASE WHEN mode = 'r_compat' THEN c.cut + 1 <= value
+								 ELSE c.cut < value END)::int AS passed
 			  FROM unnest(cuts) c (cut)) n;
 	END;
 COMMENT ON FUNCTION onec.rfm_score(numeric, numeric[], text, boolean) IS
-	'Балл RFM значения при данных границах; mode => ''r_compat'' — как в пакете rfm языка R; для давности smaller_is_better => true';
+	'Балл RFM значения при данных границах; mode => ''r_compat'' — как в пакете rfm языка R; для давности '
+	'smaller_is_better => true';
 
--- percentile_cont(array[.2,.4,.6,.8]) in exact arithmetic: a cut point never falls beside a value that it equals.
-CREATE FUNCTION onec._quintiles(sorted numeric[]) RETURNS numeric[]
+-- percentile_cont(array[.2,.4,.6,.8]) in exact arithmetic: a cut point never falls beside a value that it
+-- equals.
+CREATE FUNCTION onec_internal.quintile_bounds(sorted numeric[]) RETURNS numeric[]
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	BEGIN ATOMIC
-		SELECT array_agg(trim_scale(sorted[p.at] + (coalesce(sorted[p.at + 1], sorted[p.at]) - sorted[p.at]) * p.fifths / 5.0) ORDER BY p.at, p.fifths)
-		FROM (SELECT k.k * (cardinality(sorted) - 1) / 5 + 1 AS at, k.k * (cardinality(sorted) - 1) % 5 AS fifths
+		SELECT array_agg(trim_scale(sorted[p.at] + (coalesce(sorted[p.at + 1], sorted[p.at]) - sorted[p.at])
+									* p.fifths / 5.0) ORDER BY p.at, p.fifths)
+		FROM (SELECT k.k * (cardinality(sorted) - 1) / 5 + 1 AS at,
+					 k.k * (cardinality(sorted) - 1) % 5 AS fifths
 			  FROM generate_series(1, 4) k (k)) p
 		WHERE cardinality(sorted) > 0;
 	END;
-COMMENT ON FUNCTION onec._quintiles(numeric[]) IS 'Границы квинтилей упорядоченных значений (служебная)';
+COMMENT ON FUNCTION onec_internal.quintile_bounds(numeric[]) IS
+	'Границы квинтилей упорядоченных значений (служебная)';
 
 -- The fixed limits of a measure: four numbers that do not fall.
-CREATE FUNCTION onec._rfm_thresholds(key text, server name) RETURNS numeric[]
+CREATE FUNCTION onec_internal.configured_rfm_cuts(key text, server name) RETURNS numeric[]
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	cuts numeric[] := onec.get(key, server)::numeric[];
 BEGIN
-	IF cardinality(cuts) <> 4 OR cuts <> ARRAY(SELECT c FROM unnest(cuts) c ORDER BY c) OR array_position(cuts, NULL) IS NOT NULL THEN
+	IF cardinality(cuts) <> 4 OR cuts <> ARRAY(SELECT c FROM unnest(cuts) c ORDER BY c)
+		OR array_position(cuts, NULL) IS NOT NULL THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = format('invalid value for setting "%s": "%s"', key, onec.get(key, server)),
 			HINT = 'Four numbers in ascending order are expected.';
 	END IF;
 	RETURN cuts;
 END $$;
-COMMENT ON FUNCTION onec._rfm_thresholds(text, name) IS 'Заданные пороги RFM (служебная)';
+COMMENT ON FUNCTION onec_internal.configured_rfm_cuts(text, name) IS 'Заданные пороги RFM (служебная)';
 
 -- What is scored.  Only what was known on the day: later lines do not exist.
-CREATE FUNCTION onec._rfm_facts(server name, as_of date)
+CREATE FUNCTION onec_internal.rfm_measures(server name, as_of date)
 	RETURNS TABLE (customer_id uuid, last_purchase date, frequency int, monetary numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -136,69 +159,92 @@ AS $$
 		FROM (SELECT onec.get('rfm.window', $1)::int AS days) w),
 	sales AS (
 		SELECT s.customer_id, max(s.at)::date AS last,
-			   CASE (SELECT onec.get('rfm.frequency', $1)) WHEN 'receipts' THEN count(*) FILTER (WHERE s.at >= w.at)
+			   CASE (SELECT onec.get('rfm.frequency', $1))
+					WHEN 'receipts' THEN count(*) FILTER (WHERE s.at >= w.at)
 					ELSE count(DISTINCT s.at::date) FILTER (WHERE s.at >= w.at) END::int AS frequency
-		FROM onec._receipts($1, $2 + 1, NULL) s CROSS JOIN since w WHERE s.is_purchase AND s.customer_id IS NOT NULL GROUP BY 1),
+		FROM onec_internal.receipts_till($1, $2 + 1, NULL) s CROSS JOIN since w
+		WHERE s.is_purchase AND s.customer_id IS NOT NULL GROUP BY 1),
 	money AS (
 		SELECT l.customer_id, sum(l.amount) FILTER (WHERE l.period >= w.at) AS net
-		FROM onec._lines($1, $2 + 1, NULL) l CROSS JOIN since w WHERE l.customer_id IS NOT NULL GROUP BY 1)
+		FROM onec_internal.counted_lines($1, $2 + 1, NULL) l CROSS JOIN since w
+		WHERE l.customer_id IS NOT NULL GROUP BY 1)
 	SELECT e.customer_id, s.last, coalesce(s.frequency, 0), coalesce(m.net, 0)
 	FROM (SELECT c.user_id AS customer_id FROM onec.customer_card c WHERE c.server = $1
 		  UNION SELECT m.customer_id FROM money m) e
 	LEFT JOIN sales s ON s.customer_id = e.customer_id
 	LEFT JOIN money m ON m.customer_id = e.customer_id
 $$;
-COMMENT ON FUNCTION onec._rfm_facts(name, date) IS 'Давность, частота и сумма покупателей до расстановки баллов (служебная)';
+COMMENT ON FUNCTION onec_internal.rfm_measures(name, date) IS
+	'Давность, частота и сумма покупателей до расстановки баллов (служебная)';
 
-CREATE FUNCTION onec._rfm_cuts(server name, r numeric[], f numeric[], m numeric[], OUT r_cuts numeric[], OUT f_cuts numeric[], OUT m_cuts numeric[])
+CREATE FUNCTION onec_internal.rfm_score_cuts(server name, r numeric[], f numeric[], m numeric[],
+											 OUT r_cuts numeric[], OUT f_cuts numeric[], OUT m_cuts numeric[])
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE WHEN t.fixed THEN onec._rfm_thresholds('rfm.recency_cuts', $1) ELSE onec._quintiles($2) END,
-		   CASE WHEN t.fixed THEN onec._rfm_thresholds('rfm.frequency_cuts', $1) ELSE onec._quintiles($3) END,
-		   CASE WHEN t.fixed THEN onec._rfm_thresholds('rfm.monetary_cuts', $1) ELSE onec._quintiles($4) END
+	SELECT CASE WHEN t.fixed THEN onec_internal.configured_rfm_cuts('rfm.recency_cuts', $1)
+				ELSE onec_internal.quintile_bounds($2) END,
+		   CASE WHEN t.fixed THEN onec_internal.configured_rfm_cuts('rfm.frequency_cuts', $1)
+				ELSE onec_internal.quintile_bounds($3) END,
+		   CASE WHEN t.fixed THEN onec_internal.configured_rfm_cuts('rfm.monetary_cuts', $1)
+				ELSE onec_internal.quintile_bounds($4) END
 	FROM (SELECT onec.get('rfm.mode', $1) = 'thresholds' AS fixed) t
 $$;
-COMMENT ON FUNCTION onec._rfm_cuts(name, numeric[], numeric[], numeric[]) IS 'Границы баллов RFM по настройкам сервера (служебная)';
+COMMENT ON FUNCTION onec_internal.rfm_score_cuts(name, numeric[], numeric[], numeric[]) IS
+	'Границы баллов RFM по настройкам сервера (служебная)';
 
--- Customers who never bought are prospects; those who bought, but not in the window, are inactive.  Neither is scored.
+-- Customers who never bought are prospects; those who bought, but not in the window, are inactive.  Neither
+-- is scored.
 CREATE FUNCTION onec.rfm(server name DEFAULT NULL, as_of date DEFAULT NULL)
-	RETURNS TABLE (customer_id uuid, recency_days int, frequency int, monetary numeric, r_score int, f_score int, m_score int,
+	RETURNS TABLE (customer_id uuid, recency_days int, frequency int, monetary numeric, r_score int,
+				   f_score int, m_score int,
 				   rfm text, segment text, segment_title text)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH me AS MATERIALIZED (SELECT x.server, coalesce($2, onec.local_now(x.server)::date) AS day, onec.get('rfm.mode', x.server) AS mode,
-		onec.get('rfm.segments', x.server) AS set_name FROM (SELECT onec._server($1) AS server) x),
-	fact AS MATERIALIZED (SELECT f.*, me.day - f.last_purchase AS days FROM me, onec._rfm_facts(me.server, me.day) f),
+	WITH me AS MATERIALIZED (SELECT x.server, coalesce($2, onec.local_now(x.server)::date) AS day,
+									onec.get('rfm.mode', x.server) AS mode,
+		onec.get('rfm.segments', x.server) AS set_name
+			FROM (SELECT onec_internal.server_meant($1) AS server) x),
+	fact AS MATERIALIZED (SELECT f.*, me.day - f.last_purchase AS days
+						  FROM me, onec_internal.rfm_measures(me.server, me.day) f),
 	cut AS MATERIALIZED (
-		SELECT c.* FROM me, (SELECT array_agg(f.days::numeric ORDER BY f.days) AS r, array_agg(f.frequency::numeric ORDER BY f.frequency) AS f,
-									array_agg(f.monetary ORDER BY f.monetary) AS m FROM fact f WHERE f.frequency > 0) v,
-			 onec._rfm_cuts(me.server, v.r, v.f, v.m) c),
+		SELECT c.* FROM me, (SELECT array_agg(f.days::numeric ORDER BY f.days) AS r,
+									array_agg(f.frequency::numeric ORDER BY f.frequency) AS f,
+									array_agg(f.monetary ORDER BY f.monetary) AS m FROM fact f
+										WHERE f.frequency > 0) v,
+			 onec_internal.rfm_score_cuts(me.server, v.r, v.f, v.m) c),
 	score AS (
 		SELECT f.customer_id, f.days, f.frequency, f.monetary, s.*
 		FROM fact f CROSS JOIN me CROSS JOIN cut c
-		CROSS JOIN LATERAL (SELECT onec.rfm_score(f.days, c.r_cuts, me.mode, true) AS r, onec.rfm_score(f.frequency, c.f_cuts, me.mode) AS f,
+		CROSS JOIN LATERAL (SELECT onec.rfm_score(f.days, c.r_cuts, me.mode, true) AS r,
+								   onec.rfm_score(f.frequency, c.f_cuts, me.mode) AS f,
 								   onec.rfm_score(f.monetary, c.m_cuts, me.mode) AS m WHERE f.frequency > 0) s
 		UNION ALL
-		SELECT f.customer_id, f.days, f.frequency, f.monetary, NULL, NULL, NULL FROM fact f WHERE f.frequency = 0)
+		SELECT f.customer_id, f.days, f.frequency, f.monetary, NULL, NULL, NULL FROM fact f
+		WHERE f.frequency = 0)
 	SELECT s.customer_id, s.days, s.frequency, s.monetary, s.r, s.f, s.m, s.r::text || s.f || s.m,
-		   CASE WHEN s.r IS NOT NULL THEN coalesce(g.code, 'others') WHEN s.days IS NULL THEN 'prospect' ELSE 'inactive' END,
-		   CASE WHEN s.r IS NOT NULL THEN coalesce(g.title_ru, 'Прочие') WHEN s.days IS NULL THEN 'Ещё не покупали' ELSE 'Давно не покупали' END
+		   CASE WHEN s.r IS NOT NULL THEN coalesce(g.code, 'others') WHEN s.days IS NULL THEN 'prospect'
+				ELSE 'inactive' END,
+		   CASE WHEN s.r IS NOT NULL THEN coalesce(g.title_ru, 'Прочие')
+				WHEN s.days IS NULL THEN 'Ещё не покупали' ELSE 'Давно не покупали' END
 	FROM score s
 	LEFT JOIN LATERAL (
 		SELECT t.code, t.title_ru FROM onec.rfm_segment t, me
-		WHERE t.set_name = me.set_name AND (s.r >= t.r_lo) IS NOT FALSE AND (s.r <= t.r_hi) IS NOT FALSE AND (s.f >= t.f_lo) IS NOT FALSE
+		WHERE t.set_name = me.set_name AND (s.r >= t.r_lo) IS NOT FALSE AND (s.r <= t.r_hi) IS NOT FALSE
+		  AND (s.f >= t.f_lo) IS NOT FALSE
 		  AND (s.f <= t.f_hi) IS NOT FALSE AND (s.m >= t.m_lo) IS NOT FALSE AND (s.m <= t.m_hi) IS NOT FALSE
 		  AND ((s.f + s.m) / 2.0 >= t.fm_lo) IS NOT FALSE AND ((s.f + s.m) / 2.0 <= t.fm_hi) IS NOT FALSE
 		  AND (s.r + s.f + s.m >= t.sum_lo) IS NOT FALSE AND (s.days >= t.days_lo) IS NOT FALSE
 		ORDER BY t.priority LIMIT 1) g ON s.r IS NOT NULL
 $$;
 COMMENT ON FUNCTION onec.rfm(name, date) IS
-	'RFM покупателей на дату: давность, частота, сумма, баллы от 1 до 5, сегмент; равные значения получают равные баллы';
+	'RFM покупателей на дату: давность, частота, сумма, баллы от 1 до 5, сегмент; равные '
+	'значения получают равные баллы';
 
 CREATE FUNCTION onec.rfm_cutpoints(server name DEFAULT NULL, as_of date DEFAULT NULL)
-	RETURNS TABLE (measure text, score int, above numeric, up_to numeric, customers bigint, smallest numeric, largest numeric)
+	RETURNS TABLE (measure text, score int, above numeric, up_to numeric, customers bigint, smallest numeric,
+				   largest numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -208,10 +254,12 @@ AS $$
 		UNION ALL SELECT 'frequency', s.frequency, s.f_score FROM scored s
 		UNION ALL SELECT 'monetary', s.monetary, s.m_score FROM scored s),
 	cut AS (
-		SELECT m.* FROM (SELECT array_agg(s.recency_days::numeric ORDER BY s.recency_days) AS r, array_agg(s.frequency::numeric ORDER BY s.frequency) AS f,
+		SELECT m.* FROM (SELECT array_agg(s.recency_days::numeric ORDER BY s.recency_days) AS r,
+								array_agg(s.frequency::numeric ORDER BY s.frequency) AS f,
 								array_agg(s.monetary ORDER BY s.monetary) AS m FROM scored s) v,
-			 onec._rfm_cuts(onec._server($1), v.r, v.f, v.m) c,
-			 LATERAL (VALUES (1, 'recency', c.r_cuts), (2, 'frequency', c.f_cuts), (3, 'monetary', c.m_cuts)) m (place, measure, cuts))
+			 onec_internal.rfm_score_cuts(onec_internal.server_meant($1), v.r, v.f, v.m) c,
+			 LATERAL (VALUES (1, 'recency', c.r_cuts), (2, 'frequency', c.f_cuts),
+					  (3, 'monetary', c.m_cuts)) m (place, measure, cuts))
 	SELECT c.measure, k.score, c.cuts[b.class - 1], c.cuts[b.class], n.customers, n.smallest, n.largest
 	FROM cut c CROSS JOIN generate_series(1, 5) k (score)
 	CROSS JOIN LATERAL (SELECT CASE c.measure WHEN 'recency' THEN 6 - k.score ELSE k.score END AS class) b
@@ -220,9 +268,11 @@ AS $$
 	ORDER BY c.place, k.score
 $$;
 COMMENT ON FUNCTION onec.rfm_cutpoints(name, date) IS
-	'Границы баллов RFM (больше above, до up_to включительно) и сколько покупателей в каждом: при равных значениях классы неравны или пусты';
+	'Границы баллов RFM (больше above, до up_to включительно) и сколько покупателей в каждом: при равных '
+	'значениях классы неравны или пусты';
 
--- The day of the last purchase rather than the days since: so a row changes when the customer or a score does, not every night.
+-- The day of the last purchase rather than the days since: so a row changes when the customer or a score
+-- does, not every night.
 CREATE TABLE onec.customer_rfm (
 	server name NOT NULL,
 	customer_id uuid NOT NULL,
@@ -247,7 +297,8 @@ COMMENT ON COLUMN onec.customer_rfm.r_score IS 'Балл давности, 5 —
 COMMENT ON COLUMN onec.customer_rfm.f_score IS 'Балл частоты, 5 — часто';
 COMMENT ON COLUMN onec.customer_rfm.m_score IS 'Балл суммы, 5 — много';
 COMMENT ON COLUMN onec.customer_rfm.rfm IS 'Три балла подряд';
-COMMENT ON COLUMN onec.customer_rfm.segment IS 'Код сегмента; prospect — ещё не покупал, inactive — не покупал в периоде, others — не подошёл ни один';
+COMMENT ON COLUMN onec.customer_rfm.segment IS
+	'Код сегмента; prospect — ещё не покупал, inactive — не покупал в периоде, others — не подошёл ни один';
 COMMENT ON COLUMN onec.customer_rfm.segment_title IS 'Сегмент по-русски';
 SELECT pg_catalog.pg_extension_config_dump('onec.customer_rfm', '');
 
@@ -258,27 +309,32 @@ CREATE FUNCTION onec.refresh_rfm(server name DEFAULT NULL, as_of date DEFAULT NU
 	SET jit = off
 AS $$
 DECLARE
-	srv name := onec._server(server);
+	srv name := onec_internal.server_meant(server);
 	day date := coalesce(as_of, onec.local_now(srv)::date);
 BEGIN
-	PERFORM onec._hold_people('ROW SHARE');
+	PERFORM onec_internal.lock_people('ROW SHARE');
 	CREATE TEMPORARY TABLE onec_rfm ON COMMIT DROP AS
-		SELECT srv AS server, r.customer_id, day - r.recency_days AS last_purchase, r.frequency, r.monetary, r.r_score, r.f_score, r.m_score,
+		SELECT srv AS server, r.customer_id, day - r.recency_days AS last_purchase, r.frequency, r.monetary,
+			   r.r_score, r.f_score, r.m_score,
 			   r.rfm, r.segment, r.segment_title
 		FROM onec.rfm(srv, day) r;
 	ANALYZE pg_temp.onec_rfm;
-	SELECT k.* INTO rows_inserted, rows_updated, rows_deleted FROM onec._keep('onec.customer_rfm', 'onec_rfm', srv, NULL) k;
+	SELECT k.* INTO rows_inserted, rows_updated, rows_deleted
+	FROM onec_internal.write_changed_rows('onec.customer_rfm', 'onec_rfm', srv, NULL) k;
 	DROP TABLE pg_temp.onec_rfm;
 END $$;
-COMMENT ON FUNCTION onec.refresh_rfm(name, date) IS 'Пересчитать RFM всех покупателей на дату; неизменившиеся строки не записываются';
+COMMENT ON FUNCTION onec.refresh_rfm(name, date) IS
+	'Пересчитать RFM всех покупателей на дату; неизменившиеся строки не записываются';
 REVOKE EXECUTE ON FUNCTION onec.refresh_rfm(name, date) FROM PUBLIC;
 
 CREATE VIEW onec.rfm_summary AS
 	SELECT c.server, c.segment, c.segment_title, count(*) AS customers,
 		   round(count(*) / sum(count(*)) OVER (PARTITION BY c.server), 4) AS share,
 		   sum(c.monetary) AS monetary,
-		   round(sum(c.monetary) / nullif(sum(sum(c.monetary)) OVER (PARTITION BY c.server), 0), 4) AS monetary_share,
-		   round(avg(c.monetary), 2) AS average_monetary, round(avg(c.frequency), 2) AS average_frequency, max(c.last_purchase) AS last_purchase
+		   round(sum(c.monetary) / nullif(sum(sum(c.monetary)) OVER (PARTITION BY c.server), 0),
+				 4) AS monetary_share,
+		   round(avg(c.monetary), 2) AS average_monetary, round(avg(c.frequency), 2) AS average_frequency,
+		   max(c.last_purchase) AS last_purchase
 	FROM onec.customer_rfm c
 	GROUP BY c.server, c.segment, c.segment_title;
 COMMENT ON VIEW onec.rfm_summary IS 'Сегменты RFM: сколько покупателей, какая доля выручки';

@@ -1,51 +1,69 @@
--- What an analyst looks at: cohorts, ABC/XYZ, seasons, hours, stores, whom to call.  A view "x" shows today and every
--- server; the function x_at(server, as_of) behind it shows one server on any day, as if later sales did not exist yet.
+-- What an analyst looks at: cohorts, ABC/XYZ, seasons, hours, stores, whom to call.  A view "x" shows today
+-- and every server; the function x_at(server, as_of) behind it shows one server on any day, as if later sales
+-- did not exist yet.
 
 INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
-	('analysis.window', 'int', '365', NULL, 0, 36500, 'За сколько последних дней показывать магазины и карту часов; 0 — за всё время'),
-	('cohort.censored_months', 'int', '3', NULL, 0, 1200, 'Когорты стольких первых месяцев истории помечать: их покупатели могли прийти раньше'),
-	('abc.months', 'int', '12', NULL, 0, 1200, 'За сколько последних месяцев, включая текущий, считать ABC/XYZ; 0 — за всё время'),
+	('analysis.window', 'int', '365', NULL, 0, 36500,
+	 'За сколько последних дней показывать магазины и карту часов; 0 — за всё время'),
+	('cohort.censored_months', 'int', '3', NULL, 0, 1200,
+	 'Когорты стольких первых месяцев истории помечать: их покупатели могли прийти раньше'),
+	('abc.months', 'int', '12', NULL, 0, 1200,
+	 'За сколько последних месяцев, включая текущий, считать ABC/XYZ; 0 — за всё время'),
 	('abc.a', 'numeric', '0.80', NULL, 0, 1, 'Класс A: накопленная доля выручки до этой включительно'),
 	('abc.b', 'numeric', '0.95', NULL, 0, 1, 'Класс B: накопленная доля выручки до этой включительно'),
-	('xyz.x', 'numeric', '0.10', NULL, 0, 1000, 'Класс X: коэффициент вариации месячной выручки до этого включительно'),
-	('xyz.y', 'numeric', '0.25', NULL, 0, 1000, 'Класс Y: коэффициент вариации месячной выручки до этого включительно'),
-	('xyz.min_months', 'int', '3', NULL, 1, 1200, 'При меньшем числе месяцев с продажами класс XYZ не присваивать'),
+	('xyz.x', 'numeric', '0.10', NULL, 0, 1000,
+	 'Класс X: коэффициент вариации месячной выручки до этого включительно'),
+	('xyz.y', 'numeric', '0.25', NULL, 0, 1000,
+	 'Класс Y: коэффициент вариации месячной выручки до этого включительно'),
+	('xyz.min_months', 'int', '3', NULL, 1, 1200,
+	 'При меньшем числе месяцев с продажами класс XYZ не присваивать'),
 	('call.days_ahead', 'int', '7', NULL, 0, 3650, 'Звонить тем, кого ждём в ближайшие столько дней'),
-	('call.max_overdue', 'numeric', '4', NULL, 0, 1000000, 'Не звонить тем, кто опаздывает больше чем на столько своих промежутков'),
+	('call.max_overdue', 'numeric', '4', NULL, 0, 1000000,
+	 'Не звонить тем, кто опаздывает больше чем на столько своих промежутков'),
 	('call.min_visits', 'int', '2', NULL, 1, 1000000, 'С какого числа визитов ждать покупателя снова'),
-	('call.points_days', 'int', '14', NULL, 0, 3650, 'Предупреждать о баллах, сгорающих в ближайшие столько дней');
+	('call.points_days', 'int', '14', NULL, 0, 3650,
+	 'Предупреждать о баллах, сгорающих в ближайшие столько дней');
 
--- A cohort is the month of a customer's first purchase.  Receipts count in the month of the receipt, money in the month of the
--- line, so that returns lower the month in which they came; what came back before the first known purchase counts in month 0.
+-- A cohort is the month of a customer's first purchase.  Receipts count in the month of the receipt, money in
+-- the month of the line, so that returns lower the month in which they came; what came back before the first
+-- known purchase counts in month 0.
 CREATE FUNCTION onec.cohort_retention_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
-	RETURNS TABLE (cohort date, "offset" int, month date, customers bigint, retained bigint, retention numeric, receipts bigint, net numeric,
+	RETURNS TABLE (cohort date, "offset" int, month date, customers bigint, retained bigint,
+				   retention numeric, receipts bigint, net numeric,
 				   cumulative_net_per_customer numeric, is_partial boolean, left_censored boolean)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH me AS MATERIALIZED (SELECT * FROM onec._day($1, $2)),
-	line AS MATERIALIZED (SELECT l.* FROM me, onec._receipt_lines(me.server_name, me.day + 1, NULL) l),
+	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
+	line AS MATERIALIZED (SELECT l.* FROM me,
+								 onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l),
 	first AS MATERIALIZED (
-		SELECT l.customer_id, date_trunc('month', min(l.at)) AS cohort FROM line l WHERE l.is_purchase AND l.customer_id IS NOT NULL GROUP BY 1),
+		SELECT l.customer_id, date_trunc('month', min(l.at)) AS cohort FROM line l
+		WHERE l.is_purchase AND l.customer_id IS NOT NULL GROUP BY 1),
 	size AS (SELECT f.cohort, count(*) AS customers FROM first f GROUP BY 1),
 	visit AS (
-		SELECT f.cohort, onec._months(f.cohort, l.at) AS n, count(DISTINCT l.customer_id) AS retained,
+		SELECT f.cohort, onec_internal.months_between(f.cohort, l.at) AS n,
+			   count(DISTINCT l.customer_id) AS retained,
 			   count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts
 		FROM line l JOIN first f ON f.customer_id = l.customer_id WHERE l.is_purchase GROUP BY 1, 2),
 	money AS (
-		SELECT f.cohort, greatest(onec._months(f.cohort, l.period), 0) AS n, sum(l.amount) AS net
+		SELECT f.cohort, greatest(onec_internal.months_between(f.cohort, l.period), 0) AS n,
+			   sum(l.amount) AS net
 		FROM line l JOIN first f ON f.customer_id = l.customer_id GROUP BY 1, 2),
 	grid AS (
 		SELECT s.cohort, s.customers, n.n, s.cohort + n.n * interval '1 month' AS month, me.day,
 			   s.cohort + n.n * interval '1 month' > me.day AS future
 		FROM size s CROSS JOIN me
-		CROSS JOIN LATERAL (SELECT generate_series(0, onec._months((SELECT min(x.cohort) FROM size x), me.day)) AS n) n)
+		CROSS JOIN LATERAL (SELECT generate_series(0, onec_internal.months_between((SELECT min(x.cohort)
+			FROM size x), me.day)) AS n) n)
 	SELECT g.cohort::date, g.n, g.month::date, g.customers,
 		   CASE WHEN NOT g.future THEN coalesce(v.retained, 0) END,
 		   CASE WHEN NOT g.future THEN round(coalesce(v.retained, 0)::numeric / g.customers, 4) END,
 		   CASE WHEN NOT g.future THEN coalesce(v.receipts, 0) END,
 		   CASE WHEN NOT g.future THEN coalesce(m.net, 0) END,
-		   CASE WHEN NOT g.future THEN round(sum(coalesce(m.net, 0)) OVER (PARTITION BY g.cohort ORDER BY g.n) / g.customers, 2) END,
+		   CASE WHEN NOT g.future
+				THEN round(sum(coalesce(m.net, 0)) OVER (PARTITION BY g.cohort ORDER BY g.n) / g.customers,
+						   2) END,
 		   NOT g.future AND g.month + interval '1 month' > g.day + 1,
 		   g.cohort < date_trunc('month', (SELECT min(l.period) FROM line l))
 			   + (SELECT onec.get('cohort.censored_months', me.server_name)::int FROM me) * interval '1 month'
@@ -54,12 +72,15 @@ AS $$
 	LEFT JOIN money m ON m.cohort = g.cohort AND m.n = g.n
 	ORDER BY 1, 2
 $$;
-COMMENT ON FUNCTION onec.cohort_retention_at(name, date) IS 'Когорты покупателей на дату: сколько вернулось и сколько принесло по месяцам после первой покупки';
+COMMENT ON FUNCTION onec.cohort_retention_at(name, date) IS
+	'Когорты покупателей на дату: сколько вернулось и сколько принесло по месяцам после первой покупки';
 
 CREATE VIEW onec.cohort_retention AS
-	SELECT s.server, c.cohort, c."offset", c.month, c.customers, c.retained, c.retention, c.receipts, c.net, c.cumulative_net_per_customer, c.is_partial, c.left_censored
-	FROM onec._servers s CROSS JOIN LATERAL onec.cohort_retention_at(s.server) c;
-COMMENT ON VIEW onec.cohort_retention IS 'Когорты: удержание и выручка по месяцам после первой покупки; будущие месяцы пусты, а не нули';
+	SELECT s.server, c.cohort, c."offset", c.month, c.customers, c.retained, c.retention, c.receipts, c.net,
+		   c.cumulative_net_per_customer, c.is_partial, c.left_censored
+	FROM onec_internal.known_servers s CROSS JOIN LATERAL onec.cohort_retention_at(s.server) c;
+COMMENT ON VIEW onec.cohort_retention IS
+	'Когорты: удержание и выручка по месяцам после первой покупки; будущие месяцы пусты, а не нули';
 COMMENT ON COLUMN onec.cohort_retention.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.cohort_retention.receipts IS 'Чеков в этом месяце';
 COMMENT ON COLUMN onec.cohort_retention.cohort IS 'Месяц первой покупки';
@@ -69,19 +90,23 @@ COMMENT ON COLUMN onec.cohort_retention.customers IS 'Покупателей в 
 COMMENT ON COLUMN onec.cohort_retention.retained IS 'Из них покупали в этом месяце';
 COMMENT ON COLUMN onec.cohort_retention.retention IS 'Доля покупавших';
 COMMENT ON COLUMN onec.cohort_retention.net IS 'Выручка за вычетом возвратов';
-COMMENT ON COLUMN onec.cohort_retention.cumulative_net_per_customer IS 'Накопленная выручка на покупателя когорты';
+COMMENT ON COLUMN onec.cohort_retention.cumulative_net_per_customer IS
+	'Накопленная выручка на покупателя когорты';
 COMMENT ON COLUMN onec.cohort_retention.is_partial IS 'Месяц ещё не кончился';
-COMMENT ON COLUMN onec.cohort_retention.left_censored IS 'Начало загруженной истории: эти покупатели могли прийти раньше';
+COMMENT ON COLUMN onec.cohort_retention.left_censored IS
+	'Начало загруженной истории: эти покупатели могли прийти раньше';
 
 CREATE FUNCTION onec.cohort_matrix(server name DEFAULT NULL, as_of date DEFAULT NULL) RETURNS json
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH me AS MATERIALIZED (SELECT * FROM onec._day($1, $2)),
+	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
 	cell AS MATERIALIZED (SELECT c.* FROM me, onec.cohort_retention_at(me.server_name, me.day) c),
 	line AS (
-		SELECT c.cohort, json_build_object('cohort', to_char(c.cohort, 'YYYY-MM'), 'customers', c.customers, 'left_censored', c.left_censored,
-			'retained', json_agg(c.retained ORDER BY c."offset"), 'retention', json_agg(c.retention ORDER BY c."offset"),
+		SELECT c.cohort, json_build_object('cohort', to_char(c.cohort, 'YYYY-MM'), 'customers', c.customers,
+										   'left_censored', c.left_censored,
+			'retained', json_agg(c.retained ORDER BY c."offset"), 'retention',
+			json_agg(c.retention ORDER BY c."offset"),
 			'net', json_agg(c.net ORDER BY c."offset"),
 			'cumulative_net_per_customer', json_agg(c.cumulative_net_per_customer ORDER BY c."offset")) AS doc
 		FROM cell c GROUP BY c.cohort, c.customers, c.left_censored)
@@ -90,55 +115,72 @@ AS $$
 		'cohorts', (SELECT coalesce(json_agg(l.doc ORDER BY l.cohort), '[]'::json) FROM line l))
 	FROM me
 $$;
-COMMENT ON FUNCTION onec.cohort_matrix(name, date) IS 'Когорты как JSON для тепловой карты: строка на когорту, будущие месяцы null';
+COMMENT ON FUNCTION onec.cohort_matrix(name, date) IS
+	'Когорты как JSON для тепловой карты: строка на когорту, будущие месяцы null';
 
--- Equal sums share one class, which their common cumulative share gives; the largest are A even if they alone exceed the limit.
--- The month that still runs is left out of the variation, for it would look like a fall.
+-- Equal sums share one class, which their common cumulative share gives; the largest are A even if they alone
+-- exceed the limit. The month that still runs is left out of the variation, for it would look like a fall.
 CREATE FUNCTION onec.abc_xyz_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
-	RETURNS TABLE (kind text, item_id uuid, net numeric, share numeric, cumulative_share numeric, abc text, active_months bigint,
+	RETURNS TABLE (kind text, item_id uuid, net numeric, share numeric, cumulative_share numeric, abc text,
+				   active_months bigint,
 				   monthly_net numeric, variation numeric, xyz text, class text)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH me AS MATERIALIZED (
-		SELECT d.*, date_trunc('month', d.day::timestamp) AS this_month, date_trunc('month', (d.day + 1)::timestamp) AS next_day,
-			   onec.get('abc.months', d.server_name)::int AS months, onec.get('abc.a', d.server_name)::numeric AS a, onec.get('abc.b', d.server_name)::numeric AS b,
-			   onec.get('xyz.x', d.server_name)::numeric AS x, onec.get('xyz.y', d.server_name)::numeric AS y, onec.get('xyz.min_months', d.server_name)::int AS least
-		FROM onec._day($1, $2) d),
+		SELECT d.*, date_trunc('month', d.day::timestamp) AS this_month,
+			   date_trunc('month', (d.day + 1)::timestamp) AS next_day,
+			   onec.get('abc.months', d.server_name)::int AS months,
+			   onec.get('abc.a', d.server_name)::numeric AS a, onec.get('abc.b', d.server_name)::numeric AS b,
+			   onec.get('xyz.x', d.server_name)::numeric AS x, onec.get('xyz.y', d.server_name)::numeric AS y,
+			   onec.get('xyz.min_months', d.server_name)::int AS least
+		FROM onec_internal.server_and_day($1, $2) d),
 	line AS MATERIALIZED (
 		SELECT l.customer_id, l.product_id, date_trunc('month', l.period) AS month, l.amount
-		FROM me, onec._lines(me.server_name, me.day + 1, NULL) l
+		FROM me, onec_internal.counted_lines(me.server_name, me.day + 1, NULL) l
 		WHERE me.months <= 0 OR l.period >= me.this_month - (me.months - 1) * interval '1 month'),
 	month AS (
-		SELECT 'customer' AS kind, l.customer_id AS item_id, l.month, sum(l.amount) AS net FROM line l WHERE l.customer_id IS NOT NULL GROUP BY 2, 3
+		SELECT 'customer' AS kind, l.customer_id AS item_id, l.month, sum(l.amount) AS net FROM line l
+		WHERE l.customer_id IS NOT NULL GROUP BY 2, 3
 		UNION ALL
-		SELECT 'product', l.product_id, l.month, sum(l.amount) FROM line l WHERE l.product_id IS NOT NULL GROUP BY 2, 3),
+		SELECT 'product', l.product_id, l.month, sum(l.amount) FROM line l WHERE l.product_id IS NOT NULL
+		GROUP BY 2, 3),
 	item AS (
 		SELECT m.kind, m.item_id, sum(m.net) AS net, count(*) FILTER (WHERE m.month < me.next_day) AS months,
-			   avg(m.net) FILTER (WHERE m.month < me.next_day) AS mean, stddev_pop(m.net) FILTER (WHERE m.month < me.next_day) AS deviation
+			   avg(m.net) FILTER (WHERE m.month < me.next_day) AS mean,
+			   stddev_pop(m.net) FILTER (WHERE m.month < me.next_day) AS deviation
 		FROM month m CROSS JOIN me GROUP BY 1, 2),
 	ranked AS (
-		SELECT i.*, sum(greatest(i.net, 0)) OVER (PARTITION BY i.kind ORDER BY i.net DESC RANGE UNBOUNDED PRECEDING) AS running,
-			   nullif(sum(greatest(i.net, 0)) OVER (PARTITION BY i.kind), 0) AS total, rank() OVER (PARTITION BY i.kind ORDER BY i.net DESC) AS place
+		SELECT i.*, sum(greatest(i.net, 0))
+			OVER (PARTITION BY i.kind ORDER BY i.net DESC RANGE UNBOUNDED PRECEDING) AS running,
+			   nullif(sum(greatest(i.net, 0)) OVER (PARTITION BY i.kind), 0) AS total,
+			   rank() OVER (PARTITION BY i.kind ORDER BY i.net DESC) AS place
 		FROM item i),
 	class AS (
-		SELECT r.*, CASE WHEN r.net <= 0 THEN 'C' WHEN r.running <= r.total * me.a OR r.place = 1 THEN 'A' WHEN r.running <= r.total * me.b THEN 'B' ELSE 'C' END AS abc,
-			   CASE WHEN r.months < me.least OR r.mean <= 0 THEN NULL WHEN r.deviation <= r.mean * me.x THEN 'X' WHEN r.deviation <= r.mean * me.y THEN 'Y' ELSE 'Z' END AS xyz
+		SELECT r.*, CASE WHEN r.net <= 0 THEN 'C' WHEN r.running <= r.total * me.a OR r.place = 1 THEN 'A'
+						 WHEN r.running <= r.total * me.b THEN 'B' ELSE 'C' END AS abc,
+			   CASE WHEN r.months < me.least OR r.mean <= 0 THEN NULL
+					WHEN r.deviation <= r.mean * me.x THEN 'X' WHEN r.deviation <= r.mean * me.y THEN 'Y'
+					ELSE 'Z' END AS xyz
 		FROM ranked r CROSS JOIN me)
-	SELECT c.kind, c.item_id, c.net, round(c.net / c.total, 4), round(c.running / c.total, 4), c.abc, c.months, round(c.mean, 2),
+	SELECT c.kind, c.item_id, c.net, round(c.net / c.total, 4), round(c.running / c.total, 4), c.abc,
+		   c.months, round(c.mean, 2),
 		   CASE WHEN c.mean > 0 THEN round(c.deviation / c.mean, 4) END, c.xyz, c.abc || coalesce(c.xyz, '')
 	FROM class c
 	ORDER BY c.kind, c.net DESC, c.item_id
 $$;
-COMMENT ON FUNCTION onec.abc_xyz_at(name, date) IS 'ABC/XYZ покупателей (kind = customer) и товаров (kind = product) на дату';
+COMMENT ON FUNCTION onec.abc_xyz_at(name, date) IS
+	'ABC/XYZ покупателей (kind = customer) и товаров (kind = product) на дату';
 
 CREATE VIEW onec.abc_xyz AS
-	SELECT s.server, a.kind, a.item_id, coalesce(p.name, u.name, c.name) AS title, a.net, a.share, a.cumulative_share, a.abc, a.active_months, a.monthly_net,
+	SELECT s.server, a.kind, a.item_id, coalesce(p.name, u.name, c.name) AS title, a.net, a.share,
+		   a.cumulative_share, a.abc, a.active_months, a.monthly_net,
 		   a.variation, a.xyz, a.class
-	FROM onec._servers s CROSS JOIN LATERAL onec.abc_xyz_at(s.server) a
+	FROM onec_internal.known_servers s CROSS JOIN LATERAL onec.abc_xyz_at(s.server) a
 	LEFT JOIN onec.product p ON a.kind = 'product' AND p.server = s.server AND p.product_id = a.item_id
 	LEFT JOIN onec.site_user u ON a.kind = 'customer' AND u.server = s.server AND u.user_id = a.item_id
-	LEFT JOIN onec.counterparty c ON a.kind = 'customer' AND c.server = s.server AND c.customer_id = a.item_id;
+	LEFT JOIN onec.counterparty c ON a.kind = 'customer' AND c.server = s.server
+		AND c.customer_id = a.item_id;
 COMMENT ON VIEW onec.abc_xyz IS 'ABC/XYZ покупателей и товаров: доля в выручке и постоянство спроса';
 COMMENT ON COLUMN onec.abc_xyz.class IS 'Класс ABC и XYZ вместе';
 COMMENT ON COLUMN onec.abc_xyz.share IS 'Доля в выручке';
@@ -155,21 +197,28 @@ COMMENT ON COLUMN onec.abc_xyz.xyz IS 'X — ровный спрос, Y — ме
 
 -- Periods are local wall time already: an hour here is the hour on the shop's clock.
 CREATE FUNCTION onec.weekday_hour_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
-	RETURNS TABLE (weekday int, hour int, days bigint, receipts bigint, net numeric, receipts_per_day numeric, share numeric)
+	RETURNS TABLE (weekday int, hour int, days bigint, receipts bigint, net numeric, receipts_per_day numeric,
+				   share numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH me AS MATERIALIZED (SELECT d.*, onec._since(d.day, onec.get('analysis.window', d.server_name)::int) AS since FROM onec._day($1, $2) d),
-	line AS MATERIALIZED (SELECT l.* FROM me, onec._receipt_lines(me.server_name, me.day + 1, NULL) l),
+	WITH me AS MATERIALIZED (SELECT d.*, onec_internal.start_of_last_days(d.day,
+		onec.get('analysis.window', d.server_name)::int) AS since
+			FROM onec_internal.server_and_day($1, $2) d),
+	line AS MATERIALIZED (SELECT l.* FROM me,
+								 onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l),
 	day AS (
 		SELECT extract(isodow FROM g.day)::int AS weekday, count(*) AS days
-		FROM (SELECT greatest(min(l.period)::date, me.since) AS first, me.day AS last FROM line l CROSS JOIN me GROUP BY me.since, me.day) s
-		CROSS JOIN LATERAL generate_series(s.first::date::timestamp, s.last::timestamp, interval '1 day') g (day) GROUP BY 1),
+		FROM (SELECT greatest(min(l.period)::date, me.since) AS first, me.day AS last FROM line l
+			  CROSS JOIN me GROUP BY me.since, me.day) s
+		CROSS JOIN LATERAL generate_series(s.first::date::timestamp, s.last::timestamp,
+										   interval '1 day') g (day) GROUP BY 1),
 	sale AS (
 		SELECT extract(isodow FROM l.at)::int AS weekday, extract(hour FROM l.at)::int AS hour,
 			   count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts, sum(l.amount) AS net
 		FROM line l CROSS JOIN me WHERE l.is_purchase AND l.at >= me.since GROUP BY 1, 2)
-	SELECT w.weekday, h.hour, coalesce(d.days, 0), coalesce(s.receipts, 0), coalesce(s.net, 0), round(coalesce(s.receipts, 0)::numeric / d.days, 3),
+	SELECT w.weekday, h.hour, coalesce(d.days, 0), coalesce(s.receipts, 0), coalesce(s.net, 0),
+		   round(coalesce(s.receipts, 0)::numeric / d.days, 3),
 		   round(coalesce(s.receipts, 0) / nullif(sum(s.receipts) OVER (), 0), 4)
 	FROM generate_series(1, 7) w (weekday) CROSS JOIN generate_series(0, 23) h (hour)
 	LEFT JOIN day d ON d.weekday = w.weekday
@@ -180,7 +229,7 @@ COMMENT ON FUNCTION onec.weekday_hour_at(name, date) IS 'Карта дней н�
 
 CREATE VIEW onec.weekday_hour AS
 	SELECT s.server, w.weekday, w.hour, w.days, w.receipts, w.net, w.receipts_per_day, w.share
-	FROM onec._servers s CROSS JOIN LATERAL onec.weekday_hour_at(s.server) w;
+	FROM onec_internal.known_servers s CROSS JOIN LATERAL onec.weekday_hour_at(s.server) w;
 COMMENT ON VIEW onec.weekday_hour IS 'Карта дней недели и часов, местное время: когда покупают';
 COMMENT ON COLUMN onec.weekday_hour.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.weekday_hour.weekday IS 'День недели, 1 — понедельник';
@@ -193,39 +242,54 @@ COMMENT ON COLUMN onec.weekday_hour.share IS 'Доля во всех чеках'
 
 -- A receipt counts in each store that has a line of it; money counts where and when the line was.
 CREATE FUNCTION onec.store_summary_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
-	RETURNS TABLE (store_id uuid, receipts bigint, customers bigint, items numeric, gross numeric, returned numeric, net numeric, share numeric,
-				   average_check numeric, known_share numeric, first_sale timestamp, last_sale timestamp, previous_net numeric, change numeric)
+	RETURNS TABLE (store_id uuid, receipts bigint, customers bigint, items numeric, gross numeric,
+				   returned numeric, net numeric, share numeric,
+				   average_check numeric, known_share numeric, first_sale timestamp, last_sale timestamp,
+				   previous_net numeric, change numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH me AS MATERIALIZED (
-		SELECT d.*, w.days, onec._since(d.day, w.days) AS since
-		FROM onec._day($1, $2) d CROSS JOIN LATERAL (SELECT onec.get('analysis.window', d.server_name)::int AS days) w),
-	line AS MATERIALIZED (SELECT l.* FROM me, onec._receipt_lines(me.server_name, me.day + 1, NULL) l),
+		SELECT d.*, w.days, onec_internal.start_of_last_days(d.day, w.days) AS since
+		FROM onec_internal.server_and_day($1, $2) d
+		CROSS JOIN LATERAL (SELECT onec.get('analysis.window', d.server_name)::int AS days) w),
+	line AS MATERIALIZED (SELECT l.* FROM me,
+								 onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l),
 	money AS (
-		SELECT l.store_id, sum(l.quantity) FILTER (WHERE l.period >= me.since) AS items, coalesce(sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount > 0), 0) AS gross,
-			   coalesce(sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount < 0), 0) AS returned, sum(l.amount) FILTER (WHERE l.period >= me.since) AS net,
+		SELECT l.store_id, sum(l.quantity) FILTER (WHERE l.period >= me.since) AS items,
+			   coalesce(sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount > 0), 0) AS gross,
+			   coalesce(sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount < 0), 0) AS returned,
+			   sum(l.amount) FILTER (WHERE l.period >= me.since) AS net,
 			   sum(l.amount) FILTER (WHERE l.period >= me.since AND l.customer_id IS NOT NULL) AS known,
-			   CASE WHEN me.days > 0 THEN coalesce(sum(l.amount) FILTER (WHERE l.period < me.since), 0) END AS previous
-		FROM line l CROSS JOIN me WHERE me.days <= 0 OR l.period >= me.since - me.days * interval '1 day' GROUP BY l.store_id, me.days),
+			   CASE WHEN me.days > 0
+					THEN coalesce(sum(l.amount) FILTER (WHERE l.period < me.since), 0) END AS previous
+		FROM line l CROSS JOIN me WHERE me.days <= 0 OR l.period >= me.since - me.days * interval '1 day'
+		GROUP BY l.store_id, me.days),
 	sale AS (
-		SELECT l.store_id, count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts, count(DISTINCT l.customer_id) AS customers, sum(l.amount) AS net,
+		SELECT l.store_id, count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts,
+			   count(DISTINCT l.customer_id) AS customers, sum(l.amount) AS net,
 			   min(l.at) AS first, max(l.at) AS last
 		FROM line l CROSS JOIN me WHERE l.is_purchase AND l.at >= me.since GROUP BY 1)
-	SELECT m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(m.items, 0), m.gross, m.returned, coalesce(m.net, 0),
-		   round(coalesce(m.net, 0) / nullif(sum(m.net) OVER (), 0), 4), round(s.net / s.receipts, 2), round(coalesce(m.known, 0) / nullif(m.net, 0), 4),
+	SELECT m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(m.items, 0), m.gross,
+		   m.returned, coalesce(m.net, 0),
+		   round(coalesce(m.net, 0) / nullif(sum(m.net) OVER (), 0), 4), round(s.net / s.receipts, 2),
+		   round(coalesce(m.known, 0) / nullif(m.net, 0), 4),
 		   s.first, s.last, m.previous, round(coalesce(m.net, 0) / nullif(m.previous, 0) - 1, 4)
 	FROM money m LEFT JOIN sale s ON s.store_id IS NOT DISTINCT FROM m.store_id
 	ORDER BY coalesce(m.net, 0) DESC, m.store_id
 $$;
-COMMENT ON FUNCTION onec.store_summary_at(name, date) IS 'Магазины на дату: чеки, покупатели, выручка и её изменение';
+COMMENT ON FUNCTION onec.store_summary_at(name, date) IS
+	'Магазины на дату: чеки, покупатели, выручка и её изменение';
 
 CREATE VIEW onec.store_summary AS
-	SELECT s.server, t.store_id, n.name AS store, t.receipts, t.customers, t.items, t.gross, t.returned, t.net, t.share, t.average_check, t.known_share,
+	SELECT s.server, t.store_id, n.name AS store, t.receipts, t.customers, t.items, t.gross, t.returned,
+		   t.net, t.share, t.average_check, t.known_share,
 		   t.first_sale, t.last_sale, t.previous_net, t.change
-	FROM onec._servers s CROSS JOIN LATERAL onec.store_summary_at(s.server) t
+	FROM onec_internal.known_servers s CROSS JOIN LATERAL onec.store_summary_at(s.server) t
 	LEFT JOIN onec.store n ON n.server = s.server AND n.store_id = t.store_id;
-COMMENT ON VIEW onec.store_summary IS 'Магазины за последние дни (analysis.window): чеки, покупатели, выручка, сравнение с такими же днями до того';
+COMMENT ON VIEW onec.store_summary IS
+	'Магазины за последние дни (analysis.window): чеки, покупатели, выручка, сравнение '
+	'с такими же днями до того';
 COMMENT ON COLUMN onec.store_summary.store IS 'Магазин';
 COMMENT ON COLUMN onec.store_summary.items IS 'Штук';
 COMMENT ON COLUMN onec.store_summary.gross IS 'Продано';
@@ -243,31 +307,39 @@ COMMENT ON COLUMN onec.store_summary.previous_net IS 'Выручка за сто
 COMMENT ON COLUMN onec.store_summary.change IS 'Изменение выручки: 0.1 — выросла на десятую';
 
 CREATE FUNCTION onec.revenue_month_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
-	RETURNS TABLE (month date, store_id uuid, receipts bigint, customers bigint, new_customers bigint, gross numeric, returned numeric, net numeric, known_net numeric)
+	RETURNS TABLE (month date, store_id uuid, receipts bigint, customers bigint, new_customers bigint,
+				   gross numeric, returned numeric, net numeric, known_net numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH me AS MATERIALIZED (SELECT * FROM onec._day($1, $2)),
-	line AS MATERIALIZED (SELECT l.* FROM me, onec._receipt_lines(me.server_name, me.day + 1, NULL) l),
-	first AS (SELECT l.customer_id, min(l.at) AS at FROM line l WHERE l.is_purchase AND l.customer_id IS NOT NULL GROUP BY 1),
+	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
+	line AS MATERIALIZED (SELECT l.* FROM me,
+								 onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l),
+	first AS (SELECT l.customer_id, min(l.at) AS at FROM line l
+			  WHERE l.is_purchase AND l.customer_id IS NOT NULL GROUP BY 1),
 	money AS (
-		SELECT date_trunc('month', l.period) AS month, l.store_id, coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0) AS gross,
+		SELECT date_trunc('month', l.period) AS month, l.store_id,
+			   coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0) AS gross,
 			   coalesce(sum(l.amount) FILTER (WHERE l.amount < 0), 0) AS returned, sum(l.amount) AS net,
 			   coalesce(sum(l.amount) FILTER (WHERE l.customer_id IS NOT NULL), 0) AS known
 		FROM line l GROUP BY 1, 2),
 	sale AS (
-		SELECT date_trunc('month', l.at) AS month, l.store_id, count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts,
-			   count(DISTINCT l.customer_id) AS customers, count(DISTINCT l.customer_id) FILTER (WHERE l.at = f.at) AS new
+		SELECT date_trunc('month', l.at) AS month, l.store_id,
+			   count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts,
+			   count(DISTINCT l.customer_id) AS customers,
+			   count(DISTINCT l.customer_id) FILTER (WHERE l.at = f.at) AS new
 		FROM line l LEFT JOIN first f ON f.customer_id = l.customer_id WHERE l.is_purchase GROUP BY 1, 2)
-	SELECT m.month::date, m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(s.new, 0), m.gross, m.returned, m.net, m.known
+	SELECT m.month::date, m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(s.new, 0),
+		   m.gross, m.returned, m.net, m.known
 	FROM money m LEFT JOIN sale s ON s.month = m.month AND s.store_id IS NOT DISTINCT FROM m.store_id
 	ORDER BY 1, 2
 $$;
 COMMENT ON FUNCTION onec.revenue_month_at(name, date) IS 'Выручка по месяцам и магазинам на дату';
 
 CREATE VIEW onec.revenue_month AS
-	SELECT s.server, r.month, r.store_id, n.name AS store, r.receipts, r.customers, r.new_customers, r.gross, r.returned, r.net, r.known_net
-	FROM onec._servers s CROSS JOIN LATERAL onec.revenue_month_at(s.server) r
+	SELECT s.server, r.month, r.store_id, n.name AS store, r.receipts, r.customers, r.new_customers, r.gross,
+		   r.returned, r.net, r.known_net
+	FROM onec_internal.known_servers s CROSS JOIN LATERAL onec.revenue_month_at(s.server) r
 	LEFT JOIN onec.store n ON n.server = s.server AND n.store_id = r.store_id;
 COMMENT ON VIEW onec.revenue_month IS 'Выручка по месяцам и магазинам';
 COMMENT ON COLUMN onec.revenue_month.month IS 'Месяц';
@@ -280,103 +352,134 @@ COMMENT ON COLUMN onec.revenue_month.new_customers IS 'Из них купили 
 COMMENT ON COLUMN onec.revenue_month.net IS 'Выручка за вычетом возвратов';
 COMMENT ON COLUMN onec.revenue_month.known_net IS 'Из неё от известных покупателей';
 
--- Visits up to a day: those that the profiles keep; only of whom a profile tells of later ones the lines are looked at.
-CREATE FUNCTION onec._expected(server name, day date)
-	RETURNS TABLE (customer_id uuid, visits int, gap numeric, expected_next date, days_since int, overdue_ratio numeric)
+-- Visits up to a day: those that the profiles keep; only of whom a profile tells of later ones the lines are
+-- looked at.
+CREATE FUNCTION onec_internal.expected_visits(server name, day date)
+	RETURNS TABLE (customer_id uuid, visits int, gap numeric, expected_next date, days_since int,
+				   overdue_ratio numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH later AS MATERIALIZED (
-		SELECT array_agg(p.customer_id) AS list FROM onec.customer_profile p WHERE p.server = $1 AND p.last_purchase >= $2 + 1),
+		SELECT array_agg(p.customer_id) AS list FROM onec.customer_profile p
+		WHERE p.server = $1 AND p.last_purchase >= $2 + 1),
 	buyer AS MATERIALIZED (
-		SELECT p.customer_id, p.visits, p.median_gap, p.last_purchase::date AS last FROM onec.customer_profile p
+		SELECT p.customer_id, p.visits, p.median_gap, p.last_purchase::date AS last
+		FROM onec.customer_profile p
 		WHERE p.server = $1 AND p.visits > 0 AND p.last_purchase < $2 + 1
 		UNION ALL
 		SELECT g.customer_id, g.visits, g.median_gap, g.last_day
-		FROM later l CROSS JOIN LATERAL onec._visit_gaps($1, $2, l.list) g WHERE l.list IS NOT NULL),
+		FROM later l CROSS JOIN LATERAL onec_internal.visit_gaps($1, $2, l.list) g WHERE l.list IS NOT NULL),
 	usual AS (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY b.median_gap)::numeric AS gap FROM buyer b),
-	g AS (SELECT b.*, onec._drawn_gap(b.visits, b.median_gap, u.gap) AS gap FROM buyer b CROSS JOIN usual u)
+	g AS (SELECT b.*, onec_internal.gap_drawn_to_usual(b.visits, b.median_gap, u.gap) AS gap FROM buyer b
+		  CROSS JOIN usual u)
 	SELECT g.customer_id, g.visits, round(g.gap, 1), g.last + round(g.gap)::int, $2 - g.last,
 		   round(($2 - g.last) / nullif(g.gap, 0), 2)
 	FROM g
 $$;
-COMMENT ON FUNCTION onec._expected(name, date) IS 'Когда ждать покупателей снова (служебная)';
+COMMENT ON FUNCTION onec_internal.expected_visits(name, date) IS 'Когда ждать покупателей снова (служебная)';
 
--- What is left of a card at a moment, and what of that burns within some days: they were granted long before, so no more can
--- burn than is left.
-CREATE FUNCTION onec._burning(server name, at timestamp, till timestamp)
+-- What is left of a card at a moment, and what of that burns within some days: they were granted long before,
+-- so no more can burn than is left.
+CREATE FUNCTION onec_internal.points_soon_expiring(server name, at timestamp, till timestamp)
 	RETURNS TABLE (customer_id uuid, balance numeric, burning numeric, burn_on date)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT t.customer_id, t.balance, least(t.burning, greatest(t.balance, 0)), t.burn_on
-	FROM (SELECT c.user_id AS customer_id, coalesce(sum(p.points) FILTER (WHERE p.period IS NULL), 0) AS balance,
+	FROM (SELECT c.user_id AS customer_id,
+				 coalesce(sum(p.points) FILTER (WHERE p.period IS NULL), 0) AS balance,
 				 coalesce(-sum(p.points) FILTER (WHERE p.period IS NOT NULL AND p.points < 0), 0) AS burning,
 				 min(p.period) FILTER (WHERE p.points < 0)::date AS burn_on
-		  FROM onec._shop w CROSS JOIN LATERAL onec._points_ahead(w.server, $2, $3) p
+		  FROM onec_internal.shop_rules w CROSS JOIN LATERAL onec_internal.points_ahead(w.server, $2, $3) p
 		  JOIN onec.customer_card c ON c.server = w.server AND c.card_id = p.card_id
 		  WHERE w.server = $1 AND w.has_loyalty GROUP BY 1) t
 $$;
-COMMENT ON FUNCTION onec._burning(name, timestamp, timestamp) IS 'Какие баллы скоро сгорят (служебная)';
+COMMENT ON FUNCTION onec_internal.points_soon_expiring(name, timestamp, timestamp) IS
+	'Какие баллы скоро сгорят (служебная)';
 
 CREATE FUNCTION onec.call_list_at(server name DEFAULT NULL, as_of date DEFAULT NULL)
-	RETURNS TABLE (place bigint, customer_id uuid, reasons text[], expected_next date, days_since int, overdue_ratio numeric, usual_gap numeric,
+	RETURNS TABLE (place bigint, customer_id uuid, reasons text[], expected_next date, days_since int,
+				   overdue_ratio numeric, usual_gap numeric,
 				   points_balance numeric, points_burning numeric, points_burn_on date)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH me AS MATERIALIZED (
-		SELECT d.*, onec.get('call.days_ahead', d.server_name)::int AS ahead, onec.get('call.max_overdue', d.server_name)::numeric AS limit_ratio,
-			   onec.get('call.min_visits', d.server_name)::int AS min_visits, onec.get('call.points_days', d.server_name)::int AS points_days,
-			   onec._moment(d.server_name, $2) AS at
-		FROM onec._day($1, $2) d),
+		SELECT d.*, onec.get('call.days_ahead', d.server_name)::int AS ahead,
+			   onec.get('call.max_overdue', d.server_name)::numeric AS limit_ratio,
+			   onec.get('call.min_visits', d.server_name)::int AS min_visits,
+			   onec.get('call.points_days', d.server_name)::int AS points_days,
+			   onec_internal.moment_meant(d.server_name, $2) AS at
+		FROM onec_internal.server_and_day($1, $2) d),
 	person AS (
-		SELECT u.user_id AS customer_id, coalesce(p.total_revenue, 0) AS revenue, e.expected_next, e.days_since, e.overdue_ratio, e.gap, b.balance, b.burning, b.burn_on,
-			   e.visits >= me.min_visits AND e.expected_next < me.day AND e.overdue_ratio <= me.limit_ratio AS overdue,
-			   e.visits >= me.min_visits AND e.expected_next BETWEEN me.day AND me.day + me.ahead AS due, b.burning > 0 AS burns
+		SELECT u.user_id AS customer_id, coalesce(p.total_revenue, 0) AS revenue, e.expected_next,
+			   e.days_since, e.overdue_ratio, e.gap, b.balance, b.burning, b.burn_on,
+			   e.visits >= me.min_visits AND e.expected_next < me.day
+				   AND e.overdue_ratio <= me.limit_ratio AS overdue,
+			   e.visits >= me.min_visits AND e.expected_next BETWEEN me.day AND me.day + me.ahead AS due,
+			   b.burning > 0 AS burns
 		FROM me
-		JOIN onec.site_user u ON u.server = me.server_name AND u.is_active AND coalesce(u.phone, u.email) IS NOT NULL
+		JOIN onec.site_user u ON u.server = me.server_name AND u.is_active
+			AND coalesce(u.phone, u.email) IS NOT NULL
 		LEFT JOIN onec.customer_profile p ON p.server = me.server_name AND p.customer_id = u.user_id
-		LEFT JOIN onec._expected(me.server_name, me.day) e ON e.customer_id = u.user_id
-		LEFT JOIN onec._burning(me.server_name, me.at, me.day + 1 + me.points_days) b ON b.customer_id = u.user_id)
+		LEFT JOIN onec_internal.expected_visits(me.server_name, me.day) e ON e.customer_id = u.user_id
+		LEFT JOIN onec_internal.points_soon_expiring(me.server_name, me.at, me.day + 1 + me.points_days) b
+			ON b.customer_id = u.user_id)
 	SELECT row_number() OVER (ORDER BY p.revenue DESC, p.customer_id), p.customer_id,
-		   array_remove(ARRAY[CASE WHEN p.overdue THEN 'overdue' END, CASE WHEN p.due THEN 'due' END, CASE WHEN p.burns THEN 'points' END], NULL),
-		   p.expected_next, p.days_since, p.overdue_ratio, p.gap, p.balance, CASE WHEN p.burns THEN p.burning END, CASE WHEN p.burns THEN p.burn_on END
+		   array_remove(ARRAY[CASE WHEN p.overdue THEN 'overdue' END, CASE WHEN p.due THEN 'due' END,
+							  CASE WHEN p.burns THEN 'points' END], NULL),
+		   p.expected_next, p.days_since, p.overdue_ratio, p.gap, p.balance,
+		   CASE WHEN p.burns THEN p.burning END, CASE WHEN p.burns THEN p.burn_on END
 	FROM person p
 	WHERE p.overdue OR p.due OR p.burns
 	ORDER BY 1
 $$;
-COMMENT ON FUNCTION onec.call_list_at(name, date) IS 'Кому позвонить: кого ждём, кто опаздывает, у кого сгорают баллы; по профилям, какие они сейчас';
+COMMENT ON FUNCTION onec.call_list_at(name, date) IS
+	'Кому позвонить: кого ждём, кто опаздывает, у кого сгорают баллы; по профилям, какие они сейчас';
 
 -- The same with names, and the reasons in words.
-CREATE FUNCTION onec._call_list(server name, as_of date)
-	RETURNS TABLE (place bigint, customer_id uuid, name text, phone text, email text, reasons text[], why text, expected_next date,
-				   days_since int, overdue_ratio numeric, usual_gap numeric, last_purchase timestamp, visits int, average_check numeric,
-				   total_revenue numeric, favorite_categories text[], segment text, points_balance numeric, points_burning numeric,
+CREATE FUNCTION onec_internal.call_list_with_names(server name, as_of date)
+	RETURNS TABLE (place bigint, customer_id uuid, name text, phone text, email text, reasons text[],
+				   why text, expected_next date,
+				   days_since int, overdue_ratio numeric, usual_gap numeric, last_purchase timestamp,
+				   visits int, average_check numeric,
+				   total_revenue numeric, favorite_categories text[], segment text, points_balance numeric,
+				   points_burning numeric,
 				   points_burn_on date)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
 		SELECT l.place, l.customer_id, u.name, u.phone, u.email, l.reasons,
 			   array_to_string(ARRAY[
-				   CASE WHEN 'overdue' = ANY (l.reasons) THEN 'опаздывает, ждали ' || to_char(l.expected_next, 'DD.MM.YYYY') END,
-				   CASE WHEN 'due' = ANY (l.reasons) THEN 'ждём ' || to_char(l.expected_next, 'DD.MM.YYYY') END,
+				   CASE WHEN 'overdue' = ANY (l.reasons) THEN 'опаздывает, ждали '
+						|| to_char(l.expected_next, 'DD.MM.YYYY') END,
+				   CASE WHEN 'due' = ANY (l.reasons) THEN 'ждём '
+						|| to_char(l.expected_next, 'DD.MM.YYYY') END,
 				   CASE WHEN 'points' = ANY (l.reasons) THEN
-					   'сгорят баллы: ' || trim_scale(l.points_burning) || ', ' || to_char(l.points_burn_on, 'DD.MM.YYYY') END], '; '),
-			   l.expected_next, l.days_since, l.overdue_ratio, l.usual_gap, p.last_purchase, p.visits, p.average_check, p.total_revenue,
+					   'сгорят баллы: ' || trim_scale(l.points_burning) || ', '
+						   || to_char(l.points_burn_on, 'DD.MM.YYYY') END], '; '),
+			   l.expected_next, l.days_since, l.overdue_ratio, l.usual_gap, p.last_purchase, p.visits,
+			   p.average_check, p.total_revenue,
 			   p.favorite_categories, r.segment_title, l.points_balance, l.points_burning, l.points_burn_on
 		FROM onec.call_list_at($1, $2) l
 		JOIN onec.site_user u ON u.server = $1 AND u.user_id = l.customer_id
 		LEFT JOIN onec.customer_profile p ON p.server = $1 AND p.customer_id = l.customer_id
 		LEFT JOIN onec.customer_rfm r ON r.server = $1 AND r.customer_id = l.customer_id;
 	END;
-COMMENT ON FUNCTION onec._call_list(name, date) IS 'Кому позвонить, с именами и причинами словами (служебная)';
+COMMENT ON FUNCTION onec_internal.call_list_with_names(name, date) IS
+	'Кому позвонить, с именами и причинами словами (служебная)';
 
 CREATE VIEW onec.call_list AS
-	SELECT s.server, l.place, l.customer_id, l.name, l.phone, l.email, l.reasons, l.why, l.expected_next, l.days_since, l.overdue_ratio,
-		   l.usual_gap, l.last_purchase, l.visits, l.average_check, l.total_revenue, l.favorite_categories, l.segment, l.points_balance,
+	SELECT s.server, l.place, l.customer_id, l.name, l.phone, l.email, l.reasons, l.why, l.expected_next,
+		   l.days_since, l.overdue_ratio,
+		   l.usual_gap, l.last_purchase, l.visits, l.average_check, l.total_revenue, l.favorite_categories,
+		   l.segment, l.points_balance,
 		   l.points_burning, l.points_burn_on
-	FROM onec._servers s CROSS JOIN LATERAL onec._call_list(s.server, NULL) l;
-COMMENT ON VIEW onec.call_list IS 'Кому позвонить: кого ждём в ближайшие дни, кто опаздывает, у кого сгорают баллы; сначала те, кто принёс больше';
+	FROM onec_internal.known_servers s
+	CROSS JOIN LATERAL onec_internal.call_list_with_names(s.server, NULL) l;
+COMMENT ON VIEW onec.call_list IS
+	'Кому позвонить: кого ждём в ближайшие дни, кто опаздывает, у кого сгорают баллы; '
+	'сначала те, кто принёс больше';
 COMMENT ON COLUMN onec.call_list.customer_id IS 'Покупатель: контрагент, у карты без владельца — карта';
 COMMENT ON COLUMN onec.call_list.name IS 'Имя';
 COMMENT ON COLUMN onec.call_list.phone IS 'Телефон в едином виде';
@@ -390,7 +493,8 @@ COMMENT ON COLUMN onec.call_list.days_since IS 'Дней с последней �
 COMMENT ON COLUMN onec.call_list.place IS 'Очередь: по выручке';
 COMMENT ON COLUMN onec.call_list.reasons IS 'overdue — опаздывает, due — ждём, points — сгорают баллы';
 COMMENT ON COLUMN onec.call_list.why IS 'Почему, словами';
-COMMENT ON COLUMN onec.call_list.expected_next IS 'Когда ждали или ждём: последняя покупка и обычный промежуток';
+COMMENT ON COLUMN onec.call_list.expected_next IS
+	'Когда ждали или ждём: последняя покупка и обычный промежуток';
 COMMENT ON COLUMN onec.call_list.overdue_ratio IS 'Сколько обычных промежутков прошло';
 COMMENT ON COLUMN onec.call_list.usual_gap IS 'Обычный промежуток, дней';
 COMMENT ON COLUMN onec.call_list.segment IS 'Сегмент RFM';

@@ -1,146 +1,178 @@
--- What is computed anew after a sync: for customers whose purchases have changed each time, of the whole shop once a week.
+-- What is computed anew after a sync: for customers whose purchases have changed each time, of the whole shop
+-- once a week.
 
-CREATE TABLE onec.touched_customer (
+CREATE TABLE onec_internal.touched_customer (
 	server name NOT NULL,
 	customer_id uuid NOT NULL,
 	PRIMARY KEY (server, customer_id)
 );
-COMMENT ON TABLE onec.touched_customer IS 'Покупатели, чьи покупки изменились после пересчёта их профилей';
-COMMENT ON COLUMN onec.touched_customer.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.touched_customer.customer_id IS 'Покупатель (контрагент)';
-SELECT pg_catalog.pg_extension_config_dump('onec.touched_customer', '');
+COMMENT ON TABLE onec_internal.touched_customer IS
+	'Покупатели, чьи покупки изменились после пересчёта их профилей';
+COMMENT ON COLUMN onec_internal.touched_customer.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec_internal.touched_customer.customer_id IS 'Покупатель (контрагент)';
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.touched_customer', '');
 
-CREATE TABLE onec.profile_state (
+CREATE TABLE onec_internal.profile_state (
 	server name PRIMARY KEY,
 	definitions text NOT NULL,
 	day date NOT NULL,
 	scored date
 );
-COMMENT ON TABLE onec.profile_state IS 'При каких настройках и справочниках и в какой день пересчитаны профили';
-COMMENT ON COLUMN onec.profile_state.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.profile_state.definitions IS 'Свёртка настроек, категорий и магазинов: когда она другая, пересчитываются все';
-COMMENT ON COLUMN onec.profile_state.day IS 'День последнего пересчёта: строки с датой позже станут покупками, когда она настанет';
-COMMENT ON COLUMN onec.profile_state.scored IS 'На какой день расставлены баллы RFM; NULL — с тех пор изменились покупки';
-SELECT pg_catalog.pg_extension_config_dump('onec.profile_state', '');
+COMMENT ON TABLE onec_internal.profile_state IS
+	'При каких настройках и справочниках и в какой день пересчитаны профили';
+COMMENT ON COLUMN onec_internal.profile_state.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec_internal.profile_state.definitions IS
+	'Свёртка настроек, категорий и магазинов: когда она другая, пересчитываются все';
+COMMENT ON COLUMN onec_internal.profile_state.day IS
+	'День последнего пересчёта: строки с датой позже станут покупками, когда она настанет';
+COMMENT ON COLUMN onec_internal.profile_state.scored IS
+	'На какой день расставлены баллы RFM; NULL — с тех пор изменились покупки';
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.profile_state', '');
 
 -- All that profiles depend on besides the sales and the products bought.
-CREATE FUNCTION onec._definitions(server name) RETURNS text
+CREATE FUNCTION onec_internal.definitions_digest(server name) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT md5(string_agg(d.line, E'\n' ORDER BY d.line COLLATE "C")) FROM (
 		SELECT 'setting ' || s.key || '=' || coalesce(onec.get(s.key, $1), '') FROM onec.setting s
-		WHERE s.key ~ '^(affinity|season|outlook|rfm)\.' OR s.key IN ('check_unit', 'count_free_receipts', 'exclude_recorder_types', 'organization_ids')
+		WHERE s.key ~ '^(affinity|season|outlook|rfm)\.'
+		  OR s.key IN ('check_unit', 'count_free_receipts', 'exclude_recorder_types', 'organization_ids')
 		UNION ALL SELECT 'category_map ' || m::text FROM onec.category_map m
 		UNION ALL SELECT 'brand_map ' || m::text FROM onec.brand_map m
 		UNION ALL SELECT 'rfm_segment ' || g::text FROM onec.rfm_segment g
 		UNION ALL SELECT 'frequency_class ' || f::text FROM onec.frequency_class f
-		UNION ALL SELECT 'category ' || c.category_id || ' ' || coalesce(c.name, '') FROM onec.category c WHERE c.server = $1
-		UNION ALL SELECT 'folder ' || p.product_id || ' ' || coalesce(p.name, '') FROM onec.product p WHERE p.server = $1 AND p.is_folder
-		UNION ALL SELECT 'store ' || t.store_id || ' ' || coalesce(t.name, '') FROM onec.store t WHERE t.server = $1) d (line)
+		UNION ALL SELECT 'category ' || c.category_id || ' ' || coalesce(c.name, '') FROM onec.category c
+		WHERE c.server = $1
+		UNION ALL SELECT 'folder ' || p.product_id || ' ' || coalesce(p.name, '') FROM onec.product p
+		WHERE p.server = $1 AND p.is_folder
+		UNION ALL SELECT 'store ' || t.store_id || ' ' || coalesce(t.name, '') FROM onec.store t
+		WHERE t.server = $1) d (line)
 $$;
-COMMENT ON FUNCTION onec._definitions(name) IS 'Свёртка всего, от чего зависят профили, кроме продаж и товаров (служебная)';
+COMMENT ON FUNCTION onec_internal.definitions_digest(name) IS
+	'Свёртка всего, от чего зависят профили, кроме продаж и товаров (служебная)';
 
--- Whom the changes of a window of sales concern, as pg_temp.onec_change and pg_temp.onec_stage have them, before they are written: whose a
--- line will be, and whose it was.
-CREATE FUNCTION onec._changed_lines(server name) RETURNS TABLE (attribution text, customer_id uuid, card_id uuid)
+-- Whom the changes of a window of sales concern, as pg_temp.onec_change and pg_temp.onec_stage have them,
+-- before they are written: whose a line will be, and whose it was.
+CREATE FUNCTION onec_internal.changed_lines(server name) RETURNS TABLE (attribution text, customer_id uuid,
+	card_id uuid)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN QUERY
-	SELECT s.attribution, s.customer_id, s.card_id FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
+	SELECT s.attribution, s.customer_id, s.card_id FROM pg_temp.onec_change c
+	JOIN pg_temp.onec_stage s ON s.ctid = c.place
 	UNION
 	SELECT l.attribution, l.customer_id, l.card_id
 	FROM (SELECT c.register, c.recorder, c.recorder_type, c.line_no FROM pg_temp.onec_change c WHERE c.here
 		  UNION ALL
 		  SELECT s.register, s.recorder, s.recorder_type, s.line_no
 		  FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE NOT c.here) k
-	JOIN onec.sale_line l ON l.server = _changed_lines.server AND l.register = k.register AND l.recorder = k.recorder
+	JOIN onec.sale_line l ON l.server = changed_lines.server AND l.register = k.register
+		AND l.recorder = k.recorder
 		AND l.recorder_type = k.recorder_type AND l.line_no = k.line_no;
 END $$;
-COMMENT ON FUNCTION onec._changed_lines(name) IS 'Чьи строки продаж меняются окном (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._changed_lines(name) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.changed_lines(name) IS 'Чьи строки продаж меняются окном (служебная)';
 
 -- Note them, for their profiles and as users; before these are made for the first time everybody is new.
-CREATE FUNCTION onec._touch_customers(server name) RETURNS void
+CREATE FUNCTION onec_internal.touch_customers_of_window(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF NOT EXISTS (SELECT FROM onec.people_state p WHERE p.server = _touch_customers.server) THEN
+	IF NOT EXISTS (SELECT FROM onec_internal.people_state p
+				   WHERE p.server = touch_customers_of_window.server) THEN
 		RETURN;
 	END IF;
-	WITH line AS MATERIALIZED (SELECT * FROM onec._changed_lines(server)),
-	buyer AS MATERIALIZED (SELECT DISTINCT onec._buyer_id(l.attribution, l.customer_id, l.card_id) AS id FROM line l),
+	WITH line AS MATERIALIZED (SELECT * FROM onec_internal.changed_lines(server)),
+	buyer AS MATERIALIZED (SELECT DISTINCT onec_internal.buyer_id(l.attribution, l.customer_id,
+		l.card_id) AS id FROM line l),
 	profile AS (
-		INSERT INTO onec.touched_customer SELECT p.server, b.id FROM onec.profile_state p CROSS JOIN buyer b
-		WHERE p.server = _touch_customers.server AND b.id IS NOT NULL
+		INSERT INTO onec_internal.touched_customer SELECT p.server, b.id FROM onec_internal.profile_state p
+		CROSS JOIN buyer b
+		WHERE p.server = touch_customers_of_window.server AND b.id IS NOT NULL
 		ON CONFLICT DO NOTHING)
-	INSERT INTO onec.touched_user
-	SELECT _touch_customers.server, b.id FROM buyer b WHERE b.id IS NOT NULL
+	INSERT INTO onec_internal.touched_user
+	SELECT touch_customers_of_window.server, b.id FROM buyer b WHERE b.id IS NOT NULL
 	UNION
-	SELECT k.server, k.user_id FROM line l JOIN onec.customer_card k ON k.server = _touch_customers.server AND k.card_id = l.card_id
+	SELECT k.server, k.user_id FROM line l
+	JOIN onec.customer_card k ON k.server = touch_customers_of_window.server AND k.card_id = l.card_id
 	ON CONFLICT DO NOTHING;
 END $$;
-COMMENT ON FUNCTION onec._touch_customers(name) IS 'Запомнить покупателей, которых касаются изменения окна (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._touch_customers(name) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.touch_customers_of_window(name) IS
+	'Запомнить покупателей, которых касаются изменения окна (служебная)';
 
 -- The same for products, and for the folders, categories and shops by whose names tastes are called.
-CREATE FUNCTION onec._touch_buyers(server name, touches text[]) RETURNS void
+CREATE FUNCTION onec_internal.touch_buyers_of_products(server name, touches text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	of_line text := CASE
-		WHEN 'buyers in stores' = ANY (touches) THEN 'l.store_id IN (SELECT c.store_id FROM pg_temp.onec_change c)'
-		WHEN 'buyers of categories' = ANY (touches) THEN 'l.product_id IN (SELECT p.product_id FROM onec.product p JOIN pg_temp.onec_change c ON c.category_id = p.category_id
+		WHEN 'buyers in stores' = ANY (touches)
+			THEN 'l.store_id IN (SELECT c.store_id FROM pg_temp.onec_change c)'
+		WHEN 'buyers of categories' = ANY (touches) THEN 'l.product_id IN (SELECT p.product_id
+															  FROM onec.product p JOIN pg_temp.onec_change c
+																  ON c.category_id = p.category_id
 			WHERE p.server = $1)'
 		ELSE 'l.product_id IN (SELECT c.product_id FROM pg_temp.onec_change c
-			UNION SELECT p.product_id FROM onec.product p JOIN pg_temp.onec_change c ON c.product_id = p.parent_id WHERE p.server = $1)' END;
+			UNION SELECT p.product_id FROM onec.product p
+			JOIN pg_temp.onec_change c ON c.product_id = p.parent_id WHERE p.server = $1)' END;
 BEGIN
-	IF EXISTS (SELECT FROM onec.profile_state p WHERE p.server = _touch_buyers.server) THEN
-		EXECUTE 'INSERT INTO onec.touched_customer
-			SELECT DISTINCT l.server, onec._buyer_id(l.attribution, l.customer_id, l.card_id) FROM onec.sale_line l
-			WHERE l.server = $1 AND onec._buyer_id(l.attribution, l.customer_id, l.card_id) IS NOT NULL AND ' || of_line || '
+	IF EXISTS (SELECT FROM onec_internal.profile_state p
+			   WHERE p.server = touch_buyers_of_products.server) THEN
+		EXECUTE 'INSERT INTO onec_internal.touched_customer
+			SELECT DISTINCT l.server, onec_internal.buyer_id(l.attribution, l.customer_id, l.card_id)
+			FROM onec.sale_line l
+			WHERE l.server = $1 AND onec_internal.buyer_id(l.attribution, l.customer_id,
+														   l.card_id) IS NOT NULL AND ' || of_line || '
 			ON CONFLICT DO NOTHING' USING server;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._touch_buyers(name, text[]) IS 'Запомнить покупателей того, что изменилось: товаров, групп, категорий, магазинов (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._touch_buyers(name, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.touch_buyers_of_products(name, text[]) IS
+	'Запомнить покупателей того, что изменилось: товаров, групп, категорий, магазинов (служебная)';
 
--- Whose profiles have to be computed again; NULL: everybody's, which above a tenth of all costs less than to pick them.
-CREATE FUNCTION onec._stale_customers(server name) RETURNS uuid[]
+-- Whose profiles have to be computed again; NULL: everybody's, which above a tenth of all costs less than to
+-- pick them.
+CREATE FUNCTION onec_internal.stale_customers(server name) RETURNS uuid[]
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH stale AS (
-		SELECT t.customer_id FROM onec.touched_customer t WHERE t.server = $1
+		SELECT t.customer_id FROM onec_internal.touched_customer t WHERE t.server = $1
 		UNION
 		-- what was dated ahead and has come to pass since
-		SELECT l.customer_id FROM onec.profile_state s CROSS JOIN LATERAL onec._lines(s.server, NULL, NULL) l
+		SELECT l.customer_id FROM onec_internal.profile_state s
+		CROSS JOIN LATERAL onec_internal.counted_lines(s.server, NULL, NULL) l
 		WHERE s.server = $1 AND s.day < l.today AND l.period >= s.day + 1 AND l.customer_id IS NOT NULL
 		UNION
 		SELECT c.user_id FROM onec.customer_card c
-		WHERE c.server = $1 AND NOT EXISTS (SELECT FROM onec.customer_profile p WHERE p.server = $1 AND p.customer_id = c.user_id)
+		WHERE c.server = $1 AND NOT EXISTS (SELECT FROM onec.customer_profile p
+											WHERE p.server = $1 AND p.customer_id = c.user_id)
 		UNION
 		SELECT p.customer_id FROM onec.customer_profile p
 		WHERE p.server = $1 AND p.lines = 0
 		  AND NOT EXISTS (SELECT FROM onec.customer_card c WHERE c.server = $1 AND c.user_id = p.customer_id))
-	SELECT CASE WHEN count(*) <= greatest(100, (SELECT count(*) FROM onec.customer_profile p WHERE p.server = $1) / 10)
+	SELECT CASE WHEN count(*) <= greatest(100, (SELECT count(*) FROM onec.customer_profile p
+												WHERE p.server = $1) / 10)
 				THEN coalesce(array_agg(s.customer_id), '{}') END
 	FROM stale s
 $$;
-COMMENT ON FUNCTION onec._stale_customers(name) IS 'Чьи профили пора пересчитать; NULL — все (служебная)';
+COMMENT ON FUNCTION onec_internal.stale_customers(name) IS
+	'Чьи профили пора пересчитать; NULL — все (служебная)';
 
--- A run of a part leaves the scores alone: they compare everybody with everybody, on a day, and the next whole run makes them.
-CREATE FUNCTION onec._refresh_customers(server name, everybody boolean DEFAULT true, scores boolean DEFAULT true,
-										OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
+-- A run of a part leaves the scores alone: they compare everybody with everybody, on a day, and the next
+-- whole run makes them.
+CREATE FUNCTION onec_internal.refresh_after_sync(server name, everybody boolean DEFAULT true,
+												 scores boolean DEFAULT true,
+												 OUT rows_inserted bigint, OUT rows_updated bigint,
+												 OUT rows_deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	defined text := onec._definitions(server);
+	defined text := onec_internal.definitions_digest(server);
 	today date := onec.local_now(server)::date;
 	scored_on date;
 	customers uuid[];
@@ -149,15 +181,16 @@ DECLARE
 	r record;
 BEGIN
 	IF NOT everybody THEN
-		SELECT s.scored, CASE WHEN s.definitions = defined THEN onec._stale_customers(s.server) END INTO scored_on, customers
-		FROM onec.profile_state s WHERE s.server = _refresh_customers.server;
+		SELECT s.scored, CASE WHEN s.definitions = defined
+							  THEN onec_internal.stale_customers(s.server) END INTO scored_on, customers
+		FROM onec_internal.profile_state s WHERE s.server = refresh_after_sync.server;
 	END IF;
 	rows_inserted := 0;
 	rows_updated := 0;
 	rows_deleted := 0;
 	IF customers IS DISTINCT FROM '{}' THEN
 		SELECT * INTO o FROM onec.refresh_outlook(server, customers, today);
-		SELECT * INTO p FROM onec._refresh_profiles(server, customers, today, true);
+		SELECT * INTO p FROM onec_internal.refresh_some_profiles(server, customers, today, true);
 		rows_inserted := p.rows_inserted + o.rows_inserted;
 		rows_updated := p.rows_updated + o.rows_updated;
 		rows_deleted := p.rows_deleted + o.rows_deleted;
@@ -170,18 +203,18 @@ BEGIN
 		rows_deleted := rows_deleted + r.rows_deleted;
 		scored_on := today;
 	END IF;
-	DELETE FROM onec.touched_customer t WHERE t.server = _refresh_customers.server;
+	DELETE FROM onec_internal.touched_customer t WHERE t.server = refresh_after_sync.server;
 	IF customers IS NULL THEN
-		INSERT INTO onec.profile_state AS s VALUES (server, defined, today, scored_on)
+		INSERT INTO onec_internal.profile_state AS s VALUES (server, defined, today, scored_on)
 		ON CONFLICT ON CONSTRAINT profile_state_pkey DO UPDATE SET definitions = excluded.definitions
 		WHERE s.definitions <> excluded.definitions;
 	END IF;
-	UPDATE onec.profile_state s SET day = today, scored = scored_on
-	WHERE s.server = _refresh_customers.server AND (s.day, s.scored) IS DISTINCT FROM (today, scored_on);
+	UPDATE onec_internal.profile_state s SET day = today, scored = scored_on
+	WHERE s.server = refresh_after_sync.server AND (s.day, s.scored) IS DISTINCT FROM (today, scored_on);
 END $$;
-COMMENT ON FUNCTION onec._refresh_customers(name, boolean, boolean) IS
-	'Обновить после синхронизации профили, ожидания (everybody — всех, иначе тех, чьи покупки изменились) и, если scores, RFM (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._refresh_customers(name, boolean, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.refresh_after_sync(name, boolean, boolean) IS
+	'Обновить после синхронизации профили, ожидания (everybody — всех, иначе тех, чьи покупки изменились) и, '
+	'если scores, RFM (служебная)';
 
 -- Each part stands alone: what fails is told, the rest is done.
 CREATE FUNCTION onec.refresh_models(server name DEFAULT NULL)
@@ -190,7 +223,7 @@ CREATE FUNCTION onec.refresh_models(server name DEFAULT NULL)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec._server(server);
+	srv name := onec_internal.server_meant(server);
 	started timestamptz;
 	call text;
 	code text;
@@ -203,10 +236,12 @@ BEGIN
 		BEGIN
 			EXECUTE call;
 			status := CASE part WHEN 'fit_clv' THEN
-						  (SELECT m.status FROM onec.clv_model m WHERE m.server = srv ORDER BY m.as_of DESC, m.model LIMIT 1) ELSE 'ok' END;
+						  (SELECT m.status FROM onec.clv_model m WHERE m.server = srv
+						   ORDER BY m.as_of DESC, m.model LIMIT 1) ELSE 'ok' END;
 		EXCEPTION WHEN OTHERS THEN
-			GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, detail = PG_EXCEPTION_DETAIL, context = PG_EXCEPTION_CONTEXT;
-			status := 'failed: ' || onec._kept_message(code, SQLERRM, detail, context);
+			GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, detail = PG_EXCEPTION_DETAIL,
+			context = PG_EXCEPTION_CONTEXT;
+			status := 'failed: ' || onec_internal.message_without_values(code, SQLERRM, detail, context);
 			RAISE WARNING USING MESSAGE = format('%s %s', part, status), ERRCODE = code;
 		END;
 		seconds := round(extract(epoch FROM clock_timestamp() - started)::numeric, 1);
@@ -214,5 +249,6 @@ BEGIN
 	END LOOP;
 END $$;
 COMMENT ON FUNCTION onec.refresh_models(name) IS
-	'Обновить модель покупок (CLV) и оценки по ней, пары товаров и рекомендации; так делает недельное задание';
+	'Обновить модель покупок (CLV) и оценки по ней, пары товаров и рекомендации; '
+	'так делает недельное задание';
 REVOKE EXECUTE ON FUNCTION onec.refresh_models(name) FROM PUBLIC;

@@ -1,13 +1,14 @@
 -- From the properties that a base publishes to fields.
 --
--- A field is the first property of its list that $metadata shows.  Field lists are data: a base with names of its own
--- needs a row here, not new code.
+-- A field is the first property of its list that $metadata shows.  Field lists are data: a base with names of
+-- its own needs a row here, not new code.
 
 CREATE TABLE onec.field_source (
 	target text NOT NULL,
 	ordinal int NOT NULL,
 	field text NOT NULL,
-	kind text NOT NULL CHECK (kind IN ('ref', 'type', 'text', 'numeric', 'timestamp', 'boolean', 'bigint', 'rows')),
+	kind text NOT NULL CHECK (kind IN ('ref', 'type', 'text', 'numeric', 'timestamp', 'boolean',
+									   'bigint', 'rows')),
 	candidates text[] NOT NULL,
 	is_key boolean NOT NULL DEFAULT false,
 	setting text,
@@ -16,7 +17,8 @@ CREATE TABLE onec.field_source (
 );
 COMMENT ON TABLE onec.field_source IS 'Из каких свойств 1С берутся поля: первое найденное из перечня';
 COMMENT ON COLUMN onec.field_source.target IS
-	'Таблица на английском: onec.target; у полей строк табличной части — с именем её поля: customer_order.lines';
+	'Таблица на английском: onec.target; у полей строк табличной части — с именем её '
+	'поля: customer_order.lines';
 COMMENT ON COLUMN onec.field_source.ordinal IS 'Порядок';
 COMMENT ON COLUMN onec.field_source.field IS 'Поле';
 COMMENT ON COLUMN onec.field_source.kind IS 'Вид значения; rows — табличная часть';
@@ -60,7 +62,8 @@ INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key)
 	('product', 5, 'parent_id', 'ref', '{Parent_Key}', false),
 	('product', 6, 'is_folder', 'boolean', '{IsFolder}', false),
 	('product', 7, 'category_id', 'ref', '{КатегорияНоменклатуры_Key,ВидНоменклатуры_Key}', false),
-	('product', 8, 'brand_id', 'ref', '{Бренд_Key,Производитель_Key,Изготовитель_Key,Марка_Key,ТорговаяМарка_Key}', false),
+	('product', 8, 'brand_id', 'ref',
+	 '{Бренд_Key,Производитель_Key,Изготовитель_Key,Марка_Key,ТорговаяМарка_Key}', false),
 	('product', 9, 'deletion_mark', 'boolean', '{DeletionMark}', false),
 	('category', 1, 'category_id', 'ref', '{Ref_Key}', true),
 	('category', 2, 'code', 'text', '{Code}', false),
@@ -139,7 +142,8 @@ INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key)
 	('customer_order', 7, 'state_id', 'ref', '{СостояниеЗаказа_Key,СостояниеЗаказа}', false),
 	('customer_order', 8, 'outcome', 'text', '{ВариантЗавершения}', false),
 	('customer_order', 9, 'ship_at', 'timestamp', '{ДатаОтгрузки}', false),
-	('customer_order', 10, 'store_id', 'ref', '{СтруктурнаяЕдиницаПродажи_Key,СтруктурнаяЕдиницаРезерв_Key,Склад_Key}', false),
+	('customer_order', 10, 'store_id', 'ref',
+	 '{СтруктурнаяЕдиницаПродажи_Key,СтруктурнаяЕдиницаРезерв_Key,Склад_Key}', false),
 	('customer_order', 11, 'organization_id', 'ref', '{Организация_Key}', false),
 	('customer_order', 12, 'amount', 'numeric', '{СуммаДокумента}', false),
 	('customer_order', 13, 'lines', 'rows', '{Запасы,Товары}', false),
@@ -151,17 +155,19 @@ INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key)
 	('customer_order.lines', 6, 'amount', 'numeric', '{Всего,Сумма}', false);
 
 -- Where to look for a field: the setting of the shop goes before the list of the table.
-CREATE FUNCTION onec._candidates(server name, f onec.field_source) RETURNS text[]
+CREATE FUNCTION onec_internal.field_candidates(server name, f onec.field_source) RETURNS text[]
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT CASE WHEN f.setting IS NOT NULL THEN
-		ARRAY(SELECT c FROM unnest(onec.get(f.setting, $1)::text[]) c WHERE c ~ f.setting_pattern) ELSE '{}' END || f.candidates
+		ARRAY(SELECT c FROM unnest(onec.get(f.setting, $1)::text[]) c WHERE c ~ f.setting_pattern)
+			ELSE '{}' END || f.candidates
 $$;
-COMMENT ON FUNCTION onec._candidates(name, onec.field_source) IS 'Свойства, в которых ищется поле, по порядку (служебная)';
+COMMENT ON FUNCTION onec_internal.field_candidates(name, onec.field_source) IS
+	'Свойства, в которых ищется поле, по порядку (служебная)';
 
 -- The columns that a foreign table of "target" gets from the properties of a set.
-CREATE FUNCTION onec._resolve(server name, target text, entity_set text)
+CREATE FUNCTION onec_internal.resolved_fields(server name, target text, entity_set text)
 	RETURNS TABLE (ordinal int, field text, property text, edm_type text, pg_type text, is_key boolean)
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -171,10 +177,11 @@ AS $$
 	FROM onec.field_source f
 	LEFT JOIN LATERAL (
 		SELECT q.property, q.edm_type, q.pg_type
-		FROM unnest(onec._candidates($1, f)) WITH ORDINALITY c (name, n) JOIN published q ON q.property = c.name
+		FROM unnest(onec_internal.field_candidates($1, f)) WITH ORDINALITY c (name, n)
+		JOIN published q ON q.property = c.name
 		ORDER BY c.n LIMIT 1) p ON true
 	WHERE f.target = $2
 	ORDER BY f.ordinal
 $$;
-COMMENT ON FUNCTION onec._resolve(name, text, text) IS 'Поля таблицы и найденные для них свойства набора (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._resolve(name, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.resolved_fields(name, text, text) IS
+	'Поля таблицы и найденные для них свойства набора (служебная)';

@@ -1,120 +1,144 @@
 -- onec.setup: foreign tables in English, one schema per server.
 
-UPDATE onec.field_source SET setting = 'filter_fields.card_sales' WHERE (target, field) = ('card_sale_line', 'card_id');
+UPDATE onec.field_source SET setting = 'filter_fields.card_sales'
+WHERE (target, field) = ('card_sale_line', 'card_id');
 -- a card is looked for where a card is, an owner where an owner is
 UPDATE onec.field_source
-SET setting = 'filter_fields.loyalty', setting_pattern = CASE field WHEN 'card_id' THEN 'Карта' ELSE '^(?!.*Карта)' END
-WHERE (target, field) IN (('loyalty_movement', 'card_id'), ('loyalty_lot', 'card_id'), ('loyalty_lot', 'owner_id'));
+SET setting = 'filter_fields.loyalty',
+	setting_pattern = CASE field WHEN 'card_id' THEN 'Карта' ELSE '^(?!.*Карта)' END
+WHERE (target, field) IN (('loyalty_movement', 'card_id'), ('loyalty_lot', 'card_id'),
+						  ('loyalty_lot', 'owner_id'));
 
 -- The columns of a foreign table of "target" as they are to be, from the properties of a set.
-CREATE FUNCTION onec._columns_of(server name, target text, entity_set text) RETURNS onec._column[]
+CREATE FUNCTION onec_internal.columns_to_make(server name, target text,
+											  entity_set text) RETURNS onec_internal.made_column[]
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT array_agg(ROW(r.field, r.pg_type, ARRAY['property=' || r.property, 'edm_type=' || r.edm_type], r.property)::onec._column ORDER BY r.ordinal)
-	FROM onec._resolve($1, $2, $3) r WHERE r.property IS NOT NULL
+	SELECT array_agg(ROW(r.field, r.pg_type, ARRAY['property=' || r.property, 'edm_type=' || r.edm_type],
+						 r.property)::onec_internal.made_column ORDER BY r.ordinal)
+	FROM onec_internal.resolved_fields($1, $2, $3) r WHERE r.property IS NOT NULL
 $$;
-COMMENT ON FUNCTION onec._columns_of(name, text, text) IS 'Столбцы внешней таблицы по свойствам набора (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._columns_of(name, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.columns_to_make(name, text, text) IS
+	'Столбцы внешней таблицы по свойствам набора (служебная)';
 
--- The foreign table of a set whose rows are published as such.  Returns what changed; "status" otherwise says why there is none.
-CREATE FUNCTION onec._create_table(server name, target text, entity_set text, key text, OUT status text, OUT changes text[])
+-- The foreign table of a set whose rows are published as such.  Returns what changed; "status" otherwise says
+-- why there is none.
+CREATE FUNCTION onec_internal.create_target_table(server name, target text, entity_set text, key text,
+												  OUT status text, OUT changes text[])
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	status := (SELECT 'no property for ' || string_agg(r.field, ', ' ORDER BY r.ordinal) FROM onec._resolve(server, target, entity_set) r
+	status := (SELECT 'no property for ' || string_agg(r.field, ', ' ORDER BY r.ordinal)
+			   FROM onec_internal.resolved_fields(server, target, entity_set) r
 			   WHERE r.property IS NULL AND r.is_key);
 	IF status IS NULL THEN
-		changes := onec._make_table(server, target, (onec._target(target)).title, entity_set,
-			ARRAY['entity_set=' || entity_set, 'key=' || key], onec._columns_of(server, target, entity_set));
+		changes := onec_internal.make_table(server, target,
+											(onec_internal.target_named(target)).title, entity_set,
+			ARRAY['entity_set=' || entity_set, 'key=' || key],
+			onec_internal.columns_to_make(server, target, entity_set));
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._create_table(name, text, text, text) IS 'Создать внешнюю таблицу для набора 1С или изменить её (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._create_table(name, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.create_target_table(name, text, text, text) IS
+	'Создать внешнюю таблицу для набора 1С или изменить её (служебная)';
 
 -- The sums of 1C itself, if the register of sales has them.
-CREATE FUNCTION onec._create_turnover(server name, target text, rows_set text) RETURNS text[]
+CREATE FUNCTION onec_internal.create_turnover_table(server name, target text, rows_set text) RETURNS text[]
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	title constant text := 'Обороты продаж за период';
 	register text := regexp_replace(rows_set, '_RecordType$', '');
-	amount text := (SELECT p.property || 'Turnover' FROM onec._resolve(server, target, rows_set) p WHERE p.field = 'amount');
+	amount text := (SELECT p.property || 'Turnover'
+					FROM onec_internal.resolved_fields(server, target, rows_set) p WHERE p.field = 'amount');
 BEGIN
 	IF register = rows_set OR amount IS NULL THEN
-		RETURN onec._drop_made(server, 'sale_turnover', title);
+		RETURN onec_internal.drop_made_by_setup(server, 'sale_turnover', title);
 	END IF;
-	RETURN onec._make_table(server, 'sale_turnover', title, register || '/Turnovers', ARRAY['entity_set=' || register, 'function=Turnovers'],
+	RETURN onec_internal.make_table(server, 'sale_turnover', title, register || '/Turnovers',
+									ARRAY['entity_set=' || register, 'function=Turnovers'],
 		ARRAY[('amount', 'numeric', ARRAY['property=' || amount, 'edm_type=Double'], amount),
 			  ('startperiod_arg', 'timestamp', '{argument=StartPeriod}', 'Начало периода'),
-			  ('endperiod_arg', 'timestamp', '{argument=EndPeriod}', 'Конец периода, включительно')]::onec._column[]);
+			  ('endperiod_arg', 'timestamp', '{argument=EndPeriod}',
+			   'Конец периода, включительно')]::onec_internal.made_column[]);
 END $$;
-COMMENT ON FUNCTION onec._create_turnover(name, text, text) IS 'Создать таблицу оборотов продаж (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._create_turnover(name, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.create_turnover_table(name, text, text) IS
+	'Создать таблицу оборотов продаж (служебная)';
 
--- The balances of 1C itself, if the register of bonus points has them; a register of turnovers refuses when it is asked.
-CREATE FUNCTION onec._create_balance(server name, target text, rows_set text) RETURNS text[]
+-- The balances of 1C itself, if the register of bonus points has them; a register of turnovers refuses when
+-- it is asked.
+CREATE FUNCTION onec_internal.create_balance_table(server name, target text, rows_set text) RETURNS text[]
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	title constant text := 'Остатки баллов';
 	register text := regexp_replace(rows_set, '_RecordType$', '');
-	columns onec._column[];
+	columns onec_internal.made_column[];
 BEGIN
-	SELECT array_agg(ROW(p.field, v.type, ARRAY['property=' || p.property || v.suffix], v.title)::onec._column ORDER BY p.field) INTO columns
-	FROM onec._resolve(server, target, rows_set) p
+	SELECT array_agg(ROW(p.field, v.type, ARRAY['property=' || p.property || v.suffix],
+						 v.title)::onec_internal.made_column ORDER BY p.field) INTO columns
+	FROM onec_internal.resolved_fields(server, target, rows_set) p
 	JOIN (VALUES ('accrued', 'numeric', 'Balance', 'Начислено, остаток'), ('card_id', 'uuid', '', 'Карта'),
-				 ('spent', 'numeric', 'Balance', 'К списанию, остаток')) v (field, type, suffix, title) ON v.field = p.field
+				 ('spent', 'numeric', 'Balance', 'К списанию, остаток')) v (field, type, suffix, title)
+					 ON v.field = p.field
 	WHERE p.property IS NOT NULL;
 	IF register = rows_set OR cardinality(columns) IS DISTINCT FROM 3 THEN
-		RETURN onec._drop_made(server, 'loyalty_now', title);
+		RETURN onec_internal.drop_made_by_setup(server, 'loyalty_now', title);
 	END IF;
-	RETURN onec._make_table(server, 'loyalty_now', title, register || '/Balance', ARRAY['entity_set=' || register, 'function=Balance'],
-		columns || ('period_arg', 'timestamp', '{argument=Period}', 'На какой момент')::onec._column);
+	RETURN onec_internal.make_table(server, 'loyalty_now', title, register || '/Balance',
+									ARRAY['entity_set=' || register, 'function=Balance'],
+		columns || ('period_arg', 'timestamp', '{argument=Period}',
+					'На какой момент')::onec_internal.made_column);
 END $$;
-COMMENT ON FUNCTION onec._create_balance(name, text, text) IS 'Создать таблицу остатков баллов (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._create_balance(name, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.create_balance_table(name, text, text) IS
+	'Создать таблицу остатков баллов (служебная)';
 
 -- Take away the table of a target, whichever of its two shapes it has.
-CREATE FUNCTION onec._drop_target(server name, target text) RETURNS text[]
+CREATE FUNCTION onec_internal.drop_target_table(server name, target text) RETURNS text[]
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT onec._drop_made($1, $2, (onec._target($2)).title) || onec._drop_made($1, $2 || '_set', onec._set_title())
+	SELECT onec_internal.drop_made_by_setup($1, $2, (onec_internal.target_named($2)).title)
+		|| onec_internal.drop_made_by_setup($1, $2 || '_set', onec_internal.title_of_sets())
 $$;
-COMMENT ON FUNCTION onec._drop_target(name, text) IS 'Убрать внешнюю таблицу магазина (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._drop_target(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.drop_target_table(name, text) IS
+	'Убрать внешнюю таблицу магазина (служебная)';
 
--- The table of one target, as the base has it now: its set is "published", or "nested" within another, or neither.
-CREATE FUNCTION onec._set_up(server name, target text, published text, key text, nested text, OUT status text, OUT changes text[])
+-- The table of one target, as the base has it now: its set is "published", or "nested" within another, or
+-- neither.
+CREATE FUNCTION onec_internal.set_up_target(server name, target text, published text, key text, nested text,
+											OUT status text, OUT changes text[])
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	sums text := (onec._target(target)).sums;
+	sums text := (onec_internal.target_named(target)).sums;
 	w record;
 BEGIN
 	IF nested IS NOT NULL THEN
-		SELECT * INTO w FROM onec._create_nested(server, target, nested);
+		SELECT * INTO w FROM onec_internal.create_nested_table(server, target, nested);
 	ELSIF published IS NOT NULL THEN
-		SELECT * INTO w FROM onec._create_table(server, target, published, key);
+		SELECT * INTO w FROM onec_internal.create_target_table(server, target, published, key);
 	ELSE
-		SELECT 'not published' AS status, onec._drop_target(server, target) AS changes INTO w;
+		SELECT 'not published' AS status, onec_internal.drop_target_table(server, target) AS changes INTO w;
 	END IF;
 	changes := w.changes;
 	IF w.status IS NULL AND nested IS NULL AND sums = 'turnovers' THEN
-		changes := changes || onec._create_turnover(server, target, published);
+		changes := changes || onec_internal.create_turnover_table(server, target, published);
 	ELSIF w.status IS NULL AND nested IS NULL AND sums = 'balance' THEN
-		changes := changes || onec._create_balance(server, target, published);
+		changes := changes || onec_internal.create_balance_table(server, target, published);
 	END IF;
-	status := coalesce(w.status, CASE WHEN w.changes[1] LIKE '%: created' THEN 'created' WHEN ': kept, ' = ALL (SELECT substring(c FROM ': kept, ') FROM unnest(changes) c) THEN 'kept' ELSE 'changed' END);
+	status := coalesce(w.status, CASE WHEN w.changes[1] LIKE '%: created' THEN 'created'
+									  WHEN ': kept, ' = ALL (SELECT substring(c FROM ': kept, ')
+															 FROM unnest(changes) c) THEN 'kept'
+																 ELSE 'changed' END);
 	changes := nullif(array_remove(changes, target || ': created'), '{}');
 END $$;
-COMMENT ON FUNCTION onec._set_up(name, text, text, text, text) IS 'Привести внешнюю таблицу магазина к тому, что публикует база (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._set_up(name, text, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.set_up_target(name, text, text, text, text) IS
+	'Привести внешнюю таблицу магазина к тому, что публикует база (служебная)';
 
 CREATE FUNCTION onec.setup(server name DEFAULT NULL)
 	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[], changes text[])
@@ -122,36 +146,42 @@ CREATE FUNCTION onec.setup(server name DEFAULT NULL)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec._live_server(server);
+	srv name := onec_internal.live_server_meant(server);
 	t record;
 BEGIN
 	IF current_setting('transaction_read_only')::boolean THEN
-		RAISE read_only_sql_transaction USING MESSAGE = 'cannot execute onec.setup in a read-only transaction';
+		RAISE read_only_sql_transaction
+			USING MESSAGE = 'cannot execute onec.setup in a read-only transaction';
 	END IF;
-	PERFORM onec._know_base(srv);
+	PERFORM onec_internal.remember_base(srv);
 	IF to_regnamespace(quote_ident(srv)) IS NULL THEN
 		EXECUTE format('CREATE SCHEMA %I', srv);
 		EXECUTE format('COMMENT ON SCHEMA %I IS %L', srv, 'Магазин в базе 1С ' || srv);
 	END IF;
 	FOR t IN
 		SELECT d.target, d.wanted, s.entity_set, s.key, n.entity_set AS nested
-		FROM (SELECT k.target, onec._entity_set(srv, k.target) AS wanted
-			  FROM onec._steps(srv, NULL) k WHERE k.source = 'set') d
+		FROM (SELECT k.target, onec_internal.entity_set_of(srv, k.target) AS wanted
+			  FROM onec_internal.sync_steps(srv, NULL) k WHERE k.source = 'set') d
 		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = d.wanted
-		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted ~ '_RecordType$' AND n.entity_set = left(d.wanted, -11)
+		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted ~ '_RecordType$'
+			AND n.entity_set = left(d.wanted, -11)
 		ORDER BY 1
 	LOOP
 		target := t.target;
 		entity_set := coalesce(t.nested, t.wanted);
-		SELECT * INTO status, changes FROM onec._set_up(srv, t.target, t.entity_set, t.key, t.nested);
-		SELECT count(*) FILTER (WHERE p.published), array_agg(p.field ORDER BY p.ordinal) FILTER (WHERE NOT p.published)
+		SELECT * INTO status, changes
+		FROM onec_internal.set_up_target(srv, t.target, t.entity_set, t.key, t.nested);
+		SELECT count(*) FILTER (WHERE p.published),
+			   array_agg(p.field ORDER BY p.ordinal) FILTER (WHERE NOT p.published)
 		INTO columns, missing
-		FROM (SELECT f.field, f.ordinal, onec._publishes(srv, f.target, f.field) AS published FROM onec.field_source f
+		FROM (SELECT f.field, f.ordinal, onec_internal.publishes_field(srv, f.target, f.field) AS published
+			  FROM onec.field_source f
 			  WHERE f.target = t.target AND status <> 'not published') p;
 		RETURN NEXT;
 	END LOOP;
 END $$;
 COMMENT ON FUNCTION onec.setup(name) IS
-	'Создать схему с именем сервера и в ней внешние таблицы магазина с английскими именами; показывает, что изменилось. Повторять можно: '
+	'Создать схему с именем сервера и в ней внешние таблицы магазина с английскими именами; показывает, что '
+	'изменилось. Повторять можно: '
 	'параметры, права, свои столбцы и зависящие представления остаются';
 REVOKE EXECUTE ON FUNCTION onec.setup(name) FROM PUBLIC;

@@ -8,7 +8,8 @@ CREATE TABLE onec.env_name (
 );
 COMMENT ON TABLE onec.env_name IS 'Переменные окружения прежних решений и что им соответствует';
 COMMENT ON COLUMN onec.env_name.name IS 'Переменная';
-COMMENT ON COLUMN onec.env_name.kind IS 'Вид: настройка, настройка-перечень, параметр сервера, сопоставление пользователя, не нужна';
+COMMENT ON COLUMN onec.env_name.kind IS
+	'Вид: настройка, настройка-перечень, параметр сервера, сопоставление пользователя, не нужна';
 COMMENT ON COLUMN onec.env_name.target IS 'Настройка или параметр';
 INSERT INTO onec.env_name (name, kind, target) VALUES
 	('ONEC_API_URL', 'server', 'url'),
@@ -37,36 +38,39 @@ INSERT INTO onec.env_name (name, kind, target) VALUES
 	('ONEC_READ_TIMEOUT', 'server', 'request_timeout');
 
 -- Lines "NAME=value": export before it, quotes around it, comments behind it.
-CREATE FUNCTION onec._env_lines(env text) RETURNS TABLE (line int, name text, value text)
+CREATE FUNCTION onec_internal.env_lines(env text) RETURNS TABLE (line int, name text, value text)
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT l.n::int, m[1],
-		   CASE WHEN m[2] ~ '^"' THEN replace(replace(substring(m[2] FROM '^"((?:[^"\\]|\\.)*)"'), '\"', '"'), '\\', '\')
+		   CASE WHEN m[2] ~ '^"'
+				THEN replace(replace(substring(m[2] FROM '^"((?:[^"\\]|\\.)*)"'), '\"', '"'), '\\', '\')
 				WHEN m[2] ~ '^''' THEN substring(m[2] FROM '^''([^'']*)''')
 				ELSE btrim(regexp_replace(m[2], '\s+#.*$', '')) END
 	FROM regexp_split_to_table($1, '\r?\n') WITH ORDINALITY l (text, n),
 		 regexp_matches(l.text, '^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$') m
 $$;
-COMMENT ON FUNCTION onec._env_lines(text) IS 'Строки файла .env (служебная)';
+COMMENT ON FUNCTION onec_internal.env_lines(text) IS 'Строки файла .env (служебная)';
 
-CREATE FUNCTION onec._set_server_option(server name, option text, value text) RETURNS void
+CREATE FUNCTION onec_internal.set_server_option(server name, option text, value text) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_foreign_server s WHERE s.srvname = server) THEN
-		EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER onec_fdw OPTIONS (%I %L)', server, option, value);
+		EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER onec_fdw OPTIONS (%I %L)', server,
+					   option, value);
 	ELSE
 		EXECUTE format('ALTER SERVER %I OPTIONS (%s %I %L)', server,
 			CASE WHEN EXISTS (SELECT FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-							  WHERE s.srvname = server AND o.option_name = option) THEN 'SET' ELSE 'ADD' END, option, value);
+							  WHERE s.srvname = server AND o.option_name = option) THEN 'SET'
+								  ELSE 'ADD' END, option, value);
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._set_server_option(name, text, text) IS 'Задать параметр сервера (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._set_server_option(name, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.set_server_option(name, text, text) IS
+	'Задать параметр сервера (служебная)';
 
-CREATE FUNCTION onec._set_token(server name, token text) RETURNS void
+CREATE FUNCTION onec_internal.set_login_token(server name, token text) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -74,31 +78,33 @@ BEGIN
 	EXECUTE format('DROP USER MAPPING IF EXISTS FOR CURRENT_USER SERVER %I', server);
 	EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER SERVER %I OPTIONS (token %L)', server, token);
 END $$;
-COMMENT ON FUNCTION onec._set_token(name, text) IS 'Записать токен в сопоставление пользователя (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._set_token(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.set_login_token(name, text) IS
+	'Записать токен в сопоставление пользователя (служебная)';
 
-CREATE FUNCTION onec._apply_env(server name, name text, value text) RETURNS text
+CREATE FUNCTION onec_internal.apply_env_variable(server name, name text, value text) RETURNS text
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	e onec.env_name;
 BEGIN
-	SELECT * INTO e FROM onec.env_name t WHERE t.name = _apply_env.name;
+	SELECT * INTO e FROM onec.env_name t WHERE t.name = apply_env_variable.name;
 	CASE coalesce(e.kind, '')
 		WHEN '' THEN RETURN 'unknown';
 		WHEN 'ignored' THEN RETURN 'not needed: ' || e.target;
-		WHEN 'server' THEN PERFORM onec._set_server_option(server, e.target, value);
-		WHEN 'mapping' THEN PERFORM onec._set_token(server, value);
-		WHEN 'list' THEN PERFORM onec.set(e.target, '{' || regexp_replace(value, '\s', '', 'g') || '}', server);
+		WHEN 'server' THEN PERFORM onec_internal.set_server_option(server, e.target, value);
+		WHEN 'mapping' THEN PERFORM onec_internal.set_login_token(server, value);
+		WHEN 'list' THEN PERFORM onec.set(e.target, '{' || regexp_replace(value, '\s', '', 'g')
+										  || '}', server);
 		ELSE PERFORM onec.set(e.target, ltrim(value, '/'), server);
 	END CASE;
-	RETURN CASE e.kind WHEN 'server' THEN 'server option ' || e.target WHEN 'mapping' THEN 'user mapping' ELSE 'setting ' || e.target END;
+	RETURN CASE e.kind WHEN 'server' THEN 'server option ' || e.target WHEN 'mapping' THEN 'user mapping'
+				ELSE 'setting ' || e.target END;
 EXCEPTION WHEN invalid_parameter_value OR fdw_invalid_attribute_value OR fdw_invalid_option_name THEN
 	RETURN 'refused: ' || SQLERRM;
 END $$;
-COMMENT ON FUNCTION onec._apply_env(name, text, text) IS 'Применить одну переменную окружения (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._apply_env(name, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.apply_env_variable(name, text, text) IS
+	'Применить одну переменную окружения (служебная)';
 
 CREATE FUNCTION onec.import_env(env text, server name DEFAULT NULL)
 	RETURNS TABLE (line int, name text, result text)
@@ -106,17 +112,19 @@ CREATE FUNCTION onec.import_env(env text, server name DEFAULT NULL)
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := coalesce(import_env.server, onec._server(NULL));
+	srv name := coalesce(import_env.server, onec_internal.server_meant(NULL));
 	v record;
 BEGIN
 	-- the address first: without a server there is nothing to put the rest into
-	FOR v IN SELECT l.* FROM onec._env_lines(env) l ORDER BY l.name <> 'ONEC_API_URL', l.line LOOP
+	FOR v IN SELECT l.* FROM onec_internal.env_lines(env) l ORDER BY l.name <> 'ONEC_API_URL', l.line LOOP
 		line := v.line;
 		name := v.name;
-		result := CASE WHEN coalesce(v.value, '') = '' THEN 'empty, left as it is' ELSE onec._apply_env(srv, v.name, v.value) END;
+		result := CASE WHEN coalesce(v.value, '') = '' THEN 'empty, left as it is'
+					   ELSE onec_internal.apply_env_variable(srv, v.name, v.value) END;
 		RETURN NEXT;
 	END LOOP;
 END $$;
 COMMENT ON FUNCTION onec.import_env(text, name) IS
-	'Взять настройки из файла .env сайта; токен уходит в сопоставление пользователя, неизвестные имена перечисляются';
+	'Взять настройки из файла .env сайта; токен уходит в сопоставление пользователя, '
+	'неизвестные имена перечисляются';
 REVOKE EXECUTE ON FUNCTION onec.import_env(text, name) FROM PUBLIC;

@@ -1,26 +1,30 @@
 -- Reading 1C into a temporary table.
 
 -- A tabular section as 1C sends it with its object, in the English of its fields and the order of its lines.
-CREATE FUNCTION onec._tabular_part(server name, target text, field text) RETURNS text
+CREATE FUNCTION onec_internal.tabular_part(server name, target text, field text) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT format('CASE WHEN f.%1$I IS NOT NULL THEN (
-			SELECT coalesce(jsonb_agg(jsonb_build_object(%2$s) ORDER BY (r.value ->> ''LineNumber'')::bigint, r.value), ''[]'')
+			SELECT coalesce(jsonb_agg(jsonb_build_object(%2$s) ORDER BY (r.value ->> ''LineNumber'')::bigint,
+									  r.value), ''[]'')
 			FROM jsonb_array_elements(f.%1$I) r (value)) END', $3,
-		string_agg(format('%L, %s', s.field, onec._nested_value(onec._candidates($1, s), s.kind, NULL)), ', ' ORDER BY s.ordinal))
+		string_agg(format('%L, %s', s.field,
+						  onec_internal.nested_value_expression(onec_internal.field_candidates($1, s), s.kind,
+																NULL)), ', ' ORDER BY s.ordinal))
 	FROM onec.field_source s WHERE s.target = concat_ws('.', $2, $3)
 $$;
-COMMENT ON FUNCTION onec._tabular_part(name, text, text) IS 'Выражение: строки табличной части (служебная)';
+COMMENT ON FUNCTION onec_internal.tabular_part(name, text, text) IS
+	'Выражение: строки табличной части (служебная)';
 
 -- The type of a local column of a kind.
-CREATE FUNCTION onec._kind_type(kind text) RETURNS text
+CREATE FUNCTION onec_internal.type_of_kind(kind text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN CASE kind WHEN 'ref' THEN 'uuid' WHEN 'type' THEN 'text' WHEN 'rows' THEN 'jsonb' ELSE kind END;
-COMMENT ON FUNCTION onec._kind_type(text) IS 'Тип местного столбца по виду значения (служебная)';
+COMMENT ON FUNCTION onec_internal.type_of_kind(text) IS 'Тип местного столбца по виду значения (служебная)';
 
 -- SELECT list that turns rows of the foreign table into rows of the local one, in the order of field_source.
-CREATE FUNCTION onec._stage_list(server name, target text) RETURNS text
+CREATE FUNCTION onec_internal.stage_select_list(server name, target text) RETURNS text
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -30,22 +34,27 @@ BEGIN
 	SELECT string_agg(
 		CASE
 			WHEN a.attname IS NULL AND f.kind = 'type' THEN '''''::text'
-			WHEN a.attname IS NULL THEN 'NULL::' || onec._kind_type(f.kind)
-			WHEN f.kind = 'rows' THEN onec._tabular_part($1, $2, f.field)
-			WHEN f.kind = 'ref' AND a.atttypid = 'text'::regtype THEN format('onec._ref(f.%I)', f.field)
-			WHEN f.kind = 'type' THEN format('CASE WHEN starts_with(f.%1$I, ''StandardODATA.'') THEN substr(f.%1$I, 15) ELSE coalesce(f.%1$I, '''') END', f.field)
-			ELSE format('f.%I::%s', f.field, onec._kind_type(f.kind))
+			WHEN a.attname IS NULL THEN 'NULL::' || onec_internal.type_of_kind(f.kind)
+			WHEN f.kind = 'rows' THEN onec_internal.tabular_part($1, $2, f.field)
+			WHEN f.kind = 'ref' AND a.atttypid = 'text'::regtype
+				THEN format('onec_internal.reference_uuid(f.%I)', f.field)
+			WHEN f.kind = 'type'
+				THEN format('CASE WHEN starts_with(f.%1$I, ''StandardODATA.'') THEN substr(f.%1$I, 15) ELSE '
+							'coalesce(f.%1$I, '''') END', f.field)
+			ELSE format('f.%I::%s', f.field, onec_internal.type_of_kind(f.kind))
 		END || format(' AS %I', f.field), ', ' ORDER BY f.ordinal)
 	INTO list FROM onec.field_source f
-	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', server, _stage_list.target))
+	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', server, stage_select_list.target))
 		AND a.attname = f.field AND a.attnum > 0 AND NOT a.attisdropped
-	WHERE f.target = _stage_list.target;
+	WHERE f.target = stage_select_list.target;
 	RETURN list;
 END $$;
-COMMENT ON FUNCTION onec._stage_list(name, text) IS 'Выражения, которыми строки 1С становятся местными (служебная)';
+COMMENT ON FUNCTION onec_internal.stage_select_list(name, text) IS
+	'Выражения, которыми строки 1С становятся местными (служебная)';
 
 -- Read the rows of a condition into a temporary table: all, or those that "part" (LIMIT and OFFSET) says.
-CREATE FUNCTION onec._stage(server name, target text, condition text, part text DEFAULT '', into_table text DEFAULT 'onec_stage')
+CREATE FUNCTION onec_internal.stage_rows(server name, target text, condition text, part text DEFAULT '',
+										 into_table text DEFAULT 'onec_stage')
 	RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -59,115 +68,133 @@ BEGIN
 	EXECUTE format('CREATE TEMPORARY TABLE %I ON COMMIT DROP AS
 			SELECT %L::name AS server, r.*%s%s FROM (SELECT %s FROM %I.%I f WHERE %s %s) r',
 		into_table, server,
-		CASE WHEN onec._has_buyer(target) THEN
-			', ''sales''::text AS register, CASE WHEN r.customer_id IS NULL THEN ''anonymous'' ELSE ''counterparty'' END AS attribution' END,
-		CASE WHEN onec._has_copies(target) THEN ', 0::smallint AS copy' END,
-		onec._stage_list(server, target), server, target, condition, part);
+		CASE WHEN onec_internal.has_buyer(target) THEN
+			', ''sales''::text AS register, CASE WHEN r.customer_id IS NULL THEN ''anonymous'' ELSE '
+			'''counterparty'' END AS attribution' END,
+		CASE WHEN onec_internal.has_copies(target) THEN ', 0::smallint AS copy' END,
+		onec_internal.stage_select_list(server, target), server, target, condition, part);
 	GET DIAGNOSTICS staged = ROW_COUNT;
 	RETURN staged;
 END $$;
-COMMENT ON FUNCTION onec._stage(name, text, text, text, text) IS 'Прочитать строки 1С во временную таблицу (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._stage(name, text, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.stage_rows(name, text, text, text, text) IS
+	'Прочитать строки 1С во временную таблицу (служебная)';
 
--- How the last reading of a target went; see onec._readings.  Rows of one page that are nested in their recorders do not come twice
--- by themselves.
-CREATE FUNCTION onec._last_reading(server name, target text, OUT pages bigint, OUT page_rows bigint, OUT by_skip boolean,
-								   OUT filtered boolean, OUT lacked text[], OUT twice bigint)
+-- How the last reading of a target went; see onec_internal.recent_readings.  Rows of one page that are nested
+-- in their recorders do not come twice by themselves.
+CREATE FUNCTION onec_internal.last_reading(server name, target text, OUT pages bigint, OUT page_rows bigint,
+										   OUT by_skip boolean,
+										   OUT filtered boolean, OUT lacked text[], OUT twice bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	foreign_table regclass := onec._foreign_table(server, target);
+	foreign_table regclass := onec_internal.foreign_table(server, target);
 BEGIN
-	SELECT r.pages, r.page_rows, r.by_skip, r.filtered, r.lacked, r.twice INTO pages, page_rows, by_skip, filtered, lacked, twice
-	FROM onec._readings() r WHERE r.relation = foreign_table ORDER BY r.number DESC LIMIT 1;
-	IF twice IS NULL OR twice > 0 AND onec._is_nested(server, target) THEN
+	SELECT r.pages, r.page_rows, r.by_skip, r.filtered, r.lacked, r.twice INTO pages, page_rows, by_skip,
+		   filtered, lacked, twice
+	FROM onec_internal.recent_readings() r WHERE r.relation = foreign_table ORDER BY r.number DESC LIMIT 1;
+	IF twice IS NULL OR twice > 0 AND onec_internal.is_nested(server, target) THEN
 		twice := 0;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._last_reading(name, text) IS 'Как прошло последнее чтение таблицы (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._last_reading(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.last_reading(name, text) IS
+	'Как прошло последнее чтение таблицы (служебная)';
 
--- A value is emptied only by a row that has the property: where rows of the last reading lacked some ("holes") that others had, what
--- is here stays.  Returns how many rows of pg_temp.onec_stage it concerns.
-CREATE FUNCTION onec._fill_holes(server name, target text, holes text[]) RETURNS bigint
+-- A value is emptied only by a row that has the property: where rows of the last reading lacked some
+-- ("holes") that others had, what is here stays.  Returns how many rows of pg_temp.onec_stage it concerns.
+CREATE FUNCTION onec_internal.keep_lacking_values(server name, target text, holes text[]) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab regclass := onec._table_of(target)::regclass;
+	tab regclass := onec_internal.table_of_target(target)::regclass;
 	part record;
 	filled bigint := 0;
 BEGIN
 	IF holes IS NULL OR holes = '{}' THEN
 		RETURN 0;
 	END IF;
-	SELECT string_agg(format('%1$I = CASE WHEN nullif(s.%2$I::text, '''') IS NULL THEN t.%1$I ELSE s.%1$I END', c.name, c.hole), ', ') AS set_list,
-		   string_agg(format('nullif(s.%1$I::text, '''') IS NULL AND nullif(t.%1$I::text, '''') IS NOT NULL', c.hole), ' OR ') AS emptied
+	SELECT string_agg(format('%1$I = CASE WHEN nullif(s.%2$I::text, '''') IS NULL '
+							 'THEN t.%1$I ELSE s.%1$I END', c.name, c.hole), ', ') AS set_list,
+		   string_agg(format('nullif(s.%1$I::text, '''') IS NULL AND nullif(t.%1$I::text, '''') IS NOT NULL',
+							 c.hole), ' OR ') AS emptied
 	INTO part
 	FROM (SELECT DISTINCT a.attname AS hole, x.name
 		  FROM pg_attribute a
 		  -- whose line it is was said by the column that is lacking
-		  CROSS JOIN LATERAL (SELECT a.attname AS name UNION SELECT 'attribution' WHERE onec._has_buyer(target) AND a.attname = 'customer_id') x
-		  JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage') AND s.attname = x.name AND s.attnum > 0
+		  CROSS JOIN LATERAL (SELECT a.attname AS name UNION SELECT 'attribution'
+							  WHERE onec_internal.has_buyer(target) AND a.attname = 'customer_id') x
+		  JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage') AND s.attname = x.name
+			  AND s.attnum > 0
 		  WHERE a.attrelid = tab AND a.attname = ANY (holes) AND a.attnum > 0 AND NOT a.attisdropped) c;
 	IF part.set_list IS NOT NULL THEN
-		EXECUTE format('UPDATE pg_temp.onec_stage s SET %s FROM %s t WHERE t.server = %L AND (%s) = (%s) AND (%s)', part.set_list, tab, server,
-			onec._stage_key(target, 's'), onec._stage_key(target, 't'), part.emptied);
+		EXECUTE format('UPDATE pg_temp.onec_stage s SET %s FROM %s t WHERE t.server = '
+					   '%L AND (%s) = (%s) AND (%s)', part.set_list, tab, server,
+			onec_internal.stage_key_columns(target, 's'), onec_internal.stage_key_columns(target, 't'),
+			part.emptied);
 		GET DIAGNOSTICS filled = ROW_COUNT;
 	END IF;
 	RETURN filled;
 END $$;
-COMMENT ON FUNCTION onec._fill_holes(name, text, text[]) IS 'Оставить значения, свойств которых у прочитанных строк не было (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._fill_holes(name, text, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.keep_lacking_values(name, text, text[]) IS
+	'Оставить значения, свойств которых у прочитанных строк не было (служебная)';
 
-CREATE FUNCTION onec._foreign_table(server name, target text) RETURNS regclass
+CREATE FUNCTION onec_internal.foreign_table(server name, target text) RETURNS regclass
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN to_regclass(format('%I.%I', server, target || CASE WHEN onec._is_nested(server, target) THEN '_set' ELSE '' END));
+	RETURN to_regclass(format('%I.%I', server,
+							  target || CASE WHEN onec_internal.is_nested(server, target) THEN '_set'
+											 ELSE '' END));
 END $$;
-COMMENT ON FUNCTION onec._foreign_table(name, text) IS 'Внешняя таблица, из которой читается эта (служебная)';
+COMMENT ON FUNCTION onec_internal.foreign_table(name, text) IS
+	'Внешняя таблица, из которой читается эта (служебная)';
 
 -- The key of a target as pg_temp.onec_stage has it before rows are numbered.
-CREATE FUNCTION onec._stage_key(target text, alias text) RETURNS text
+CREATE FUNCTION onec_internal.stage_key_columns(target text, alias text) RETURNS text
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab regclass := onec._table_of(target)::regclass;
+	tab regclass := onec_internal.table_of_target(target)::regclass;
 BEGIN
 	RETURN (SELECT string_agg(format('%s.%I', alias, a.attname), ', ' ORDER BY a.attnum)
 			FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
 			WHERE i.indrelid = tab AND i.indisprimary AND a.attname NOT IN ('server', 'copy'));
 END $$;
-COMMENT ON FUNCTION onec._stage_key(text, text) IS 'Ключ прочитанных строк (служебная)';
+COMMENT ON FUNCTION onec_internal.stage_key_columns(text, text) IS 'Ключ прочитанных строк (служебная)';
 
 -- SQL for "row a of the local table says what row b of pg_temp.onec_stage says", keys aside.
-CREATE FUNCTION onec._same_row(target text, a text, b text) RETURNS text
+CREATE FUNCTION onec_internal.same_row_condition(target text, a text, b text) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT string_agg(format('%s.%I IS NOT DISTINCT FROM %s.%I', $2, t.attname, $3, t.attname), ' AND ' ORDER BY t.attnum)
-	FROM pg_attribute t JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage') AND s.attname = t.attname AND s.attnum > 0
-	WHERE t.attrelid = onec._table_of($1)::regclass AND t.attnum > 0 AND NOT t.attisdropped
+	SELECT string_agg(format('%s.%I IS NOT DISTINCT FROM %s.%I', $2, t.attname, $3, t.attname),
+					  ' AND ' ORDER BY t.attnum)
+	FROM pg_attribute t JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage')
+		AND s.attname = t.attname AND s.attnum > 0
+	WHERE t.attrelid = onec_internal.table_of_target($1)::regclass AND t.attnum > 0 AND NOT t.attisdropped
 $$;
-COMMENT ON FUNCTION onec._same_row(text, text, text) IS 'Условие: местная строка равна прочитанной (служебная)';
+COMMENT ON FUNCTION onec_internal.same_row_condition(text, text, text) IS
+	'Условие: местная строка равна прочитанной (служебная)';
 
 -- The rows of a window.  Rows with an empty date belong to the window that is open to the past.
-CREATE FUNCTION onec._window_condition(target text, from_ts timestamp, till_ts timestamp) RETURNS text
+CREATE FUNCTION onec_internal.window_condition(target text, from_ts timestamp, till_ts timestamp) RETURNS text
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	field name := onec._date_column(target);
+	field name := onec_internal.date_column(target);
 BEGIN
 	RETURN coalesce(nullif(concat_ws(' AND ',
-			CASE WHEN from_ts > onec._first_moment() THEN format('%I >= %L::timestamp', field, from_ts) END,
-			CASE WHEN till_ts < onec._last_moment() THEN
-				format(CASE WHEN from_ts <= onec._first_moment() THEN '(%I < %L::timestamp) IS NOT FALSE' ELSE '%I < %L::timestamp' END,
+			CASE WHEN from_ts > onec_internal.first_moment()
+				 THEN format('%I >= %L::timestamp', field, from_ts) END,
+			CASE WHEN till_ts < onec_internal.last_moment() THEN
+				format(CASE WHEN from_ts <= onec_internal.first_moment()
+							THEN '(%I < %L::timestamp) IS NOT FALSE' ELSE '%I < %L::timestamp' END,
 					   field, till_ts) END),
 		''), 'true');
 END $$;
-COMMENT ON FUNCTION onec._window_condition(text, timestamp, timestamp) IS 'Условие на строки окна (служебная)';
+COMMENT ON FUNCTION onec_internal.window_condition(text, timestamp, timestamp) IS
+	'Условие на строки окна (служебная)';

@@ -1,13 +1,13 @@
 -- Keys that come twice in one reading, as pg_temp.onec_stage has it, or in two windows of a step.
 
--- Rows that are alike in everything are one row that came twice.  Returns how many are taken out; pg_temp.onec_twice then
--- holds the keys that are left with rows that differ.
-CREATE FUNCTION onec._drop_doubles(target text) RETURNS bigint
+-- Rows that are alike in everything are one row that came twice.  Returns how many are taken out;
+-- pg_temp.onec_twice then holds the keys that are left with rows that differ.
+CREATE FUNCTION onec_internal.drop_equal_doubles(target text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	keys text := onec._stage_key(target, 's');
+	keys text := onec_internal.stage_key_columns(target, 's');
 	gone bigint := 0;
 	any_twice boolean;
 BEGIN
@@ -15,7 +15,8 @@ BEGIN
 		DROP TABLE pg_temp.onec_twice;
 	END IF;
 	-- mostly there are none, and a temporary table costs more than looking
-	EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_stage s GROUP BY %s HAVING count(*) > 1)', keys) INTO any_twice;
+	EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_stage s GROUP BY %s HAVING count(*) > 1)',
+				   keys) INTO any_twice;
 	IF NOT any_twice THEN
 		RETURN 0;
 	END IF;
@@ -24,17 +25,18 @@ BEGIN
 	EXECUTE format('DELETE FROM pg_temp.onec_stage s USING (
 			SELECT s.ctid AS place, row_number() OVER (PARTITION BY s::text ORDER BY s.ctid) AS n
 			FROM pg_temp.onec_stage s JOIN pg_temp.onec_twice k ON (%s) = (%s)) d
-		WHERE s.ctid = d.place AND d.n > 1', keys, onec._stage_key(target, 'k'));
+		WHERE s.ctid = d.place AND d.n > 1', keys, onec_internal.stage_key_columns(target, 'k'));
 	GET DIAGNOSTICS gone = ROW_COUNT;
 	EXECUTE format('DELETE FROM pg_temp.onec_twice k
-		WHERE (SELECT count(*) FROM pg_temp.onec_stage s WHERE (%s) = (%s)) = 1', keys, onec._stage_key(target, 'k'));
+		WHERE (SELECT count(*) FROM pg_temp.onec_stage s
+			   WHERE (%s) = (%s)) = 1', keys, onec_internal.stage_key_columns(target, 'k'));
 	RETURN gone;
 END $$;
-COMMENT ON FUNCTION onec._drop_doubles(text) IS 'Убрать строки, прочитанные дважды; onec_twice — ключи, у которых строки разные (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._drop_doubles(text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.drop_equal_doubles(text) IS
+	'Убрать строки, прочитанные дважды; onec_twice — ключи, у которых строки разные (служебная)';
 
 -- Whether keys are left with rows that differ.
-CREATE FUNCTION onec._any_doubles() RETURNS boolean
+CREATE FUNCTION onec_internal.any_differing_doubles() RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -44,72 +46,78 @@ BEGIN
 	END IF;
 	RETURN EXISTS (SELECT FROM pg_temp.onec_twice);
 END $$;
-COMMENT ON FUNCTION onec._any_doubles() IS 'Есть ли разные строки с одним ключом (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._any_doubles() FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.any_differing_doubles() IS
+	'Есть ли разные строки с одним ключом (служебная)';
 
--- Rows of one key that differ: they get running numbers, by their content; where the table has none, one of them stays, that
--- which is here already or else always the same one.  Returns how many keys it concerns.
-CREATE FUNCTION onec._number_doubles(server name, target text) RETURNS bigint
+-- Rows of one key that differ: they get running numbers, by their content; where the table has none, one of
+-- them stays, that which is here already or else always the same one.  Returns how many keys it concerns.
+CREATE FUNCTION onec_internal.number_differing_doubles(server name, target text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	keys text := onec._stage_key(target, 's');
+	keys text := onec_internal.stage_key_columns(target, 's');
 	doubles bigint;
 BEGIN
-	IF NOT onec._any_doubles() THEN
+	IF NOT onec_internal.any_differing_doubles() THEN
 		RETURN 0;
 	END IF;
 	doubles := (SELECT count(*) FROM pg_temp.onec_twice);
-	IF onec._has_copies(target) THEN
+	IF onec_internal.has_copies(target) THEN
 		EXECUTE format('UPDATE pg_temp.onec_stage s SET copy = d.n - 1
 			FROM (SELECT s.ctid AS place, row_number() OVER (PARTITION BY %1$s ORDER BY s::text) AS n
 				  FROM pg_temp.onec_stage s JOIN pg_temp.onec_twice k ON (%1$s) = (%2$s)) d
-			WHERE s.ctid = d.place AND d.n > 1', keys, onec._stage_key(target, 'k'));
+			WHERE s.ctid = d.place AND d.n > 1', keys, onec_internal.stage_key_columns(target, 'k'));
 	ELSE
 		EXECUTE format('DELETE FROM pg_temp.onec_stage s
-			USING (SELECT s.ctid AS place, row_number() OVER (PARTITION BY %1$s ORDER BY h.server IS NULL, s::text) AS n
+			USING (SELECT s.ctid AS place,
+						  row_number() OVER (PARTITION BY %1$s ORDER BY h.server IS NULL, s::text) AS n
 				   FROM pg_temp.onec_stage s JOIN pg_temp.onec_twice k ON (%1$s) = (%2$s)
 				   LEFT JOIN %3$s h ON h.server = %4$L AND %5$s) d
-			WHERE s.ctid = d.place AND d.n > 1', keys, onec._stage_key(target, 'k'),
-			onec._table_of(target), server, onec._same_row(target, 'h', 's'));
+			WHERE s.ctid = d.place AND d.n > 1', keys, onec_internal.stage_key_columns(target, 'k'),
+			onec_internal.table_of_target(target), server,
+			onec_internal.same_row_condition(target, 'h', 's'));
 	END IF;
 	RETURN doubles;
 END $$;
-COMMENT ON FUNCTION onec._number_doubles(name, text) IS 'Пронумеровать разные строки с одним ключом (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._number_doubles(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.number_differing_doubles(name, text) IS
+	'Пронумеровать разные строки с одним ключом (служебная)';
 
 -- Keys of pg_temp.onec_stage, of one window, that another window has, too: those rows are here outside of
 -- "scope", for sure as the condition on t says.  The staged ones get the running numbers that they have here,
 -- or the next ones; with "ask" only if 1C still has the other row, which may have moved here meanwhile.
 -- Returns how many keys it concerns.
-CREATE FUNCTION onec._number_across(server name, target text, scope text, sure text, ask boolean) RETURNS bigint
+CREATE FUNCTION onec_internal.number_across_windows(server name, target text, scope text, sure text,
+													ask boolean) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	date_column name := onec._date_column(target);
-	key_here text := onec._stage_key(target, 't');
-	key_read text := onec._stage_key(target, 's');
-	key_across text := onec._stage_key(target, 'k');
+	date_column name := onec_internal.date_column(target);
+	key_here text := onec_internal.stage_key_columns(target, 't');
+	key_read text := onec_internal.stage_key_columns(target, 's');
+	key_across text := onec_internal.stage_key_columns(target, 'k');
 	day date;
 	numbered bigint;
 BEGIN
-	IF date_column IS NULL OR NOT onec._has_copies(target) THEN
+	IF date_column IS NULL OR NOT onec_internal.has_copies(target) THEN
 		RETURN 0;
 	END IF;
 	EXECUTE format('CREATE TEMPORARY TABLE onec_across ON COMMIT DROP AS
 		SELECT * FROM (
-			SELECT %1$s, min(t.copy) FILTER (WHERE here) AS known, max(t.copy) FILTER (WHERE sure) + 1 AS next,
+			SELECT %1$s, min(t.copy) FILTER (WHERE here) AS known,
+				   max(t.copy) FILTER (WHERE sure) + 1 AS next,
 				   min(t.%2$I::date) FILTER (WHERE sure) AS day
 			FROM (SELECT t.*, (%3$s) AS here, (%4$s) AS sure FROM %5$s t WHERE t.server = %6$L) t
 			JOIN (SELECT DISTINCT %7$s FROM pg_temp.onec_stage s) s ON (%1$s) = (%7$s)
 			GROUP BY %1$s HAVING NOT bool_and(here)) k
 		WHERE coalesce(k.known, k.next) > 0',
-		key_here, date_column, scope, sure, onec._table_of(target), server, key_read);
-	FOR day IN SELECT DISTINCT k.day FROM pg_temp.onec_across k WHERE ask AND k.known IS NULL AND k.day IS NOT NULL LOOP
-		PERFORM onec._stage(server, target,
-			format('f.%1$I >= %2$L::timestamp AND f.%1$I < %3$L::timestamp', date_column, day, day + 1), '', 'onec_found');
+		key_here, date_column, scope, sure, onec_internal.table_of_target(target), server, key_read);
+	FOR day IN SELECT DISTINCT k.day FROM pg_temp.onec_across k
+		WHERE ask AND k.known IS NULL AND k.day IS NOT NULL LOOP
+		PERFORM onec_internal.stage_rows(server, target,
+			format('f.%1$I >= %2$L::timestamp AND f.%1$I < %3$L::timestamp', date_column, day, day + 1), '',
+			'onec_found');
 		EXECUTE format('DELETE FROM pg_temp.onec_across k WHERE k.known IS NULL AND k.day = %L
 			AND NOT EXISTS (SELECT FROM pg_temp.onec_found s WHERE (%s) = (%s))', day, key_read, key_across);
 	END LOOP;
@@ -119,5 +127,5 @@ BEGIN
 	DROP TABLE pg_temp.onec_across;
 	RETURN numbered;
 END $$;
-COMMENT ON FUNCTION onec._number_across(name, text, text, text, boolean) IS 'Пронумеровать строки, ключ которых есть и в другом окне (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._number_across(name, text, text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.number_across_windows(name, text, text, text, boolean) IS
+	'Пронумеровать строки, ключ которых есть и в другом окне (служебная)';

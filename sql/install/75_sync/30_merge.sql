@@ -1,40 +1,48 @@
 -- The local tables made equal to what was read, writing only what differs.
 
--- How the local table of a target is compared with pg_temp.onec_stage: its columns as SQL, t being here and s what was read.
-CREATE FUNCTION onec._merge_parts(tab regclass, OUT key text, OUT same_key text, OUT columns text, OUT set_list text, OUT differs text)
+-- How the local table of a target is compared with pg_temp.onec_stage: its columns as SQL, t being here and s
+-- what was read.
+CREATE FUNCTION onec_internal.merge_column_lists(tab regclass, OUT key text, OUT same_key text,
+												 OUT columns text, OUT set_list text, OUT differs text)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NOT NULL),
-		   string_agg(format('s.%1$I = t.%1$I', a.attname), ' AND ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NOT NULL),
+		   string_agg(format('s.%1$I = t.%1$I', a.attname), ' AND ' ORDER BY a.attnum)
+			   FILTER (WHERE i.indexrelid IS NOT NULL),
 		   string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum),
-		   string_agg(format('%1$I = s.%1$I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL),
+		   string_agg(format('%1$I = s.%1$I', a.attname), ', ' ORDER BY a.attnum)
+			   FILTER (WHERE i.indexrelid IS NULL),
 		   format('ROW(%s) IS DISTINCT FROM ROW(%s)',
-				  string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL),
-				  string_agg(format('s.%I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NULL))
+				  string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attnum)
+					  FILTER (WHERE i.indexrelid IS NULL),
+				  string_agg(format('s.%I', a.attname), ', ' ORDER BY a.attnum)
+					  FILTER (WHERE i.indexrelid IS NULL))
 	INTO key, same_key, columns, set_list, differs
 	FROM pg_attribute a
-	JOIN pg_attribute b ON b.attrelid = to_regclass('pg_temp.onec_stage') AND b.attname = a.attname AND b.attnum > 0
+	JOIN pg_attribute b ON b.attrelid = to_regclass('pg_temp.onec_stage') AND b.attname = a.attname
+		AND b.attnum > 0
 	LEFT JOIN pg_index i ON i.indrelid = tab AND i.indisprimary AND a.attnum = ANY (i.indkey)
 	WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped;
 END $$;
-COMMENT ON FUNCTION onec._merge_parts(regclass) IS 'Столбцы местной таблицы для сравнения с прочитанным (служебная)';
+COMMENT ON FUNCTION onec_internal.merge_column_lists(regclass) IS
+	'Столбцы местной таблицы для сравнения с прочитанным (служебная)';
 
--- What differs between the rows of the local table that satisfy "scope" and the staged ones (all rows, and none is missing, if it
--- is NULL), into pg_temp.onec_change: mostly nothing.  A staged row may be here outside of the scope: its document has got
--- another date.  Returns how many rows differ.
-CREATE FUNCTION onec._compare(server name, target text, scope text) RETURNS bigint
+-- What differs between the rows of the local table that satisfy "scope" and the staged ones (all rows, and
+-- none is missing, if it is NULL), into pg_temp.onec_change: mostly nothing.  A staged row may be here
+-- outside of the scope: its document has got another date.  Returns how many rows differ.
+CREATE FUNCTION onec_internal.compare_with_staged(server name, target text, scope text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab regclass := onec._table_of(target)::regclass;
-	marked boolean := onec._has_mark(target);
+	tab regclass := onec_internal.table_of_target(target)::regclass;
+	marked boolean := onec_internal.has_deletion_mark(target);
 	part record;
 	differ bigint;
 BEGIN
-	SELECT * INTO part FROM onec._merge_parts(tab);
+	SELECT * INTO part FROM onec_internal.merge_column_lists(tab);
 	IF to_regclass('pg_temp.onec_change') IS NOT NULL THEN
 		DROP TABLE pg_temp.onec_change;
 	END IF;
@@ -45,54 +53,64 @@ BEGIN
 			%2$s JOIN (SELECT * FROM %3$s WHERE server = %4$L AND (%5$s)) t ON %6$s
 			WHERE CASE WHEN t.server IS NULL THEN true WHEN s.server IS NULL THEN %7$s ELSE %8$s END',
 		(SELECT string_agg(format('t.%s', k), ', ') FROM regexp_split_to_table(part.key, ', ') k),
-		CASE WHEN scope IS NULL THEN 'LEFT' ELSE 'FULL' END, tab, server, coalesce(scope, 'true'), part.same_key,
+		CASE WHEN scope IS NULL THEN 'LEFT' ELSE 'FULL' END, tab, server, coalesce(scope, 'true'),
+		part.same_key,
 		CASE WHEN marked THEN 'NOT t.is_deleted' ELSE 'true' END,
 		part.differs || CASE WHEN marked THEN ' OR t.is_deleted' ELSE '' END,
-		coalesce((SELECT format('t.server IS NOT NULL AND s.place IS NOT NULL AND t.%1$I IS DISTINCT FROM s.%1$I', d)
-				  FROM onec._date_column(target) d WHERE d IS NOT NULL), 'false'));
+		coalesce((SELECT format('t.server IS NOT NULL AND s.place IS NOT NULL AND '
+								't.%1$I IS DISTINCT FROM s.%1$I', d)
+				  FROM onec_internal.date_column(target) d WHERE d IS NOT NULL), 'false'));
 	GET DIAGNOSTICS differ = ROW_COUNT;
 	RETURN differ;
 END $$;
-COMMENT ON FUNCTION onec._compare(name, text, text) IS 'Найти отличия местной таблицы от прочитанного (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._compare(name, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.compare_with_staged(name, text, text) IS
+	'Найти отличия местной таблицы от прочитанного (служебная)';
 
--- Documents that were written here have got another date: where rows of theirs that were not read still stand, days have to be read
--- again, lest half of the old document stay beside the new one.
-CREATE FUNCTION onec._note_left(server name, target text, same_key text) RETURNS void
+-- Documents that were written here have got another date: where rows of theirs that were not read still
+-- stand, days have to be read again, lest half of the old document stay beside the new one.
+CREATE FUNCTION onec_internal.note_days_left_behind(server name, target text, same_key text) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	EXECUTE format('
-		WITH document AS MATERIALIZED (SELECT DISTINCT %1$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage x ON x.ctid = c.place),
+		WITH document AS MATERIALIZED (SELECT DISTINCT %1$s FROM pg_temp.onec_change c
+									   JOIN pg_temp.onec_stage x ON x.ctid = c.place),
 		behind AS MATERIALIZED (
 			SELECT t.%2$I::date AS day FROM %3$s t JOIN document x ON (%1$s) = (%4$s)
 			WHERE t.server = %5$L AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s WHERE %6$s))
-		INSERT INTO onec.sync_doubt AS d (server, target, kind, from_ts, till_ts, found, reason)
-		SELECT %5$L, %7$L, ''unproven'', lower(b.days), upper(b.days), b.n, onec._left_days()
-		FROM (SELECT unnest(range_agg(tsrange(coalesce(day, onec._first_moment()), coalesce(day + 1, ''0001-01-02'')))) AS days, count(*) AS n FROM behind) b
-		ON CONFLICT ON CONSTRAINT sync_doubt_pkey DO UPDATE SET till_ts = greatest(d.till_ts, excluded.till_ts), found_at = excluded.found_at',
-		(SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u), onec._date_column(target),
-		onec._table_of(target), (SELECT string_agg(format('t.%I', u), ', ') FROM unnest(onec._unit(target)) u),
+		INSERT INTO onec_internal.sync_doubt AS d (server, target, kind, from_ts, till_ts, found, reason)
+		SELECT %5$L, %7$L, ''unproven'', lower(b.days), upper(b.days), b.n, onec_internal.reason_left_behind()
+		FROM (SELECT unnest(range_agg(tsrange(coalesce(day, onec_internal.first_moment()),
+											  coalesce(day + 1, ''0001-01-02'')))) AS days, count(*) AS n
+												  FROM behind) b
+		ON CONFLICT ON CONSTRAINT sync_doubt_pkey DO UPDATE SET till_ts = greatest(d.till_ts,
+			excluded.till_ts), found_at = excluded.found_at',
+		(SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec_internal.unit_columns(target)) u),
+		onec_internal.date_column(target),
+		onec_internal.table_of_target(target),
+		(SELECT string_agg(format('t.%I', u), ', ') FROM unnest(onec_internal.unit_columns(target)) u),
 		server, same_key, target);
 END $$;
-COMMENT ON FUNCTION onec._note_left(name, text, text) IS 'Отметить дни, где остались строки перенесённых документов (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._note_left(name, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.note_days_left_behind(name, text, text) IS
+	'Отметить дни, где остались строки перенесённых документов (служебная)';
 
-CREATE FUNCTION onec._left_days() RETURNS text
+CREATE FUNCTION onec_internal.reason_left_behind() RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN 'documents have left these days for others';
-COMMENT ON FUNCTION onec._left_days() IS 'Чем объясняется сомнение в днях, откуда документы перенесены (служебная)';
+COMMENT ON FUNCTION onec_internal.reason_left_behind() IS
+	'Чем объясняется сомнение в днях, откуда документы перенесены (служебная)';
 
--- Write pg_temp.onec_change, but for the new rows whose key a row t that is here has for sure, as the condition "sure" says: these
--- are left out, and counted.
-CREATE FUNCTION onec._apply(server name, target text, sure text DEFAULT 'false',
-							OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT left_out bigint)
+-- Write pg_temp.onec_change, but for the new rows whose key a row t that is here has for sure, as the
+-- condition "sure" says: these are left out, and counted.
+CREATE FUNCTION onec_internal.write_differences(server name, target text, sure text DEFAULT 'false',
+												OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
+												OUT left_out bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab regclass := onec._table_of(target)::regclass;
+	tab regclass := onec_internal.table_of_target(target)::regclass;
 	touches text[];
 	part record;
 	moved bigint := 0;
@@ -102,41 +120,46 @@ BEGIN
 	updated := 0;
 	deleted := 0;
 	left_out := 0;
-	SELECT count(*) FILTER (WHERE c.place IS NULL) AS gone, count(*) FILTER (WHERE c.here AND c.place IS NOT NULL) AS changed,
-		   count(*) FILTER (WHERE NOT c.here) AS new, bool_or(c.redated) AS redated INTO todo FROM pg_temp.onec_change c;
+	SELECT count(*) FILTER (WHERE c.place IS NULL) AS gone,
+		   count(*) FILTER (WHERE c.here AND c.place IS NOT NULL) AS changed,
+		   count(*) FILTER (WHERE NOT c.here) AS new, bool_or(c.redated) AS redated INTO todo
+			   FROM pg_temp.onec_change c;
 	-- mostly nothing, and to plan what writes costs more than to look
 	IF todo.gone + todo.changed + todo.new = 0 THEN
 		DROP TABLE pg_temp.onec_change;
 		RETURN;
 	END IF;
-	touches := onec._touches(target);
-	SELECT * INTO part FROM onec._merge_parts(tab);
-	IF onec._has_mark(target) THEN
+	touches := onec_internal.what_target_touches(target);
+	SELECT * INTO part FROM onec_internal.merge_column_lists(tab);
+	IF onec_internal.has_deletion_mark(target) THEN
 		part.set_list := part.set_list || ', is_deleted = false';
 	END IF;
 	IF 'customers' = ANY (touches) THEN
-		PERFORM onec._touch_customers(server);
+		PERFORM onec_internal.touch_customers_of_window(server);
 	END IF;
 	IF touches && '{buyers,buyers of categories,buyers in stores}' THEN
-		PERFORM onec._touch_buyers(server, touches);
+		PERFORM onec_internal.touch_buyers_of_products(server, touches);
 	END IF;
 	IF touches && '{users,users of cards}' THEN
-		PERFORM onec._touch_people(server, 'users of cards' = ANY (touches));
+		PERFORM onec_internal.touch_people(server, 'users of cards' = ANY (touches));
 	END IF;
 	IF todo.changed > 0 THEN
-		EXECUTE format('UPDATE %s t SET %s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE c.here AND %s',
+		EXECUTE format('UPDATE %s t SET %s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = '
+					   'c.place WHERE c.here AND %s',
 			tab, part.set_list, part.same_key);
 		GET DIAGNOSTICS updated = ROW_COUNT;
 	END IF;
 	IF todo.gone > 0 THEN
-		EXECUTE format(CASE WHEN onec._has_mark(target) THEN 'UPDATE %s t SET is_deleted = true FROM' ELSE 'DELETE FROM %s t USING' END
+		EXECUTE format(CASE WHEN onec_internal.has_deletion_mark(target)
+							THEN 'UPDATE %s t SET is_deleted = true FROM' ELSE 'DELETE FROM %s t USING' END
 			|| ' pg_temp.onec_change s WHERE s.place IS NULL AND %s', tab, part.same_key);
 		GET DIAGNOSTICS deleted = ROW_COUNT;
 	END IF;
 	IF todo.new > 0 THEN
 		EXECUTE format(
 			'WITH written AS (INSERT INTO %1$s AS t (%2$s)
-				SELECT %3$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE NOT c.here
+				SELECT %3$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
+				WHERE NOT c.here
 				ON CONFLICT (%4$s) DO UPDATE SET %5$s WHERE NOT (%6$s) RETURNING t.xmax = 0 AS fresh)
 			 SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM written',
 			tab, part.columns, 's.' || replace(part.columns, ', ', ', s.'), part.key,
@@ -144,10 +167,10 @@ BEGIN
 		left_out := todo.new - inserted - moved;
 	END IF;
 	updated := updated + moved;
-	IF todo.redated OR moved > 0 AND onec._date_column(target) IS NOT NULL THEN
-		PERFORM onec._note_left(server, target, part.same_key);
+	IF todo.redated OR moved > 0 AND onec_internal.date_column(target) IS NOT NULL THEN
+		PERFORM onec_internal.note_days_left_behind(server, target, part.same_key);
 	END IF;
 	DROP TABLE pg_temp.onec_change;
 END $$;
-COMMENT ON FUNCTION onec._apply(name, text, text) IS 'Записать найденные отличия (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._apply(name, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.write_differences(name, text, text) IS
+	'Записать найденные отличия (служебная)';

@@ -1,20 +1,23 @@
 -- Who bought: what the rows of sales, the cards and the register of card sales tell together.
 
 -- The card rows of the documents staged.
-CREATE FUNCTION onec._carded(server name)
-	RETURNS TABLE (recorder uuid, recorder_type text, line_no bigint, copy smallint, product_id uuid, amount numeric, card_id uuid,
+CREATE FUNCTION onec_internal.card_rows_of_staged(server name)
+	RETURNS TABLE (recorder uuid, recorder_type text, line_no bigint, copy smallint, product_id uuid,
+				   amount numeric, card_id uuid,
 				   owner_id uuid)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = on
 AS $$
-	SELECT l.recorder, l.recorder_type, l.line_no, l.copy, l.product_id, l.amount, l.card_id, coalesce(l.owner_id, d.owner_id)
+	SELECT l.recorder, l.recorder_type, l.line_no, l.copy, l.product_id, l.amount, l.card_id,
+		   coalesce(l.owner_id, d.owner_id)
 	FROM (SELECT DISTINCT t.recorder, t.recorder_type FROM pg_temp.onec_stage t) t
-	JOIN onec.card_sale_line l ON l.server = $1 AND l.recorder = t.recorder AND l.recorder_type = t.recorder_type
+	JOIN onec.card_sale_line l ON l.server = $1 AND l.recorder = t.recorder
+		AND l.recorder_type = t.recorder_type
 	LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
 $$;
-COMMENT ON FUNCTION onec._carded(name) IS 'Продажи по картам прочитанных документов (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._carded(name) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.card_rows_of_staged(name) IS
+	'Продажи по картам прочитанных документов (служебная)';
 
 -- What the register of card sales tells of the staged rows.  A shift report has rows of many people, and
 -- rows may be alike (document, product, amount), so they are matched in three turns.  Example: a report has
@@ -28,124 +31,144 @@ REVOKE EXECUTE ON FUNCTION onec._carded(name) FROM PUBLIC;
 -- those that are left, the n-th the n-th: row 2 is Boris'.  Row 3 is left over.  It stays anonymous, for
 -- the document is of two cards.  Had both card rows been Boris', and each row of the document been like one
 -- of his (then it is of one buyer), row 3 would be his as well.
-CREATE FUNCTION onec._attribute_by_register(server name) RETURNS void
+CREATE FUNCTION onec_internal.attribute_by_card_register(server name) RETURNS void
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	-- of rows made in the query the planner knows nothing, and takes them for few
 	SET enable_nestloop = off SET jit = off
 AS $$
 	WITH sold AS MATERIALIZED (
-		SELECT t.ctid AS place, t.customer_id, t.card_id, t.attribution, t.line_no, ROW(t.recorder, t.recorder_type, t.product_id, trim_scale(t.amount))::text AS alike,
-			   row_number() OVER (PARTITION BY t.recorder, t.recorder_type, t.product_id, t.amount, t.customer_id ORDER BY t.line_no, t.ctid) AS n,
+		SELECT t.ctid AS place, t.customer_id, t.card_id, t.attribution, t.line_no,
+			   ROW(t.recorder, t.recorder_type, t.product_id, trim_scale(t.amount))::text AS alike,
+			   row_number() OVER (PARTITION BY t.recorder, t.recorder_type, t.product_id, t.amount,
+								  t.customer_id ORDER BY t.line_no, t.ctid) AS n,
 			   ROW(t.recorder, t.recorder_type)::text AS document
 		FROM pg_temp.onec_stage t),
 	carded AS MATERIALIZED (
-		SELECT l.line_no, l.copy, ROW(l.recorder, l.recorder_type, l.product_id, trim_scale(l.amount))::text AS alike, l.card_id, l.owner_id,
-			   row_number() OVER (PARTITION BY l.recorder, l.recorder_type, l.product_id, l.amount, l.owner_id ORDER BY l.line_no, l.copy) AS n,
+		SELECT l.line_no, l.copy,
+			   ROW(l.recorder, l.recorder_type, l.product_id, trim_scale(l.amount))::text AS alike,
+			   l.card_id, l.owner_id,
+			   row_number() OVER (PARTITION BY l.recorder, l.recorder_type, l.product_id, l.amount,
+								  l.owner_id ORDER BY l.line_no, l.copy) AS n,
 			   ROW(l.recorder, l.recorder_type)::text AS document
-		FROM onec._carded($1) l),
+		FROM onec_internal.card_rows_of_staged($1) l),
 	one_buyer AS (
-		SELECT c.document FROM carded c GROUP BY 1 HAVING min(c.card_id::text) = max(c.card_id::text) AND count(c.card_id) = count(*)
+		SELECT c.document FROM carded c GROUP BY 1
+		HAVING min(c.card_id::text) = max(c.card_id::text) AND count(c.card_id) = count(*)
 		EXCEPT SELECT o.document FROM sold o WHERE NOT EXISTS (SELECT FROM carded c WHERE c.alike = o.alike)),
-	own AS (SELECT o.place, c.alike, c.line_no, c.copy, c.card_id, c.owner_id FROM sold o JOIN carded c ON c.alike = o.alike AND c.owner_id = o.customer_id AND c.n = o.n),
+	own AS (SELECT o.place, c.alike, c.line_no, c.copy, c.card_id, c.owner_id FROM sold o
+			JOIN carded c ON c.alike = o.alike AND c.owner_id = o.customer_id AND c.n = o.n),
 	spare AS (
 		SELECT c.*, row_number() OVER (PARTITION BY c.alike ORDER BY c.line_no, c.copy) AS turn FROM carded c
-		WHERE NOT EXISTS (SELECT FROM own w WHERE w.alike = c.alike AND w.line_no = c.line_no AND w.copy = c.copy)),
-	nobodys AS (SELECT o.*, row_number() OVER (PARTITION BY o.alike ORDER BY o.line_no, o.place) AS turn FROM sold o WHERE o.customer_id IS NULL AND o.attribution = 'anonymous')
+		WHERE NOT EXISTS (SELECT FROM own w
+						  WHERE w.alike = c.alike AND w.line_no = c.line_no AND w.copy = c.copy)),
+	nobodys AS (SELECT o.*, row_number() OVER (PARTITION BY o.alike ORDER BY o.line_no, o.place) AS turn
+				FROM sold o WHERE o.customer_id IS NULL AND o.attribution = 'anonymous')
 	UPDATE pg_temp.onec_stage s
 	SET customer_id = coalesce(s.customer_id, r.owner_id), card_id = coalesce(s.card_id, r.card_id),
 		attribution = CASE WHEN s.attribution = 'anonymous' THEN 'card_register' ELSE s.attribution END
 	FROM (SELECT w.place, w.card_id, w.owner_id FROM own w
 		  UNION ALL
-		  SELECT o.place, p.card_id, p.owner_id FROM nobodys o JOIN spare p ON p.alike = o.alike AND p.turn = o.turn
+		  SELECT o.place, p.card_id, p.owner_id FROM nobodys o
+		  JOIN spare p ON p.alike = o.alike AND p.turn = o.turn
 		  UNION ALL
-		  SELECT o.place, c.card_id, c.owner_id FROM nobodys o JOIN one_buyer b ON b.document = o.document JOIN carded c ON c.alike = o.alike AND c.n = 1
+		  SELECT o.place, c.card_id, c.owner_id FROM nobodys o JOIN one_buyer b ON b.document = o.document
+		  JOIN carded c ON c.alike = o.alike AND c.n = 1
 		  WHERE NOT EXISTS (SELECT FROM spare p WHERE p.alike = o.alike AND p.turn = o.turn)) r
 	WHERE s.ctid = r.place AND r.card_id IS NOT NULL AND (s.card_id IS NULL OR s.attribution = 'anonymous')
 $$;
-COMMENT ON FUNCTION onec._attribute_by_register(name) IS 'Определить покупателя по регистру продаж по картам (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._attribute_by_register(name) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.attribute_by_card_register(name) IS
+	'Определить покупателя по регистру продаж по картам (служебная)';
 
--- Who bought: the counterparty of the row, else the owner of its card, else what the register of card sales tells.
--- A row without them is staged as anonymous.
-CREATE FUNCTION onec._attribute(server name) RETURNS void
+-- Who bought: the counterparty of the row, else the owner of its card, else what the register of card sales
+-- tells. A row without them is staged as anonymous.
+CREATE FUNCTION onec_internal.attribute_staged_sales(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	UPDATE pg_temp.onec_stage s SET customer_id = coalesce(s.customer_id, c.owner_id), attribution = 'card'
 	FROM onec.discount_card c
-	WHERE c.server = _attribute.server AND c.card_id = s.card_id AND s.attribution = 'anonymous';
-	UPDATE pg_temp.onec_stage s SET attribution = 'card' WHERE s.card_id IS NOT NULL AND s.attribution = 'anonymous';
-	IF NOT EXISTS (SELECT FROM onec.card_sale_line l WHERE l.server = _attribute.server) THEN
+	WHERE c.server = attribute_staged_sales.server AND c.card_id = s.card_id AND s.attribution = 'anonymous';
+	UPDATE pg_temp.onec_stage s SET attribution = 'card'
+	WHERE s.card_id IS NOT NULL AND s.attribution = 'anonymous';
+	IF NOT EXISTS (SELECT FROM onec.card_sale_line l WHERE l.server = attribute_staged_sales.server) THEN
 		RETURN;
 	END IF;
-	PERFORM onec._attribute_by_register(server);
+	PERFORM onec_internal.attribute_by_card_register(server);
 END $$;
-COMMENT ON FUNCTION onec._attribute(name) IS 'Определить покупателя прочитанных строк продаж (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._attribute(name) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.attribute_staged_sales(name) IS
+	'Определить покупателя прочитанных строк продаж (служебная)';
 
--- The documents whose lines are attributed by what a window changes, into pg_temp.onec_document, before it is written: rows of
--- card sales tell of their own documents, an owner that is new of all that his card has bought.
-CREATE FUNCTION onec._note_documents(server name, target text) RETURNS void
+-- The documents whose lines are attributed by what a window changes, into pg_temp.onec_document, before it is
+-- written: rows of card sales tell of their own documents, an owner that is new of all that his card has
+-- bought.
+CREATE FUNCTION onec_internal.note_documents_to_attribute(server name, target text) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	touches text[] := onec._touches(target);
+	touches text[] := onec_internal.what_target_touches(target);
 BEGIN
 	IF to_regclass('pg_temp.onec_document') IS NOT NULL THEN
 		DROP TABLE pg_temp.onec_document;
 	END IF;
 	IF 'documents' = ANY (touches) THEN
 		CREATE TEMPORARY TABLE onec_document ON COMMIT DROP AS
-			SELECT coalesce(s.recorder, c.recorder) AS recorder, coalesce(s.recorder_type, c.recorder_type) AS recorder_type
+			SELECT coalesce(s.recorder, c.recorder) AS recorder,
+				   coalesce(s.recorder_type, c.recorder_type) AS recorder_type
 			FROM pg_temp.onec_change c LEFT JOIN pg_temp.onec_stage s ON s.ctid = c.place GROUP BY 1, 2;
 	ELSIF 'documents of cards' = ANY (touches) THEN
 		CREATE TEMPORARY TABLE onec_document ON COMMIT DROP AS
 			WITH card AS MATERIALIZED (
 				SELECT s.card_id FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
-				LEFT JOIN onec.discount_card d ON d.server = _note_documents.server AND d.card_id = s.card_id
+				LEFT JOIN onec.discount_card d ON d.server = note_documents_to_attribute.server
+					AND d.card_id = s.card_id
 				WHERE d.owner_id IS DISTINCT FROM s.owner_id)
 			SELECT l.recorder, l.recorder_type FROM card k JOIN onec.sale_line l
-				ON l.server = _note_documents.server AND l.card_id = k.card_id AND l.attribution = 'card'
+				ON l.server = note_documents_to_attribute.server AND l.card_id = k.card_id
+					AND l.attribution = 'card'
 			UNION
 			SELECT l.recorder, l.recorder_type FROM card k JOIN onec.card_sale_line l
-				ON l.server = _note_documents.server AND l.card_id = k.card_id AND l.owner_id IS NULL;
+				ON l.server = note_documents_to_attribute.server AND l.card_id = k.card_id
+					AND l.owner_id IS NULL;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._note_documents(name, text) IS 'Отметить документы, у строк которых может смениться покупатель (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._note_documents(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.note_documents_to_attribute(name, text) IS
+	'Отметить документы, у строк которых может смениться покупатель (служебная)';
 
--- Attribute the lines of pg_temp.onec_document anew, wherever they lie.  What the row itself had in 1C is told by its
--- attribution; the card of a row with a counterparty may be the row's own where 1C publishes one, and is kept then.
-CREATE FUNCTION onec._attribute_again(server name) RETURNS void
+-- Attribute the lines of pg_temp.onec_document anew, wherever they lie.  What the row itself had in 1C is
+-- told by its attribution; the card of a row with a counterparty may be the row's own where 1C publishes one,
+-- and is kept then.
+CREATE FUNCTION onec_internal.attribute_noted_documents(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	own_card boolean := onec._publishes(server, 'sale_line', 'card_id');
+	own_card boolean := onec_internal.publishes_field(server, 'sale_line', 'card_id');
 	lines bigint;
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_temp.onec_document) THEN
 		RETURN;
 	END IF;
 	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
-		SELECT l.* FROM onec.sale_line l JOIN pg_temp.onec_document d ON d.recorder = l.recorder AND d.recorder_type = l.recorder_type
-		WHERE l.server = _attribute_again.server AND l.register = 'sales';
+		SELECT l.* FROM onec.sale_line l
+		JOIN pg_temp.onec_document d ON d.recorder = l.recorder AND d.recorder_type = l.recorder_type
+		WHERE l.server = attribute_noted_documents.server AND l.register = 'sales';
 	GET DIAGNOSTICS lines = ROW_COUNT;
 	IF lines > 0 THEN
 		UPDATE pg_temp.onec_stage s
 		SET customer_id = CASE s.attribution WHEN 'counterparty' THEN s.customer_id END,
-			card_id = CASE WHEN s.attribution = 'card' OR s.attribution = 'counterparty' AND own_card THEN s.card_id END,
+			card_id = CASE WHEN s.attribution = 'card' OR s.attribution = 'counterparty'
+						   AND own_card THEN s.card_id END,
 			attribution = CASE s.attribution WHEN 'counterparty' THEN s.attribution ELSE 'anonymous' END;
 		ANALYZE pg_temp.onec_stage;
-		PERFORM onec._attribute(server);
-		PERFORM onec._drop_forgotten(server, 'sale_line');
-		PERFORM onec._compare(server, 'sale_line', NULL);
-		PERFORM onec._apply(server, 'sale_line');
+		PERFORM onec_internal.attribute_staged_sales(server);
+		PERFORM onec_internal.drop_forgotten_from_staged(server, 'sale_line');
+		PERFORM onec_internal.compare_with_staged(server, 'sale_line', NULL);
+		PERFORM onec_internal.write_differences(server, 'sale_line');
 	END IF;
 	DROP TABLE pg_temp.onec_stage, pg_temp.onec_document;
 END $$;
-COMMENT ON FUNCTION onec._attribute_again(name) IS 'Определить покупателя заново у строк отмеченных документов (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._attribute_again(name) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.attribute_noted_documents(name) IS
+	'Определить покупателя заново у строк отмеченных документов (служебная)';

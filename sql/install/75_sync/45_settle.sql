@@ -3,40 +3,42 @@
 -- counted all windows together.
 
 -- Whether documents of this step wait for its end.
-CREATE FUNCTION onec._any_waits() RETURNS boolean
+CREATE FUNCTION onec_internal.any_documents_wait() RETURNS boolean
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN to_regclass('pg_temp.onec_waiting') IS NOT NULL;
 END $$;
-COMMENT ON FUNCTION onec._any_waits() IS 'Отложены ли документы этого шага (служебная)';
+COMMENT ON FUNCTION onec_internal.any_documents_wait() IS 'Отложены ли документы этого шага (служебная)';
 
-CREATE FUNCTION onec._drop_waits() RETURNS void
+CREATE FUNCTION onec_internal.drop_waiting_documents() RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF onec._any_waits() THEN
+	IF onec_internal.any_documents_wait() THEN
 		DROP TABLE pg_temp.onec_waiting, pg_temp.onec_waiting_row;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._drop_waits() IS 'Забыть отложенное (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._drop_waits() FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.drop_waiting_documents() IS 'Забыть отложенное (служебная)';
 
 -- The documents in pg_temp.onec_frozen, kept beyond the end of the transaction: with the rows that were read
 -- of them in this window; or, where it is in doubt, alone: what stays as it was here must stay so in every
 -- window.
-CREATE FUNCTION onec._keep_for_later(target text, w tsrange, in_doubt boolean) RETURNS void
+CREATE FUNCTION onec_internal.keep_documents_for_end(target text, w tsrange, in_doubt boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
+	unit text := (SELECT string_agg(format('x.%I', u), ', ')
+				  FROM unnest(onec_internal.unit_columns(target)) u);
 BEGIN
-	IF NOT onec._any_waits() THEN
-		CREATE TEMPORARY TABLE onec_waiting AS SELECT w AS onec_window, x.* FROM pg_temp.onec_frozen x LIMIT 0;
-		CREATE TEMPORARY TABLE onec_waiting_row AS SELECT w AS onec_window, s.* FROM pg_temp.onec_stage s LIMIT 0;
+	IF NOT onec_internal.any_documents_wait() THEN
+		CREATE TEMPORARY TABLE onec_waiting AS SELECT w AS onec_window, x.*
+			FROM pg_temp.onec_frozen x LIMIT 0;
+		CREATE TEMPORARY TABLE onec_waiting_row AS SELECT w AS onec_window, s.*
+			FROM pg_temp.onec_stage s LIMIT 0;
 	END IF;
 	-- a window may be read again
 	DELETE FROM pg_temp.onec_waiting x WHERE x.onec_window = w;
@@ -44,76 +46,86 @@ BEGIN
 	INSERT INTO pg_temp.onec_waiting SELECT CASE WHEN NOT in_doubt THEN w END, x.* FROM pg_temp.onec_frozen x;
 	IF NOT in_doubt THEN
 		EXECUTE format('INSERT INTO pg_temp.onec_waiting_row SELECT %L::tsrange, s.* FROM pg_temp.onec_stage s
-			WHERE EXISTS (SELECT FROM pg_temp.onec_frozen x WHERE (%s) = (%s))', w, unit, replace(unit, 'x.', 's.'));
+			WHERE EXISTS (SELECT FROM pg_temp.onec_frozen x
+						  WHERE (%s) = (%s))', w, unit, replace(unit, 'x.', 's.'));
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._keep_for_later(text, tsrange, boolean) IS 'Отложить документы до конца шага (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._keep_for_later(text, tsrange, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.keep_documents_for_end(text, tsrange, boolean) IS
+	'Отложить документы до конца шага (служебная)';
 
 -- The windows that the running step has read of a target.
-CREATE FUNCTION onec._covered(server name, target text) RETURNS tsmultirange
+CREATE FUNCTION onec_internal.covered_windows(server name, target text) RETURNS tsmultirange
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN coalesce((SELECT s.covered FROM onec.sync_step s WHERE s.server = $1 AND s.target = $2 AND s.status = 'running'
+	RETURN coalesce((SELECT s.covered FROM onec.sync_step s
+					 WHERE s.server = $1 AND s.target = $2 AND s.status = 'running'
 					 ORDER BY s.run_id DESC LIMIT 1), '{}');
 END $$;
-COMMENT ON FUNCTION onec._covered(name, text) IS 'Окна, прочитанные идущим шагом (служебная)';
+COMMENT ON FUNCTION onec_internal.covered_windows(name, text) IS 'Окна, прочитанные идущим шагом (служебная)';
 
 -- SQL for "what row t, of another window than w, is here as it came with this step": it was read, and does
 -- not wait.
-CREATE FUNCTION onec._is_sure(server name, target text, w tsrange) RETURNS text
+CREATE FUNCTION onec_internal.sure_row_condition(server name, target text, w tsrange) RETURNS text
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	at text := format('coalesce(t.%I, %L)', onec._date_column(target), onec._first_moment());
-	others tsmultirange := onec._covered(server, target) - tsmultirange(w);
-	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
+	at text := format('coalesce(t.%I, %L)', onec_internal.date_column(target), onec_internal.first_moment());
+	others tsmultirange := onec_internal.covered_windows(server, target) - tsmultirange(w);
+	unit text := (SELECT string_agg(format('x.%I', u), ', ')
+				  FROM unnest(onec_internal.unit_columns(target)) u);
 BEGIN
 	IF isempty(others) THEN
 		RETURN 'false';
 	END IF;
-	RETURN format('%s <@ %L::tsmultirange', at, others) || CASE WHEN onec._any_waits() THEN
-		format(' AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting x WHERE (%s) = (%s) AND coalesce(%s <@ x.onec_window, true))',
+	RETURN format('%s <@ %L::tsmultirange', at, others) || CASE WHEN onec_internal.any_documents_wait() THEN
+		format(' AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting x WHERE (%s) = (%s) AND '
+			   'coalesce(%s <@ x.onec_window, true))',
 			   unit, replace(unit, 'x.', 't.'), at) ELSE '' END;
 END $$;
-COMMENT ON FUNCTION onec._is_sure(name, text, tsrange) IS 'Условие: местная строка другого окна подтверждена этим шагом (служебная)';
+COMMENT ON FUNCTION onec_internal.sure_row_condition(name, text, tsrange) IS
+	'Условие: местная строка другого окна подтверждена этим шагом (служебная)';
 
 -- SQL for the documents that a window would write half of: rows of theirs stand here in time that the running
 -- step has not read, or wait.  NULL: there are none.
-CREATE FUNCTION onec._halves(server name, target text, w tsrange) RETURNS text
+CREATE FUNCTION onec_internal.half_documents_query(server name, target text, w tsrange) RETURNS text
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	unread tsmultirange := tsmultirange(tsrange(onec._first_moment(), onec._last_moment())) - tsmultirange(w)
-		- onec._covered(server, target);
-	tab text := onec._table_of(target);
-	date_column name := onec._date_column(target);
-	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
+	unread tsmultirange := tsmultirange(tsrange(onec_internal.first_moment(), onec_internal.last_moment()))
+		- tsmultirange(w)
+		- onec_internal.covered_windows(server, target);
+	tab text := onec_internal.table_of_target(target);
+	date_column name := onec_internal.date_column(target);
+	unit text := (SELECT string_agg(format('x.%I', u), ', ')
+				  FROM unnest(onec_internal.unit_columns(target)) u);
 	any_unread boolean := NOT isempty(unread);
 BEGIN
 	-- a first load has nothing before its windows, and nothing behind
-	IF lower(unread) > onec._first_moment() THEN
-		EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE server = %L AND %I >= %L::timestamp)', tab, server,
+	IF lower(unread) > onec_internal.first_moment() THEN
+		EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE server = %L AND %I >= %L::timestamp)',
+					   tab, server,
 					   date_column, lower(unread)) INTO any_unread;
 	END IF;
 	RETURN (SELECT string_agg(format('
-			SELECT %1$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage x ON x.ctid = c.place JOIN %2$s', unit, o.other), ' UNION ')
+			SELECT %1$s FROM pg_temp.onec_change c
+			JOIN pg_temp.onec_stage x ON x.ctid = c.place JOIN %2$s', unit, o.other), ' UNION ')
 		FROM (SELECT format('%s t ON (%s) = (%s) WHERE t.server = %L
 							 AND coalesce(t.%I, %L) <@ %L::tsmultirange',
-							tab, unit, replace(unit, 'x.', 't.'), server, date_column, onec._first_moment(), unread)
+							tab, unit, replace(unit, 'x.', 't.'), server, date_column,
+							onec_internal.first_moment(), unread)
 			  WHERE any_unread
 			  UNION ALL
 			  SELECT format('pg_temp.onec_waiting t ON (%s) = (%s)', unit, replace(unit, 'x.', 't.'))
-			  WHERE onec._any_waits()) o (other));
+			  WHERE onec_internal.any_documents_wait()) o (other));
 END $$;
-COMMENT ON FUNCTION onec._halves(name, text, tsrange) IS 'Запрос документов, которые окно записало бы наполовину (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._halves(name, text, tsrange) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.half_documents_query(name, text, tsrange) IS
+	'Запрос документов, которые окно записало бы наполовину (служебная)';
 
-CREATE FUNCTION onec._any_halves(server name, target text, w tsrange) RETURNS boolean
+CREATE FUNCTION onec_internal.any_half_documents(server name, target text, w tsrange) RETURNS boolean
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -122,62 +134,69 @@ DECLARE
 	found boolean := false;
 BEGIN
 	IF EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NOT NULL) THEN
-		halves := onec._halves(server, target, w);
+		halves := onec_internal.half_documents_query(server, target, w);
 		IF halves IS NOT NULL THEN
 			EXECUTE format('SELECT EXISTS (%s)', halves) INTO found;
 		END IF;
 	END IF;
 	RETURN found;
 END $$;
-COMMENT ON FUNCTION onec._any_halves(name, text, tsrange) IS 'Записало бы окно какой-то документ наполовину (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._any_halves(name, text, tsrange) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.any_half_documents(name, text, tsrange) IS
+	'Записало бы окно какой-то документ наполовину (служебная)';
 
 -- Leave out of pg_temp.onec_change what cannot be written yet, or, in doubt, at all.  Of what has a date, the
 -- days that would lose rows stay wholly as they are, with all rows of their documents, wherever these lie:
 -- half of a re-posted document would be worse than the old one.  So do the documents of pg_temp.onec_twice
 -- and those of which the window "w" has only a part; without it there is only this one.  Returns how many
 -- rows stay that would have gone.
-CREATE FUNCTION onec._withhold(server name, target text, scope text, w tsrange, in_doubt boolean) RETURNS bigint
+CREATE FUNCTION onec_internal.withhold_deletion(server name, target text, scope text, w tsrange,
+												in_doubt boolean) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab text := onec._table_of(target);
-	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
-	day text := CASE WHEN onec._date_column(target) IS NULL THEN 'NULL::date'
-					 ELSE format('coalesce(x.%I::date, ''-infinity'')', onec._date_column(target)) END;
+	tab text := onec_internal.table_of_target(target);
+	unit text := (SELECT string_agg(format('x.%I', u), ', ')
+				  FROM unnest(onec_internal.unit_columns(target)) u);
+	day text := CASE WHEN onec_internal.date_column(target) IS NULL THEN 'NULL::date'
+					 ELSE format('coalesce(x.%I::date, ''-infinity'')',
+								 onec_internal.date_column(target)) END;
 	kept bigint := (SELECT count(*) FROM pg_temp.onec_change c WHERE c.place IS NULL);
 BEGIN
-	IF onec._has_mark(target) THEN
+	IF onec_internal.has_deletion_mark(target) THEN
 		DELETE FROM pg_temp.onec_change c WHERE c.place IS NULL;
 		RETURN kept;
 	END IF;
 	EXECUTE format('CREATE TEMPORARY TABLE onec_frozen ON COMMIT DROP AS
 		WITH missing AS MATERIALIZED (
-			SELECT x.* FROM %1$s x JOIN pg_temp.onec_change c ON (%2$s) = (%3$s) WHERE x.server = %4$L AND c.place IS NULL),
+			SELECT x.* FROM %1$s x JOIN pg_temp.onec_change c ON (%2$s) = (%3$s)
+			WHERE x.server = %4$L AND c.place IS NULL),
 		day AS MATERIALIZED (SELECT DISTINCT %5$s AS day FROM missing x)
 		SELECT %6$s FROM missing x
 		UNION SELECT %6$s FROM %1$s x JOIN day ON day.day = %5$s WHERE x.server = %4$L AND (%7$s)
 		UNION SELECT %6$s FROM pg_temp.onec_stage x JOIN day ON day.day = %5$s
 		%8$s %9$s',
-		tab, onec._stage_key(target, 'x'), onec._stage_key(target, 'c'), server, day, unit, scope,
-		CASE WHEN onec._any_doubles() THEN format('UNION SELECT %s FROM pg_temp.onec_twice x', unit) END,
-		'UNION ' || CASE WHEN w IS NOT NULL THEN onec._halves(server, target, w) END);
+		tab, onec_internal.stage_key_columns(target, 'x'), onec_internal.stage_key_columns(target, 'c'),
+		server, day, unit, scope,
+		CASE WHEN onec_internal.any_differing_doubles()
+			 THEN format('UNION SELECT %s FROM pg_temp.onec_twice x', unit) END,
+		'UNION ' || CASE WHEN w IS NOT NULL THEN onec_internal.half_documents_query(server, target, w) END);
 	IF w IS NOT NULL THEN
-		PERFORM onec._keep_for_later(target, w, in_doubt);
+		PERFORM onec_internal.keep_documents_for_end(target, w, in_doubt);
 	END IF;
 	EXECUTE format('DELETE FROM pg_temp.onec_change c WHERE c.place IS NULL
-		OR EXISTS (SELECT FROM pg_temp.onec_stage s JOIN pg_temp.onec_frozen x ON (%s) = (%s) WHERE s.ctid = c.place)',
+		OR EXISTS (SELECT FROM pg_temp.onec_stage s JOIN pg_temp.onec_frozen x ON (%s) = (%s)
+				   WHERE s.ctid = c.place)',
 		replace(unit, 'x.', 's.'), unit);
 	DROP TABLE pg_temp.onec_frozen;
 	RETURN kept;
 END $$;
-COMMENT ON FUNCTION onec._withhold(name, text, text, tsrange, boolean) IS 'Оставить пока как было то, что не доказано (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._withhold(name, text, text, tsrange, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.withhold_deletion(name, text, text, tsrange, boolean) IS
+	'Оставить пока как было то, что не доказано (служебная)';
 
 -- Whether 1C, which does not count, has the same rows in other pages: as many in the windows of the step, of
 -- the documents that wait all that came, and none that is neither among these nor here.
-CREATE FUNCTION onec._came_again(server name, s onec.sync_step) RETURNS boolean
+CREATE FUNCTION onec_internal.same_rows_came_again(server name, s onec.sync_step) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -185,63 +204,69 @@ DECLARE
 	read bigint := 0;
 	w tsrange;
 	same boolean := true;
-	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(s.target)) u);
-	place text := format('%s, x.%I', onec._stage_key(s.target, 'x'), onec._date_column(s.target));
+	unit text := (SELECT string_agg(format('x.%I', u), ', ')
+				  FROM unnest(onec_internal.unit_columns(s.target)) u);
+	place text := format('%s, x.%I', onec_internal.stage_key_columns(s.target, 'x'),
+						 onec_internal.date_column(s.target));
 BEGIN
 	FOREACH w IN ARRAY ARRAY(SELECT unnest(s.covered)) LOOP
-		read := read + onec._stage_again(server, s.target, onec._window_condition(s.target, lower(w), upper(w)));
+		read := read + onec_internal.stage_rows_again(server, s.target,
+													  onec_internal.window_condition(s.target,
+														  lower(w), upper(w)));
 		EXECUTE format('SELECT NOT EXISTS (
 				SELECT %1$s FROM pg_temp.onec_waiting_row x WHERE x.onec_window <@ %2$L::tsrange
 				EXCEPT SELECT %1$s FROM pg_temp.onec_again x)
 			AND NOT EXISTS (
-				SELECT %1$s FROM pg_temp.onec_again x WHERE (%3$s) IN (SELECT %3$s FROM pg_temp.onec_waiting x)
+				SELECT %1$s FROM pg_temp.onec_again x
+				WHERE (%3$s) IN (SELECT %3$s FROM pg_temp.onec_waiting x)
 				EXCEPT SELECT %1$s FROM pg_temp.onec_waiting_row x
 				EXCEPT SELECT %1$s FROM %4$s x WHERE x.server = %5$L)', place, w, unit,
-			onec._table_of(s.target), server) INTO same;
+			onec_internal.table_of_target(s.target), server) INTO same;
 		EXIT WHEN NOT same;
 	END LOOP;
 	RETURN same AND read = s.covered_keys;
 END $$;
-COMMENT ON FUNCTION onec._came_again(name, onec.sync_step) IS 'Прочитать окна шага ещё раз, если 1С не считает (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._came_again(name, onec.sync_step) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.same_rows_came_again(name, onec.sync_step) IS
+	'Прочитать окна шага ещё раз, если 1С не считает (служебная)';
 
 -- Why what waits cannot be written; NULL: it can, for 1C has as many rows in all windows together as came, so
 -- that none hid what another lacks.
-CREATE FUNCTION onec._unsettled(server name, s onec.sync_step) RETURNS text
+CREATE FUNCTION onec_internal.why_unsettled(server name, s onec.sync_step) RETURNS text
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	counted bigint := onec._count_of_1c(server, s.target, s.covered);
+	counted bigint := onec_internal.count_window_in_1c(server, s.target, s.covered);
 BEGIN
 	IF counted <> s.covered_keys THEN
 		RETURN format('1C counts %s rows in all windows, %s were read', counted, s.covered_keys);
-	ELSIF counted IS NULL AND NOT onec._came_again(server, s) THEN
+	ELSIF counted IS NULL AND NOT onec_internal.same_rows_came_again(server, s) THEN
 		RETURN 'a second reading of all windows gave other rows';
 	END IF;
 	RETURN NULL;
 END $$;
-COMMENT ON FUNCTION onec._unsettled(name, onec.sync_step) IS 'Почему отложенное нельзя записать; NULL — можно (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._unsettled(name, onec.sync_step) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.why_unsettled(name, onec.sync_step) IS
+	'Почему отложенное нельзя записать; NULL — можно (служебная)';
 
 -- Documents that wait in one window and are in doubt in another wait in vain.  Returns the windows that lack
 -- them.
-CREATE FUNCTION onec._drop_doubtful(target text) RETURNS tsrange[]
+CREATE FUNCTION onec_internal.drop_doubtful_waits(target text) RETURNS tsrange[]
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	unit text := (SELECT string_agg(quote_ident(u), ', ') FROM unnest(onec._unit(target)) u);
+	unit text := (SELECT string_agg(quote_ident(u), ', ') FROM unnest(onec_internal.unit_columns(target)) u);
 	lacking tsrange[];
 BEGIN
 	EXECUTE format('
 		WITH gone AS (DELETE FROM pg_temp.onec_waiting
-			WHERE onec_window IS NOT NULL AND (%1$s) IN (SELECT %1$s FROM pg_temp.onec_waiting WHERE onec_window IS NULL)
+			WHERE onec_window IS NOT NULL AND (%1$s) IN (SELECT %1$s FROM pg_temp.onec_waiting
+														 WHERE onec_window IS NULL)
 			RETURNING onec_window),
 		gone_row AS (DELETE FROM pg_temp.onec_waiting_row
 			WHERE (%1$s) IN (SELECT %1$s FROM pg_temp.onec_waiting WHERE onec_window IS NULL))
 		SELECT array_agg(DISTINCT onec_window) FROM gone', unit) INTO lacking;
 	RETURN lacking;
 END $$;
-COMMENT ON FUNCTION onec._drop_doubtful(text) IS 'Не записывать отложенное, если другое окно документа не доказано (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._drop_doubtful(text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.drop_doubtful_waits(text) IS
+	'Не записывать отложенное, если другое окно документа не доказано (служебная)';

@@ -1,78 +1,85 @@
 -- One window of one table: read, compared, proven where rows would go, written.
 
 -- Note what a window leaves in doubt, in place of what earlier readings of its time left; found 0: nothing.
-CREATE FUNCTION onec._note_doubt(server name, target text, kind text, from_ts timestamp, till_ts timestamp, found bigint, reason text)
+CREATE FUNCTION onec_internal.note_doubt(server name, target text, kind text, from_ts timestamp,
+										 till_ts timestamp, found bigint, reason text)
 	RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	DELETE FROM onec.sync_doubt d
+	DELETE FROM onec_internal.sync_doubt d
 	WHERE d.server = $1 AND d.target = $2 AND d.kind = $3 AND d.from_ts >= $4 AND d.till_ts <= $5;
 	IF $6 > 0 THEN
-		INSERT INTO onec.sync_doubt AS d (server, target, kind, from_ts, till_ts, found, reason)
+		INSERT INTO onec_internal.sync_doubt AS d (server, target, kind, from_ts, till_ts, found, reason)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT ON CONSTRAINT sync_doubt_pkey DO UPDATE
-		SET till_ts = greatest(d.till_ts, excluded.till_ts), found = excluded.found, reason = excluded.reason, found_at = excluded.found_at;
+		SET till_ts = greatest(d.till_ts, excluded.till_ts), found = excluded.found, reason = excluded.reason,
+			found_at = excluded.found_at;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._note_doubt(name, text, text, timestamp, timestamp, bigint, text) IS 'Записать, в чём окно ненадёжно (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._note_doubt(name, text, text, timestamp, timestamp, bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.note_doubt(name, text, text, timestamp, timestamp, bigint, text) IS
+	'Записать, в чём окно ненадёжно (служебная)';
 
-CREATE FUNCTION onec._has_two_rows() RETURNS text
+CREATE FUNCTION onec_internal.reason_two_rows() RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN 'rows that differ have one key in 1C';
-COMMENT ON FUNCTION onec._has_two_rows() IS 'Чем объясняется сомнение в ключах с несколькими строками (служебная)';
+COMMENT ON FUNCTION onec_internal.reason_two_rows() IS
+	'Чем объясняется сомнение в ключах с несколькими строками (служебная)';
 
 -- Who bought, and who is forgotten; then what differs: how many rows.
-CREATE FUNCTION onec._digest(server name, target text, scope text) RETURNS bigint
+CREATE FUNCTION onec_internal.complete_and_compare(server name, target text, scope text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	ANALYZE pg_temp.onec_stage;
-	IF onec._has_buyer(target) THEN
-		PERFORM onec._attribute(server);
+	IF onec_internal.has_buyer(target) THEN
+		PERFORM onec_internal.attribute_staged_sales(server);
 	END IF;
-	PERFORM onec._drop_forgotten(server, target);
-	RETURN onec._compare(server, target, scope);
+	PERFORM onec_internal.drop_forgotten_from_staged(server, target);
+	RETURN onec_internal.compare_with_staged(server, target, scope);
 END $$;
-COMMENT ON FUNCTION onec._digest(name, text, text) IS 'Дополнить прочитанное и сравнить с тем, что здесь (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._digest(name, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.complete_and_compare(name, text, text) IS
+	'Дополнить прочитанное и сравнить с тем, что здесь (служебная)';
 
--- Whether the keys of pg_temp.onec_twice are known to have several rows: they had them in the reading before, or are here so.
-CREATE FUNCTION onec._doubles_known(server name, target text) RETURNS boolean
+-- Whether the keys of pg_temp.onec_twice are known to have several rows: they had them in the reading before,
+-- or are here so.
+CREATE FUNCTION onec_internal.are_doubles_known(server name, target text) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	known boolean := true;
-	keys text := onec._stage_key(target, 'k');
+	keys text := onec_internal.stage_key_columns(target, 'k');
 BEGIN
-	IF NOT onec._any_doubles() THEN
+	IF NOT onec_internal.any_differing_doubles() THEN
 		RETURN true;
 	END IF;
 	IF to_regclass('pg_temp.onec_before') IS NULL THEN
 		CREATE TEMPORARY TABLE onec_before ON COMMIT DROP AS SELECT * FROM pg_temp.onec_twice LIMIT 0;
 	END IF;
-	IF onec._has_copies(target) THEN
+	IF onec_internal.has_copies(target) THEN
 		EXECUTE format('SELECT NOT EXISTS (SELECT FROM pg_temp.onec_twice k
 				WHERE NOT EXISTS (SELECT FROM pg_temp.onec_before b WHERE (%1$s) = (%2$s))
-				  AND NOT EXISTS (SELECT FROM %3$s t WHERE t.server = %4$L AND (%1$s) = (%5$s) AND t.copy > 0))', keys,
-			onec._stage_key(target, 'b'), onec._table_of(target), server, onec._stage_key(target, 't'))
+				  AND NOT EXISTS (SELECT FROM %3$s t
+								  WHERE t.server = %4$L AND (%1$s) = (%5$s) AND t.copy > 0))', keys,
+			onec_internal.stage_key_columns(target, 'b'), onec_internal.table_of_target(target), server,
+			onec_internal.stage_key_columns(target, 't'))
 		INTO known;
 	ELSE
 		EXECUTE format('SELECT NOT EXISTS (SELECT FROM pg_temp.onec_twice k
-				WHERE NOT EXISTS (SELECT FROM pg_temp.onec_before b WHERE (%s) = (%s)))', keys, onec._stage_key(target, 'b'))
+				WHERE NOT EXISTS (SELECT FROM pg_temp.onec_before b
+								  WHERE (%s) = (%s)))', keys, onec_internal.stage_key_columns(target, 'b'))
 		INTO known;
 	END IF;
 	RETURN known;
 END $$;
-COMMENT ON FUNCTION onec._doubles_known(name, text) IS 'Известно ли, что у этих ключей несколько строк (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._doubles_known(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.are_doubles_known(name, text) IS
+	'Известно ли, что у этих ключей несколько строк (служебная)';
 
 -- Take the keys that came twice for the next reading's judgement.
-CREATE FUNCTION onec._remember_doubles() RETURNS void
+CREATE FUNCTION onec_internal.remember_doubles() RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -82,74 +89,79 @@ BEGIN
 	END IF;
 	ALTER TABLE pg_temp.onec_twice RENAME TO onec_before;
 END $$;
-COMMENT ON FUNCTION onec._remember_doubles() IS 'Запомнить ключи, прочитанные дважды (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._remember_doubles() FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.remember_doubles() IS 'Запомнить ключи, прочитанные дважды (служебная)';
 
--- How many keys pg_temp.onec_stage has, of so many rows that came in so many pages.  Only between two pages can a row come twice
--- unseen.
-CREATE FUNCTION onec._different_keys(server name, target text, staged bigint, pages bigint) RETURNS bigint
+-- How many keys pg_temp.onec_stage has, of so many rows that came in so many pages.  Only between two pages
+-- can a row come twice unseen.
+CREATE FUNCTION onec_internal.count_different_keys(server name, target text, staged bigint,
+												   pages bigint) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	keys bigint := staged;
 BEGIN
-	IF coalesce(pages, 2) > 1 AND onec._waits_for_end(server, target) THEN
-		EXECUTE format('SELECT count(*) FROM (SELECT DISTINCT %s FROM pg_temp.onec_stage s) k', onec._stage_key(target, 's')) INTO keys;
+	IF coalesce(pages, 2) > 1 AND onec_internal.deletion_waits_for_end(server, target) THEN
+		EXECUTE format('SELECT count(*) FROM (SELECT DISTINCT %s FROM pg_temp.onec_stage s) k',
+					   onec_internal.stage_key_columns(target, 's')) INTO keys;
 	END IF;
 	RETURN keys;
 END $$;
-COMMENT ON FUNCTION onec._different_keys(name, text, bigint, bigint) IS 'Сколько разных ключей прочитано (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._different_keys(name, text, bigint, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.count_different_keys(name, text, bigint, bigint) IS
+	'Сколько разных ключей прочитано (служебная)';
 
 -- Read the rows of a condition and compare them with "scope": "differ" rows are not as here, "alike" ones
 -- came beside their like in one page.  Whoever wants to know which keys came twice looks when something
 -- differs, and always where that has happened before; rows that differ are then read once more.
-CREATE FUNCTION onec._read_window(server name, target text, condition text, scope text, later tsrange,
-								  OUT read bigint, OUT keys bigint, OUT alike bigint, OUT differ bigint, OUT numbered bigint,
-								  OUT holes bigint, OUT doubt text)
+CREATE FUNCTION onec_internal.read_window(server name, target text, condition text, scope text, later tsrange,
+										  OUT read bigint, OUT keys bigint, OUT alike bigint,
+										  OUT differ bigint, OUT numbered bigint,
+										  OUT holes bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	careful boolean := EXISTS (SELECT FROM onec.sync_doubt d
-							   WHERE d.server = _read_window.server AND d.target = _read_window.target AND d.kind = 'twice');
+	careful boolean := EXISTS (SELECT FROM onec_internal.sync_doubt d
+							   WHERE d.server = read_window.server AND d.target = read_window.target
+								 AND d.kind = 'twice');
 	went record;
 BEGIN
 	FOR attempt IN 1 .. 2 LOOP
-		keys := onec._stage(server, target, condition);
-		SELECT * INTO went FROM onec._last_reading(server, target);
+		keys := onec_internal.stage_rows(server, target, condition);
+		SELECT * INTO went FROM onec_internal.last_reading(server, target);
 		alike := went.twice;
 		read := keys + alike;
-		holes := onec._fill_holes(server, target, went.lacked);
-		keys := onec._different_keys(server, target, keys, went.pages);
+		holes := onec_internal.keep_lacking_values(server, target, went.lacked);
+		keys := onec_internal.count_different_keys(server, target, keys, went.pages);
 		numbered := 0;
 		IF careful THEN
-			keys := read - alike - onec._drop_doubles(target);
-			IF NOT onec._doubles_known(server, target) AND attempt = 1 THEN
-				PERFORM onec._remember_doubles();
+			keys := read - alike - onec_internal.drop_equal_doubles(target);
+			IF NOT onec_internal.are_doubles_known(server, target) AND attempt = 1 THEN
+				PERFORM onec_internal.remember_doubles();
 				CONTINUE;
 			END IF;
-			IF onec._doubles_known(server, target) OR NOT onec._has_copies(target) THEN
-				numbered := onec._number_doubles(server, target);
+			IF onec_internal.are_doubles_known(server, target) OR NOT onec_internal.has_copies(target) THEN
+				numbered := onec_internal.number_differing_doubles(server, target);
 			ELSE
 				doubt := 'rows of one key differ from reading to reading';
 			END IF;
 			IF later IS NOT NULL THEN
 				numbered := numbered
-					+ onec._number_across(server, target, scope, onec._is_sure(server, target, later), true);
+					+ onec_internal.number_across_windows(server, target, scope,
+														  onec_internal.sure_row_condition(server, target,
+															  later), true);
 			END IF;
 		END IF;
-		differ := onec._digest(server, target, scope);
+		differ := onec_internal.complete_and_compare(server, target, scope);
 		EXIT WHEN careful OR differ = 0;
-		keys := read - alike - onec._drop_doubles(target);
-		IF onec._any_doubles() THEN
-			PERFORM onec._remember_doubles();
+		keys := read - alike - onec_internal.drop_equal_doubles(target);
+		IF onec_internal.any_differing_doubles() THEN
+			PERFORM onec_internal.remember_doubles();
 			careful := true;
 			CONTINUE;
 		END IF;
 		IF keys <> read - alike THEN
-			differ := onec._compare(server, target, scope);
+			differ := onec_internal.compare_with_staged(server, target, scope);
 		END IF;
 		EXIT;
 	END LOOP;
@@ -157,11 +169,11 @@ BEGIN
 		DELETE FROM pg_temp.onec_twice;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._read_window(name, text, text, text, tsrange) IS 'Прочитать окно и разобраться с повторами ключей (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._read_window(name, text, text, text, tsrange) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.read_window(name, text, text, text, tsrange) IS
+	'Прочитать окно и разобраться с повторами ключей (служебная)';
 
 -- The temporary tables of a window.
-CREATE FUNCTION onec._drop_window() RETURNS void
+CREATE FUNCTION onec_internal.drop_window_tables() RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -174,53 +186,57 @@ BEGIN
 		END IF;
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION onec._drop_window() IS 'Убрать временные таблицы окна (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._drop_window() FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.drop_window_tables() IS 'Убрать временные таблицы окна (служебная)';
 
 -- Write what pg_temp.onec_change says, and what follows from it for the buyers of other windows.
-CREATE FUNCTION onec._write_window(server name, target text, sure text DEFAULT 'false',
-								   OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT left_out bigint)
+CREATE FUNCTION onec_internal.write_window(server name, target text, sure text DEFAULT 'false',
+										   OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
+										   OUT left_out bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	attributes boolean := EXISTS (SELECT FROM pg_temp.onec_change)
-		AND onec._touches(target) && '{documents,documents of cards}'
-		AND EXISTS (SELECT FROM onec.sale_line l WHERE l.server = _write_window.server)
+		AND onec_internal.what_target_touches(target) && '{documents,documents of cards}'
+		AND EXISTS (SELECT FROM onec.sale_line l WHERE l.server = write_window.server)
 		AND to_regclass(format('%I.sale_line', server)) IS NOT NULL;
 BEGIN
 	IF attributes THEN
-		PERFORM onec._note_documents(server, target);
+		PERFORM onec_internal.note_documents_to_attribute(server, target);
 	END IF;
 	SELECT a.inserted, a.updated, a.deleted, a.left_out INTO inserted, updated, deleted, left_out
-	FROM onec._apply(server, target, sure) a;
-	PERFORM onec._drop_window();
+	FROM onec_internal.write_differences(server, target, sure) a;
+	PERFORM onec_internal.drop_window_tables();
 	IF attributes THEN
-		PERFORM onec._attribute_again(server);
+		PERFORM onec_internal.attribute_noted_documents(server);
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._write_window(name, text, text) IS 'Записать отличия окна и заново определить покупателей (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._write_window(name, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.write_window(name, text, text) IS
+	'Записать отличия окна и заново определить покупателей (служебная)';
 
--- Whether what a window of the target would take away waits for the other windows of the step: a document that 1C has moved
--- between two of them may be missing in one only because the other was read badly.
-CREATE FUNCTION onec._waits_for_end(server name, target text) RETURNS boolean
+-- Whether what a window of the target would take away waits for the other windows of the step: a document
+-- that 1C has moved between two of them may be missing in one only because the other was read badly.
+CREATE FUNCTION onec_internal.deletion_waits_for_end(server name, target text) RETURNS boolean
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN onec._date_column(target) IS NOT NULL AND NOT onec._is_nested(server, target);
+	RETURN onec_internal.date_column(target) IS NOT NULL AND NOT onec_internal.is_nested(server, target);
 END $$;
-COMMENT ON FUNCTION onec._waits_for_end(name, text) IS 'Ждут ли удаления окна конца шага (служебная)';
+COMMENT ON FUNCTION onec_internal.deletion_waits_for_end(name, text) IS
+	'Ждут ли удаления окна конца шага (служебная)';
 
 -- Make the rows of "scope" equal to those that 1C has for "condition"; without a scope nothing is taken for
 -- deleted.  The times say what 1C is to count; NULL: it cannot.  "doubt" says why rows that were missing are
 -- still here, "kept" how many; "numbered" tells of keys that have several rows.  With "later", documents that
--- lose rows, or of which other days have a part, wait for onec._settle.
-CREATE FUNCTION onec._sync_scope(server name, target text, condition text, scope text, from_ts timestamp, till_ts timestamp,
-								 force boolean, later tsrange, OUT read bigint, OUT keys bigint, OUT inserted bigint,
-								 OUT updated bigint, OUT deleted bigint, OUT doubt text, OUT kept bigint, OUT numbered bigint,
-								 OUT holes bigint, OUT left_out bigint)
+-- lose rows, or of which other days have a part, wait for onec_internal.settle_waiting.
+CREATE FUNCTION onec_internal.sync_part_of_table(server name, target text, condition text, scope text,
+												 from_ts timestamp, till_ts timestamp,
+												 force boolean, later tsrange, OUT read bigint,
+												 OUT keys bigint, OUT inserted bigint,
+												 OUT updated bigint, OUT deleted bigint, OUT doubt text,
+												 OUT kept bigint, OUT numbered bigint,
+												 OUT holes bigint, OUT left_out bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -231,8 +247,8 @@ DECLARE
 BEGIN
 	kept := 0;
 	FOR attempt IN 1 .. 2 LOOP
-		PERFORM onec._drop_window();
-		SELECT * INTO w FROM onec._read_window(server, target, condition, scope, later);
+		PERFORM onec_internal.drop_window_tables();
+		SELECT * INTO w FROM onec_internal.read_window(server, target, condition, scope, later);
 		read := w.read;
 		keys := w.keys;
 		numbered := w.numbered;
@@ -241,78 +257,92 @@ BEGIN
 		missing := w.differ > 0 AND EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NULL);
 		strange := NULL;
 		EXIT WHEN NOT missing;
-		IF numbered > 0 AND NOT onec._has_copies(target) THEN
+		IF numbered > 0 AND NOT onec_internal.has_copies(target) THEN
 			doubt := 'several objects have one key';
 		END IF;
-		doubt := coalesce(doubt, onec._unproven(server, target, from_ts, till_ts, scope, w.read, w.keys, w.alike,
-			later IS NOT NULL AND onec._any_waits()));
-		strange := onec._strange(server, target, scope, from_ts, till_ts, force);
+		doubt := coalesce(doubt, onec_internal.why_unproven(server, target, from_ts, till_ts, scope, w.read,
+															w.keys, w.alike,
+			later IS NOT NULL AND onec_internal.any_documents_wait()));
+		strange := onec_internal.why_strange(server, target, scope, from_ts, till_ts, force);
 		doubt := coalesce(strange, doubt);
 		EXIT WHEN doubt IS NULL;
 	END LOOP;
 	-- rows that are alike count for two where 1C counts them so, and another reading has the same
-	IF later IS NOT NULL AND keys <> read AND onec._count_of_1c(server, target, from_ts, till_ts) = read
-		AND onec._reads_the_same(server, target, condition, keys)
-		AND onec._are_alike(server, target, read - keys, w.alike) THEN
+	IF later IS NOT NULL AND keys <> read
+		AND onec_internal.count_window_in_1c(server, target, from_ts, till_ts) = read
+		AND onec_internal.second_reading_agrees(server, target, condition, keys)
+		AND onec_internal.are_surplus_rows_alike(server, target, read - keys, w.alike) THEN
 		keys := read;
 	END IF;
 	IF doubt IS NOT NULL THEN
-		kept := greatest(onec._withhold(server, target, coalesce(scope, 'false'), later, true), 1);
+		kept := greatest(onec_internal.withhold_deletion(server, target, coalesce(scope, 'false'),
+														 later, true), 1);
 		IF strange IS NOT NULL THEN
 			DELETE FROM pg_temp.onec_change;
 		END IF;
-	ELSIF w.differ > 0 AND later IS NOT NULL AND (missing OR onec._any_halves(server, target, later)) THEN
-		kept := greatest(onec._withhold(server, target, scope, later, false), 1);
+	ELSIF w.differ > 0 AND later IS NOT NULL
+		AND (missing OR onec_internal.any_half_documents(server, target, later)) THEN
+		kept := greatest(onec_internal.withhold_deletion(server, target, scope, later, false), 1);
 	END IF;
 	IF w.differ = 0 THEN
-		PERFORM onec._drop_window();
+		PERFORM onec_internal.drop_window_tables();
 		SELECT 0, 0, 0, 0 INTO inserted, updated, deleted, left_out;
 		RETURN;
 	END IF;
 	SELECT x.inserted, x.updated, x.deleted, x.left_out INTO inserted, updated, deleted, left_out
-	FROM onec._write_window(server, target,
-							CASE WHEN later IS NULL THEN 'false' ELSE onec._is_sure(server, target, later) END) x;
+	FROM onec_internal.write_window(server, target,
+									CASE WHEN later IS NULL THEN 'false'
+										 ELSE onec_internal.sure_row_condition(server, target, later) END) x;
 END $$;
-COMMENT ON FUNCTION onec._sync_scope(name, text, text, text, timestamp, timestamp, boolean, tsrange) IS
+COMMENT ON FUNCTION onec_internal.sync_part_of_table(name, text, text, text, timestamp, timestamp,
+													 boolean, tsrange) IS
 	'Сделать часть местной таблицы равной прочитанному (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._sync_scope(name, text, text, text, timestamp, timestamp, boolean, tsrange) FROM PUBLIC;
 
--- Replace one window, from "from_ts" to before "till_ts", the ends of time for what is read whole.  With "part_of", a condition that
--- leaves out rows, nothing is taken for deleted.
-CREATE FUNCTION onec._sync_window(server name, target text, from_ts timestamp, till_ts timestamp, part_of text, force boolean,
-								  OUT read bigint, OUT keys bigint, OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT doubt text)
+-- Replace one window, from "from_ts" to before "till_ts", the ends of time for what is read whole.  With
+-- "part_of", a condition that leaves out rows, nothing is taken for deleted.
+CREATE FUNCTION onec_internal.sync_window(server name, target text, from_ts timestamp, till_ts timestamp,
+										  part_of text, force boolean,
+										  OUT read bigint, OUT keys bigint, OUT inserted bigint,
+										  OUT updated bigint, OUT deleted bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	condition text := onec._window_condition(target, from_ts, till_ts);
+	condition text := onec_internal.window_condition(target, from_ts, till_ts);
 	whole text := concat_ws(' AND ', condition, part_of);
 	scope text := CASE WHEN part_of IS NULL THEN condition END;
-	later tsrange := CASE WHEN part_of IS NULL AND onec._waits_for_end(server, target) THEN tsrange(from_ts, till_ts) END;
+	later tsrange := CASE WHEN part_of IS NULL AND onec_internal.deletion_waits_for_end(server, target)
+						  THEN tsrange(from_ts, till_ts) END;
 	first record;
 	hole constant text := 'rows came without a property that others have';
 	w record;
 BEGIN
-	SELECT * INTO w FROM onec._sync_scope(server, target, whole, scope, from_ts, till_ts, force, later);
+	SELECT * INTO w FROM onec_internal.sync_part_of_table(server, target, whole, scope, from_ts, till_ts,
+														  force, later);
 	IF w.left_out > 0 THEN
 		-- keys that the other windows have, too: the window is read with an eye on them
-		PERFORM onec._note_doubt(server, target, 'twice', from_ts, till_ts, w.left_out, onec._has_two_rows());
+		PERFORM onec_internal.note_doubt(server, target, 'twice', from_ts, till_ts, w.left_out,
+										 onec_internal.reason_two_rows());
 		first := w;
-		SELECT * INTO w FROM onec._sync_scope(server, target, whole, scope, from_ts, till_ts, force, later);
+		SELECT * INTO w FROM onec_internal.sync_part_of_table(server, target, whole, scope, from_ts, till_ts,
+															  force, later);
 		w.inserted := w.inserted + first.inserted;
 		w.updated := w.updated + first.updated;
 		w.deleted := w.deleted + first.deleted;
-		w.doubt := coalesce(w.doubt, first.doubt, CASE WHEN w.left_out > 0 AND onec._has_copies(target) THEN
+		w.doubt := coalesce(w.doubt, first.doubt,
+							CASE WHEN w.left_out > 0 AND onec_internal.has_copies(target) THEN
 			'documents have moved while they were read' END);
 		w.kept := greatest(w.kept, first.kept, CASE WHEN w.doubt IS NOT NULL THEN 1 END);
 		w.numbered := w.numbered + w.left_out;
 	END IF;
 	IF part_of IS NULL AND (w.kept > 0 OR w.numbered > 0 OR w.holes > 0 OR EXISTS (
-			SELECT FROM onec.sync_doubt d WHERE d.server = _sync_window.server AND d.target = _sync_window.target)) THEN
-		PERFORM onec._note_doubt(server, target, 'unproven', from_ts, till_ts, w.kept,
-								 coalesce(w.doubt, 'the run ended before the step did'));
-		PERFORM onec._note_doubt(server, target, 'twice', from_ts, till_ts, w.numbered, onec._has_two_rows());
-		PERFORM onec._note_doubt(server, target, 'hole', from_ts, till_ts, w.holes, hole);
+			SELECT FROM onec_internal.sync_doubt d
+			WHERE d.server = sync_window.server AND d.target = sync_window.target)) THEN
+		PERFORM onec_internal.note_doubt(server, target, 'unproven', from_ts, till_ts, w.kept,
+										 coalesce(w.doubt, 'the run ended before the step did'));
+		PERFORM onec_internal.note_doubt(server, target, 'twice', from_ts, till_ts, w.numbered,
+										 onec_internal.reason_two_rows());
+		PERFORM onec_internal.note_doubt(server, target, 'hole', from_ts, till_ts, w.holes, hole);
 	END IF;
 	read := w.read;
 	keys := w.keys;
@@ -321,71 +351,84 @@ BEGIN
 	deleted := w.deleted;
 	doubt := coalesce(w.doubt, CASE WHEN w.holes > 0 THEN hole END);
 END $$;
-COMMENT ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, text, boolean) IS 'Заменить одно окно местной таблицы (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._sync_window(name, text, timestamp, timestamp, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.sync_window(name, text, timestamp, timestamp, text, boolean) IS
+	'Заменить одно окно местной таблицы (служебная)';
 
--- Where the next run with a limit goes on: behind the rows read, or at the beginning when the end was reached.
-CREATE FUNCTION onec._move_place(server name, target text, place bigint) RETURNS void
+-- Where the next run with a limit goes on: behind the rows read, or at the beginning when the end was
+-- reached.
+CREATE FUNCTION onec_internal.remember_place(server name, target text, place bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	UPDATE onec.sync_state t SET place = _move_place.place
-	WHERE t.server = _move_place.server AND t.target = _move_place.target AND t.place <> _move_place.place;
+	UPDATE onec.sync_state t SET place = remember_place.place
+	WHERE t.server = remember_place.server AND t.target = remember_place.target
+	  AND t.place <> remember_place.place;
 	IF place > 0 THEN
-		INSERT INTO onec.sync_state (server, target, place) VALUES (server, target, place) ON CONFLICT DO NOTHING;
+		INSERT INTO onec.sync_state (server, target, place)
+		VALUES (server, target, place) ON CONFLICT DO NOTHING;
 		RAISE WARNING USING
 			MESSAGE = format('%s: read up to row %s only, because of cards_limit', target, place),
-			DETAIL = 'The next run goes on from there; until the end is reached nothing is taken for deleted.';
+			DETAIL = 'The next run goes on from there; until the end is reached '
+					 'nothing is taken for deleted.';
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._move_place(name, text, bigint) IS 'Запомнить, докуда прочитан справочник (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._move_place(name, text, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.remember_place(name, text, bigint) IS
+	'Запомнить, докуда прочитан справочник (служебная)';
 
 -- Whether the limit would leave out nothing: then cards are read as everything else is.
-CREATE FUNCTION onec._cards_fit(server name, max_rows int) RETURNS boolean
+CREATE FUNCTION onec_internal.cards_fit_limit(server name, max_rows int) RETURNS boolean
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT $2 <= 0 OR EXISTS (SELECT FROM onec.sync_state t WHERE t.server = $1 AND t.target = 'discount_card' AND t.place = 0
+	SELECT $2 <= 0 OR EXISTS (SELECT FROM onec.sync_state t
+							  WHERE t.server = $1 AND t.target = 'discount_card' AND t.place = 0
 							  AND t.last_ok IS NOT NULL)
-		AND (SELECT count(*) FROM onec.discount_card d WHERE d.server = $1 AND NOT d.is_deleted) BETWEEN 1 AND $2 * 0.9
+		AND (SELECT count(*) FROM onec.discount_card d
+			 WHERE d.server = $1 AND NOT d.is_deleted) BETWEEN 1 AND $2 * 0.9
 $$;
-COMMENT ON FUNCTION onec._cards_fit(name, int) IS 'Укладываются ли все карты в ограничение cards_limit (служебная)';
+COMMENT ON FUNCTION onec_internal.cards_fit_limit(name, int) IS
+	'Укладываются ли все карты в ограничение cards_limit (служебная)';
 
--- Some cards from where the last such run ended.  A limited reading tells of no deletion; when it has gone round once, the
--- cards that no part of the round had are asked for by key.
-CREATE FUNCTION onec._sync_some_cards(server name, max_rows int, force boolean, OUT read bigint, OUT inserted bigint, OUT updated bigint,
-									  OUT deleted bigint, OUT doubt text, OUT truncated boolean)
+-- Some cards from where the last such run ended.  A limited reading tells of no deletion; when it has gone
+-- round once, the cards that no part of the round had are asked for by key.
+CREATE FUNCTION onec_internal.sync_some_cards(server name, max_rows int, force boolean, OUT read bigint,
+											  OUT inserted bigint, OUT updated bigint,
+											  OUT deleted bigint, OUT doubt text, OUT truncated boolean)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	start bigint := coalesce((SELECT t.place FROM onec.sync_state t
-							  WHERE t.server = _sync_some_cards.server AND t.target = 'discount_card'), 0);
+							  WHERE t.server = sync_some_cards.server AND t.target = 'discount_card'), 0);
 	holes bigint;
 	w record;
 BEGIN
 	IF start = 0 THEN
-		DELETE FROM onec.card_seen s WHERE s.server = _sync_some_cards.server;
+		DELETE FROM onec_internal.card_seen s WHERE s.server = sync_some_cards.server;
 	END IF;
-	PERFORM onec._drop_window();
-	read := onec._stage(server, 'discount_card', 'true', format('LIMIT %s OFFSET %s', max_rows, start));
-	holes := onec._fill_holes(server, 'discount_card', (SELECT r.lacked FROM onec._last_reading(server, 'discount_card') r));
+	PERFORM onec_internal.drop_window_tables();
+	read := onec_internal.stage_rows(server, 'discount_card', 'true',
+									 format('LIMIT %s OFFSET %s', max_rows, start));
+	holes := onec_internal.keep_lacking_values(server, 'discount_card',
+											   (SELECT r.lacked FROM onec_internal.last_reading(server,
+												   'discount_card') r));
 	truncated := read >= max_rows OR start > 0;
-	INSERT INTO onec.card_seen (server, card_id, known)
-	SELECT s.server, s.card_id, EXISTS (SELECT FROM onec.discount_card d WHERE d.server = s.server AND d.card_id = s.card_id)
+	INSERT INTO onec_internal.card_seen (server, card_id, known)
+	SELECT s.server, s.card_id,
+		   EXISTS (SELECT FROM onec.discount_card d WHERE d.server = s.server AND d.card_id = s.card_id)
 	FROM pg_temp.onec_stage s WHERE s.card_id IS NOT NULL ON CONFLICT DO NOTHING;
-	PERFORM onec._move_place(server, 'discount_card', CASE WHEN read >= max_rows THEN start + read ELSE 0 END);
-	PERFORM onec._drop_doubles('discount_card');
-	PERFORM onec._number_doubles(server, 'discount_card');
-	PERFORM onec._digest(server, 'discount_card', NULL);
-	SELECT * INTO w FROM onec._write_window(server, 'discount_card');
+	PERFORM onec_internal.remember_place(server, 'discount_card',
+										 CASE WHEN read >= max_rows THEN start + read ELSE 0 END);
+	PERFORM onec_internal.drop_equal_doubles('discount_card');
+	PERFORM onec_internal.number_differing_doubles(server, 'discount_card');
+	PERFORM onec_internal.complete_and_compare(server, 'discount_card', NULL);
+	SELECT * INTO w FROM onec_internal.write_window(server, 'discount_card');
 	inserted := w.inserted;
 	updated := w.updated;
 	deleted := 0;
 	IF read < max_rows THEN
-		SELECT * INTO w FROM onec._delete_unseen_cards(server, force);
+		SELECT * INTO w FROM onec_internal.delete_unseen_cards(server, force);
 		deleted := w.deleted;
 		doubt := w.doubt;
 	END IF;
@@ -393,11 +436,13 @@ BEGIN
 		doubt := coalesce(doubt, 'cards came without a property that others have');
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec._sync_some_cards(name, int, boolean) IS 'Прочитать часть карт с того места, где остановились (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._sync_some_cards(name, int, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.sync_some_cards(name, int, boolean) IS
+	'Прочитать часть карт с того места, где остановились (служебная)';
 
--- The end of a round: cards that are here and were not seen.  A round that saw none of those that were here is another base's.
-CREATE FUNCTION onec._delete_unseen_cards(server name, force boolean, OUT deleted bigint, OUT doubt text)
+-- The end of a round: cards that are here and were not seen.  A round that saw none of those that were here
+-- is another base's.
+CREATE FUNCTION onec_internal.delete_unseen_cards(server name, force boolean, OUT deleted bigint,
+												  OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -408,67 +453,82 @@ BEGIN
 	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT d.* FROM onec.discount_card d LIMIT 0;
 	ALTER TABLE pg_temp.onec_stage DROP COLUMN is_deleted;
 	CREATE TEMPORARY TABLE onec_change ON COMMIT DROP AS
-		SELECT NULL::tid AS place, true AS here, false AS redated, d.server, d.card_id FROM onec.discount_card d
-		WHERE d.server = _delete_unseen_cards.server AND NOT d.is_deleted
-		  AND NOT EXISTS (SELECT FROM onec.card_seen s WHERE s.server = d.server AND s.card_id = d.card_id);
+		SELECT NULL::tid AS place, true AS here, false AS redated, d.server, d.card_id
+		FROM onec.discount_card d
+		WHERE d.server = delete_unseen_cards.server AND NOT d.is_deleted
+		  AND NOT EXISTS (SELECT FROM onec_internal.card_seen s
+						  WHERE s.server = d.server AND s.card_id = d.card_id);
 	missing := (SELECT count(*) FROM pg_temp.onec_change);
 	IF missing > 0 THEN
-		SELECT * INTO ask FROM onec._ask_missing(server, 'discount_card', 'true');
+		SELECT * INTO ask FROM onec_internal.ask_for_missing_rows(server, 'discount_card', 'true');
 		doubt := CASE WHEN NOT force AND NOT EXISTS (
-							SELECT FROM onec.card_seen s WHERE s.server = _delete_unseen_cards.server AND s.known)
+							SELECT FROM onec_internal.card_seen s
+							WHERE s.server = delete_unseen_cards.server AND s.known)
 						  THEN 'no card that was read is one that was here'
 					  WHEN missing > 1000 THEN 'too many cards are missing to be asked for by key'
 					  WHEN NOT ask.asked THEN 'cards cannot be asked for by key'
 					  WHEN ask.there THEN 'cards that were missing are there when asked for'
 					  WHEN missing >= 50 AND missing >= onec.get('sync.suspicious_share', server)::numeric
-							* (SELECT count(*) FROM onec.discount_card d WHERE d.server = _delete_unseen_cards.server AND NOT d.is_deleted)
-						AND onec._count_of_1c(server, 'discount_card', onec._first_moment(), onec._last_moment()) <> (
-							SELECT count(*) FROM onec.card_seen s WHERE s.server = _delete_unseen_cards.server)
+							* (SELECT count(*) FROM onec.discount_card d
+							   WHERE d.server = delete_unseen_cards.server AND NOT d.is_deleted)
+						AND onec_internal.count_window_in_1c(server, 'discount_card',
+															 onec_internal.first_moment(),
+															 onec_internal.last_moment()) <> (
+							SELECT count(*) FROM onec_internal.card_seen s
+							WHERE s.server = delete_unseen_cards.server)
 						  THEN '1C does not count as many cards as the round has seen' END;
 	END IF;
 	IF doubt IS NOT NULL THEN
 		DELETE FROM pg_temp.onec_change;
 	END IF;
-	PERFORM onec._note_doubt(server, 'discount_card', 'unproven', onec._first_moment(), onec._last_moment(),
-							 CASE WHEN doubt IS NULL THEN 0 ELSE missing END, doubt);
-	DELETE FROM onec.card_seen s WHERE s.server = _delete_unseen_cards.server;
-	SELECT a.deleted INTO deleted FROM onec._apply(server, 'discount_card') a;
-	PERFORM onec._drop_window();
+	PERFORM onec_internal.note_doubt(server, 'discount_card', 'unproven', onec_internal.first_moment(),
+									 onec_internal.last_moment(),
+									 CASE WHEN doubt IS NULL THEN 0 ELSE missing END, doubt);
+	DELETE FROM onec_internal.card_seen s WHERE s.server = delete_unseen_cards.server;
+	SELECT a.deleted INTO deleted FROM onec_internal.write_differences(server, 'discount_card') a;
+	PERFORM onec_internal.drop_window_tables();
 END $$;
-COMMENT ON FUNCTION onec._delete_unseen_cards(name, boolean) IS 'Пометить удалёнными карты, которых 1С не нашла и по ключу (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._delete_unseen_cards(name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.delete_unseen_cards(name, boolean) IS
+	'Пометить удалёнными карты, которых 1С не нашла и по ключу (служебная)';
 
--- A base that publishes only the register of card sales: its rows are the sales.  Sales that were read when there was a register
--- of their own stay, unless "force" says that there will be none.
-CREATE FUNCTION onec._sales_from_cards(server name, force boolean, OUT read bigint, OUT inserted bigint, OUT updated bigint,
-									   OUT deleted bigint, OUT doubt text)
+-- A base that publishes only the register of card sales: its rows are the sales.  Sales that were read when
+-- there was a register of their own stay, unless "force" says that there will be none.
+CREATE FUNCTION onec_internal.sales_from_card_register(server name, force boolean, OUT read bigint,
+													   OUT inserted bigint, OUT updated bigint,
+													   OUT deleted bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF NOT force AND EXISTS (SELECT FROM onec.sale_line l WHERE l.server = _sales_from_cards.server AND l.register = 'sales') THEN
-		SELECT 0, 0, 0, 0, 'the register of sales has no foreign table any more' INTO read, inserted, updated, deleted, doubt;
+	IF NOT force AND EXISTS (SELECT FROM onec.sale_line l
+							 WHERE l.server = sales_from_card_register.server AND l.register = 'sales') THEN
+		SELECT 0, 0, 0, 0, 'the register of sales has no foreign table any more' INTO read, inserted, updated,
+			   deleted, doubt;
 		RETURN;
 	END IF;
 	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
-		SELECT l.server, 'card_sales'::text AS register, l.recorder, l.recorder_type, l.line_no, l.copy, l.period, l.active,
-			   coalesce(l.owner_id, d.owner_id) AS customer_id, l.card_id, l.product_id, l.variant_id, l.quantity, l.amount, 'card'::text AS attribution
+		SELECT l.server, 'card_sales'::text AS register, l.recorder, l.recorder_type, l.line_no, l.copy,
+			   l.period, l.active,
+			   coalesce(l.owner_id, d.owner_id) AS customer_id, l.card_id, l.product_id, l.variant_id,
+			   l.quantity, l.amount, 'card'::text AS attribution
 		FROM onec.card_sale_line l
 		LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
-		WHERE l.server = _sales_from_cards.server;
+		WHERE l.server = sales_from_card_register.server;
 	GET DIAGNOSTICS read = ROW_COUNT;
-	PERFORM onec._drop_forgotten(server, 'sale_line');
+	PERFORM onec_internal.drop_forgotten_from_staged(server, 'sale_line');
 	ANALYZE pg_temp.onec_stage;
-	PERFORM onec._compare(server, 'sale_line', 'true');
-	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted FROM onec._apply(server, 'sale_line') a;
-	PERFORM onec._drop_window();
+	PERFORM onec_internal.compare_with_staged(server, 'sale_line', 'true');
+	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted
+	FROM onec_internal.write_differences(server, 'sale_line') a;
+	PERFORM onec_internal.drop_window_tables();
 END $$;
-COMMENT ON FUNCTION onec._sales_from_cards(name, boolean) IS 'Продажи из регистра продаж по картам, если другого нет (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._sales_from_cards(name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.sales_from_card_register(name, boolean) IS
+	'Продажи из регистра продаж по картам, если другого нет (служебная)';
 
 -- All windows are read: what has waited is written, or "doubt" says why it stays as it was.
-CREATE FUNCTION onec._settle(server name, s onec.sync_step,
-							 OUT inserted bigint, OUT updated bigint, OUT deleted bigint, OUT doubt text)
+CREATE FUNCTION onec_internal.settle_waiting(server name, s onec.sync_step,
+											 OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
+											 OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -483,86 +543,103 @@ BEGIN
 	updated := 0;
 	deleted := 0;
 	IF windows <> '{}' THEN
-		doubt := onec._unsettled(server, s);
-		lacking := CASE WHEN doubt IS NULL THEN onec._drop_doubtful(s.target) ELSE windows END;
+		doubt := onec_internal.why_unsettled(server, s);
+		lacking := CASE WHEN doubt IS NULL THEN onec_internal.drop_doubtful_waits(s.target) ELSE windows END;
 	END IF;
 	IF windows <> '{}' AND doubt IS NULL THEN
-		SELECT l.inserted, l.updated, l.deleted INTO inserted, updated, deleted FROM onec._write_local(server, s.target) l;
+		SELECT l.inserted, l.updated, l.deleted INTO inserted, updated, deleted
+		FROM onec_internal.write_documents_of_one_window(server, s.target) l;
 	END IF;
 	FOREACH w IN ARRAY windows LOOP
 		IF doubt IS NULL AND EXISTS (SELECT FROM pg_temp.onec_waiting k WHERE k.onec_window = w) THEN
-			SELECT * INTO x FROM onec._write_waiting(server, s.target, w);
+			SELECT * INTO x FROM onec_internal.write_waiting_documents(server, s.target, w);
 			inserted := inserted + x.inserted;
 			updated := updated + x.updated;
 			deleted := deleted + x.deleted;
 			IF x.numbered > 0 THEN
-				PERFORM onec._note_doubt(server, s.target, 'twice', lower(w), upper(w), x.numbered, onec._has_two_rows());
+				PERFORM onec_internal.note_doubt(server, s.target, 'twice', lower(w), upper(w), x.numbered,
+												 onec_internal.reason_two_rows());
 			END IF;
 		END IF;
 		IF w = ANY (lacking) THEN
-			UPDATE onec.sync_doubt d SET reason = coalesce(doubt, 'documents have rows in other days that are in doubt')
-			WHERE d.server = _settle.server AND d.target = s.target AND d.kind = 'unproven' AND d.from_ts = lower(w);
+			UPDATE onec_internal.sync_doubt d
+			SET reason = coalesce(doubt, 'documents have rows in other days that are in doubt')
+			WHERE d.server = settle_waiting.server AND d.target = s.target AND d.kind = 'unproven'
+			  AND d.from_ts = lower(w);
 		ELSE
-			PERFORM onec._note_doubt(server, s.target, 'unproven', lower(w), upper(w), 0, NULL);
+			PERFORM onec_internal.note_doubt(server, s.target, 'unproven', lower(w), upper(w), 0, NULL);
 		END IF;
 	END LOOP;
-	PERFORM onec._drop_waits();
+	PERFORM onec_internal.drop_waiting_documents();
 END $$;
-COMMENT ON FUNCTION onec._settle(name, onec.sync_step) IS 'Записать отложенное, если 1С насчитала столько же (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._settle(name, onec.sync_step) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.settle_waiting(name, onec.sync_step) IS
+	'Записать отложенное, если 1С насчитала столько же (служебная)';
 
 -- The documents that have waited in one window, made equal to what was read of them.  "numbered": keys that
 -- another window has, too.
-CREATE FUNCTION onec._write_waiting(server name, target text, w tsrange, OUT inserted bigint, OUT updated bigint,
-									OUT deleted bigint, OUT numbered bigint)
+CREATE FUNCTION onec_internal.write_waiting_documents(server name, target text, w tsrange,
+													  OUT inserted bigint, OUT updated bigint,
+													  OUT deleted bigint, OUT numbered bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	unit text := (SELECT string_agg(quote_ident(u), ', ') FROM unnest(onec._unit(target)) u);
-	scope text := onec._window_condition(target, lower(w), upper(w));
+	unit text := (SELECT string_agg(quote_ident(u), ', ') FROM unnest(onec_internal.unit_columns(target)) u);
+	scope text := onec_internal.window_condition(target, lower(w), upper(w));
 	sure text;
 BEGIN
-	PERFORM onec._drop_window();
-	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT r.* FROM pg_temp.onec_waiting_row r WHERE r.onec_window = w;
-	PERFORM onec._drop_forgotten(server, target);
-	sure := onec._is_sure(server, target, w);
-	numbered := onec._number_across(server, target, scope, sure, false);
-	PERFORM onec._compare(server, target, format('(%s) AND (%s) IN (
+	PERFORM onec_internal.drop_window_tables();
+	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT r.* FROM pg_temp.onec_waiting_row r
+		WHERE r.onec_window = w;
+	PERFORM onec_internal.drop_forgotten_from_staged(server, target);
+	sure := onec_internal.sure_row_condition(server, target, w);
+	numbered := onec_internal.number_across_windows(server, target, scope, sure, false);
+	PERFORM onec_internal.compare_with_staged(server, target, format('(%s) AND (%s) IN (
 		SELECT %2$s FROM pg_temp.onec_waiting WHERE onec_window = %3$L)', scope, unit, w));
 	SELECT a.inserted, a.updated, a.deleted, numbered + a.left_out INTO inserted, updated, deleted, numbered
-	FROM onec._write_window(server, target, sure) a;
+	FROM onec_internal.write_window(server, target, sure) a;
 	DELETE FROM pg_temp.onec_waiting WHERE onec_window = w;
 END $$;
-COMMENT ON FUNCTION onec._write_waiting(name, text, tsrange) IS 'Записать отложенные документы окна (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._write_waiting(name, text, tsrange) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.write_waiting_documents(name, text, tsrange) IS
+	'Записать отложенные документы окна (служебная)';
 
--- The documents that wait in one window and have rows here in no other, of all windows at once: none of their keys is another's.
-CREATE FUNCTION onec._write_local(server name, target text, OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+-- The documents that wait in one window and have rows here in no other, of all windows at once: none of their
+-- keys is another's.
+CREATE FUNCTION onec_internal.write_documents_of_one_window(server name, target text, OUT inserted bigint,
+															OUT updated bigint, OUT deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	tab text := onec._table_of(target);
-	unit text := (SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec._unit(target)) u);
-	day text := format('coalesce(t.%I, %L)', onec._date_column(target), onec._first_moment());
+	tab text := onec_internal.table_of_target(target);
+	unit text := (SELECT string_agg(format('x.%I', u), ', ')
+				  FROM unnest(onec_internal.unit_columns(target)) u);
+	day text := format('coalesce(t.%I, %L)', onec_internal.date_column(target), onec_internal.first_moment());
 BEGIN
-	PERFORM onec._drop_window();
+	PERFORM onec_internal.drop_window_tables();
 	EXECUTE format('CREATE TEMPORARY TABLE onec_local ON COMMIT DROP AS
 		SELECT * FROM pg_temp.onec_waiting x WHERE x.onec_window IS NOT NULL
-			AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting t WHERE (%1$s) = (%2$s) AND t.onec_window IS DISTINCT FROM x.onec_window)
-			AND NOT EXISTS (SELECT FROM %3$s t WHERE t.server = %4$L AND (%1$s) = (%2$s) AND NOT %5$s <@ x.onec_window)',
+			AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting t
+							WHERE (%1$s) = (%2$s) AND t.onec_window IS DISTINCT FROM x.onec_window)
+			AND NOT EXISTS (SELECT FROM %3$s t
+							WHERE t.server = %4$L AND (%1$s) = (%2$s) AND NOT %5$s <@ x.onec_window)',
 		unit, replace(unit, 'x.', 't.'), tab, server, day);
-	EXECUTE format('CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT t.* FROM pg_temp.onec_waiting_row t
-		JOIN pg_temp.onec_local x ON (%s) = (%s) AND t.onec_window = x.onec_window', unit, replace(unit, 'x.', 't.'));
-	PERFORM onec._drop_forgotten(server, target);
-	PERFORM onec._compare(server, target, format('EXISTS (SELECT FROM pg_temp.onec_local x WHERE (%s) = (%s) AND %s <@ x.onec_window)',
+	EXECUTE format('CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT t.*
+						FROM pg_temp.onec_waiting_row t
+		JOIN pg_temp.onec_local x ON (%s) = (%s)
+			AND t.onec_window = x.onec_window', unit, replace(unit, 'x.', 't.'));
+	PERFORM onec_internal.drop_forgotten_from_staged(server, target);
+	PERFORM onec_internal.compare_with_staged(server, target,
+											  format('EXISTS (SELECT FROM pg_temp.onec_local x WHERE (%s) = '
+													 '(%s) AND %s <@ x.onec_window)',
 		unit, replace(unit, 'x.', tab || '.'), replace(day, 't.', tab || '.')));
-	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted FROM onec._write_window(server, target) a;
+	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted
+	FROM onec_internal.write_window(server, target) a;
 	EXECUTE format('
 		WITH gone AS (DELETE FROM pg_temp.onec_waiting t USING pg_temp.onec_local x WHERE (%1$s) = (%2$s))
-		DELETE FROM pg_temp.onec_waiting_row t USING pg_temp.onec_local x WHERE (%1$s) = (%2$s)', unit, replace(unit, 'x.', 't.'));
+		DELETE FROM pg_temp.onec_waiting_row t USING pg_temp.onec_local x
+		WHERE (%1$s) = (%2$s)', unit, replace(unit, 'x.', 't.'));
 	DROP TABLE pg_temp.onec_local;
 END $$;
-COMMENT ON FUNCTION onec._write_local(name, text) IS 'Записать отложенные документы, целиком лежащие в одном окне (служебная)';
-REVOKE EXECUTE ON FUNCTION onec._write_local(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.write_documents_of_one_window(name, text) IS
+	'Записать отложенные документы, целиком лежащие в одном окне (служебная)';
