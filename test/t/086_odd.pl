@@ -129,6 +129,18 @@ base($sales => [ @still, sale(1, 1, $now) ]);
 is(sync("steps => '{purchases}'"), 'ok', 'X3: a run goes on where another was ended');
 is(rows($lines), '1/1 1, 8/1 40, 9/1 1', 'X3: … and reads what that one had left in doubt');
 
+# ---- the only document there is ----
+base($sales => [ sale(6, 1, $old) ]);
+sync("$all, force => true");
+base($sales => [ sale(6, 1, $older) ]);
+is(sync($all), 'ok', 'X5: the only document is moved back: 1C knows it still');
+is(rows($lines), '6/1 80', 'X5: … and it is where 1C has it');
+base($sales => [ sale(5, 1, $old) ]);
+is(sync($all), 'incomplete', 'X5: another one in its place may be that of another base');
+like(rows($lines), qr{6/1 80}, 'X5: … it stays');
+base($sales => [ @still, sale(1, 1, $now) ]);
+sync("$all, force => true");
+
 # ---- a register that is not there any more ----
 rows('DROP FOREIGN TABLE shop.sale_line');
 is(sync($all), 'incomplete', 'X4: the foreign table of sales is gone, that of card sales is there');

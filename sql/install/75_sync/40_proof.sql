@@ -233,7 +233,8 @@ COMMENT ON FUNCTION onec_internal.held_and_missing_rows(name, text, text) IS
 	'Сколько строк окна здесь и скольких из них не прочитано (служебная)';
 
 -- Whether 1C knows none of the rows that are here nearest to a window: those before it, else those behind.
--- Where it is all there is here, nothing tells.
+-- Nor its own ones, which may have got another date: they wait, read in another window of the step, or 1C
+-- finds them by key.
 CREATE FUNCTION onec_internal.is_strange_beside(server name, target text, from_ts timestamp,
 												till_ts timestamp) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
@@ -261,6 +262,12 @@ BEGIN
 					   't.server = $1 AND (%s) = (%s))', tab,
 					   onec_internal.stage_key_columns(target, 't'),
 					   onec_internal.stage_key_columns(target, 's')) INTO known USING server;
+	END IF;
+	IF NOT known AND to_regclass('pg_temp.onec_waiting_row') IS NOT NULL THEN
+		known := onec_internal.holds_missing_rows(target, 'onec_waiting_row', 'true');
+	END IF;
+	IF NOT known THEN
+		known := (SELECT m.there FROM onec_internal.ask_for_missing_rows(server, target, 'true') m);
 	END IF;
 	RETURN NOT known;
 END $$;
