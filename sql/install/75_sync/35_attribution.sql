@@ -139,7 +139,8 @@ COMMENT ON FUNCTION onec_internal.note_documents_to_attribute(name, text) IS
 
 -- Attribute the lines of pg_temp.onec_document anew, wherever they lie.  What the row itself had in 1C is
 -- told by its attribution; the card of a row with a counterparty may be the row's own where 1C publishes one,
--- and is kept then.
+-- and is kept then.  Nobody loses a line here: it may be older than the card rows, which have another sum
+-- already, until its own window is read.  That window takes it from him if it is right.
 CREATE FUNCTION onec_internal.attribute_noted_documents(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -164,6 +165,12 @@ BEGIN
 			attribution = CASE s.attribution WHEN 'counterparty' THEN s.attribution ELSE 'anonymous' END;
 		ANALYZE pg_temp.onec_stage;
 		PERFORM onec_internal.attribute_staged_sales(server);
+		UPDATE pg_temp.onec_stage s
+		SET customer_id = l.customer_id, card_id = l.card_id, attribution = l.attribution
+		FROM onec.sale_line l
+		WHERE s.attribution = 'anonymous' AND l.attribution = 'card_register' AND l.server = s.server
+		  AND l.register = s.register AND l.recorder = s.recorder AND l.recorder_type = s.recorder_type
+		  AND l.line_no = s.line_no AND l.copy = s.copy;
 		PERFORM onec_internal.drop_forgotten_from_staged(server, 'sale_line');
 		PERFORM onec_internal.compare_with_staged(server, 'sale_line', NULL);
 		PERFORM onec_internal.write_differences(server, 'sale_line');
