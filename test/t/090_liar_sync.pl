@@ -12,6 +12,7 @@ use utf8;
 
 use OnecTest;
 use StoreTruth;
+use List::Util qw(min);
 use Test::More;
 
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
@@ -52,10 +53,10 @@ sub some_lies
 	return sort keys %chosen;
 }
 
-# A run through lies; "halves" says that one of some days went before.
+# A run through lies, after others of the same sequence, of which the shortest had "fewest" days, if any had a number.
 sub run
 {
-	my ($seed, $halves) = @_;
+	my ($seed, $fewest) = @_;
 	my @lies = some_lies();
 	my $how = pick('full_reload => true', 'full_reload => true', 'days => 3', 'days => 60', 'days => 10, deep => true');
 	my $arm = { kinds => \@lies, rate => pick(0.05, 0.2, 0.5, 1), steady => pick(0.2, 1), seed => $seed, times => pick(1, 3, 1000),
@@ -70,7 +71,8 @@ sub run
 	$kept = $last;
 	$told{ $_->{lie} }++ for @told;
 	$runs{ OnecTest->rows($node, "SELECT status FROM onec.sync_run ORDER BY run_id DESC LIMIT 1") }++;
-	my @bad = StoreTruth->harmed($node, 'shop', $how =~ /days => (\d+)/ ? $1 : undef, $halves);
+	my ($days) = $how =~ /days => (\d+)/;
+	my @bad = StoreTruth->harmed($node, 'shop', $days, min(grep { defined } $days, $fewest));
 	push @bad, "the run ended with $answer->{sqlstate}: $answer->{stderr}" if $answer->{sqlstate} ne '00000';
 	return ($what, \@told, @bad);
 }
@@ -102,12 +104,12 @@ for my $seed ($first .. $first + $count - 1)
 	StoreTruth->remember($node, 'shop');
 	$retries = 0 unless $ENV{TEST_FULL};    # what is tried again waits
 	OnecTest->try($node, "ALTER SERVER shop OPTIONS (SET page_size '$size', SET prefetch '$ahead', SET retries '$retries')");
-	my $halves;
+	my $fewest;
 	for my $turn (1 .. 1 + int(rand(2)))
 	{
-		my ($what, $told, @bad) = run("$seed/$turn", $halves);
+		my ($what, $told, @bad) = run("$seed/$turn", $fewest);
 
-		$halves ||= $what =~ /^days/;
+		$fewest = min(grep { defined } $fewest, $what =~ /^days => (\d+)/);
 		next unless @bad;
 		$harmed++;
 		$lost += $_ for map { /are gone\|(\d+)/ ? $1 : 0 } @bad;

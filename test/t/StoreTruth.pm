@@ -4,7 +4,7 @@
 #	StoreTruth->create($node);                   # schemas truth and before
 #	StoreTruth->load($node, $liar);              # the rows of the base as they are now
 #	StoreTruth->remember($node, 'shop');         # the store as it is now
-#	my @bad = StoreTruth->harmed($node, 'shop', $days);  # true rows that were here and are gone or worse, and the like,
+#	my @bad = StoreTruth->harmed($node, 'shop', $days, $fewest);  # true rows that were here and are gone or worse, and the like,
 #	                                             # after a run of so many days (undef: a full one)
 #	my @bad = StoreTruth->inexact($node, 'shop');
 package StoreTruth;
@@ -141,12 +141,12 @@ sub remember
 	return;
 }
 
-# What a run through lies must not do.  Each line says which table, what, how many, and one of them.  After a run of some days,
-# "halves" says, documents are half old, half new by right: part of them lies in these days.
+# What a run through lies must not do.  Each line says which table, what, how many, and one of them.  "days" are those of the run,
+# "fewest" the fewest that it or a run before it had, since what is here was remembered: what has moved out of them may be gone, and
+# a document, of which part lies in them, half new.
 sub harmed
 {
-	my ($class, $node, $server, $days, $halves) = @_;
-	my $since = defined $days ? "current_date - $days" : "'-infinity'::timestamp";
+	my ($class, $node, $server, $days, $fewest) = @_;
 	my $last = "(SELECT max(run_id) FROM onec.sync_run WHERE server = '$server')";
 	my $sql = join "\nUNION ALL\n", map {
 		my $t = $_;
@@ -155,7 +155,7 @@ sub harmed
 		my ($live, $target) = ($is_catalog{$t} ? 'AND NOT b.is_deleted' : '', $t eq 'receipt_journal' ? 'receipt' : $t);
 		my $date = $using =~ /recorder/ ? 'period' : $t =~ /^(receipt_journal|customer_order)$/ ? 'date' : undef;
 		# what has moved out of the days of the run is not looked for
-		my ($still, $asked) = map { defined $date && defined $days ? "AND $_.$date >= $since" : '' } qw(t b);
+		my ($still, $asked) = map { defined $date && defined $$_[1] ? "AND $$_[0].$date >= current_date - $$_[1]" : '' } [ 't', $fewest ], [ 'b', $days ];
 		my $here = "(SELECT * FROM onec.$t a WHERE a.server = '$server'" . ($is_catalog{$t} ? ' AND NOT a.is_deleted)' : ')');
 		my %of = map { my $side = $_; $side => 'ROW(' . join(', ', map { "$side.$_" } _names(@{ $tables{$t} }[ 1, 2 ])) . ')' } qw(a b t);
 
@@ -166,7 +166,7 @@ sub harmed
 			_found($t, 'rows that 1C no longer has stay, and the step is ok', "SELECT $using FROM before.$t b JOIN $here a USING ($using)
 				LEFT JOIN truth.$t t USING ($using) JOIN onec.sync_step s ON s.server = '$server' AND s.run_id = $last AND s.target = '$target' AND s.status = 'ok'
 				AND NOT s.truncated WHERE t.* IS NULL $live $asked", $using),
-			$using =~ /recorder/ && !defined $days && !$halves ? _found($t, 'documents are half old, half new', "SELECT recorder, 1 FROM $here a LEFT JOIN before.$t b USING ($using) LEFT JOIN truth.$t t USING ($using)
+			$using =~ /recorder/ && !defined $fewest ? _found($t, 'documents are half old, half new', "SELECT recorder, 1 FROM $here a LEFT JOIN before.$t b USING ($using) LEFT JOIN truth.$t t USING ($using)
 				GROUP BY recorder HAVING bool_or($of{a} IS NOT DISTINCT FROM $of{b} AND $of{a} IS DISTINCT FROM $of{t})
 				AND bool_or($of{a} IS NOT DISTINCT FROM $of{t} AND $of{a} IS DISTINCT FROM $of{b})", 'recorder') : ())
 	} $class->tables;
