@@ -74,18 +74,22 @@ onec_pager_check_row(const OnecPager *pager, const OnecField *fields)
 void
 onec_pager_begin_set(OnecPager *pager)
 {
-	OnecTwice	spare = pager->last_set;
+	OnecTwice	last = pager->last_set;
+	OnecTwice	before = pager->before_set;
 
-	onec_twice_clear(&spare);
+	onec_twice_clear(&last);
+	onec_twice_clear(&before);
 	if (pager->page_twice > 0 && !pager->by_date && !pager->scattered)
 	{
 		pager->last_set = pager->page_set;
-		pager->page_set = spare;
+		pager->before_set = before;
+		pager->page_set = last;
 	}
 	else
 	{
-		pager->last_set = spare;
-		onec_twice_clear(&pager->page_set);
+		pager->last_set = last;
+		pager->before_set = pager->page_set;
+		pager->page_set = before;
 	}
 	pager->page_twice = 0;
 }
@@ -157,22 +161,45 @@ onec_pager_raise_repeated(const OnecPager *pager, const OnecMark *earlier)
 					   pager->page_rows, pager->at.skip, earlier->skip)));
 }
 
+/* Whether the page ends within the one before and is no short end of it. */
+static bool
+ends_within_last(const OnecPager *pager, const OnecMark *page)
+{
+	const OnecRepeat *repeat = &pager->repeat;
+
+	return repeat->count > 1 && pager->page_twice == 0 &&
+		onec_twice_has(&pager->before_set, pager->row_hash) &&
+		2 * page->rows > repeat->marks[repeat->count - 2].rows;
+}
+
 /* The earlier page that this one repeats, or NULL. */
 static const OnecMark *
 find_earlier(OnecPager *pager)
 {
-	OnecMark	page = {.skip = pager->at.skip,.rows = onec_pager_page_rows(pager),.sum = pager->page_sum};
+	bool		keyed = onec_tie_has_key(pager->tie) && !pager->scattered;
+	bool		behind_twice = pager->last_set.count > 0;
+	OnecMark	page = {
+		.skip = pager->at.skip,.rows = onec_pager_page_rows(pager),.sum = pager->page_sum,
+		.first = pager->page_first
+	};
+	const OnecMark *earlier;
 
-	if (onec_tie_has_key(pager->tie) && !pager->scattered)
-	{
-		page.first = pager->page_first;
-		/*
-		 * a page with a row twice in place of another one is followed by one that begins, and may end, with
-		 * its last row
-		 */
-		page.last = pager->page_twice > 0 ? 0 : pager->page_last;
-	}
-	return onec_repeat_find(&pager->repeat, &pager->at, &page, pager->last_set.count == 0, pager->context);
+	/*
+	 * a page with a row twice in place of another one is followed by one that begins, and may end, with its
+	 * last row
+	 */
+	if (keyed && pager->page_twice == 0)
+		page.last = pager->page_last;
+	earlier = onec_repeat_find(&pager->repeat, &pager->at, &page, keyed, behind_twice, pager->context);
+	if (earlier == NULL && keyed && ends_within_last(pager, &page))
+		earlier = &pager->repeat.marks[pager->repeat.count - 2];
+	return earlier;
+}
+
+bool
+onec_pager_begins_again(const OnecPager *pager)
+{
+	return pager->walks && onec_repeat_begins(&pager->repeat, &pager->at, pager->page_first);
 }
 
 void

@@ -31,6 +31,12 @@ extern const char *onec_pager_missing(const OnecPager *pager);
 extern void onec_pager_check_page(OnecPager *pager);
 
 /*
+ * Whether the page begins as an earlier one, reached by a smaller $skip, did: its end will tell whether it is
+ * that one again.
+ */
+extern bool onec_pager_begins_again(const OnecPager *pager);
+
+/*
  * The page broke off after some rows, and what follows them will be asked for: raise an error if they came
  * before.
  */

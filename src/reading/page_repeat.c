@@ -35,23 +35,23 @@ add_mark(OnecRepeat *repeat, const OnecMark *mark, MemoryContext context)
 /*
  * Whether the page is the earlier one again.  Its last row alone tells that of a page as long: behind a
  * page that lacked a row, and behind rows that came in front meanwhile, a few of that page's last rows
- * come once more.
+ * come once more.  Behind a page with rows twice the next one may begin and end with its last row.
  */
 static bool
-is_repeated(const OnecMark *page, const OnecMark *earlier, bool edges)
+is_repeated(const OnecMark *page, const OnecMark *earlier, bool keyed, bool behind_twice)
 {
 	if (page->rows == earlier->rows && page->sum == earlier->sum)
 		return true;
-	if (!edges)
+	if (!keyed)
 		return false;
-	if (page->first != 0 && page->first == earlier->first)
+	if (page->first != 0 && page->first == earlier->first && (!behind_twice || earlier->rows > 1))
 		return true;
-	return page->last != 0 && page->last == earlier->last && 2 * page->rows > earlier->rows;
+	return page->last != 0 && page->last == earlier->last && !behind_twice && 2 * page->rows > earlier->rows;
 }
 
 const OnecMark *
-onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page, bool edges,
-				 MemoryContext context)
+onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page, bool keyed,
+				 bool behind_twice, MemoryContext context)
 {
 	/* a page that begins further on is no news of what came before a tie or a window was read anew */
 	if (!is_same_walk(&repeat->place, place) ||
@@ -59,10 +59,22 @@ onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *pag
 		repeat->count = 0;
 	repeat->place = *place;
 	for (int i = 0; page->rows > 0 && i < repeat->count; i++)
-		if (is_repeated(page, &repeat->marks[i], edges))
+		if (is_repeated(page, &repeat->marks[i], keyed, behind_twice))
 			return &repeat->marks[i];
 	add_mark(repeat, page, context);
 	return NULL;
+}
+
+bool
+onec_repeat_begins(const OnecRepeat *repeat, const OnecPlace *place, uint64 first)
+{
+	if (first == 0 || !is_same_walk(&repeat->place, place) || repeat->count == 0 ||
+		place->skip <= repeat->marks[repeat->count - 1].skip)
+		return false;
+	for (int i = 0; i < repeat->count; i++)
+		if (repeat->marks[i].first == first)
+			return true;
+	return false;
 }
 
 void

@@ -23,8 +23,8 @@ typedef struct OnecMark
 	int64		skip;
 	int64		rows;
 	uint64		sum;			/* of the hashes of its rows */
-	uint64		first;			/* hash of its first row; 0: not known, or other rows may be alike */
-	uint64		last;
+	uint64		first;			/* hash of its first row; 0: not known */
+	uint64		last;			/* 0: not known, or other rows may be alike */
 } OnecMark;
 
 /* All zero knows of no page. */
@@ -39,11 +39,14 @@ typedef struct OnecRepeat
 
 /*
  * The page "page" has come from "place".  Returns an earlier page that it repeats, or NULL; valid until the
- * next call.  "edges" says whether one row is enough for that.  "context" is where the marks live.
+ * next call.  "keyed": its rows have keys, and one row is enough for that.  "behind_twice": the page before
+ * had rows twice.  "context" is where the marks live.
  */
 extern const OnecMark *onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page,
-										bool edges,
-										MemoryContext context);
+										bool keyed, bool behind_twice, MemoryContext context);
+
+/* Whether a page of "place" that begins with the row of hash "first" begins as an earlier one did. */
+extern bool onec_repeat_begins(const OnecRepeat *repeat, const OnecPlace *place, uint64 first);
 
 /* Forget all pages but this one, whose rows are known by other hashes from now on. */
 extern void onec_repeat_begin(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page,

@@ -509,7 +509,7 @@ onec_pager_enough(OnecPager *pager)
 
 	pager->patient = true;
 	while (!pager->ended && pager->reply != NULL && pager->page_rows > 0 &&
-		   (onec_pager_missing(pager) != NULL || may_be_long(pager)))
+		   (onec_pager_missing(pager) != NULL || may_be_long(pager) || onec_pager_begins_again(pager)))
 	{
 		if (pager->eaten > 0)
 			eat(pager, pager->eaten);

@@ -114,6 +114,7 @@ struct OnecPager
 	int64		page_twice;		/* of its rows, those that came twice with it */
 	uint64		row_hash;		/* of all values of its last row, where the key is wanted */
 	OnecTwice	page_set;		/* its rows, where the key is wanted */
+	OnecTwice	before_set;		/* those of the page before, if none came twice */
 	OnecTwice	last_set;		/* those of the page before, if any came twice: $skip may be short of its
 								 * end */
 	uint64		page_sum;		/* of the hashes of its rows */
