@@ -215,12 +215,17 @@ CREATE FUNCTION onec_internal.receipt_lines_till(server name, till timestamp, cu
 COMMENT ON FUNCTION onec_internal.receipt_lines_till(name, timestamp, uuid[]) IS
 	'Учитываемые строки продаж с временем чека и тем, покупка ли он (служебная)';
 
--- A visit is a day with a purchase.
+-- A visit is a day with a purchase: the day of a receipt.
+CREATE FUNCTION onec_internal.visit_day(at timestamp) RETURNS date
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN at::date;
+COMMENT ON FUNCTION onec_internal.visit_day(timestamp) IS 'День визита: день чека (служебная)';
+
 CREATE FUNCTION onec_internal.visits_till(server name, till timestamp, customers uuid[])
 	RETURNS TABLE (customer_id uuid, day date, receipts bigint, net numeric)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
-		SELECT r.customer_id, r.at::date, count(*), sum(r.net)
+		SELECT r.customer_id, onec_internal.visit_day(r.at), count(*), sum(r.net)
 		FROM onec_internal.receipts_till($1, $2, $3) r WHERE r.is_purchase AND r.customer_id IS NOT NULL
 		GROUP BY 1, 2;
 	END;

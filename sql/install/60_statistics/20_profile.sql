@@ -145,7 +145,7 @@ AS $$
 		FROM heavy h JOIN tag t ON t.product_id = h.product_id GROUP BY 1, 2, 3
 		UNION ALL
 		SELECT l.customer_id, 'store', l.store_id::text, coalesce(min(s.name), l.store_id::text),
-			   count(DISTINCT l.at::date),
+			   count(DISTINCT onec_internal.visit_day(l.at)),
 			   count(DISTINCT l.receipt_id)::int, max(l.at)
 		FROM line l LEFT JOIN onec.store s ON s.server = $1 AND s.store_id = l.store_id
 		WHERE l.is_purchase AND l.amount >= 0 AND l.store_id IS NOT NULL AND ('store' = ANY ($4)) IS NOT FALSE
@@ -202,7 +202,7 @@ AS $$
 	visit AS MATERIALIZED (
 		SELECT v.customer_id, v.day,
 			   v.day - lag(v.day) OVER (PARTITION BY v.customer_id ORDER BY v.day) AS gap
-		FROM (SELECT DISTINCT s.customer_id, s.at::date AS day FROM sale s) v),
+		FROM (SELECT DISTINCT s.customer_id, onec_internal.visit_day(s.at) AS day FROM sale s) v),
 	totals AS (
 		SELECT l.customer_id, sum(l.amount) AS net,
 			   coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0) AS gross,

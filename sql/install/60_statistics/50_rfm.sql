@@ -161,7 +161,8 @@ AS $$
 		SELECT s.customer_id, max(s.at)::date AS last,
 			   CASE (SELECT onec.get('rfm.frequency', $1))
 					WHEN 'receipts' THEN count(*) FILTER (WHERE s.at >= w.at)
-					ELSE count(DISTINCT s.at::date) FILTER (WHERE s.at >= w.at) END::int AS frequency
+					ELSE count(DISTINCT onec_internal.visit_day(s.at)) FILTER (WHERE s.at >= w.at)
+			   END::int AS frequency
 		FROM onec_internal.receipts_till($1, $2 + 1, NULL) s CROSS JOIN since w
 		WHERE s.is_purchase AND s.customer_id IS NOT NULL GROUP BY 1),
 	money AS (

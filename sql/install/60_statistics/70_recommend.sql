@@ -432,7 +432,8 @@ BEGIN
 			FROM unnest($7) c (id)
 			LEFT JOIN onec_internal.goods_bought_by($1, $2, $3) b ON b.customer_id = c.id GROUP BY 1),
 		visit AS (
-			SELECT l.customer_id, l.store_id::text AS store, count(DISTINCT l.at::date) AS days,
+			SELECT l.customer_id, l.store_id::text AS store,
+				   count(DISTINCT onec_internal.visit_day(l.at)) AS days,
 				   max(l.at) AS last
 			FROM onec_internal.receipt_lines_till($1, $3, $2) l
 			WHERE l.is_purchase AND l.amount >= 0 AND l.customer_id IS NOT NULL AND l.store_id IS NOT NULL
