@@ -54,31 +54,31 @@ sql/onec_fdw--$(EXTVERSION).sql: $(PARTS)
 export PG_CONFIG
 
 test:
-	test/run
+	$(TREE)/test/run
 
 test-full:
-	TEST_FULL=1 test/run
+	TEST_FULL=1 $(TREE)/test/run
 
 # Regression tests against the running server that PGHOST and PGPORT name, after "make install".
 installcheck:
-	test/run installcheck
+	$(TREE)/test/run installcheck
 
 unit:
-	test/run unit
+	$(TREE)/test/run unit
 
 lint:
-	test/run lint
+	$(TREE)/test/run lint
 
 fuzz:
-	test/run fuzz
+	$(TREE)/test/run fuzz
 
 bench:
-	test/bench/run
+	$(TREE)/test/bench/run
 
 demo:
-	test/demo
+	$(TREE)/test/demo
 
 demo-stop:
-	test/demo stop
+	$(TREE)/test/demo stop
 
 .PHONY: all install installcheck test test-full unit lint fuzz bench demo demo-stop clean libraries
