@@ -64,7 +64,7 @@ def lie_about(lie, r, rows, found, top):
         return found[:-1] + [{"odata.error": {"code": "1", "message": {"value": "Мир рухнул"}}}]
     if len(found) < 6 and lie in ("emptyrow", "nullkey", "nokey"):
         return found
-    if lie == "doubled":
+    if lie == "doubled" or lie == "twicenoskip" and "$skip" not in r.query:
         return [row for row in found for _ in range(2)]
     if lie == "twice":
         return found[:4] + found[:4] + found[4:-4]
@@ -112,6 +112,11 @@ def answer(r):
         query.pop(name, None)
     if lie == "cap":
         query["$top"] = str(min(int(query["$top"]), int(mode["by"])))
+    if lie == "capagain":
+        skip, asked = int(query.get("$skip", 0)), int(query["$top"])
+        query.update({"$top": mode["by"]}, **({"$skip": str(skip - asked)} if skip > asked else {}))
+    if lie == "twicenoskip" and query.pop("$skip", None):
+        query["$top"] = str(int(query["$top"]) + int(mode["by"]))
     if lie == "loop" and int(query.get("$skip", 0)) > 0:
         query["$skip"] = str(int(query["$skip"]) % 2000)
     top = int(query.get("$top", 0))
@@ -313,6 +318,12 @@ for my $table (qw(c1 c1ahead))
 	answer_like("SELECT count(ref_key), count(code) FROM $table", { lie => 'cutnoskip' }, $again, "T1: \$skip is ignored behind a page that broke off: $table");
 	$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (SET retries '0')");
 }
+answer_like("SELECT count(ref_key), count(code) FROM c1", { lie => 'capagain', by => 700 }, $again,
+	'T1: $top is capped, and a page begins amid the one before the last');
+answer_like("SELECT count(ref_key), count(code) FROM c1", { lie => 'twicenoskip', by => 2 }, $again,
+	'T1: $skip is ignored behind a page with all rows twice');
+answer_like("SELECT count(*) FROM (SELECT $_ FROM c1 LIMIT 1005) c", { lie => 'noskip' }, $again,
+	"T1: LIMIT ends amid a page that came before: $_") for 'code', 'ref_key, code';
 answer_like($codes->('c1'), { lie => 'nothing' }, $again, 'T1: neither $top nor $skip is heeded: an error');
 answer_is($codes->('c1'), { lie => 'notop' }, $all[0], '$top is ignored: all rows, once');
 answer_is($sums->($_), { lie => 'notop' }, $all[1], "\$top is ignored, with dates: all rows of $_, once") for qw(d1 d1ahead);
