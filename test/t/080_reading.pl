@@ -115,7 +115,8 @@ def answer(r):
     if lie == "capagain":
         skip, asked = int(query.get("$skip", 0)), int(query["$top"])
         query.update({"$top": mode["by"]}, **({"$skip": str(skip - asked)} if skip > asked else {}))
-    if lie == "twicenoskip" and query.pop("$skip", None):
+    if lie == "twicenoskip" and 0 < int(query.get("$skip", 0)) <= int(query["$top"]):
+        del query["$skip"]
         query["$top"] = str(int(query["$top"]) + int(mode["by"]))
     if lie == "loop" and int(query.get("$skip", 0)) > 0:
         query["$skip"] = str(int(query["$skip"]) % 2000)
