@@ -36,7 +36,7 @@ is_between(pg_wchar c)
 	for (size_t i = 0; i < lengthof(alone); i++)
 		if (alone[i] == c)
 			return true;
-	return (c >= 0x2000 && c <= 0x200D) || (c >= 0x2010 && c <= 0x2015);
+	return c >= 0x2000 && c <= 0x2015;
 }
 
 /*

@@ -4,60 +4,13 @@ use strict;
 use warnings;
 use utf8;
 
+use OnecRows;
 use OnecTest;
 use Test::More;
 
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
-my $node = OnecTest->node('numbers');
-my $server;
-
-sub sql
-{
-	my ($query) = @_;
-	my $r = OnecTest->try_text($node, $query =~ s/\bSRV\b/'$server'/gr);
-
-	diag("$query\n$r->{stderr}") if $r->{sqlstate} ne '00000';
-	return $r->{stdout};
-}
-
-# A shop of its own for each case.
-sub shop
-{
-	($server) = @_;
-	return sql("CREATE SERVER $server FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/base', timezone 'Europe/Moscow')");
-}
-
-sub id { return sprintf("'00000000-0000-4000-8000-%012d'::uuid", $_[0]); }
-
-# Lines of sales: document, when, whose (a customer, or "card N"), quantity, amount; more by name.
-my $line = 0;
-
-sub sold
-{
-	my ($document, $at, $who, $quantity, $amount, %more) = @_;
-	my ($card) = ($who // '') =~ /^card (\d+)/;
-	my %row = (server => 'SRV', register => "'sales'", recorder => id($document), recorder_type => "'Document_ЧекККМ'", line_no => ++$line,
-		period => $at, customer_id => defined $who && !$card ? id($who) : 'NULL', card_id => $card ? id($card) : 'NULL',
-		quantity => $quantity, amount => $amount, attribution => !defined $who ? "'anonymous'" : $card ? "'card'" : "'counterparty'", %more);
-	my @columns = sort keys %row;
-
-	return sql('INSERT INTO onec.sale_line (' . join(', ', @columns) . ') VALUES (' . join(', ', @row{@columns}) . ')');
-}
-
-sub card
-{
-	my ($card, $owner, $phone) = @_;
-	return sql("INSERT INTO onec.discount_card (server, card_id, code, barcode, owner_id) VALUES (SRV, " . id($card) . ", '$card', "
-		. ($phone ? "'$phone'" : 'NULL') . ', ' . ($owner ? id($owner) : 'NULL') . ')');
-}
-
-sub points
-{
-	my ($document, $at, $kind, $card, $accrued, $spent) = @_;
-	return sql("INSERT INTO onec.loyalty_movement (server, recorder, recorder_type, line_no, period, active, kind, card_id, accrued, spent)
-		VALUES (SRV, " . id($document) . ", 'Document_ЧекККМ', @{[ ++$line ]}, '$at', true, '$kind', " . id($card) . ", $accrued, $spent)");
-}
+$node = OnecTest->node('numbers');
 
 # What a profile says on a day.
 sub profile
@@ -198,6 +151,11 @@ my @phones = (
 		"+7 (000) 000\x{2212}00\x{2010}01" => '70000000001', "\x{200B}7000\x{AD}0000001\x{FEFF}" => '70000000001', "7\t000.000.00.01 " => '70000000001', "+7\x{3000}0000000001" => '70000000001',
 		'7000000000l' => '', '7000/0000001' => '' ],
 );
+sub letter { utf8::upgrade(my $letter = chr($_[0])); return $letter; }
+push @phones, [ sprintf('N10: U+%04X', $_), 'RU', "7@{[ letter($_) ]}0000000001" => '70000000001' ]
+  for 9, 10, 13, 0x20, 0x28, 0x29, 0x2D, 0x2E, 0xA0, 0xAD, 0x1680, 0x180E, 0x2000 .. 0x2015, 0x202F, 0x205F, 0x2060, 0x2212, 0x3000, 0xFE58, 0xFE63,
+	0xFEFF, 0xFF0D;
+push @phones, [ sprintf('N10: not U+%04X', $_), 'RU', "7@{[ letter($_) ]}0000000001" => '' ] for 0x21, 0x2B, 0x2F, 0x61, 0x430, 0x1FFF, 0x2016, 0x1F4DE;
 for my $case (@phones)
 {
 	my ($name, $country, @pairs) = @$case;
@@ -296,9 +254,7 @@ sold(2, "'2026-04-01 10:00'", 10, 1, 50);
 sold(3, "'2026-04-01 10:00'", 11, 1, 7);
 sold(4, "'2026-04-01 10:00'", 12, 1, 9, card_id => id(2), attribution => "'card'");
 sql('SELECT FROM onec_internal.refresh_after_sync(SRV)');
-sql("BEGIN; CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT server, card_id, code, barcode, CASE code WHEN '1' THEN " . id(11)
-	. " ELSE owner_id END AS owner_id FROM onec.discount_card WHERE server = SRV;
-	SELECT FROM onec_internal.complete_and_compare(SRV, 'discount_card', 'true'); SELECT FROM onec_internal.write_window(SRV, 'discount_card'); COMMIT");
+window('discount_card', "server, card_id, code, barcode, CASE code WHEN '1' THEN " . id(11) . ' ELSE owner_id END AS owner_id');
 is(sql("SELECT right(customer_id::text, 2) FROM onec_internal.touched_customer WHERE server = SRV ORDER BY 1") =~ tr/\n/ /r, '10 11', 'N16: old and new owner are touched at once, nobody else');
 sql('SELECT FROM onec_internal.refresh_people(SRV); SELECT FROM onec_internal.refresh_after_sync(SRV, false)');
 is(sql("SELECT right(customer_id::text, 2), total_revenue FROM onec.customer_profile WHERE server = SRV ORDER BY 1") =~ tr/\n/ /r, '10|50 11|307 12|9',
