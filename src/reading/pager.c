@@ -506,10 +506,11 @@ void
 onec_pager_enough(OnecPager *pager)
 {
 	const OnecField *fields;
+	bool		again = pager->page_rows > 0 && onec_pager_begins_again(pager);
 
 	pager->patient = true;
 	while (!pager->ended && pager->reply != NULL && pager->page_rows > 0 &&
-		   (onec_pager_missing(pager) != NULL || may_be_long(pager) || onec_pager_begins_again(pager)))
+		   (again || onec_pager_missing(pager) != NULL || may_be_long(pager)))
 	{
 		if (pager->eaten > 0)
 			eat(pager, pager->eaten);

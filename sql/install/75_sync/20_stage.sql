@@ -165,6 +165,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.stage_key_columns(text, text) IS 'Ключ прочитанных строк (служебная)';
 
+-- Those of what 1C writes as a whole, a document, of "alias" if that is given.
+CREATE FUNCTION onec_internal.stage_unit_columns(target text, alias text DEFAULT NULL) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT string_agg(concat_ws('.', alias, quote_ident(u)), ', ')
+			FROM unnest(onec_internal.unit_columns(target)) u);
+END $$;
+COMMENT ON FUNCTION onec_internal.stage_unit_columns(text, text) IS
+	'Столбцы документа у прочитанных строк (служебная)';
+
 -- SQL for "row a of the local table says what row b of pg_temp.onec_stage says", keys aside.
 CREATE FUNCTION onec_internal.same_row_condition(target text, a text, b text) RETURNS text
 	LANGUAGE sql STABLE

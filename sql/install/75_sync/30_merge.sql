@@ -86,10 +86,10 @@ BEGIN
 												  FROM behind) b
 		ON CONFLICT ON CONSTRAINT sync_doubt_pkey DO UPDATE SET till_ts = greatest(d.till_ts,
 			excluded.till_ts), found_at = excluded.found_at',
-		(SELECT string_agg(format('x.%I', u), ', ') FROM unnest(onec_internal.unit_columns(target)) u),
+		onec_internal.stage_unit_columns(target, 'x'),
 		onec_internal.date_column(target),
 		onec_internal.table_of_target(target),
-		(SELECT string_agg(format('t.%I', u), ', ') FROM unnest(onec_internal.unit_columns(target)) u),
+		onec_internal.stage_unit_columns(target, 't'),
 		server, same_key, target);
 END $$;
 COMMENT ON FUNCTION onec_internal.note_days_left_behind(name, text, text) IS

@@ -70,6 +70,23 @@ END $$;
 COMMENT ON FUNCTION onec_internal.holds_missing_rows(text, text, text) IS
 	'Есть ли недостающие строки в другом чтении (служебная)';
 
+-- Whether a temporary table has a key that is here.
+CREATE FUNCTION onec_internal.holds_known_rows(server name, target text, other text) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	known boolean;
+BEGIN
+	EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.%I s JOIN %s t ON t.server = %L AND (%s) = (%s))',
+				   other, onec_internal.table_of_target(target), server,
+				   onec_internal.stage_key_columns(target, 't'),
+				   onec_internal.stage_key_columns(target, 's')) INTO known;
+	RETURN known;
+END $$;
+COMMENT ON FUNCTION onec_internal.holds_known_rows(name, text, text) IS
+	'Есть ли в прочитанном строки, которые уже здесь (служебная)';
+
 -- Whether the last reading turned pages by $skip, where rows can slip between two of them.
 CREATE FUNCTION onec_internal.went_by_skip(server name, target text) RETURNS boolean
 	LANGUAGE sql VOLATILE
@@ -224,10 +241,7 @@ BEGIN
 	missing := (SELECT count(*) FROM pg_temp.onec_change c WHERE c.place IS NULL);
 	EXECUTE format('SELECT count(*) FROM %s WHERE server = %L AND (%s) %s', tab, server, scope,
 				   CASE WHEN onec_internal.has_deletion_mark(target) THEN 'AND NOT is_deleted' END) INTO held;
-	EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_stage s JOIN %s t ON '
-				   't.server = %L AND (%s) = (%s))', tab, server,
-				   onec_internal.stage_key_columns(target, 't'),
-				   onec_internal.stage_key_columns(target, 's')) INTO shared;
+	shared := onec_internal.holds_known_rows(server, target, 'onec_stage');
 END $$;
 COMMENT ON FUNCTION onec_internal.held_and_missing_rows(name, text, text) IS
 	'Сколько строк окна здесь и скольких из них не прочитано (служебная)';
@@ -256,12 +270,8 @@ BEGIN
 	IF beside.min IS NOT NULL THEN
 		PERFORM onec_internal.stage_rows(server, target,
 										 format('f.%1$I >= %2$L::timestamp AND f.%1$I <= %3$L::timestamp',
-												date_column,
-																beside.min, beside.max), '', 'onec_found');
-		EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_found s JOIN %s t ON '
-					   't.server = $1 AND (%s) = (%s))', tab,
-					   onec_internal.stage_key_columns(target, 't'),
-					   onec_internal.stage_key_columns(target, 's')) INTO known USING server;
+												date_column, beside.min, beside.max), '', 'onec_found');
+		known := onec_internal.holds_known_rows(server, target, 'onec_found');
 	END IF;
 	IF NOT known AND to_regclass('pg_temp.onec_waiting_row') IS NOT NULL THEN
 		known := onec_internal.holds_missing_rows(target, 'onec_waiting_row', 'true');

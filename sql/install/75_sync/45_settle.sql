@@ -31,8 +31,7 @@ CREATE FUNCTION onec_internal.keep_documents_for_end(target text, w tsrange, in_
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	unit text := (SELECT string_agg(format('x.%I', u), ', ')
-				  FROM unnest(onec_internal.unit_columns(target)) u);
+	unit text := onec_internal.stage_unit_columns(target, 'x');
 BEGIN
 	IF NOT onec_internal.any_documents_wait() THEN
 		CREATE TEMPORARY TABLE onec_waiting AS SELECT w AS onec_window, x.*
@@ -47,7 +46,7 @@ BEGIN
 	IF NOT in_doubt THEN
 		EXECUTE format('INSERT INTO pg_temp.onec_waiting_row SELECT %L::tsrange, s.* FROM pg_temp.onec_stage s
 			WHERE EXISTS (SELECT FROM pg_temp.onec_frozen x
-						  WHERE (%s) = (%s))', w, unit, replace(unit, 'x.', 's.'));
+						  WHERE (%s) = (%s))', w, unit, onec_internal.stage_unit_columns(target, 's'));
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.keep_documents_for_end(text, tsrange, boolean) IS
@@ -74,8 +73,7 @@ AS $$
 DECLARE
 	at text := format('coalesce(t.%I, %L)', onec_internal.date_column(target), onec_internal.first_moment());
 	others tsmultirange := onec_internal.covered_windows(server, target) - tsmultirange(w);
-	unit text := (SELECT string_agg(format('x.%I', u), ', ')
-				  FROM unnest(onec_internal.unit_columns(target)) u);
+	unit text := onec_internal.stage_unit_columns(target, 'x');
 BEGIN
 	IF isempty(others) THEN
 		RETURN 'false';
@@ -83,7 +81,7 @@ BEGIN
 	RETURN format('%s <@ %L::tsmultirange', at, others) || CASE WHEN onec_internal.any_documents_wait() THEN
 		format(' AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting x WHERE (%s) = (%s) AND '
 			   'coalesce(%s <@ x.onec_window, true))',
-			   unit, replace(unit, 'x.', 't.'), at) ELSE '' END;
+			   unit, onec_internal.stage_unit_columns(target, 't'), at) ELSE '' END;
 END $$;
 COMMENT ON FUNCTION onec_internal.sure_row_condition(name, text, tsrange) IS
 	'Условие: местная строка другого окна подтверждена этим шагом (служебная)';
@@ -100,8 +98,7 @@ DECLARE
 		- onec_internal.covered_windows(server, target);
 	tab text := onec_internal.table_of_target(target);
 	date_column name := onec_internal.date_column(target);
-	unit text := (SELECT string_agg(format('x.%I', u), ', ')
-				  FROM unnest(onec_internal.unit_columns(target)) u);
+	unit text := onec_internal.stage_unit_columns(target, 'x');
 	any_unread boolean := NOT isempty(unread);
 BEGIN
 	-- a first load has nothing before its windows, and nothing behind
@@ -115,11 +112,12 @@ BEGIN
 			JOIN pg_temp.onec_stage x ON x.ctid = c.place JOIN %2$s', unit, o.other), ' UNION ')
 		FROM (SELECT format('%s t ON (%s) = (%s) WHERE t.server = %L
 							 AND coalesce(t.%I, %L) <@ %L::tsmultirange',
-							tab, unit, replace(unit, 'x.', 't.'), server, date_column,
+							tab, unit, onec_internal.stage_unit_columns(target, 't'), server, date_column,
 							onec_internal.first_moment(), unread)
 			  WHERE any_unread
 			  UNION ALL
-			  SELECT format('pg_temp.onec_waiting t ON (%s) = (%s)', unit, replace(unit, 'x.', 't.'))
+			  SELECT format('pg_temp.onec_waiting t ON (%s) = (%s)', unit,
+							onec_internal.stage_unit_columns(target, 't'))
 			  WHERE onec_internal.any_documents_wait()) o (other));
 END $$;
 COMMENT ON FUNCTION onec_internal.half_documents_query(name, text, tsrange) IS
@@ -156,8 +154,7 @@ CREATE FUNCTION onec_internal.withhold_deletion(server name, target text, scope 
 AS $$
 DECLARE
 	tab text := onec_internal.table_of_target(target);
-	unit text := (SELECT string_agg(format('x.%I', u), ', ')
-				  FROM unnest(onec_internal.unit_columns(target)) u);
+	unit text := onec_internal.stage_unit_columns(target, 'x');
 	day text := CASE WHEN onec_internal.date_column(target) IS NULL THEN 'NULL::date'
 					 ELSE format('coalesce(x.%I::date, ''-infinity'')',
 								 onec_internal.date_column(target)) END;
@@ -187,7 +184,7 @@ BEGIN
 	EXECUTE format('DELETE FROM pg_temp.onec_change c WHERE c.place IS NULL
 		OR EXISTS (SELECT FROM pg_temp.onec_stage s JOIN pg_temp.onec_frozen x ON (%s) = (%s)
 				   WHERE s.ctid = c.place)',
-		replace(unit, 'x.', 's.'), unit);
+		onec_internal.stage_unit_columns(target, 's'), unit);
 	DROP TABLE pg_temp.onec_frozen;
 	RETURN kept;
 END $$;
@@ -204,8 +201,7 @@ DECLARE
 	read bigint := 0;
 	w tsrange;
 	same boolean := true;
-	unit text := (SELECT string_agg(format('x.%I', u), ', ')
-				  FROM unnest(onec_internal.unit_columns(s.target)) u);
+	unit text := onec_internal.stage_unit_columns(s.target, 'x');
 	place text := format('%s, x.%I', onec_internal.stage_key_columns(s.target, 'x'),
 						 onec_internal.date_column(s.target));
 BEGIN
@@ -255,7 +251,7 @@ CREATE FUNCTION onec_internal.drop_doubtful_waits(target text) RETURNS tsrange[]
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	unit text := (SELECT string_agg(quote_ident(u), ', ') FROM unnest(onec_internal.unit_columns(target)) u);
+	unit text := onec_internal.stage_unit_columns(target);
 	lacking tsrange[];
 BEGIN
 	EXECUTE format('

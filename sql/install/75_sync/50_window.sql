@@ -584,7 +584,7 @@ CREATE FUNCTION onec_internal.write_waiting_documents(server name, target text, 
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	unit text := (SELECT string_agg(quote_ident(u), ', ') FROM unnest(onec_internal.unit_columns(target)) u);
+	unit text := onec_internal.stage_unit_columns(target);
 	scope text := onec_internal.window_condition(target, lower(w), upper(w));
 	sure text;
 BEGIN
@@ -612,8 +612,7 @@ CREATE FUNCTION onec_internal.write_documents_of_one_window(server name, target 
 AS $$
 DECLARE
 	tab text := onec_internal.table_of_target(target);
-	unit text := (SELECT string_agg(format('x.%I', u), ', ')
-				  FROM unnest(onec_internal.unit_columns(target)) u);
+	unit text := onec_internal.stage_unit_columns(target, 'x');
 	day text := format('coalesce(t.%I, %L)', onec_internal.date_column(target), onec_internal.first_moment());
 BEGIN
 	PERFORM onec_internal.drop_window_tables();
@@ -623,22 +622,23 @@ BEGIN
 							WHERE (%1$s) = (%2$s) AND t.onec_window IS DISTINCT FROM x.onec_window)
 			AND NOT EXISTS (SELECT FROM %3$s t
 							WHERE t.server = %4$L AND (%1$s) = (%2$s) AND NOT %5$s <@ x.onec_window)',
-		unit, replace(unit, 'x.', 't.'), tab, server, day);
+		unit, onec_internal.stage_unit_columns(target, 't'), tab, server, day);
 	EXECUTE format('CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT t.*
 						FROM pg_temp.onec_waiting_row t
 		JOIN pg_temp.onec_local x ON (%s) = (%s)
-			AND t.onec_window = x.onec_window', unit, replace(unit, 'x.', 't.'));
+			AND t.onec_window = x.onec_window', unit, onec_internal.stage_unit_columns(target, 't'));
 	PERFORM onec_internal.drop_forgotten_from_staged(server, target);
 	PERFORM onec_internal.compare_with_staged(server, target,
 											  format('EXISTS (SELECT FROM pg_temp.onec_local x WHERE (%s) = '
 													 '(%s) AND %s <@ x.onec_window)',
-		unit, replace(unit, 'x.', tab || '.'), replace(day, 't.', tab || '.')));
+		unit, onec_internal.stage_unit_columns(target, tab),
+		replace(day, 't.', tab || '.')));
 	SELECT a.inserted, a.updated, a.deleted INTO inserted, updated, deleted
 	FROM onec_internal.write_window(server, target) a;
 	EXECUTE format('
 		WITH gone AS (DELETE FROM pg_temp.onec_waiting t USING pg_temp.onec_local x WHERE (%1$s) = (%2$s))
 		DELETE FROM pg_temp.onec_waiting_row t USING pg_temp.onec_local x
-		WHERE (%1$s) = (%2$s)', unit, replace(unit, 'x.', 't.'));
+		WHERE (%1$s) = (%2$s)', unit, onec_internal.stage_unit_columns(target, 't'));
 	DROP TABLE pg_temp.onec_local;
 END $$;
 COMMENT ON FUNCTION onec_internal.write_documents_of_one_window(name, text) IS
