@@ -153,6 +153,16 @@ CREATE FUNCTION onec_internal.counted_lines(server name, till timestamp,
 COMMENT ON FUNCTION onec_internal.counted_lines(name, timestamp, uuid[]) IS
 	'Учитываемые строки продаж до указанного времени: все или названных покупателей (служебная)';
 
+-- Those that were dated ahead on a day, and have come to pass since.
+CREATE FUNCTION onec_internal.lines_come_since(server name, day date) RETURNS SETOF onec_internal.counted_line
+	LANGUAGE sql STABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT l.* FROM onec_internal.counted_lines($1, NULL, NULL) l
+		WHERE $2 < l.today AND l.period >= $2 + 1;
+	END;
+COMMENT ON FUNCTION onec_internal.lines_come_since(name, date) IS
+	'Строки продаж, которые в этот день были ещё впереди, а теперь наступили (служебная)';
+
 -- ---- receipts ----
 
 -- Whether points were spent in a document, on its day: that they will expire is written with it, too.

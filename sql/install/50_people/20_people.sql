@@ -317,25 +317,28 @@ $$;
 COMMENT ON FUNCTION onec_internal.refresh_all_people_next(name) IS
 	'В следующий раз собрать всех пользователей сайта (служебная)';
 
--- Whom to fold again; NULL: everybody, which above a tenth of all costs less than to pick them.
+-- Above a tenth of all it costs less to take everybody than to pick them: then NULL.
+CREATE FUNCTION onec_internal.some_or_all(ids uuid[], everybody bigint) RETURNS uuid[]
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN cardinality(ids) <= greatest(100, everybody / 10) THEN ids END;
+COMMENT ON FUNCTION onec_internal.some_or_all(uuid[], bigint) IS
+	'Названные, если их немного, иначе NULL: все (служебная)';
+
+-- Whom to fold again; NULL: everybody.
 CREATE FUNCTION onec_internal.stale_people(server name) RETURNS uuid[]
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH come AS MATERIALIZED (
-		-- what was dated ahead and has come to pass since
 		SELECT l.customer_id, l.card_id FROM onec_internal.people_state s
-		CROSS JOIN LATERAL onec_internal.counted_lines(s.server, NULL, NULL) l
-		WHERE s.server = $1 AND s.day < l.today AND l.period >= s.day + 1),
+		CROSS JOIN LATERAL onec_internal.lines_come_since(s.server, s.day) l WHERE s.server = $1),
 	stale AS (
 		SELECT t.user_id FROM onec_internal.touched_user t WHERE t.server = $1
 		UNION SELECT c.customer_id FROM come c WHERE c.customer_id IS NOT NULL
 		UNION SELECT k.user_id FROM come c
 		JOIN onec.customer_card k ON k.server = $1 AND k.card_id = c.card_id)
-	SELECT CASE WHEN count(*) <= greatest(100, (SELECT count(*) FROM onec.site_user u
-												WHERE u.server = $1) / 10)
-				THEN coalesce(array_agg(s.user_id), '{}') END
-	FROM stale s
+	SELECT onec_internal.some_or_all(ARRAY(SELECT s.user_id FROM stale s),
+									 (SELECT count(*) FROM onec.site_user u WHERE u.server = $1))
 $$;
 COMMENT ON FUNCTION onec_internal.stale_people(name) IS 'Кого пора собрать заново; NULL — всех (служебная)';
 

@@ -36,8 +36,9 @@ CREATE FUNCTION onec_internal.definitions_digest(server name) RETURNS text
 AS $$
 	SELECT md5(string_agg(d.line, E'\n' ORDER BY d.line COLLATE "C")) FROM (
 		SELECT 'setting ' || s.key || '=' || coalesce(onec.get(s.key, $1), '') FROM onec.setting s
-		WHERE s.key ~ '^(affinity|season|outlook|rfm)\.'
-		  OR s.key IN ('check_unit', 'count_free_receipts', 'exclude_recorder_types', 'organization_ids')
+		WHERE s.key ~ '^(affinity|season|outlook|rfm)\.' OR s.key = 'check_unit'
+		UNION ALL SELECT ROW(w.excluded, w.organizations, w.counts_free)::text
+		FROM onec_internal.shop_rules w WHERE w.server = $1
 		UNION ALL SELECT 'category_map ' || m::text FROM onec.category_map m
 		UNION ALL SELECT 'brand_map ' || m::text FROM onec.brand_map m
 		UNION ALL SELECT 'rfm_segment ' || g::text FROM onec.rfm_segment g
@@ -75,13 +76,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.changed_lines(name) IS 'Чьи строки продаж меняются окном (служебная)';
 
--- Note them, for their profiles and as users; before these are made for the first time everybody is new.
+-- Note them, for their profiles and as users: each from when these are made for the first time, since before
+-- everybody is new.
 CREATE FUNCTION onec_internal.touch_customers_of_window(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF NOT EXISTS (SELECT FROM onec_internal.people_state p
+	IF NOT EXISTS (SELECT FROM onec_internal.people_state p WHERE p.server = touch_customers_of_window.server
+				   UNION ALL
+				   SELECT FROM onec_internal.profile_state p
 				   WHERE p.server = touch_customers_of_window.server) THEN
 		RETURN;
 	END IF;
@@ -94,10 +98,12 @@ BEGIN
 		WHERE p.server = touch_customers_of_window.server AND b.id IS NOT NULL
 		ON CONFLICT DO NOTHING)
 	INSERT INTO onec_internal.touched_user
-	SELECT touch_customers_of_window.server, b.id FROM buyer b WHERE b.id IS NOT NULL
-	UNION
-	SELECT k.server, k.user_id FROM line l
-	JOIN onec.customer_card k ON k.server = touch_customers_of_window.server AND k.card_id = l.card_id
+	SELECT p.server, u.id FROM onec_internal.people_state p CROSS JOIN (
+		SELECT b.id FROM buyer b WHERE b.id IS NOT NULL
+		UNION
+		SELECT k.user_id FROM line l
+		JOIN onec.customer_card k ON k.server = touch_customers_of_window.server AND k.card_id = l.card_id) u
+	WHERE p.server = touch_customers_of_window.server
 	ON CONFLICT DO NOTHING;
 END $$;
 COMMENT ON FUNCTION onec_internal.touch_customers_of_window(name) IS
@@ -133,8 +139,7 @@ END $$;
 COMMENT ON FUNCTION onec_internal.touch_buyers_of_products(name, text[]) IS
 	'Запомнить покупателей того, что изменилось: товаров, групп, категорий, магазинов (служебная)';
 
--- Whose profiles have to be computed again; NULL: everybody's, which above a tenth of all costs less than to
--- pick them.
+-- Whose profiles have to be computed again; NULL: everybody's.
 CREATE FUNCTION onec_internal.stale_customers(server name) RETURNS uuid[]
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -142,10 +147,9 @@ AS $$
 	WITH stale AS (
 		SELECT t.customer_id FROM onec_internal.touched_customer t WHERE t.server = $1
 		UNION
-		-- what was dated ahead and has come to pass since
 		SELECT l.customer_id FROM onec_internal.profile_state s
-		CROSS JOIN LATERAL onec_internal.counted_lines(s.server, NULL, NULL) l
-		WHERE s.server = $1 AND s.day < l.today AND l.period >= s.day + 1 AND l.customer_id IS NOT NULL
+		CROSS JOIN LATERAL onec_internal.lines_come_since(s.server, s.day) l
+		WHERE s.server = $1 AND l.customer_id IS NOT NULL
 		UNION
 		SELECT c.user_id FROM onec.customer_card c
 		WHERE c.server = $1 AND NOT EXISTS (SELECT FROM onec.customer_profile p
@@ -154,10 +158,8 @@ AS $$
 		SELECT p.customer_id FROM onec.customer_profile p
 		WHERE p.server = $1 AND p.lines = 0
 		  AND NOT EXISTS (SELECT FROM onec.customer_card c WHERE c.server = $1 AND c.user_id = p.customer_id))
-	SELECT CASE WHEN count(*) <= greatest(100, (SELECT count(*) FROM onec.customer_profile p
-												WHERE p.server = $1) / 10)
-				THEN coalesce(array_agg(s.customer_id), '{}') END
-	FROM stale s
+	SELECT onec_internal.some_or_all(ARRAY(SELECT s.customer_id FROM stale s),
+									 (SELECT count(*) FROM onec.customer_profile p WHERE p.server = $1))
 $$;
 COMMENT ON FUNCTION onec_internal.stale_customers(name) IS
 	'Чьи профили пора пересчитать; NULL — все (служебная)';
