@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use utf8;
 
-use JSON::PP;
+use OnecBase;
 use OnecTest;
 use Test::More;
 
@@ -30,51 +30,9 @@ PY
 OnecTest->describe($dir);
 OnecTest->server($node, $stub, name => 'shop', options => "timezone 'UTC', retries '0'");
 
-sub guid { return sprintf '%08x-0000-4000-8000-%012x', @_; }
-my $nobody = guid(0, 0) =~ s/4000-8000/0000-0000/r;
 
-# What the base holds from now on: set => rows.
-sub base
-{
-	my (%sets) = @_;
+sub base { return hold($dir, @_); }
 
-	open(my $out, '>', "$dir/rows.new") or die $!;
-	print $out encode_json(\%sets);
-	close $out;
-	rename "$dir/rows.new", "$dir/rows" or die $!;
-	return;
-}
-
-# A row of the register of sales: document, line, period, what differs from a plain row.
-sub sale
-{
-	my ($document, $line, $period, %other) = @_;
-
-	return { Recorder => guid(1, $document), Recorder_Type => 'StandardODATA.Document_ЧекККМ', LineNumber => "$line", Period => $period, Active => \1,
-		Контрагент_Key => $nobody, Номенклатура_Key => guid(3, 1), Характеристика_Key => $nobody, Склад_Key => guid(4, 1), Организация_Key => $nobody,
-		Документ => guid(1, $document), Документ_Type => 'StandardODATA.Document_ЧекККМ', Количество => 1, Сумма => 100, СуммаНДС => 0, Себестоимость => 0, %other };
-}
-
-sub card_sale
-{
-	my ($document, $line, $period, $card, %other) = @_;
-
-	return { Recorder => guid(1, $document), Recorder_Type => 'StandardODATA.Document_ЧекККМ', LineNumber => "$line", Period => $period, Active => \1,
-		ДисконтнаяКарта_Key => guid(5, $card), ВладелецКарты_Key => guid(2, $card), Номенклатура_Key => guid(3, 1), Характеристика_Key => $nobody,
-		Количество => 1, Сумма => 100, Скидка => 0, %other };
-}
-
-# A card of the customer who has its number.
-sub card
-{
-	my ($number) = @_;
-
-	return { Ref_Key => guid(5, $number), Code => "$number", Description => "Карта $number", КодКартыШтрихкод => "7000000000$number", КодКартыМагнитный => '',
-		ВладелецКарты_Key => guid(2, $number), Owner_Key => $nobody, КартаНедействительна => \0, DeletionMark => \0, DataVersion => 'A', IsFolder => \0,
-		Predefined => \0, Parent_Key => $nobody };
-}
-
-my ($sales, $card_sales, $cards) = ('AccumulationRegister_Продажи_RecordType', 'AccumulationRegister_ПродажиПоДисконтнымКартам_RecordType', 'Catalog_ДисконтныеКарты');
 my $made;
 
 # An empty store of the base, and a sync of these rows.

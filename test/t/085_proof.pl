@@ -4,7 +4,7 @@ use strict;
 use warnings;
 use utf8;
 
-use JSON::PP;
+use OnecBase;
 use OnecTest;
 use Test::More;
 
@@ -72,39 +72,13 @@ OnecTest->describe($dir);
 OnecTest->server($node, $stub, name => 'shop', options => "timezone 'UTC', retries '0', page_size '50', prefetch '0'");
 
 sub rows { return OnecTest->rows($node, @_); }
-sub guid { return sprintf '%08x-0000-4000-8000-%012x', @_; }
-my $nobody = guid(0, 0) =~ s/4000-8000/0000-0000/r;
-my ($sales, $cards) = ('AccumulationRegister_Продажи_RecordType', 'Catalog_ДисконтныеКарты');
-
-sub card
-{
-	my ($number, %other) = @_;
-
-	return { Ref_Key => guid(5, $number), Code => "$number", Description => "Карта $number", КодКартыШтрихкод => sprintf('7000%07d', $number),
-		КодКартыМагнитный => '', ВладелецКарты_Key => guid(2, $number), Owner_Key => $nobody, КартаНедействительна => \0, DeletionMark => \0,
-		DataVersion => 'A', IsFolder => \0, Predefined => \0, Parent_Key => $nobody, %other };
-}
-
-sub sale
-{
-	my ($document, $line, $period, %other) = @_;
-
-	return { Recorder => guid(1, $document), Recorder_Type => 'StandardODATA.Document_ЧекККМ', LineNumber => "$line", Period => $period, Active => \1,
-		Контрагент_Key => $nobody, Номенклатура_Key => guid(3, 1), Характеристика_Key => $nobody, Склад_Key => guid(4, 1),
-		Организация_Key => $nobody, Документ => guid(1, $document), Документ_Type => 'StandardODATA.Document_ЧекККМ', Количество => 1, Сумма => 100,
-		СуммаНДС => 0, Себестоимость => 0, %other };
-}
 
 my %base;
 
 sub base
 {
 	%base = (%base, @_);
-	open(my $out, '>', "$dir/rows.new") or die $!;
-	print $out encode_json(\%base);
-	close $out;
-	rename "$dir/rows.new", "$dir/rows" or die $!;
-	return;
+	return hold($dir, %base);
 }
 
 # A sync under a lie ("left": only so many lists of it): the status of the run.

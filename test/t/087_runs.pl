@@ -3,7 +3,7 @@ use strict;
 use warnings;
 use utf8;
 
-use JSON::PP;
+use OnecBase;
 use OnecTest;
 use Test::More;
 
@@ -38,50 +38,8 @@ OnecTest->describe($dir, $demo);
 OnecTest->server($node, $stub, name => 'shop', options => "timezone 'UTC', retries '0', prefetch '0'");
 
 sub rows { return OnecTest->rows($node, @_); }
-sub guid { return sprintf '%08x-0000-4000-8000-%012x', @_; }
-my $nobody = guid(0, 0) =~ s/4000-8000/0000-0000/r;
-my ($sales, $card_sales, $cards) = ('AccumulationRegister_Продажи_RecordType', 'AccumulationRegister_ПродажиПоДисконтнымКартам_RecordType', 'Catalog_ДисконтныеКарты');
 
-sub base
-{
-	my (%sets) = @_;
-
-	open(my $out, '>', "$dir/rows.new") or die $!;
-	print $out encode_json(\%sets);
-	close $out;
-	rename "$dir/rows.new", "$dir/rows" or die $!;
-	return;
-}
-
-sub card
-{
-	my ($number, %other) = @_;
-
-	return { Ref_Key => guid(5, $number), Code => "$number", Description => "Карта $number", КодКартыШтрихкод => sprintf('7000%07d', $number),
-		КодКартыМагнитный => '', ВладелецКарты_Key => guid(2, $number), Owner_Key => $nobody, КартаНедействительна => \0, DeletionMark => \0,
-		DataVersion => 'A', IsFolder => \0, Predefined => \0, Parent_Key => $nobody, %other };
-}
-
-sub line
-{
-	my ($document, $line, $period, %other) = @_;
-
-	return { Recorder => guid(1, $document), Recorder_Type => 'StandardODATA.Document_ЧекККМ', LineNumber => "$line", Period => $period, Active => \1,
-		Номенклатура_Key => guid(3, 1), Характеристика_Key => $nobody, Количество => 1, Сумма => 100, %other };
-}
-
-sub sale
-{
-	return line(@_[ 0 .. 2 ], Контрагент_Key => $nobody, Склад_Key => guid(4, 1), Организация_Key => $nobody, Документ => guid(1, $_[0]),
-		Документ_Type => 'StandardODATA.Document_ЧекККМ', СуммаНДС => 0, Себестоимость => 0);
-}
-
-sub card_sale
-{
-	my ($document, $line, $period, $card, %other) = @_;
-
-	return line($document, $line, $period, ДисконтнаяКарта_Key => guid(5, $card), ВладелецКарты_Key => guid(2, $card), Скидка => 0, %other);
-}
+sub base { return hold($dir, @_); }
 
 # A statement under a mode of the stub: the status of the run.
 sub under

@@ -4,7 +4,7 @@ use strict;
 use warnings;
 use utf8;
 
-use JSON::PP;
+use OnecBase;
 use OnecTest;
 use POSIX qw(strftime);
 use Test::More;
@@ -47,8 +47,6 @@ PY
 OnecTest->describe($dir);
 OnecTest->server($node, $stub, name => 'shop', options => "timezone 'UTC', retries '0', page_size '50', prefetch '0'");
 
-my $sales = 'AccumulationRegister_Продажи_RecordType';
-my $nobody = '00000000-0000-0000-0000-000000000000';
 my @now = gmtime;
 my ($last, $this) = map { strftime('%Y-%m-%dT10:00:00', 0, 0, 0, 1, $now[4] + $_, $now[5]) } -1, 0;
 my $never = '0001-01-01T00:00:00';
@@ -56,26 +54,11 @@ my $all = "full_reload => true";
 my %base;
 
 sub rows { return OnecTest->rows($node, @_); }
-sub guid { return sprintf '%08x-0000-4000-8000-%012x', @_; }
-
-sub sale
-{
-	my ($document, $line, $period, $amount) = @_;
-
-	return { Recorder => guid(1, $document), Recorder_Type => 'StandardODATA.Document_ЧекККМ', LineNumber => "$line", Period => $period, Active => \1,
-		Контрагент_Key => $nobody, Номенклатура_Key => guid(3, 1), Характеристика_Key => $nobody, Склад_Key => guid(4, 1),
-		Организация_Key => $nobody, Документ => guid(1, $document), Документ_Type => 'StandardODATA.Document_ЧекККМ', Количество => 1,
-		Сумма => $amount // 100, СуммаНДС => 0, Себестоимость => 0 };
-}
 
 # What the base has from now on: rows that are always there, and these.
 sub base
 {
-	open(my $out, '>', "$dir/rows.new") or die $!;
-	print $out encode_json({ $sales => [ (map { my $month = $_; map { sale($_ + ($month eq $this ? 100 : 0), 1, $month) } 50 .. 55 } $last, $this), @_ ] });
-	close $out;
-	rename "$dir/rows.new", "$dir/rows" or die $!;
-	return;
+	return hold($dir, $sales => [ (map { my $month = $_; map { sale($_ + ($month eq $this ? 100 : 0), 1, $month) } 50 .. 55 } $last, $this), @_ ]);
 }
 
 # A run, under a mode: its status, and what is here of document 1.
@@ -97,34 +80,34 @@ rows("SELECT FROM onec.setup('shop')");
 
 # ---- a document with rows in two months is posted anew ----
 is(after($all), 'ok 1:last 100, 2:this 100', 'a document with rows in two months');
-base(sale(1, 1, $last, 200), sale(1, 2, $this, 200));
+base(sale(1, 1, $last, Сумма => 200), sale(1, 2, $this, Сумма => 200));
 is(after($all, hide => '1/2'), 'incomplete 1:last 100, 2:this 100', 'P20: posted anew, the later row hidden: the earlier one stays, too');
 is(after($all, hide => '1/1'), 'incomplete 1:last 100, 2:this 100', 'P20: the earlier row hidden: the later one stays, too');
 is(after($all), 'ok 1:last 200, 2:this 200', 'P20: … and the next run has both');
 
 # ---- it moves ----
-base(sale(1, 1, $this, 300), sale(1, 2, $this, 300));
+base(sale(1, 1, $this, Сумма => 300), sale(1, 2, $this, Сумма => 300));
 is(after($all, hide => '1/1'), 'incomplete 1:last 200, 2:this 200', 'P20: a row has moved to the next month, which hides it: it stays');
 is(after($all), 'ok 1:this 300, 2:this 300', 'P20: … and the next run moves it');
-base(sale(1, 1, $last, 400), sale(1, 2, $last, 400));
+base(sale(1, 1, $last, Сумма => 400), sale(1, 2, $last, Сумма => 400));
 is(after($all, hide => '1/2'), 'incomplete 1:this 300, 2:this 300', 'P20: moved to the month before, one row hidden');
 is(after($all), 'ok 1:last 400, 2:last 400', 'P20: … and the next run moves both');
-base(sale(1, 1, $never, 500), sale(1, 2, $never, 500));
+base(sale(1, 1, $never, Сумма => 500), sale(1, 2, $never, Сумма => 500));
 is(after($all), 'ok 1:never 500, 2:never 500', 'a document that has lost its date');
-base(sale(1, 1, $this, 600), sale(1, 2, $this, 600));
+base(sale(1, 1, $this, Сумма => 600), sale(1, 2, $this, Сумма => 600));
 is(after($all, hide => '1/2'), 'incomplete 1:never 500, 2:never 500', 'P20: it gets one, one row hidden: both stay');
 is(after($all), 'ok 1:this 600, 2:this 600', 'P20: … and the next run dates both');
 
 # ---- 1C does not count ----
-base(sale(1, 1, $last, 700), sale(1, 2, $last, 700));
+base(sale(1, 1, $last, Сумма => 700), sale(1, 2, $last, Сумма => 700));
 is(after($all, count => 'refused', hide => '1/2', times => 1), 'incomplete 1:this 600, 2:this 600', 'P20: no counting, one row of a moved document hidden once');
 is(after($all, count => 'refused'), 'ok 1:last 700, 2:last 700', 'P20: … a reading that comes twice alike moves it');
-base(sale(1, 1, $this, 800));
+base(sale(1, 1, $this, Сумма => 800));
 is(after($all, count => 'refused', hide => '1/1', times => 1), 'incomplete 1:last 700, 2:last 700', 'P20: no counting, moved to the next month, which hides it once');
 is(after($all, count => 'refused'), 'ok 1:this 800', 'P20: … and the next run moves it');
 
 # ---- a key of two months ----
-base(sale(1, 1, $last, 300), sale(1, 1, $this, 400));
+base(sale(1, 1, $last, Сумма => 300), sale(1, 1, $this, Сумма => 400));
 is(after($all), q{ok 1:last 300, 1':this 400}, 'P11: one line number in two months: both are kept');
 is(rows("SELECT found FROM onec.data_quality WHERE code = 'Q12'"), '1', 'P11: … and reported');
 for my $how ($all, 'days => 0', $all)
@@ -132,9 +115,9 @@ for my $how ($all, 'days => 0', $all)
 	is(after($how), q{ok 1:last 300, 1':this 400}, "P11: … and so again, $how");
 	is(rows("SELECT sum(rows_inserted + rows_updated + rows_deleted) FROM onec.sync_status WHERE step = 'purchases'"), '0', 'P11: … nothing is written');
 }
-base(sale(1, 1, $last, 500), sale(1, 1, $this, 600));
+base(sale(1, 1, $last, Сумма => 500), sale(1, 1, $this, Сумма => 600));
 is(after($all), q{ok 1:last 500, 1':this 600}, 'P11: both change');
-base(sale(1, 1, $this, 800));
+base(sale(1, 1, $this, Сумма => 800));
 is(after($all), q{ok 1':this 800}, 'P11: the earlier one goes');
 is(after($all), 'ok 1:this 800', 'P11: … and the key is one again');
 is(rows("SELECT count(*) FROM onec.data_quality WHERE code = 'Q12'"), '0', 'P11: … with nothing to report');
