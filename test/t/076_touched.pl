@@ -11,7 +11,7 @@ $node = OnecTest->node('touched');
 
 sub people  { return sql("SELECT rows_inserted, rows_updated, rows_deleted FROM onec_internal.refresh_people(SRV, $_[0])"); }
 sub refresh { return sql("SELECT FROM onec_internal.refresh_after_sync(SRV, $_[0], $_[1])"); }
-sub touched { return sql("SELECT string_agg(right($_[1]::text, 2), ' ' ORDER BY 1) FROM onec_internal.$_[0] WHERE server = SRV"); }
+sub touched { return sql("SELECT string_agg(right($_[1]::text, 2), ' ' ORDER BY $_[1]) FROM onec_internal.$_[0] WHERE server = SRV"); }
 sub logins  { return sql("SELECT right(user_id::text, 2), login FROM onec.site_user WHERE server = SRV AND is_active ORDER BY 1") =~ tr/\n/ /r; }
 
 # One more sale, as a window brings it.

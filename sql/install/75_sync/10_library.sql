@@ -1,4 +1,5 @@
--- What a sync asks of the library: 1C's own count, a mark that it is at work, the login that it works by.
+-- What a sync asks of the library: 1C's own count, a mark that it is at work, the login that it works by;
+-- and of PostgreSQL: what the planner goes by.
 
 -- The number that 1C itself gives for windows of a foreign table, asked at once; NULL where it refuses to
 -- count or cannot be asked.
@@ -40,3 +41,28 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.first_date_in_1c(name, text, timestamp) IS
 	'Первая дата в 1С, начиная с указанной (служебная)';
+
+-- Tables whose size is another by more than a tenth than when they were analysed last, or that never were:
+-- after a first load the planner would take them for empty, and autovacuum comes only after the CALL has
+-- ended. Where somebody else is at it, it is left to him.  As the owner, for who syncs need not be; and
+-- roughly, for autovacuum looks closer when it comes.
+CREATE FUNCTION onec_internal.analyze_what_changed() RETURNS void
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET default_statistics_target = 30
+AS $$
+DECLARE
+	tab regclass;
+BEGIN
+	FOR tab IN
+		SELECT c.oid FROM pg_class c
+		CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::int AS pages
+							OFFSET 0) s
+		WHERE c.relkind = 'r' AND c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+		  AND s.pages > 0 AND (c.reltuples < 0 OR abs(s.pages - c.relpages) > c.relpages / 10.0)
+	LOOP
+		EXECUTE format('ANALYZE (SKIP_LOCKED) %s', tab);
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION onec_internal.analyze_what_changed() IS
+	'Обновить статистику планировщика таблиц, которые изменились больше чем на десятую (служебная)';

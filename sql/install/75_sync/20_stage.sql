@@ -52,6 +52,52 @@ END $$;
 COMMENT ON FUNCTION onec_internal.stage_select_list(name, text) IS
 	'Выражения, которыми строки 1С становятся местными (служебная)';
 
+-- Temporary tables that every window needs are made once for the windows of a step, and emptied by each
+-- COMMIT: made for each of them, they would leave a catalog full of dead rows.  Whether the session has such
+-- a table, made by the same "shape"; it is emptied.  Another of that name is dropped.
+CREATE FUNCTION onec_internal.take_table_again(tab name, shape text) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	filled boolean;
+BEGIN
+	IF to_regclass('pg_temp.' || tab) IS NULL THEN
+		RETURN false;
+	ELSIF current_setting('onec_internal.' || tab, true) IS DISTINCT FROM shape THEN
+		EXECUTE format('DROP TABLE pg_temp.%I', tab);
+		RETURN false;
+	END IF;
+	EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.%I)', tab) INTO filled;
+	IF filled THEN
+		EXECUTE format('TRUNCATE pg_temp.%I', tab);
+	END IF;
+	RETURN true;
+END $$;
+COMMENT ON FUNCTION onec_internal.take_table_again(name, text) IS
+	'Есть ли уже такая временная таблица; она пуста (служебная)';
+
+-- Fill a temporary table by a query.
+CREATE FUNCTION onec_internal.fill_table(tab name, shape text, query text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	rows bigint;
+BEGIN
+	IF onec_internal.take_table_again(tab, shape) THEN
+		EXECUTE format('INSERT INTO pg_temp.%I %s', tab, query);
+		GET DIAGNOSTICS rows = ROW_COUNT;
+	ELSE
+		EXECUTE format('CREATE TEMPORARY TABLE %I ON COMMIT DELETE ROWS AS %s', tab, query);
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		PERFORM set_config('onec_internal.' || tab, shape, false);
+	END IF;
+	RETURN rows;
+END $$;
+COMMENT ON FUNCTION onec_internal.fill_table(name, text, text) IS
+	'Заполнить временную таблицу запросом (служебная)';
+
 -- Read the rows of a condition into a temporary table: all, or those that "part" (LIMIT and OFFSET) says.
 CREATE FUNCTION onec_internal.stage_rows(server name, target text, condition text, part text DEFAULT '',
 										 into_table text DEFAULT 'onec_stage')
@@ -59,22 +105,14 @@ CREATE FUNCTION onec_internal.stage_rows(server name, target text, condition tex
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	staged bigint;
 BEGIN
-	IF to_regclass('pg_temp.' || into_table) IS NOT NULL THEN
-		EXECUTE format('DROP TABLE pg_temp.%I', into_table);
-	END IF;
-	EXECUTE format('CREATE TEMPORARY TABLE %I ON COMMIT DROP AS
-			SELECT %L::name AS server, r.*%s%s FROM (SELECT %s FROM %I.%I f WHERE %s %s) r',
-		into_table, server,
+	RETURN onec_internal.fill_table(into_table, target, format(
+		'SELECT %L::name AS server, r.*%s%s FROM (SELECT %s FROM %I.%I f WHERE %s %s) r', server,
 		CASE WHEN onec_internal.has_buyer(target) THEN
 			', ''sales''::text AS register, CASE WHEN r.customer_id IS NULL THEN ''anonymous'' ELSE '
 			'''counterparty'' END AS attribution' END,
 		CASE WHEN onec_internal.has_copies(target) THEN ', 0::smallint AS copy' END,
-		onec_internal.stage_select_list(server, target), server, target, condition, part);
-	GET DIAGNOSTICS staged = ROW_COUNT;
-	RETURN staged;
+		onec_internal.stage_select_list(server, target), server, target, condition, part));
 END $$;
 COMMENT ON FUNCTION onec_internal.stage_rows(name, text, text, text, text) IS
 	'Прочитать строки 1С во временную таблицу (служебная)';

@@ -31,8 +31,10 @@ COMMENT ON FUNCTION onec_internal.merge_column_lists(regclass) IS
 
 -- What differs between the rows of the local table that satisfy "scope" and the staged ones (all rows, and
 -- none is missing, if it is NULL), into pg_temp.onec_change: mostly nothing.  A staged row may be here
--- outside of the scope: its document has got another date.  Returns how many rows differ.
-CREATE FUNCTION onec_internal.compare_with_staged(server name, target text, scope text) RETURNS bigint
+-- outside of the scope: its document has got another date.  Returns how many rows differ.  "fresh": it is
+-- known that they are all new; nothing is compared.
+CREATE FUNCTION onec_internal.compare_with_staged(server name, target text, scope text,
+												  fresh boolean DEFAULT false) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -40,18 +42,14 @@ DECLARE
 	tab regclass := onec_internal.table_of_target(target)::regclass;
 	marked boolean := onec_internal.has_deletion_mark(target);
 	part record;
-	differ bigint;
 BEGIN
 	SELECT * INTO part FROM onec_internal.merge_column_lists(tab);
-	IF to_regclass('pg_temp.onec_change') IS NOT NULL THEN
-		DROP TABLE pg_temp.onec_change;
-	END IF;
-	EXECUTE format(
-		'CREATE TEMPORARY TABLE onec_change ON COMMIT DROP AS
-			SELECT s.place, t.server IS NOT NULL AS here, %9$s AS redated, %1$s
+	RETURN onec_internal.fill_table('onec_change', target, format(
+		'SELECT s.place, t.server IS NOT NULL AS here, %9$s AS redated, %1$s
 			FROM (SELECT ctid AS place, * FROM pg_temp.onec_stage) s
 			%2$s JOIN (SELECT * FROM %3$s WHERE server = %4$L AND (%5$s)) t ON %6$s
-			WHERE CASE WHEN t.server IS NULL THEN true WHEN s.server IS NULL THEN %7$s ELSE %8$s END',
+			WHERE CASE WHEN t.server IS NULL THEN true WHEN s.server IS NULL THEN %7$s ELSE %8$s END
+			%10$s',
 		(SELECT string_agg(format('t.%s', k), ', ') FROM regexp_split_to_table(part.key, ', ') k),
 		CASE WHEN scope IS NULL THEN 'LEFT' ELSE 'FULL' END, tab, server, coalesce(scope, 'true'),
 		part.same_key,
@@ -59,11 +57,10 @@ BEGIN
 		part.differs || CASE WHEN marked THEN ' OR t.is_deleted' ELSE '' END,
 		coalesce((SELECT format('t.server IS NOT NULL AND s.place IS NOT NULL AND '
 								't.%1$I IS DISTINCT FROM s.%1$I', d)
-				  FROM onec_internal.date_column(target) d WHERE d IS NOT NULL), 'false'));
-	GET DIAGNOSTICS differ = ROW_COUNT;
-	RETURN differ;
+				  FROM onec_internal.date_column(target) d WHERE d IS NOT NULL), 'false'),
+		CASE WHEN fresh THEN 'LIMIT 0' END));
 END $$;
-COMMENT ON FUNCTION onec_internal.compare_with_staged(name, text, text) IS
+COMMENT ON FUNCTION onec_internal.compare_with_staged(name, text, text, boolean) IS
 	'Найти отличия местной таблицы от прочитанного (служебная)';
 
 -- Documents that were written here have got another date: where rows of theirs that were not read still
@@ -101,6 +98,25 @@ CREATE FUNCTION onec_internal.reason_left_behind() RETURNS text
 COMMENT ON FUNCTION onec_internal.reason_left_behind() IS
 	'Чем объясняется сомнение в днях, откуда документы перенесены (служебная)';
 
+-- Write all that is staged, where nothing of it is here; see onec_internal.is_all_new.  Keys that another
+-- window of the step has brought are left out, and counted.
+CREATE FUNCTION onec_internal.write_new_rows(target text, OUT inserted bigint, OUT left_out bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab regclass := onec_internal.table_of_target(target)::regclass;
+	part record;
+BEGIN
+	SELECT * INTO part FROM onec_internal.merge_column_lists(tab);
+	EXECUTE format('INSERT INTO %s (%s) SELECT %2$s FROM pg_temp.onec_stage ON CONFLICT DO NOTHING',
+				   tab, part.columns);
+	GET DIAGNOSTICS inserted = ROW_COUNT;
+	left_out := (SELECT count(*) FROM pg_temp.onec_stage) - inserted;
+END $$;
+COMMENT ON FUNCTION onec_internal.write_new_rows(text) IS
+	'Записать прочитанное, которого здесь ещё нет (служебная)';
+
 -- Write pg_temp.onec_change, but for the new rows whose key a row t that is here has for sure, as the
 -- condition "sure" says: these are left out, and counted.
 CREATE FUNCTION onec_internal.write_differences(server name, target text, sure text DEFAULT 'false',
@@ -126,7 +142,6 @@ BEGIN
 			   FROM pg_temp.onec_change c;
 	-- mostly nothing, and to plan what writes costs more than to look
 	IF todo.gone + todo.changed + todo.new = 0 THEN
-		DROP TABLE pg_temp.onec_change;
 		RETURN;
 	END IF;
 	touches := onec_internal.what_target_touches(target);
@@ -170,7 +185,6 @@ BEGIN
 	IF todo.redated OR moved > 0 AND onec_internal.date_column(target) IS NOT NULL THEN
 		PERFORM onec_internal.note_days_left_behind(server, target, part.same_key);
 	END IF;
-	DROP TABLE pg_temp.onec_change;
 END $$;
 COMMENT ON FUNCTION onec_internal.write_differences(name, text, text) IS
 	'Записать найденные отличия (служебная)';

@@ -28,19 +28,21 @@ COMMENT ON FUNCTION onec_internal.reason_two_rows() IS
 	'Чем объясняется сомнение в ключах с несколькими строками (служебная)';
 
 -- Who bought, and who is forgotten; then what differs: how many rows.
-CREATE FUNCTION onec_internal.complete_and_compare(server name, target text, scope text) RETURNS bigint
+CREATE FUNCTION onec_internal.complete_and_compare(server name, target text, scope text,
+												   fresh boolean DEFAULT false) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	ANALYZE pg_temp.onec_stage;
 	IF onec_internal.has_buyer(target) THEN
+		-- one column will do: the planner looks how many rows there are, and makes its plans anew
+		ANALYZE pg_temp.onec_stage (server);
 		PERFORM onec_internal.attribute_staged_sales(server);
 	END IF;
 	PERFORM onec_internal.drop_forgotten_from_staged(server, target);
-	RETURN onec_internal.compare_with_staged(server, target, scope);
+	RETURN onec_internal.compare_with_staged(server, target, scope, fresh);
 END $$;
-COMMENT ON FUNCTION onec_internal.complete_and_compare(name, text, text) IS
+COMMENT ON FUNCTION onec_internal.complete_and_compare(name, text, text, boolean) IS
 	'Дополнить прочитанное и сравнить с тем, что здесь (служебная)';
 
 -- Whether the keys of pg_temp.onec_twice are known to have several rows: they had them in the reading before,
@@ -110,13 +112,41 @@ END $$;
 COMMENT ON FUNCTION onec_internal.count_different_keys(name, text, bigint, bigint) IS
 	'Сколько разных ключей прочитано (служебная)';
 
+-- Whether the store can differ from the staged rows only by lacking them: no row of "scope" is here, nor one
+-- of a document that waits or stands in time which the step has not read, and nobody has been folded whom new
+-- rows would touch.  So it is in a first load, where comparing costs more than writing.
+CREATE FUNCTION onec_internal.is_all_new(server name, target text, scope text, later tsrange) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	touches text[] := onec_internal.what_target_touches(target);
+	any_here boolean;
+BEGIN
+	IF scope IS NULL
+		OR touches && '{documents,documents of cards}'
+			AND EXISTS (SELECT FROM onec.sale_line l WHERE l.server = is_all_new.server)
+		OR touches <> '{}' AND (
+			EXISTS (SELECT FROM onec_internal.people_state p WHERE p.server = is_all_new.server)
+			OR EXISTS (SELECT FROM onec_internal.profile_state p WHERE p.server = is_all_new.server)) THEN
+		RETURN false;
+	END IF;
+	EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE server = $1 AND (%s))',
+				   onec_internal.table_of_target(target), scope) INTO any_here USING server;
+	RETURN NOT any_here
+		AND (later IS NULL OR onec_internal.half_documents_query(server, target, later) IS NULL);
+END $$;
+COMMENT ON FUNCTION onec_internal.is_all_new(name, text, text, tsrange) IS
+	'Все ли прочитанные строки новые, как при первой загрузке (служебная)';
+
 -- Read the rows of a condition and compare them with "scope": "differ" rows are not as here, "alike" ones
 -- came beside their like in one page.  Whoever wants to know which keys came twice looks when something
--- differs, and always where that has happened before; rows that differ are then read once more.
+-- differs, and always where that has happened before; rows that differ are then read once more.  "fresh": all
+-- rows are new, and nothing was compared.
 CREATE FUNCTION onec_internal.read_window(server name, target text, condition text, scope text, later tsrange,
 										  OUT read bigint, OUT keys bigint, OUT alike bigint,
 										  OUT differ bigint, OUT numbered bigint,
-										  OUT holes bigint, OUT doubt text)
+										  OUT holes bigint, OUT doubt text, OUT fresh boolean)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -125,14 +155,15 @@ DECLARE
 							   WHERE d.server = read_window.server AND d.target = read_window.target
 								 AND d.kind = 'twice');
 	went record;
+	staged bigint;
 BEGIN
 	FOR attempt IN 1 .. 2 LOOP
-		keys := onec_internal.stage_rows(server, target, condition);
+		staged := onec_internal.stage_rows(server, target, condition);
 		SELECT * INTO went FROM onec_internal.last_reading(server, target);
 		alike := went.twice;
-		read := keys + alike;
+		read := staged + alike;
 		holes := onec_internal.keep_lacking_values(server, target, went.lacked);
-		keys := onec_internal.count_different_keys(server, target, keys, went.pages);
+		keys := onec_internal.count_different_keys(server, target, staged, went.pages);
 		numbered := 0;
 		IF careful THEN
 			keys := read - alike - onec_internal.drop_equal_doubles(target);
@@ -152,7 +183,9 @@ BEGIN
 															  later), true);
 			END IF;
 		END IF;
-		differ := onec_internal.complete_and_compare(server, target, scope);
+		fresh := NOT careful AND onec_internal.is_all_new(server, target, scope, later);
+		differ := onec_internal.complete_and_compare(server, target, scope, fresh)
+			+ CASE WHEN fresh THEN staged ELSE 0 END;
 		EXIT WHEN careful OR differ = 0;
 		keys := read - alike - onec_internal.drop_equal_doubles(target);
 		IF onec_internal.any_differing_doubles() THEN
@@ -160,7 +193,7 @@ BEGIN
 			careful := true;
 			CONTINUE;
 		END IF;
-		IF keys <> read - alike THEN
+		IF keys <> read - alike AND NOT fresh THEN
 			differ := onec_internal.compare_with_staged(server, target, scope);
 		END IF;
 		EXIT;
@@ -172,24 +205,29 @@ END $$;
 COMMENT ON FUNCTION onec_internal.read_window(name, text, text, text, tsrange) IS
 	'Прочитать окно и разобраться с повторами ключей (служебная)';
 
--- The temporary tables of a window.
-CREATE FUNCTION onec_internal.drop_window_tables() RETURNS void
+-- The temporary tables of a window; but for those that the windows of a step have in common, if they are to
+-- be kept.
+CREATE FUNCTION onec_internal.drop_window_tables(all_of_step boolean DEFAULT true) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	tab text;
 BEGIN
-	FOREACH tab IN ARRAY '{onec_stage,onec_change,onec_twice,onec_before,onec_found,onec_again}'::text[] LOOP
+	FOREACH tab IN ARRAY '{onec_twice,onec_before}'::text[]
+		|| CASE WHEN all_of_step THEN '{onec_stage,onec_change,onec_found,onec_again}'::text[] END LOOP
 		IF to_regclass('pg_temp.' || tab) IS NOT NULL THEN
 			EXECUTE format('DROP TABLE pg_temp.%I', tab);
+			PERFORM set_config('onec_internal.' || tab, '', false);
 		END IF;
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION onec_internal.drop_window_tables() IS 'Убрать временные таблицы окна (служебная)';
+COMMENT ON FUNCTION onec_internal.drop_window_tables(boolean) IS 'Убрать временные таблицы окна (служебная)';
 
--- Write what pg_temp.onec_change says, and what follows from it for the buyers of other windows.
+-- Write what pg_temp.onec_change says, or where that is all new, what is staged; and what follows from it for
+-- the buyers of other windows.
 CREATE FUNCTION onec_internal.write_window(server name, target text, sure text DEFAULT 'false',
+										   fresh boolean DEFAULT false,
 										   OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
 										   OUT left_out bigint)
 	LANGUAGE plpgsql VOLATILE
@@ -201,17 +239,22 @@ DECLARE
 		AND EXISTS (SELECT FROM onec.sale_line l WHERE l.server = write_window.server)
 		AND to_regclass(format('%I.sale_line', server)) IS NOT NULL;
 BEGIN
+	IF fresh THEN
+		SELECT a.inserted, 0, 0, a.left_out INTO inserted, updated, deleted, left_out
+		FROM onec_internal.write_new_rows(target) a;
+		RETURN;
+	END IF;
 	IF attributes THEN
 		PERFORM onec_internal.note_documents_to_attribute(server, target);
 	END IF;
 	SELECT a.inserted, a.updated, a.deleted, a.left_out INTO inserted, updated, deleted, left_out
 	FROM onec_internal.write_differences(server, target, sure) a;
-	PERFORM onec_internal.drop_window_tables();
 	IF attributes THEN
+		PERFORM onec_internal.drop_window_tables();
 		PERFORM onec_internal.attribute_noted_documents(server);
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec_internal.write_window(name, text, text) IS
+COMMENT ON FUNCTION onec_internal.write_window(name, text, text, boolean) IS
 	'Записать отличия окна и заново определить покупателей (служебная)';
 
 -- Whether what a window of the target would take away waits for the other windows of the step: a document
@@ -247,7 +290,7 @@ DECLARE
 BEGIN
 	kept := 0;
 	FOR attempt IN 1 .. 2 LOOP
-		PERFORM onec_internal.drop_window_tables();
+		PERFORM onec_internal.drop_window_tables(false);
 		SELECT * INTO w FROM onec_internal.read_window(server, target, condition, scope, later);
 		read := w.read;
 		keys := w.keys;
@@ -285,14 +328,15 @@ BEGIN
 		kept := greatest(onec_internal.withhold_deletion(server, target, scope, later, false), 1);
 	END IF;
 	IF w.differ = 0 THEN
-		PERFORM onec_internal.drop_window_tables();
+		PERFORM onec_internal.drop_window_tables(false);
 		SELECT 0, 0, 0, 0 INTO inserted, updated, deleted, left_out;
 		RETURN;
 	END IF;
 	SELECT x.inserted, x.updated, x.deleted, x.left_out INTO inserted, updated, deleted, left_out
 	FROM onec_internal.write_window(server, target,
-									CASE WHEN later IS NULL THEN 'false'
-										 ELSE onec_internal.sure_row_condition(server, target, later) END) x;
+									CASE WHEN later IS NULL OR w.fresh THEN 'false'
+										 ELSE onec_internal.sure_row_condition(server, target, later) END,
+									w.fresh) x;
 END $$;
 COMMENT ON FUNCTION onec_internal.sync_part_of_table(name, text, text, text, timestamp, timestamp,
 													 boolean, tsrange) IS

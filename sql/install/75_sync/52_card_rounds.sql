@@ -97,6 +97,7 @@ DECLARE
 	ask record;
 	missing bigint;
 BEGIN
+	PERFORM onec_internal.drop_window_tables();
 	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT d.* FROM onec.discount_card d LIMIT 0;
 	ALTER TABLE pg_temp.onec_stage DROP COLUMN is_deleted;
 	CREATE TEMPORARY TABLE onec_change ON COMMIT DROP AS

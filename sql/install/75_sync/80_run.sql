@@ -122,6 +122,7 @@ CREATE FUNCTION onec_internal.end_run(plan onec_internal.sync_plan, run bigint) 
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	PERFORM onec_internal.analyze_what_changed();
 	PERFORM onec.remember_refusals(plan.server);
 	UPDATE onec.sync_run r
 	SET finished_at = clock_timestamp(),
@@ -218,6 +219,8 @@ DECLARE
 	context text;
 BEGIN
 	PERFORM onec_internal.drop_waiting_documents();
+	PERFORM onec_internal.drop_window_tables();
+	PERFORM onec_internal.analyze_what_changed();
 	IF stop IS NOT NULL THEN
 		PERFORM onec_internal.stop_run_here(plan, run, stop);
 		RETURN NULL;
