@@ -23,7 +23,7 @@ def main() -> None:
     used = points[-1][1] - points[0][1] if len(points) > 1 else 0
     grown = (max(point[2] for point in points) - points[0][2]) / 1024 if points else 0
     print(f"{title:<44}{seconds:9.2f}{used:9.2f}{counted['requests']:9d}{'':10}{counted['bytes'] / 1e6:9.1f}"
-          f"{int(temp) / 1e6:9.1f}{grown:9.1f}" + (f"   {counted['missed']} missed" if counted["missed"] else ""))
+          f"{int(temp) / 1e6:9.1f}{grown:9.1f}")
     if len(points) < 2:
         return
     for line in sys.stdin.read().splitlines():
