@@ -36,6 +36,7 @@
 #include "session/retry.h"
 #include "session/session.h"
 #include "session/session_private.h"
+#include "session/totals.h"
 #include "table/options.h"
 #include "table/text.h"
 
@@ -79,6 +80,12 @@ write_log_line(const OnecReply *reply, const OnecHttpAnswer *answer, const char 
 			 errhidestmt(true)));
 }
 
+static void
+count_for_all(const OnecReply *reply, OnecTotal what, uint64 n)
+{
+	onec_totals_add(reply->session->totals, reply->session->key.serverid, what, n);
+}
+
 /* The request is over; "error" is NULL when it went well. */
 static void
 end_reply(OnecReply *reply, const char *error, bool quiet)
@@ -98,8 +105,21 @@ end_reply(OnecReply *reply, const char *error, bool quiet)
 	if (reply->spent != NULL)
 		reply->spent->bytes += answer.wire_bytes;
 	onec_log_end(reply->log, &answer, error);
+	count_for_all(reply, ONEC_TOTAL_BYTES, answer.wire_bytes);
+	count_for_all(reply, ONEC_TOTAL_WAITED_US, (uint64) (answer.elapsed_ms * 1000));
+	if (reply->error.kind != ONEC_OK)
+		count_for_all(reply, ONEC_TOTAL_ERRORS + reply->error.kind, 1);
 	if (onec_log_requests && !quiet)
 		write_log_line(reply, &answer, error);
+}
+
+/* It is given up before its end. */
+static void
+cancel_reply(OnecReply *reply, bool quiet)
+{
+	if (!reply->ended)
+		count_for_all(reply, ONEC_TOTAL_CANCELLED, 1);
+	end_reply(reply, "cancelled", quiet);
 }
 
 static void
@@ -151,6 +171,7 @@ send_request(OnecReply *reply)
 
 	reply->generation = session->generation;
 	reply->log = onec_log_begin(session->server_name, reply->text.data);
+	count_for_all(reply, ONEC_TOTAL_REQUESTS, 1);
 	session->started++;
 	if (reply->spent != NULL)
 		reply->spent->requests++;
@@ -322,7 +343,7 @@ release_reply(void *arg)
 		return;
 	reply->spent = NULL;		/* may be gone already */
 	reply->cancelled = true;
-	end_reply(reply, "cancelled", true);
+	cancel_reply(reply, true);
 	onec_reply_free(reply);
 }
 
@@ -501,6 +522,7 @@ void
 onec_reply_rows(OnecReply *reply, int64 rows)
 {
 	onec_log_rows(reply->log, rows);
+	count_for_all(reply, ONEC_TOTAL_ROWS, rows);
 }
 
 static void
@@ -547,7 +569,10 @@ onec_session_is_room(const OnecSession *session, int limit)
 static void
 drop_reply(OnecReply *reply)
 {
-	end_reply(reply, reply->judged ? NULL : "cancelled", false);
+	if (reply->judged)
+		end_reply(reply, NULL, false);
+	else
+		cancel_reply(reply, false);
 	onec_ib_leave(reply);
 	if (reply->tie != NULL)
 		reply->tie->reply = NULL;
@@ -610,7 +635,7 @@ onec_reply_free(OnecReply *reply)
 		drop_reply(reply);
 		return;
 	}
-	end_reply(reply, "cancelled", false);
+	cancel_reply(reply, false);
 	if (reply->tie != NULL)
 		reply->tie->reply = NULL;
 	reply->tie = NULL;

@@ -27,6 +27,7 @@
 #include "session/retry.h"
 #include "session/session.h"
 #include "session/session_private.h"
+#include "session/totals.h"
 #include "table/options.h"
 
 #define FIRST_DELAY_MS 500.0
@@ -130,6 +131,7 @@ onec_session_retry(OnecSession *session, const OnecOptions *options, OnecReply *
 	wait_until(moment);
 	session->gave_up_after = 0;
 	onec_log_retry();
+	onec_totals_add(session->totals, session->key.serverid, ONEC_TOTAL_RETRIES, 1);
 	if (spent != NULL)
 		spent->retries++;
 	return true;

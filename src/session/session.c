@@ -42,6 +42,7 @@
 #include "session/reply.h"
 #include "session/session.h"
 #include "session/session_private.h"
+#include "session/totals.h"
 #include "table/options.h"
 
 #define LONGEST_WAIT_MS 60000L	/* in one go; a latch takes no more than an int */
@@ -202,6 +203,7 @@ renew(OnecSession *session, const OnecOptions *options)
 	set_text(session, &session->server_name, options->server_name);
 	set_text(session, &session->ca_file, options->ca_file);
 	session->insecure = !options->tls_verify;
+	session->totals = onec_totals_of(session->key.serverid);
 	if (session->server_changed)
 		forget_learned(session);
 	if (fresh)
@@ -293,6 +295,7 @@ start_finish(const OnecSession *session, const char *cookie)
 			.max_response = FINISH_BODY,.high_water = FINISH_BODY
 		};
 
+		onec_totals_add(session->totals, session->key.serverid, ONEC_TOTAL_REQUESTS, 1);
 		transfer = onec_http_start(pool, &request, &error);
 	}
 	onec_buf_free(&url);

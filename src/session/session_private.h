@@ -5,7 +5,8 @@
  *
  * session.c keeps the sessions; ib_cookie.c chooses a 1C session for a request, idle.c ends those that nobody
  * uses; reply.c sends requests; error.c says what an answer means and raises it; retry.c paces
- * and repeats; metadata.c reads small answers and $metadata; log.c remembers the requests.
+ * and repeats; metadata.c reads small answers and $metadata; log.c remembers the requests, and
+ * totals.c counts those of all backends.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +25,7 @@
 #include "session/log.h"
 #include "session/reply.h"
 #include "session/session.h"
+#include "session/totals.h"
 
 /* After a login was refused none is tried for so long: 1C locks accounts. */
 #define ONEC_LOGIN_PAUSE_S 60
@@ -74,6 +76,7 @@ struct OnecSession
 	TimestampTz ib_used;		/* when a request last ended */
 	int			ib_idle;		/* s, after which 1C sessions are ended; 0: never */
 
+	OnecTotals *totals;			/* where all backends count, or NULL */
 	int64		started;		/* requests so far */
 	TimestampTz refused_at;		/* when the login was refused, 0: it was not */
 	int			gave_up_after;	/* attempts of the request given up last, 0: none */

@@ -46,6 +46,7 @@ CREATE FUNCTION onec.grant_reader(role regrole) RETURNS void
 AS $$
 DECLARE
 	open text[] := '{setting,config,settings,field_source,env_name,target,server_capability,
+		stat_server,stat_server_error,
 		receipt,customer_order_line,loyalty_balance,loyalty_rule,category_map,brand_map,frequency_class,
 		rfm_segment,customer_affinity,customer_outlook,outlook_baseline,outlook,customer_rfm,rfm_summary,
 		clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,
