@@ -6,12 +6,12 @@ CREATE FUNCTION onec_internal.server_totals(server oid, OUT requests bigint, OUT
 											OUT cancelled bigint, OUT wait_ms double precision,
 											OUT stats_reset timestamptz)
 	RETURNS SETOF record
-	LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_server_totals';
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_server_totals';
 COMMENT ON FUNCTION onec_internal.server_totals(oid) IS 'Счётчики сервера за все сеансы (служебная)';
 
 CREATE FUNCTION onec_internal.server_errors(server oid, OUT kind text, OUT errors bigint)
 	RETURNS SETOF record
-	LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_server_errors';
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_server_errors';
 COMMENT ON FUNCTION onec_internal.server_errors(oid) IS 'Ошибки сервера по видам за все сеансы (служебная)';
 
 CREATE FUNCTION onec_internal.reset_totals(server name) RETURNS void
