@@ -172,5 +172,20 @@ OnecTest->part(dry => sub {
 	rows("CALL onec.sync('shop')");
 });
 
+# ---- who listens on onec_changed hears of each step ----
+
+rows('CREATE ROLE passer_by LOGIN');
+my $holder = OnecTest->background($node, 'SELECT pg_advisory_lock(1); SELECT pg_sleep(600)', name => 'holder');
+OnecTest->wait_for(sub { rows("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = 1") eq '1' }, 'the lock');
+my $listener = OnecTest->background($node, "LISTEN onec_changed;\nSELECT pg_advisory_lock(1);\nSELECT 'woken'", user => 'passer_by');
+my $own = rows("LISTEN onec_changed; CALL onec.sync('shop', days => 3); SELECT 1");
+my %steps = map { $_ => 1 } split /\n/, rows("SELECT target FROM onec.sync_step WHERE run_id = (SELECT max(run_id) FROM onec.sync_run)");
+my @told = $own =~ /"onec_changed" with payload "(\{.*?\})"/g;
+is(join(' ', sort map { /"target" : "(\w+)"/ } @told), join(' ', sort keys %steps), 'a notice for each step of the run');
+is(scalar(grep { /"server" : "shop", .*"run_id" : \d+, "changed" : \d+/ } @told), scalar @told, '… with server, run and how many rows have changed');
+$holder->cancel;
+$holder->wait;
+is(() = $listener->wait->{stdout} =~ /"onec_changed" with payload/g, scalar @told, '… whichever role listens');
+
 $node->stop;
 done_testing();

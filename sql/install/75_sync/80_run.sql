@@ -338,6 +338,20 @@ END $$;
 COMMENT ON FUNCTION onec_internal.settle_step(onec_internal.sync_plan, bigint, onec.sync_step, bigint[]) IS
 	'Сверить прочитанное шагом и записать отложенное (служебная)';
 
+-- Whoever listens on onec_changed hears of a step that is over, once it is committed: a site its caches of
+-- which are to be refreshed.  No row is in it, so everybody may listen.
+CREATE FUNCTION onec_internal.tell_of_step(server name, run bigint, place int) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT pg_notify('onec_changed',
+					 json_build_object('server', t.server, 'target', t.target, 'run_id', t.run_id,
+									   'changed', t.rows_inserted + t.rows_updated + t.rows_deleted)::text)
+	FROM onec.sync_step t WHERE t.server = $1 AND t.run_id = $2 AND t.ordinal = $3
+$$;
+COMMENT ON FUNCTION onec_internal.tell_of_step(name, bigint, int) IS
+	'Сообщить слушающим onec_changed, что шаг завершён (служебная)';
+
 -- One window of a step, with its account; an error is kept with the step.  Returns whether there may be more
 -- of it.
 CREATE FUNCTION onec_internal.do_next_window(plan onec_internal.sync_plan, run bigint,
@@ -411,6 +425,9 @@ BEGIN
 		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place;
 	END IF;
 	PERFORM onec_internal.account_requests(plan.server, run, place, asked);
+	IF w IS NULL OR code IS NOT NULL THEN
+		PERFORM onec_internal.tell_of_step(plan.server, run, place);
+	END IF;
 	IF w IS NULL AND code IS NULL THEN
 		RAISE NOTICE USING MESSAGE = onec_internal.step_summary(plan.server, run, place);
 	END IF;
