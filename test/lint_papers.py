@@ -84,20 +84,94 @@ def cited(files):
                     yield name, number, f"cites section {section} of {paper}, which has none"
 
 
-def told(files):
-    """Options stand in both READMEs, settings in doc/definitions.md"""
+def options_of(files):
     options = "\n".join(files.get("src/table/options.c", []))
     table = options[options.find("option_defs[]"):options.find("};", options.find("option_defs[]"))]
-    names = re.findall(r"^\t(?:[A-Z]+\(\"?|\{\.name = \")(\w+)", table, re.M)
-    for paper in ("README.md", "README.ru.md"):
-        text = "\n".join(files.get(paper, []))
-        for name in names:
-            if f"`{name}`" not in text:
-                yield paper, 1, f"does not tell of the option {name}"
-    text = "\n".join(files.get("doc/definitions.md", []))
+    return set(re.findall(r"^\t(?:[A-Z]+\(\"?|\{\.name = \")(\w+)", table, re.M))
+
+
+def parameters_of(files):
+    return set(re.findall(r'DefineCustom\w+Variable\("([\w.]+)"', text_of(files, r"^src/.*\.c$")))
+
+
+def settings_of(files):
+    """{key: part of the install script that makes it}"""
+    found = {}
     for name, lines in files.items():
-        if re.search(r"^sql/(extension|install)/", name):
+        if re.search(r"^sql/install/", name):
             inserts = re.findall(r"INSERT INTO onec(?:_internal)?\.setting \([^)]*\) VALUES(.*?);\n", "\n".join(lines), re.S)
-            for key in re.findall(r"^\s*\('([\w.]+)', '", "\n".join(inserts), re.M):
-                if f"`{key}`" not in text:
-                    yield "doc/definitions.md", 1, f"does not tell of the setting {key} ({name})"
+            found.update({key: name for key in re.findall(r"^\s*\('([\w.]+)', '", "\n".join(inserts), re.M)})
+    return found
+
+
+def rows_named(files, paper):
+    """What the rows of a paper's tables are about: all names in their first cell, outside of fences."""
+    fence, found = False, {}
+    for number, line in enumerate(files.get(paper, []), 1):
+        if line.startswith("```"):
+            fence = not fence
+        if not fence and line.startswith("| `"):
+            for name in QUOTED.findall(re.split(r"(?<!\\) \| ", line)[0]):
+                found[name] = number
+    return found
+
+
+def told(files):
+    """Options and session settings stand in doc/options.md and its twin, settings in doc/definitions.md and its twin, and nothing else does"""
+    options, settings = options_of(files) | parameters_of(files), settings_of(files)
+    for paper in ("doc/options.md", "doc/options.ru.md"):
+        rows = rows_named(files, paper)
+        for name in sorted(options - rows.keys()):
+            yield paper, 1, f"does not tell of the option {name}"
+        for name in sorted(rows.keys() - options):
+            yield paper, rows[name], f"tells of the option {name}, which there is not"
+    for paper in ("doc/definitions.md", "doc/definitions.ru.md"):
+        text = "\n".join(files.get(paper, []))
+        for key, part in settings.items():
+            # settings of the tables that are synced come by themselves, see onec.target
+            if f"`{key}`" not in text:
+                yield paper, 1, f"does not tell of the setting {key} ({part})"
+
+
+ERRORS = ("doc/errors.md", "doc/errors.ru.md")
+
+
+def fragments(message):
+    """The pieces of a message that are always alike."""
+    return [piece.strip(' ":') for piece in re.split(r"…|\"", message) if len(piece.strip(' ":')) > 3]
+
+
+def errors(files):
+    """Messages that doc/errors.md and its twin tell of are raised somewhere, and every kind of failure of 1C is told of"""
+    source = re.sub(r'"\s*\n\s*"', "", text_of(files, r"^src/.*\.[ch]$")).replace('\\"', '"')
+    source += re.sub(r"'\s*\n\s*'", "", text_of(files, r"^sql/install/")).replace("''", "'")
+    kinds = re.findall(r'^\tX\(\w+, \w+, "([^"]+)"\)', "\n".join(files.get("src/onec_error.h", [])), re.M)
+    for paper in ERRORS:
+        rows = rows_named(files, paper)
+        for message, number in rows.items():
+            missing = [f for f in fragments(message) if f not in source]
+            if missing and not message.startswith("user mapping not found"):
+                yield paper, number, f"tells of `{message}`, which nobody says: {missing[0]}"
+        for kind in kinds:
+            if kind not in rows and kind != "table":
+                yield paper, 1, f"does not tell of \"{kind}\""
+
+
+def twins(files):
+    """A page and its Russian twin (x.md, x.ru.md) have headings of the same levels, and every page of the manual has a twin"""
+    def levels(paper):
+        fence, found = False, []
+        for line in files[paper]:
+            if line.startswith("```"):
+                fence = not fence
+            elif not fence and re.match(r"#+ ", line):
+                found.append(len(line.split(" ")[0]))
+        return found
+
+    manual = set(re.findall(r"^\| \[[\w.]+\]\((doc/\w+\.md)\)", "\n".join(files.get("README.md", [])), re.M)) | {"README.md"}
+    for paper in sorted(manual | {n[:-6] + ".md" for n in files if n.endswith(".ru.md")}):
+        twin = paper[:-3] + ".ru.md"
+        if paper not in files or twin not in files:
+            yield paper, 1, "has no Russian twin, or is none of an English page"
+        elif levels(paper) != levels(twin):
+            yield twin, 1, f"{len(levels(twin))} headings where {paper} has {len(levels(paper))}, or of other levels"

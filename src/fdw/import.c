@@ -26,6 +26,7 @@
 #include "utils/builtins.h"
 
 #include "fdw/import.h"
+#include "fdw/import_told.h"
 #include "protocol/odata/edm.h"
 #include "protocol/odata/edm_types.h"
 #include "protocol/odata/names.h"
@@ -106,8 +107,8 @@ wanted_family(const char *remote_schema)
 			 errhint("Remote schemas are \"%s\" for everything%s.", WHOLE_SERVICE, list.data)));
 }
 
-static bool
-is_of_family(const OnecEntitySet *set, const char *family)
+bool
+onec_import_is_of_family(const OnecEntitySet *set, const char *family)
 {
 	size_t		len;
 
@@ -197,8 +198,8 @@ place_names(const OnecTable *tables, int count, bool fold)
 	return names;
 }
 
-static bool
-is_empty(const OnecEntitySet *set)
+bool
+onec_import_is_empty(const OnecEntitySet *set)
 {
 	return set->type == NULL || set->type->nproperties == 0;
 }
@@ -213,7 +214,7 @@ collect_sets(const OnecEdm *edm, OnecTable *tables)
 		const OnecEntitySet *set = &edm->sets[i];
 
 		/* a set declared twice counts once */
-		if (onec_edm_find_set(edm, set->name) != set || is_empty(set))
+		if (onec_edm_find_set(edm, set->name) != set || onec_import_is_empty(set))
 			continue;
 		tables[n].set = set;
 		tables[n].type = set->type;
@@ -511,6 +512,14 @@ read_options(List *list)
 	return options;
 }
 
+/* Is the table wanted, apart from LIMIT TO and EXCEPT? */
+static bool
+is_wanted(const OnecTable *table, const ImportOptions *import, const char *family)
+{
+	return onec_import_is_of_family(table->set, family) && (import->tabular || !table->tabular) &&
+		(import->functions || table->function == NULL);
+}
+
 static bool
 is_listed(const List *list, const char *name)
 {
@@ -594,68 +603,6 @@ add_table(List *commands, const OnecTable *table, const ImportForeignSchemaStmt 
 	return commands;
 }
 
-/* Sets that cannot be tables; told where everything was asked for. */
-static void
-report_empty(const OnecEdm *edm, const char *family)
-{
-	for (int i = 0; i < edm->nsets; i++)
-	{
-		const OnecEntitySet *set = &edm->sets[i];
-
-		if (is_empty(set) && is_of_family(set, family))
-			ereport(NOTICE,
-					(errmsg("entity set \"%s\" has no properties and is left out",
-							onec_server_text(set->name))));
-	}
-}
-
-/* Functions that are read of no set. */
-static void
-report_unbound(const OnecEdm *edm)
-{
-	for (int i = 0; i < edm->nfunctions; i++)
-		if (edm->functions[i].bound_to == NULL)
-			ereport(NOTICE,
-					(errmsg("function \"%s\" of 1C belongs to no entity set and is left out",
-							onec_server_text(edm->functions[i].name))));
-}
-
-/* Names of LIMIT TO that the base does not know. */
-static List *
-missing_names(const ImportForeignSchemaStmt *stmt, const OnecTable *tables, int count)
-{
-	List	   *missing = NIL;
-	ListCell   *lc;
-
-	if (stmt->list_type != FDW_IMPORT_SCHEMA_LIMIT_TO)
-		return NIL;
-	foreach(lc, stmt->table_list)
-	{
-		const char *name = lfirst_node(RangeVar, lc)->relname;
-		bool		found = false;
-
-		for (int i = 0; i < count && !found; i++)
-			found = strcmp(onec_server_text(tables[i].local), name) == 0 ||
-				strcmp(onec_server_text(tables[i].exact), name) == 0;
-		if (!found)
-			missing = lappend(missing, pstrdup(name));
-	}
-	return missing;
-}
-
-static void
-report_missing(const List *missing, const char *server)
-{
-	ListCell   *lc;
-
-	foreach(lc, missing)
-		ereport(WARNING,
-				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
-				 errmsg("1C server \"%s\" does not publish \"%s\"", server, (char *) lfirst(lc)),
-				 errhint("SELECT * FROM onec.entity_sets(%s) lists what it publishes.",
-						 quote_literal_cstr(server))));
-}
-
 List *
 onec_import_schema(ImportForeignSchemaStmt *stmt, Oid serverOid)
 {
@@ -667,7 +614,8 @@ onec_import_schema(ImportForeignSchemaStmt *stmt, Oid serverOid)
 	const OnecEdm *edm = onec_session_edm(session, options, all);
 	int			count;
 	OnecTable  *tables = onec_import_tables(edm, import.fold, &count);
-	List	   *missing = missing_names(stmt, tables, count);
+	List	   *missing = onec_import_missing(stmt, tables, count);
+	List	   *made = NIL;
 	List	   *commands = NIL;
 
 	if (missing != NIL)
@@ -675,20 +623,21 @@ onec_import_schema(ImportForeignSchemaStmt *stmt, Oid serverOid)
 		/* published since we last looked? */
 		edm = onec_session_edm(session, options, true);
 		tables = onec_import_tables(edm, import.fold, &count);
-		missing = missing_names(stmt, tables, count);
+		missing = onec_import_missing(stmt, tables, count);
 	}
-	report_missing(missing, options->server_name);
+	onec_import_tell_missing(missing, options->server_name);
 	if (all)
-		report_empty(edm, family);
-	if (all && import.functions)
-		report_unbound(edm);
+		onec_import_tell_left_out(edm, family, import.functions);
 	for (int i = 0; i < count; i++)
 	{
+		int			before = list_length(commands);
+
 		CHECK_FOR_INTERRUPTS();
-		if (is_of_family(tables[i].set, family) &&
-			(import.tabular || !tables[i].tabular) &&
-			(import.functions || tables[i].function == NULL))
+		if (is_wanted(&tables[i], &import, family))
 			commands = add_table(commands, &tables[i], stmt, import.fold);
+		if (list_length(commands) > before)
+			made = lappend(made, &tables[i]);
 	}
+	onec_import_tell_shortened(made, options->server_name);
 	return commands;
 }

@@ -54,6 +54,12 @@ extern OnecTable *onec_import_tables(const OnecEdm *edm, bool fold, int *count);
 /* The columns of a table; at most as many as PostgreSQL allows. */
 extern OnecTableColumn *onec_import_columns(const OnecTable *table, bool fold, int *count);
 
+/* Whether the name of a set begins with a family; all do with NULL. */
+extern bool onec_import_is_of_family(const OnecEntitySet *set, const char *family);
+
+/* A set without properties, which cannot be a table. */
+extern bool onec_import_is_empty(const OnecEntitySet *set);
+
 /* Properties of the key, comma-separated; NULL for none. */
 extern char *onec_import_key(const OnecTable *table);
 

@@ -1,5 +1,5 @@
 # What is asked of 1C for each documented condition: the request, the verdict of EXPLAIN, and the rows, which are those of a
-# local copy.  The cases are test/data/pushdown_cases, from which the READMEs' tables are written.
+# local copy.  The cases are test/data/pushdown_cases, from which doc/tables.md is written.
 use strict;
 use warnings;
 use utf8;
@@ -70,7 +70,7 @@ while (my $line = <$in>)
 }
 cmp_ok($seen{$_}, '>=', 10, "cases that are $_: $seen{$_}") for qw(exact superset here);
 cmp_ok($found, '>=', 30, "$found conditions find rows");
-is(system("$OnecTest::ROOT/test/pushdown_table", '--check'), 0, 'the READMEs say what was proved');
+is(system("$OnecTest::ROOT/test/pushdown_table", '--check'), 0, 'the manual says what was proved');
 
 # ---- what has to be allowed: values of several types, and patterns without case ----
 run('ALTER SERVER c OPTIONS (ADD push_composite \'on\', ADD ignores_case \'on\')');
