@@ -322,7 +322,7 @@ now_ms(void)
 /*
  * Whether something that began then is over in "ms": counted under TEST_FULL only, where the machine is ours.
  */
-static bool
+static __attribute__((unused)) bool
 soon(double began, double ms)
 {
 	return now_ms() - began < (getenv("TEST_FULL") ? ms : 60 * 1000);

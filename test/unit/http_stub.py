@@ -80,7 +80,14 @@ class Connection:
                 raise Hangup
             if b"/fault-early" in data:
                 self.reset()
-        return data.split(b"\r\n\r\n")[0].decode("latin-1")
+        head, self.body = data.split(b"\r\n\r\n", 1)
+        lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        while lengths and len(self.body) < int(lengths[0]):
+            self.body += self.sock.recv(65536) or self.hang_up()
+        return head.decode("latin-1")
+
+    def hang_up(self):
+        raise Hangup
 
     def serve(self):
         while True:
@@ -104,6 +111,11 @@ class Connection:
 
     def do_echo(self, request):
         body = request.encode("latin-1")
+        self.send(head(length=len(body)) + body)
+
+    def do_taken(self, request):
+        """What came: the number of bytes of the body, and whether they are the pattern."""
+        body = b"%d %d" % (len(self.body), self.body == pattern(len(self.body)))
         self.send(head(length=len(body)) + body)
 
     def do_stats(self, request, port):

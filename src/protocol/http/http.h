@@ -38,12 +38,15 @@ typedef void (*OnecHttpWait) (int fd, long timeout_ms, void *arg);
 
 typedef struct OnecHttpRequest
 {
-	const char *method;			/* "GET" or "POST" (empty body) */
+	const char *method;			/* GET, POST, PATCH, DELETE; all but GET are sent once at most */
 	const char *url;			/* encoded */
 	const char *authorization;	/* value of the header, or NULL */
 	const char *accept;			/* value of the header, or NULL */
 	const char *ib_session;		/* value of the IBSession header ("start", "finish"), or NULL */
 	const char *cookie;			/* value of the Cookie header, or NULL */
+	const char *body;			/* JSON in UTF-8, with POST and PATCH; need not live longer than the call */
+	size_t		body_len;		/* 0: none */
+	const char *if_match;		/* value of the header, or NULL */
 	const char *ca_file;		/* PEM file, or NULL for the system's */
 	bool		insecure;		/* do not verify the certificate */
 	long		connect_timeout_ms; /* covers DNS, TCP and TLS; > 0 */

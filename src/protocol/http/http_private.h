@@ -63,6 +63,10 @@ struct OnecTransfer
 	long		request_timeout_ms;
 	size_t		max_response;
 	size_t		high_water;
+	char	   *sending;		/* the body of the request, or NULL */
+	size_t		sending_len;
+	size_t		sent;			/* bytes of it that libcurl has taken */
+
 	size_t		wanted;			/* the caller needs more than this many unread bytes */
 
 	int64_t		started_at;

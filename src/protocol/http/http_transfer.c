@@ -27,10 +27,12 @@
 #include "protocol/buf.h"
 #include "protocol/http/http.h"
 #include "protocol/http/http_answer.h"
+#include "protocol/http/http_body.h"
 #include "protocol/http/http_inflate.h"
 #include "protocol/http/http_private.h"
 #include "protocol/http/http_window.h"
 
+#define BODY_TYPE "application/json;charset=utf-8"
 #define RECEIVE_BUFFER (56L * 1024)
 #define MAX_HOST 255
 #define LARGEST_SPARE (8 * 1024 * 1024)
@@ -287,6 +289,7 @@ onec_transfer_release(OnecTransfer *transfer)
 	free_headers(transfer);
 	onec_inflate_free(transfer);
 	give_back(transfer);
+	onec_http_body_free(transfer);
 	free(transfer->host);
 	free(transfer->content_type);
 	free(transfer->location);
@@ -438,7 +441,7 @@ set_callbacks(CURL *easy, OnecTransfer *transfer)
 }
 
 static CURLcode
-set_request(CURL *easy, const OnecTransfer *transfer, const OnecHttpRequest *request)
+set_request(CURL *easy, OnecTransfer *transfer, const OnecHttpRequest *request)
 {
 	CURLcode	code = CURLE_OK;
 
@@ -446,13 +449,6 @@ set_request(CURL *easy, const OnecTransfer *transfer, const OnecHttpRequest *req
 	SET(CURLOPT_HTTPHEADER, transfer->headers);
 	/* libcurl shares this time between the addresses of a host */
 	SET(CURLOPT_CONNECTTIMEOUT_MS, request->connect_timeout_ms);
-	if (strcmp(request->method, "POST") == 0)
-	{
-		SET(CURLOPT_POST, 1L);
-		SET(CURLOPT_POSTFIELDSIZE, 0L);
-		SET(CURLOPT_POSTFIELDS, "");
-		SET(CURLOPT_FRESH_CONNECT, 1L);
-	}
 	SET(CURLOPT_SSL_VERIFYPEER, request->insecure ? 0L : 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, request->insecure ? 0L : 2L);
 	if (request->ca_file != NULL)
@@ -460,7 +456,7 @@ set_request(CURL *easy, const OnecTransfer *transfer, const OnecHttpRequest *req
 		SET(CURLOPT_CAINFO, request->ca_file);
 		SET(CURLOPT_CAPATH, NULL);
 	}
-	return code;
+	return code == CURLE_OK ? onec_http_body_set(easy, transfer, request) : code;
 }
 
 #undef SET
@@ -469,7 +465,8 @@ OnecTransfer *
 onec_transfer_create(OnecHttp *http, const OnecHttpRequest *request, OnecError *error)
 {
 	OnecTransfer *transfer = calloc(1, sizeof(OnecTransfer));
-	bool		post = strcmp(request->method, "POST") == 0;
+	bool		post = onec_http_changes(request);
+	bool		full = request->body_len > 0;
 	bool		good;
 
 	if (transfer == NULL)
@@ -490,14 +487,16 @@ onec_transfer_create(OnecHttp *http, const OnecHttpRequest *request, OnecError *
 	transfer->body = http->spare;
 	onec_buf_init(&http->spare);
 
-	/* an empty Content-Type takes libcurl's form type out of a POST */
+	/* an empty header is not sent: libcurl's form type of a POST, and its question whether to go on */
 	good = read_address(transfer, request->url, error) &&
 		add_header(transfer, "Authorization", request->authorization, error) &&
 		add_header(transfer, "Accept", request->accept, error) &&
 		add_header(transfer, "Accept-Encoding", "gzip, deflate", error) &&
 		add_header(transfer, "IBSession", request->ib_session, error) &&
 		add_header(transfer, "Cookie", request->cookie, error) &&
-		add_header(transfer, "Content-Type", post ? "" : NULL, error);
+		add_header(transfer, "If-Match", request->if_match, error) &&
+		add_header(transfer, "Content-Type", full ? BODY_TYPE : post ? "" : NULL, error) &&
+		add_header(transfer, "Expect", full ? "" : NULL, error);
 	transfer->easy = good ? curl_easy_init() : NULL;
 	if (transfer->easy == NULL ||
 		set_behaviour(transfer->easy) != CURLE_OK ||

@@ -81,6 +81,7 @@ onec_transfer_answer(const OnecTransfer *transfer, OnecHttpAnswer *answer)
 	answer->cookie = transfer->cookie;
 	answer->retry_after_s = transfer->retry_after_s;
 	answer->body_bytes = transfer->body_bytes;
+	answer->sent = transfer->connected || transfer->sent > 0;
 	answer->reused = transfer->reused;
 	if (!transfer->ended)
 	{

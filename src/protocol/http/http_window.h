@@ -25,6 +25,7 @@ typedef struct OnecHttpAnswer
 	int64_t		body_bytes;		/* decoded bytes received so far */
 	int64_t		wire_bytes;		/* bytes on the wire so far, header and body */
 	double		elapsed_ms;		/* since start, until now or until done */
+	bool		sent;			/* the server may have got the request */
 	bool		reused;			/* went over a connection that was already open */
 } OnecHttpAnswer;
 
