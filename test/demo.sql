@@ -9,16 +9,16 @@ SET client_min_messages = warning;
 \echo
 \echo == CREATE EXTENSION, one foreign server, one user mapping
 CREATE EXTENSION onec_fdw;
-CREATE SERVER demo FOREIGN DATA WRAPPER onec_fdw OPTIONS (url :'url', timezone 'Europe/Moscow');
-CREATE USER MAPPING FOR CURRENT_USER SERVER demo OPTIONS (user 'demo', password 'demo');
+CREATE SERVER shop FOREIGN DATA WRAPPER onec_fdw OPTIONS (url :'url', timezone 'Europe/Moscow');
+CREATE USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (user 'demo', password 'demo');
 
 \echo == IMPORT FOREIGN SCHEMA "StandardODATA": every set that the base publishes
-CREATE SCHEMA onec_demo;
-IMPORT FOREIGN SCHEMA "StandardODATA" FROM SERVER demo INTO onec_demo;
+CREATE SCHEMA c;
+IMPORT FOREIGN SCHEMA "StandardODATA" FROM SERVER shop INTO c;
 SELECT count(*) AS "foreign tables",
        count(*) FILTER (WHERE foreign_table_name ~ '^catalog_') AS catalogs,
        count(*) FILTER (WHERE foreign_table_name ~ '^accumulationregister_') AS "accumulation registers"
-FROM information_schema.foreign_tables WHERE foreign_table_schema = 'onec_demo';
+FROM information_schema.foreign_tables WHERE foreign_table_schema = 'c';
 
 -- The request of the statement before: the newest line of the request log of this session.
 PREPARE last_request AS
@@ -28,32 +28,32 @@ PREPARE last_request AS
 \echo
 \echo == a card by its barcode, which is the telephone of the customer: names need no quotes
 SELECT Ref_Key, Code, КодКартыШтрихкод
-FROM onec_demo.Catalog_ДисконтныеКарты
+FROM c.Catalog_ДисконтныеКарты
 WHERE КодКартыШтрихкод = '70000000001';
 EXECUTE last_request;
 
 \echo == the first cards by code: order and limit go to 1C
 SELECT Code, Description, КодКартыШтрихкод
-FROM onec_demo.Catalog_ДисконтныеКарты
+FROM c.Catalog_ДисконтныеКарты
 ORDER BY Code LIMIT 5;
 EXECUTE last_request;
 
 \echo == sales of the last 30 days by store: only the rows and columns wanted travel
 SELECT Склад_Key AS store, count(*) AS lines, sum(Сумма) AS amount
-FROM onec_demo.AccumulationRegister_Продажи_RecordType
+FROM c.AccumulationRegister_Продажи_RecordType
 WHERE Period >= now() - interval '30 days'
 GROUP BY 1 ORDER BY 3 DESC;
 EXECUTE last_request;
 
 \echo == onec.setup: curated tables with English names, chosen from the metadata
-SELECT target, status, columns FROM onec.setup('demo');
+SELECT target, status, columns FROM onec.setup('shop');
 
 \echo == CALL onec.sync: 1C into local tables, window by window
 SET client_min_messages = notice;
-CALL onec.sync('demo', days => 900);
+CALL onec.sync('shop');
 SET client_min_messages = warning;
 SELECT target, status, rows_read, rows_inserted, rows_updated, rows_deleted, windows_done AS windows, seconds
-FROM onec.sync_status WHERE server = 'demo';
+FROM onec.sync_status WHERE server = 'shop';
 
 \echo == one customer, as the site reads it
 SELECT jsonb_pretty(onec.profile_json('70000000002')::jsonb);
@@ -61,5 +61,5 @@ SELECT jsonb_pretty(onec.profile_json('70000000002')::jsonb);
 \echo == the ten best customers
 SELECT name, phone, receipts, total_revenue, average_check, purchase_frequency, last_purchase::date
 FROM onec.customer_360
-WHERE server = 'demo'
+WHERE server = 'shop'
 ORDER BY total_revenue DESC LIMIT 10;

@@ -211,6 +211,14 @@ for my $page (@pages)
 }
 diag("| SQL blocks that run: $ran, of which $compared are compared with what is shown; not run, with a reason: $not_run");
 
+# ---- what psql shows ----
+is(OnecTest->rows($node, q{SELECT count(*) FILTER (WHERE obj_description(t.ftrelid, 'pg_class') IS NULL) + count(*) FILTER (WHERE col_description(a.attrelid, a.attnum) !~ '^.+ \\(.+\\)$|^[А-Я]')
+	FROM pg_foreign_table t JOIN pg_class c ON c.oid = t.ftrelid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+	WHERE c.relnamespace IN ('shop'::regnamespace, 'goods'::regnamespace, 'long'::regnamespace)}), 0,
+	'foreign tables of onec.setup and onec.import_schema say what they are in 1C, and their columns name and type');
+is(OnecTest->rows($node, q{SELECT col_description('shop.discount_card'::regclass, 1), col_description('goods.catalog_Номенклатура'::regclass, 1)}), 'Ref_Key (Guid)|Ref_Key (ссылка или идентификатор)', '… such as a key');
+is(OnecTest->rows($node, q{SELECT count(*) FROM pg_proc WHERE pronamespace = 'onec'::regnamespace AND obj_description(oid, 'pg_proc') ~ 'служебн'}), 0, '\\df onec.* shows what users call only');
+
 # Sums of what was answered, which are those of the demo 1C.
 sub column
 {

@@ -5,6 +5,14 @@
 CREATE TYPE onec_internal.made_column AS (name text, type text, options text[], title text);
 COMMENT ON TYPE onec_internal.made_column IS 'Столбец внешней таблицы, каким он должен быть (служебное)';
 
+-- The comment of a column: what it is in 1C, with its type there.
+CREATE FUNCTION onec_internal.column_remark(made onec_internal.made_column) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN ($1).title
+		|| coalesce(' (' || substring(array_to_string(($1).options, ' ') FROM 'edm_type=(\w+)') || ')', '');
+COMMENT ON FUNCTION onec_internal.column_remark(onec_internal.made_column) IS
+	'Комментарий столбца: свойство 1С и его тип (служебная)';
+
 -- Is the relation read through a view, of rows that are published within others?
 CREATE FUNCTION onec_internal.is_nested(server name, target text) RETURNS boolean
 	LANGUAGE plpgsql STABLE
@@ -153,7 +161,7 @@ BEGIN
 		END IF;
 	END IF;
 	IF change IS NOT NULL THEN
-		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', tab, c.name, c.title);
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', tab, c.name, onec_internal.column_remark(c));
 	END IF;
 	RETURN change;
 END $$;
@@ -209,7 +217,7 @@ BEGIN
 			server, onec_internal.option_list(options));
 		tab := format('%I.%I', server, relation)::regclass;
 		FOREACH c IN ARRAY columns LOOP
-			EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', tab, c.name, c.title);
+			EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', tab, c.name, onec_internal.column_remark(c));
 		END LOOP;
 		changes := ARRAY[relation || ': created'];
 	ELSE
@@ -223,7 +231,8 @@ BEGIN
 									WHERE x IS NOT NULL)
 			|| ARRAY(SELECT onec_internal.lose_column(tab, a.attname) FROM pg_attribute a
 					 WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped
-					   AND 'property=' || col_description(tab, a.attnum) = ANY (a.attfdwoptions)
+					   AND 'property=' || split_part(col_description(tab, a.attnum), ' (', 1)
+						   = ANY (a.attfdwoptions)
 					   AND a.attname <> ALL (ARRAY(SELECT u.name FROM unnest(columns) u)) ORDER BY a.attnum);
 	END IF;
 	IF changes <> '{}' THEN
