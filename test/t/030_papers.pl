@@ -97,6 +97,7 @@ my @answers = (
 	[ 'SELECT onec.set(', 0, qr/^/ ],
 	[ 'FROM onec.settings', 2, qr/^[\w.]+\|\d+\|\w+$/ ],
 	[ 'FROM onec.sync_run', 1, qr/^\d+\|interval\|ok$/ ],
+	[ 'FROM onec.purchase_masked', 2, qr/^2026-11-2[12] .*\+00\|$amount$/ ],
 	[ 'SELECT onec.cancel(', 1, qr/^f$/ ],
 	[ 'FROM onec.sync_status', '13+', qr/^\w+\|ok\|\d+\|\d+\|0\|0$/ ],
 	[ 'jsonb_pretty(onec.profile_json(', '50+', qr/^[ {}]/ ],
