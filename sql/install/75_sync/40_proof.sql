@@ -344,7 +344,9 @@ BEGIN
 		suspicious := missing >= onec.get('sync.suspicious_share', server)::numeric
 			* (SELECT h.held FROM onec_internal.held_and_missing_rows(server, target, scope) h);
 	END IF;
+	-- a row that came with two values may stand in the place of another
 	twice := counted IS NULL OR counted <> keys AND NOT nested OR suspicious OR missing > 1000
+		OR onec_internal.any_differing_doubles()
 		OR NOT ask.asked AND NOT nested AND onec_internal.went_by_skip(server, target);
 	IF twice AND NOT onec_internal.second_reading_agrees(server, target, scope, keys) THEN
 		RETURN 'a second reading gave other rows';

@@ -2,7 +2,7 @@
 -- stays as it was.
 
 -- Whether 1C, which does not count, has the same rows in other pages: as many in the windows of the step, of
--- the documents that wait all that came, and none that is neither among these nor here.
+-- the documents that wait all that came, and none that is neither among these nor here, in another window.
 CREATE FUNCTION onec_internal.same_rows_came_again(server name, s onec.sync_step) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -12,8 +12,9 @@ DECLARE
 	w tsrange;
 	same boolean := true;
 	unit text := onec_internal.stage_unit_columns(s.target, 'x');
-	place text := format('%s, x.%I', onec_internal.stage_key_columns(s.target, 'x'),
-						 onec_internal.date_column(s.target));
+	date_column name := onec_internal.date_column(s.target);
+	place text := format('%s, x.%I', onec_internal.stage_key_columns(s.target, 'x'), date_column);
+	day text := format('coalesce(x.%I, %L)', date_column, onec_internal.first_moment());
 BEGIN
 	FOREACH w IN ARRAY ARRAY(SELECT unnest(s.covered)) LOOP
 		read := read + onec_internal.stage_rows_again(server, s.target,
@@ -26,8 +27,11 @@ BEGIN
 				SELECT %1$s FROM pg_temp.onec_again x
 				WHERE (%3$s) IN (SELECT %3$s FROM pg_temp.onec_waiting x)
 				EXCEPT SELECT %1$s FROM pg_temp.onec_waiting_row x
-				EXCEPT SELECT %1$s FROM %4$s x WHERE x.server = %5$L)', place, w, unit,
-			onec_internal.table_of_target(s.target), server) INTO same;
+				EXCEPT SELECT %1$s FROM %4$s x WHERE x.server = %5$L
+					AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting k
+									WHERE (%3$s) = (%6$s) AND %7$s <@ k.onec_window))', place, w, unit,
+			onec_internal.table_of_target(s.target), server,
+			onec_internal.stage_unit_columns(s.target, 'k'), day) INTO same;
 		EXIT WHEN NOT same;
 	END LOOP;
 	RETURN same AND read = s.covered_keys;
