@@ -5,6 +5,8 @@
  *
  * A base that takes no notice of $filter sends every row with each part.  A row that is of another part comes
  * with that one, and is passed over here; whether it meets the condition at all is for the executor to see.
+ * Nor do rows of other keys than those asked for count as these: a part is complete when all of its keys have
+ * come.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,6 +18,7 @@
 #include "protocol/json/json_rows.h"
 #include "protocol/odata/odata.h"
 #include "reading/key_parts.h"
+#include "reading/page_request.h"
 #include "reading/pager.h"
 #include "reading/pager_private.h"
 #include "reading/request.h"
@@ -81,6 +84,40 @@ is_listed_elsewhere(OnecPager *pager, const OnecField *key)
 	hash = hash_text(key->text, key->len);
 	member = hash_search(pager->members, &hash, HASH_FIND, NULL);
 	return member != NULL && member->part != pager->at.part;
+}
+
+void
+onec_pager_note_keys(OnecPager *pager)
+{
+	pager->part_keys = onec_draft_keys(pager->options, list_nth(pager->parts, pager->at.part));
+	pager->part_key_at = pager->part_keys == NULL ? -1 :
+		onec_pager_find_name(pager, pager->part_keys->args[0]->name);
+}
+
+bool
+onec_pager_is_asked_for(const OnecPager *pager, const OnecField *fields)
+{
+	const OnecField *key;
+
+	/* nothing tells: the base is believed */
+	if (pager->part_key_at < 0)
+		return true;
+	key = &fields[pager->part_key_at];
+	for (int i = 1; i < pager->part_keys->nargs; i++)
+	{
+		const char *text = pager->part_keys->args[i]->lit_text;
+
+		if (key->kind > ONEC_FIELD_NULL && text != NULL && strlen(text) == key->len &&
+			memcmp(text, key->text, key->len) == 0)
+			return true;
+	}
+	return false;
+}
+
+int64
+onec_pager_keys_left(const OnecPager *pager)
+{
+	return pager->part_keys == NULL ? -1 : Max(pager->part_keys->nargs - 1 - pager->part_keyed, 0);
 }
 
 bool

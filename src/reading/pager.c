@@ -112,6 +112,7 @@ begin_part(OnecPager *pager, int part)
 {
 	pager->at = (OnecPlace) {.part = part};
 	pager->part_delivered = 0;
+	pager->part_keyed = 0;
 	pager->part_foreign = 0;
 	onec_tie_reset(pager->tie, pager->descending);
 	onec_windows_reset(&pager->windows);
@@ -360,7 +361,10 @@ is_new(OnecPager *pager, const OnecField *fields)
 {
 	onec_pager_check_row(pager, fields);
 	if (pager->page_rows == 1)
+	{
 		onec_pager_note_reached(pager);
+		onec_pager_note_keys(pager);
+	}
 	if (pager->probing)
 	{
 		end_probe(pager);
@@ -406,6 +410,8 @@ is_new(OnecPager *pager, const OnecField *fields)
 		return false;
 	pager->delivered++;
 	pager->part_delivered++;
+	if (pager->part_keys != NULL && onec_pager_is_asked_for(pager, fields))
+		pager->part_keyed++;
 	if (pager->spent)
 		pager->spent->rows++;
 	return true;

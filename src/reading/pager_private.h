@@ -129,7 +129,10 @@ struct OnecPager
 	int64		page_bytes;		/* consumed of this page */
 	int64		delivered;		/* rows delivered since the start */
 	int64		part_delivered; /* … of this part */
+	int64		part_keyed;		/* … that have one of the keys it asks for */
 	int64		part_foreign;	/* rows of other parts that came with it */
+	const OnecExpr *part_keys;	/* the condition that names them; NULL: it does not ask for keys */
+	int			part_key_at;	/* place of the key in names; -1: it is not wanted */
 	int			page_target;	/* rows of the next page */
 	size_t		eaten;			/* bytes at the front that the current row uses */
 	size_t		seen;			/* unread bytes that do not make a row */

@@ -192,21 +192,21 @@ onec_draft_find_list(const OnecExpr *filter)
 	return list;
 }
 
-int64
-onec_draft_most(const OnecOptions *options, const OnecExpr *filter)
+const OnecExpr *
+onec_draft_keys(const OnecOptions *options, const OnecExpr *filter)
 {
-	int64		most = -1;
+	const OnecExpr *keys = NULL;
 
 	if (filter == NULL || options->key == NULL)
-		return -1;
-	for (int i = 0; filter->kind == ONEC_EXPR_AND && i < filter->nargs && most < 0; i++)
-		most = onec_draft_most(options, filter->args[i]);
+		return NULL;
+	for (int i = 0; filter->kind == ONEC_EXPR_AND && i < filter->nargs && keys == NULL; i++)
+		keys = onec_draft_keys(options, filter->args[i]);
 	if (filter->kind != ONEC_EXPR_IN && !(filter->kind == ONEC_EXPR_COMPARE && strcmp(filter->op, "eq") == 0))
-		return most;
+		return keys;
 	if (filter->args[0]->kind != ONEC_EXPR_FIELD ||
 		strcmp(filter->args[0]->name, onec_utf8(options->key)) != 0)
-		return most;
-	return filter->nargs - 1;
+		return keys;
+	return filter;
 }
 
 /* The filter with "list" replaced by its elements from..to. */

@@ -62,8 +62,8 @@ extern const OnecExpr *onec_draft_find_list(const OnecExpr *filter);
  */
 extern const OnecExpr *onec_draft_shorten(const OnecExpr *filter, size_t room);
 
-/* Rows that a filter lets pass at most, because it names their keys; -1: that is not known. */
-extern int64 onec_draft_most(const OnecOptions *options, const OnecExpr *filter);
+/* The condition of a filter that names the keys of the rows it lets pass: that itself or an arm; or NULL. */
+extern const OnecExpr *onec_draft_keys(const OnecOptions *options, const OnecExpr *filter);
 
 /*
  * The filter in parts (List of OnecExpr), "list" cut so that it takes at most "room" encoded bytes in each.

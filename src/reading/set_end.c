@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "reading/key_parts.h"
 #include "reading/page_check.h"
 #include "reading/page_overlap.h"
 #include "reading/pager.h"
@@ -53,7 +54,6 @@ onec_pager_judge(OnecPager *pager, bool cut)
 {
 	int64		rows = pager->page_rows;
 	int64		larger = onec_session_largest_page(pager->session);
-	int64		most;
 
 	note_cut(pager);
 	onec_session_note_page(pager->session, onec_pager_page_rows(pager));
@@ -62,8 +62,7 @@ onec_pager_judge(OnecPager *pager, bool cut)
 	/* rows that came twice may stand in the place of others */
 	if (rows >= pager->at.top || cut || pager->page_twice > 0)
 		return ONEC_PAGE_FULL;
-	most = onec_draft_most(pager->options, list_nth(pager->parts, pager->at.part));
-	if (most >= 0 && pager->part_delivered >= most)
+	if (onec_pager_keys_left(pager) == 0)
 		return ONEC_PAGE_LAST;
 	return rows < pager->at.top * ENOUGH && rows < larger ? ONEC_PAGE_LAST : ONEC_PAGE_DOUBTFUL;
 }

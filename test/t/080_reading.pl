@@ -108,9 +108,9 @@ def answer(r):
         return odata_error(400, 0, "Поле AUTOORDER не найдено")
     if lie == "order":
         random.Random(r.n).shuffle(rows)
-    for name in {"noskip": ["$skip"], "notop": ["$top"], "nothing": ["$skip", "$top"], "nofilter": ["$filter"]}.get(lie, []):
+    for name in {"noskip": ["$skip"], "notop": ["$top"], "nothing": ["$skip", "$top"], "nofilter": ["$filter"], "capnofilter": ["$filter"]}.get(lie, []):
         query.pop(name, None)
-    if lie == "cap":
+    if lie in ("cap", "capnofilter"):
         query["$top"] = str(min(int(query["$top"]), int(mode["by"])))
     if lie == "capagain":
         skip, asked = int(query.get("$skip", 0)), int(query["$top"])
@@ -330,6 +330,14 @@ answer_is($codes->('c1'), { lie => 'notop' }, $all[0], '$top is ignored: all row
 answer_is($sums->($_), { lie => 'notop' }, $all[1], "\$top is ignored, with dates: all rows of $_, once") for qw(d1 d1ahead);
 answer_is('SELECT "sum" FROM d1 ORDER BY "date" DESC, "sum" DESC LIMIT 2', { lie => 'nofilter' }, "2499\n2498", 'M8: descending, $filter is ignored');
 answer_is('SELECT count(DISTINCT "sum") FROM (SELECT "sum" FROM d1 ORDER BY "date" DESC NULLS LAST OFFSET 0) d', { lie => 'nofilter' }, 2500, 'M8: … over several pages');
+for my $cap (1, 2, 7)
+{
+	my ($near, $far) = map { "'00000000-0000-4000-8000-" . sprintf('%012x', $_) . "'" } 50, 60;
+
+	answer_is("SELECT string_agg(code, ' ' ORDER BY code) FROM $_ WHERE ref_key IN ($near, $far)", { lie => 'capnofilter', by => $cap, rows => 100 },
+		'00050 00060', "M8c: two keys of $_, \$filter is ignored and \$top is capped at $cap: rows of other keys are not these") for qw(c c1);
+	requests_are("SELECT code FROM c WHERE ref_key IN ($near, $far)", { lie => 'cap', by => 7, rows => 100 }, 1, 'M8c: … and of an honest base one page does');
+}
 for my $name ('odata.nextLink', '@odata.nextLink')
 {
 	answer_is($codes->('c'), { lie => 'link', by => $name, on => 1, rows => 1700 }, '1700|1700|01699', "W13: $name of a page is gone after");

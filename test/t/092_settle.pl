@@ -126,8 +126,9 @@ for my $case (
 	my ($twin, $what, %mode) = @$case;
 
 	rows("SELECT onec.forget_refusals('shop')");
-	# something that waits: from then on windows are not counted one by one
+	# something that waits, where 1C counts: from then on windows are not counted one by one; what it knows beside that is asked first
 	base(sale(1, 1, $this, Сумма => 800), %mode ? () : sale(2, 1, $never));
+	$twin = $twin =~ s/,.*//r . ",$twin" unless %mode;
 	after($all);
 	base(sale(1, 1, $this, Сумма => 800));
 	is(after($all, twin => $twin, hide => '1/1', %mode), 'incomplete 1:this 800', "P21: $what: comes twice with two values, and a row that is hidden stays");
