@@ -39,7 +39,7 @@ replace_text(char **text, const char *value)
 }
 
 OnecLogPlace
-onec_log_begin(const char *server, const char *url)
+onec_log_begin(const char *server, Oid userid, const char *url)
 {
 	OnecLogPlace place;
 	OnecLogged *entry;
@@ -50,6 +50,7 @@ onec_log_begin(const char *server, const char *url)
 	entry = &ring[place.slot];
 	serials[place.slot] = place.serial;
 	replace_text(&entry->server, server);
+	entry->userid = userid;
 	replace_text(&entry->url, url);
 	replace_text(&entry->error, "not finished");
 	entry->status = 0;

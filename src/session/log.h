@@ -21,6 +21,7 @@ extern bool onec_log_requests;
 typedef struct OnecLogged
 {
 	char	   *server;
+	Oid			userid;			/* by whose user mapping */
 	char	   *url;			/* decoded, below the root; no secrets */
 	int			status;			/* 0: no answer */
 	double		ms;
@@ -51,7 +52,7 @@ extern OnecCounters onec_log_counters(void);
 extern int	onec_session_log(const OnecLogged **entries[]);
 
 /* Never raise, own malloc'ed memory. */
-extern OnecLogPlace onec_log_begin(const char *server, const char *url);
+extern OnecLogPlace onec_log_begin(const char *server, Oid userid, const char *url);
 extern void onec_log_end(OnecLogPlace place, const OnecHttpAnswer *answer, const char *error);
 extern void onec_log_rows(OnecLogPlace place, int64 rows);
 

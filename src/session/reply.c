@@ -170,7 +170,7 @@ send_request(OnecReply *reply)
 	request.high_water = reply->high_water;
 
 	reply->generation = session->generation;
-	reply->log = onec_log_begin(session->server_name, reply->text.data);
+	reply->log = onec_log_begin(session->server_name, session->key.userid, reply->text.data);
 	count_for_all(reply, ONEC_TOTAL_REQUESTS, 1);
 	session->started++;
 	if (reply->spent != NULL)

@@ -23,6 +23,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -194,7 +195,10 @@ onec_totals(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
-/* onec.last_requests() */
+/*
+ * onec.last_requests().  Addresses hold keys and telephones, and a pooler gives a backend from one role to the
+ * next: of another role's requests only the account is shown, as pg_stat_statements does.
+ */
 Datum
 onec_last_requests(PG_FUNCTION_ARGS)
 {
@@ -206,12 +210,13 @@ onec_last_requests(PG_FUNCTION_ARGS)
 	for (int i = 0; i < count; i++)
 	{
 		const OnecLogged *entry = entries[i];
+		bool		mine = has_privs_of_role(GetUserId(), entry->userid);
 		Datum		values[8];
 		bool		nulls[8] = {false};
 
 		values[0] = TimestampTzGetDatum(entry->at);
 		values[1] = CStringGetTextDatum(entry->server ? entry->server : "");
-		values[2] = text_datum(entry->url ? entry->url : "");
+		values[2] = text_datum(!mine ? "<insufficient privilege>" : entry->url ? entry->url : "");
 		values[3] = Int32GetDatum(entry->status);
 		nulls[3] = entry->status == 0;
 		values[4] = Float8GetDatum(entry->ms);
@@ -219,7 +224,7 @@ onec_last_requests(PG_FUNCTION_ARGS)
 		nulls[5] = entry->rows < 0;
 		values[6] = Int64GetDatum(entry->bytes);
 		values[7] = entry->error ? text_datum(entry->error) : (Datum) 0;
-		nulls[7] = entry->error == NULL;
+		nulls[7] = entry->error == NULL || !mine;
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -81,6 +81,10 @@ sql('CREATE ROLE nightly LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE site LOGI
 		'onec.rfm_score(3, ARRAY[1, 2, 3, 4]::numeric[])', "onec.normalize_phone('+7 000 000-00-02')", 'onec.last_requests()', 'onec.session_refusals()';
 
 	allowed('analyst', "S6: $_ as a role with grant_reader", "SELECT count(*) FROM $_") for @called;
+	# a pooler's backend goes from one role to the next
+	my $next = "SELECT count(*) FROM shop.discount_card WHERE barcode = '70000000002'; SET ROLE %s; SELECT string_agg(DISTINCT url, ' ') FROM onec.last_requests() WHERE url <> '\$metadata'";
+	is((split /\n/, sql(sprintf($next, 'analyst')))[-1], '<insufficient privilege>', "S6: last_requests: another role's addresses are not shown");
+	like(sql(sprintf($next, 'NONE')), qr/'70000000002'/, '… as they are to the role itself');
 	is(as('analyst', "SELECT count(*) FROM $_")->{sqlstate}, '42501', "S6: grant_reader does not give: $_")
 	  for "onec.call_list_at('shop')", "onec.rfm('shop')", "onec.entity_sets('shop')", "onec.diagnose('shop')", "onec.refresh_rfm('shop')", "onec.report('shop')",
 	  'onec_internal.quality_people', "onec_internal.people_of_cards('shop')", "onec_internal.person_by_key('70000000002', 'shop')", "onec_internal.purge_before('shop', '2020-01-01')";
