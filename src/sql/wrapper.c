@@ -196,8 +196,8 @@ onec_totals(PG_FUNCTION_ARGS)
 }
 
 /*
- * onec.last_requests().  Addresses hold keys and telephones, and a pooler gives a backend from one role to the
- * next: of another role's requests only the account is shown, as pg_stat_statements does.
+ * onec.last_requests().  Addresses hold keys and telephones, and a pooler gives a backend from one role to
+ * the next: of another role's requests only the account is shown, as pg_stat_statements does.
  */
 Datum
 onec_last_requests(PG_FUNCTION_ARGS)
