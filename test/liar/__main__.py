@@ -21,7 +21,9 @@ import corner
 from faults import Rule
 from lies import LIES, UNTOLD
 from liar import Liar
-from odata import Modes, Reply, Refusal, Service, parse_options
+from modes import Modes
+from odata import Service
+from request import Refusal, Reply, parse_options
 from server import Connection, Server
 
 

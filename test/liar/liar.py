@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 from lies import LIES, Asked, Lie, Told
 from model import Base
-from odata import Reply, split_call
+from request import Reply, split_call
 
 
 class Arm:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from faults import HTML, Rule
-from odata import JSON, Refusal, Reply, error_reply
+from request import JSON, Refusal, Reply, error_reply
 
 
 @dataclass

@@ -12,7 +12,8 @@ import time
 
 import control
 from model import Base
-from odata import Modes, Service
+from modes import Modes
+from odata import Service
 from server import Server
 
 

@@ -31,7 +31,7 @@ import threading
 from itertools import count
 from typing import Any
 
-from odata import Refusal, Reply, error_reply
+from request import Refusal, Reply, error_reply
 
 HTML = ("<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1>"
         "<p>1C:Enterprise 8 application error: the service is not available.</p></body></html>")

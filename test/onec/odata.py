@@ -10,80 +10,21 @@ from __future__ import annotations
 import random
 import re
 import threading
-from dataclasses import dataclass, field
 from json.encoder import encode_basestring as quoted
 from typing import Any
-from urllib.parse import unquote
 
 import atom
 import edmx
 import filters
 import virtual
 from model import Base, EntitySet, Property, Row
-from views import PREFIX, Chosen, Store, View, date_text, scalar_text, split_commas
+from modes import Modes, hits
+from request import (ATOM, BOM, JSON, XML, Refusal, Reply, Request, allowed_only, error_reply, parse_key, parse_options,
+                     parse_path, split_call, wanted_form)
+from views import Chosen, Store, View, scalar_text, split_commas
 
-JSON = "application/json;charset=utf-8"
-XML = "application/xml;charset=utf-8"
-ATOM = "application/atom+xml;type=feed;charset=utf-8"
-BOM = b"\xef\xbb\xbf"
 OPTIONS = {"$filter", "$select", "$orderby", "$top", "$skip", "$expand", "$inlinecount", "$format", "allowedOnly",
            "$allowedOnly"}
-
-
-class Refusal(Exception):
-    def __init__(self, status: int, code: int, message: str):
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-
-
-@dataclass
-class Reply:
-    status: int
-    body: bytes
-    content_type: str = JSON
-    rows: int = 0
-    touched: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Modes:
-    """How the base differs from a friendly one; set at the start or by the control port."""
-
-    autoorder: Any = False  # true or a pattern of set names: $orderby answers 500
-    refuse_filter: Any = False  # true or a pattern of set names: $filter answers 500
-    ignore_filter: bool = False  # $filter is taken and has no effect
-    ignore_order: bool = False  # $orderby is
-    no_recordtype: bool = False  # _RecordType sets are not published
-    no_count: bool = False
-    no_session: bool = False
-    no_gzip: bool = False
-    bom: bool = False  # JSON bodies start with a byte order mark
-    shuffle_members: bool = False  # members in another order in every answer
-    row_rights: Any = False  # pattern of set names with rows that the user may not read
-    max_top: int = 0  # a larger $top answers 500
-    max_url: int = 0  # a longer address answers 414
-    max_segment: int = 0  # a longer part of the path gets the web server's own 400
-    page_delay: int = 0  # ms before each answer with rows
-    session_cost: int = 0  # ms for a request outside a session, and for starting one
-    session_limit: int = 0  # starting more answers 406
-    session_stale: int = 400  # status for a session that is no more
-
-
-def hits(mode: Any, name: str) -> bool:
-    return mode is True or (isinstance(mode, str) and mode != "" and re.search(mode, name) is not None)
-
-
-@dataclass
-class Request:
-    """Path segments below the service root, options, and the format of the answer."""
-
-    segments: list[str]
-    options: dict[str, str]
-    form: str  # nometadata, minimal, atom
-    root: str
 
 
 class Service:
@@ -399,99 +340,3 @@ class Service:
             return Reply(200, atom.elements(function.name, result, found, chosen), XML, len(found), touched)
         texts = result.texts(positions, chosen)
         return Reply(200, self._envelope(request, f"{view.name}_{function.name}", texts, None), JSON, len(texts), touched)
-
-
-# --- the parts of an address --------------------------------------------------------------
-
-def decoded(text: str) -> str:
-    try:
-        return unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        raise Refusal(400, 2, "Неверный формат запроса") from None
-
-
-def parse_options(query: str) -> dict[str, str]:
-    """A plus is a plus: 1C does not read it as a space."""
-    found: dict[str, str] = {}
-    for part in query.split("&") if query else ():
-        name, _, value = part.partition("=")
-        name = decoded(name)
-        if name:
-            found.setdefault(name, decoded(value))
-    return found
-
-
-def parse_path(path: str) -> list[str]:
-    text = decoded(path).removeprefix("/")
-    if not text:
-        return []
-    parts, quote, start = [], False, 0
-    for at, char in enumerate(text):
-        if char == "'":
-            quote = not quote
-        elif char == "/" and not quote:
-            parts.append(text[start:at])
-            start = at + 1
-    return parts + [text[start:]]
-
-
-def split_call(segment: str) -> tuple[str, str | None]:
-    """Name(arguments) → name, arguments; without parentheses the arguments are None."""
-    name, bracket, rest = segment.partition("(")
-    if not bracket:
-        return segment, None
-    if not rest.endswith(")"):
-        raise Refusal(400, 2, "Неверный формат запроса")
-    return name, rest[:-1]
-
-
-def parse_key(view: View, arguments: str) -> dict[str, Any]:
-    parts: dict[str, str] = {}
-    for part in split_commas(arguments):
-        match = re.match(r"\s*([^\W\d]\w*)\s*=(.*)", part, re.S)
-        if match:
-            parts[match[1]] = match[2].strip()
-        elif len(view.source.key) == 1:
-            parts[view.source.key[0]] = part.strip()
-    found = {}
-    for name in view.source.key:
-        if name not in parts:
-            raise Refusal(400, 7, f"Не указано значение ключевого поля {name}")
-        found[name] = key_value(view, name, parts[name])
-    return found
-
-
-def key_value(view: View, name: str, text: str) -> Any:
-    refusal = Refusal(400, 4, f"Недопустимое значение {text} для свойства {name}")
-    try:
-        tree = filters.parse(text)
-    except filters.FilterError:
-        raise refusal from None
-    sort = {"composite": "text", "type": "text"}.get(view.scope.sorts[name], view.scope.sorts[name])
-    if tree[0] == "neg" and tree[1][:2] == ("lit", "number"):
-        tree = ("lit", "number", -tree[1][2])
-    if tree[0] != "lit" or tree[1] != sort:
-        raise refusal
-    if view.scope.sorts[name] == "type" and not tree[2].startswith((PREFIX, "Edm.")):
-        raise Refusal(400, 4, f"Недопустимое значение {text} для свойства составного типа")
-    return tree[2]
-
-
-def wanted_form(options: dict[str, str], headers: dict[str, str]) -> str:
-    wanted = options.get("$format") or headers.get("accept", "")
-    wanted = wanted.replace(" ", "").lower()
-    if "odata=nometadata" in wanted:
-        return "nometadata"
-    return "minimal" if "json" in wanted else "atom"
-
-
-def allowed_only(options: dict[str, str]) -> bool:
-    return "true" in (options.get("allowedOnly"), options.get("$allowedOnly"))
-
-
-def error_reply(refusal: Refusal, form: str) -> Reply:
-    if form == "atom":
-        return Reply(refusal.status, atom.error(refusal.code, refusal.message), XML)
-    body = (f'{{\n"odata.error": {{\n"code": "{refusal.code}",\n"message": {{\n"lang": "ru",\n'
-            f'"value": {quoted(refusal.message)}\n}}\n}}\n}}')
-    return Reply(refusal.status, body.encode())

@@ -27,7 +27,8 @@ sys.path.insert(0, HERE)
 
 import control
 from model import EMPTY_DATE, Property
-from odata import Modes, Service
+from modes import Modes
+from odata import Service
 from server import Server
 from tiny import LINES, guid, moment, register, small_base
 

@@ -21,7 +21,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import faults
-from odata import Modes, Refusal, Reply, Service, parse_options, wanted_form
+from modes import Modes
+from odata import Service
+from request import Refusal, Reply, parse_options, wanted_form
 
 ROOT = "/odata/standard.odata"
 LIMIT = 1 << 20  # bytes of a request's head
