@@ -359,7 +359,7 @@ class Edits(OrderEdits):
         if self.rows(CONTACTS):
             self.rows(CONTACTS).append(self.rows(CONTACTS)[0] | {
                 "Ref_Key": key, "LineNumber": 1, "Представление": "+" + phone, "НомерТелефона": phone,
-                "НомерТелефонаБезКодов": phone[4:]})
+                "НомерТелефонаБезКодов": phone[4:], "ОбратныйНомерТелефона": phone[::-1]})
         return {"customer": key, "name": name} | self._new_card(key, phone, name)
 
     def _new_card(self, owner: str, phone: str, name: str) -> dict:

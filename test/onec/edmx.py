@@ -1,12 +1,13 @@
 """$metadata: the published sets and functions as EDMX, with 1C's peculiarities.
 
 One schema; names of sets and of types are equal; types of composite fields at the end;
-a reference whose set is not published has no NavigationProperty; nothing but Nullable is
-said of a property; a function names its register only by the type of its first parameter.
+a reference whose set is not published has no NavigationProperty; nothing but Nullable and
+the length of a text is said of a property; a function names its register only by the type of its first parameter.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Iterable
 from xml.sax.saxutils import quoteattr
 
@@ -21,7 +22,8 @@ def _properties(properties: Iterable[Property], key: tuple[str, ...] = ()) -> li
     out = []
     for field in properties:
         nullable = "false" if field.name in key or field.name == "RecordSet" or not field.nullable else "true"
-        out.append(f"<Property Name={quoteattr(field.name)} Type={quoteattr(field.type)} Nullable=\"{nullable}\"/>")
+        length = f' MaxLength="{field.length}"' if field.length else ""
+        out.append(f"<Property Name={quoteattr(field.name)} Type={quoteattr(field.type)} Nullable=\"{nullable}\"{length}/>")
     return out
 
 
@@ -77,6 +79,18 @@ def _import(function: Function) -> list[str]:
             "</FunctionImport>"]
 
 
+def _posting(name: str) -> list[str]:
+    return [line for function in ("Post", "Unpost") for line in (
+        f'<FunctionImport Name="{function}" IsBindable="true" IsSideEffecting="true">',
+        f'<Parameter Name="bindingParameter" Type={quoteattr(PREFIX + name)}/>',
+        '<Parameter Name="PostingModeOperational" Type="Edm.Boolean"/>', "</FunctionImport>")]
+
+
+def without_facets(document: bytes) -> bytes:
+    """The same, as most bases have it: nothing is said of lengths."""
+    return re.sub(rb' MaxLength="\d+"', b"", document)
+
+
 def document(sets: dict[str, EntitySet], functions: list[Function], everything: dict[str, EntitySet]) -> bytes:
     """"sets" are published; "everything" also knows the rows of registers whose row sets are not."""
     lines = ['<?xml version="1.0" encoding="UTF-8"?>',
@@ -100,5 +114,8 @@ def document(sets: dict[str, EntitySet], functions: list[Function], everything: 
     lines += [f"<EntitySet Name={quoteattr(name)} EntityType={quoteattr(PREFIX + name)}/>" for name in sets]
     for function in functions:
         lines += _import(function)
+    for name, found in sets.items():
+        if name.startswith("Document_") and not found.section_of:
+            lines += _posting(name)
     lines += ["</EntityContainer>", "</Schema>", "</edmx:DataServices>", "</edmx:Edmx>"]
     return "\n".join(lines).encode()

@@ -95,6 +95,28 @@ def stores(base: Base, seed: object, found: Goods) -> None:
     found.store_weights = list(accumulate(share for _, share in STORES))
 
 
+def contact_kinds(base: Base, seed: object) -> None:
+    kinds = (("Телефон", "Телефон", "ТелефонКонтрагента"), ("E-mail", "АдресЭлектроннойПочты", "EmailКонтрагента"),
+             ("Адрес", "Адрес", "ФактАдресКонтрагента"))
+    base.sets["Catalog_ВидыКонтактнойИнформации"].rows += [
+        named(seed, "contact kind", at, name) | {"Тип": sort, "Predefined": True, "PredefinedDataName": own}
+        for at, (name, sort, own) in enumerate(kinds, 1)]
+
+
+def terms(base: Base, seed: object) -> None:
+    """What documents name beside goods and people: currency, operation, rate of the VAT."""
+    sets = base.sets
+    sets["Catalog_Валюты"].rows += [named(seed, "currency", at, name, code) | {"НаименованиеПолное": full} for at, (name, code, full)
+                                    in enumerate((("RUB", "643", "Российский рубль"), ("USD", "840", "Доллар США")), 1)]
+    sets["Catalog_ХозяйственныеОперации"].rows += [
+        named(seed, "operation", at, name) | {"Predefined": True, "PredefinedDataName": own}
+        for at, (name, own) in enumerate((("Заказ на продажу", "ЗаказНаПродажу"), ("Заказ на переработку", "ЗаказНаПереработку")), 1)]
+    for at, (name, rate) in enumerate((("20%", 20), ("10%", 10), ("Без НДС", 0)), 1):
+        row = named(seed, "vat", at, name) | {"Ставка": Decimal(rate), "Расчетная": False}
+        del row["Code"]
+        sets["Catalog_СтавкиНДС"].rows.append(row)
+
+
 def small_catalogs(base: Base, seed: object, found: Goods) -> None:
     sets = base.sets
     for at, name in enumerate(("Дисконтная карта", "Бонусная карта"), 1):
@@ -105,13 +127,14 @@ def small_catalogs(base: Base, seed: object, found: Goods) -> None:
     sets["Catalog_БонусныеПрограммы"].rows.append(program)
     found.program = program["Ref_Key"]
     sets["Catalog_ВидыЦен"].rows.append(named(seed, "price kind", 1, "Розничная цена"))
-    sets["Catalog_ВидыКонтактнойИнформации"].rows += [
-        named(seed, "contact kind", at, name) for at, name in enumerate(("Телефон", "E-mail", "Адрес"), 1)]
+    contact_kinds(base, seed)
+    terms(base, seed)
     sets["Catalog_КлассификаторЕдиницИзмерения"].rows.append(
         named(seed, "unit", 1, "шт") | {"НаименованиеПолное": "Штука", "Кратность": 1})
     sets["Catalog_Производители"].rows += [named(seed, "maker", at, name) for at, name in enumerate(BRANDS, 1)]
     properties = [named(seed, "property", at, f"{name} (Номенклатура)") | {"Заголовок": name}
                   for at, name in enumerate(("Бренд", "Проба", "Коллекция", "Дата поступления", "Подарочный"), 1)]
+    properties.append(named(seed, "property", 6, "Откуда узнал о нас (Контрагенты)") | {"Заголовок": "Откуда узнал о нас"})
     sets["ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения"].rows += properties
     sets["Catalog_ЗначенияСвойствОбъектов"].rows += [
         named(seed, "value", at, name) | {"Owner_Key": properties[0]["Ref_Key"]} for at, name in enumerate(BRANDS, 1)]

@@ -202,7 +202,8 @@ class Ledger:
 
     # bonus points
 
-    def points(self, kind: str, ref: str, moments: tuple[datetime, datetime], card: Row, parts: tuple[str, str, int]) -> None:
+    def points(self, kind: str, ref: str, moments: tuple[datetime, datetime], card: Row,
+               parts: tuple[str, str, int | Decimal]) -> None:
         """One movement: RecordType, the resource, how many; moments: when it counts, first accrual."""
         rows = self.rows(POINTS)
         record_type, resource, value = parts

@@ -16,6 +16,7 @@ class Modes:
     ignore_filter: bool = False  # $filter is taken and has no effect
     ignore_order: bool = False  # $orderby is
     no_recordtype: bool = False  # _RecordType sets are not published
+    no_facets: bool = False  # $metadata tells no lengths
     no_count: bool = False
     no_session: bool = False
     no_gzip: bool = False

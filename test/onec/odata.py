@@ -85,7 +85,7 @@ class Service:
             if self._metadata is None or self._without_recordtype != self.modes.no_recordtype:
                 self._without_recordtype = self.modes.no_recordtype
                 self._metadata = edmx.document(self._published(), self.base.functions, self.base.sets)
-            return Reply(200, self._metadata, XML)
+            return Reply(200, edmx.without_facets(self._metadata) if self.modes.no_facets else self._metadata, XML)
         if segments[0] == "$batch":
             raise Refusal(501, 0, "Не поддерживается")
         name, arguments = split_call(segments[0])

@@ -18,7 +18,7 @@ from model import EMPTY_DATE, EMPTY_GUID, Base, Row
 from schema import PREFIX
 
 ORDERS, ORDER_LINES = "Document_ЗаказПокупателя", "Document_ЗаказПокупателя_Запасы"
-STATES = "Catalog_СостоянияЗаказовПокупателей"
+STATES, UNITS = "Catalog_СостоянияЗаказовПокупателей", "Catalog_КлассификаторЕдиницИзмерения"
 STATE_NAMES = ("Открыт", "В работе", "Готов к отгрузке", "Завершён")
 SHARE = .3  # of the customers, so many orders
 
@@ -32,6 +32,7 @@ class Orders:
         self.goods = goods
         self.rng = random.Random(f"{seed}/orders")
         self.made = 0
+        self.unit = self.rows(UNITS)[0]["Ref_Key"]
         self.products = [row["Ref_Key"] for row in self.rows("Catalog_Номенклатура") if not row["IsFolder"]]
         self.variants = {row["Owner"]: row["Ref_Key"] for row in self.rows("Catalog_ХарактеристикиНоменклатуры")}
 
@@ -52,9 +53,12 @@ class Orders:
                "Date": at, "Posted": self.rng.random() < .9, "Организация_Key": self.goods.organization,
                "Контрагент_Key": customer, "СтруктурнаяЕдиницаПродажи_Key": store, "СтруктурнаяЕдиницаРезерв_Key": store,
                "ВидЦен_Key": self.rows("Catalog_ВидыЦен")[0]["Ref_Key"], "ВидОперации": "ЗаказНаПродажу",
+               "ВалютаДокумента_Key": self.rows("Catalog_Валюты")[0]["Ref_Key"], "Курс": number(1), "Кратность": number(1),
+               "ХозяйственнаяОперация_Key": self.rows("Catalog_ХозяйственныеОперации")[0]["Ref_Key"],
+               "Договор_Key": EMPTY_GUID, "НалогообложениеНДС": "ОблагаетсяНДС", "СуммаВключаетНДС": True,
                "ДатаОтгрузки": EMPTY_DATE if self.rng.random() < .2 else at + timedelta(days=self.rng.randrange(1, 15)),
                "СуммаДокумента": Decimal(0), "Комментарий": ""} | self.state(self.rng.randrange(len(STATE_NAMES)))
-        found = [self.line(ref, place) for place in range(1, lines + 1)]
+        found = [self.line(ref, place, store) for place in range(1, lines + 1)]
         row["СуммаДокумента"] = sum((line["Всего"] for line in found), Decimal(0))
         self.rows(ORDERS).append(row)
         self.rows(ORDER_LINES).extend(found)
@@ -63,15 +67,18 @@ class Orders:
     def lines_of(self, row: Row) -> list[Row]:
         return [line for line in self.rows(ORDER_LINES) if line["Ref_Key"] == row["Ref_Key"]]
 
-    def line(self, ref: str, place: int) -> Row:
+    def line(self, ref: str, place: int, store: str) -> Row:
         product, price = self.rng.choice(self.products), self.rng.randrange(5, 90) * 10000 - 1000
         count = self.rng.choice((1, 1, 1, 2, 3))
         full = price * count
         off = full // 10 if self.rng.random() < .3 else 0
-        return {"Ref_Key": ref, "LineNumber": place, "Номенклатура": product, "Номенклатура_Type": PRODUCT_TYPE,
-                "Характеристика_Key": self.variants.get(product, EMPTY_GUID), "Количество": number(count), "Цена": money(price),
-                "Сумма": money(full), "СуммаСкидкиНаценки": money(off), "СуммаНДС": money((full - off) // 6),
-                "Всего": money(full - off)}
+        return {"Ref_Key": ref, "LineNumber": place, "КлючСвязи": place, "ТипНоменклатурыЗапас": True,
+                "Номенклатура": product, "Номенклатура_Type": PRODUCT_TYPE,
+                "Характеристика_Key": self.variants.get(product, EMPTY_GUID), "ЕдиницаИзмерения": self.unit,
+                "ЕдиницаИзмерения_Type": PREFIX + UNITS, "Количество": number(count), "Цена": money(price), "Сумма": money(full),
+                "ПроцентСкидкиНаценки": number(10 if off else 0), "СуммаСкидкиНаценки": money(off),
+                "СтавкаНДС_Key": self.rows("Catalog_СтавкиНДС")[0]["Ref_Key"], "СуммаНДС": money((full - off) // 6),
+                "Всего": money(full - off), "СтруктурнаяЕдиницаРезерв_Key": store}
 
     def total(self, row: Row) -> None:
         row["СуммаДокумента"] = money(sum(kopecks(line["Всего"]) for line in self.lines_of(row)))
@@ -137,7 +144,8 @@ class OrderEdits:
         if given.get("remove"):
             self.orders.drop(ORDER_LINES, self.orders.lines_of(row)[-1:])
         else:
-            self.orders.rows(ORDER_LINES).append(self.orders.line(row["Ref_Key"], len(self.orders.lines_of(row)) + 1))
+            self.orders.rows(ORDER_LINES).append(self.orders.line(row["Ref_Key"], len(self.orders.lines_of(row)) + 1,
+                                                                  row["СтруктурнаяЕдиницаРезерв_Key"]))
         self.orders.total(row)
         self._changed(row)
         return self._about_order(row, lines=len(self.orders.lines_of(row)))
@@ -178,7 +186,7 @@ def truth(base: Base) -> dict[str, Any]:
     names = {row["Ref_Key"]: row["Description"] for row in base.sets[STATES].rows}
     by_state: dict[str, int] = {}
     for row in rows:
-        name = names[row["СостояниеЗаказа"]]
+        name = names.get(row["СостояниеЗаказа"], "")
         by_state[name] = by_state.get(name, 0) + 1
     return {"rows": len(rows), "lines": len(lines), "by_state": by_state,
             "sum": f"{sum((row['СуммаДокумента'] for row in rows), Decimal(0)):.2f}",

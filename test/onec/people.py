@@ -24,6 +24,7 @@ WOMEN = ("Анна", "Мария", "Елена", "Ольга", "Наталья",
 MEN = ("Алексей", "Дмитрий", "Сергей", "Андрей", "Иван", "Николай", "Пётр", "Павел")
 FATHERS = ("Александр", "Алексей", "Андрей", "Борис", "Виктор", "Дмитрий", "Сергей", "Николай")
 CITIES = ("Приречный", "Заозёрск", "Верхний Яр", "Белые Ключи", "Новолесье")
+SOURCES = ("магазин", "сайт", "соцсети")
 NOT_PHONES = ("", "АКЦИЯ", "000123", "подарочная", "?", "12-34")
 FOLDERS = ("Покупатели", "Розничные", "Оптовые", "Сотрудники", "VIP", "Архив", "Поставщики", "Сайт", "Магазин 1", "Магазин 2",
            "Магазин 3", "Магазин 4")
@@ -109,14 +110,16 @@ class People:
                 "ОсновныеСведения": f"Телефон: +{person.phone}\nE-mail: {mail}" if mail else f"Телефон: +{person.phone}"}
         self.base.sets["Catalog_Контрагенты"].rows.append(row)
         self.contacts(person.customer, person.phone, mail, rng.choice(CITIES) if rng.random() < .6 else "")
+        if at % 5 == 0:
+            self.attribute(person.customer, SOURCES[at // 5 % len(SOURCES)])
         return name
 
     def counterparty(self, key: str, at: int, name: str, created: datetime) -> Row:
         return named(self.seed, "customer", at, name, f"НФ-{at:06d}") | {
             "Ref_Key": key, "Parent_Key": guid(self.seed, "customer folder", 1), "IsFolder": False, "НаименованиеПолное": name,
-            "ВидКонтрагента": "ФизическоеЛицо", "ИНН": "", "КПП": "", "Покупатель": True, "Поставщик": False,
+            "ВидКонтрагента": "ФизическоеЛицо", "ЮридическоеФизическоеЛицо": "ФизическоеЛицо", "ИНН": "", "КПП": "", "Покупатель": True, "Поставщик": False,
             "ПрочиеОтношения": False, "Недействителен": False, "ДатаРождения": EMPTY_DATE, "ДатаСоздания": created, "Пол": "",
-            "ФИО": name, "НомерТелефонаДляПоиска": "", "АдресЭПДляПоиска": "", "ОсновныеСведения": "",
+            "ФИО": name, "НомерТелефонаДляПоиска": "", "АдресЭПДляПоиска": "", "Комментарий": "", "ОсновныеСведения": "",
             "СтранаРегистрации_Key": EMPTY_GUID, "СчетУчетаРасчетовСПокупателем_Key": EMPTY_GUID,
             "Удалить_Категория_Key": EMPTY_GUID}
 
@@ -129,8 +132,15 @@ class People:
             if text:
                 line += 1
                 rows.append({"Ref_Key": key, "LineNumber": line, "Тип": sort, "Вид_Key": guid(self.seed, "contact kind", kind),
-                             "Представление": text, "ЗначенияПолей": "", "НомерТелефона": digits,
-                             "НомерТелефонаБезКодов": digits[4:], "АдресЭП": address, "Город": town})
+                             "Представление": text, "ЗначенияПолей": "", "Значение": "", "НомерТелефона": digits,
+                             "НомерТелефонаБезКодов": digits[4:], "ОбратныйНомерТелефона": digits[::-1], "АдресЭП": address,
+                             "ДоменноеИмяСервера": address.partition("@")[2], "Город": town, "ДействуетС": EMPTY_DATE})
+
+    def attribute(self, key: str, text: str) -> None:
+        """Where a customer comes from: a property of his that somebody added."""
+        self.base.sets["Catalog_Контрагенты_ДополнительныеРеквизиты"].rows.append({
+            "Ref_Key": key, "LineNumber": 1, "Свойство_Key": guid(self.seed, "property", 6), "Значение": text,
+            "Значение_Type": "Edm.String", "ТекстоваяСтрока": text})
 
     def add_card(self, person: Person, at: int, barcode: str, name: str) -> None:
         row = self.card(at, barcode, name, person.customer)
@@ -140,7 +150,7 @@ class People:
     def card(self, at: int, barcode: str, name: str, owner: str) -> Row:
         return named(self.seed, "card", at, name, f"{at:09d}") | {
             "Owner_Key": self.goods.card_kinds[at % 4 == 0], "ВладелецКарты_Key": owner, "КартаНедействительна": False,
-            "КодКартыМагнитный": "", "КодКартыШтрихкод": barcode, "Комментарий": ""}
+            "БонуснаяПрограмма_Key": self.goods.program if at % 4 == 0 else EMPTY_GUID, "КодКартыМагнитный": "", "КодКартыШтрихкод": barcode, "Комментарий": ""}
 
     # dirt
 

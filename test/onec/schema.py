@@ -1,7 +1,8 @@
 """What the demo shop publishes: the sets, their properties in the order of $metadata, the virtual tables.
 
 A line is "name type target": types without "Edm.", "Key" for a reference (Edm.Guid), "Any" for a
-composite value (its X_Type column is added at the end, where 1C has it), "Rows" for a tabular section.
+composite value (its X_Type column is added at the end, where 1C has it), "Rows" for a tabular section;
+"String(100)" for a text of so many characters at most.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ CATALOG = """
     DataVersion String
     DeletionMark Boolean"""
 NAMED = """
-    Code String
-    Description String"""
+    Code String(9)
+    Description String(100)"""
 PREDEFINED = """
     Predefined Boolean
     PredefinedDataName String"""
 DOCUMENT = CATALOG + """
-    Number String
+    Number String(11)
     Date DateTime
     Posted Boolean"""
 MOVEMENT = """
@@ -48,6 +49,19 @@ PAYMENT_LINE = """
     ВидПлатежнойКарты String
     Сумма Double
     ЭквайринговыйТерминал_Key Key Catalog_ЭквайринговыеТерминалы"""
+EXTRA_ATTRIBUTE = """
+    Ref_Key Guid
+    LineNumber Int64
+    Свойство_Key Key ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения
+    Значение Any
+    ТекстоваяСтрока String"""
+POINTS_LINE = """
+    Ref_Key Guid
+    LineNumber Int64
+    БонуснаяКарта_Key Key Catalog_ДисконтныеКарты
+    Количество Double
+    ДатаНачисления DateTime
+    ДатаСгорания DateTime"""
 CHECK = DOCUMENT + """
     Организация_Key Key Catalog_Организации
     КассаККМ_Key Key Catalog_КассыККМ
@@ -65,16 +79,18 @@ SETS: dict[str, str] = {
     Owner_Key Key Catalog_ВидыДисконтныхКарт""" + NAMED + """
     ВладелецКарты_Key Key Catalog_Контрагенты
     КартаНедействительна Boolean
-    КодКартыМагнитный String
-    КодКартыШтрихкод String
+    БонуснаяПрограмма_Key Key Catalog_БонусныеПрограммы
+    КодКартыМагнитный String(100)
+    КодКартыШтрихкод String(100)
     Комментарий String""" + PREDEFINED,
     "Catalog_Контрагенты": CATALOG + """
     Parent_Key Key Catalog_Контрагенты
     IsFolder Boolean""" + NAMED + """
     НаименованиеПолное String
     ВидКонтрагента String
-    ИНН String
-    КПП String
+    ЮридическоеФизическоеЛицо String
+    ИНН String(12)
+    КПП String(9)
     Покупатель Boolean
     Поставщик Boolean
     ПрочиеОтношения Boolean
@@ -83,25 +99,33 @@ SETS: dict[str, str] = {
     ДатаСоздания DateTime
     Пол String
     ФИО String
-    НомерТелефонаДляПоиска String
-    АдресЭПДляПоиска String
+    НомерТелефонаДляПоиска String(20)
+    АдресЭПДляПоиска String(100)
+    Комментарий String
     ОсновныеСведения String
     СтранаРегистрации_Key Key Catalog_СтраныМира
     СчетУчетаРасчетовСПокупателем_Key Key ChartOfAccounts_Управленческий
     Удалить_Категория_Key Key Catalog_УдалитьКатегории
-    КонтактнаяИнформация Rows""" + PREDEFINED,
+    КонтактнаяИнформация Rows
+    ДополнительныеРеквизиты Rows""" + PREDEFINED,
     "Catalog_Контрагенты_КонтактнаяИнформация": """
     Ref_Key Guid
     LineNumber Int64
     Тип String
     Вид_Key Key Catalog_ВидыКонтактнойИнформации
-    Представление String
+    Представление String(500)
     ЗначенияПолей String
-    НомерТелефона String
-    НомерТелефонаБезКодов String
-    АдресЭП String
-    Город String""",
-    "Catalog_ВидыКонтактнойИнформации": CATALOG + NAMED + PREDEFINED,
+    Значение String
+    НомерТелефона String(20)
+    НомерТелефонаБезКодов String(20)
+    ОбратныйНомерТелефона String(20)
+    АдресЭП String(100)
+    ДоменноеИмяСервера String(100)
+    Город String(50)
+    ДействуетС DateTime""",
+    "Catalog_Контрагенты_ДополнительныеРеквизиты": EXTRA_ATTRIBUTE,
+    "Catalog_ВидыКонтактнойИнформации": CATALOG + NAMED + """
+    Тип String""" + PREDEFINED,
     "Catalog_Номенклатура": CATALOG + """
     Parent_Key Key Catalog_Номенклатура
     IsFolder Boolean""" + NAMED + """
@@ -126,12 +150,7 @@ SETS: dict[str, str] = {
     Комментарий String
     ПодарочныйСертификатПринимаетКОплатеТолькоОрганизациеяЭмитент Boolean
     ДополнительныеРеквизиты Rows""" + PREDEFINED,
-    "Catalog_Номенклатура_ДополнительныеРеквизиты": """
-    Ref_Key Guid
-    LineNumber Int64
-    Свойство_Key Key ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения
-    Значение Any
-    ТекстоваяСтрока String""",
+    "Catalog_Номенклатура_ДополнительныеРеквизиты": EXTRA_ATTRIBUTE,
     "Catalog_КатегорииНоменклатуры": CATALOG + """
     Parent_Key Key Catalog_КатегорииНоменклатуры
     IsFolder Boolean""" + NAMED + """
@@ -161,6 +180,13 @@ SETS: dict[str, str] = {
     СтруктурнаяЕдиница_Key Key Catalog_СтруктурныеЕдиницы
     ТипКассы String""" + PREDEFINED,
     "Catalog_ВидыЦен": CATALOG + NAMED + PREDEFINED,
+    "Catalog_Валюты": CATALOG + NAMED + """
+    НаименованиеПолное String(50)""" + PREDEFINED,
+    "Catalog_ХозяйственныеОперации": CATALOG + NAMED + PREDEFINED,
+    "Catalog_СтавкиНДС": CATALOG + """
+    Description String(100)
+    Ставка Double
+    Расчетная Boolean""" + PREDEFINED,
     "Catalog_БонусныеПрограммы": CATALOG + NAMED + """
     ПроцентНачисления Double
     ПериодДействияМесяцев Int32""" + PREDEFINED,
@@ -198,6 +224,13 @@ SETS: dict[str, str] = {
     СтруктурнаяЕдиницаПродажи_Key Key Catalog_СтруктурныеЕдиницы
     СтруктурнаяЕдиницаРезерв_Key Key Catalog_СтруктурныеЕдиницы
     ВидЦен_Key Key Catalog_ВидыЦен
+    ВалютаДокумента_Key Key Catalog_Валюты
+    Курс Double
+    Кратность Double
+    ХозяйственнаяОперация_Key Key Catalog_ХозяйственныеОперации
+    Договор_Key Key Catalog_ДоговорыКонтрагентов
+    НалогообложениеНДС String
+    СуммаВключаетНДС Boolean
     ВидОперации String
     ДатаОтгрузки DateTime
     СостояниеЗаказа Any
@@ -208,14 +241,30 @@ SETS: dict[str, str] = {
     "Document_ЗаказПокупателя_Запасы": """
     Ref_Key Guid
     LineNumber Int64
+    КлючСвязи Int64
+    ТипНоменклатурыЗапас Boolean
     Номенклатура Any
     Характеристика_Key Key Catalog_ХарактеристикиНоменклатуры
+    ЕдиницаИзмерения Any
     Количество Double
     Цена Double
     Сумма Double
+    ПроцентСкидкиНаценки Double
     СуммаСкидкиНаценки Double
+    Всего Double
+    СтавкаНДС_Key Key Catalog_СтавкиНДС
     СуммаНДС Double
-    Всего Double""",
+    СтруктурнаяЕдиницаРезерв_Key Key Catalog_СтруктурныеЕдиницы""",
+    "Document_НачислениеСписаниеБонусныхБаллов": DOCUMENT + """
+    Организация_Key Key Catalog_Организации
+    БонуснаяПрограмма_Key Key Catalog_БонусныеПрограммы
+    Комментарий String
+    НачисленияБонусов Rows
+    СписанияБонусов Rows""",
+    "Document_НачислениеСписаниеБонусныхБаллов_НачисленияБонусов": POINTS_LINE + """
+    АналитикаНачисленияБонусов_Key Key Catalog_АналитикаНачисленияБонусов""",
+    "Document_НачислениеСписаниеБонусныхБаллов_СписанияБонусов": POINTS_LINE + """
+    КорректировкаКСписанию Double""",
     "DocumentJournal_РозничныеПродажи": """
     Ref Any
     Type String
@@ -295,6 +344,7 @@ SETS: dict[str, str] = {
 
 SECTIONS = {
     "Catalog_Контрагенты_КонтактнаяИнформация": "Catalog_Контрагенты",
+    "Catalog_Контрагенты_ДополнительныеРеквизиты": "Catalog_Контрагенты",
     "Catalog_Номенклатура_ДополнительныеРеквизиты": "Catalog_Номенклатура",
     "Document_ЧекККМ_Запасы": "Document_ЧекККМ",
     "Document_ЧекККМ_БезналичнаяОплата": "Document_ЧекККМ",
@@ -302,6 +352,8 @@ SECTIONS = {
     "Document_ЧекККМВозврат_БезналичнаяОплата": "Document_ЧекККМВозврат",
     "Document_ОтчетОРозничныхПродажах_Запасы": "Document_ОтчетОРозничныхПродажах",
     "Document_ЗаказПокупателя_Запасы": "Document_ЗаказПокупателя",
+    "Document_НачислениеСписаниеБонусныхБаллов_НачисленияБонусов": "Document_НачислениеСписаниеБонусныхБаллов",
+    "Document_НачислениеСписаниеБонусныхБаллов_СписанияБонусов": "Document_НачислениеСписаниеБонусныхБаллов",
 }
 
 KEYS = {
@@ -330,8 +382,9 @@ def _properties(name: str, text: str, key: tuple[str, ...]) -> list[Property]:
         elif kind == "Rows":
             found.append(Property(field, f"Collection({PREFIX}{name}_{field}_RowType)"))
         else:
-            plain = "Guid" if kind == "Key" else kind
-            found.append(Property(field, "Edm." + plain, field not in key, words[2] if len(words) > 2 else None))
+            plain, _, length = ("Guid" if kind == "Key" else kind).partition("(")
+            found.append(Property(field, "Edm." + plain, field not in key, words[2] if len(words) > 2 else None,
+                                  int(length[:-1]) if length else None))
     return found + types
 
 

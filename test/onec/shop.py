@@ -15,6 +15,7 @@ from calendar import monthrange
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import bonus
 import goods as shelf
 import orders
 import process as clock
@@ -420,6 +421,7 @@ def build(seed: int = 1, customers: int = 5000, timezone: str = "Europe/Moscow",
         if not unthinned:
             shop.take_back()
         shop.write()
+        bonus.plant(shop.base, seed, shop.goods, clock.END)
         placed = orders.plant(shop.base, seed, shop.goods, shop.owners(), clock.START, clock.END)
     finally:
         if collects:
