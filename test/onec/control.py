@@ -54,6 +54,17 @@ class Control:
             finally:
                 self.server.service.forget()
 
+    def get_stored(self, query: dict, body: Any) -> Any:
+        return self.server.service.writes.stored.since(int(query.get("since", 0)))
+
+    def post_stored_clear(self, query: dict, body: Any) -> Any:
+        self.server.service.writes.stored.clear()
+        return {"ok": True}
+
+    def get_object(self, query: dict, body: Any) -> Any:
+        with self.server.service.lock:
+            return self.server.service.writes.object(query["set"], query["key"])
+
     def get_faults(self, query: dict, body: Any) -> Any:
         return [rule.shown() for rule in self.server.faults.rules]
 

@@ -61,6 +61,10 @@ class Edits(OrderEdits):
         self.base.version += 1
         return {"op": name} | action(given)
 
+    def forget(self) -> None:
+        """Somebody else has written: what was found is looked for again."""
+        self._movements, self._documents, self._journal = None, {}, {}
+
     # finding things
 
     def rows(self, name: str) -> list[Row]:

@@ -130,7 +130,7 @@ class Ledger:
             self.rows(name + "_БезналичнаяОплата").append({
                 "Ref_Key": ref, "LineNumber": 1, "ВидОплаты": "ПлатежнаяКарта", "ВидПлатежнойКарты": "Мир",
                 "Сумма": money(total), "ЭквайринговыйТерминал_Key": EMPTY_GUID})
-        self._journal(kind, row)
+        self.journal(kind, row)
         return row
 
     def report(self, ref: str, at: datetime, entries: list[Entry]) -> None:
@@ -143,7 +143,7 @@ class Ledger:
         row["ДисконтнаяКарта_Key"] = row["Контрагент_Key"] = EMPTY_GUID
         self.rows("Document_ОтчетОРозничныхПродажах").append(row)
         self._goods("Document_ОтчетОРозничныхПродажах", ref, entries, 1)
-        self._journal(REPORT, row)
+        self.journal(REPORT, row)
         self.movements(REPORT, ref, at, [Entry(entry.line, entry.card, (ref, REPORT), EMPTY_GUID) for entry in entries])
 
     def opening(self, ref: str, at: datetime, entries: list[Entry]) -> None:
@@ -171,7 +171,7 @@ class Ledger:
                  "ПроцентСкидкиНаценки": number(round(100 * (full - amount) / full) if 0 < amount < full else 0),
                  "СуммаНДС": money(amount * 20 // 120), "Всего": money(amount)})
 
-    def _journal(self, kind: str, row: Row) -> None:
+    def journal(self, kind: str, row: Row) -> None:
         self.rows(JOURNAL).append({
             "Ref": row["Ref_Key"], "Ref_Type": kind, "Type": kind.removeprefix(PREFIX + "Document_"), "Date": row["Date"],
             "DeletionMark": row["DeletionMark"], "Number": row["Number"], "Posted": row["Posted"],

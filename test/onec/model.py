@@ -24,7 +24,7 @@ class Property:
     type: str  # "Edm.Guid", "Collection(StandardODATA.X_RowType)", …
     nullable: bool = True
     target: str | None = None  # X_Key: the set it refers to (a NavigationProperty)
-    length: int | None = None  # of a text, in characters; None: not limited, or not known
+    length: int | None = None  # of a text, in characters; 0: not limited; None: nothing is known
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""One OData request to a base: address and options in, status and body out.
+"""One OData request to a base: address and options in, status and body out; writes are asked of writes.py.
 
 No sockets and no sessions here.  Refusals raise Refusal; "touched" of an answer counts the
 rows that 1C would have had to build for it: $skip and $top together, because a later page
@@ -22,6 +22,7 @@ from modes import Modes, hits
 from request import (ATOM, BOM, JSON, XML, Refusal, Reply, Request, allowed_only, error_reply, parse_key, parse_options,
                      parse_path, split_call, wanted_form)
 from views import Chosen, Store, View, scalar_text, split_commas
+from writes import Writes
 
 OPTIONS = {"$filter", "$select", "$orderby", "$top", "$skip", "$expand", "$inlinecount", "$format", "allowedOnly",
            "$allowedOnly"}
@@ -34,6 +35,7 @@ class Service:
         self.lock = threading.RLock()
         self.store = Store(base)
         self.random = random.Random(seed)
+        self.writes = Writes(self)
         self._metadata: bytes | None = None
         self._without_recordtype: bool = False
 
@@ -43,9 +45,16 @@ class Service:
             self.store = Store(self.base)
             self._metadata = None
 
+    def rows_changed(self) -> None:
+        """After a write: what was derived from rows no longer holds, here and in the edits."""
+        self.store = Store(self.base)
+        self.base.version += 1
+        if hasattr(self.base.edits, "forget"):
+            self.base.edits.forget()
+
     # the way of a request
 
-    def answer(self, method: str, path: str, query: str, headers: dict[str, str], root: str) -> Reply:
+    def answer(self, method: str, path: str, query: str, headers: dict[str, str], root: str, body: bytes = b"") -> Reply:
         """path and query as they stand in the address, below the service root."""
         form = "atom"
         try:
@@ -54,10 +63,8 @@ class Service:
             if method == "HEAD":
                 raise Refusal(405, 6, "Метод HEAD не поддерживается")
             request = Request(parse_path(path), options, form, root)
-            if method != "GET":
-                raise self._not_get(method, request)
             with self.lock:
-                reply = self._get(request)
+                reply = self._get(request) if method == "GET" else self.writes.answer(method, request, headers, body)
         except Refusal as refusal:
             return error_reply(refusal, form)
         except filters.FilterError as error:
@@ -69,13 +76,6 @@ class Service:
         if self.modes.bom and reply.content_type == JSON:
             reply.body = BOM + reply.body
         return reply
-
-    def _not_get(self, method: str, request: Request) -> Refusal:
-        if request.segments[:1] == ["$batch"]:
-            return Refusal(501, 0, "Не поддерживается")
-        if method in ("POST", "PATCH", "PUT", "DELETE", "MERGE"):
-            return Refusal(501, 0, "Запись в этой базе не поддерживается")
-        return Refusal(405, 6, f"Метод {method} не поддерживается")
 
     def _get(self, request: Request) -> Reply:
         segments = request.segments
@@ -144,6 +144,7 @@ class Service:
         else:
             if self.modes.ignore_filter:
                 return range(len(view.rows))
+            self._comparable(view, text)
             if hits(self.modes.refuse_filter, view.name):
                 raise Refusal(500, -1, "Ошибка AUTOORDER: отбор по этой таблице не может быть выполнен")
             positions = view.matching(text)
@@ -153,6 +154,12 @@ class Service:
                 raise Refusal(401, 20, "Недостаточно прав на чтение данных")
             return kept
         return positions
+
+    def _comparable(self, view: View, text: str) -> None:
+        if self.modes.unlimited_refused and any(re.search(rf"\b{p.name}\s+(eq|ne|gt|ge|lt|le)\b", text)
+                                                for p in view.properties if p.length == 0):
+            raise Refusal(500, -1, "Неверные параметры в операции сравнения. Нельзя сравнивать поля неограниченной длины "
+                                   "и поля несовместимых типов.")
 
     def _list(self, request: Request, view: View) -> Reply:
         options = request.options
@@ -219,7 +226,11 @@ class Service:
             return self._property(request, view, row, name, segments)
         first = view.source.key[0]
         at = next(i for i in view.equal(first)[view.indexed(first, row[first])] if view.rows[i] is row)
-        chosen = self._chosen(request, view)
+        return self.entity_reply(request, view, at)
+
+    def entity_reply(self, request: Request, view: View, at: int) -> Reply:
+        """One object as an answer, in the form asked for."""
+        row, chosen = view.rows[at], self._chosen(request, view)
         if request.form == "atom":
             return Reply(200, atom.entry_document(request.root, view, row, chosen),
                          "application/atom+xml;type=entry;charset=utf-8", 1, 1)

@@ -5,6 +5,7 @@ Refusals raise Refusal with an HTTP status and the code of an odata.error; error
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring as quoted
@@ -37,6 +38,7 @@ class Reply:
     rows: int = 0
     touched: int = 0
     headers: dict[str, str] = field(default_factory=dict)
+    stored: list[dict[str, Any]] = field(default_factory=list)  # what a write has done, as stored.py lists it
 
 
 @dataclass
@@ -141,3 +143,9 @@ def error_reply(refusal: Refusal, form: str) -> Reply:
     body = (f'{{\n"odata.error": {{\n"code": "{refusal.code}",\n"message": {{\n"lang": "ru",\n'
             f'"value": {quoted(refusal.message)}\n}}\n}}\n}}')
     return Reply(refusal.status, body.encode())
+
+
+def exception_reply(text: str) -> Reply:
+    """An answer of the application server, where OData had no say."""
+    told = {"exception": {"clsid": "580392e6-ba49-4280-ac67-fcd6f2180121", "descr": text, "inner": {"descr": text}}}
+    return Reply(500, json.dumps(told, ensure_ascii=False).encode())

@@ -2,7 +2,7 @@
 
 A line is "name type target": types without "Edm.", "Key" for a reference (Edm.Guid), "Any" for a
 composite value (its X_Type column is added at the end, where 1C has it), "Rows" for a tabular section;
-"String(100)" for a text of so many characters at most.
+"String(100)" for a text of so many characters at most, "String(0)" for one without a limit.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ EXTRA_ATTRIBUTE = """
     LineNumber Int64
     Свойство_Key Key ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения
     Значение Any
-    ТекстоваяСтрока String"""
+    ТекстоваяСтрока String(0)"""
 POINTS_LINE = """
     Ref_Key Guid
     LineNumber Int64
@@ -70,7 +70,7 @@ CHECK = DOCUMENT + """
     Контрагент_Key Key Catalog_Контрагенты
     НомерЧека Int64
     СуммаДокумента Double
-    Комментарий String"""
+    Комментарий String(0)"""
 
 # Name, text. A set named after another and "_" is a section of it where SECTIONS says so.
 SETS: dict[str, str] = {
@@ -82,7 +82,7 @@ SETS: dict[str, str] = {
     БонуснаяПрограмма_Key Key Catalog_БонусныеПрограммы
     КодКартыМагнитный String(100)
     КодКартыШтрихкод String(100)
-    Комментарий String""" + PREDEFINED,
+    Комментарий String(0)""" + PREDEFINED,
     "Catalog_Контрагенты": CATALOG + """
     Parent_Key Key Catalog_Контрагенты
     IsFolder Boolean""" + NAMED + """
@@ -101,8 +101,8 @@ SETS: dict[str, str] = {
     ФИО String
     НомерТелефонаДляПоиска String(20)
     АдресЭПДляПоиска String(100)
-    Комментарий String
-    ОсновныеСведения String
+    Комментарий String(0)
+    ОсновныеСведения String(0)
     СтранаРегистрации_Key Key Catalog_СтраныМира
     СчетУчетаРасчетовСПокупателем_Key Key ChartOfAccounts_Управленческий
     Удалить_Категория_Key Key Catalog_УдалитьКатегории
@@ -114,8 +114,8 @@ SETS: dict[str, str] = {
     Тип String
     Вид_Key Key Catalog_ВидыКонтактнойИнформации
     Представление String(500)
-    ЗначенияПолей String
-    Значение String
+    ЗначенияПолей String(0)
+    Значение String(0)
     НомерТелефона String(20)
     НомерТелефонаБезКодов String(20)
     ОбратныйНомерТелефона String(20)
@@ -147,7 +147,7 @@ SETS: dict[str, str] = {
     ЭтоНабор Boolean
     ЭтоНовинка Boolean
     Штрихкод String
-    Комментарий String
+    Комментарий String(0)
     ПодарочныйСертификатПринимаетКОплатеТолькоОрганизациеяЭмитент Boolean
     ДополнительныеРеквизиты Rows""" + PREDEFINED,
     "Catalog_Номенклатура_ДополнительныеРеквизиты": EXTRA_ATTRIBUTE,
@@ -211,12 +211,12 @@ SETS: dict[str, str] = {
     Организация_Key Key Catalog_Организации
     РазделУчета String
     СуммаДокумента Double
-    Комментарий String""",
+    Комментарий String(0)""",
     "Document_ПриходнаяНакладная": DOCUMENT + """
     Организация_Key Key Catalog_Организации
     СтруктурнаяЕдиница_Key Key Catalog_СтруктурныеЕдиницы
     СуммаДокумента Double
-    Комментарий String""",
+    Комментарий String(0)""",
     "Catalog_СостоянияЗаказовПокупателей": CATALOG + NAMED + PREDEFINED,
     "Document_ЗаказПокупателя": DOCUMENT + """
     Организация_Key Key Catalog_Организации
@@ -236,7 +236,7 @@ SETS: dict[str, str] = {
     СостояниеЗаказа Any
     ВариантЗавершения String
     СуммаДокумента Double
-    Комментарий String
+    Комментарий String(0)
     Запасы Rows""",
     "Document_ЗаказПокупателя_Запасы": """
     Ref_Key Guid
@@ -258,7 +258,7 @@ SETS: dict[str, str] = {
     "Document_НачислениеСписаниеБонусныхБаллов": DOCUMENT + """
     Организация_Key Key Catalog_Организации
     БонуснаяПрограмма_Key Key Catalog_БонусныеПрограммы
-    Комментарий String
+    Комментарий String(0)
     НачисленияБонусов Rows
     СписанияБонусов Rows""",
     "Document_НачислениеСписаниеБонусныхБаллов_НачисленияБонусов": POINTS_LINE + """

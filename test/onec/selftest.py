@@ -26,7 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 import control
-from model import EMPTY_DATE, Property
+from model import EMPTY_DATE, Base, Property
 from modes import Modes
 from odata import Service
 from server import Server
@@ -72,8 +72,8 @@ class Client:
 class Stand:
     """A running base with its client and control port."""
 
-    def __init__(self):
-        self.base = small_base()
+    def __init__(self, base: Base | None = None):
+        self.base = base or small_base()
         self.server = Server(Service(self.base, Modes()), USER, PASSWORD)
         self.port = self.server.listen("127.0.0.1", 0)
         threading.Thread(target=self.server.serve, daemon=True).start()

@@ -28,6 +28,7 @@ from request import Refusal, Reply, parse_options, wanted_form
 ROOT = "/odata/standard.odata"
 LIMIT = 1 << 20  # bytes of a request's head
 GZIP_FROM = 1000
+TOLD = ("content-type", "if-match", "1c_odata-dataloadmode")  # headers of a write that its line in the log has
 
 
 class Log:
@@ -43,7 +44,8 @@ class Log:
         self.at_work = 0
         self.counters = dict.fromkeys(self.NAMES, 0)
 
-    def add(self, line: dict[str, Any]) -> None:
+    def add(self, line: dict[str, Any]) -> int:
+        """The number of the line."""
         with self.lock:
             self.number += 1
             self.lines.append({"n": self.number} | line)
@@ -52,6 +54,7 @@ class Log:
             self.counters["rows_touched"] += line["touched"]
             self.counters["bytes_sent"] += line["bytes"]
             self.counters["errors"] += line["status"] >= 400
+            return self.number
 
     def count(self, name: str, by: int = 1) -> None:
         with self.lock:
@@ -147,6 +150,7 @@ class Connection:
         self.server = server
         self.socket = connection
         self.number = server.log.counters["connections"]
+        self.body = b""  # of the request at hand
 
     def run(self) -> None:
         try:
@@ -177,11 +181,17 @@ class Connection:
             name, _, value = header.decode("latin-1").partition(":")
             headers[name.strip().lower()] = value.strip()
         if len(parts) != 3 or not parts[2].startswith("HTTP/1.") or not parts[1].isascii():
-            page = faults.HTML.format(title="Bad Request - Invalid URL")
-            self._send(Reply(400, page.encode(), "text/html"), headers, None, False)
+            self._send(page(400, "Bad Request - Invalid URL"), headers, None, False)
             return False
-        if headers.get("content-length", "0").isdigit():
-            stream.read(int(headers.get("content-length", "0")))
+        if "transfer-encoding" in headers:
+            self._send(page(411, "Length Required"), headers, None, False)
+            return False
+        if headers.get("expect", "").lower() == "100-continue":
+            self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        length = headers.get("content-length", "0")
+        self.body = stream.read(int(length)) if length.isdigit() else b""
+        if length.isdigit() and len(self.body) < int(length):
+            return False  # cut off while it was being sent
         keep = headers.get("connection", "").lower() != "close" and parts[2] != "HTTP/1.0"
         return self._answer(parts[0], parts[1], headers, keep) and keep
 
@@ -193,7 +203,10 @@ class Connection:
         plain = unquote(raw_path)
         below = plain.partition(ROOT)[2].removeprefix("/")
         line["path"], line["query"] = below, unquote(query)
-        rule = server.faults.find(f"{below}?{unquote(query)}")
+        if method not in ("GET", "HEAD"):
+            line["body"] = self.body.decode("utf-8", "replace")
+            line["headers"] = {name: headers[name] for name in TOLD if name in headers}
+        rule = server.faults.find(f"{below}?{unquote(query)}", method)
         line["fault"] = rule.number if rule else None
         # until the answer is ready: whoever has read it may ask again before this thread knows that it is sent
         server.log.works(1)
@@ -207,16 +220,38 @@ class Connection:
             server.log.works(-1)
         line |= {"status": reply.status, "rows": reply.rows, "touched": reply.touched, "bytes": len(reply.body),
                  "ms": round((time.monotonic() - started) * 1000, 1)}
-        server.log.add(line)
+        number = server.log.add(line)
+        for one in reply.stored:
+            one["request"] = number
+        if rule and rule["commit_after_ms"]:
+            self._commit_later(rule, number, (method, (raw_path, query, plain.partition(ROOT)[2]), headers, self.body))
         return self._send(reply, headers, rule, keep, method == "HEAD")
+
+    def _commit_later(self, rule: faults.Rule, number: int, asked: tuple) -> None:
+        """1C is still at work when the client has been told something else, or nothing."""
+        def work() -> None:
+            for one in self._from_base(*asked).stored:
+                one["request"] = number
+        if self.server.authorized(asked[2]):
+            timer = threading.Timer(rule["commit_after_ms"] / 1000, work)
+            timer.daemon = True
+            timer.start()
 
     def _reply(self, method: str, raw_path: str, query: str, headers: dict[str, str], line: dict[str, Any],
                rule: faults.Rule | None) -> Reply:
-        modes = self.server.modes
-        before, root, below = unquote(raw_path).partition(ROOT)
         if rule and rule.replaces:
             line["auth"] = self.server.authorized(headers)
-            return faults.own_reply(rule, safe_form(query, headers))
+            own = faults.own_reply(rule, safe_form(query, headers))
+            if rule["commit"]:
+                own.stored = self._asked(method, raw_path, query, headers, line, rule).stored
+            return own
+        return self._asked(method, raw_path, query, headers, line, rule)
+
+    def _asked(self, method: str, raw_path: str, query: str, headers: dict[str, str], line: dict[str, Any],
+               rule: faults.Rule | None) -> Reply:
+        """What the web server and the base behind it answer."""
+        modes = self.server.modes
+        before, root, below = unquote(raw_path).partition(ROOT)
         if modes.max_url and len(raw_path) + len(query) > modes.max_url:
             return page(414, "Request-URI Too Long")
         if modes.max_segment and any(len(unquote(part)) > modes.max_segment for part in raw_path.split("/")):
@@ -259,7 +294,9 @@ class Connection:
             server.sessions.finish(name)
         return reply
 
-    def _from_base(self, method: str, address: tuple[str, str, str], headers: dict[str, str]) -> Reply:
+    def _from_base(self, method: str, address: tuple[str, str, str], headers: dict[str, str],
+                   body: bytes | None = None) -> Reply:
+        """body: not that of the request at hand."""
         raw_path, query, below = address
         # The raw path below the root: as many segments as the decoded one has.
         raw_below = raw_path
@@ -267,7 +304,8 @@ class Connection:
             raw_below = raw_below.partition("/")[2]
         root = f"http://{headers.get('host', 'localhost')}{unquote(raw_path).removesuffix(below)}"
         try:
-            reply = self.server.service.answer(method, "/" + raw_below if below else "", query, headers, root)
+            reply = self.server.service.answer(method, "/" + raw_below if below else "", query, headers, root,
+                                                self.body if body is None else body)
         except Exception:  # a fault of this program, which a test must be able to see
             traceback.print_exc()
             self.server.log.count("crashes")
