@@ -35,6 +35,8 @@ class LyingConnection(Connection):
     def _in_session(self, method: str, address: tuple[str, str, str], headers: dict[str, str], line: dict[str, Any],
                     rule: Rule | None) -> Reply:
         reply = super()._in_session(method, address, headers, line, rule)
+        if method != "GET":
+            return reply  # to ask again would be to write again
         raw_path, query, below = address
         try:
             options = parse_options(query)

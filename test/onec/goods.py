@@ -106,11 +106,13 @@ def contact_kinds(base: Base, seed: object) -> None:
 def terms(base: Base, seed: object) -> None:
     """What documents name beside goods and people: currency, operation, rate of the VAT."""
     sets = base.sets
-    sets["Catalog_Валюты"].rows += [named(seed, "currency", at, name, code) | {"НаименованиеПолное": full} for at, (name, code, full)
-                                    in enumerate((("RUB", "643", "Российский рубль"), ("USD", "840", "Доллар США")), 1)]
+    currencies = (("RUB", "643", "Российский рубль"), ("USD", "840", "Доллар США"))
+    sets["Catalog_Валюты"].rows += [named(seed, "currency", at, name, code) | {"НаименованиеПолное": full}
+                                    for at, (name, code, full) in enumerate(currencies, 1)]
+    operations = (("Заказ на продажу", "ЗаказНаПродажу"), ("Заказ на переработку", "ЗаказНаПереработку"))
     sets["Catalog_ХозяйственныеОперации"].rows += [
         named(seed, "operation", at, name) | {"Predefined": True, "PredefinedDataName": own}
-        for at, (name, own) in enumerate((("Заказ на продажу", "ЗаказНаПродажу"), ("Заказ на переработку", "ЗаказНаПереработку")), 1)]
+        for at, (name, own) in enumerate(operations, 1)]
     for at, (name, rate) in enumerate((("20%", 20), ("10%", 10), ("Без НДС", 0)), 1):
         row = named(seed, "vat", at, name) | {"Ставка": Decimal(rate), "Расчетная": False}
         del row["Code"]

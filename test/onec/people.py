@@ -117,7 +117,8 @@ class People:
     def counterparty(self, key: str, at: int, name: str, created: datetime) -> Row:
         return named(self.seed, "customer", at, name, f"НФ-{at:06d}") | {
             "Ref_Key": key, "Parent_Key": guid(self.seed, "customer folder", 1), "IsFolder": False, "НаименованиеПолное": name,
-            "ВидКонтрагента": "ФизическоеЛицо", "ЮридическоеФизическоеЛицо": "ФизическоеЛицо", "ИНН": "", "КПП": "", "Покупатель": True, "Поставщик": False,
+            "ВидКонтрагента": "ФизическоеЛицо", "ЮридическоеФизическоеЛицо": "ФизическоеЛицо",
+            "ИНН": "", "КПП": "", "Покупатель": True, "Поставщик": False,
             "ПрочиеОтношения": False, "Недействителен": False, "ДатаРождения": EMPTY_DATE, "ДатаСоздания": created, "Пол": "",
             "ФИО": name, "НомерТелефонаДляПоиска": "", "АдресЭПДляПоиска": "", "Комментарий": "", "ОсновныеСведения": "",
             "СтранаРегистрации_Key": EMPTY_GUID, "СчетУчетаРасчетовСПокупателем_Key": EMPTY_GUID,
@@ -150,7 +151,8 @@ class People:
     def card(self, at: int, barcode: str, name: str, owner: str) -> Row:
         return named(self.seed, "card", at, name, f"{at:09d}") | {
             "Owner_Key": self.goods.card_kinds[at % 4 == 0], "ВладелецКарты_Key": owner, "КартаНедействительна": False,
-            "БонуснаяПрограмма_Key": self.goods.program if at % 4 == 0 else EMPTY_GUID, "КодКартыМагнитный": "", "КодКартыШтрихкод": barcode, "Комментарий": ""}
+            "БонуснаяПрограмма_Key": self.goods.program if at % 4 == 0 else EMPTY_GUID,
+            "КодКартыМагнитный": "", "КодКартыШтрихкод": barcode, "Комментарий": ""}
 
     # dirt
 
