@@ -7,6 +7,8 @@ use OnecRows;
 use OnecTest;
 use Test::More;
 
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
 $node = OnecTest->node('touched');
 
 sub people  { return sql("SELECT rows_inserted, rows_updated, rows_deleted FROM onec_internal.refresh_people(SRV, $_[0])"); }

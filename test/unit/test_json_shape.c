@@ -70,7 +70,7 @@ put_name(OnecBuf *page, unsigned member)
 	if (member % 8 == 7)
 		snprintf(name, sizeof(name), "\"\\u0421умма%u\"", member);
 	else if (member % 8 == 6)
-		snprintf(name, sizeof(name), "\"%0*u\"", 150 + (int) member, member);
+		snprintf(name, sizeof(name), "\"%0*u\"", 150 + (int) (member % 200), member);
 	else
 		snprintf(name, sizeof(name), "\"Сумма%.*s\"", (int) member, "@navigationLinkUrl.and.more");
 	onec_buf_puts(page, name);
