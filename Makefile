@@ -2,11 +2,15 @@
 # in another directory.
 TREE       := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 EXTENSION   = onec_fdw
-EXTVERSION  = 1.0
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(TREE)/$(EXTENSION).control)
 MODULE_big  = onec_fdw
 OBJS        = $(patsubst $(TREE)/%.c,%.o,$(sort $(wildcard $(addprefix $(TREE)/src/,*.c */*.c */*/*.c))))
-DATA_built  = sql/onec_fdw--$(EXTVERSION).sql
-DATA        = $(patsubst $(TREE)/%,%,$(wildcard $(TREE)/sql/updates/onec_fdw--*--*.sql))
+# Scripts of versions that are out stand in sql/ and are never made again; that of the version worked on is made of
+# sql/install.  doc/release.md tells how one becomes the other.
+RELEASED    = $(shell grep -l "^-- onec_fdw [0-9.]*, as released" $(TREE)/sql/onec_fdw--*.sql 2>/dev/null)
+DATA        = $(patsubst $(TREE)/%,%,$(RELEASED) $(wildcard $(TREE)/sql/updates/onec_fdw--*--*.sql))
+DATA_built  = $(if $(filter %--$(EXTVERSION).sql,$(RELEASED)),,$(SCRIPT))
+SCRIPT      = .build/onec_fdw--$(EXTVERSION).sql
 PARTS       = $(sort $(wildcard $(TREE)/sql/install/[0-9][0-9]_*/[0-9][0-9]_*.sql))
 INCLUDED    = $(wildcard $(addprefix $(TREE)/src/,*.h */*.h */*/*.h))
 EXTRA_CLEAN = .build results regression.diffs regression.out tmp_check output_iso
@@ -31,7 +35,7 @@ override with_llvm = no
 
 # In another directory than the tree's own these are not there; by rules of their own VPATH would find the tree's.
 ifneq ($(TREE),.)
-$(shell mkdir -p $(sort $(dir $(OBJS) $(DATA_built))))
+$(shell mkdir -p $(sort $(dir $(OBJS))))
 endif
 
 include $(PGXS)
@@ -47,8 +51,17 @@ all install clean:
 	      "or name another PG_CONFIG" >&2; exit 1
 endif
 
-sql/onec_fdw--$(EXTVERSION).sql: $(PARTS)
+$(SCRIPT): $(PARTS)
+	mkdir -p $(@D)
 	cat $(PARTS) > $@
+
+# The version of the control file is finished: its script comes into the tree, for good.
+freeze:
+	$(TREE)/sql/release freeze
+
+# What PGXN takes: onec_fdw-1.0.0.zip of what is committed, with the install script.
+dist:
+	$(TREE)/sql/release dist
 
 # The scripts below install missing packages, build by themselves and need no running server.
 export PG_CONFIG
@@ -81,4 +94,4 @@ demo:
 demo-stop:
 	$(TREE)/test/demo stop
 
-.PHONY: all install installcheck test test-full unit lint fuzz bench demo demo-stop clean libraries
+.PHONY: all install installcheck test test-full unit lint fuzz bench demo demo-stop clean libraries freeze dist
