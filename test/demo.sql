@@ -38,10 +38,12 @@ FROM c.Catalog_ДисконтныеКарты
 ORDER BY Code LIMIT 5;
 EXECUTE last_request;
 
-\echo == sales of the last 30 days by store: only the rows and columns wanted travel
+-- the invented shop ends on a day of its own, whatever today is
+SELECT Period::date AS until FROM c.AccumulationRegister_Продажи_RecordType ORDER BY Period DESC LIMIT 1 \gset
+\echo == sales of its last 30 days by store: only the rows and columns wanted travel
 SELECT Склад_Key AS store, count(*) AS lines, sum(Сумма) AS amount
 FROM c.AccumulationRegister_Продажи_RecordType
-WHERE Period >= now() - interval '30 days'
+WHERE Period > date :'until' - 30
 GROUP BY 1 ORDER BY 3 DESC;
 EXECUTE last_request;
 

@@ -1,4 +1,20 @@
--- Words that are one of a list: keys, names, kinds.  One that is not is refused with the nearest.
+-- What a call asks for is refused before any work: words that are none of a list (keys, names, kinds), with
+-- the nearest; calls that write where nothing can be written.
+
+-- A read-only transaction, above all one of a standby, is told of by the name of what was called.
+CREATE FUNCTION onec_internal.must_write(what text) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF current_setting('transaction_read_only')::boolean THEN
+		RAISE read_only_sql_transaction USING
+			MESSAGE = format('cannot execute onec.%s in a read-only transaction', what),
+			HINT = CASE WHEN pg_is_in_recovery() THEN 'This is a standby: call it on the primary server.'
+				   ELSE 'Set transaction_read_only, or default_transaction_read_only, to off.' END;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.must_write(text) IS 'Отказать, если транзакция только читает (служебная)';
 
 -- Those of a list that a word was perhaps meant to be: at least two fifths of their pairs of letters are the
 -- same.

@@ -9,7 +9,8 @@ CREATE TABLE onec.setting (
 	lowest numeric,
 	highest numeric,
 	description text NOT NULL,
-	CHECK (type IN ('int', 'numeric', 'numeric[]') = (lowest IS NOT NULL AND highest IS NOT NULL))
+	CHECK (type IN ('int', 'numeric', 'numeric[]') = (lowest IS NOT NULL)),
+	CHECK (lowest IS NOT NULL OR highest IS NULL)
 );
 COMMENT ON TABLE onec.setting IS 'Какие настройки бывают: ключ, тип, значение по умолчанию, смысл';
 COMMENT ON COLUMN onec.setting.key IS 'Ключ';
@@ -17,7 +18,7 @@ COMMENT ON COLUMN onec.setting.type IS 'Тип значения';
 COMMENT ON COLUMN onec.setting.initial IS 'Значение по умолчанию';
 COMMENT ON COLUMN onec.setting.choices IS 'Допустимые значения, если их перечень закрыт';
 COMMENT ON COLUMN onec.setting.lowest IS 'Наименьшее допустимое число';
-COMMENT ON COLUMN onec.setting.highest IS 'Наибольшее допустимое число';
+COMMENT ON COLUMN onec.setting.highest IS 'Наибольшее допустимое число; пусто — предела нет';
 COMMENT ON COLUMN onec.setting.description IS 'Смысл';
 
 INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
@@ -45,7 +46,7 @@ INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, descript
 	('organization_ids', 'uuid[]', '{}', NULL, NULL, NULL, 'Учитывать только эти организации; пусто — все'),
 	('affinity.min_line', 'numeric', '5', NULL, 0, 1000000000,
 	 'Строки дешевле не говорят о предпочтениях (упаковка)'),
-	('affinity.half_life_days', 'numeric', '365', NULL, 0.01, 'Infinity',
+	('affinity.half_life_days', 'numeric', '365', NULL, 0.01, NULL,
 	 'За сколько дней вес покупки падает вдвое'),
 	('affinity.exclude_categories', 'text[]', '{packaging}', NULL, NULL, NULL,
 	 'Категории, которые не говорят о предпочтениях'),
@@ -107,7 +108,7 @@ AS $$
 				THEN format('Possible values: %s.', array_to_string(($1).choices, ', '))
 				WHEN ($1).lowest IS NOT NULL
 					THEN format('A value of type %s from %s to %s is expected.', ($1).type, ($1).lowest,
-								($1).highest)
+								coalesce(($1).highest, 'Infinity'))
 				WHEN ($1).type ~ '\[\]$'
 					THEN format('A list is expected: {one,two}, of values of type %s that are not empty.',
 								rtrim(($1).type, '[]'))
@@ -128,7 +129,7 @@ BEGIN
 		AND NOT EXISTS (SELECT FROM unnest(parts) p WHERE p IS NULL OR btrim(p) = '')
 		AND (s.lowest IS NULL OR NOT EXISTS (
 			SELECT FROM unnest(parts) p
-			WHERE p::numeric NOT BETWEEN s.lowest AND s.highest OR p::numeric = 'NaN'));
+			WHERE p::numeric < s.lowest OR p::numeric > s.highest OR p::numeric = 'NaN'));
 END $$;
 COMMENT ON FUNCTION onec_internal.is_setting_in_range(onec.setting, text) IS
 	'Имеет ли значение настройки смысл (служебная)';

@@ -13,7 +13,7 @@ COMMENT ON COLUMN onec.frequency_class.title_ru IS 'По-русски';
 INSERT INTO onec.frequency_class (upper_days, code, title_ru) VALUES
 	(2, 'daily', 'ежедневно'), (10, 'weekly', 'еженедельно'), (21, 'biweekly', 'раз в две недели'),
 	(43, 'monthly', 'ежемесячно'), (75, 'bimonthly', 'раз в два месяца'), (129, 'quarterly', 'раз в квартал'),
-	(258, 'semiannual', 'раз в полгода'), (517, 'annual', 'раз в год'), ('Infinity', 'rare', 'реже');
+	(258, 'semiannual', 'раз в полгода'), (517, 'annual', 'раз в год'), (1000000, 'rare', 'реже');
 
 CREATE TABLE onec.customer_profile (
 	server name NOT NULL,

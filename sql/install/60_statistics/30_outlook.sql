@@ -398,6 +398,7 @@ DECLARE
 	a record;
 	o record;
 BEGIN
+	PERFORM onec_internal.must_write('refresh_outlook');
 	PERFORM onec_internal.lock_people('ROW SHARE');
 	SELECT t.* INTO b FROM onec.outlook_baseline t
 	WHERE t.server = srv AND customers IS NOT NULL

@@ -157,6 +157,7 @@ DECLARE
 	spend record;
 	result onec.clv_model;
 BEGIN
+	PERFORM onec_internal.must_write('fit_clv');
 	SELECT coalesce(array_agg(h.x::float8), '{}') AS x, coalesce(array_agg(h.t_x), '{}') AS t_x,
 		   coalesce(array_agg(h.t), '{}') AS t,
 		   coalesce(array_agg(h.x::float8) FILTER (WHERE h.x > 0 AND h.m > 0), '{}') AS spend_x,
@@ -295,6 +296,7 @@ DECLARE
 	srv name := onec_internal.server_meant(server);
 	day date := coalesce(as_of, onec.local_now(srv)::date);
 BEGIN
+	PERFORM onec_internal.must_write('refresh_value');
 	PERFORM onec_internal.lock_people('ROW SHARE');
 	CREATE TEMPORARY TABLE onec_value ON COMMIT DROP AS
 		SELECT c.server, c.customer_id, c.p_alive, c.churn_risk, c.expected_3m, c.expected_12m,

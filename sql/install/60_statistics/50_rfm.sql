@@ -313,6 +313,7 @@ DECLARE
 	srv name := onec_internal.server_meant(server);
 	day date := coalesce(as_of, onec.local_now(srv)::date);
 BEGIN
+	PERFORM onec_internal.must_write('refresh_rfm');
 	PERFORM onec_internal.lock_people('ROW SHARE');
 	CREATE TEMPORARY TABLE onec_rfm ON COMMIT DROP AS
 		SELECT srv AS server, r.customer_id, day - r.recency_days AS last_purchase, r.frequency, r.monetary,

@@ -10,7 +10,7 @@ INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, descript
 	 'Документы, в которых много чеков: что в одном таком документе, куплено не вместе'),
 	('pairs.max_basket', 'int', '100', NULL, 2, 1000000,
 	 'Чеки и покупатели с большим числом разных товаров (опт) в парах не участвуют'),
-	('recommend.half_life_days', 'numeric', '180', NULL, 0.01, 'Infinity',
+	('recommend.half_life_days', 'numeric', '180', NULL, 0.01, NULL,
 	 'За сколько дней вес купленного товара в рекомендациях падает вдвое'),
 	('recommend.last_products', 'int', '20', NULL, 1, 1000,
 	 'По скольким последним товарам покупателя рекомендовать'),
@@ -236,6 +236,7 @@ DECLARE
 	srv name := onec_internal.server_meant(server);
 	n bigint;
 BEGIN
+	PERFORM onec_internal.must_write('refresh_pairs');
 	PERFORM onec_internal.collect_pairs_and_bestsellers(srv, coalesce(as_of,
 		onec.local_now(srv)::date)::timestamp);
 	DELETE FROM onec.product_pair p
@@ -600,6 +601,7 @@ AS $$
 DECLARE
 	srv name := onec_internal.server_meant(server);
 BEGIN
+	PERFORM onec_internal.must_write('refresh_recommendations');
 	PERFORM onec_internal.lock_people('ROW SHARE');
 	CREATE TEMPORARY TABLE onec_feed ON COMMIT DROP AS
 		SELECT srv AS server, r.customer_id, r.product_id, r.rank, r.score, r.reason

@@ -22,6 +22,7 @@ CREATE FUNCTION onec_internal.collect_trial_offers(server name, cut timestamp) R
 AS $$
 BEGIN
 	PERFORM onec_internal.collect_pairs_and_bestsellers(server, cut);
+	RAISE NOTICE 'pairs and bestsellers of the time before are counted';
 	CREATE TEMPORARY TABLE onec_known
 		ON COMMIT DROP AS SELECT * FROM onec_internal.goods_bought_by(server, NULL, cut);
 	CREATE TEMPORARY TABLE onec_later ON COMMIT DROP AS
@@ -36,6 +37,7 @@ BEGIN
 		SELECT 'recommended' AS way, r.customer_id, r.product_id
 		FROM onec_internal.recommendations(server, NULL, 10, cut, 'pg_temp') r;
 	ANALYZE pg_temp.onec_known, pg_temp.onec_later;
+	RAISE NOTICE 'recommendations of that day are made';
 	INSERT INTO pg_temp.onec_offer
 	WITH who AS (SELECT k.customer_id, count(*) AS n FROM pg_temp.onec_known k
 				 WHERE k.customer_id IN (SELECT l.customer_id FROM pg_temp.onec_later l) GROUP BY 1)
@@ -64,6 +66,7 @@ CREATE FUNCTION onec.eval_recommend(server name, cut_date date, OUT customers in
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	PERFORM onec_internal.must_write('eval_recommend');
 	PERFORM onec_internal.collect_trial_offers(onec_internal.server_meant(server), cut_date::timestamp);
 	WITH hit AS MATERIALIZED (
 		SELECT DISTINCT o.way, o.customer_id FROM pg_temp.onec_offer o

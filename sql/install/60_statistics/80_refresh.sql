@@ -232,6 +232,7 @@ DECLARE
 	detail text;
 	context text;
 BEGIN
+	PERFORM onec_internal.must_write('refresh_models');
 	FOREACH part IN ARRAY ARRAY['fit_clv', 'refresh_value', 'refresh_pairs', 'refresh_recommendations'] LOOP
 		started := clock_timestamp();
 		call := format('SELECT * FROM onec.%I(%L)', part, srv);
@@ -247,6 +248,9 @@ BEGIN
 			RAISE WARNING USING MESSAGE = format('%s %s', part, status), ERRCODE = code;
 		END;
 		seconds := round(extract(epoch FROM clock_timestamp() - started)::numeric, 1);
+		IF status NOT LIKE 'failed:%' THEN
+			RAISE NOTICE USING MESSAGE = format('%s: %s, %s s', part, status, seconds);
+		END IF;
 		RETURN NEXT;
 	END LOOP;
 END $$;

@@ -149,10 +149,7 @@ DECLARE
 	srv name := onec_internal.live_server_meant(server);
 	t record;
 BEGIN
-	IF current_setting('transaction_read_only')::boolean THEN
-		RAISE read_only_sql_transaction
-			USING MESSAGE = 'cannot execute onec.setup in a read-only transaction';
-	END IF;
+	PERFORM onec_internal.must_write('setup');
 	PERFORM onec_internal.remember_base(srv);
 	IF to_regnamespace(quote_ident(srv)) IS NULL THEN
 		EXECUTE format('CREATE SCHEMA %I', srv);

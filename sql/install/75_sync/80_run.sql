@@ -547,9 +547,7 @@ BEGIN
 		RAISE invalid_parameter_value USING MESSAGE = 'there is no step to do',
 			HINT = 'Leave steps out to do all of them.';
 	END IF;
-	IF current_setting('transaction_read_only')::boolean THEN
-		RAISE read_only_sql_transaction USING MESSAGE = 'cannot execute onec.sync in a read-only transaction';
-	END IF;
+	PERFORM onec_internal.must_write('sync');
 END $$;
 COMMENT ON FUNCTION onec_internal.check_steps(text[]) IS 'Проверить параметры синхронизации (служебная)';
 

@@ -178,6 +178,7 @@ BEGIN
 		GET DIAGNOSTICS rows = ROW_COUNT;
 		total := total + rows;
 		IF rows > 0 THEN
+			RAISE NOTICE USING MESSAGE = format('%s: %s rows', w.relation, rows);
 			-- the planner's statistics hold samples of telephones and names
 			EXECUTE format('ANALYZE %s', w.relation);
 			table_name := w.table_name;
@@ -209,6 +210,7 @@ DECLARE
 	srv name := onec_internal.server_meant(server);
 	told jsonb;
 BEGIN
+	PERFORM onec_internal.must_write('forget');
 	BEGIN
 		told := (SELECT jsonb_agg(p) FROM onec_internal.forget_person(srv, key) p);
 		IF dry_run THEN
@@ -236,6 +238,7 @@ DECLARE
 	srv name := onec_internal.server_meant(server);
 	told jsonb;
 BEGIN
+	PERFORM onec_internal.must_write('purge');
 	IF (before <= onec.local_now(srv)::date) IS NOT TRUE OR NOT isfinite(before) THEN
 		RAISE invalid_parameter_value USING MESSAGE = 'purge needs a day that is not in the future';
 	END IF;
