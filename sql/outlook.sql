@@ -321,7 +321,7 @@ SELECT count(*) AS differ FROM (SELECT to_jsonb(s) - 'server' FROM onec.customer
 
 -- a second run writes nothing; a day later preferences have only faded, and what is kept of them stands for
 -- the new day
-CREATE VIEW put AS SELECT ctid AS c, xmin::text AS x, 'a' AS t FROM onec.customer_affinity UNION ALL
+CREATE VIEW put AS SELECT ctid AS c, xmin::text AS x, 'a' AS t FROM onec_internal.customer_taste UNION ALL
 	SELECT ctid, xmin::text, 'o' FROM onec.customer_outlook
 	UNION ALL SELECT ctid, xmin::text, 'b' FROM onec.outlook_baseline;
 CREATE TEMPORARY TABLE puts AS SELECT * FROM put;
@@ -408,7 +408,8 @@ DELETE FROM onec.category WHERE server IN ('ot', 'ot2');
 DELETE FROM onec.store WHERE server IN ('ot', 'ot2');
 DELETE FROM onec.customer_profile WHERE server = 'ot';
 DELETE FROM onec.brand_map;
-DELETE FROM onec.customer_affinity;
+DELETE FROM onec_internal.customer_taste;
+DELETE FROM onec_internal.taste_word;
 DELETE FROM onec.customer_outlook;
 DELETE FROM onec.outlook_baseline;
 DROP VIEW stored, put;

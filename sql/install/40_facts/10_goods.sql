@@ -60,8 +60,9 @@ COMMENT ON COLUMN onec_internal.product_with_category.category IS 'Катего�
 COMMENT ON COLUMN onec_internal.product_with_category.withdrawn IS
 	'Снят с продажи: удалён, помечен на удаление или группа';
 
--- The category of each product as the site names it, and what the product may be used for.
-CREATE FUNCTION onec_internal.goods_by_use(server name)
+-- The category of each product (all, or those named) as the site names it, and what the product may be used
+-- for.
+CREATE FUNCTION onec_internal.goods_by_use(server name, products uuid[] DEFAULT NULL)
 	RETURNS TABLE (product_id uuid, name text, brand_id uuid, slug text, title text, excluded boolean,
 				   consumable boolean, withdrawn boolean)
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -69,7 +70,12 @@ CREATE FUNCTION onec_internal.goods_by_use(server name)
 		WITH list AS MATERIALIZED (
 			SELECT onec.get('affinity.exclude_categories', $1)::text[] AS excluded,
 				   onec.get('recommend.consumable_categories', $1)::text[] AS consumable),
-		product AS MATERIALIZED (SELECT * FROM onec_internal.product_with_category p WHERE p.server = $1),
+		-- of the two arms one is empty before it begins
+		product AS MATERIALIZED (
+			SELECT p.* FROM onec_internal.product_with_category p WHERE p.server = $1 AND $2 IS NULL
+			UNION ALL
+			SELECT p.* FROM onec_internal.product_with_category p
+			WHERE p.server = $1 AND p.product_id = ANY ($2)),
 		-- many products have few categories: each name is looked up once
 		slug AS MATERIALIZED (
 			SELECT n.category, onec_internal.category_slug(n.category) AS value
@@ -84,15 +90,16 @@ CREATE FUNCTION onec_internal.goods_by_use(server name)
 			   coalesce(s.value = ANY (l.consumable), false), p.withdrawn
 		FROM product p LEFT JOIN titled s ON s.category = p.category CROSS JOIN list l;
 	END;
-COMMENT ON FUNCTION onec_internal.goods_by_use(name) IS
-	'Категории товаров, и для чего товары годятся (служебная)';
+COMMENT ON FUNCTION onec_internal.goods_by_use(name, uuid[]) IS
+	'Категории товаров (всех или названных), и для чего товары годятся (служебная)';
 
 -- What a product is worth to a taste: its category, its brand; none for packaging and its like.
-CREATE FUNCTION onec_internal.product_tags(server name) RETURNS TABLE (product_id uuid, kind text,
-	value_id text, title text)
+CREATE FUNCTION onec_internal.product_tags(server name, products uuid[] DEFAULT NULL)
+	RETURNS TABLE (product_id uuid, kind text, value_id text, title text)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
-		WITH kept AS MATERIALIZED (SELECT g.* FROM onec_internal.goods_by_use($1) g WHERE NOT g.excluded)
+		WITH kept AS MATERIALIZED (SELECT g.* FROM onec_internal.goods_by_use($1, $2) g
+							  WHERE NOT g.excluded)
 		SELECT k.product_id, 'category'::text, k.slug, k.title FROM kept k WHERE k.slug IS NOT NULL
 		UNION ALL
 		SELECT b.product_id, 'brand', b.value_id, b.title
@@ -105,4 +112,5 @@ CREATE FUNCTION onec_internal.product_tags(server name) RETURNS TABLE (product_i
 				ORDER BY m.server = '', m.priority LIMIT 1) m ON true) b
 		WHERE b.value_id IS NOT NULL;
 	END;
-COMMENT ON FUNCTION onec_internal.product_tags(name) IS 'Категория и марка каждого товара (служебная)';
+COMMENT ON FUNCTION onec_internal.product_tags(name, uuid[]) IS
+	'Категория и марка каждого товара, всех или названных (служебная)';

@@ -153,6 +153,17 @@ CREATE FUNCTION onec_internal.counted_lines(server name, till timestamp,
 COMMENT ON FUNCTION onec_internal.counted_lines(name, timestamp, uuid[]) IS
 	'Учитываемые строки продаж до указанного времени: все или названных покупателей (служебная)';
 
+-- Those of some days, through their index.
+CREATE FUNCTION onec_internal.counted_lines_between(server name, since timestamp,
+													till timestamp) RETURNS SETOF onec_internal.counted_line
+	LANGUAGE sql STABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT l.* FROM onec_internal.counted_line l
+		WHERE l.server = $1 AND l.period >= $2 AND onec_internal.is_dated_before(l.period, $3);
+	END;
+COMMENT ON FUNCTION onec_internal.counted_lines_between(name, timestamp, timestamp) IS
+	'Учитываемые строки продаж с одного времени до другого (служебная)';
+
 -- Those that were dated ahead on a day, and have come to pass since.
 CREATE FUNCTION onec_internal.lines_come_since(server name, day date) RETURNS SETOF onec_internal.counted_line
 	LANGUAGE sql STABLE PARALLEL SAFE

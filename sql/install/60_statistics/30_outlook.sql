@@ -16,15 +16,9 @@ CREATE FUNCTION onec_internal.visit_gaps(server name, as_of date, customers uuid
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH gap AS (
-		SELECT v.customer_id, v.day,
-			   v.day - lag(v.day) OVER (PARTITION BY v.customer_id ORDER BY v.day) AS days
-		FROM onec_internal.visits_till($1, $2 + 1, $3) v)
-	SELECT g.customer_id, count(*)::int, min(g.day), max(g.day),
-		   percentile_cont(0.5) WITHIN GROUP (ORDER BY g.days)::numeric,
-		   percentile_cont(0.25) WITHIN GROUP (ORDER BY g.days)::numeric,
-		   percentile_cont(0.75) WITHIN GROUP (ORDER BY g.days)::numeric
-	FROM gap g GROUP BY 1
+	SELECT x.customer_id, (x.h).visits, (x.h).first_day, (x.h).last_day, (x.h).median_gap, (x.h).low_gap,
+		   (x.h).high_gap
+	FROM onec_internal.histories($1, $2, $3, '{}', NULL) x WHERE (x.h).visits > 0
 $$;
 COMMENT ON FUNCTION onec_internal.visit_gaps(name, date, uuid[]) IS
 	'Визиты и промежутки между ними (служебная)';
@@ -64,26 +58,60 @@ CREATE FUNCTION onec_internal.gap_drawn_to_usual(visits int, median_gap numeric,
 COMMENT ON FUNCTION onec_internal.gap_drawn_to_usual(int, numeric, numeric) IS
 	'Обычный промежуток между визитами покупателя (служебная)';
 
-CREATE FUNCTION onec_internal.next_purchase_of(server name, as_of date, customers uuid[], usual numeric)
-	RETURNS TABLE (customer_id uuid, visits int, last_visit date, gap numeric, expected_next date,
-				   window_from date, window_to date,
-				   days_since int, overdue_ratio numeric, churn_class text)
+-- When a customer is to be expected, of the visits up to a day and the usual gap of the shop.
+CREATE FUNCTION onec_internal.next_purchase_from(visits int, last_day date, median_gap numeric,
+												 low_gap numeric, high_gap numeric, as_of date, usual numeric,
+												 OUT gap numeric, OUT expected_next date,
+												 OUT window_from date, OUT window_to date,
+												 OUT days_since int, OUT overdue_ratio numeric,
+												 OUT churn_class text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT round(g.gap, 4), last_day + round(g.gap)::int,
+			   CASE WHEN visits >= 5 THEN last_day + round(low_gap)::int END,
+			   CASE WHEN visits >= 5 THEN last_day + round(high_gap)::int END,
+			   as_of - last_day, round((as_of - last_day) / nullif(g.gap, 0), 2),
+			   onec_internal.churn_class_of(as_of - last_day, round(g.gap, 4), visits)
+		FROM (SELECT onec_internal.gap_drawn_to_usual(visits, median_gap, usual) AS gap) g;
+	END;
+COMMENT ON FUNCTION onec_internal.next_purchase_from(int, date, numeric, numeric, numeric, date, numeric) IS
+	'Когда ждать покупателя при известном обычном промежутке (служебная)';
+
+-- Customers are compared with the shop: its seasons, its usual gap, its shares.  To find these out takes all
+-- lines of the shop, which for a few customers would cost more than they do; so a refresh of everybody writes
+-- them down, and later ones, and whoever asks of a few customers, take them from there.  Example: on the 1st
+-- refresh_outlook('shop') reads the shop and writes its baseline.  On the 4th refresh_outlook('shop', '{A}')
+-- reads the lines of A alone.  On the 9th the baseline is older than outlook.baseline_days (7): the shop is
+-- read once more.
+CREATE TABLE onec.outlook_baseline (
+	server name PRIMARY KEY,
+	as_of date NOT NULL,
+	season jsonb NOT NULL,
+	usual_gap numeric,
+	shares jsonb NOT NULL
+);
+COMMENT ON TABLE onec.outlook_baseline IS
+	'С чем сравниваются покупатели: сезонность магазина, обычный промежуток, доли; от '
+	'последнего полного пересчёта';
+COMMENT ON COLUMN onec.outlook_baseline.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.outlook_baseline.as_of IS 'На какой день';
+COMMENT ON COLUMN onec.outlook_baseline.season IS 'Наблюдавшиеся месяцы и кривая сезонности';
+COMMENT ON COLUMN onec.outlook_baseline.usual_gap IS 'Обычный промежуток между визитами, дней';
+COMMENT ON COLUMN onec.outlook_baseline.shares IS 'Доли категорий, марок и магазинов';
+SELECT pg_catalog.pg_extension_config_dump('onec.outlook_baseline', '');
+
+-- That of about a day, for some customers.
+CREATE FUNCTION onec_internal.kept_baseline(server name, day date, customers uuid[])
+	RETURNS SETOF onec.outlook_baseline
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH g AS (
-		SELECT v.*, $2 - v.last_day AS days,
-			   onec_internal.gap_drawn_to_usual(v.visits, v.median_gap, $4) AS gap
-		FROM onec_internal.visit_gaps($1, $2, $3) v)
-	SELECT g.customer_id, g.visits, g.last_day, round(g.gap, 4), g.last_day + round(g.gap)::int,
-		   CASE WHEN g.visits >= 5 THEN g.last_day + round(g.low_gap)::int END,
-		   CASE WHEN g.visits >= 5 THEN g.last_day + round(g.high_gap)::int END,
-		   g.days, round(g.days / nullif(g.gap, 0), 2),
-		   onec_internal.churn_class_of(g.days, round(g.gap, 4), g.visits)
-	FROM g
+	SELECT t.* FROM onec.outlook_baseline t
+	WHERE t.server = $1 AND $3 IS NOT NULL
+	  AND abs($2 - t.as_of) <= onec.get('outlook.baseline_days', $1)::int
 $$;
-COMMENT ON FUNCTION onec_internal.next_purchase_of(name, date, uuid[], numeric) IS
-	'Когда ждать покупателей при известном обычном промежутке (служебная)';
+COMMENT ON FUNCTION onec_internal.kept_baseline(name, date, uuid[]) IS
+	'С чем сравнивать названных покупателей, если это известно (служебная)';
 
 CREATE FUNCTION onec.next_purchase(server name DEFAULT NULL, as_of date DEFAULT NULL,
 								   customers uuid[] DEFAULT NULL)
@@ -93,9 +121,26 @@ CREATE FUNCTION onec.next_purchase(server name DEFAULT NULL, as_of date DEFAULT 
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT n.* FROM onec_internal.server_and_day($1, $2) d
-	CROSS JOIN LATERAL onec_internal.next_purchase_of(d.server_name, d.day, $3,
-													  onec_internal.usual_gap(d.server_name, d.day)) n
+	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
+	kept AS MATERIALIZED (
+		SELECT b.usual_gap FROM me
+		CROSS JOIN LATERAL onec_internal.kept_baseline(me.server_name, me.day, $3) b),
+	found AS MATERIALIZED (
+		SELECT g.*, me.day FROM me
+		CROSS JOIN LATERAL onec_internal.visit_gaps(me.server_name, me.day, $3) g),
+	usual AS MATERIALIZED (
+		SELECT k.usual_gap AS gap FROM kept k
+		UNION ALL
+		SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY f.median_gap)::numeric FROM found f
+		WHERE $3 IS NULL HAVING $3 IS NULL
+		UNION ALL
+		SELECT onec_internal.usual_gap(me.server_name, me.day) FROM me
+		WHERE $3 IS NOT NULL AND NOT EXISTS (SELECT FROM kept))
+	SELECT f.customer_id, f.visits, f.last_day, n.gap, n.expected_next, n.window_from, n.window_to,
+		   n.days_since, n.overdue_ratio, n.churn_class
+	FROM found f CROSS JOIN usual u
+	CROSS JOIN LATERAL onec_internal.next_purchase_from(f.visits, f.last_day, f.median_gap, f.low_gap,
+														f.high_gap, f.day, u.gap) n
 $$;
 COMMENT ON FUNCTION onec.next_purchase(name, date, uuid[]) IS
 	'Когда ждать покупателей (всех или названных) снова, насколько опаздывают и класс оттока; '
@@ -120,64 +165,32 @@ COMMENT ON FUNCTION onec_internal.shop_season(name, date) IS
 
 -- Shares of the months drawn to the shop's curve: (receipts * share + prior * curve) / (receipts + prior),
 -- 1 being an average month (doc/definitions.md 3.2, with an example).  Money counts in months seen whole,
--- divided by how often they were; holidays count on any day.
---
--- Nested loops are off here and below: the planner takes what a function returns for a few rows, and they
--- are all customers.  Where a loop cannot be avoided it then reckons with so much that each such query would
--- be compiled: hence no jit.
-CREATE FUNCTION onec_internal.season_of(server name, as_of date, customers uuid[], base jsonb)
-	RETURNS TABLE (customer_id uuid, receipts int, month_index numeric[], peak_months int[],
-				   buys_8_march boolean, buys_new_year boolean, buys_valentine boolean)
+-- divided by how often they were.
+CREATE FUNCTION onec_internal.season_index(receipts int, sold numeric[], observed numeric[], curve numeric[],
+										   prior numeric) RETURNS numeric[]
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_season_index';
+COMMENT ON FUNCTION onec_internal.season_index(int, numeric[], numeric[], numeric[], numeric) IS
+	'Индексы месяцев покупателя (служебная)';
+
+-- Up to three months from an index on, the strongest first.
+CREATE FUNCTION onec_internal.peak_months(month_index numeric[], peak numeric) RETURNS int[]
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN ARRAY(SELECT m.month::int FROM unnest(month_index) WITH ORDINALITY m (value, month)
+				 WHERE m.value >= peak ORDER BY m.value DESC, m.month LIMIT 3);
+COMMENT ON FUNCTION onec_internal.peak_months(numeric[], numeric) IS 'Месяцы-пики покупателя (служебная)';
+
+-- The observed months and the curve of onec_internal.shop_season as arrays, with the settings.
+CREATE FUNCTION onec_internal.season_given(server name, base jsonb, OUT observed numeric[],
+										   OUT curve numeric[], OUT prior numeric, OUT peak numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_nestloop = off SET jit = off
 AS $$
-	WITH span AS MATERIALIZED (
-		SELECT ($4 ->> 'from')::timestamp AS since, ($4 ->> 'till')::timestamp AS till,
-			   onec.get('season.prior_receipts', $1)::numeric AS prior,
-			   onec.get('season.peak_index', $1)::numeric AS peak),
-	month AS MATERIALIZED (
-		SELECT n.month, ($4 -> 'observed' ->> n.month - 1)::numeric AS observed,
-			   ($4 -> 'curve' ->> n.month - 1)::numeric AS usual FROM generate_series(1, 12) n (month)),
-	line AS MATERIALIZED (SELECT l.* FROM onec_internal.receipt_lines_till($1, $2 + 1, $3) l
-						  WHERE l.customer_id IS NOT NULL),
-	person AS (
-		SELECT l.customer_id,
-			   count(DISTINCT l.receipt_id)
-				   FILTER (WHERE l.is_purchase AND l.at >= (SELECT s.since FROM span s)
-						   AND l.at < (SELECT s.till FROM span s)) AS receipts,
-			   coalesce(bool_or(l.is_purchase AND extract(month FROM l.at) = 3
-								AND extract(day FROM l.at) <= 8), false) AS march,
-			   coalesce(bool_or(l.is_purchase AND extract(month FROM l.at) = 12
-								AND extract(day FROM l.at) >= 10), false) AS new_year,
-			   coalesce(bool_or(l.is_purchase AND extract(month FROM l.at) = 2
-								AND extract(day FROM l.at) BETWEEN 7 AND 14), false) AS valentine
-		FROM line l GROUP BY 1),
-	money AS (
-		SELECT l.customer_id, m.month, sum(l.amount) / m.observed AS rate
-		FROM line l JOIN month m ON m.month = extract(month FROM l.period)
-		WHERE l.amount > 0 AND l.period >= (SELECT s.since FROM span s)
-		  AND l.period < (SELECT s.till FROM span s) GROUP BY 1, 2, m.observed),
-	total AS (SELECT m.customer_id, sum(m.rate) AS rate FROM money m GROUP BY 1),
-	index AS (
-		SELECT p.customer_id, m.month,
-			   round(CASE WHEN t.rate > 0 AND p.receipts > 0
-						  THEN (p.receipts * coalesce(g.rate, 0) / t.rate + (SELECT s.prior
-							  FROM span s) * m.usual) / (p.receipts + (SELECT s.prior FROM span s))
-						  ELSE m.usual END * 12, 4) AS value
-		FROM person p CROSS JOIN month m
-		LEFT JOIN total t ON t.customer_id = p.customer_id
-		LEFT JOIN money g ON g.customer_id = p.customer_id AND g.month = m.month),
-	vector AS (
-		SELECT i.customer_id, array_agg(i.value ORDER BY i.month) AS list,
-			   coalesce((array_agg(i.month ORDER BY i.value DESC, i.month)
-						 FILTER (WHERE i.value >= (SELECT s.peak FROM span s)))[1:3], '{}') AS peaks
-		FROM index i GROUP BY 1)
-	SELECT p.customer_id, p.receipts::int, v.list, v.peaks, p.march, p.new_year, p.valentine
-	FROM person p JOIN vector v ON v.customer_id = p.customer_id
+	SELECT ARRAY(SELECT o::numeric FROM jsonb_array_elements_text($2 -> 'observed') o),
+		   ARRAY(SELECT c::numeric FROM jsonb_array_elements_text($2 -> 'curve') c),
+		   onec.get('season.prior_receipts', $1)::numeric, onec.get('season.peak_index', $1)::numeric
 $$;
-COMMENT ON FUNCTION onec_internal.season_of(name, date, uuid[], jsonb) IS
-	'Сезонность покупателей при известной сезонности магазина (служебная)';
+COMMENT ON FUNCTION onec_internal.season_given(name, jsonb) IS
+	'Сезонность магазина и настройки для season_index (служебная)';
 
 CREATE FUNCTION onec.season(server name DEFAULT NULL, as_of date DEFAULT NULL, customers uuid[] DEFAULT NULL)
 	RETURNS TABLE (customer_id uuid, receipts int, month_index numeric[], peak_months int[],
@@ -185,13 +198,40 @@ CREATE FUNCTION onec.season(server name DEFAULT NULL, as_of date DEFAULT NULL, c
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT s.* FROM onec_internal.server_and_day($1, $2) d
-	CROSS JOIN LATERAL onec_internal.season_of(d.server_name, d.day, $3,
-											   onec_internal.shop_season(d.server_name, d.day)) s
+	WITH me AS MATERIALIZED (
+		SELECT d.*, coalesce((SELECT b.season FROM onec_internal.kept_baseline(d.server_name, d.day, $3) b),
+							 onec_internal.shop_season(d.server_name, d.day)) AS base
+		FROM onec_internal.server_and_day($1, $2) d)
+	SELECT x.customer_id, (x.h).span_receipts, i.list, onec_internal.peak_months(i.list, g.peak),
+		   (x.h).march, (x.h).new_year, (x.h).valentine
+	FROM me CROSS JOIN LATERAL onec_internal.season_given(me.server_name, me.base) g
+	CROSS JOIN LATERAL onec_internal.histories(me.server_name, me.day, $3, '{}', me.base) x
+	CROSS JOIN LATERAL (SELECT onec_internal.season_index((x.h).span_receipts, (x.h).span_months, g.observed,
+														  g.curve, g.prior) AS list OFFSET 0) i
 $$;
 COMMENT ON FUNCTION onec.season(name, date, uuid[]) IS
 	'Сезонность покупателей (всех или названных): индексы месяцев (1 — средний), до трёх пиков от '
 	'сильного к слабому, праздники';
+
+-- The tastes of a history one by one: "place" is of its kind, and none where there is no weight.
+CREATE FUNCTION onec_internal.tastes_of(words int[], weights numeric[], word_receipts int[],
+										lasts timestamp[], found int[], totals numeric[])
+	RETURNS TABLE (no int, place int, weight numeric, receipts int, last_at timestamp, total numeric,
+				   kind int)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT u.no, CASE WHEN u.weight > 0
+						  THEN u.n::int - CASE k.kind WHEN 1 THEN 0 WHEN 2 THEN found[1]
+										  ELSE found[1] + found[2] END END,
+			   u.weight, u.receipts, u.last_at, totals[k.kind], k.kind
+		FROM unnest(words, weights, word_receipts, lasts)
+			WITH ORDINALITY u (no, weight, receipts, last_at, n)
+		CROSS JOIN LATERAL (
+			SELECT CASE WHEN u.n <= found[1] THEN 1 WHEN u.n <= found[1] + found[2] THEN 2
+						ELSE 3 END AS kind) k;
+	END;
+COMMENT ON FUNCTION onec_internal.tastes_of(int[], numeric[], int[], timestamp[], int[], numeric[]) IS
+	'Предпочтения из истории по одному (служебная)';
 
 -- The shop's shares come as {"kind": {"value": share}}, or from the rows themselves if those are of all
 -- customers.
@@ -205,24 +245,32 @@ CREATE FUNCTION onec_internal.affinity_of(server name, as_of date, customers uui
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off SET jit = off
 AS $$
-	WITH found AS MATERIALIZED (SELECT * FROM onec_internal.taste_weights($1, $2, $3,
-		CASE WHEN $4 IS NOT NULL THEN ARRAY[$4] END)),
+	WITH here AS MATERIALIZED (SELECT * FROM onec_internal.goods_and_stores($1, $2, $3)),
+	word AS MATERIALIZED (
+		SELECT w.* FROM here CROSS JOIN LATERAL onec_internal.taste_words($1, here.products, here.stores,
+																		  false) w),
+	book AS MATERIALIZED (
+		SELECT onec_internal.taste_book_of($1, here.products, here.stores,
+										   CASE WHEN $4 IS NOT NULL THEN ARRAY[$4] END, false) AS book
+		FROM here),
+	found AS MATERIALIZED (
+		SELECT x.customer_id, (x.h).receipts AS all_receipts, (x.h).diversity[t.kind] AS diversity, t.no,
+			   t.place, t.weight, t.receipts, t.last_at, t.total
+		FROM book b CROSS JOIN LATERAL onec_internal.customer_histories($1, $2, $3, b.book, NULL) x
+		CROSS JOIN LATERAL onec_internal.tastes_of(
+			(x.h).words, (x.h).weights, (x.h).word_receipts, (x.h).lasts, (x.h).found, (x.h).totals) t),
 	shop AS MATERIALIZED (
-		SELECT k.key AS kind, v.key AS value_id, v.value::numeric AS share FROM jsonb_each($5) k
-		CROSS JOIN LATERAL jsonb_each_text(k.value) v
+		SELECT w.no, v.value::numeric AS share FROM jsonb_each($5) k
+		CROSS JOIN LATERAL jsonb_each_text(k.value) v JOIN word w ON w.kind = k.key AND w.value_id = v.key
 		UNION ALL
-		SELECT s.kind, s.value_id, round(s.weight / nullif(sum(s.weight) OVER (PARTITION BY s.kind), 0), 6)
-		FROM (SELECT f.kind, f.value_id, greatest(sum(f.weight), 0) AS weight FROM found f WHERE $5 IS NULL
-			  GROUP BY 1, 2) s),
-	liked AS (
-		SELECT f.*, f.weight / sum(f.weight) OVER (PARTITION BY f.customer_id, f.kind) AS share FROM found f
-		WHERE f.weight > 0)
-	SELECT l.customer_id, l.kind, l.value_id, l.title, l.place::int, round(l.weight, 2),
-		   round(l.share, 4), l.receipts,
-		   round(l.receipts::numeric / nullif(l.all_receipts, 0), 4),
-		   round(l.share / nullif(s.share, 0), 2), l.last_at,
-		   round(1 - sum(l.share * l.share) OVER (PARTITION BY l.customer_id, l.kind), 4), s.share
-	FROM liked l LEFT JOIN shop s ON s.kind = l.kind AND s.value_id = l.value_id
+		SELECT s.no, round(s.weight / nullif(sum(s.weight) OVER (PARTITION BY w.kind), 0), 6)
+		FROM (SELECT f.no, greatest(sum(f.weight), 0) AS weight FROM found f WHERE $5 IS NULL
+			  GROUP BY 1) s JOIN word w ON w.no = s.no)
+	SELECT f.customer_id, w.kind, w.value_id, w.title, f.place, round(f.weight, 2),
+		   round(f.weight / f.total, 4), f.receipts,
+		   round(f.receipts::numeric / nullif(f.all_receipts, 0), 4),
+		   round(f.weight / f.total / nullif(s.share, 0), 2), f.last_at, round(f.diversity, 4), s.share
+	FROM found f JOIN word w ON w.no = f.no LEFT JOIN shop s ON s.no = f.no WHERE f.weight > 0
 $$;
 COMMENT ON FUNCTION onec_internal.affinity_of(name, date, uuid[], text, jsonb) IS
 	'Предпочтения покупателей при известных долях магазина (служебная)';
@@ -247,18 +295,78 @@ CREATE FUNCTION onec.affinity(server name DEFAULT NULL, as_of date DEFAULT NULL,
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+	WITH me AS MATERIALIZED (
+		SELECT d.*, k.kind, CASE WHEN $3 IS NOT NULL THEN coalesce(
+				   (SELECT b.shares FROM onec_internal.kept_baseline(d.server_name, d.day, $3) b),
+				   onec_internal.shop_taste_shares(d.server_name, d.day, k.kind)) END AS shares
+		FROM onec_internal.server_and_day($1, $2) d
+		CROSS JOIN LATERAL onec_internal.checked_word('kind', $4, '{category,brand,store}') k (kind))
 	SELECT a.customer_id, a.kind, a.value_id, a.title, a.place, a.weight, a.share, a.receipts, a.penetration,
 		   a.lift, a.last_at, a.diversity
-	FROM onec_internal.server_and_day($1, $2) d
-	CROSS JOIN LATERAL onec_internal.checked_word('kind', $4, '{category,brand,store}') k
-	CROSS JOIN LATERAL onec_internal.affinity_of(d.server_name, d.day, $3, k,
-												 CASE WHEN $3 IS NOT NULL
-													  THEN onec_internal.shop_taste_shares(d.server_name,
-														  d.day, k) END) a
+	FROM me CROSS JOIN LATERAL onec_internal.affinity_of(me.server_name, me.day, $3, me.kind, me.shares) a
 $$;
 COMMENT ON FUNCTION onec.affinity(name, date, uuid[], text) IS
 	'Предпочтения покупателей (всех или названных): only_kind — category, brand, store или пусто для всех; '
 	'первые пять мест — любимые';
+
+-- One row for each customer, best tastes first: a row for each taste would take more room than the lines
+-- themselves.
+CREATE TABLE onec_internal.customer_taste (
+	server name NOT NULL,
+	customer_id uuid NOT NULL,
+	weighed_on date NOT NULL,
+	receipts int NOT NULL,
+	words int[] NOT NULL,
+	weights numeric[] NOT NULL,
+	word_receipts int[] NOT NULL,
+	lasts timestamp[] NOT NULL,
+	found int[] NOT NULL,
+	totals numeric[] NOT NULL,
+	PRIMARY KEY (server, customer_id)
+);
+COMMENT ON TABLE onec_internal.customer_taste IS
+	'Предпочтения покупателей, по строке на покупателя; по одному их показывает onec.customer_affinity';
+COMMENT ON COLUMN onec_internal.customer_taste.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec_internal.customer_taste.customer_id IS 'Покупатель (контрагент)';
+COMMENT ON COLUMN onec_internal.customer_taste.weighed_on IS
+	'На какой день веса; строка не переписывается, пока они лишь убывают со временем';
+COMMENT ON COLUMN onec_internal.customer_taste.receipts IS 'Чеков продажи';
+COMMENT ON COLUMN onec_internal.customer_taste.words IS
+	'Номера слов: категории, потом марки, потом магазины, лучшие вперёд';
+COMMENT ON COLUMN onec_internal.customer_taste.weights IS 'Веса';
+COMMENT ON COLUMN onec_internal.customer_taste.word_receipts IS 'Чеков продажи с каждым';
+COMMENT ON COLUMN onec_internal.customer_taste.lasts IS 'Последние покупки';
+COMMENT ON COLUMN onec_internal.customer_taste.found IS 'Сколько категорий, марок и магазинов';
+COMMENT ON COLUMN onec_internal.customer_taste.totals IS 'Сумма весов любимых категорий, марок и магазинов';
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.customer_taste', '');
+
+CREATE VIEW onec.customer_affinity AS
+	SELECT t.server, t.customer_id, w.kind, w.value_id, w.title, u.place, round(u.weight, 2) AS weight,
+		   t.weighed_on, round(u.weight / u.total, 4) AS share, u.receipts,
+		   round(u.receipts::numeric / nullif(t.receipts, 0), 4) AS penetration,
+		   round(u.weight / u.total / nullif(w.share, 0), 2) AS lift, u.last_at
+	FROM onec_internal.customer_taste t
+	CROSS JOIN LATERAL onec_internal.tastes_of(t.words, t.weights, t.word_receipts, t.lasts, t.found,
+											   t.totals) u
+	JOIN onec_internal.taste_word w ON w.no = u.no AND w.server = t.server
+	WHERE u.weight > 0;
+COMMENT ON VIEW onec.customer_affinity IS 'Предпочтения покупателей: категории, марки и магазины';
+COMMENT ON COLUMN onec.customer_affinity.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.customer_affinity.customer_id IS 'Покупатель (контрагент)';
+COMMENT ON COLUMN onec.customer_affinity.kind IS 'category — категория, brand — марка, store — магазин';
+COMMENT ON COLUMN onec.customer_affinity.value_id IS 'Обозначение категории или марки, ссылка на магазин';
+COMMENT ON COLUMN onec.customer_affinity.title IS 'По-русски';
+COMMENT ON COLUMN onec.customer_affinity.place IS 'Место у покупателя; первые пять — любимые';
+COMMENT ON COLUMN onec.customer_affinity.weight IS
+	'Вес на день weighed_on: сумма покупок, вдвое меньше за каждые affinity.half_life_days; у '
+	'магазина — дней с покупкой';
+COMMENT ON COLUMN onec.customer_affinity.weighed_on IS 'На какой день вес';
+COMMENT ON COLUMN onec.customer_affinity.share IS 'Доля в весе всех значений этого вида';
+COMMENT ON COLUMN onec.customer_affinity.receipts IS 'Чеков продажи';
+COMMENT ON COLUMN onec.customer_affinity.penetration IS 'Доля чеков покупателя';
+COMMENT ON COLUMN onec.customer_affinity.lift IS
+	'Во сколько раз доля больше, чем у всех известных покупателей';
+COMMENT ON COLUMN onec.customer_affinity.last_at IS 'Последняя покупка, местное время';
 
 CREATE TABLE onec.customer_outlook (
 	server name NOT NULL,
@@ -317,127 +425,201 @@ COMMENT ON COLUMN onec.customer_outlook.brand_diversity IS 'Разнообраз
 COMMENT ON COLUMN onec.customer_outlook.store_diversity IS 'Разнообразие магазинов';
 SELECT pg_catalog.pg_extension_config_dump('onec.customer_outlook', '');
 
-CREATE TABLE onec.outlook_baseline (
-	server name PRIMARY KEY,
-	as_of date NOT NULL,
-	season jsonb NOT NULL,
-	usual_gap numeric,
-	shares jsonb NOT NULL
-);
-COMMENT ON TABLE onec.outlook_baseline IS
-	'С чем сравниваются покупатели: сезонность магазина, обычный промежуток, доли; от '
-	'последнего полного пересчёта';
-COMMENT ON COLUMN onec.outlook_baseline.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.outlook_baseline.as_of IS 'На какой день';
-COMMENT ON COLUMN onec.outlook_baseline.season IS 'Наблюдавшиеся месяцы и кривая сезонности';
-COMMENT ON COLUMN onec.outlook_baseline.usual_gap IS 'Обычный промежуток между визитами, дней';
-COMMENT ON COLUMN onec.outlook_baseline.shares IS 'Доли категорий, марок и магазинов';
-SELECT pg_catalog.pg_extension_config_dump('onec.outlook_baseline', '');
-
--- The rows of customer_outlook as they ought to be; preferences are taken from the temporary table made
--- before.
-CREATE FUNCTION onec_internal.computed_outlook(server name, as_of date, customers uuid[], season jsonb,
+-- The rows of customer_outlook as they ought to be, of the histories in pg_temp.onec_history.
+CREATE FUNCTION onec_internal.computed_outlook(server name, as_of date, season jsonb,
 											   usual numeric) RETURNS SETOF onec.customer_outlook
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_nestloop = off SET jit = off
+	SET jit = off
 AS $$
 BEGIN
 	RETURN QUERY
-		WITH liked AS (
-			SELECT a.customer_id,
-				   array_agg(a.value_id ORDER BY a.place)
-					   FILTER (WHERE a.kind = 'category' AND a.place <= 5) AS categories,
-				   array_agg(a.title ORDER BY a.place)
-					   FILTER (WHERE a.kind = 'brand' AND a.place <= 5) AS brands,
-				   array_agg(a.title ORDER BY a.place)
-					   FILTER (WHERE a.kind = 'store' AND a.place <= 5) AS stores,
-				   max(a.diversity) FILTER (WHERE a.kind = 'category') AS category,
-				   max(a.diversity) FILTER (WHERE a.kind = 'brand') AS brand,
-				   max(a.diversity) FILTER (WHERE a.kind = 'store') AS store
-			FROM pg_temp.onec_affinity a GROUP BY 1)
-		SELECT computed_outlook.server, s.customer_id, s.month_index, s.peak_months, s.buys_8_march,
-			   s.buys_new_year, s.buys_valentine,
-			   coalesce(n.visits, 0), n.last_visit, n.gap, n.expected_next, n.window_from, n.window_to,
-			   n.days_since, n.overdue_ratio, n.churn_class,
-			   coalesce(l.categories, '{}'), coalesce(l.brands, '{}'), coalesce(l.stores, '{}'), l.category,
-			   l.brand, l.store
-		FROM onec_internal.season_of(computed_outlook.server, as_of, customers, season) s
-		LEFT JOIN onec_internal.next_purchase_of(computed_outlook.server, as_of, customers, usual) n
-			ON n.customer_id = s.customer_id
-		LEFT JOIN liked l ON l.customer_id = s.customer_id;
+		SELECT computed_outlook.server, x.customer_id, i.list, onec_internal.peak_months(i.list, g.peak),
+			   (x.h).march, (x.h).new_year, (x.h).valentine, (x.h).visits, (x.h).last_day,
+			   n.gap, n.expected_next, n.window_from, n.window_to, n.days_since, n.overdue_ratio,
+			   n.churn_class, (x.h).favorite_categories, (x.h).favorite_brands, (x.h).favorite_stores,
+			   round((x.h).diversity[1], 4), round((x.h).diversity[2], 4), round((x.h).diversity[3], 4)
+		FROM onec_internal.season_given(computed_outlook.server, season) g
+		CROSS JOIN pg_temp.onec_history x
+		CROSS JOIN LATERAL (SELECT onec_internal.season_index((x.h).span_receipts, (x.h).span_months,
+															  g.observed, g.curve, g.prior) AS list
+							OFFSET 0) i
+		LEFT JOIN LATERAL onec_internal.next_purchase_from((x.h).visits, (x.h).last_day, (x.h).median_gap,
+														   (x.h).low_gap, (x.h).high_gap, as_of, usual) n
+			ON (x.h).visits > 0;
 END $$;
-COMMENT ON FUNCTION onec_internal.computed_outlook(name, date, uuid[], jsonb, numeric) IS
+COMMENT ON FUNCTION onec_internal.computed_outlook(name, date, jsonb, numeric) IS
 	'Ожидания, какими они должны быть (служебная)';
 
--- Customers are compared with the shop: its seasons, its usual gap, its shares.  To find these out takes
--- all lines of the shop, which for a few customers would cost more than they do; so a refresh writes them
--- down, and later ones take them from there.  Example: on the 1st refresh_outlook('shop') reads the shop and
--- writes its baseline.  On the 4th refresh_outlook('shop', '{A}') reads the lines of A alone.  On the 9th
--- the baseline is older than outlook.baseline_days (7): the shop is read once more.
+-- The shares of words in all customers' weights, of those in pg_temp.onec_history.
+CREATE FUNCTION onec_internal.collected_shares(server name) RETURNS jsonb
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off
+AS $$
+BEGIN
+	RETURN (
+		WITH sums AS (
+			SELECT u.no, greatest(sum(u.weight), 0) AS weight
+			FROM pg_temp.onec_history x CROSS JOIN LATERAL unnest((x.h).words, (x.h).weights) u (no, weight)
+			GROUP BY 1),
+		shared AS (
+			SELECT w.kind, w.value_id,
+				   round(s.weight / nullif(sum(s.weight) OVER (PARTITION BY w.kind), 0), 6) AS share
+			FROM sums s JOIN onec_internal.taste_word w ON w.server = collected_shares.server AND w.no = s.no)
+		SELECT coalesce(jsonb_object_agg(k.kind, k.shares), '{}')
+		FROM (SELECT s.kind, jsonb_object_agg(s.value_id, s.share) AS shares FROM shared s GROUP BY 1) k);
+END $$;
+COMMENT ON FUNCTION onec_internal.collected_shares(name) IS
+	'Доли предпочтений у всех собранных покупателей (служебная)';
+
+CREATE FUNCTION onec_internal.keep_baseline(b onec.outlook_baseline) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	INSERT INTO onec.outlook_baseline AS t VALUES (b.*)
+	ON CONFLICT ON CONSTRAINT outlook_baseline_pkey DO UPDATE
+		SET as_of = excluded.as_of, season = excluded.season, usual_gap = excluded.usual_gap,
+			shares = excluded.shares
+		WHERE ROW(t.*) IS DISTINCT FROM ROW(excluded.*);
+	UPDATE onec_internal.taste_word w SET share = s.share
+	FROM (SELECT o.kind, o.value_id, (b.shares -> o.kind ->> o.value_id)::numeric AS share
+		  FROM onec_internal.taste_word o WHERE o.server = b.server) s
+	WHERE w.server = b.server AND w.kind = s.kind AND w.value_id = s.value_id
+	  AND w.share IS DISTINCT FROM s.share;
+END $$;
+COMMENT ON FUNCTION onec_internal.keep_baseline(onec.outlook_baseline) IS
+	'Запомнить, с чем сравниваются покупатели (служебная)';
+
+-- Whether the first weights are what is left of those before, but for what rounding may do, and the others
+-- (of stores) are the same.
+CREATE FUNCTION onec_internal.have_faded(before numeric[], now numeric[], fading int,
+										 left_over float8) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN NOT EXISTS (SELECT FROM unnest(before, now) WITH ORDINALITY u (before, now, n)
+					   WHERE abs(u.now - u.before::float8 * CASE WHEN u.n <= fading THEN left_over
+															ELSE 1 END) > 0.02);
+COMMENT ON FUNCTION onec_internal.have_faded(numeric[], numeric[], int, float8) IS
+	'Убыли ли веса лишь со временем (служебная)';
+
+-- Read the lines of customers once, into pg_temp.onec_history; what they are compared with is that which is
+-- kept, or made anew and kept.
+CREATE FUNCTION onec_internal.collect_histories(server name, customers uuid[],
+												day date) RETURNS onec.outlook_baseline
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off
+AS $$
+DECLARE
+	b onec.outlook_baseline := onec_internal.kept_baseline(server, day, customers);
+	here record;
+BEGIN
+	SELECT * INTO here FROM onec_internal.goods_and_stores(server, day, customers) g;
+	PERFORM onec_internal.keep_taste_words(server, here.products, here.stores);
+	IF b.server IS NULL THEN
+		b := ROW(server, day, onec_internal.shop_season(server, day), NULL, NULL);
+	END IF;
+	CREATE TEMPORARY TABLE onec_history ON COMMIT DROP AS
+		SELECT x.* FROM onec_internal.customer_histories(
+			server, day, customers,
+			onec_internal.taste_book_of(server, here.products, here.stores, NULL, true), b.season) x;
+	ANALYZE pg_temp.onec_history (customer_id);
+	IF b.shares IS NULL AND customers IS NULL THEN
+		b.usual_gap := (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY (x.h).median_gap)::numeric
+						FROM pg_temp.onec_history x);
+		b.shares := onec_internal.collected_shares(server);
+	ELSIF b.shares IS NULL THEN
+		b.usual_gap := onec_internal.usual_gap(server, day);
+		b.shares := onec_internal.shop_taste_shares(server, day, NULL);
+	END IF;
+	PERFORM onec_internal.keep_baseline(b);
+	RETURN b;
+END $$;
+COMMENT ON FUNCTION onec_internal.collect_histories(name, uuid[], date) IS
+	'Собрать истории покупателей (всех или названных) на дату; с чем их сравнивать (служебная)';
+
+CREATE FUNCTION onec_internal.write_outlook(b onec.outlook_baseline, customers uuid[], day date,
+											OUT rows_inserted bigint, OUT rows_updated bigint,
+											OUT rows_deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off
+AS $$
+DECLARE
+	a record;
+	o record;
+BEGIN
+	CREATE TEMPORARY TABLE onec_taste ON COMMIT DROP AS
+		SELECT b.server AS server, x.customer_id, day AS weighed_on, (x.h).receipts, (x.h).words,
+			   (x.h).weights, (x.h).word_receipts, (x.h).lasts, (x.h).found, (x.h).totals
+		FROM pg_temp.onec_history x WHERE (x.h).words <> '{}';
+	CREATE TEMPORARY TABLE onec_outlook ON COMMIT DROP AS
+		SELECT x.* FROM onec_internal.computed_outlook(b.server, day, b.season, b.usual_gap) x;
+	ANALYZE pg_temp.onec_taste (customer_id), pg_temp.onec_outlook (customer_id);
+	-- weights that have only faded since they were written say the same as the new ones
+	SELECT * INTO a FROM onec_internal.write_changed_rows(
+		'onec_internal.customer_taste', 'onec_taste', b.server, customers,
+		format('ROW(t.receipts, t.words, t.word_receipts, t.lasts, t.found)
+				IS NOT DISTINCT FROM ROW(excluded.receipts, excluded.words, excluded.word_receipts,
+										 excluded.lasts, excluded.found)
+			AND onec_internal.have_faded(t.weights, excluded.weights, excluded.found[1] + excluded.found[2],
+										 onec_internal.faded_weight(t.weighed_on, excluded.weighed_on, %s))',
+			   onec.get('affinity.half_life_days', b.server)));
+	SELECT * INTO o FROM onec_internal.write_changed_rows('onec.customer_outlook', 'onec_outlook',
+														  b.server, customers);
+	rows_inserted := a.inserted + o.inserted;
+	rows_updated := a.updated + o.updated;
+	rows_deleted := a.deleted + o.deleted;
+	DROP TABLE pg_temp.onec_taste, pg_temp.onec_outlook;
+END $$;
+COMMENT ON FUNCTION onec_internal.write_outlook(onec.outlook_baseline, uuid[], date) IS
+	'Записать ожидания и предпочтения по собранным историям (служебная)';
+
 CREATE FUNCTION onec.refresh_outlook(server name DEFAULT NULL, customers uuid[] DEFAULT NULL,
 									 as_of date DEFAULT NULL,
 									 OUT rows_inserted bigint, OUT rows_updated bigint,
 									 OUT rows_deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	SET jit = off
 AS $$
 DECLARE
 	srv name := onec_internal.server_meant(server);
 	day date := coalesce(as_of, onec.local_now(srv)::date);
-	b onec.outlook_baseline;
-	-- a weight that has only faded since it was written says the same as the new one
-	faded text := format('ROW(t.title, t.place, t.share, t.receipts, t.penetration, t.lift, t.last_at)
-		IS NOT DISTINCT FROM ROW(excluded.title, excluded.place, excluded.share, excluded.receipts,
-								 excluded.penetration, excluded.lift, excluded.last_at)
-		AND abs(excluded.weight - t.weight::float8 * CASE t.kind WHEN ''store'' THEN 1
-														  ELSE onec_internal.faded_weight(t.weighed_on,
-															  excluded.weighed_on, %s) END) <= 0.02',
-		onec.get('affinity.half_life_days', srv));
-	a record;
-	o record;
 BEGIN
 	PERFORM onec_internal.must_write('refresh_outlook');
 	PERFORM onec_internal.lock_people('ROW SHARE');
-	SELECT t.* INTO b FROM onec.outlook_baseline t
-	WHERE t.server = srv AND customers IS NOT NULL
-	  AND abs(day - t.as_of) <= onec.get('outlook.baseline_days', srv)::int;
-	IF b.server IS NULL THEN
-		b := ROW(srv, day, onec_internal.shop_season(srv, day), onec_internal.usual_gap(srv, day),
-				 CASE WHEN customers IS NOT NULL THEN onec_internal.shop_taste_shares(srv, day, NULL) END);
-	END IF;
-	CREATE TEMPORARY TABLE onec_affinity ON COMMIT DROP AS
-		SELECT srv AS server, day AS weighed_on, x.*
-		FROM onec_internal.affinity_of(srv, day, customers, NULL, b.shares) x;
-	ANALYZE pg_temp.onec_affinity;
-	IF b.shares IS NULL THEN
-		SELECT coalesce(jsonb_object_agg(k.kind, k.shares), '{}') INTO b.shares
-		FROM (SELECT v.kind, jsonb_object_agg(v.value_id, v.shop_share) AS shares
-			  FROM (SELECT DISTINCT x.kind, x.value_id, x.shop_share FROM pg_temp.onec_affinity x) v
-			  GROUP BY 1) k;
-	END IF;
-	INSERT INTO onec.outlook_baseline AS t VALUES (b.*)
-	ON CONFLICT ON CONSTRAINT outlook_baseline_pkey DO UPDATE
-		SET as_of = excluded.as_of, season = excluded.season, usual_gap = excluded.usual_gap,
-			shares = excluded.shares
-		WHERE ROW(t.*) IS DISTINCT FROM ROW(excluded.*);
-	CREATE TEMPORARY TABLE onec_outlook ON COMMIT DROP AS SELECT x.*
-		FROM onec_internal.computed_outlook(srv, day, customers, b.season, b.usual_gap) x;
-	ANALYZE pg_temp.onec_outlook;
-	SELECT * INTO a FROM onec_internal.write_changed_rows('onec.customer_affinity', 'onec_affinity', srv,
-														  customers, faded);
-	SELECT * INTO o FROM onec_internal.write_changed_rows('onec.customer_outlook', 'onec_outlook',
-														  srv, customers);
-	rows_inserted := a.inserted + o.inserted;
-	rows_updated := a.updated + o.updated;
-	rows_deleted := a.deleted + o.deleted;
-	DROP TABLE pg_temp.onec_affinity, pg_temp.onec_outlook;
+	SELECT w.* INTO rows_inserted, rows_updated, rows_deleted
+	FROM onec_internal.collect_histories(srv, customers, day) b
+	CROSS JOIN LATERAL onec_internal.write_outlook(b, customers, day) w;
+	DROP TABLE pg_temp.onec_history;
 END $$;
 COMMENT ON FUNCTION onec.refresh_outlook(name, uuid[], date) IS
 	'Пересчитать ожидания и предпочтения (всех или названных покупателей) на дату; '
 	'неизменившиеся не записываются';
 REVOKE EXECUTE ON FUNCTION onec.refresh_outlook(name, uuid[], date) FROM PUBLIC;
+
+CREATE FUNCTION onec.refresh_profiles(server name DEFAULT NULL, customers uuid[] DEFAULT NULL,
+									  as_of date DEFAULT NULL,
+									  OUT rows_inserted bigint, OUT rows_updated bigint,
+									  OUT rows_deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+	day date := coalesce(as_of, onec.local_now(srv)::date);
+BEGIN
+	PERFORM onec_internal.lock_people('ROW SHARE');
+	CREATE TEMPORARY TABLE onec_history ON COMMIT DROP AS
+		SELECT x.* FROM onec_internal.histories(srv, day, customers, '{category,store}', NULL) x;
+	SELECT w.* INTO rows_inserted, rows_updated, rows_deleted
+	FROM onec_internal.write_profiles(srv, customers, day) w;
+	DROP TABLE pg_temp.onec_history;
+END $$;
+COMMENT ON FUNCTION onec.refresh_profiles(name, uuid[], date) IS
+	'Пересчитать профили (всех или названных покупателей) на дату; неизменившиеся не записываются';
+REVOKE EXECUTE ON FUNCTION onec.refresh_profiles(name, uuid[], date) FROM PUBLIC;
 
 -- The table keeps the day of its refresh; days go on for those whom no refresh has touched.
 CREATE VIEW onec.outlook AS

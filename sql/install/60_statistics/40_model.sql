@@ -131,12 +131,10 @@ CREATE FUNCTION onec_internal.visit_history(server name, as_of date)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH visit AS (SELECT v.*, min(v.day) OVER (PARTITION BY v.customer_id) AS first
-				   FROM onec_internal.visits_till($1, $2 + 1, NULL) v)
-	SELECT v.customer_id, count(*)::int - 1, (max(v.day) - v.first) / 7.0::float8,
-		   ($2 - v.first) / 7.0::float8,
-		   coalesce(avg(v.net) FILTER (WHERE v.day > v.first), 0)::float8
-	FROM visit v GROUP BY v.customer_id, v.first
+	SELECT x.customer_id, (x.h).visits - 1, ((x.h).last_day - (x.h).first_day) / 7.0::float8,
+		   ($2 - (x.h).first_day) / 7.0::float8,
+		   coalesce((x.h).repeat_net / nullif((x.h).visits - 1, 0), 0)::float8
+	FROM onec_internal.histories($1, $2, NULL, '{}', NULL) x WHERE (x.h).visits > 0
 $$;
 COMMENT ON FUNCTION onec_internal.visit_history(name, date) IS
 	'Визиты покупателей на дату: повторных, недель до последнего и до даты, средняя '

@@ -148,34 +148,32 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.configured_rfm_cuts(text, name) IS 'Заданные пороги RFM (служебная)';
 
--- What is scored.  Only what was known on the day: later lines do not exist.
-CREATE FUNCTION onec_internal.rfm_measures(server name, as_of date)
+-- What is scored, of histories (kept: those in pg_temp.onec_history).  Only what was known on the day: later
+-- lines do not exist.
+CREATE FUNCTION onec_internal.rfm_measures(server name, as_of date, customers uuid[] DEFAULT NULL,
+										   kept boolean DEFAULT false)
 	RETURNS TABLE (customer_id uuid, last_purchase date, frequency int, monetary numeric)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 AS $$
-	WITH since AS MATERIALIZED (
-		SELECT CASE WHEN w.days > 0 THEN ($2 + 1 - w.days)::timestamp ELSE '-infinity' END AS at
-		FROM (SELECT onec.get('rfm.window', $1)::int AS days) w),
-	sales AS (
-		SELECT s.customer_id, max(s.at)::date AS last,
-			   CASE (SELECT onec.get('rfm.frequency', $1))
-					WHEN 'receipts' THEN count(*) FILTER (WHERE s.at >= w.at)
-					ELSE count(DISTINCT onec_internal.visit_day(s.at)) FILTER (WHERE s.at >= w.at)
-			   END::int AS frequency
-		FROM onec_internal.receipts_till($1, $2 + 1, NULL) s CROSS JOIN since w
-		WHERE s.is_purchase AND s.customer_id IS NOT NULL GROUP BY 1),
-	money AS (
-		SELECT l.customer_id, sum(l.amount) FILTER (WHERE l.period >= w.at) AS net
-		FROM onec_internal.counted_lines($1, $2 + 1, NULL) l CROSS JOIN since w
-		WHERE l.customer_id IS NOT NULL GROUP BY 1)
-	SELECT e.customer_id, s.last, coalesce(s.frequency, 0), coalesce(m.net, 0)
-	FROM (SELECT c.user_id AS customer_id FROM onec.customer_card c WHERE c.server = $1
-		  UNION SELECT m.customer_id FROM money m) e
-	LEFT JOIN sales s ON s.customer_id = e.customer_id
-	LEFT JOIN money m ON m.customer_id = e.customer_id
-$$;
-COMMENT ON FUNCTION onec_internal.rfm_measures(name, date) IS
+BEGIN
+	RETURN QUERY EXECUTE format($q$
+		WITH found AS MATERIALIZED (
+			SELECT x.customer_id, (x.h).last_day AS last,
+				   CASE $4 WHEN 'receipts' THEN (x.h).recent_receipts ELSE (x.h).recent_visits
+				   END AS frequency, x.recent_net AS net FROM %s x)
+		SELECT f.customer_id, f.last, f.frequency, f.net FROM found f
+		UNION ALL
+		SELECT k.user_id, NULL, 0, 0::numeric
+		FROM (SELECT DISTINCT c.user_id FROM onec.customer_card c
+			  WHERE c.server = $1 AND ($3 IS NULL OR c.user_id = ANY ($3))) k
+		WHERE NOT EXISTS (SELECT FROM found f WHERE f.customer_id = k.user_id)$q$,
+		CASE WHEN kept THEN 'pg_temp.onec_history'
+			 ELSE 'onec_internal.histories($1, $2, $3, ''{}'', NULL)' END)
+	USING server, as_of, customers, onec.get('rfm.frequency', server);
+END $$;
+COMMENT ON FUNCTION onec_internal.rfm_measures(name, date, uuid[], boolean) IS
 	'Давность, частота и сумма покупателей до расстановки баллов (служебная)';
 
 CREATE FUNCTION onec_internal.rfm_score_cuts(server name, r numeric[], f numeric[], m numeric[],
@@ -194,8 +192,72 @@ $$;
 COMMENT ON FUNCTION onec_internal.rfm_score_cuts(name, numeric[], numeric[], numeric[]) IS
 	'Границы баллов RFM по настройкам сервера (служебная)';
 
+-- onec.rfm_score() for the four bounds of a shop, which the planner can look into: it is asked of everybody.
+CREATE FUNCTION onec_internal.fifth_of(value numeric, cuts numeric[], mode text,
+									   smaller_is_better boolean) RETURNS int
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN smaller_is_better THEN -1 ELSE 1 END
+		* CASE mode WHEN 'r_compat'
+			   THEN (cuts[1] + 1 <= value)::int + (cuts[2] + 1 <= value)::int + (cuts[3] + 1 <= value)::int
+				   + (cuts[4] + 1 <= value)::int
+			   ELSE (cuts[1] < value)::int + (cuts[2] < value)::int + (cuts[3] < value)::int
+				   + (cuts[4] < value)::int END
+		+ CASE WHEN smaller_is_better THEN 5 ELSE 1 END;
+COMMENT ON FUNCTION onec_internal.fifth_of(numeric, numeric[], text, boolean) IS
+	'Балл RFM при четырёх границах (служебная)';
+
 -- Customers who never bought are prospects; those who bought, but not in the window, are inactive.  Neither
--- is scored.
+-- is scored.  Segments are looked up once for all who have the same scores.
+CREATE FUNCTION onec_internal.scored_customers(server name, day date, measures text)
+	RETURNS TABLE (customer_id uuid, last_purchase date, frequency int, monetary numeric, r_score int,
+				   f_score int, m_score int, segment text, segment_title text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off SET jit = off SET work_mem = '64MB'
+AS $$
+BEGIN
+	RETURN QUERY EXECUTE format($q$
+		WITH fact AS MATERIALIZED (SELECT f.*, $2 - f.last_purchase AS days FROM %s f),
+		cut AS MATERIALIZED (
+			SELECT c.* FROM (SELECT array_agg(f.days::numeric ORDER BY f.days) AS r,
+									array_agg(f.frequency::numeric ORDER BY f.frequency) AS f,
+									array_agg(f.monetary ORDER BY f.monetary) AS m
+							 FROM fact f WHERE f.frequency > 0) v,
+				 onec_internal.rfm_score_cuts($1, v.r, v.f, v.m) c),
+		score AS MATERIALIZED (
+			SELECT f.*, onec_internal.fifth_of(f.days, (SELECT c.r_cuts FROM cut c), $3, true) AS r,
+				   onec_internal.fifth_of(f.frequency, (SELECT c.f_cuts FROM cut c), $3, false) AS f,
+				   onec_internal.fifth_of(f.monetary, (SELECT c.m_cuts FROM cut c), $3, false) AS m,
+				   -- only where a segment of the set asks for days
+				   CASE WHEN EXISTS (SELECT FROM onec.rfm_segment t
+									 WHERE t.set_name = $4 AND t.days_lo IS NOT NULL)
+						THEN f.days ELSE 0 END AS of_days
+			FROM fact f WHERE f.frequency > 0),
+		class AS MATERIALIZED (
+			SELECT s.*, g.code, g.title_ru
+			FROM (SELECT DISTINCT s.r, s.f, s.m, s.of_days FROM score s) s
+			LEFT JOIN LATERAL (
+				SELECT t.code, t.title_ru FROM onec.rfm_segment t
+				WHERE t.set_name = $4 AND (s.r >= t.r_lo) IS NOT FALSE AND (s.r <= t.r_hi) IS NOT FALSE
+				  AND (s.f >= t.f_lo) IS NOT FALSE AND (s.f <= t.f_hi) IS NOT FALSE
+				  AND (s.m >= t.m_lo) IS NOT FALSE AND (s.m <= t.m_hi) IS NOT FALSE
+				  AND ((s.f + s.m) / 2.0 >= t.fm_lo) IS NOT FALSE
+				  AND ((s.f + s.m) / 2.0 <= t.fm_hi) IS NOT FALSE
+				  AND (s.r + s.f + s.m >= t.sum_lo) IS NOT FALSE AND (s.of_days >= t.days_lo) IS NOT FALSE
+				ORDER BY t.priority LIMIT 1) g ON true)
+		SELECT s.customer_id, s.last_purchase, s.frequency, s.monetary, s.r, s.f, s.m,
+			   coalesce(c.code, 'others'), coalesce(c.title_ru, 'Прочие')
+		FROM score s JOIN class c ON c.r = s.r AND c.f = s.f AND c.m = s.m AND c.of_days = s.of_days
+		UNION ALL
+		SELECT f.customer_id, f.last_purchase, f.frequency, f.monetary, NULL, NULL, NULL,
+			   CASE WHEN f.days IS NULL THEN 'prospect' ELSE 'inactive' END,
+			   CASE WHEN f.days IS NULL THEN 'Ещё не покупали' ELSE 'Давно не покупали' END
+		FROM fact f WHERE f.frequency = 0$q$, measures)
+	USING server, day, onec.get('rfm.mode', server), onec.get('rfm.segments', server);
+END $$;
+COMMENT ON FUNCTION onec_internal.scored_customers(name, date, text) IS
+	'Баллы и сегменты RFM по измеренному (служебная)';
+
 CREATE FUNCTION onec.rfm(server name DEFAULT NULL, as_of date DEFAULT NULL)
 	RETURNS TABLE (customer_id uuid, recency_days int, frequency int, monetary numeric, r_score int,
 				   f_score int, m_score int,
@@ -203,41 +265,11 @@ CREATE FUNCTION onec.rfm(server name DEFAULT NULL, as_of date DEFAULT NULL)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	WITH me AS MATERIALIZED (SELECT x.server, coalesce($2, onec.local_now(x.server)::date) AS day,
-									onec.get('rfm.mode', x.server) AS mode,
-		onec.get('rfm.segments', x.server) AS set_name
-			FROM (SELECT onec_internal.server_meant($1) AS server) x),
-	fact AS MATERIALIZED (SELECT f.*, me.day - f.last_purchase AS days
-						  FROM me, onec_internal.rfm_measures(me.server, me.day) f),
-	cut AS MATERIALIZED (
-		SELECT c.* FROM me, (SELECT array_agg(f.days::numeric ORDER BY f.days) AS r,
-									array_agg(f.frequency::numeric ORDER BY f.frequency) AS f,
-									array_agg(f.monetary ORDER BY f.monetary) AS m FROM fact f
-										WHERE f.frequency > 0) v,
-			 onec_internal.rfm_score_cuts(me.server, v.r, v.f, v.m) c),
-	score AS (
-		SELECT f.customer_id, f.days, f.frequency, f.monetary, s.*
-		FROM fact f CROSS JOIN me CROSS JOIN cut c
-		CROSS JOIN LATERAL (SELECT onec.rfm_score(f.days, c.r_cuts, me.mode, true) AS r,
-								   onec.rfm_score(f.frequency, c.f_cuts, me.mode) AS f,
-								   onec.rfm_score(f.monetary, c.m_cuts, me.mode) AS m WHERE f.frequency > 0) s
-		UNION ALL
-		SELECT f.customer_id, f.days, f.frequency, f.monetary, NULL, NULL, NULL FROM fact f
-		WHERE f.frequency = 0)
-	SELECT s.customer_id, s.days, s.frequency, s.monetary, s.r, s.f, s.m, s.r::text || s.f || s.m,
-		   CASE WHEN s.r IS NOT NULL THEN coalesce(g.code, 'others') WHEN s.days IS NULL THEN 'prospect'
-				ELSE 'inactive' END,
-		   CASE WHEN s.r IS NOT NULL THEN coalesce(g.title_ru, 'Прочие')
-				WHEN s.days IS NULL THEN 'Ещё не покупали' ELSE 'Давно не покупали' END
-	FROM score s
-	LEFT JOIN LATERAL (
-		SELECT t.code, t.title_ru FROM onec.rfm_segment t, me
-		WHERE t.set_name = me.set_name AND (s.r >= t.r_lo) IS NOT FALSE AND (s.r <= t.r_hi) IS NOT FALSE
-		  AND (s.f >= t.f_lo) IS NOT FALSE
-		  AND (s.f <= t.f_hi) IS NOT FALSE AND (s.m >= t.m_lo) IS NOT FALSE AND (s.m <= t.m_hi) IS NOT FALSE
-		  AND ((s.f + s.m) / 2.0 >= t.fm_lo) IS NOT FALSE AND ((s.f + s.m) / 2.0 <= t.fm_hi) IS NOT FALSE
-		  AND (s.r + s.f + s.m >= t.sum_lo) IS NOT FALSE AND (s.days >= t.days_lo) IS NOT FALSE
-		ORDER BY t.priority LIMIT 1) g ON s.r IS NOT NULL
+	SELECT s.customer_id, d.day - s.last_purchase, s.frequency, s.monetary, s.r_score, s.f_score, s.m_score,
+		   s.r_score::text || s.f_score || s.m_score, s.segment, s.segment_title
+	FROM onec_internal.server_and_day($1, $2) d
+	CROSS JOIN LATERAL onec_internal.scored_customers(d.server_name, d.day,
+													  'onec_internal.rfm_measures($1, $2)') s
 $$;
 COMMENT ON FUNCTION onec.rfm(name, date) IS
 	'RFM покупателей на дату: давность, частота, сумма, баллы от 1 до 5, сегмент; равные '
@@ -303,31 +335,75 @@ COMMENT ON COLUMN onec.customer_rfm.segment IS
 COMMENT ON COLUMN onec.customer_rfm.segment_title IS 'Сегмент по-русски';
 SELECT pg_catalog.pg_extension_config_dump('onec.customer_rfm', '');
 
+CREATE FUNCTION onec_internal.write_rfm(server name, day date, measures text,
+										OUT rows_inserted bigint, OUT rows_updated bigint,
+										OUT rows_deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off
+AS $$
+BEGIN
+	CREATE TEMPORARY TABLE onec_rfm ON COMMIT DROP AS
+		SELECT write_rfm.server, s.customer_id, s.last_purchase, s.frequency, s.monetary,
+			   s.r_score, s.f_score, s.m_score, s.r_score::text || s.f_score || s.m_score AS rfm,
+			   s.segment, s.segment_title
+		FROM onec_internal.scored_customers(server, day, measures) s;
+	ANALYZE pg_temp.onec_rfm;
+	SELECT k.* INTO rows_inserted, rows_updated, rows_deleted
+	FROM onec_internal.write_changed_rows('onec.customer_rfm', 'onec_rfm', server, NULL) k;
+	DROP TABLE pg_temp.onec_rfm;
+END $$;
+COMMENT ON FUNCTION onec_internal.write_rfm(name, date, text) IS
+	'Расставить и записать баллы RFM по измеренному (служебная)';
+
 CREATE FUNCTION onec.refresh_rfm(server name DEFAULT NULL, as_of date DEFAULT NULL,
 								 OUT rows_inserted bigint, OUT rows_updated bigint, OUT rows_deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+BEGIN
+	PERFORM onec_internal.must_write('refresh_rfm');
+	PERFORM onec_internal.lock_people('ROW SHARE');
+	SELECT w.* INTO rows_inserted, rows_updated, rows_deleted
+	FROM onec_internal.write_rfm(srv, coalesce(as_of, onec.local_now(srv)::date),
+								 'onec_internal.rfm_measures($1, $2)') w;
+END $$;
+COMMENT ON FUNCTION onec.refresh_rfm(name, date) IS
+	'Пересчитать RFM всех покупателей на дату; неизменившиеся строки не записываются';
+REVOKE EXECUTE ON FUNCTION onec.refresh_rfm(name, date) FROM PUBLIC;
+
+-- The measures of a day after another, into pg_temp.onec_measure.  What changes them are the customers' own
+-- lines ("changed" names whose have changed since), and lines that the window of RFM has left behind; all
+-- others have in customer_rfm what they had.
+CREATE FUNCTION onec_internal.collect_measures(server name, before date, day date,
+											   changed uuid[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	SET jit = off
 AS $$
 DECLARE
-	srv name := onec_internal.server_meant(server);
-	day date := coalesce(as_of, onec.local_now(srv)::date);
+	days int := onec.get('rfm.window', server)::int;
+	others uuid[];
 BEGIN
-	PERFORM onec_internal.must_write('refresh_rfm');
-	PERFORM onec_internal.lock_people('ROW SHARE');
-	CREATE TEMPORARY TABLE onec_rfm ON COMMIT DROP AS
-		SELECT srv AS server, r.customer_id, day - r.recency_days AS last_purchase, r.frequency, r.monetary,
-			   r.r_score, r.f_score, r.m_score,
-			   r.rfm, r.segment, r.segment_title
-		FROM onec.rfm(srv, day) r;
-	ANALYZE pg_temp.onec_rfm;
-	SELECT k.* INTO rows_inserted, rows_updated, rows_deleted
-	FROM onec_internal.write_changed_rows('onec.customer_rfm', 'onec_rfm', srv, NULL) k;
-	DROP TABLE pg_temp.onec_rfm;
+	others := ARRAY(
+		SELECT unnest(changed)
+		UNION
+		SELECT l.customer_id FROM onec_internal.counted_lines_between(
+			server, onec_internal.start_of_last_days(before, days),
+			onec_internal.start_of_last_days(day, days)) l
+		WHERE days > 0 AND l.customer_id IS NOT NULL);
+	CREATE TEMPORARY TABLE onec_measure ON COMMIT DROP AS
+		SELECT r.customer_id, r.last_purchase, r.frequency, r.monetary FROM onec.customer_rfm r
+		WHERE r.server = collect_measures.server
+		  AND NOT EXISTS (SELECT FROM unnest(others) o (id) WHERE o.id = r.customer_id)
+		UNION ALL
+		SELECT m.customer_id, m.last_purchase, m.frequency, m.monetary
+		FROM onec_internal.rfm_measures(server, day, others) m;
 END $$;
-COMMENT ON FUNCTION onec.refresh_rfm(name, date) IS
-	'Пересчитать RFM всех покупателей на дату; неизменившиеся строки не записываются';
-REVOKE EXECUTE ON FUNCTION onec.refresh_rfm(name, date) FROM PUBLIC;
+COMMENT ON FUNCTION onec_internal.collect_measures(name, date, date, uuid[]) IS
+	'Собрать измеренное для RFM по прежнему и изменившемуся (служебная)';
 
 CREATE VIEW onec.rfm_summary AS
 	SELECT c.server, c.segment, c.segment_title, count(*) AS customers,

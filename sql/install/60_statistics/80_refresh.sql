@@ -26,8 +26,19 @@ COMMENT ON COLUMN onec_internal.profile_state.definitions IS
 COMMENT ON COLUMN onec_internal.profile_state.day IS
 	'День последнего пересчёта: строки с датой позже станут покупками, когда она настанет';
 COMMENT ON COLUMN onec_internal.profile_state.scored IS
-	'На какой день расставлены баллы RFM; NULL — с тех пор изменились покупки';
+	'На какой день расставлены баллы RFM; NULL — с тех пор пересчитаны все';
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.profile_state', '');
+
+CREATE TABLE onec_internal.unscored_customer (
+	server name NOT NULL,
+	customer_id uuid NOT NULL,
+	PRIMARY KEY (server, customer_id)
+);
+COMMENT ON TABLE onec_internal.unscored_customer IS
+	'Покупатели, чьи профили пересчитаны после расстановки баллов RFM';
+COMMENT ON COLUMN onec_internal.unscored_customer.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec_internal.unscored_customer.customer_id IS 'Покупатель (контрагент)';
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.unscored_customer', '');
 
 -- All that profiles depend on besides the sales and the products bought.
 CREATE FUNCTION onec_internal.definitions_digest(server name) RETURNS text
@@ -164,6 +175,35 @@ $$;
 COMMENT ON FUNCTION onec_internal.stale_customers(name) IS
 	'Чьи профили пора пересчитать; NULL — все (служебная)';
 
+-- Scores of today, of what has changed since the last ones: nothing where nothing has, not even the day.
+CREATE FUNCTION onec_internal.score_after_sync(server name, scored_on date, today date, collected boolean,
+											   OUT rows_inserted bigint, OUT rows_updated bigint,
+											   OUT rows_deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	changed uuid[] := ARRAY(SELECT u.customer_id FROM onec_internal.unscored_customer u
+							WHERE u.server = score_after_sync.server);
+	measures text := format('onec_internal.rfm_measures($1, $2, NULL, %s)', collected);
+BEGIN
+	IF scored_on = today AND changed = '{}' THEN
+		rows_inserted := 0;
+		rows_updated := 0;
+		rows_deleted := 0;
+		RETURN;
+	ELSIF scored_on <= today THEN
+		PERFORM onec_internal.collect_measures(server, scored_on, today, changed);
+		measures := 'pg_temp.onec_measure';
+	END IF;
+	SELECT w.* INTO rows_inserted, rows_updated, rows_deleted
+	FROM onec_internal.write_rfm(server, today, measures) w;
+	DROP TABLE IF EXISTS pg_temp.onec_measure;
+	DELETE FROM onec_internal.unscored_customer u WHERE u.server = score_after_sync.server;
+END $$;
+COMMENT ON FUNCTION onec_internal.score_after_sync(name, date, date, boolean) IS
+	'Расставить баллы RFM после синхронизации; collected — собраны истории всех (служебная)';
+
 -- A run of a part leaves the scores alone: they compare everybody with everybody, on a day, and the next
 -- whole run makes them.
 CREATE FUNCTION onec_internal.refresh_after_sync(server name, everybody boolean DEFAULT true,
@@ -178,9 +218,8 @@ DECLARE
 	today date := onec.local_now(server)::date;
 	scored_on date;
 	customers uuid[];
-	p record;
-	o record;
-	r record;
+	b onec.outlook_baseline;
+	w record;
 BEGIN
 	IF NOT everybody THEN
 		SELECT s.scored, CASE WHEN s.definitions = defined
@@ -191,20 +230,29 @@ BEGIN
 	rows_updated := 0;
 	rows_deleted := 0;
 	IF customers IS DISTINCT FROM '{}' THEN
-		SELECT * INTO o FROM onec.refresh_outlook(server, customers, today);
-		SELECT * INTO p FROM onec_internal.refresh_some_profiles(server, customers, today, true);
-		rows_inserted := p.rows_inserted + o.rows_inserted;
-		rows_updated := p.rows_updated + o.rows_updated;
-		rows_deleted := p.rows_deleted + o.rows_deleted;
-		scored_on := NULL;
+		PERFORM onec_internal.lock_people('ROW SHARE');
+		b := onec_internal.collect_histories(server, customers, today);
+		FOR w IN SELECT * FROM onec_internal.write_outlook(b, customers, today)
+				 UNION ALL SELECT * FROM onec_internal.write_profiles(server, customers, today) LOOP
+			rows_inserted := rows_inserted + w.rows_inserted;
+			rows_updated := rows_updated + w.rows_updated;
+			rows_deleted := rows_deleted + w.rows_deleted;
+		END LOOP;
+		INSERT INTO onec_internal.unscored_customer SELECT refresh_after_sync.server, c
+		FROM unnest(customers) c ON CONFLICT DO NOTHING;
+		IF customers IS NULL THEN
+			scored_on := NULL;
+		END IF;
 	END IF;
-	IF scores AND scored_on IS DISTINCT FROM today THEN
-		SELECT * INTO r FROM onec.refresh_rfm(server);
-		rows_inserted := rows_inserted + r.rows_inserted;
-		rows_updated := rows_updated + r.rows_updated;
-		rows_deleted := rows_deleted + r.rows_deleted;
+	IF scores THEN
+		PERFORM onec_internal.lock_people('ROW SHARE');
+		SELECT * INTO w FROM onec_internal.score_after_sync(server, scored_on, today, customers IS NULL);
+		rows_inserted := rows_inserted + w.rows_inserted;
+		rows_updated := rows_updated + w.rows_updated;
+		rows_deleted := rows_deleted + w.rows_deleted;
 		scored_on := today;
 	END IF;
+	DROP TABLE IF EXISTS pg_temp.onec_history;
 	DELETE FROM onec_internal.touched_customer t WHERE t.server = refresh_after_sync.server;
 	IF customers IS NULL THEN
 		INSERT INTO onec_internal.profile_state AS s VALUES (server, defined, today, scored_on)
