@@ -26,6 +26,7 @@ extern int onec_by_number(const void *a, const void *b);
 extern int onec_distinct_days(DateADT *day, int n);
 
 /* An array of one dimension, of no dimension if n is 0. */
-ArrayType  *onec_array(Datum *value, bool *isnull, int n, Oid type, int length, bool by_value, char align);
+extern ArrayType *onec_array(Datum *value, bool *isnull, int n, Oid type, int length, bool by_value,
+							 char align);
 
 #endif							/* ONEC_FOLD_H */
