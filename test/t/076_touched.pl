@@ -40,14 +40,14 @@ refresh('true', 'true');
 is(logins(), '10|70000000001 11| 12|70000000003', 'of two with one telephone the newest buyer has the login');
 
 # ---- nothing ----
-sql("UPDATE onec.site_user SET email = 'here\@shop.example' WHERE server = SRV; UPDATE onec.customer_rfm SET monetary = -1 WHERE server = SRV");
+sql("UPDATE onec.site_user SET email = 'here\@shop.example' WHERE server = SRV; UPDATE onec.customer_rfm SET segment = 'planted' WHERE server = SRV");
 is(people('false'), '0|0|0', 'touched: nobody: nobody is folded');
 refresh('false', 'true');
-is(sql('SELECT count(*) FROM onec.site_user u JOIN onec.customer_rfm r USING (server) WHERE server = SRV AND r.monetary = -1 AND u.email IS NOT NULL'), '9',
+is(sql('SELECT count(*) FROM onec.site_user u JOIN onec.customer_rfm r USING (server) WHERE server = SRV AND r.segment = 'planted' AND u.email IS NOT NULL'), '9',
 	'touched: nobody: what is here is not even looked at');
 sql('UPDATE onec_internal.profile_state SET scored = scored - 1 WHERE server = SRV');
 refresh('false', 'true');
-is(sql('SELECT count(*) FROM onec.customer_rfm WHERE server = SRV AND monetary = -1'), '0', 'touched: by a new day: all are scored');
+is(sql("SELECT count(*) FROM onec.customer_rfm WHERE server = SRV AND segment = 'planted'"), '0', 'touched: by a new day: all are scored');
 is(people('true'), '0|3|0', 'touched: a full run looks at everybody');
 
 # ---- a sale ----

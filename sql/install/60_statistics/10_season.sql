@@ -9,27 +9,31 @@ CREATE FUNCTION onec.month_season_at(server name DEFAULT NULL, as_of date DEFAUL
 				   season_index numeric, whole_year boolean)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB'
 AS $$
 	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
-	line AS MATERIALIZED (SELECT l.* FROM me,
-								 onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l),
+	-- the span of time is of all lines: money by month once, then of what lies within
+	month AS MATERIALIZED (
+		SELECT date_trunc('month', l.period) AS month, min(l.period) AS first,
+			   coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0) AS gross, sum(l.amount) AS net
+		FROM me, onec_internal.counted_lines(me.server_name, me.day + 1, NULL) l GROUP BY 1),
 	span AS MATERIALIZED (
-		SELECT date_trunc('month', min(l.period)::date + interval '1 month -1 day') AS from_month,
+		SELECT date_trunc('month', min(m.first)::date + interval '1 month -1 day') AS from_month,
 			   date_trunc('month', (me.day + 1)::timestamp) AS till
-		FROM line l CROSS JOIN me GROUP BY me.day),
+		FROM month m CROSS JOIN me GROUP BY me.day),
 	seen AS (
 		SELECT extract(month FROM g.month)::int AS month, count(*) AS observed
 		FROM span s CROSS JOIN LATERAL generate_series(s.from_month, s.till - interval '1 month',
 													   interval '1 month') g (month) GROUP BY 1),
 	money AS (
-		SELECT extract(month FROM l.period)::int AS month,
-			   coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0) AS gross, sum(l.amount) AS net
-		FROM line l CROSS JOIN span s WHERE l.period >= s.from_month AND l.period < s.till GROUP BY 1),
+		SELECT extract(month FROM m.month)::int AS month, sum(m.gross) AS gross, sum(m.net) AS net
+		FROM month m CROSS JOIN span s WHERE m.month >= s.from_month AND m.month < s.till GROUP BY 1),
 	sale AS (
-		SELECT extract(month FROM l.at)::int AS month,
-			   count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts
-		FROM line l CROSS JOIN span s WHERE l.is_purchase AND l.at >= s.from_month AND l.at < s.till
-		GROUP BY 1),
+		SELECT extract(month FROM r.month)::int AS month, sum(r.receipts)::bigint AS receipts
+		FROM (SELECT date_trunc('month', r.at) AS month, count(*) AS receipts
+			  FROM me, onec_internal.receipts_till(me.server_name, me.day + 1, NULL) r
+			  WHERE r.is_purchase GROUP BY 1) r CROSS JOIN span s
+		WHERE r.month >= s.from_month AND r.month < s.till GROUP BY 1),
 	rate AS (
 		SELECT n.month, coalesce(o.observed, 0) AS observed,
 			   CASE WHEN o.observed > 0 THEN coalesce(m.gross, 0) END AS gross,

@@ -33,23 +33,28 @@ CREATE FUNCTION onec.cohort_retention_at(server name DEFAULT NULL, as_of date DE
 				   cumulative_net_per_customer numeric, is_partial boolean, left_censored boolean)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB'
 AS $$
 	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
-	line AS MATERIALIZED (SELECT l.* FROM me,
-								 onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l),
+	receipt AS MATERIALIZED (
+		SELECT r.customer_id, r.at, r.is_purchase
+		FROM me, onec_internal.receipts_till(me.server_name, me.day + 1, NULL) r),
 	first AS MATERIALIZED (
-		SELECT l.customer_id, date_trunc('month', min(l.at)) AS cohort FROM line l
-		WHERE l.is_purchase AND l.customer_id IS NOT NULL GROUP BY 1),
+		SELECT r.customer_id, date_trunc('month', min(r.at)) AS cohort FROM receipt r
+		WHERE r.is_purchase AND r.customer_id IS NOT NULL GROUP BY 1),
 	size AS (SELECT f.cohort, count(*) AS customers FROM first f GROUP BY 1),
 	visit AS (
-		SELECT f.cohort, onec_internal.months_between(f.cohort, l.at) AS n,
-			   count(DISTINCT l.customer_id) AS retained,
-			   count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts
-		FROM line l JOIN first f ON f.customer_id = l.customer_id WHERE l.is_purchase GROUP BY 1, 2),
+		SELECT f.cohort, onec_internal.months_between(f.cohort, v.month) AS n,
+			   count(*) AS retained, sum(v.receipts)::bigint AS receipts
+		FROM (SELECT r.customer_id, date_trunc('month', r.at) AS month, count(*) AS receipts FROM receipt r
+			  WHERE r.is_purchase AND r.customer_id IS NOT NULL GROUP BY 1, 2) v
+		JOIN first f ON f.customer_id = v.customer_id GROUP BY 1, 2),
 	money AS (
-		SELECT f.cohort, greatest(onec_internal.months_between(f.cohort, l.period), 0) AS n,
-			   sum(l.amount) AS net
-		FROM line l JOIN first f ON f.customer_id = l.customer_id GROUP BY 1, 2),
+		SELECT f.cohort, greatest(onec_internal.months_between(f.cohort, m.month), 0) AS n, sum(m.net) AS net
+		FROM (SELECT l.customer_id, date_trunc('month', l.period) AS month, sum(l.amount) AS net
+			  FROM me, onec_internal.counted_lines(me.server_name, me.day + 1, NULL) l
+			  WHERE l.customer_id IS NOT NULL GROUP BY 1, 2) m
+		JOIN first f ON f.customer_id = m.customer_id GROUP BY 1, 2),
 	grid AS (
 		SELECT s.cohort, s.customers, n.n, s.cohort + n.n * interval '1 month' AS month, me.day,
 			   s.cohort + n.n * interval '1 month' > me.day AS future
@@ -65,7 +70,7 @@ AS $$
 				THEN round(sum(coalesce(m.net, 0)) OVER (PARTITION BY g.cohort ORDER BY g.n) / g.customers,
 						   2) END,
 		   NOT g.future AND g.month + interval '1 month' > g.day + 1,
-		   g.cohort < date_trunc('month', (SELECT min(l.period) FROM line l))
+		   g.cohort < date_trunc('month', (SELECT min(r.at) FROM receipt r))
 			   + (SELECT onec.get('cohort.censored_months', me.server_name)::int FROM me) * interval '1 month'
 	FROM grid g
 	LEFT JOIN visit v ON v.cohort = g.cohort AND v.n = g.n
@@ -126,6 +131,7 @@ CREATE FUNCTION onec.abc_xyz_at(server name DEFAULT NULL, as_of date DEFAULT NUL
 				   monthly_net numeric, variation numeric, xyz text, class text)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB'
 AS $$
 	WITH me AS MATERIALIZED (
 		SELECT d.*, date_trunc('month', d.day::timestamp) AS this_month,
@@ -201,22 +207,26 @@ CREATE FUNCTION onec.weekday_hour_at(server name DEFAULT NULL, as_of date DEFAUL
 				   share numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB'
 AS $$
 	WITH me AS MATERIALIZED (SELECT d.*, onec_internal.start_of_last_days(d.day,
 		onec.get('analysis.window', d.server_name)::int) AS since
 			FROM onec_internal.server_and_day($1, $2) d),
-	line AS MATERIALIZED (SELECT l.* FROM me,
-								 onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l),
+	receipt AS MATERIALIZED (
+		SELECT r.at, r.net, r.is_purchase
+		FROM me, onec_internal.receipts_till(me.server_name, me.day + 1, NULL) r),
 	day AS (
 		SELECT extract(isodow FROM g.day)::int AS weekday, count(*) AS days
-		FROM (SELECT greatest(min(l.period)::date, me.since) AS first, me.day AS last FROM line l
+		FROM (SELECT greatest(min(r.at)::date, me.since) AS first, me.day AS last FROM receipt r
 			  CROSS JOIN me GROUP BY me.since, me.day) s
 		CROSS JOIN LATERAL generate_series(s.first::date::timestamp, s.last::timestamp,
 										   interval '1 day') g (day) GROUP BY 1),
 	sale AS (
-		SELECT extract(isodow FROM l.at)::int AS weekday, extract(hour FROM l.at)::int AS hour,
-			   count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts, sum(l.amount) AS net
-		FROM line l CROSS JOIN me WHERE l.is_purchase AND l.at >= me.since GROUP BY 1, 2)
+		SELECT extract(isodow FROM r.hour)::int AS weekday, extract(hour FROM r.hour)::int AS hour,
+			   sum(r.receipts)::bigint AS receipts, sum(r.net) AS net
+		FROM (SELECT date_trunc('hour', r.at) AS hour, count(*) AS receipts, sum(r.net) AS net
+			  FROM receipt r CROSS JOIN me WHERE r.is_purchase AND r.at >= me.since GROUP BY 1) r
+		GROUP BY 1, 2)
 	SELECT w.weekday, h.hour, coalesce(d.days, 0), coalesce(s.receipts, 0), coalesce(s.net, 0),
 		   round(coalesce(s.receipts, 0)::numeric / d.days, 3),
 		   round(coalesce(s.receipts, 0) / nullif(sum(s.receipts) OVER (), 0), 4)
@@ -248,28 +258,35 @@ CREATE FUNCTION onec.store_summary_at(server name DEFAULT NULL, as_of date DEFAU
 				   previous_net numeric, change numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB'
 AS $$
 	WITH me AS MATERIALIZED (
 		SELECT d.*, w.days, onec_internal.start_of_last_days(d.day, w.days) AS since
 		FROM onec_internal.server_and_day($1, $2) d
 		CROSS JOIN LATERAL (SELECT onec.get('analysis.window', d.server_name)::int AS days) w),
-	line AS MATERIALIZED (SELECT l.* FROM me,
-								 onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l),
-	money AS (
-		SELECT l.store_id, sum(l.quantity) FILTER (WHERE l.period >= me.since) AS items,
-			   coalesce(sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount > 0), 0) AS gross,
-			   coalesce(sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount < 0), 0) AS returned,
+	-- what a receipt has in one store
+	part AS MATERIALIZED (
+		SELECT l.customer_id, l.receipt_id, l.store_id, l.at, l.is_purchase,
+			   sum(l.quantity) FILTER (WHERE l.period >= me.since) AS items,
+			   sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount > 0) AS gross,
+			   sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount < 0) AS returned,
 			   sum(l.amount) FILTER (WHERE l.period >= me.since) AS net,
-			   sum(l.amount) FILTER (WHERE l.period >= me.since AND l.customer_id IS NOT NULL) AS known,
-			   CASE WHEN me.days > 0
-					THEN coalesce(sum(l.amount) FILTER (WHERE l.period < me.since), 0) END AS previous
-		FROM line l CROSS JOIN me WHERE me.days <= 0 OR l.period >= me.since - me.days * interval '1 day'
-		GROUP BY l.store_id, me.days),
+			   sum(l.amount) FILTER (WHERE l.period < me.since
+									 AND l.period >= me.since - me.days * interval '1 day') AS previous,
+			   sum(l.amount) AS whole,
+			   bool_or(me.days <= 0 OR l.period >= me.since - me.days * interval '1 day') AS told
+		FROM me, onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l
+		GROUP BY 1, 2, 3, 4, 5),
+	money AS (
+		SELECT p.store_id, sum(p.items) AS items, coalesce(sum(p.gross), 0) AS gross,
+			   coalesce(sum(p.returned), 0) AS returned, sum(p.net) AS net,
+			   sum(p.net) FILTER (WHERE p.customer_id IS NOT NULL) AS known,
+			   CASE WHEN me.days > 0 THEN coalesce(sum(p.previous), 0) END AS previous
+		FROM part p CROSS JOIN me WHERE p.told GROUP BY p.store_id, me.days),
 	sale AS (
-		SELECT l.store_id, count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts,
-			   count(DISTINCT l.customer_id) AS customers, sum(l.amount) AS net,
-			   min(l.at) AS first, max(l.at) AS last
-		FROM line l CROSS JOIN me WHERE l.is_purchase AND l.at >= me.since GROUP BY 1)
+		SELECT p.store_id, count(*) AS receipts, count(DISTINCT p.customer_id) AS customers,
+			   sum(p.whole) AS net, min(p.at) AS first, max(p.at) AS last
+		FROM part p CROSS JOIN me WHERE p.is_purchase AND p.at >= me.since GROUP BY 1)
 	SELECT m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(m.items, 0), m.gross,
 		   m.returned, coalesce(m.net, 0),
 		   round(coalesce(m.net, 0) / nullif(sum(m.net) OVER (), 0), 4), round(s.net / s.receipts, 2),
@@ -311,24 +328,32 @@ CREATE FUNCTION onec.revenue_month_at(server name DEFAULT NULL, as_of date DEFAU
 				   gross numeric, returned numeric, net numeric, known_net numeric)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB'
 AS $$
 	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
-	line AS MATERIALIZED (SELECT l.* FROM me,
-								 onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l),
-	first AS (SELECT l.customer_id, min(l.at) AS at FROM line l
-			  WHERE l.is_purchase AND l.customer_id IS NOT NULL GROUP BY 1),
+	-- what a receipt has in one store and month
+	part AS MATERIALIZED (
+		SELECT l.customer_id, l.receipt_id, l.store_id, l.at, l.is_purchase,
+			   date_trunc('month', l.period) AS month, sum(l.amount) AS net,
+			   sum(l.amount) FILTER (WHERE l.amount > 0) AS gross,
+			   sum(l.amount) FILTER (WHERE l.amount < 0) AS returned
+		FROM me, onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l
+		GROUP BY 1, 2, 3, 4, 5, 6),
+	first AS (SELECT p.customer_id, min(p.at) AS at FROM part p
+			  WHERE p.is_purchase AND p.customer_id IS NOT NULL GROUP BY 1),
 	money AS (
-		SELECT date_trunc('month', l.period) AS month, l.store_id,
-			   coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0) AS gross,
-			   coalesce(sum(l.amount) FILTER (WHERE l.amount < 0), 0) AS returned, sum(l.amount) AS net,
-			   coalesce(sum(l.amount) FILTER (WHERE l.customer_id IS NOT NULL), 0) AS known
-		FROM line l GROUP BY 1, 2),
+		SELECT p.month, p.store_id, coalesce(sum(p.gross), 0) AS gross,
+			   coalesce(sum(p.returned), 0) AS returned, sum(p.net) AS net,
+			   coalesce(sum(p.net) FILTER (WHERE p.customer_id IS NOT NULL), 0) AS known
+		FROM part p GROUP BY 1, 2),
+	-- receipts and customers once each, whatever months their lines are of
+	once AS (
+		SELECT DISTINCT p.customer_id, p.receipt_id, p.store_id, p.at FROM part p WHERE p.is_purchase),
 	sale AS (
-		SELECT date_trunc('month', l.at) AS month, l.store_id,
-			   count(DISTINCT ROW(l.receipt_id, l.customer_id)) AS receipts,
-			   count(DISTINCT l.customer_id) AS customers,
-			   count(DISTINCT l.customer_id) FILTER (WHERE l.at = f.at) AS new
-		FROM line l LEFT JOIN first f ON f.customer_id = l.customer_id WHERE l.is_purchase GROUP BY 1, 2)
+		SELECT date_trunc('month', o.at) AS month, o.store_id, count(*) AS receipts,
+			   count(DISTINCT o.customer_id) AS customers,
+			   count(DISTINCT o.customer_id) FILTER (WHERE o.at = f.at) AS new
+		FROM once o LEFT JOIN first f ON f.customer_id = o.customer_id GROUP BY 1, 2)
 	SELECT m.month::date, m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(s.new, 0),
 		   m.gross, m.returned, m.net, m.known
 	FROM money m LEFT JOIN sale s ON s.month = m.month AND s.store_id IS NOT DISTINCT FROM m.store_id
@@ -404,6 +429,7 @@ CREATE FUNCTION onec.call_list_at(server name DEFAULT NULL, as_of date DEFAULT N
 				   points_balance numeric, points_burning numeric, points_burn_on date)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB'
 AS $$
 	WITH me AS MATERIALIZED (
 		SELECT d.*, onec.get('call.days_ahead', d.server_name)::int AS ahead,

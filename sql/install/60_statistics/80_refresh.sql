@@ -158,9 +158,11 @@ AS $$
 	WITH stale AS (
 		SELECT t.customer_id FROM onec_internal.touched_customer t WHERE t.server = $1
 		UNION
-		SELECT l.customer_id FROM onec_internal.profile_state s
-		CROSS JOIN LATERAL onec_internal.lines_come_since(s.server, s.day) l
-		WHERE s.server = $1 AND l.customer_id IS NOT NULL
+		-- dated ahead then: moments that are known before the lines are looked for, through their index
+		SELECT l.customer_id FROM onec_internal.counted_lines_between(
+			$1, (SELECT s.day + 1 FROM onec_internal.profile_state s WHERE s.server = $1),
+			(SELECT w.today + 1 FROM onec_internal.shop_rules w WHERE w.server = $1)) l
+		WHERE l.customer_id IS NOT NULL
 		UNION
 		SELECT c.user_id FROM onec.customer_card c
 		WHERE c.server = $1 AND NOT EXISTS (SELECT FROM onec.customer_profile p
@@ -185,7 +187,7 @@ AS $$
 DECLARE
 	changed uuid[] := ARRAY(SELECT u.customer_id FROM onec_internal.unscored_customer u
 							WHERE u.server = score_after_sync.server);
-	measures text := format('onec_internal.rfm_measures($1, $2, NULL, %s)', collected);
+	measures text := format('onec_internal.rfm_measures($1, $2, NULL, %L)', collected);
 BEGIN
 	IF scored_on = today AND changed = '{}' THEN
 		rows_inserted := 0;
@@ -198,7 +200,9 @@ BEGIN
 	END IF;
 	SELECT w.* INTO rows_inserted, rows_updated, rows_deleted
 	FROM onec_internal.write_rfm(server, today, measures) w;
-	DROP TABLE IF EXISTS pg_temp.onec_measure;
+	IF measures = 'pg_temp.onec_measure' THEN
+		DROP TABLE pg_temp.onec_measure;
+	END IF;
 	DELETE FROM onec_internal.unscored_customer u WHERE u.server = score_after_sync.server;
 END $$;
 COMMENT ON FUNCTION onec_internal.score_after_sync(name, date, date, boolean) IS
@@ -252,7 +256,9 @@ BEGIN
 		rows_deleted := rows_deleted + w.rows_deleted;
 		scored_on := today;
 	END IF;
-	DROP TABLE IF EXISTS pg_temp.onec_history;
+	IF customers IS DISTINCT FROM '{}' THEN
+		DROP TABLE pg_temp.onec_history;
+	END IF;
 	DELETE FROM onec_internal.touched_customer t WHERE t.server = refresh_after_sync.server;
 	IF customers IS NULL THEN
 		INSERT INTO onec_internal.profile_state AS s VALUES (server, defined, today, scored_on)
