@@ -43,7 +43,7 @@ is(logins(), '10|70000000001 11| 12|70000000003', 'of two with one telephone the
 sql("UPDATE onec.site_user SET email = 'here\@shop.example' WHERE server = SRV; UPDATE onec.customer_rfm SET segment = 'planted' WHERE server = SRV");
 is(people('false'), '0|0|0', 'touched: nobody: nobody is folded');
 refresh('false', 'true');
-is(sql('SELECT count(*) FROM onec.site_user u JOIN onec.customer_rfm r USING (server) WHERE server = SRV AND r.segment = 'planted' AND u.email IS NOT NULL'), '9',
+is(sql("SELECT count(*) FROM onec.site_user u JOIN onec.customer_rfm r USING (server) WHERE server = SRV AND r.segment = 'planted' AND u.email IS NOT NULL"), '9',
 	'touched: nobody: what is here is not even looked at');
 sql('UPDATE onec_internal.profile_state SET scored = scored - 1 WHERE server = SRV');
 refresh('false', 'true');

@@ -113,10 +113,30 @@ END $$;
 COMMENT ON FUNCTION onec_internal.collect_bought_goods(name, timestamp) IS
 	'Собрать купленное до указанного времени (служебная)';
 
--- Pairs of one basis into pg_temp.product_pair.  Numbers instead of uuids halve what is joined and grouped.
+CREATE TYPE onec_internal.pair_counts AS (a int[], b int[], baskets int[]);
+COMMENT ON TYPE onec_internal.pair_counts IS 'Пары и сколько раз они вместе (служебный)';
+
+CREATE FUNCTION onec_internal.count_pairs_basket(state internal, goods int[], enough int) RETURNS internal
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_count_pairs_basket';
+COMMENT ON FUNCTION onec_internal.count_pairs_basket(internal, int[], int) IS
+	'Часть count_pairs (служебная)';
+
+CREATE FUNCTION onec_internal.count_pairs_end(state internal) RETURNS onec_internal.pair_counts
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_count_pairs_end';
+COMMENT ON FUNCTION onec_internal.count_pairs_end(internal) IS 'Часть count_pairs (служебная)';
+
+-- Of each two goods that lie together in enough baskets, in how many: the smaller number is "a".
+CREATE AGGREGATE onec_internal.count_pairs(goods int[], enough int) (
+	SFUNC = onec_internal.count_pairs_basket, STYPE = internal, SSPACE = 67108864,
+	FINALFUNC = onec_internal.count_pairs_end, PARALLEL = SAFE);
+COMMENT ON AGGREGATE onec_internal.count_pairs(int[], int) IS
+	'В скольких корзинах товары лежат вместе (служебная)';
+
+-- Pairs of one basis into pg_temp.product_pair, of the baskets that are not too large.
 CREATE FUNCTION onec_internal.collect_pairs(server name, basis text) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off SET jit = off SET work_mem = '64MB'
 AS $$
 DECLARE
 	baskets bigint;
@@ -125,32 +145,31 @@ DECLARE
 	min_together int := onec.get('pairs.min_together', server);
 	max_basket int := onec.get('pairs.max_basket', server);
 	top int := onec.get('pairs.top', server);
+	found onec_internal.pair_counts;
 BEGIN
 	CREATE TEMPORARY TABLE onec_number ON COMMIT DROP AS
 		SELECT x.product_id, row_number() OVER (ORDER BY x.product_id)::int AS no
 		FROM (SELECT DISTINCT b.product_id FROM pg_temp.onec_bought b) x;
+	ANALYZE pg_temp.onec_number;
+	-- a receipt is that of one customer
 	CREATE TEMPORARY TABLE onec_basket ON COMMIT DROP AS
-		SELECT x.basket, x.no, x.size
-		FROM (SELECT k.basket, n.no, count(*) OVER (PARTITION BY k.basket) AS size
-			  FROM (SELECT DISTINCT CASE basis WHEN 'receipt'
-										 THEN dense_rank() OVER (ORDER BY b.receipt, b.customer_id)
-									ELSE dense_rank() OVER (ORDER BY b.customer_id) END AS basket,
-										b.product_id
-					FROM pg_temp.onec_bought b
-					WHERE CASE basis WHEN 'receipt' THEN b.together ELSE b.customer_id IS NOT NULL END) k
-			  JOIN pg_temp.onec_number n ON n.product_id = k.product_id) x
-		WHERE x.size <= max_basket;
+		SELECT array_agg(DISTINCT n.no) AS goods
+		FROM pg_temp.onec_bought b JOIN pg_temp.onec_number n ON n.product_id = b.product_id
+		WHERE CASE basis WHEN 'receipt' THEN b.together ELSE b.customer_id IS NOT NULL END
+		GROUP BY CASE basis WHEN 'receipt' THEN b.receipt END, b.customer_id
+		HAVING count(DISTINCT n.no) <= max_basket;
 	ANALYZE pg_temp.onec_basket;
-	baskets := (SELECT count(DISTINCT b.basket) FROM pg_temp.onec_basket b);
+	baskets := (SELECT count(*) FROM pg_temp.onec_basket);
+	found := (SELECT onec_internal.count_pairs(b.goods, min_together) FROM pg_temp.onec_basket b
+			  WHERE cardinality(b.goods) > 1);
 	INSERT INTO pg_temp.product_pair
 	WITH single AS MATERIALIZED (
-		SELECT n.product_id, b.no, count(*)::int AS n FROM pg_temp.onec_basket b
-		JOIN pg_temp.onec_number n ON n.no = b.no GROUP BY 1, 2),
+		SELECT n.product_id, n.no, x.n FROM (
+			SELECT g.no, count(*)::int AS n
+			FROM pg_temp.onec_basket b CROSS JOIN LATERAL unnest(b.goods) g (no) GROUP BY 1) x
+		JOIN pg_temp.onec_number n ON n.no = x.no),
 	pair AS MATERIALIZED (
-		SELECT a.no AS a, b.no AS b, count(*)::int AS n
-		FROM pg_temp.onec_basket a JOIN pg_temp.onec_basket b ON b.basket = a.basket AND b.no > a.no
-		WHERE a.size > 1 AND b.size > 1
-		GROUP BY 1, 2 HAVING count(*) >= min_together),
+		SELECT p.a, p.b, p.n FROM unnest((found).a, (found).b, (found).baskets) p (a, b, n)),
 	both_ways AS (SELECT p.a, p.b, p.n FROM pair p UNION ALL SELECT p.b, p.a, p.n FROM pair p),
 	measured AS (
 		SELECT a.product_id, b.product_id AS other_id, a.n AS n_a, b.n AS n_b, p.n AS n_ab,

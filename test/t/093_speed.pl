@@ -1,0 +1,102 @@
+# What statistics cost, told by what they read and write and never by seconds: a shop of generated rows, whose tables nobody
+# has analysed.
+use strict;
+use warnings;
+use utf8;
+
+use OnecRows;
+use OnecTest;
+use Test::More;
+
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
+$node = OnecTest->node('speed', conf => "autovacuum = off\n");
+shop('fast');
+
+my $customers = 2000;
+my $day = "'2026-11-20'::date";
+my $somebody = id(100 + 7);
+
+# Customers 101 and on, thirty products of five categories, four stores; 24,000 lines and a card for each.
+sql("
+	CREATE FUNCTION no(int) RETURNS uuid LANGUAGE sql IMMUTABLE RETURN ('00000000-0000-4000-8000-' || lpad(\$1::text, 12, '0'))::uuid;
+	CREATE FUNCTION dice(text, int) RETURNS int LANGUAGE sql IMMUTABLE RETURN abs(hashtext(\$1)) % \$2;
+	INSERT INTO onec.category (server, category_id, name) SELECT SRV, no(20 + g), 'Вид ' || g FROM generate_series(1, 5) g;
+	INSERT INTO onec.product (server, product_id, name, category_id, brand_id)
+		SELECT SRV, no(40 + g), 'Товар ' || g, no(20 + g % 5 + 1), no(30 + g % 7) FROM generate_series(1, 30) g;
+	INSERT INTO onec.store (server, store_id, name) SELECT SRV, no(10 + g), 'Лавка ' || g FROM generate_series(1, 4) g;
+	INSERT INTO onec.discount_card (server, card_id, barcode, owner_id)
+		SELECT SRV, no(100000 + g), (70000000000 + g)::text, no(100 + g) FROM generate_series(1, $customers) g;
+	INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, customer_id, product_id, store_id, quantity,
+			amount, attribution)
+		SELECT SRV, 'sales', no(1000000 + g / 2), 'Document_ЧекККМ', g, $day - dice('d' || g / 2, 900) + interval '12 hours',
+			no(101 + g / 2 % $customers), no(41 + dice('p' || g, 30)), no(11 + dice('s' || g / 2, 4)), 1,
+			100 + dice('a' || g, 9000), 'counterparty' FROM generate_series(0, 23999) g;
+	INSERT INTO onec.loyalty_movement (server, recorder, recorder_type, line_no, period, active, kind, card_id, accrued, spent)
+		SELECT SRV, no(1000000 + g), 'Document_ЧекККМ', 1, $day - g % 300, true, 'Receipt', no(100001 + g % $customers), 10, 0
+		FROM generate_series(0, 9999) g;
+	SELECT onec_internal.refresh_people(SRV)");
+
+# What a statement reads of the lines, and writes into a table.
+my $lines = "(SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int FROM pg_stat_xact_user_tables WHERE relname = 'sale_line')";
+my $sequential = "(SELECT sum(seq_scan)::int FROM pg_stat_xact_user_tables WHERE relname IN ('sale_line', 'loyalty_movement'))";
+
+sub counted
+{
+	my ($statement, $count) = @_;
+	my $told = sql("BEGIN; SET LOCAL enable_seqscan = on; $statement; SELECT 'counted ' || ($count); ROLLBACK");
+
+	return $told =~ /counted (-?\d+)/ ? $1 : "nothing: $told";
+}
+
+# ---- everybody ----
+cmp_ok(counted("SELECT onec_internal.refresh_after_sync(SRV)", $lines), '<=', 24000 * 6, 'Q5, Q12: profiles, tastes, expectations and scores read the lines a few times');
+sql("SELECT onec_internal.refresh_after_sync(SRV)");
+is(sql("SELECT count(*) FROM onec.customer_profile WHERE server = SRV AND receipts > 0"), $customers, 'everybody has a profile');
+is(counted("SELECT onec_internal.refresh_after_sync(SRV)", "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::int FROM pg_stat_xact_user_tables
+		WHERE relname IN ('customer_taste', 'customer_profile', 'customer_outlook', 'customer_rfm', 'outlook_baseline')"),
+	'0', 'Q9: the same once more writes nothing');
+is(counted("SELECT onec.refresh_outlook(SRV, NULL, onec.local_now(SRV)::date + 1)", "SELECT (n_tup_ins + n_tup_upd + n_tup_del)::int
+		FROM pg_stat_xact_user_tables WHERE relname = 'customer_taste'"), '0', 'Q9: no row of tastes is written for a day that fades it');
+is(counted("SELECT onec.refresh_rfm(SRV, onec.local_now(SRV)::date)", "SELECT (n_tup_ins + n_tup_upd + n_tup_del)::int
+		FROM pg_stat_xact_user_tables WHERE relname = 'customer_rfm'"), '0', 'Q3: nor of scores that are as they were');
+
+# ---- work in proportion ----
+my $touch = "INSERT INTO onec_internal.touched_customer SELECT SRV, no(100 + g) FROM generate_series(1, 5) g";
+cmp_ok(counted("$touch; SELECT onec_internal.refresh_after_sync(SRV, false, false)", $lines), '<=', 5 * 12 * 10, 'Q3: of five touched customers the lines of five are read');
+is(counted("SELECT onec_internal.refresh_after_sync(SRV, false)", $lines), '0', 'Q3: with nothing new none');
+cmp_ok(counted("$touch; SELECT onec_internal.refresh_after_sync(SRV, false)", $lines), '<=', 5 * 12 * 14, 'Q3: nor does scoring everybody read those of others');
+sql("UPDATE onec_internal.profile_state SET scored = scored - 3 WHERE server = SRV; $touch");
+sql("SELECT onec_internal.refresh_after_sync(SRV, false)");
+is(sql("SELECT count(*) FROM (SELECT r.customer_id, r.frequency, r.monetary, r.rfm, r.segment FROM onec.rfm(SRV) r
+		EXCEPT SELECT c.customer_id, c.frequency, c.monetary, c.rfm, c.segment FROM onec.customer_rfm c WHERE c.server = SRV) x"), '0',
+	'Q3: what follows from the scores of three days ago is what all lines say');
+
+# ---- one customer ----
+my $key = "'" . sql("SELECT barcode FROM onec.discount_card WHERE owner_id = $somebody") . "'";
+for my $case ([ Q1 => "onec.profile_json($key)" ], [ Q1 => "onec.purchases_json($key)" ], [ Q6 => "onec.next_purchase(SRV, NULL, ARRAY[$somebody])" ],
+	[ Q6 => "onec.season(SRV, NULL, ARRAY[$somebody])" ], [ Q6 => "onec.affinity(SRV, NULL, ARRAY[$somebody])" ],
+	[ Q2 => "onec.loyalty_balance WHERE card_id = no(100107)" ])
+{
+	my ($fault, $source) = @$case;
+	my ($name) = $source =~ /^(onec\.\w+)/;
+
+	is(counted("SELECT count(x::text) FROM $source" =~ s/FROM (\S+) WHERE/FROM $1 x WHERE/r =~ s/\)$/) x/r, $sequential), '0', "$fault: $name of one reads no table from end to end");
+}
+is(counted("SELECT count(*) FROM onec.customer_affinity WHERE server = SRV AND customer_id = $somebody",
+		"SELECT sum(seq_tup_read)::int FROM pg_stat_xact_user_tables WHERE relname = 'customer_taste'"), '0', 'Q1: preferences of one are found by their key');
+
+# ---- what C does is what SQL says ----
+is(sql("SELECT count(*) FROM generate_series(1, 400) v, (VALUES ('quantile'), ('r_compat'), ('thresholds')) m (mode), (VALUES (true), (false)) s (small)
+		WHERE onec.rfm_score(v / 4.0, '{10,20,20,75.5}', mode, small) IS DISTINCT FROM onec_internal.fifth_of(v / 4.0, '{10,20,20,75.5}', mode, small)"),
+	'0', 'Q5: the score that is asked of everybody is the score');
+sql("CREATE TABLE basket AS SELECT g AS id, array_agg(DISTINCT dice(g || 'i' || i, 60)) AS goods FROM generate_series(1, 3000) g, generate_series(1, 12) i GROUP BY g");
+is(sql("WITH c AS MATERIALIZED (SELECT onec_internal.count_pairs(goods, 30) AS found FROM basket),
+		fast AS (SELECT p.* FROM c, unnest((c.found).a, (c.found).b, (c.found).baskets) p (a, b, n)),
+		slow AS (SELECT x.no, y.no, count(*)::int FROM (SELECT id, unnest(goods) AS no FROM basket) x
+			JOIN (SELECT id, unnest(goods) AS no FROM basket) y ON y.id = x.id AND y.no > x.no GROUP BY 1, 2 HAVING count(*) >= 30)
+		SELECT (SELECT count(*) > 1000 FROM fast), (SELECT count(*) FROM ((TABLE fast EXCEPT TABLE slow) UNION ALL (TABLE slow EXCEPT TABLE fast)) x)"),
+	't|0', 'Q7: pairs counted at once are those of a join');
+is(sql("SELECT (onec_internal.count_pairs(g, 1)).a IS NOT NULL FROM unnest('{}'::int[]) g (x), LATERAL (SELECT ARRAY[x]) y (g)"), 't', 'Q7: of no basket there are none');
+
+done_testing();
