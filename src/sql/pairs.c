@@ -3,11 +3,11 @@
  * pairs.c
  *	  How often two goods lie in one basket.
  *
- * onec_internal.count_pairs() takes one basket after the other, as numbers of goods without doubles, and says
- * of each pair that lies in enough baskets in how many.  In SQL the same is a join of the baskets with
- * themselves, grouped: a million lines make tens of millions of pairs, each a row that is hashed.  Here a pair
- * is eight bytes; when so many have come that they had better be counted, they are sorted and counted together
- * with those before, so that memory follows the different pairs and not the baskets.
+ * onec_internal.count_pairs() takes one basket after the other, as numbers of goods without doubles, and
+ * says of each pair that lies in enough baskets in how many.  In SQL the same is a join of the baskets with
+ * themselves, grouped: a million lines make tens of millions of pairs, each a row that is hashed.  Here a
+ * pair is eight bytes; when so many have come that they had better be counted, they are sorted and counted
+ * together with those before, so that memory follows the different pairs and not the baskets.
  *
  * Memory: the aggregate's context.  Errors: none of its own.
  *
@@ -181,6 +181,7 @@ onec_count_pairs_end(PG_FUNCTION_ARGS)
 			column[2][n++] = Int32GetDatum(p->counted[i].baskets);
 		}
 	for (int c = 0; c < 3; c++)
-		value[c] = PointerGetDatum(onec_array(column[c], NULL, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+		value[c] = PointerGetDatum(onec_array(column[c], NULL, n, INT4OID, sizeof(int32), true,
+											  TYPALIGN_INT));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), value, isnull)));
 }

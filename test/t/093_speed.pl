@@ -74,14 +74,14 @@ is(sql("SELECT count(*) FROM (SELECT r.customer_id, r.frequency, r.monetary, r.r
 
 # ---- one customer ----
 my $key = "'" . sql("SELECT barcode FROM onec.discount_card WHERE owner_id = $somebody") . "'";
-for my $case ([ Q1 => "onec.profile_json($key)" ], [ Q1 => "onec.purchases_json($key)" ], [ Q6 => "onec.next_purchase(SRV, NULL, ARRAY[$somebody])" ],
-	[ Q6 => "onec.season(SRV, NULL, ARRAY[$somebody])" ], [ Q6 => "onec.affinity(SRV, NULL, ARRAY[$somebody])" ],
-	[ Q2 => "onec.loyalty_balance WHERE card_id = no(100107)" ])
+for my $case ([ Q1 => "onec.profile_json($key) x" ], [ Q1 => "onec.purchases_json($key) x" ], [ Q6 => "onec.next_purchase(SRV, NULL, ARRAY[$somebody]) x" ],
+	[ Q6 => "onec.season(SRV, NULL, ARRAY[$somebody]) x" ], [ Q6 => "onec.affinity(SRV, NULL, ARRAY[$somebody]) x" ],
+	[ Q2 => "onec.loyalty_balance x WHERE card_id = no(100107)" ])
 {
 	my ($fault, $source) = @$case;
 	my ($name) = $source =~ /^(onec\.\w+)/;
 
-	is(counted("SELECT count(x::text) FROM $source" =~ s/FROM (\S+) WHERE/FROM $1 x WHERE/r =~ s/\)$/) x/r, $sequential), '0', "$fault: $name of one reads no table from end to end");
+	is(counted("SELECT count(x::text) FROM $source", $sequential), '0', "$fault: $name of one reads no table from end to end");
 }
 is(counted("SELECT count(*) FROM onec.customer_affinity WHERE server = SRV AND customer_id = $somebody",
 		"SELECT sum(seq_tup_read)::int FROM pg_stat_xact_user_tables WHERE relname = 'customer_taste'"), '0', 'Q1: preferences of one are found by their key');

@@ -14,7 +14,7 @@ AS $$
 									'', 'g')
 			ELSE regexp_replace(pg_get_functiondef(p.oid), '''[^'']*''', '', 'g') END AS code
 		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname IN ('onec', 'onec_internal') AND p.prokind IN ('f', 'p')
+		WHERE n.nspname IN ('onec', 'onec_internal') AND p.prokind IN ('f', 'p', 'a')
 		UNION ALL
 		SELECT format('%s.%s', n.nspname, c.relname),
 			   regexp_replace(pg_get_viewdef(c.oid), '''[^'']*''', '', 'g')
@@ -54,7 +54,7 @@ DECLARE
 		customer_360_masked,purchase_masked,sync_run,sync_step,sync_state,sync_status,sync_progress,drift,
 		data_quality}';
 	behind text[] := '{base,live_servers,base_clock,refusal,largest_page,known_servers,
-		shop_rules,product_with_category,counted_line,counted_points}';
+		shop_rules,product_with_category,counted_line,counted_points,taste_word}';
 	helpers text;
 BEGIN
 	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal TO %s', role);
