@@ -360,7 +360,8 @@ COMMENT ON COLUMN onec.customer_affinity.place IS 'Место у покупат�
 COMMENT ON COLUMN onec.customer_affinity.weight IS
 	'Вес на день weighed_on: сумма покупок, вдвое меньше за каждые affinity.half_life_days; у '
 	'магазина — дней с покупкой';
-COMMENT ON COLUMN onec.customer_affinity.weighed_on IS 'На какой день вес';
+COMMENT ON COLUMN onec.customer_affinity.weighed_on IS
+	'На какой день вес; строка не переписывается, пока он лишь убывает со временем';
 COMMENT ON COLUMN onec.customer_affinity.share IS 'Доля в весе всех значений этого вида';
 COMMENT ON COLUMN onec.customer_affinity.receipts IS 'Чеков продажи';
 COMMENT ON COLUMN onec.customer_affinity.penetration IS 'Доля чеков покупателя';
