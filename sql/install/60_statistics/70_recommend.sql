@@ -93,6 +93,7 @@ SELECT pg_catalog.pg_extension_config_dump('onec.bestseller', '');
 CREATE FUNCTION onec_internal.collect_bought_goods(server name, before timestamp) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB'
 AS $$
 DECLARE
 	reports text[] := onec.get('pairs.exclude_receipt_types', server);
@@ -195,6 +196,7 @@ COMMENT ON FUNCTION onec_internal.collect_pairs(name, text) IS
 CREATE FUNCTION onec_internal.collect_bestsellers(server name, before timestamp) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB'
 AS $$
 DECLARE
 	since timestamp := before - make_interval(days => onec.get('recommend.active_days', server)::int);
@@ -395,25 +397,27 @@ COMMENT ON FUNCTION onec_internal.goods_to_offer(name, name) IS
 	'Товары, которые можно предлагать (служебная)';
 
 -- What goes with the last goods bought, the best n for each customer: cut here, because there are hundreds
--- for each.
+-- for each.  Scores and weights have six decimals: their products are added up as whole numbers.
 CREATE FUNCTION onec_internal.goods_bought_together(server name, customers uuid[], before timestamp,
 													shop jsonb, source name, n int)
 	RETURNS TABLE (customer_id uuid, product_id uuid, score numeric)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB'
 AS $$
 BEGIN
 	RETURN QUERY EXECUTE format($q$
 		WITH mine AS MATERIALIZED (SELECT * FROM onec_internal.goods_bought_by($1, $2, $3)),
 		recent AS MATERIALIZED (
 			SELECT m.customer_id, m.product_id,
-				   round(onec_internal.faded_weight(m.at, $3, $5)::numeric, 6) AS weight
+				   (round(onec_internal.faded_weight(m.at, $3, $5)::numeric, 6) * 1000000)::bigint AS weight
 			FROM mine m WHERE m.place <= $6),
 		pair AS MATERIALIZED (
-			SELECT p.product_id, p.other_id, max(p.score) AS score FROM %1$I.product_pair p
+			SELECT p.product_id, p.other_id, (max(p.score) * 1000000)::bigint AS score
+			FROM %1$I.product_pair p
 			WHERE p.server = $1 AND p.product_id IN (SELECT r.product_id FROM recent r) GROUP BY 1, 2),
 		found AS MATERIALIZED (
-			SELECT r.customer_id, p.other_id, sum(p.score * r.weight) AS score
+			SELECT r.customer_id, p.other_id, sum(p.score * r.weight) * 0.000000000001 AS score
 			FROM recent r JOIN pair p ON p.product_id = r.product_id GROUP BY 1, 2),
 		offered AS MATERIALIZED (SELECT * FROM onec_internal.goods_to_offer($1, %1$L)),
 		taste AS MATERIALIZED (SELECT t.customer_id, t.slug, t.factor
@@ -443,6 +447,7 @@ CREATE FUNCTION onec_internal.bestsellers_instead(server name, customers uuid[],
 	RETURNS TABLE (customer_id uuid, product_id uuid, score numeric, kind int)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB'
 AS $$
 BEGIN
 	-- so many places cannot all be taken by what a customer has bought or is offered already
@@ -510,6 +515,7 @@ CREATE FUNCTION onec_internal.recommendations(server name, customers uuid[], n i
 	RETURNS TABLE (customer_id uuid, rank int, product_id uuid, score numeric, reason text)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB'
 AS $$
 DECLARE
 	shop jsonb := onec_internal.shop_category_shares(server, source);
@@ -616,6 +622,7 @@ CREATE FUNCTION onec.refresh_recommendations(server name DEFAULT NULL, as_of dat
 											 OUT rows_deleted bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off SET jit = off
 AS $$
 DECLARE
 	srv name := onec_internal.server_meant(server);
