@@ -611,6 +611,7 @@ DECLARE
 	srv name := onec_internal.server_meant(server);
 	day date := coalesce(as_of, onec.local_now(srv)::date);
 BEGIN
+	PERFORM onec_internal.must_write('refresh_profiles');
 	PERFORM onec_internal.lock_people('ROW SHARE');
 	CREATE TEMPORARY TABLE onec_history ON COMMIT DROP AS
 		SELECT x.* FROM onec_internal.histories(srv, day, customers, '{category,store}', NULL) x;
