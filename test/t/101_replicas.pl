@@ -52,7 +52,7 @@ sub store
 
 my $reads = q{SELECT string_agg(format('SELECT %L || count(*) || md5(string_agg(x::text, '','' ORDER BY x::text COLLATE "C")) FROM onec.%I x', c.relname || ' ',
 	c.relname), ' UNION ALL ' ORDER BY c.relname)
-	FROM pg_class c WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind = 'v' AND c.relname !~ '^(sync_|schedule_|base_|server_|data_quality)'};
+	FROM pg_class c WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind = 'v' AND c.relname !~ '^(sync_|schedule_|base_|server_|stat_|data_quality)'};
 
 # What differs of two answers, by their lines.
 sub same
