@@ -59,4 +59,5 @@ DROP ROLE regress_onec_owner;
 
 SET onec_fdw.log_reqests = on;
 
+DROP USER MAPPING FOR CURRENT_USER SERVER o1;
 DROP SERVER o1 CASCADE;
