@@ -171,6 +171,9 @@ BEGIN
 		ADD COLUMN copy smallint DEFAULT 0;
 		UPDATE pg_temp.onec_stage
 		SET attribution = CASE WHEN customer_id IS NULL THEN 'anonymous' ELSE 'counterparty' END;
+	END IF;
+	PERFORM public.short_stage(target);
+	IF target = 'sale_line' THEN
 		PERFORM onec_internal.attribute_staged_sales('pv');
 	END IF;
 	dropped := onec_internal.drop_forgotten_from_staged('pv', target);
@@ -207,9 +210,10 @@ CREATE TEMPORARY TABLE onec_stage AS
 		   coalesce(l.owner_id, d.owner_id) AS customer_id, l.card_id, 'card'::text AS attribution
 	FROM onec.card_sale_line l LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
 	WHERE l.server = 'pv';
+SELECT public.short_stage('sale_line');
 SELECT onec_internal.drop_forgotten_from_staged('pv', 'sale_line');
-SELECT attribution, count(*), count(customer_id) AS customers, count(card_id) AS cards FROM pg_temp.onec_stage
-GROUP BY 1 ORDER BY 1;
+SELECT t.word AS attribution, count(*), count(customer_id) AS customers, count(card_id) AS cards
+FROM pg_temp.onec_stage s JOIN onec_internal.term t ON t.number = s.attribution GROUP BY 1 ORDER BY 1;
 -- another server has forgotten nobody
 SELECT onec_internal.drop_forgotten_from_staged('elsewhere', 'sale_line');
 DROP TABLE pg_temp.onec_stage;
@@ -218,7 +222,7 @@ SELECT onec_internal.drop_forgotten_from_staged('pv', 'sale_line'),
 
 -- a window that is being written and a person that is being forgotten wait for one another
 CREATE VIEW pg_temp.held AS SELECT l.mode FROM pg_locks l
-	WHERE l.relation = 'onec.forgotten'::regclass AND l.pid = pg_backend_pid()
+	WHERE (l.relation = 'onec.forgotten'::regclass OR l.locktype = 'advisory') AND l.pid = pg_backend_pid()
 	  AND l.mode <> 'AccessShareLock';
 BEGIN;
 SELECT onec_internal.drop_forgotten_from_staged('pv', 'customer_profile');
@@ -364,8 +368,9 @@ DECLARE
 BEGIN
 	FOR t IN SELECT c.oid::regclass FROM pg_class c
 		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
-		WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND c.relkind = 'r' LOOP
-		EXECUTE format('DELETE FROM %s WHERE server = %L', t, 'pv');
+		WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND c.relkind = 'r'
+		  AND c.relname <> 'server_number' LOOP
+		EXECUTE format('DELETE FROM %s WHERE server = %s', t, onec_internal.server_in(t, 'pv'));
 	END LOOP;
 END $$;
 DROP SERVER pv;

@@ -136,7 +136,8 @@ INSERT INTO onec.card_sale_line (server, recorder, recorder_type, line_no, card_
 	 '00000000-0000-0000-0000-0000000000c1', NULL, NULL, 50);
 BEGIN;
 CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
-	SELECT ('00000000-0000-0000-0000-0000000000e' || v.doc)::uuid AS recorder, v.kind AS recorder_type,
+	SELECT 'pt'::name AS server, ('00000000-0000-0000-0000-0000000000e' || v.doc)::uuid AS recorder,
+		   v.kind AS recorder_type,
 		   v.line::bigint AS line_no, v.who::uuid AS customer_id,
 		   v.card::uuid AS card_id, NULL::uuid AS product_id, v.amount::numeric AS amount
 	FROM (VALUES (1, 'Document_ОтчетОРозничныхПродажах', 1, NULL, NULL, 100),
@@ -148,9 +149,11 @@ CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
 		(3, 'Document_ЧекККМ', 3, NULL, NULL, 9)) v (doc, kind, line, who, card, amount);
 ALTER TABLE onec_stage ADD COLUMN attribution text;
 UPDATE onec_stage SET attribution = CASE WHEN customer_id IS NULL THEN 'anonymous' ELSE 'counterparty' END;
+SELECT public.short_stage('sale_line');
 SELECT onec_internal.attribute_staged_sales('pt');
 SELECT right(recorder::text, 2) AS r, line_no, right(customer_id::text, 2) AS c,
-	   right(card_id::text, 2) AS card, attribution FROM onec_stage ORDER BY 1, 2;
+	   right(card_id::text, 2) AS card, t.word AS attribution
+FROM onec_stage s JOIN onec_internal.term t ON t.number = s.attribution ORDER BY 1, 2;
 ROLLBACK;
 DELETE FROM onec.card_sale_line WHERE server = 'pt';
 

@@ -90,8 +90,8 @@ BEGIN
 	FOR t IN SELECT c.oid::regclass FROM pg_class c
 		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
 			 WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
-			   AND c.relkind = 'r' LOOP
-		EXECUTE format('DELETE FROM %s WHERE server = ''rp''', t);
+			   AND c.relkind = 'r' AND c.relname <> 'server_number' LOOP
+		EXECUTE format('DELETE FROM %s WHERE server = %s', t, onec_internal.server_in(t, 'rp'));
 	END LOOP;
 END $$;
 DROP SERVER rp CASCADE;

@@ -15,9 +15,9 @@ TOKEN = re.compile(r"""
 	|(?P<word>[A-Za-z_]\w*|"[^"]*")
 	|(?P<other>.)""", re.X | re.S)
 NAME = r"(?<![\w.])(onec(?:_internal)?)\.\"?(\w+)\"?"
-CREATE = re.compile(r"CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW|TABLE|TYPE|AGGREGATE) " + NAME)
+CREATE = re.compile(r"CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW|TABLE|TYPE|DOMAIN|AGGREGATE) " + NAME)
 GIVEN = re.compile(r"GRANT (?!.*\bFROM\b).*?" + NAME, re.S)
-SAID = re.compile(r"COMMENT ON (?:FUNCTION|PROCEDURE|VIEW|TABLE|TYPE|AGGREGATE) " + NAME + r".*\(?служебн\w+\)?[^']*'\s*;?\s*$", re.S)
+SAID = re.compile(r"COMMENT ON (?:FUNCTION|PROCEDURE|VIEW|TABLE|TYPE|DOMAIN|AGGREGATE) " + NAME + r".*\(?служебн\w+\)?[^']*'\s*;?\s*$", re.S)
 # A literal that is a name or part of a statement; one that is a whole statement is for people or for pg_cron.
 STATEMENT = re.compile(r"(?is)^'onec(_internal)?\.\w+'$|\b(from|join|into|update|using|table|on)\s+onec(_internal)?\.|\bonec(_internal)?\.\w+\(")
 # What RAISE tells.

@@ -12,7 +12,7 @@ binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_outpu
 
 my $customers = $ENV{TEST_FULL} ? 5000 : 300;
 my $onec = OnecTest->onec('--customers', $customers, '--seed', 1);
-my $node = OnecTest->node('sync');
+my $node = OnecTest->writable(OnecTest->node('sync'));
 
 OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '1'");
 
@@ -99,7 +99,7 @@ is(sql("SELECT count(*) FROM onec.customer_profile p WHERE total_revenue <> (SEL
 		WHERE l.server = p.server AND l.customer_id = p.customer_id AND $counted)"), '0', 'revenue of profiles is the sum of their lines');
 
 # ---- a sync stopped in its middle loses nothing, and the next one completes ----
-sql('TRUNCATE onec.sale_line, onec.card_sale_line, onec.sync_state');
+sql('TRUNCATE onec_internal.sale_line, onec_internal.card_sale_line, onec.sync_state');
 $onec->control('POST', '/modes', { page_delay => 100 });
 my $run = OnecTest->background($node, "CALL onec.sync('shop', days => 900, steps => '{purchases}')");
 ok(OnecTest->wait_for(sub { sql('SELECT count(*) FROM onec.card_sale_line') > 0 }, 'the first window', 60), 'windows are committed one by one');

@@ -9,7 +9,7 @@ use Test::More;
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
 my $onec = OnecTest->onec('--customers', $ENV{TEST_FULL} ? 5000 : 600, '--seed', 11);
-my $node = OnecTest->node('quality');
+my $node = OnecTest->writable(OnecTest->node('quality'));
 
 OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow'");
 

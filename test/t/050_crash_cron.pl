@@ -43,7 +43,7 @@ sql("SELECT FROM onec.setup('shop')");
 # ---- kill -9 at different moments ----
 for my $moment (1 .. ($ENV{TEST_FULL} ? 20 : 3))
 {
-	sql('TRUNCATE onec.sale_line, onec.card_sale_line, onec.discount_card, onec.sync_state') if $moment % 2;
+	sql('TRUNCATE onec_internal.sale_line, onec_internal.card_sale_line, onec.discount_card, onec.sync_state') if $moment % 2;
 	$onec->control('POST', '/modes', { page_delay => 30 });
 	my $run = OnecTest->background($node, "CALL onec.sync('shop', full_reload => true)");
 	my $pid = $run->pid;

@@ -10,7 +10,7 @@ use Test::More;
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
 my $onec = OnecTest->onec('--customers', 5000, '--seed', 1);
-my $node = OnecTest->node('recommend');
+my $node = OnecTest->writable(OnecTest->node('recommend'));
 
 OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow'");
 

@@ -10,7 +10,7 @@ use Test::More;
 
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
-$node = OnecTest->node('numbers');
+$node = OnecTest->writable(OnecTest->node('numbers'));
 
 # What a profile says on a day.
 sub profile

@@ -12,7 +12,7 @@ use Test::More;
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $node = OnecTest->node('noticed_store', conf => "statement_timeout = '60s'\n");
+my $node = OnecTest->writable(OnecTest->node('noticed_store', conf => "statement_timeout = '60s'\n"));
 
 sub run { return OnecTest->try_text($node, @_); }
 sub rows { return OnecTest->rows($node, @_); }

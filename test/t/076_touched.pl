@@ -9,7 +9,7 @@ use Test::More;
 
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
-$node = OnecTest->node('touched');
+$node = OnecTest->writable(OnecTest->node('touched'));
 
 sub people  { return sql("SELECT rows_inserted, rows_updated, rows_deleted FROM onec_internal.refresh_people(SRV, $_[0])"); }
 sub refresh { return sql("SELECT FROM onec_internal.refresh_after_sync(SRV, $_[0], $_[1])"); }

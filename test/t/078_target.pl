@@ -59,7 +59,7 @@ OnecTest->part('rules', sub {
 				 SELECT a.attname FROM pg_attribute a WHERE a.attrelid = onec_internal.table_of_target(t.target)::regclass)
 				UNION ALL
 				(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = onec_internal.table_of_target(t.target)::regclass AND a.attnum > 0 AND NOT a.attisdropped
-				 AND a.attname NOT IN ('server', 'copy', 'is_deleted', 'register', 'attribution') EXCEPT
+				 AND a.attname NOT IN ('server', 'copy', 'is_deleted', 'register', 'attribution', 'person_id') EXCEPT
 				 SELECT f.field FROM onec.field_source f WHERE f.target = t.target)) x (field)
 			 WHERE t.source = 'set'}), '', 'and its fields are the columns');
 	is(sql(q{SELECT f.target, f.field FROM onec.field_source f WHERE NOT EXISTS (SELECT FROM onec.target t WHERE split_part(f.target, '.', 1) = t.target)}), '',

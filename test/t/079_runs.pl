@@ -10,7 +10,7 @@ use Test::More;
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
 my $onec = OnecTest->onec('--customers', 12, '--seed', 3);
-my $node = OnecTest->node('meet');
+my $node = OnecTest->writable(OnecTest->node('meet'));
 
 OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '0'");
 
@@ -159,7 +159,7 @@ OnecTest->part(dry => sub {
 		|| (SELECT string_agg(s::text, ',' ORDER BY s::text) FROM onec.sync_state s) || (SELECT count(*) FROM onec_internal.sync_doubt) FROM onec.sale_line l";
 	my $lines = sub { return join "\n", map { s/ in [0-9.]+ s.*//r } grep { /read, / } split /\n/, $_[0]->{stderr}; };
 
-	rows("DELETE FROM onec.sale_line WHERE line_no = 1 AND ctid IN (SELECT ctid FROM onec.sale_line WHERE line_no = 1 ORDER BY recorder LIMIT 5);
+	rows("DELETE FROM onec.sale_line WHERE line_no = 1 AND recorder IN (SELECT recorder FROM onec.sale_line WHERE line_no = 1 ORDER BY recorder LIMIT 5);
 		INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, active, quantity, amount, attribution)
 		SELECT server, register, recorder, recorder_type, 99, period, active, quantity, amount, attribution FROM onec.sale_line WHERE line_no = 2 ORDER BY recorder LIMIT 3;
 		UPDATE onec.product SET name = 'x' WHERE code LIKE '%3'");

@@ -10,7 +10,7 @@ use Test::More;
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $node = OnecTest->node('runs', conf => "statement_timeout = '120s'\n");
+my $node = OnecTest->writable(OnecTest->node('runs', conf => "statement_timeout = '120s'\n"));
 my $stub = OnecTest->stub("DIR = '$dir'\n" . <<'PY');
 import time
 

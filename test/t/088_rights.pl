@@ -63,7 +63,7 @@ sql('CREATE ROLE nightly LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE site LOGI
 			AND proname ~ '^(set_|apply_env|create_|drop_(made|target)|make_|diagnose|forget_(person|messages)|people_meant|ids_of|rename_|needed_|report_|schedule_hint|on_server)'"),
 		'', 'S6: grant_sync gives no helper of what it does not give');
 	for my $call ("SELECT onec.set('check_unit', 'row')", "SELECT onec.setup('shop')", "SELECT * FROM onec.forget('70000000002')", "SELECT * FROM onec.purge('2020-01-01')",
-		"SELECT onec.grant_sync('nightly')", "SELECT onec.import_env('X=1', 'shop')", "DELETE FROM onec.forgotten", "UPDATE onec.config SET value = '1'", 'TRUNCATE onec.sale_line',
+		"SELECT onec.grant_sync('nightly')", "SELECT onec.import_env('X=1', 'shop')", "DELETE FROM onec.forgotten", "UPDATE onec.config SET value = '1'", 'TRUNCATE onec_internal.sale_line',
 		"SELECT onec.schedule('shop')", 'UPDATE onec.field_source SET is_key = false')
 	{
 		is(as('nightly', $call)->{sqlstate}, '42501', "S6: not given: $call");

@@ -10,7 +10,7 @@ use Test::More;
 
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
-$node = OnecTest->node('speed', conf => "autovacuum = off\n");
+$node = OnecTest->writable(OnecTest->node('speed', conf => "autovacuum = off\n"));
 shop('fast');
 
 my $customers = 2000;

@@ -108,8 +108,9 @@ sub database
 	in_database($name, qq{
 		CREATE SERVER shop FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/base', timezone 'Europe/Moscow');
 		INSERT INTO onec.discount_card (server, card_id, code, barcode) VALUES ('shop', gen_random_uuid(), '1', '70000000001');
-		INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, quantity, amount, attribution)
-			VALUES ('shop', 'sales', gen_random_uuid(), 'Document_ЧекККМ', 1, '2026-04-01', 1, 500, 'anonymous');
+		INSERT INTO onec_internal.sale_line (server, register, recorder, recorder_type, line_no, period, quantity, amount, attribution, person_id)
+			SELECT onec_internal.new_server_number('shop'), onec_internal.own_term('sales'), r, onec_internal.new_term('Document_ЧекККМ'), 1, '2026-04-01', 1, 500,
+				onec_internal.own_term('anonymous'), r FROM gen_random_uuid() r;
 		SELECT onec.set('nightly.hour', '4', 'shop'); UPDATE onec.category_map SET slug = 'ring' WHERE slug = 'rings'}) if $rows;
 	return $name;
 }
@@ -149,7 +150,7 @@ SKIP: {
 		'the text of one' => q{CREATE OR REPLACE FUNCTION onec_internal.base_label() RETURNS text LANGUAGE sql RETURN 'made up'::text;},
 		'a column, its default' => "ALTER TABLE onec.store ADD COLUMN made_up int NOT NULL DEFAULT 7;",
 		'a constraint' => 'ALTER TABLE onec.store ADD CONSTRAINT made_up CHECK (name <> code);',
-		'an index' => 'CREATE INDEX made_up ON onec.sale_line (amount);',
+		'an index' => 'CREATE INDEX made_up ON onec_internal.sale_line (amount);',
 		'a comment of a column' => q{COMMENT ON COLUMN onec.store.name IS 'Как зовут магазин';},
 		'a default' => "ALTER TABLE onec.store ALTER COLUMN name SET DEFAULT 'store';",
 		'a table and what a dump takes' => q{CREATE TABLE onec.made (a int PRIMARY KEY); SELECT pg_extension_config_dump('onec.made', '');},

@@ -57,6 +57,14 @@ sub node
 	return $node;
 }
 
+# Rows can be put by hand into the views of the large tables, too.
+sub writable
+{
+	my ($class, $node, $database) = @_;
+	$node->safe_psql($database || 'postgres', PostgreSQL::Test::Utils::slurp_file("$ROOT/test/data/store_writes.sql"));
+	return $node;
+}
+
 # Can pg_cron be loaded here?
 sub have_cron
 {

@@ -46,7 +46,8 @@ COMMENT ON COLUMN onec.target.title IS 'Что это, по-русски';
 COMMENT ON COLUMN onec.target.source IS
 	'Откуда строки: set — набор 1С, people — из карт и контрагентов, profiles — из покупок';
 COMMENT ON COLUMN onec.target.entity_set IS 'Набор 1С, если настройка endpoint.* не называет другой';
-COMMENT ON COLUMN onec.target.table_schema IS 'Схема местной таблицы';
+COMMENT ON COLUMN onec.target.table_schema IS
+	'Схема местной таблицы; если там представление, строки лежат в таблице того же имени в onec_internal';
 COMMENT ON COLUMN onec.target.table_name IS
 	'Местная таблица; её столбцы server, copy, is_deleted, attribution заполняются сами';
 COMMENT ON COLUMN onec.target.unit IS
@@ -174,13 +175,17 @@ CREATE FUNCTION onec_internal.entity_set_of(server name, target text) RETURNS te
 COMMENT ON FUNCTION onec_internal.entity_set_of(name, text) IS
 	'Набор 1С, из которого читается таблица (служебная)';
 
--- The local table, as a statement names it.
+-- The local table, as a statement names it: where the name that people know is a view, the rows are in the
+-- table of that name in onec_internal.
 CREATE FUNCTION onec_internal.table_of_target(target text) RETURNS text
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN (SELECT format('%I.%I', t.table_schema, t.table_name) FROM onec.target t
+	RETURN (SELECT format('%I.%I', CASE WHEN c.relkind = 'v' THEN 'onec_internal' ELSE t.table_schema END,
+						  t.table_name)
+			FROM onec.target t
+			LEFT JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', t.table_schema, t.table_name))
 			WHERE t.target = table_of_target.target);
 END $$;
 COMMENT ON FUNCTION onec_internal.table_of_target(text) IS
@@ -271,7 +276,5 @@ COMMENT ON FUNCTION onec_internal.compared_step() IS
 
 -- A reference as uuid; values of other types have none.
 CREATE FUNCTION onec_internal.reference_uuid(value text) RETURNS uuid
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE WHEN value ~ '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$'
-		THEN nullif(value::uuid, '00000000-0000-0000-0000-000000000000'::uuid) END;
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_reference_uuid';
 COMMENT ON FUNCTION onec_internal.reference_uuid(text) IS 'Ссылка составного поля как uuid (служебная)';

@@ -1,6 +1,10 @@
--- Local copies of what the shop has in 1C.  Every table begins with the server and has one key, so that
--- several bases live side by side.  References are not enforced: in 1C the other end may be absent, deleted
--- or forbidden.
+-- Local copies of what the shop has in 1C.  Every table has the server in its one key, so that several bases
+-- live side by side.  References are not enforced: in 1C the other end may be absent, deleted or forbidden.
+--
+-- What has a row for each line of 1C is kept short: in a table of onec_internal, with numbers for servers
+-- and words (20_base/70_dictionary.sql), its columns in the order in which they need no gaps; the view of the
+-- same name in onec is what people read.  1C numbers the lines of a register with at most nine digits, so int
+-- holds them; a longer number is an error of that window.
 
 CREATE TABLE onec.discount_card (
 	server name NOT NULL,
@@ -16,6 +20,8 @@ CREATE TABLE onec.discount_card (
 	is_deleted boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (server, card_id)
 );
+-- The cards of a user of the site: who is folded anew, or forgotten.
+CREATE INDEX discount_card_user ON onec.discount_card (coalesce(owner_id, card_id));
 COMMENT ON TABLE onec.discount_card IS 'Дисконтные карты';
 COMMENT ON COLUMN onec.discount_card.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.discount_card.card_id IS 'Ссылка на карту в 1С';
@@ -151,14 +157,37 @@ COMMENT ON COLUMN onec.store.parent_id IS 'Группа';
 COMMENT ON COLUMN onec.store.deletion_mark IS 'Пометка удаления в 1С';
 COMMENT ON COLUMN onec.store.is_deleted IS 'В 1С магазина больше нет';
 
-CREATE TABLE onec.sale_line (
-	server name NOT NULL,
-	register text NOT NULL,
-	recorder uuid NOT NULL,
-	recorder_type text NOT NULL,
-	line_no bigint NOT NULL,
+-- Whose a line is: a customer's, or, where the card has no owner, the card's; of nobody known, the
+-- document's.  It is part of the key, so that a table can be spread by it over partitions or machines, all
+-- that is somebody's in one place; what 1C knows a line by (register, document, number) is unique as well,
+-- for the merge sees to it.
+CREATE FUNCTION onec_internal.person_of_line(attribution smallint, customer_id uuid, card_id uuid,
+											 recorder uuid) RETURNS uuid
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN coalesce(CASE WHEN attribution <> onec_internal.own_term('anonymous')
+						 THEN coalesce(customer_id, card_id) END, recorder);
+COMMENT ON FUNCTION onec_internal.person_of_line(smallint, uuid, uuid, uuid) IS
+	'Чья строка: покупателя, без него карты, а если он неизвестен — документа (служебная)';
+
+-- The buyer of a line; NULL if he is not known.
+CREATE FUNCTION onec_internal.buyer_id(attribution smallint, person_id uuid) RETURNS uuid
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN attribution <> onec_internal.own_term('anonymous') THEN person_id END;
+COMMENT ON FUNCTION onec_internal.buyer_id(smallint, uuid) IS
+	'Чья строка: покупателя, а без него карты; пусто — ничья (служебная)';
+
+CREATE TABLE onec_internal.sale_line (
 	period timestamp,
+	line_no int NOT NULL,
+	server smallint NOT NULL,
+	register onec_internal.term_number NOT NULL,
+	recorder_type onec_internal.term_number NOT NULL,
+	document_type onec_internal.term_number,
+	attribution onec_internal.term_number NOT NULL,
+	copy smallint NOT NULL DEFAULT 0,
 	active boolean,
+	recorder uuid NOT NULL,
+	person_id uuid NOT NULL,
 	customer_id uuid,
 	card_id uuid,
 	product_id uuid,
@@ -166,25 +195,40 @@ CREATE TABLE onec.sale_line (
 	store_id uuid,
 	organization_id uuid,
 	document_id uuid,
-	document_type text,
 	quantity numeric,
 	amount numeric,
 	cost numeric,
-	attribution text NOT NULL,
-	copy smallint NOT NULL DEFAULT 0,
-	PRIMARY KEY (server, register, recorder, recorder_type, line_no, copy)
+	PRIMARY KEY (server, recorder, line_no, register, recorder_type, copy, person_id),
+	CHECK (person_id = onec_internal.person_of_line(attribution, customer_id, card_id, recorder))
 );
-CREATE INDEX sale_line_period ON onec.sale_line (server, period);
-CREATE INDEX sale_line_card ON onec.sale_line (server, card_id) WHERE attribution = 'card';
--- Whose a line is: a customer's, or, where the card has no owner, the card's; nobody's if no buyer is known.
-CREATE FUNCTION onec_internal.buyer_id(attribution text, customer_id uuid, card_id uuid) RETURNS uuid
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE WHEN attribution <> 'anonymous' THEN coalesce(customer_id, card_id) END;
-COMMENT ON FUNCTION onec_internal.buyer_id(text, uuid, uuid) IS
-	'Чья строка: покупателя, а без него карты; пусто — ничья (служебная)';
+-- The key finds the lines of a document: merge, doubles, buyers by the register of cards.  In the indexes of
+-- people an entry stands once for all its lines, so that each costs some seven bytes a line.
+-- Windows, marts of a time.
+CREATE INDEX sale_line_period ON onec_internal.sale_line (server, period);
+-- Facts of one buyer or some; profiles, JSON, users of the site.  Twice: with the server for plans that look
+-- lines up one by one, and without it for those that join by hashing (they forbid themselves the other way);
+-- a planner without statistics would find another index of the server cheaper than one of the buyer alone.
 CREATE INDEX sale_line_buyer
-	ON onec.sale_line (server, onec_internal.buyer_id(attribution, customer_id, card_id), period);
-COMMENT ON TABLE onec.sale_line IS 'Строки продаж: одна строка регистра 1С — одна строка здесь';
+	ON onec_internal.sale_line (server, onec_internal.buyer_id(attribution, person_id))
+	WHERE onec_internal.buyer_id(attribution, person_id) IS NOT NULL;
+CREATE INDEX sale_line_buyer_alone
+	ON onec_internal.sale_line (onec_internal.buyer_id(attribution, person_id))
+	WHERE onec_internal.buyer_id(attribution, person_id) IS NOT NULL;
+-- What people ask of the view, and forget.
+CREATE INDEX sale_line_customer ON onec_internal.sale_line (customer_id) WHERE customer_id IS NOT NULL;
+-- A card gets another owner; the last sales by a card; forget.
+CREATE INDEX sale_line_card ON onec_internal.sale_line (card_id) WHERE card_id IS NOT NULL;
+CREATE VIEW onec.sale_line AS
+	SELECT s.server, g.word AS register, l.recorder, r.word AS recorder_type,
+		   l.line_no::bigint AS line_no, l.period, l.active, l.customer_id, l.card_id, l.product_id,
+		   l.variant_id, l.store_id, l.organization_id, l.document_id, d.word AS document_type,
+		   l.quantity, l.amount, l.cost, a.word AS attribution, l.copy
+	FROM onec_internal.sale_line l JOIN onec_internal.server_number s ON s.number = l.server
+	LEFT JOIN onec_internal.term g ON g.number = l.register
+	LEFT JOIN onec_internal.term r ON r.number = l.recorder_type
+	LEFT JOIN onec_internal.term d ON d.number = l.document_type
+	LEFT JOIN onec_internal.term a ON a.number = l.attribution;
+COMMENT ON VIEW onec.sale_line IS 'Строки продаж: одна строка регистра 1С — одна строка здесь';
 COMMENT ON COLUMN onec.sale_line.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.sale_line.register IS
 	'Регистр: sales — Продажи, card_sales — ПродажиПоДисконтнымКартам, если других нет';
@@ -208,13 +252,14 @@ COMMENT ON COLUMN onec.sale_line.attribution IS
 	'Откуда известен покупатель: counterparty, card, card_register, anonymous';
 COMMENT ON COLUMN onec.sale_line.copy IS 'Которая из строк с одним ключом, если в 1С он не единственный';
 
-CREATE TABLE onec.card_sale_line (
-	server name NOT NULL,
-	recorder uuid NOT NULL,
-	recorder_type text NOT NULL,
-	line_no bigint NOT NULL,
+CREATE TABLE onec_internal.card_sale_line (
 	period timestamp,
+	line_no int NOT NULL,
+	server smallint NOT NULL,
+	recorder_type onec_internal.term_number NOT NULL,
+	copy smallint NOT NULL DEFAULT 0,
 	active boolean,
+	recorder uuid NOT NULL,
 	card_id uuid,
 	owner_id uuid,
 	product_id uuid,
@@ -222,12 +267,20 @@ CREATE TABLE onec.card_sale_line (
 	quantity numeric,
 	amount numeric,
 	discount numeric,
-	copy smallint NOT NULL DEFAULT 0,
-	PRIMARY KEY (server, recorder, recorder_type, line_no, copy)
+	PRIMARY KEY (server, recorder, line_no, recorder_type, copy)
 );
-CREATE INDEX card_sale_line_period ON onec.card_sale_line (server, period);
-CREATE INDEX card_sale_line_card ON onec.card_sale_line (server, card_id);
-COMMENT ON TABLE onec.card_sale_line IS
+-- Windows.
+CREATE INDEX card_sale_line_period ON onec_internal.card_sale_line (server, period);
+-- A card gets another owner; forget.
+CREATE INDEX card_sale_line_card ON onec_internal.card_sale_line (card_id);
+CREATE INDEX card_sale_line_owner ON onec_internal.card_sale_line (owner_id) WHERE owner_id IS NOT NULL;
+CREATE VIEW onec.card_sale_line AS
+	SELECT s.server, l.recorder, r.word AS recorder_type, l.line_no::bigint AS line_no, l.period,
+		   l.active, l.card_id, l.owner_id, l.product_id, l.variant_id, l.quantity, l.amount,
+		   l.discount, l.copy
+	FROM onec_internal.card_sale_line l JOIN onec_internal.server_number s ON s.number = l.server
+	LEFT JOIN onec_internal.term r ON r.number = l.recorder_type;
+COMMENT ON VIEW onec.card_sale_line IS
 	'Строки продаж по дисконтным картам: нужны, чтобы узнать покупателя; отдельно не суммируются';
 COMMENT ON COLUMN onec.card_sale_line.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.card_sale_line.recorder IS 'Регистратор (документ)';
@@ -244,23 +297,32 @@ COMMENT ON COLUMN onec.card_sale_line.amount IS 'Сумма';
 COMMENT ON COLUMN onec.card_sale_line.discount IS 'Скидка';
 COMMENT ON COLUMN onec.card_sale_line.copy IS 'Которая из строк с одним ключом, если в 1С он не единственный';
 
-CREATE TABLE onec.receipt_journal (
-	server name NOT NULL,
-	document_id uuid NOT NULL,
-	document_type text NOT NULL,
+CREATE TABLE onec_internal.receipt_journal (
 	date timestamp,
-	number text,
+	server smallint NOT NULL,
+	document_type onec_internal.term_number NOT NULL,
 	posted boolean,
 	deletion_mark boolean,
-	amount numeric,
-	receipt_number text,
+	document_id uuid NOT NULL,
 	customer_id uuid,
 	till_id uuid,
 	organization_id uuid,
+	number text,
+	amount numeric,
+	receipt_number text,
 	PRIMARY KEY (server, document_id, document_type)
 );
-CREATE INDEX receipt_journal_date ON onec.receipt_journal (server, date);
-COMMENT ON TABLE onec.receipt_journal IS 'Журнал чеков';
+-- Windows.
+CREATE INDEX receipt_journal_date ON onec_internal.receipt_journal (server, date);
+-- Forget.
+CREATE INDEX receipt_journal_customer ON onec_internal.receipt_journal (customer_id)
+	WHERE customer_id IS NOT NULL;
+CREATE VIEW onec.receipt_journal AS
+	SELECT s.server, l.document_id, d.word AS document_type, l.date, l.number, l.posted,
+		   l.deletion_mark, l.amount, l.receipt_number, l.customer_id, l.till_id, l.organization_id
+	FROM onec_internal.receipt_journal l JOIN onec_internal.server_number s ON s.number = l.server
+	LEFT JOIN onec_internal.term d ON d.number = l.document_type;
+COMMENT ON VIEW onec.receipt_journal IS 'Журнал чеков';
 COMMENT ON COLUMN onec.receipt_journal.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.receipt_journal.document_id IS 'Документ';
 COMMENT ON COLUMN onec.receipt_journal.document_type IS 'Вид документа';
@@ -274,24 +336,32 @@ COMMENT ON COLUMN onec.receipt_journal.customer_id IS 'Покупатель';
 COMMENT ON COLUMN onec.receipt_journal.till_id IS 'Касса';
 COMMENT ON COLUMN onec.receipt_journal.organization_id IS 'Организация';
 
-CREATE TABLE onec.loyalty_movement (
-	server name NOT NULL,
-	recorder uuid NOT NULL,
-	recorder_type text NOT NULL,
-	line_no bigint NOT NULL,
+CREATE TABLE onec_internal.loyalty_movement (
 	period timestamp,
-	active boolean,
-	kind text,
-	card_id uuid,
 	granted_on timestamp,
+	line_no int NOT NULL,
+	server smallint NOT NULL,
+	recorder_type onec_internal.term_number NOT NULL,
+	kind onec_internal.term_number,
+	copy smallint NOT NULL DEFAULT 0,
+	active boolean,
+	recorder uuid NOT NULL,
+	card_id uuid,
 	accrued numeric,
 	spent numeric,
-	copy smallint NOT NULL DEFAULT 0,
-	PRIMARY KEY (server, recorder, recorder_type, line_no, copy)
+	PRIMARY KEY (server, recorder, line_no, recorder_type, copy)
 );
-CREATE INDEX loyalty_movement_card ON onec.loyalty_movement (server, card_id);
-CREATE INDEX loyalty_movement_period ON onec.loyalty_movement (server, period);
-COMMENT ON TABLE onec.loyalty_movement IS 'Движения бонусных баллов; сгорание записано будущей датой';
+-- Balances of a card; forget, purge.
+CREATE INDEX loyalty_movement_card ON onec_internal.loyalty_movement (card_id);
+-- Windows; what is dated ahead.
+CREATE INDEX loyalty_movement_period ON onec_internal.loyalty_movement (server, period);
+CREATE VIEW onec.loyalty_movement AS
+	SELECT s.server, l.recorder, r.word AS recorder_type, l.line_no::bigint AS line_no, l.period,
+		   l.active, k.word AS kind, l.card_id, l.granted_on, l.accrued, l.spent, l.copy
+	FROM onec_internal.loyalty_movement l JOIN onec_internal.server_number s ON s.number = l.server
+	LEFT JOIN onec_internal.term r ON r.number = l.recorder_type
+	LEFT JOIN onec_internal.term k ON k.number = l.kind;
+COMMENT ON VIEW onec.loyalty_movement IS 'Движения бонусных баллов; сгорание записано будущей датой';
 COMMENT ON COLUMN onec.loyalty_movement.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.loyalty_movement.recorder IS 'Регистратор (документ)';
 COMMENT ON COLUMN onec.loyalty_movement.recorder_type IS 'Вид регистратора';
@@ -306,21 +376,30 @@ COMMENT ON COLUMN onec.loyalty_movement.spent IS 'К списанию';
 COMMENT ON COLUMN onec.loyalty_movement.copy IS
 	'Которая из строк с одним ключом, если в 1С он не единственный';
 
-CREATE TABLE onec.loyalty_lot (
-	server name NOT NULL,
-	recorder uuid NOT NULL,
-	recorder_type text NOT NULL,
-	line_no bigint NOT NULL,
+CREATE TABLE onec_internal.loyalty_lot (
 	period timestamp,
+	line_no int NOT NULL,
+	server smallint NOT NULL,
+	recorder_type onec_internal.term_number NOT NULL,
+	copy smallint NOT NULL DEFAULT 0,
 	active boolean,
+	recorder uuid NOT NULL,
 	card_id uuid,
 	owner_id uuid,
 	amount numeric,
-	copy smallint NOT NULL DEFAULT 0,
-	PRIMARY KEY (server, recorder, recorder_type, line_no, copy)
+	PRIMARY KEY (server, recorder, line_no, recorder_type, copy)
 );
-CREATE INDEX loyalty_lot_period ON onec.loyalty_lot (server, period);
-COMMENT ON TABLE onec.loyalty_lot IS 'Начисления бонусных баллов';
+-- Windows.
+CREATE INDEX loyalty_lot_period ON onec_internal.loyalty_lot (server, period);
+-- Forget.
+CREATE INDEX loyalty_lot_card ON onec_internal.loyalty_lot (card_id);
+CREATE INDEX loyalty_lot_owner ON onec_internal.loyalty_lot (owner_id) WHERE owner_id IS NOT NULL;
+CREATE VIEW onec.loyalty_lot AS
+	SELECT s.server, l.recorder, r.word AS recorder_type, l.line_no::bigint AS line_no, l.period,
+		   l.active, l.card_id, l.owner_id, l.amount, l.copy
+	FROM onec_internal.loyalty_lot l JOIN onec_internal.server_number s ON s.number = l.server
+	LEFT JOIN onec_internal.term r ON r.number = l.recorder_type;
+COMMENT ON VIEW onec.loyalty_lot IS 'Начисления бонусных баллов';
 COMMENT ON COLUMN onec.loyalty_lot.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.loyalty_lot.recorder IS 'Регистратор (документ)';
 COMMENT ON COLUMN onec.loyalty_lot.recorder_type IS 'Вид регистратора';
@@ -387,9 +466,30 @@ SELECT pg_catalog.pg_extension_config_dump('onec.counterparty_contact', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.product', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.category', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.store', '');
-SELECT pg_catalog.pg_extension_config_dump('onec.sale_line', '');
-SELECT pg_catalog.pg_extension_config_dump('onec.card_sale_line', '');
-SELECT pg_catalog.pg_extension_config_dump('onec.receipt_journal', '');
-SELECT pg_catalog.pg_extension_config_dump('onec.loyalty_movement', '');
-SELECT pg_catalog.pg_extension_config_dump('onec.loyalty_lot', '');
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.sale_line', '');
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.card_sale_line', '');
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.receipt_journal', '');
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.loyalty_movement', '');
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.loyalty_lot', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.customer_order', '');
+
+-- What the short tables hold is what their views say.
+DO $$
+DECLARE
+	c record;
+BEGIN
+	FOR c IN SELECT t.relname, obj_description(v.oid, 'pg_class') AS table_comment, a.attname,
+				 col_description(v.oid, b.attnum) AS comment
+			 FROM pg_catalog.pg_class t
+			 JOIN pg_catalog.pg_class v ON v.relname = t.relname AND v.relnamespace = 'onec'::regnamespace
+				 AND v.relkind = 'v'
+			 JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0
+			 LEFT JOIN pg_catalog.pg_attribute b ON b.attrelid = v.oid AND b.attname = a.attname
+			 WHERE t.relnamespace = 'onec_internal'::regnamespace AND t.relkind = 'r' LOOP
+		EXECUTE format('COMMENT ON TABLE onec_internal.%I IS %L', c.relname,
+					   c.table_comment || ': хранение; читайте представление onec.' || c.relname);
+		EXECUTE format('COMMENT ON COLUMN onec_internal.%I.%I IS %L', c.relname, c.attname, c.comment);
+	END LOOP;
+END $$;
+COMMENT ON COLUMN onec_internal.sale_line.person_id IS
+	'Чья строка: покупателя, без него карты, а если он неизвестен — документа; часть ключа';

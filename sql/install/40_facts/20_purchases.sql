@@ -66,9 +66,15 @@ CREATE VIEW onec_internal.shop_rules AS
 			   onec.get('count_free_receipts', c.server)::boolean AS counts_free,
 			   onec.get('loyalty.enabled', c.server)::boolean AS has_loyalty,
 			   onec_internal.loyalty_rule_in_force(c.server) AS points_rule
-		FROM onec_internal.base_clock c)
-	SELECT s.server, s.now, s.today, s.excluded, s.organizations, s.counts_free, s.has_loyalty, s.points_rule
-	FROM shop s;
+		FROM onec_internal.base_clock c),
+	numbered AS MATERIALIZED (
+		SELECT s.*, n.number,
+			   ARRAY(SELECT t.number FROM onec_internal.term t
+					 WHERE t.word = ANY (s.excluded)) AS excluded_terms
+		FROM shop s LEFT JOIN onec_internal.server_number n ON n.server = s.server)
+	SELECT s.server, s.now, s.today, s.excluded, s.organizations, s.counts_free, s.has_loyalty,
+		   s.points_rule, s.number, s.excluded_terms
+	FROM numbered s;
 COMMENT ON VIEW onec_internal.shop_rules IS 'Часы и правила серверов (служебное)';
 COMMENT ON COLUMN onec_internal.shop_rules.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec_internal.shop_rules.now IS 'Который час в базе 1С';
@@ -79,11 +85,14 @@ COMMENT ON COLUMN onec_internal.shop_rules.counts_free IS
 	'Считаются ли покупками чеки, в которых всё отдано даром';
 COMMENT ON COLUMN onec_internal.shop_rules.has_loyalty IS 'Читаются ли баллы';
 COMMENT ON COLUMN onec_internal.shop_rules.points_rule IS 'Действующее правило сложения баллов';
+COMMENT ON COLUMN onec_internal.shop_rules.number IS 'Номер сервера в строках больших таблиц';
+COMMENT ON COLUMN onec_internal.shop_rules.excluded_terms IS 'Номера видов документов, которые не покупки';
 
 CREATE VIEW onec_internal.counted_points AS
-	SELECT m.server, m.card_id, m.period, m.recorder,
-		   onec_internal.movement_points(m.kind, m.accrued, m.spent, w.points_rule) AS points
-	FROM onec_internal.shop_rules w JOIN onec.loyalty_movement m ON m.server = w.server
+	SELECT w.server, m.card_id, m.period, m.recorder,
+		   onec_internal.movement_points(k.word, m.accrued, m.spent, w.points_rule) AS points
+	FROM onec_internal.shop_rules w JOIN onec_internal.loyalty_movement m ON m.server = w.number
+	LEFT JOIN onec_internal.term k ON k.number = m.kind
 	WHERE m.active IS NOT FALSE AND m.period IS NOT NULL;
 COMMENT ON VIEW onec_internal.counted_points IS
 	'Что прибавляет каждое движение баллов по действующему правилу (служебное)';
@@ -114,16 +123,21 @@ COMMENT ON FUNCTION onec_internal.is_dated_before(timestamp, timestamp) IS
 	'Есть ли у строки дата, и раньше ли она указанного времени (служебная)';
 
 -- The lines that count: switched on, of a document that sells, of an organization that counts; rows of cost
--- alone sell nothing.
+-- alone sell nothing.  They are chosen by numbers; of the words only those that somebody asks for are looked
+-- up.
 CREATE VIEW onec_internal.counted_line AS
-	SELECT l.server, onec_internal.buyer_id(l.attribution, l.customer_id, l.card_id) AS customer_id,
+	SELECT w.server, onec_internal.buyer_id(l.attribution, l.person_id) AS customer_id,
 		   coalesce(l.document_id, l.recorder) AS receipt_id,
-		   CASE WHEN l.document_id IS NOT NULL THEN l.document_type ELSE l.recorder_type END AS receipt_type,
+		   CASE WHEN l.document_id IS NOT NULL THEN d.word ELSE r.word END AS receipt_type,
 		   l.period, l.product_id, l.store_id, coalesce(l.quantity, 0) AS quantity,
-		   coalesce(l.amount, 0) AS amount, l.cost, l.card_id, l.document_id, l.document_type, l.recorder,
-		   l.recorder_type, l.line_no, l.attribution, w.today, w.counts_free
-	FROM onec_internal.shop_rules w JOIN onec.sale_line l ON l.server = w.server
-	WHERE l.active IS NOT FALSE AND l.recorder_type <> ALL (w.excluded)
+		   coalesce(l.amount, 0) AS amount, l.cost, l.card_id, l.document_id, d.word AS document_type,
+		   l.recorder, r.word AS recorder_type, l.line_no::bigint AS line_no, a.word AS attribution, w.today,
+		   w.counts_free
+	FROM onec_internal.shop_rules w JOIN onec_internal.sale_line l ON l.server = w.number
+	LEFT JOIN onec_internal.term r ON r.number = l.recorder_type
+	LEFT JOIN onec_internal.term d ON d.number = l.document_type
+	LEFT JOIN onec_internal.term a ON a.number = l.attribution
+	WHERE l.active IS NOT FALSE AND l.recorder_type <> ALL (w.excluded_terms)
 	  AND coalesce(l.organization_id = ANY (w.organizations), w.organizations IS NULL)
 	  AND NOT (coalesce(l.quantity, 0) = 0 AND coalesce(l.amount, 0) = 0);
 COMMENT ON VIEW onec_internal.counted_line IS 'Учитываемые строки продаж (служебное)';
@@ -137,7 +151,8 @@ COMMENT ON COLUMN onec_internal.counted_line.counts_free IS
 
 -- Those of a shop that are known by "till": all of them, also of unknown buyers, or those of some customers.
 -- Of the two arms one is empty before it begins, and the other is found by its own index: "all or these" in
--- one condition would forbid that.
+-- one condition would forbid that.  The time of some customers' lines is written so that no index of it can
+-- be taken: a planner without statistics thinks that all lines before now are few.
 CREATE FUNCTION onec_internal.counted_lines(server name, till timestamp,
 											customers uuid[]) RETURNS SETOF onec_internal.counted_line
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -148,7 +163,7 @@ CREATE FUNCTION onec_internal.counted_lines(server name, till timestamp,
 		UNION ALL
 		SELECT l.* FROM onec_internal.counted_line l
 		WHERE l.server = $1 AND l.customer_id = ANY ($3)
-		  AND onec_internal.is_dated_before(l.period, coalesce($2, l.today + 1));
+		  AND onec_internal.is_dated_before(l.period + interval '0', coalesce($2, l.today + 1));
 	END;
 COMMENT ON FUNCTION onec_internal.counted_lines(name, timestamp, uuid[]) IS
 	'Учитываемые строки продаж до указанного времени: все или названных покупателей (служебная)';
@@ -164,12 +179,14 @@ CREATE FUNCTION onec_internal.counted_lines_between(server name, since timestamp
 COMMENT ON FUNCTION onec_internal.counted_lines_between(name, timestamp, timestamp) IS
 	'Учитываемые строки продаж с одного времени до другого (служебная)';
 
--- Those that were dated ahead on a day, and have come to pass since.
+-- Those that were dated ahead on a day, and have come to pass since.  Of the view itself: a run with nothing
+-- new asks this, too, and must find by the index of the period that there are none.
 CREATE FUNCTION onec_internal.lines_come_since(server name, day date) RETURNS SETOF onec_internal.counted_line
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
-		SELECT l.* FROM onec_internal.counted_lines($1, NULL, NULL) l
-		WHERE $2 < l.today AND l.period >= $2 + 1;
+		SELECT l.* FROM onec_internal.counted_line l
+		WHERE l.server = $1 AND $2 < l.today AND l.period >= ($2 + 1)::timestamp
+		  AND onec_internal.is_dated_before(l.period, l.today + 1);
 	END;
 COMMENT ON FUNCTION onec_internal.lines_come_since(name, date) IS
 	'Строки продаж, которые в этот день были ещё впереди, а теперь наступили (служебная)';

@@ -43,29 +43,30 @@ END $$;
 COMMENT ON FUNCTION onec_internal.purchases_kept_since(name, text) IS
 	'С какого дня хранятся покупки (служебная)';
 
--- Whoever makes rows about people (ROW SHARE) and whoever erases them (EXCLUSIVE) wait for one another, and
--- what they read from then on is what the other has left.  A snapshot that is older than the lock would show
--- whom nobody may see any more. It runs as its owner: whoever syncs may wait for the table, and not change
--- who is in it.
-CREATE FUNCTION onec_internal.lock_people(mode text) RETURNS void
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+-- Whoever makes rows about people of a base (shared) and whoever erases them (alone) wait for one another,
+-- and what they read from then on is what the other has left.  A snapshot that is older than the lock would
+-- show whom nobody may see any more.  Nobody waits who only reads, nor whoever is at work on another base.
+CREATE FUNCTION onec_internal.lock_people(server name, alone boolean) RETURNS void
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	key bigint := hashtextextended('onec people ' || server, 0);
 BEGIN
-	IF mode NOT IN ('ROW SHARE', 'EXCLUSIVE') THEN
-		RAISE invalid_parameter_value USING MESSAGE = format('unrecognized lock "%s"', mode);
-	END IF;
 	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
 		RAISE invalid_transaction_state USING
 			MESSAGE = 'rows about people are written and erased in READ COMMITTED only',
 			DETAIL = 'Whoever is forgotten meanwhile would be seen, or left, by a transaction '
 					 'that looks at an older state.',
 			HINT = 'SET default_transaction_isolation = ''read committed'' first.';
+	ELSIF alone THEN
+		PERFORM pg_advisory_xact_lock(key);
+	ELSE
+		PERFORM pg_advisory_xact_lock_shared(key);
 	END IF;
-	EXECUTE format('LOCK TABLE onec.forgotten IN %s MODE', mode);
 END $$;
-COMMENT ON FUNCTION onec_internal.lock_people(text) IS
-	'Не дать забывать людей (ROW SHARE) или записывать их (EXCLUSIVE) до конца транзакции (служебная)';
+COMMENT ON FUNCTION onec_internal.lock_people(name, boolean) IS
+	'Не дать забывать людей базы или, если alone, записывать их до конца транзакции (служебная)';
 
 -- Which rows are about people, by which columns, and what is to become of them: of what is synced its target
 -- says so; what is made of it here goes, and what is added later is found as well.
@@ -94,28 +95,32 @@ $$;
 COMMENT ON FUNCTION onec_internal.tables_about_people() IS
 	'Таблицы со строками о людях, по каким столбцам они чьи, и что с ними делать (служебная)';
 
--- The statement that takes the people of the array $2 out of the rows of server $1 of a relation.  Sales and
+-- The statement that takes the people of the array $1 out of the rows of a server in a relation.  Sales and
 -- receipts stay, for the shop's sums are made of them, but are nobody's; another's purchase with a card of
 -- theirs stays his.  Rows of card sales stay as well: without them a line of somebody else that looks alike
 -- would be taken for theirs.  "has_buyer": it is worked out here whose a row is; "also": a condition on rows
 -- that are to go with them.
-CREATE FUNCTION onec_internal.erasure_statement(relation text, people name[], erasure text, has_buyer boolean,
-												also text DEFAULT NULL) RETURNS text
+CREATE FUNCTION onec_internal.erasure_statement(relation text, server name, people name[], erasure text,
+												has_buyer boolean, also text DEFAULT NULL) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT format(CASE WHEN $3 = 'delete' THEN 'DELETE FROM %1$s t WHERE t.server = $1 AND (%2$s)'
-		WHEN $4 THEN
+	SELECT format(CASE WHEN $4 = 'delete' THEN 'DELETE FROM %1$s t WHERE t.server = %4$s AND (%2$s)'
+		WHEN $5 THEN
 			'UPDATE %1$s t SET card_id = NULL, customer_id = CASE WHEN t.customer_id <> ALL '
-			'($2) THEN t.customer_id END, '
-			'attribution = CASE WHEN t.customer_id <> ALL ($2) THEN t.attribution ELSE ''anonymous'' END '
-			'WHERE t.server = $1 AND (%2$s)'
-		ELSE 'UPDATE %1$s t SET %3$s WHERE t.server = $1 AND (%2$s)' END,
-		$1, concat_ws(' OR ', string_agg(format('t.%I = ANY ($2)', p), ' OR '), $5),
-		string_agg(format('%I = NULL', p), ', '))
-	FROM unnest($2) p
+			'($1) THEN t.customer_id END, '
+			'attribution = CASE WHEN t.customer_id <> ALL ($1) THEN t.attribution ELSE %5$s END %6$s '
+			'WHERE t.server = %4$s AND (%2$s)'
+		ELSE 'UPDATE %1$s t SET %3$s WHERE t.server = %4$s AND (%2$s)' END,
+		$1, concat_ws(' OR ', string_agg(format('t.%I = ANY ($1)', p), ' OR '), $6),
+		string_agg(format('%I = NULL', p), ', '), onec_internal.server_in($1, $2),
+		onec_internal.own_term('anonymous'),
+		CASE WHEN onec_internal.has_column($1, 'person_id')
+			 THEN ', person_id = CASE WHEN t.customer_id <> ALL ($1) THEN t.customer_id '
+				  'ELSE t.recorder END' END)
+	FROM unnest($3) p
 $$;
-COMMENT ON FUNCTION onec_internal.erasure_statement(text, name[], text, boolean, text) IS
+COMMENT ON FUNCTION onec_internal.erasure_statement(text, name, name[], text, boolean, text) IS
 	'Запрос, который убирает людей из таблицы (служебная)';
 
 -- Between staging and merging: whoever is forgotten leaves pg_temp.onec_stage as they left the local tables.
@@ -129,7 +134,7 @@ DECLARE
 	t onec.target;
 	touched bigint;
 BEGIN
-	PERFORM onec_internal.lock_people('ROW SHARE');
+	PERFORM onec_internal.lock_people(server, false);
 	IF since > onec_internal.first_moment() AND to_regclass('pg_temp.onec_stage') IS NOT NULL THEN
 		EXECUTE format('DELETE FROM pg_temp.onec_stage s WHERE s.%I < $1', onec_internal.date_column(target))
 			USING since;
@@ -148,12 +153,13 @@ BEGIN
 		SELECT s.server, s.card_id FROM pg_temp.onec_stage s WHERE s.owner_id = ANY (ids)
 		ON CONFLICT DO NOTHING;
 	END IF;
-	EXECUTE onec_internal.erasure_statement('pg_temp.onec_stage', t.people, t.erasure,
+	EXECUTE onec_internal.erasure_statement('pg_temp.onec_stage', server, t.people, t.erasure,
 											onec_internal.has_buyer(target),
 		-- made of card sales that are nobody's already
 		CASE WHEN onec_internal.has_buyer(target)
-			 THEN 't.customer_id IS NULL AND t.card_id IS NULL AND t.attribution <> ''anonymous''' END)
-		USING server, ids;
+			 THEN 't.customer_id IS NULL AND t.card_id IS NULL AND t.attribution <> '
+				  || onec_internal.own_term('anonymous') END)
+		USING ids;
 	GET DIAGNOSTICS touched = ROW_COUNT;
 	RETURN touched;
 END $$;

@@ -441,7 +441,7 @@ DECLARE
 	today date := onec.local_now(server)::date;
 	users uuid[];
 BEGIN
-	PERFORM onec_internal.lock_people('ROW SHARE');
+	PERFORM onec_internal.lock_people(server, false);
 	IF NOT everybody AND EXISTS (SELECT FROM onec_internal.people_state s
 								 WHERE s.server = refresh_people.server AND s.definitions = defined) THEN
 		users := onec_internal.stale_people(server);

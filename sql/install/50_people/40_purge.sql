@@ -16,8 +16,9 @@ BEGIN
 		excluded.purged_before);
 	FOR table_name, statement IN
 		SELECT t.table_name,
-			   format('DELETE FROM %s l WHERE l.server = $1 AND l.%I < $2 %s',
-					  onec_internal.table_of_target(t.target), t.date_column,
+			   format('DELETE FROM %s l WHERE l.server = %s AND l.%I < $2 %s',
+					  onec_internal.table_of_target(t.target),
+					  onec_internal.server_in(onec_internal.table_of_target(t.target), $1), t.date_column,
 			CASE t.purge
 			WHEN 'zero balance' THEN 'AND ROW(l.card_id)::text NOT IN (
 				SELECT ROW(p.card_id)::text FROM onec_internal.counted_points p

@@ -589,7 +589,7 @@ DECLARE
 	day date := coalesce(as_of, onec.local_now(srv)::date);
 BEGIN
 	PERFORM onec_internal.must_write('refresh_outlook');
-	PERFORM onec_internal.lock_people('ROW SHARE');
+	PERFORM onec_internal.lock_people(srv, false);
 	SELECT w.* INTO rows_inserted, rows_updated, rows_deleted
 	FROM onec_internal.collect_histories(srv, customers, day) b
 	CROSS JOIN LATERAL onec_internal.write_outlook(b, customers, day) w;
@@ -612,7 +612,7 @@ DECLARE
 	day date := coalesce(as_of, onec.local_now(srv)::date);
 BEGIN
 	PERFORM onec_internal.must_write('refresh_profiles');
-	PERFORM onec_internal.lock_people('ROW SHARE');
+	PERFORM onec_internal.lock_people(srv, false);
 	CREATE TEMPORARY TABLE onec_history ON COMMIT DROP AS
 		SELECT x.* FROM onec_internal.histories(srv, day, customers, '{category,store}', NULL) x;
 	SELECT w.* INTO rows_inserted, rows_updated, rows_deleted

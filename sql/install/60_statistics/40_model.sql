@@ -295,7 +295,7 @@ DECLARE
 	day date := coalesce(as_of, onec.local_now(srv)::date);
 BEGIN
 	PERFORM onec_internal.must_write('refresh_value');
-	PERFORM onec_internal.lock_people('ROW SHARE');
+	PERFORM onec_internal.lock_people(srv, false);
 	CREATE TEMPORARY TABLE onec_value ON COMMIT DROP AS
 		SELECT c.server, c.customer_id, c.p_alive, c.churn_risk, c.expected_3m, c.expected_12m,
 			   coalesce(c.expected_spend, p.average_check) AS expected_spend,

@@ -365,7 +365,7 @@ DECLARE
 	srv name := onec_internal.server_meant(server);
 BEGIN
 	PERFORM onec_internal.must_write('refresh_rfm');
-	PERFORM onec_internal.lock_people('ROW SHARE');
+	PERFORM onec_internal.lock_people(srv, false);
 	SELECT w.* INTO rows_inserted, rows_updated, rows_deleted
 	FROM onec_internal.write_rfm(srv, coalesce(as_of, onec.local_now(srv)::date),
 								 'onec_internal.rfm_measures($1, $2)') w;

@@ -628,7 +628,7 @@ DECLARE
 	srv name := onec_internal.server_meant(server);
 BEGIN
 	PERFORM onec_internal.must_write('refresh_recommendations');
-	PERFORM onec_internal.lock_people('ROW SHARE');
+	PERFORM onec_internal.lock_people(srv, false);
 	CREATE TEMPORARY TABLE onec_feed ON COMMIT DROP AS
 		SELECT srv AS server, r.customer_id, r.product_id, r.rank, r.score, r.reason
 		FROM onec_internal.recommendations(srv, NULL, onec.get('recommend.feed_size', srv)::int,

@@ -66,26 +66,27 @@ COMMENT ON FUNCTION onec_internal.definitions_digest(name) IS
 
 -- Whom the changes of a window of sales concern, as pg_temp.onec_change and pg_temp.onec_stage have them,
 -- before they are written: whose a line will be, and whose it was.
-CREATE FUNCTION onec_internal.changed_lines(server name) RETURNS TABLE (attribution text, customer_id uuid,
-	card_id uuid)
+CREATE FUNCTION onec_internal.changed_lines() RETURNS TABLE (buyer_id uuid, card_id uuid)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RETURN QUERY
-	SELECT s.attribution, s.customer_id, s.card_id FROM pg_temp.onec_change c
-	JOIN pg_temp.onec_stage s ON s.ctid = c.place
+	SELECT onec_internal.buyer_id(s.attribution, onec_internal.person_of_line(
+			   s.attribution, s.customer_id, s.card_id, s.recorder)), s.card_id
+	FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
 	UNION
-	SELECT l.attribution, l.customer_id, l.card_id
-	FROM (SELECT c.register, c.recorder, c.recorder_type, c.line_no FROM pg_temp.onec_change c WHERE c.here
+	SELECT onec_internal.buyer_id(l.attribution, l.person_id), l.card_id
+	FROM (SELECT c.server, c.register, c.recorder, c.recorder_type, c.line_no FROM pg_temp.onec_change c
+		  WHERE c.here
 		  UNION ALL
-		  SELECT s.register, s.recorder, s.recorder_type, s.line_no
+		  SELECT s.server, s.register, s.recorder, s.recorder_type, s.line_no
 		  FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place WHERE NOT c.here) k
-	JOIN onec.sale_line l ON l.server = changed_lines.server AND l.register = k.register
+	JOIN onec_internal.sale_line l ON l.server = k.server AND l.register = k.register
 		AND l.recorder = k.recorder
 		AND l.recorder_type = k.recorder_type AND l.line_no = k.line_no;
 END $$;
-COMMENT ON FUNCTION onec_internal.changed_lines(name) IS 'Чьи строки продаж меняются окном (служебная)';
+COMMENT ON FUNCTION onec_internal.changed_lines() IS 'Чьи строки продаж меняются окном (служебная)';
 
 -- Note them, for their profiles and as users: each from when these are made for the first time, since before
 -- everybody is new.
@@ -100,9 +101,8 @@ BEGIN
 				   WHERE p.server = touch_customers_of_window.server) THEN
 		RETURN;
 	END IF;
-	WITH line AS MATERIALIZED (SELECT * FROM onec_internal.changed_lines(server)),
-	buyer AS MATERIALIZED (SELECT DISTINCT onec_internal.buyer_id(l.attribution, l.customer_id,
-		l.card_id) AS id FROM line l),
+	WITH line AS MATERIALIZED (SELECT * FROM onec_internal.changed_lines()),
+	buyer AS MATERIALIZED (SELECT DISTINCT l.buyer_id AS id FROM line l),
 	profile AS (
 		INSERT INTO onec_internal.touched_customer SELECT p.server, b.id FROM onec_internal.profile_state p
 		CROSS JOIN buyer b
@@ -140,10 +140,10 @@ BEGIN
 	IF EXISTS (SELECT FROM onec_internal.profile_state p
 			   WHERE p.server = touch_buyers_of_products.server) THEN
 		EXECUTE 'INSERT INTO onec_internal.touched_customer
-			SELECT DISTINCT l.server, onec_internal.buyer_id(l.attribution, l.customer_id, l.card_id)
-			FROM onec.sale_line l
-			WHERE l.server = $1 AND onec_internal.buyer_id(l.attribution, l.customer_id,
-														   l.card_id) IS NOT NULL AND ' || of_line || '
+			SELECT DISTINCT $1, onec_internal.buyer_id(l.attribution, l.person_id)
+			FROM onec_internal.sale_line l
+			WHERE l.server = onec_internal.number_of_server($1)
+			  AND onec_internal.buyer_id(l.attribution, l.person_id) IS NOT NULL AND ' || of_line || '
 			ON CONFLICT DO NOTHING' USING server;
 	END IF;
 END $$;
@@ -234,7 +234,7 @@ BEGIN
 	rows_updated := 0;
 	rows_deleted := 0;
 	IF customers IS DISTINCT FROM '{}' THEN
-		PERFORM onec_internal.lock_people('ROW SHARE');
+		PERFORM onec_internal.lock_people(server, false);
 		b := onec_internal.collect_histories(server, customers, today);
 		FOR w IN SELECT * FROM onec_internal.write_outlook(b, customers, today)
 				 UNION ALL SELECT * FROM onec_internal.write_profiles(server, customers, today) LOOP
@@ -249,7 +249,7 @@ BEGIN
 		END IF;
 	END IF;
 	IF scores THEN
-		PERFORM onec_internal.lock_people('ROW SHARE');
+		PERFORM onec_internal.lock_people(server, false);
 		SELECT * INTO w FROM onec_internal.score_after_sync(server, scored_on, today, customers IS NULL);
 		rows_inserted := rows_inserted + w.rows_inserted;
 		rows_updated := rows_updated + w.rows_updated;

@@ -23,7 +23,8 @@ CREATE FUNCTION onec_internal.type_of_kind(kind text) RETURNS text
 	RETURN CASE kind WHEN 'ref' THEN 'uuid' WHEN 'type' THEN 'text' WHEN 'rows' THEN 'jsonb' ELSE kind END;
 COMMENT ON FUNCTION onec_internal.type_of_kind(text) IS 'Тип местного столбца по виду значения (служебная)';
 
--- SELECT list that turns rows of the foreign table into rows of the local one, in the order of field_source.
+-- SELECT list that turns rows of the foreign table into rows of the local one, in the order of field_source;
+-- words that the local table has numbers of are still words.
 CREATE FUNCTION onec_internal.stage_select_list(server name, target text) RETURNS text
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -51,6 +52,39 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.stage_select_list(name, text) IS
 	'Выражения, которыми строки 1С становятся местными (служебная)';
+
+-- The columns of pg_temp.onec_stage, made of what onec_internal.stage_select_list gives as r: with numbers in
+-- place of words where the local table has them, through "joins".  A word that has no number yet gets one.
+CREATE FUNCTION onec_internal.stage_columns(target text, OUT list text, OUT joins text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	SELECT string_agg(CASE
+			WHEN a.atttypid = 'onec_internal.term_number'::regtype
+				THEN format('coalesce(%1$I.number, onec_internal.new_term(r.%1$I))'
+							'::onec_internal.term_number AS %1$I', f.field)
+			WHEN f.kind = 'bigint' THEN format('r.%1$I::%2$s AS %1$I', f.field, format_type(a.atttypid, NULL))
+			ELSE format('r.%I', f.field) END, ', ' ORDER BY f.ordinal),
+		string_agg(format(' LEFT JOIN onec_internal.term %1$I ON %1$I.word = r.%1$I', f.field), '')
+			FILTER (WHERE a.atttypid = 'onec_internal.term_number'::regtype)
+	INTO list, joins
+	FROM onec.field_source f
+	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(onec_internal.table_of_target(f.target))
+		AND a.attname = f.field AND a.attnum > 0
+	WHERE f.target = stage_columns.target;
+	IF onec_internal.has_buyer(target) THEN
+		list := list || format(', %s::onec_internal.term_number AS register, '
+			'CASE WHEN r.customer_id IS NULL THEN %s ELSE %s END::onec_internal.term_number AS attribution',
+			onec_internal.own_term('sales'), onec_internal.own_term('anonymous'),
+			onec_internal.own_term('counterparty'));
+	END IF;
+	IF onec_internal.has_copies(target) THEN
+		list := list || ', 0::smallint AS copy';
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.stage_columns(text) IS
+	'Столбцы прочитанных строк: слова заменены номерами (служебная)';
 
 -- Temporary tables that every window needs are made once for the windows of a step, and emptied by each
 -- COMMIT: made for each of them, they would leave a catalog full of dead rows.  Whether the session has such
@@ -105,14 +139,15 @@ CREATE FUNCTION onec_internal.stage_rows(server name, target text, condition tex
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	made record;
 BEGIN
+	PERFORM onec_internal.new_server_number(server);
+	SELECT * INTO made FROM onec_internal.stage_columns(target);
 	RETURN onec_internal.fill_table(into_table, target, format(
-		'SELECT %L::name AS server, r.*%s%s FROM (SELECT %s FROM %I.%I f WHERE %s %s) r', server,
-		CASE WHEN onec_internal.has_buyer(target) THEN
-			', ''sales''::text AS register, CASE WHEN r.customer_id IS NULL THEN ''anonymous'' ELSE '
-			'''counterparty'' END AS attribution' END,
-		CASE WHEN onec_internal.has_copies(target) THEN ', 0::smallint AS copy' END,
-		onec_internal.stage_select_list(server, target), server, target, condition, part));
+		'SELECT %s AS server, %s FROM (SELECT %s FROM %I.%I f WHERE %s %s) r%s',
+		onec_internal.server_in(onec_internal.table_of_target(target), server), made.list,
+		onec_internal.stage_select_list(server, target), server, target, condition, part, made.joins));
 END $$;
 COMMENT ON FUNCTION onec_internal.stage_rows(name, text, text, text, text) IS
 	'Прочитать строки 1С во временную таблицу (служебная)';
@@ -152,12 +187,14 @@ BEGIN
 	IF holes IS NULL OR holes = '{}' THEN
 		RETURN 0;
 	END IF;
-	SELECT string_agg(format('%1$I = CASE WHEN nullif(s.%2$I::text, '''') IS NULL '
-							 'THEN t.%1$I ELSE s.%1$I END', c.name, c.hole), ', ') AS set_list,
-		   string_agg(format('nullif(s.%1$I::text, '''') IS NULL AND nullif(t.%1$I::text, '''') IS NOT NULL',
-							 c.hole), ' OR ') AS emptied
+	SELECT string_agg(format('%1$I = CASE WHEN nullif(s.%2$I::text, %3$L) IS NULL '
+							 'THEN t.%1$I ELSE s.%1$I END', c.name, c.hole, c.nothing), ', ') AS set_list,
+		   string_agg(format('nullif(s.%1$I::text, %2$L) IS NULL AND nullif(t.%1$I::text, %2$L) IS NOT NULL',
+							 c.hole, c.nothing), ' OR ') AS emptied
 	INTO part
-	FROM (SELECT DISTINCT a.attname AS hole, x.name
+	FROM (SELECT DISTINCT a.attname AS hole, x.name,
+				 CASE WHEN a.atttypid = 'onec_internal.term_number'::regtype
+					  THEN onec_internal.own_term('')::text ELSE '' END AS nothing
 		  FROM pg_attribute a
 		  -- whose line it is was said by the column that is lacking
 		  CROSS JOIN LATERAL (SELECT a.attname AS name UNION SELECT 'attribution'
@@ -167,7 +204,8 @@ BEGIN
 		  WHERE a.attrelid = tab AND a.attname = ANY (holes) AND a.attnum > 0 AND NOT a.attisdropped) c;
 	IF part.set_list IS NOT NULL THEN
 		EXECUTE format('UPDATE pg_temp.onec_stage s SET %s FROM %s t WHERE t.server = '
-					   '%L AND (%s) = (%s) AND (%s)', part.set_list, tab, server,
+					   '%s AND (%s) = (%s) AND (%s)', part.set_list, tab,
+			onec_internal.server_in(tab::text, server),
 			onec_internal.stage_key_columns(target, 's'), onec_internal.stage_key_columns(target, 't'),
 			part.emptied);
 		GET DIAGNOSTICS filled = ROW_COUNT;
@@ -199,7 +237,7 @@ DECLARE
 BEGIN
 	RETURN (SELECT string_agg(format('%s.%I', alias, a.attname), ', ' ORDER BY a.attnum)
 			FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-			WHERE i.indrelid = tab AND i.indisprimary AND a.attname NOT IN ('server', 'copy'));
+			WHERE i.indrelid = tab AND i.indisprimary AND a.attname NOT IN ('server', 'copy', 'person_id'));
 END $$;
 COMMENT ON FUNCTION onec_internal.stage_key_columns(text, text) IS 'Ключ прочитанных строк (служебная)';
 

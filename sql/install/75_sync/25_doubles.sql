@@ -73,9 +73,10 @@ BEGIN
 			USING (SELECT s.ctid AS place,
 						  row_number() OVER (PARTITION BY %1$s ORDER BY h.server IS NULL, s::text) AS n
 				   FROM pg_temp.onec_stage s JOIN pg_temp.onec_twice k ON (%1$s) = (%2$s)
-				   LEFT JOIN %3$s h ON h.server = %4$L AND %5$s) d
+				   LEFT JOIN %3$s h ON h.server = %4$s AND %5$s) d
 			WHERE s.ctid = d.place AND d.n > 1', keys, onec_internal.stage_key_columns(target, 'k'),
-			onec_internal.table_of_target(target), server,
+			onec_internal.table_of_target(target),
+			onec_internal.server_in(onec_internal.table_of_target(target), server),
 			onec_internal.same_row_condition(target, 'h', 's'));
 	END IF;
 	RETURN doubles;
@@ -108,11 +109,12 @@ BEGIN
 			SELECT %1$s, min(t.copy) FILTER (WHERE here) AS known,
 				   max(t.copy) FILTER (WHERE sure) + 1 AS next,
 				   min(t.%2$I::date) FILTER (WHERE sure) AS day
-			FROM (SELECT t.*, (%3$s) AS here, (%4$s) AS sure FROM %5$s t WHERE t.server = %6$L) t
+			FROM (SELECT t.*, (%3$s) AS here, (%4$s) AS sure FROM %5$s t WHERE t.server = %6$s) t
 			JOIN (SELECT DISTINCT %7$s FROM pg_temp.onec_stage s) s ON (%1$s) = (%7$s)
 			GROUP BY %1$s HAVING NOT bool_and(here)) k
 		WHERE coalesce(k.known, k.next) > 0',
-		key_here, date_column, scope, sure, onec_internal.table_of_target(target), server, key_read);
+		key_here, date_column, scope, sure, onec_internal.table_of_target(target),
+		onec_internal.server_in(onec_internal.table_of_target(target), server), key_read);
 	FOR day IN SELECT DISTINCT k.day FROM pg_temp.onec_across k
 		WHERE ask AND k.known IS NULL AND k.day IS NOT NULL LOOP
 		PERFORM onec_internal.stage_rows(server, target,

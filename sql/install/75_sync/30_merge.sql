@@ -1,12 +1,17 @@
 -- The local tables made equal to what was read, writing only what differs.
 
--- How the local table of a target is compared with pg_temp.onec_stage: its columns as SQL, t being here and s
--- what was read.
+-- How the local table of a target is compared with pg_temp.onec_stage: its columns as SQL, t being here and
+-- s what was read.  Whose a row is (person_id) follows from the others: it is part of the key, but not of
+-- what a row is known by.
 CREATE FUNCTION onec_internal.merge_column_lists(tab regclass, OUT key text, OUT same_key text,
-												 OUT columns text, OUT set_list text, OUT differs text)
+												 OUT columns text, OUT read text, OUT set_list text,
+												 OUT differs text)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	person constant text :=
+		'onec_internal.person_of_line(s.attribution, s.customer_id, s.card_id, s.recorder)';
 BEGIN
 	SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE i.indexrelid IS NOT NULL),
 		   string_agg(format('s.%1$I = t.%1$I', a.attname), ' AND ' ORDER BY a.attnum)
@@ -24,7 +29,13 @@ BEGIN
 	JOIN pg_attribute b ON b.attrelid = to_regclass('pg_temp.onec_stage') AND b.attname = a.attname
 		AND b.attnum > 0
 	LEFT JOIN pg_index i ON i.indrelid = tab AND i.indisprimary AND a.attnum = ANY (i.indkey)
-	WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped;
+	WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'person_id';
+	read := 's.' || replace(columns, ', ', ', s.');
+	IF onec_internal.has_column(tab::text, 'person_id') THEN
+		columns := columns || ', person_id';
+		read := read || ', ' || person;
+		set_list := set_list || ', person_id = ' || person;
+	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.merge_column_lists(regclass) IS
 	'Столбцы местной таблицы для сравнения с прочитанным (служебная)';
@@ -47,11 +58,12 @@ BEGIN
 	RETURN onec_internal.fill_table('onec_change', target, format(
 		'SELECT s.place, t.server IS NOT NULL AS here, %9$s AS redated, %1$s
 			FROM (SELECT ctid AS place, * FROM pg_temp.onec_stage) s
-			%2$s JOIN (SELECT * FROM %3$s WHERE server = %4$L AND (%5$s)) t ON %6$s
+			%2$s JOIN (SELECT * FROM %3$s WHERE server = %4$s AND (%5$s)) t ON %6$s
 			WHERE CASE WHEN t.server IS NULL THEN true WHEN s.server IS NULL THEN %7$s ELSE %8$s END
 			%10$s',
 		(SELECT string_agg(format('t.%s', k), ', ') FROM regexp_split_to_table(part.key, ', ') k),
-		CASE WHEN scope IS NULL THEN 'LEFT' ELSE 'FULL' END, tab, server, coalesce(scope, 'true'),
+		CASE WHEN scope IS NULL THEN 'LEFT' ELSE 'FULL' END, tab, onec_internal.server_in(tab::text, server),
+		coalesce(scope, 'true'),
 		part.same_key,
 		CASE WHEN marked THEN 'NOT t.is_deleted' ELSE 'true' END,
 		part.differs || CASE WHEN marked THEN ' OR t.is_deleted' ELSE '' END,
@@ -75,7 +87,7 @@ BEGIN
 									   JOIN pg_temp.onec_stage x ON x.ctid = c.place),
 		behind AS MATERIALIZED (
 			SELECT t.%2$I::date AS day FROM %3$s t JOIN document x ON (%1$s) = (%4$s)
-			WHERE t.server = %5$L AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s WHERE %6$s))
+			WHERE t.server = %8$s AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s WHERE %6$s))
 		INSERT INTO onec_internal.sync_doubt AS d (server, target, kind, from_ts, till_ts, found, reason)
 		SELECT %5$L, %7$L, ''unproven'', lower(b.days), upper(b.days), b.n, onec_internal.reason_left_behind()
 		FROM (SELECT unnest(range_agg(tsrange(coalesce(day, onec_internal.first_moment()),
@@ -87,7 +99,8 @@ BEGIN
 		onec_internal.date_column(target),
 		onec_internal.table_of_target(target),
 		onec_internal.stage_unit_columns(target, 't'),
-		server, same_key, target);
+		server, same_key, target,
+		onec_internal.server_in(onec_internal.table_of_target(target), server));
 END $$;
 COMMENT ON FUNCTION onec_internal.note_days_left_behind(name, text, text) IS
 	'Отметить дни, где остались строки перенесённых документов (служебная)';
@@ -103,14 +116,23 @@ COMMENT ON FUNCTION onec_internal.reason_left_behind() IS
 CREATE FUNCTION onec_internal.write_new_rows(target text, OUT inserted bigint, OUT left_out bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	-- by the key, whose pages are written next: what is here grows with each window, and is not read again
+	SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
 	tab regclass := onec_internal.table_of_target(target)::regclass;
 	part record;
+	any_here boolean;
 BEGIN
 	SELECT * INTO part FROM onec_internal.merge_column_lists(tab);
-	EXECUTE format('INSERT INTO %s (%s) SELECT %2$s FROM pg_temp.onec_stage ON CONFLICT DO NOTHING',
-				   tab, part.columns);
+	-- documents are fewer than their rows, and mostly none is here
+	EXECUTE format('SELECT EXISTS (SELECT FROM (SELECT DISTINCT s.server, %1$s FROM pg_temp.onec_stage s) s
+						JOIN %2$s t ON t.server = s.server AND (%3$s) = (%1$s))',
+				   onec_internal.stage_unit_columns(target, 's'), tab,
+				   onec_internal.stage_unit_columns(target, 't')) INTO any_here;
+	EXECUTE format('INSERT INTO %1$s (%2$s) SELECT %3$s FROM pg_temp.onec_stage s
+						WHERE NOT %5$L OR NOT EXISTS (SELECT FROM %1$s t WHERE %4$s)',
+				   tab, part.columns, part.read, part.same_key, any_here);
 	GET DIAGNOSTICS inserted = ROW_COUNT;
 	left_out := (SELECT count(*) FROM pg_temp.onec_stage) - inserted;
 END $$;
@@ -171,14 +193,15 @@ BEGIN
 		GET DIAGNOSTICS deleted = ROW_COUNT;
 	END IF;
 	IF todo.new > 0 THEN
-		EXECUTE format(
-			'WITH written AS (INSERT INTO %1$s AS t (%2$s)
-				SELECT %3$s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
-				WHERE NOT c.here
-				ON CONFLICT (%4$s) DO UPDATE SET %5$s WHERE NOT (%6$s) RETURNING t.xmax = 0 AS fresh)
-			 SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM written',
-			tab, part.columns, 's.' || replace(part.columns, ', ', ', s.'), part.key,
-			regexp_replace(part.set_list, '= s\.', '= excluded.', 'g'), sure) INTO inserted, moved;
+		EXECUTE format('UPDATE %s t SET %s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = '
+					   'c.place WHERE NOT c.here AND %s AND NOT (%s)',
+			tab, part.set_list, part.same_key, sure);
+		GET DIAGNOSTICS moved = ROW_COUNT;
+		EXECUTE format('INSERT INTO %1$s (%2$s) SELECT %3$s
+							FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
+							WHERE NOT c.here AND NOT EXISTS (SELECT FROM %1$s t WHERE %4$s)',
+			tab, part.columns, part.read, part.same_key);
+		GET DIAGNOSTICS inserted = ROW_COUNT;
 		left_out := todo.new - inserted - moved;
 	END IF;
 	updated := updated + moved;

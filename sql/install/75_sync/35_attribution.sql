@@ -2,22 +2,32 @@
 
 -- The card rows of the documents staged.
 CREATE FUNCTION onec_internal.card_rows_of_staged(server name)
-	RETURNS TABLE (recorder uuid, recorder_type text, line_no bigint, copy smallint, product_id uuid,
-				   amount numeric, card_id uuid,
-				   owner_id uuid)
+	RETURNS TABLE (recorder uuid, recorder_type smallint, line_no int, copy smallint, product_id uuid,
+				   amount numeric, card_id uuid, owner_id uuid)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = on
 AS $$
 	SELECT l.recorder, l.recorder_type, l.line_no, l.copy, l.product_id, l.amount, l.card_id,
 		   coalesce(l.owner_id, d.owner_id)
-	FROM (SELECT DISTINCT t.recorder, t.recorder_type FROM pg_temp.onec_stage t) t
-	JOIN onec.card_sale_line l ON l.server = $1 AND l.recorder = t.recorder
+	FROM (SELECT DISTINCT t.server, t.recorder, t.recorder_type FROM pg_temp.onec_stage t) t
+	JOIN onec_internal.card_sale_line l ON l.server = t.server AND l.recorder = t.recorder
 		AND l.recorder_type = t.recorder_type
-	LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
+	LEFT JOIN onec.discount_card d ON d.server = $1 AND d.card_id = l.card_id
 $$;
 COMMENT ON FUNCTION onec_internal.card_rows_of_staged(name) IS
 	'Продажи по картам прочитанных документов (служебная)';
+
+-- What rows of one document have in common that may be the same sale: product and sum, each of which may be
+-- unknown.  No product has the number of nothing, and no sum is not a number.
+CREATE FUNCTION onec_internal.known_product(product_id uuid) RETURNS uuid
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN coalesce(product_id, '00000000-0000-0000-0000-000000000000'::uuid);
+COMMENT ON FUNCTION onec_internal.known_product(uuid) IS 'Товар, чтобы сравнивать и пустой (служебная)';
+CREATE FUNCTION onec_internal.known_amount(amount numeric) RETURNS numeric
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN coalesce(amount, 'NaN'::numeric);
+COMMENT ON FUNCTION onec_internal.known_amount(numeric) IS 'Сумма, чтобы сравнивать и пустую (служебная)';
 
 -- What the register of card sales tells of the staged rows.  A shift report has rows of many people, and
 -- rows may be alike (document, product, amount), so they are matched in three turns.  Example: a report has
@@ -38,44 +48,61 @@ CREATE FUNCTION onec_internal.attribute_by_card_register(server name) RETURNS vo
 	SET enable_nestloop = off SET jit = off
 AS $$
 	WITH sold AS MATERIALIZED (
-		SELECT t.ctid AS place, t.customer_id, t.card_id, t.attribution, t.line_no,
-			   ROW(t.recorder, t.recorder_type, t.product_id, trim_scale(t.amount))::text AS alike,
+		SELECT t.ctid AS place, t.customer_id, t.card_id, t.attribution, t.line_no, t.recorder,
+			   t.recorder_type, onec_internal.known_product(t.product_id) AS product,
+			   onec_internal.known_amount(t.amount) AS amount,
 			   row_number() OVER (PARTITION BY t.recorder, t.recorder_type, t.product_id, t.amount,
-								  t.customer_id ORDER BY t.line_no, t.ctid) AS n,
-			   ROW(t.recorder, t.recorder_type)::text AS document
+								  t.customer_id ORDER BY t.line_no, t.ctid) AS n
 		FROM pg_temp.onec_stage t),
 	carded AS MATERIALIZED (
-		SELECT l.line_no, l.copy,
-			   ROW(l.recorder, l.recorder_type, l.product_id, trim_scale(l.amount))::text AS alike,
-			   l.card_id, l.owner_id,
+		SELECT l.line_no, l.copy, l.recorder, l.recorder_type,
+			   onec_internal.known_product(l.product_id) AS product,
+			   onec_internal.known_amount(l.amount) AS amount, l.card_id, l.owner_id,
 			   row_number() OVER (PARTITION BY l.recorder, l.recorder_type, l.product_id, l.amount,
-								  l.owner_id ORDER BY l.line_no, l.copy) AS n,
-			   ROW(l.recorder, l.recorder_type)::text AS document
+								  l.owner_id ORDER BY l.line_no, l.copy) AS n
 		FROM onec_internal.card_rows_of_staged($1) l),
 	one_buyer AS (
-		SELECT c.document FROM carded c GROUP BY 1
+		SELECT c.recorder, c.recorder_type FROM carded c GROUP BY 1, 2
 		HAVING min(c.card_id::text) = max(c.card_id::text) AND count(c.card_id) = count(*)
-		EXCEPT SELECT o.document FROM sold o WHERE NOT EXISTS (SELECT FROM carded c WHERE c.alike = o.alike)),
-	own AS (SELECT o.place, c.alike, c.line_no, c.copy, c.card_id, c.owner_id FROM sold o
-			JOIN carded c ON c.alike = o.alike AND c.owner_id = o.customer_id AND c.n = o.n),
+		EXCEPT SELECT o.recorder, o.recorder_type FROM sold o
+		WHERE NOT EXISTS (SELECT FROM carded c
+						  WHERE (c.recorder, c.recorder_type, c.product, c.amount)
+								= (o.recorder, o.recorder_type, o.product, o.amount))),
+	own AS (SELECT o.place, c.recorder, c.recorder_type, c.product, c.amount, c.line_no, c.copy, c.card_id,
+				   c.owner_id
+			FROM sold o JOIN carded c ON (c.recorder, c.recorder_type, c.product, c.amount)
+										 = (o.recorder, o.recorder_type, o.product, o.amount)
+				AND c.owner_id = o.customer_id AND c.n = o.n),
 	spare AS (
-		SELECT c.*, row_number() OVER (PARTITION BY c.alike ORDER BY c.line_no, c.copy) AS turn FROM carded c
+		SELECT c.*, row_number() OVER (PARTITION BY c.recorder, c.recorder_type, c.product, c.amount
+									   ORDER BY c.line_no, c.copy) AS turn
+		FROM carded c
 		WHERE NOT EXISTS (SELECT FROM own w
-						  WHERE w.alike = c.alike AND w.line_no = c.line_no AND w.copy = c.copy)),
-	nobodys AS (SELECT o.*, row_number() OVER (PARTITION BY o.alike ORDER BY o.line_no, o.place) AS turn
-				FROM sold o WHERE o.customer_id IS NULL AND o.attribution = 'anonymous')
+						  WHERE (w.recorder, w.recorder_type, w.product, w.amount, w.line_no, w.copy)
+								= (c.recorder, c.recorder_type, c.product, c.amount, c.line_no, c.copy))),
+	nobodys AS (SELECT o.*, row_number() OVER (PARTITION BY o.recorder, o.recorder_type, o.product, o.amount
+											   ORDER BY o.line_no, o.place) AS turn
+				FROM sold o
+				WHERE o.customer_id IS NULL AND o.attribution = onec_internal.own_term('anonymous'))
 	UPDATE pg_temp.onec_stage s
 	SET customer_id = coalesce(s.customer_id, r.owner_id), card_id = coalesce(s.card_id, r.card_id),
-		attribution = CASE WHEN s.attribution = 'anonymous' THEN 'card_register' ELSE s.attribution END
+		attribution = CASE WHEN s.attribution = onec_internal.own_term('anonymous')
+						   THEN onec_internal.own_term('card_register') ELSE s.attribution END
 	FROM (SELECT w.place, w.card_id, w.owner_id FROM own w
 		  UNION ALL
 		  SELECT o.place, p.card_id, p.owner_id FROM nobodys o
-		  JOIN spare p ON p.alike = o.alike AND p.turn = o.turn
+		  JOIN spare p ON (p.recorder, p.recorder_type, p.product, p.amount, p.turn)
+						  = (o.recorder, o.recorder_type, o.product, o.amount, o.turn)
 		  UNION ALL
-		  SELECT o.place, c.card_id, c.owner_id FROM nobodys o JOIN one_buyer b ON b.document = o.document
-		  JOIN carded c ON c.alike = o.alike AND c.n = 1
-		  WHERE NOT EXISTS (SELECT FROM spare p WHERE p.alike = o.alike AND p.turn = o.turn)) r
-	WHERE s.ctid = r.place AND r.card_id IS NOT NULL AND (s.card_id IS NULL OR s.attribution = 'anonymous')
+		  SELECT o.place, c.card_id, c.owner_id FROM nobodys o
+		  JOIN one_buyer b ON b.recorder = o.recorder AND b.recorder_type = o.recorder_type
+		  JOIN carded c ON (c.recorder, c.recorder_type, c.product, c.amount)
+						   = (o.recorder, o.recorder_type, o.product, o.amount) AND c.n = 1
+		  WHERE NOT EXISTS (SELECT FROM spare p
+							WHERE (p.recorder, p.recorder_type, p.product, p.amount, p.turn)
+								  = (o.recorder, o.recorder_type, o.product, o.amount, o.turn))) r
+	WHERE s.ctid = r.place AND r.card_id IS NOT NULL
+	  AND (s.card_id IS NULL OR s.attribution = onec_internal.own_term('anonymous'))
 $$;
 COMMENT ON FUNCTION onec_internal.attribute_by_card_register(name) IS
 	'Определить покупателя по регистру продаж по картам (служебная)';
@@ -87,12 +114,15 @@ CREATE FUNCTION onec_internal.attribute_staged_sales(server name) RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	UPDATE pg_temp.onec_stage s SET customer_id = coalesce(s.customer_id, c.owner_id), attribution = 'card'
+	UPDATE pg_temp.onec_stage s SET customer_id = coalesce(s.customer_id, c.owner_id),
+		attribution = onec_internal.own_term('card')
 	FROM onec.discount_card c
-	WHERE c.server = attribute_staged_sales.server AND c.card_id = s.card_id AND s.attribution = 'anonymous';
-	UPDATE pg_temp.onec_stage s SET attribution = 'card'
-	WHERE s.card_id IS NOT NULL AND s.attribution = 'anonymous';
-	IF NOT EXISTS (SELECT FROM onec.card_sale_line l WHERE l.server = attribute_staged_sales.server) THEN
+	WHERE c.server = attribute_staged_sales.server AND c.card_id = s.card_id
+	  AND s.attribution = onec_internal.own_term('anonymous');
+	UPDATE pg_temp.onec_stage s SET attribution = onec_internal.own_term('card')
+	WHERE s.card_id IS NOT NULL AND s.attribution = onec_internal.own_term('anonymous');
+	IF NOT EXISTS (SELECT FROM onec_internal.card_sale_line l
+				   WHERE l.server = onec_internal.number_of_server(attribute_staged_sales.server)) THEN
 		RETURN;
 	END IF;
 	PERFORM onec_internal.attribute_by_card_register(server);
@@ -109,6 +139,7 @@ CREATE FUNCTION onec_internal.note_documents_to_attribute(server name, target te
 AS $$
 DECLARE
 	touches text[] := onec_internal.what_target_touches(target);
+	number smallint := onec_internal.number_of_server(server);
 BEGIN
 	IF to_regclass('pg_temp.onec_document') IS NOT NULL THEN
 		DROP TABLE pg_temp.onec_document;
@@ -125,13 +156,12 @@ BEGIN
 				LEFT JOIN onec.discount_card d ON d.server = note_documents_to_attribute.server
 					AND d.card_id = s.card_id
 				WHERE d.owner_id IS DISTINCT FROM s.owner_id)
-			SELECT l.recorder, l.recorder_type FROM card k JOIN onec.sale_line l
-				ON l.server = note_documents_to_attribute.server AND l.card_id = k.card_id
-					AND l.attribution = 'card'
+			SELECT l.recorder, l.recorder_type FROM card k JOIN onec_internal.sale_line l
+				ON l.card_id = k.card_id AND l.server = number
+					AND l.attribution = onec_internal.own_term('card')
 			UNION
-			SELECT l.recorder, l.recorder_type FROM card k JOIN onec.card_sale_line l
-				ON l.server = note_documents_to_attribute.server AND l.card_id = k.card_id
-					AND l.owner_id IS NULL;
+			SELECT l.recorder, l.recorder_type FROM card k JOIN onec_internal.card_sale_line l
+				ON l.card_id = k.card_id AND l.server = number AND l.owner_id IS NULL;
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.note_documents_to_attribute(name, text) IS
@@ -153,22 +183,27 @@ BEGIN
 		RETURN;
 	END IF;
 	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
-		SELECT l.* FROM onec.sale_line l
+		SELECT l.* FROM onec_internal.sale_line l
 		JOIN pg_temp.onec_document d ON d.recorder = l.recorder AND d.recorder_type = l.recorder_type
-		WHERE l.server = attribute_noted_documents.server AND l.register = 'sales';
+		WHERE l.server = onec_internal.number_of_server(attribute_noted_documents.server)
+		  AND l.register = onec_internal.own_term('sales');
 	GET DIAGNOSTICS lines = ROW_COUNT;
 	IF lines > 0 THEN
 		UPDATE pg_temp.onec_stage s
-		SET customer_id = CASE s.attribution WHEN 'counterparty' THEN s.customer_id END,
-			card_id = CASE WHEN s.attribution = 'card' OR s.attribution = 'counterparty'
+		SET customer_id = CASE s.attribution WHEN onec_internal.own_term('counterparty')
+							   THEN s.customer_id END,
+			card_id = CASE WHEN s.attribution = onec_internal.own_term('card')
+							OR s.attribution = onec_internal.own_term('counterparty')
 						   AND own_card THEN s.card_id END,
-			attribution = CASE s.attribution WHEN 'counterparty' THEN s.attribution ELSE 'anonymous' END;
+			attribution = CASE s.attribution WHEN onec_internal.own_term('counterparty') THEN s.attribution
+							   ELSE onec_internal.own_term('anonymous') END;
 		ANALYZE pg_temp.onec_stage;
 		PERFORM onec_internal.attribute_staged_sales(server);
 		UPDATE pg_temp.onec_stage s
 		SET customer_id = l.customer_id, card_id = l.card_id, attribution = l.attribution
-		FROM onec.sale_line l
-		WHERE s.attribution = 'anonymous' AND l.attribution = 'card_register' AND l.server = s.server
+		FROM onec_internal.sale_line l
+		WHERE s.attribution = onec_internal.own_term('anonymous')
+		  AND l.attribution = onec_internal.own_term('card_register') AND l.server = s.server
 		  AND l.register = s.register AND l.recorder = s.recorder AND l.recorder_type = s.recorder_type
 		  AND l.line_no = s.line_no AND l.copy = s.copy;
 		PERFORM onec_internal.drop_forgotten_from_staged(server, 'sale_line');

@@ -78,8 +78,9 @@ AS $$
 DECLARE
 	known boolean;
 BEGIN
-	EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.%I s JOIN %s t ON t.server = %L AND (%s) = (%s))',
-				   other, onec_internal.table_of_target(target), server,
+	EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.%I s JOIN %s t ON t.server = %s AND (%s) = (%s))',
+				   other, onec_internal.table_of_target(target),
+				   onec_internal.server_in(onec_internal.table_of_target(target), server),
 				   onec_internal.stage_key_columns(target, 't'),
 				   onec_internal.stage_key_columns(target, 's')) INTO known;
 	RETURN known;
@@ -122,12 +123,12 @@ BEGIN
 		RETURN QUERY EXECUTE format('
 			WITH day AS MATERIALIZED (
 				SELECT DISTINCT t.%1$I::date AS day FROM %2$s t JOIN pg_temp.onec_change c ON (%3$s) = (%4$s)
-				WHERE t.server = %5$L AND c.place IS NULL AND t.%1$I IS NOT NULL)
+				WHERE t.server = %5$s AND c.place IS NULL AND t.%1$I IS NOT NULL)
 			SELECT format(''f.%%1$I >= %%2$L::timestamp AND f.%%1$I < %%3$L::timestamp'', %1$L,
 						  d.day, d.day + 1)
 			FROM day d WHERE (SELECT count(*) FROM day) <= 31',
 			date_column, tab, onec_internal.stage_key_columns(target, 't'),
-			onec_internal.stage_key_columns(target, 'c'), server);
+			onec_internal.stage_key_columns(target, 'c'), onec_internal.server_in(tab, server));
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.questions_about_missing(name, text) IS
@@ -239,7 +240,8 @@ DECLARE
 	tab text := onec_internal.table_of_target(target);
 BEGIN
 	missing := (SELECT count(*) FROM pg_temp.onec_change c WHERE c.place IS NULL);
-	EXECUTE format('SELECT count(*) FROM %s WHERE server = %L AND (%s) %s', tab, server, scope,
+	EXECUTE format('SELECT count(*) FROM %s WHERE server = %s AND (%s) %s', tab,
+				   onec_internal.server_in(tab, server), scope,
 				   CASE WHEN onec_internal.has_deletion_mark(target) THEN 'AND NOT is_deleted' END) INTO held;
 	shared := onec_internal.holds_known_rows(server, target, 'onec_stage');
 END $$;
@@ -261,12 +263,13 @@ DECLARE
 	known boolean := false;
 BEGIN
 	EXECUTE format('SELECT min(x.at), max(x.at) FROM (
-			SELECT * FROM (SELECT %1$I AS at FROM %2$s WHERE server = $1 AND %1$I < $2
+			SELECT * FROM (SELECT %1$I AS at FROM %2$s WHERE server = %3$s AND %1$I < $1
 						   ORDER BY %1$I DESC LIMIT 20) x
-			UNION ALL SELECT * FROM (SELECT %1$I FROM %2$s WHERE server = $1 AND %1$I >= $3
+			UNION ALL SELECT * FROM (SELECT %1$I FROM %2$s WHERE server = %3$s AND %1$I >= $2
 									 ORDER BY %1$I LIMIT 20) x
-				WHERE NOT EXISTS (SELECT FROM %2$s WHERE server = $1 AND %1$I < $2)) x', date_column, tab)
-		INTO beside USING server, from_ts, till_ts;
+				WHERE NOT EXISTS (SELECT FROM %2$s WHERE server = %3$s AND %1$I < $1)) x', date_column, tab,
+				   onec_internal.server_in(tab, server))
+		INTO beside USING from_ts, till_ts;
 	IF beside.min IS NOT NULL THEN
 		PERFORM onec_internal.stage_rows(server, target,
 										 format('f.%1$I >= %2$L::timestamp AND f.%1$I <= %3$L::timestamp',

@@ -103,16 +103,17 @@ DECLARE
 BEGIN
 	-- a first load has nothing before its windows, and nothing behind
 	IF lower(unread) > onec_internal.first_moment() THEN
-		EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE server = %L AND %I >= %L::timestamp)',
-					   tab, server,
+		EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE server = %s AND %I >= %L::timestamp)',
+					   tab, onec_internal.server_in(tab, server),
 					   date_column, lower(unread)) INTO any_unread;
 	END IF;
 	RETURN (SELECT string_agg(format('
 			SELECT %1$s FROM pg_temp.onec_change c
 			JOIN pg_temp.onec_stage x ON x.ctid = c.place JOIN %2$s', unit, o.other), ' UNION ')
-		FROM (SELECT format('%s t ON (%s) = (%s) WHERE t.server = %L
+		FROM (SELECT format('%s t ON (%s) = (%s) WHERE t.server = %s
 							 AND coalesce(t.%I, %L) <@ %L::tsmultirange',
-							tab, unit, onec_internal.stage_unit_columns(target, 't'), server, date_column,
+							tab, unit, onec_internal.stage_unit_columns(target, 't'),
+							onec_internal.server_in(tab, server), date_column,
 							onec_internal.first_moment(), unread)
 			  WHERE any_unread
 			  UNION ALL
@@ -167,14 +168,14 @@ BEGIN
 	EXECUTE format('CREATE TEMPORARY TABLE onec_frozen ON COMMIT DROP AS
 		WITH missing AS MATERIALIZED (
 			SELECT x.* FROM %1$s x JOIN pg_temp.onec_change c ON (%2$s) = (%3$s)
-			WHERE x.server = %4$L AND c.place IS NULL),
+			WHERE x.server = %4$s AND c.place IS NULL),
 		day AS MATERIALIZED (SELECT DISTINCT %5$s AS day FROM missing x)
 		SELECT %6$s FROM missing x
-		UNION SELECT %6$s FROM %1$s x JOIN day ON day.day = %5$s WHERE x.server = %4$L AND (%7$s)
+		UNION SELECT %6$s FROM %1$s x JOIN day ON day.day = %5$s WHERE x.server = %4$s AND (%7$s)
 		UNION SELECT %6$s FROM pg_temp.onec_stage x JOIN day ON day.day = %5$s
 		%8$s %9$s',
 		tab, onec_internal.stage_key_columns(target, 'x'), onec_internal.stage_key_columns(target, 'c'),
-		server, day, unit, scope,
+		onec_internal.server_in(tab, server), day, unit, scope,
 		CASE WHEN onec_internal.any_differing_doubles()
 			 THEN format('UNION SELECT %s FROM pg_temp.onec_twice x', unit) END,
 		'UNION ' || CASE WHEN w IS NOT NULL THEN onec_internal.half_documents_query(server, target, w) END);

@@ -65,8 +65,9 @@ BEGIN
 		EXECUTE format('SELECT NOT EXISTS (SELECT FROM pg_temp.onec_twice k
 				WHERE NOT EXISTS (SELECT FROM pg_temp.onec_before b WHERE (%1$s) = (%2$s))
 				  AND NOT EXISTS (SELECT FROM %3$s t
-								  WHERE t.server = %4$L AND (%1$s) = (%5$s) AND t.copy > 0))', keys,
-			onec_internal.stage_key_columns(target, 'b'), onec_internal.table_of_target(target), server,
+								  WHERE t.server = %4$s AND (%1$s) = (%5$s) AND t.copy > 0))', keys,
+			onec_internal.stage_key_columns(target, 'b'), onec_internal.table_of_target(target),
+			onec_internal.server_in(onec_internal.table_of_target(target), server),
 			onec_internal.stage_key_columns(target, 't'))
 		INTO known;
 	ELSE
@@ -121,6 +122,7 @@ CREATE FUNCTION onec_internal.is_all_new(server name, target text, scope text, l
 AS $$
 DECLARE
 	touches text[] := onec_internal.what_target_touches(target);
+	tab text := onec_internal.table_of_target(target);
 	any_here boolean;
 BEGIN
 	IF scope IS NULL
@@ -131,8 +133,8 @@ BEGIN
 			OR EXISTS (SELECT FROM onec_internal.profile_state p WHERE p.server = is_all_new.server)) THEN
 		RETURN false;
 	END IF;
-	EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE server = $1 AND (%s))',
-				   onec_internal.table_of_target(target), scope) INTO any_here USING server;
+	EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE server = %s AND (%s))',
+				   tab, onec_internal.server_in(tab, server), scope) INTO any_here;
 	RETURN NOT any_here
 		AND (later IS NULL OR onec_internal.half_documents_query(server, target, later) IS NULL);
 END $$;

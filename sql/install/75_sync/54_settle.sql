@@ -27,10 +27,11 @@ BEGIN
 				SELECT %1$s FROM pg_temp.onec_again x
 				WHERE (%3$s) IN (SELECT %3$s FROM pg_temp.onec_waiting x)
 				EXCEPT SELECT %1$s FROM pg_temp.onec_waiting_row x
-				EXCEPT SELECT %1$s FROM %4$s x WHERE x.server = %5$L
+				EXCEPT SELECT %1$s FROM %4$s x WHERE x.server = %5$s
 					AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting k
 									WHERE (%3$s) = (%6$s) AND %7$s <@ k.onec_window))', place, w, unit,
-			onec_internal.table_of_target(s.target), server,
+			onec_internal.table_of_target(s.target),
+			onec_internal.server_in(onec_internal.table_of_target(s.target), server),
 			onec_internal.stage_unit_columns(s.target, 'k'), day) INTO same;
 		EXIT WHEN NOT same;
 	END LOOP;
@@ -177,8 +178,8 @@ BEGIN
 			AND NOT EXISTS (SELECT FROM pg_temp.onec_waiting t
 							WHERE (%1$s) = (%2$s) AND t.onec_window IS DISTINCT FROM x.onec_window)
 			AND NOT EXISTS (SELECT FROM %3$s t
-							WHERE t.server = %4$L AND (%1$s) = (%2$s) AND NOT %5$s <@ x.onec_window)',
-		unit, onec_internal.stage_unit_columns(target, 't'), tab, server, day);
+							WHERE t.server = %4$s AND (%1$s) = (%2$s) AND NOT %5$s <@ x.onec_window)',
+		unit, onec_internal.stage_unit_columns(target, 't'), tab, onec_internal.server_in(tab, server), day);
 	EXECUTE format('CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT t.*
 						FROM pg_temp.onec_waiting_row t
 		JOIN pg_temp.onec_local x ON (%s) = (%s)

@@ -16,13 +16,14 @@ BEGIN
 		RETURN;
 	END IF;
 	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
-		SELECT l.server, 'card_sales'::text AS register, l.recorder, l.recorder_type, l.line_no, l.copy,
+		SELECT l.server, onec_internal.own_term('card_sales')::onec_internal.term_number AS register,
+			   l.recorder, l.recorder_type, l.line_no, l.copy,
 			   l.period, l.active,
 			   coalesce(l.owner_id, d.owner_id) AS customer_id, l.card_id, l.product_id, l.variant_id,
-			   l.quantity, l.amount, 'card'::text AS attribution
-		FROM onec.card_sale_line l
-		LEFT JOIN onec.discount_card d ON d.server = l.server AND d.card_id = l.card_id
-		WHERE l.server = sales_from_card_register.server;
+			   l.quantity, l.amount, onec_internal.own_term('card')::onec_internal.term_number AS attribution
+		FROM onec_internal.card_sale_line l
+		LEFT JOIN onec.discount_card d ON d.server = sales_from_card_register.server AND d.card_id = l.card_id
+		WHERE l.server = onec_internal.number_of_server(sales_from_card_register.server);
 	GET DIAGNOSTICS read = ROW_COUNT;
 	PERFORM onec_internal.drop_forgotten_from_staged(server, 'sale_line');
 	ANALYZE pg_temp.onec_stage;

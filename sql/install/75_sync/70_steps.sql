@@ -182,6 +182,7 @@ CREATE FUNCTION onec_internal.join_empty_windows(server name, target text,
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	tab text := onec_internal.table_of_target(target);
 	here timestamp;
 	next timestamp;
 	last int;
@@ -189,9 +190,9 @@ BEGIN
 	IF onec_internal.date_column(target) IS NULL OR cardinality(windows) < 4 THEN
 		RETURN windows;
 	END IF;
-	EXECUTE format('SELECT %1$I FROM %2$s WHERE server = $1 AND %1$I >= $2 ORDER BY %1$I LIMIT 1',
-				   onec_internal.date_column(target),
-				   onec_internal.table_of_target(target)) INTO here USING server, lower(windows[1]);
+	EXECUTE format('SELECT %1$I FROM %2$s WHERE server = %3$s AND %1$I >= $1 ORDER BY %1$I LIMIT 1',
+				   onec_internal.date_column(target), tab, onec_internal.server_in(tab, server))
+		INTO here USING lower(windows[1]);
 	next := least(onec_internal.first_date_in_1c(server, target, lower(windows[1])), here);
 	last := (SELECT count(*) FROM unnest(windows) w WHERE upper(w) <= next OR next IS NULL);
 	RETURN CASE WHEN last > 1 THEN tsrange(lower(windows[1]), upper(windows[last])) || windows[last + 1:]

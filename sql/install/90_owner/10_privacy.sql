@@ -53,7 +53,8 @@ CREATE FUNCTION onec_internal.ids_of_person(server name, person uuid) RETURNS uu
 AS $$
 	SELECT array_agg(DISTINCT x.id)
 	FROM (SELECT $2 AS id
-		  UNION ALL SELECT d.card_id FROM onec.discount_card d WHERE d.server = $1 AND d.owner_id = $2
+		  UNION ALL SELECT d.card_id FROM onec.discount_card d
+		  WHERE d.server = $1 AND coalesce(d.owner_id, d.card_id) = $2
 		  UNION ALL SELECT c.card_id FROM onec.customer_card c
 		  WHERE c.server = $1 AND $2 IN (c.user_id, c.customer_id)
 		  UNION ALL SELECT u.discount_card_id FROM onec.site_user u
@@ -148,6 +149,24 @@ END $$;
 COMMENT ON FUNCTION onec_internal.forget_messages_naming(name, text[]) IS
 	'Убрать сообщения об ошибках, в которых назван человек (служебная)';
 
+-- Whether the samples that the planner keeps of a table hold one of the words: then they are taken anew.
+CREATE FUNCTION onec_internal.statistics_name(relation regclass, words text[]) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname
+		CROSS JOIN LATERAL (
+			SELECT lower(concat(s.most_common_vals, s.histogram_bounds) COLLATE "default") AS said
+			OFFSET 0) x,
+			unnest($2) w
+		WHERE c.oid = $1 AND (position(w IN x.said) > 0
+			OR w ~ '^\d{10}$' AND position(w IN regexp_replace(x.said, '[^0-9,{}[:alpha:]]', '', 'g')) > 0))
+$$;
+COMMENT ON FUNCTION onec_internal.statistics_name(regclass, text[]) IS
+	'Есть ли слова человека в выборках планировщика (служебная)';
+
 CREATE FUNCTION onec_internal.forget_person(server name, key text) RETURNS TABLE (table_name text,
 	rows bigint)
 	LANGUAGE plpgsql VOLATILE
@@ -161,7 +180,7 @@ DECLARE
 	w record;
 	total bigint := 0;
 BEGIN
-	PERFORM onec_internal.lock_people('EXCLUSIVE');
+	-- looked for before anybody has to wait, and once more what came meanwhile
 	people := ARRAY(SELECT m FROM onec_internal.people_meant(srv, key) m ORDER BY m);
 	IF cardinality(people) > 1 THEN
 		RAISE cardinality_violation USING
@@ -171,16 +190,20 @@ BEGIN
 	END IF;
 	ids := onec_internal.ids_of_person(srv, people[1]);
 	words := onec_internal.words_naming_person(srv, ids);
+	PERFORM onec_internal.lock_people(srv, true);
+	ids := ids || onec_internal.ids_of_person(srv, people[1]);
 	FOR w IN SELECT * FROM onec_internal.tables_about_people() ORDER BY 1 LOOP
-		EXECUTE onec_internal.erasure_statement(w.relation, w.people, w.erasure,
+		EXECUTE onec_internal.erasure_statement(w.relation, srv, w.people, w.erasure,
 												onec_internal.has_column(w.relation, 'attribution'))
-													USING srv, ids;
+			USING ids;
 		GET DIAGNOSTICS rows = ROW_COUNT;
 		total := total + rows;
 		IF rows > 0 THEN
-			RAISE NOTICE USING MESSAGE = format('%s: %s rows', w.relation, rows);
+			RAISE NOTICE USING MESSAGE = format('%s: %s rows', w.table_name, rows);
 			-- the planner's statistics hold samples of telephones and names
-			EXECUTE format('ANALYZE %s', w.relation);
+			IF onec_internal.statistics_name(w.relation::regclass, words) THEN
+				EXECUTE format('ANALYZE %s', w.relation);
+			END IF;
 			table_name := w.table_name;
 			RETURN NEXT;
 		END IF;
@@ -191,7 +214,8 @@ BEGIN
 			HINT = 'A key is a telephone in any spelling, the login, or the identifier '
 				   'of a card or of a customer.';
 	END IF;
-	INSERT INTO onec.forgotten (server, id) SELECT srv, i FROM unnest(ids) i ON CONFLICT DO NOTHING;
+	INSERT INTO onec.forgotten (server, id) SELECT DISTINCT srv, i FROM unnest(ids) i
+	ON CONFLICT DO NOTHING;
 	PERFORM onec_internal.refresh_all_people_next(srv);
 	FOR table_name, rows IN SELECT m.table_name, m.rows
 		FROM onec_internal.forget_messages_naming(srv, words) m LOOP

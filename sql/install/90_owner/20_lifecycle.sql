@@ -1,17 +1,19 @@
 -- A server is called something else, is dropped, is forgotten: what the store, the schema of its tables and
 -- the jobs do then.
 
--- Every table with a server in each row: of the extension, and of what is synced besides for one base.
+-- Every table with a server in each row, by name or by number: of the extension, and of what is synced
+-- besides for one base.  Which number a server has is not among them: it is never given to another.
 CREATE FUNCTION onec_internal.tables_by_server() RETURNS SETOF text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT c.oid::regclass::text FROM pg_class c
-	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server' AND a.atttypid = 'name'::regtype
+	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
 	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
 	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
 		AND e.extname = 'onec_fdw'
 	WHERE c.relkind IN ('r', 'p') AND c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+	  AND c.oid <> 'onec_internal.server_number'::regclass
 	UNION
 	SELECT onec_internal.table_of_target(t.target) FROM onec.target t
 	WHERE to_regclass(onec_internal.table_of_target(t.target)) IS NOT NULL
@@ -71,7 +73,12 @@ BEGIN
 			MESSAGE = format('a sync of "%s" is at work', old),
 				HINT = format('Wait for its end, or SELECT onec.cancel(server => %L).', old);
 	END IF;
-	FOR tab IN SELECT * FROM onec_internal.tables_by_server() LOOP
+	-- a number goes on being that of the base; one of the new name has no rows
+	DELETE FROM onec_internal.server_number n WHERE n.server = new;
+	UPDATE onec_internal.server_number n SET server = new WHERE n.server = old;
+	FOR tab IN SELECT t FROM onec_internal.tables_by_server() t
+			   JOIN pg_attribute a ON a.attrelid = t::regclass AND a.attname = 'server'
+			   WHERE a.atttypid = 'name'::regtype LOOP
 		EXECUTE format('UPDATE %s SET server = $2 WHERE server = $1', tab) USING old, new;
 	END LOOP;
 	UPDATE onec_internal.base b SET former = array_remove(b.former, new) || old WHERE b.server = new;
@@ -137,8 +144,10 @@ BEGIN
 		AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident(srv))) THEN
 		EXECUTE format('DROP SCHEMA %I', srv);
 	END IF;
-	FOR table_name IN SELECT t FROM onec_internal.tables_by_server() t WHERE t <> 'onec.forgotten' LOOP
-		EXECUTE format('DELETE FROM %s t WHERE t.server = $1', table_name) USING srv;
+	FOR table_name IN SELECT t FROM onec_internal.tables_by_server() t
+					  WHERE t <> 'onec.forgotten' LOOP
+		EXECUTE format('DELETE FROM %s t WHERE t.server = %s', table_name,
+					   onec_internal.server_in(table_name, srv));
 		GET DIAGNOSTICS rows = ROW_COUNT;
 		table_name := regexp_replace(table_name, '^onec(_internal)?\.', '');
 		IF rows > 0 THEN

@@ -101,11 +101,13 @@ DECLARE
 BEGIN
 	SELECT string_agg(c.oid::regclass::text, ', ') FILTER (WHERE c.relkind = 'r' AND a.attname IS NOT NULL
 														   AND c.relname NOT IN ('config', 'target',
-															   'forgotten')),
-		   string_agg(c.oid::regclass::text, ', ') FILTER (WHERE c.relkind = 'r')
+															   'forgotten', 'server_number')),
+		   string_agg(c.oid::regclass::text, ', ')
 	INTO filled, read
 	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
-	WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND c.relkind = 'r';
+	WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+	  AND (c.relkind = 'r' OR c.relkind = 'v' AND c.relnamespace = 'onec'::regnamespace
+		   AND EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname));
 	SELECT string_agg(p.oid::regprocedure::text, ', ') INTO called FROM pg_proc p
 	WHERE p.pronamespace = 'onec'::regnamespace AND p.proname ~ entries;
 	SELECT h.routines, h.relations INTO helpers FROM onec_internal.needed_helpers(
