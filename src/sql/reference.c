@@ -14,6 +14,8 @@
 #include "fmgr.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
+
 PG_FUNCTION_INFO_V1(onec_reference_uuid);
 
 #define TEXT_LENGTH 36			/* 8-4-4-4-12 */
