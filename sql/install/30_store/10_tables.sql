@@ -203,8 +203,8 @@ CREATE TABLE onec_internal.sale_line (
 );
 -- The key finds the lines of a document: merge, doubles, buyers by the register of cards.  In the indexes of
 -- people an entry stands once for all its lines, so that each costs some seven bytes a line.
--- Windows, marts of a time.  The time first: a planner without statistics would look for documents, too, by an
--- index that begins with the server.
+-- Windows, marts of a time.  The time first: a planner without statistics would look for documents, too, by
+-- an index that begins with the server.
 CREATE INDEX sale_line_period ON onec_internal.sale_line (period, server);
 -- Facts of one buyer or some; profiles, JSON, users of the site.  Twice: with the server for plans that look
 -- lines up one by one, and without it for those that join by hashing (they forbid themselves the other way);

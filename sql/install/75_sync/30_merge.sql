@@ -125,8 +125,8 @@ DECLARE
 	any_here boolean;
 BEGIN
 	SELECT * INTO part FROM onec_internal.merge_column_lists(tab);
-	-- documents are fewer than their rows, and mostly none is here: counted, for who asks whether there is any
-	-- is given a plan that is quick where there are many
+	-- documents are fewer than their rows, and mostly none is here: counted, for who asks whether there is
+	-- any is given a plan that is quick where there are many
 	EXECUTE format('SELECT count(*) > 0 FROM (SELECT DISTINCT s.server, %1$s FROM pg_temp.onec_stage s) s
 						JOIN %2$s t ON t.server = s.server AND (%3$s) = (%1$s)',
 				   onec_internal.stage_unit_columns(target, 's'), tab,
