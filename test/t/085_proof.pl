@@ -250,5 +250,21 @@ is(rows("SELECT string_agg(code, ' ') FROM onec.discount_card WHERE is_deleted A
 is(rows("SELECT last_ok > '$ok_at' FROM onec.sync_state WHERE target = 'discount_card'"), 't', 'L10: … now it was read completely');
 is(rows('SELECT count(*) FROM onec_internal.card_seen'), '0', 'L10: … and nothing is kept of the round');
 
+# ---- a catalog's key twice: nobody knows which is true ----
+my $seven = "SELECT string_agg(description, ', ') FROM onec.discount_card WHERE code = '9' AND card_id::text LIKE '00000005%'";
+base($cards => [ map { $_ == 9 ? (card(9, Description => 'Новое'), card(9, Description => 'Другое')) : card($_) } 1 .. 6, 8 .. 20 ]);
+sync($only_cards);
+is(rows($seven), 'Карта 9', 'P11: a key of a catalog twice, neither as it is here: it stays as it was');
+is(rows("SELECT found FROM onec.data_quality WHERE code = 'Q12'"), '2', 'P11: … reported, beside that of the sales');
+base($cards => [ map { $_ == 9 ? (card(9), card(9, Description => 'Другое')) : card($_) } 1 .. 6, 8 .. 20 ]);
+sync($only_cards);
+is(rows($seven), 'Карта 9', 'P11: … one of them as it is here: that one stays');
+base($cards => [ map { $_ == 21 ? (card(21), card(21, Description => 'Другое')) : card($_) } 1 .. 6, 8 .. 21 ]);
+sync($only_cards);
+is(rows("SELECT count(*) FROM onec.discount_card WHERE code = '21'"), '1', 'P11: … not here yet: one of them comes');
+base($cards => [ map { $_ == 9 ? card(9, Description => 'Новое') : card($_) } 1 .. 6, 8 .. 21 ]);
+is(sync($only_cards), 'ok', 'P11: … each once again');
+is(rows($seven), 'Новое', 'P11: … and what has changed is here');
+
 $node->stop;
 done_testing();

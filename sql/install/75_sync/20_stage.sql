@@ -267,6 +267,19 @@ $$;
 COMMENT ON FUNCTION onec_internal.same_row_condition(text, text, text) IS
 	'Условие: местная строка равна прочитанной (служебная)';
 
+-- The columns that the local table and the staged rows have in common.
+CREATE FUNCTION onec_internal.columns_in_common(target text, a text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(format('%s.%I', $2, t.attname), ', ' ORDER BY t.attnum)
+	FROM pg_attribute t JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage')
+		AND s.attname = t.attname AND s.attnum > 0
+	WHERE t.attrelid = onec_internal.table_of_target($1)::regclass AND t.attnum > 0 AND NOT t.attisdropped
+$$;
+COMMENT ON FUNCTION onec_internal.columns_in_common(text, text) IS
+	'Общие столбцы местной таблицы и прочитанного (служебная)';
+
 -- The rows of a window.  Rows with an empty date belong to the window that is open to the past.
 CREATE FUNCTION onec_internal.window_condition(target text, from_ts timestamp, till_ts timestamp) RETURNS text
 	LANGUAGE plpgsql STABLE

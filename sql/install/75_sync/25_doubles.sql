@@ -49,6 +49,34 @@ END $$;
 COMMENT ON FUNCTION onec_internal.any_differing_doubles() IS
 	'Есть ли разные строки с одним ключом (служебная)';
 
+-- Where rows of one key differ, and none of them is like the one that is here, nobody knows which is true:
+-- the one that is here takes their place.
+CREATE FUNCTION onec_internal.keep_what_is_here(server name, target text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	key_here text := onec_internal.stage_key_columns(target, 'h');
+	key_read text := onec_internal.stage_key_columns(target, 's');
+	key_twice text := onec_internal.stage_key_columns(target, 'k');
+BEGIN
+	EXECUTE format('
+		WITH here AS MATERIALIZED (
+			SELECT %1$s, h.ctid AS place FROM %2$s h JOIN pg_temp.onec_twice k ON (%3$s) = (%4$s)
+			WHERE h.server = %5$s AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s
+												  WHERE (%6$s) = (%3$s) AND %7$s)),
+		gone AS (DELETE FROM pg_temp.onec_stage s USING here k WHERE (%6$s) = (%4$s))
+		INSERT INTO pg_temp.onec_stage (%8$s)
+		SELECT %9$s FROM here k JOIN %2$s h ON h.ctid = k.place',
+		key_twice, onec_internal.table_of_target(target), key_here, key_twice,
+		onec_internal.server_in(onec_internal.table_of_target(target), server), key_read,
+		onec_internal.same_row_condition(target, 'h', 's'),
+		replace(onec_internal.columns_in_common(target, 'h'), 'h.', ''),
+		onec_internal.columns_in_common(target, 'h'));
+END $$;
+COMMENT ON FUNCTION onec_internal.keep_what_is_here(name, text) IS
+	'Оставить местные строки там, где из прочитанных с тем же ключом ни одна не такая же (служебная)';
+
 -- Rows of one key that differ: they get running numbers, by their content; where the table has none, one of
 -- them stays, that which is here already or else always the same one.  Returns how many keys it concerns.
 CREATE FUNCTION onec_internal.number_differing_doubles(server name, target text) RETURNS bigint
@@ -69,6 +97,7 @@ BEGIN
 				  FROM pg_temp.onec_stage s JOIN pg_temp.onec_twice k ON (%1$s) = (%2$s)) d
 			WHERE s.ctid = d.place AND d.n > 1', keys, onec_internal.stage_key_columns(target, 'k'));
 	ELSE
+		PERFORM onec_internal.keep_what_is_here(server, target);
 		EXECUTE format('DELETE FROM pg_temp.onec_stage s
 			USING (SELECT s.ctid AS place,
 						  row_number() OVER (PARTITION BY %1$s ORDER BY h.server IS NULL, s::text) AS n
