@@ -64,14 +64,14 @@ DECLARE
 	n bigint;
 BEGIN
 	EXECUTE format($sql$
-	INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, active,
-								customer_id, document_id, document_type,
-								quantity, amount, attribution)
-	SELECT %L, 'sales', md5(p.c || ' ' || p.day || ' ' || l.doc)::uuid, l.kind, l.line,
-		   p.day + l.shift, l.active,
-		   ('00000000-0000-0000-0000-' || lpad(p.c::text, 12, '0'))::uuid,
-		   md5(p.c || ' ' || p.day || ' ' || l.original)::uuid, 'Document_ЧекККМ',
-		   sign(l.share), round(p.net * l.share, 2), l.attribution
+	INSERT INTO onec_internal.sale_line (server, register, recorder, recorder_type, line_no, period, active,
+										 customer_id, person_id, document_id, document_type,
+										 quantity, amount, attribution)
+	SELECT onec_internal.new_server_number(%L), onec_internal.own_term('sales'), w.recorder,
+		   onec_internal.new_term(l.kind), l.line, p.day + l.shift, l.active, w.customer,
+		   onec_internal.person_of_line(onec_internal.own_term(l.attribution), w.customer, NULL, w.recorder),
+		   md5(p.c || ' ' || p.day || ' ' || l.original)::uuid, onec_internal.new_term('Document_ЧекККМ'),
+		   sign(l.share), round(p.net * l.share, 2), onec_internal.own_term(l.attribution)
 	FROM planted p CROSS JOIN (VALUES
 		('one', 1, 'one', interval '10:00', 1.5, 'Document_ЧекККМ', true, 'counterparty'),
 		('one', 2, 'one', '10:00', 0.25, 'Document_ЧекККМ', true, 'counterparty'),
@@ -84,6 +84,8 @@ BEGIN
 		('start', 1, 'start', '-4 days', 1, 'Document_ВводНачальныхОстатков', true, 'counterparty'),
 		('anon', 1, 'anon', '-5 days', 1, 'Document_ЧекККМ', true, 'anonymous')
 		) l (doc, line, original, shift, share, kind, active, attribution)
+	CROSS JOIN LATERAL (SELECT md5(p.c || ' ' || p.day || ' ' || l.doc)::uuid AS recorder,
+							   ('00000000-0000-0000-0000-' || lpad(p.c::text, 12, '0'))::uuid AS customer) w
 	ORDER BY %s$sql$, server, ord);
 	GET DIAGNOSTICS n = ROW_COUNT;
 	RETURN n;

@@ -27,11 +27,12 @@ sql("
 	INSERT INTO onec.store (server, store_id, name) SELECT SRV, no(10 + g), 'Лавка ' || g FROM generate_series(1, 4) g;
 	INSERT INTO onec.discount_card (server, card_id, barcode, owner_id)
 		SELECT SRV, no(100000 + g), (70000000000 + g)::text, no(100 + g) FROM generate_series(1, $customers) g;
-	INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, customer_id, product_id, store_id, quantity,
-			amount, attribution)
-		SELECT SRV, 'sales', no(1000000 + g / 2), 'Document_ЧекККМ', g, $day - dice('d' || g / 2, 900) + interval '12 hours',
-			no(101 + g / 2 % $customers), no(41 + dice('p' || g, 30)), no(11 + dice('s' || g / 2, 4)), 1,
-			100 + dice('a' || g, 9000), 'counterparty' FROM generate_series(0, 23999) g;
+	INSERT INTO onec_internal.sale_line (server, register, recorder, recorder_type, line_no, period, customer_id, person_id, product_id, store_id,
+			quantity, amount, attribution)
+		SELECT n.srv, onec_internal.own_term('sales'), no(1000000 + g / 2), n.type, g, $day - dice('d' || g / 2, 900) + interval '12 hours',
+			no(101 + g / 2 % $customers), no(101 + g / 2 % $customers), no(41 + dice('p' || g, 30)), no(11 + dice('s' || g / 2, 4)), 1,
+			100 + dice('a' || g, 9000), onec_internal.own_term('counterparty')
+		FROM (SELECT onec_internal.new_server_number(SRV) AS srv, onec_internal.new_term('Document_ЧекККМ') AS type) n, generate_series(0, 23999) g;
 	INSERT INTO onec.loyalty_movement (server, recorder, recorder_type, line_no, period, active, kind, card_id, accrued, spent)
 		SELECT SRV, no(1000000 + g), 'Document_ЧекККМ', 1, $day - g % 300, true, 'Receipt', no(100001 + g % $customers), 10, 0
 		FROM generate_series(0, 9999) g;
@@ -98,5 +99,59 @@ is(sql("WITH c AS MATERIALIZED (SELECT onec_internal.count_pairs(goods, 30) AS f
 		SELECT (SELECT count(*) > 1000 FROM fast), (SELECT count(*) FROM ((TABLE fast EXCEPT TABLE slow) UNION ALL (TABLE slow EXCEPT TABLE fast)) x)"),
 	't|0', 'Q7: pairs counted at once are those of a join');
 is(sql("SELECT (onec_internal.count_pairs(g, 1)).a IS NOT NULL FROM unnest('{}'::int[]) g (x), LATERAL (SELECT ARRAY[x]) y (g)"), 't', 'Q7: of no basket there are none');
+
+# ---- receipts that are kept ----
+# What is kept of receipts is what all lines say, in whatever way they were changed; some of two documents, stores, moments, buyers.
+my $differ = "SET jit = off; SELECT count(*) FROM (
+		(SELECT * FROM onec_internal.kept_receipts(SRV, %1\$s) EXCEPT ALL SELECT * FROM onec_internal.receipts_till(SRV, %1\$s, NULL))
+		UNION ALL (SELECT * FROM onec_internal.receipts_till(SRV, %1\$s, NULL) EXCEPT ALL SELECT * FROM onec_internal.kept_receipts(SRV, %1\$s))) x";
+my $parts = "SET jit = off; SELECT count(*) FROM (
+		(SELECT p.customer_id, p.receipt_id, p.at, p.is_purchase, p.period, p.store_id, sum(p.items), sum(p.net) FROM onec_internal.kept_parts(SRV, NULL) p GROUP BY 1, 2, 3, 4, 5, 6
+		 EXCEPT ALL SELECT l.customer_id, l.receipt_id, l.at, l.is_purchase, l.period, l.store_id, sum(l.quantity), sum(l.amount)
+		 FROM onec_internal.receipt_lines_till(SRV, NULL, NULL) l GROUP BY 1, 2, 3, 4, 5, 6)
+		UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM onec_internal.kept_parts(SRV, NULL) p
+		GROUP BY p.customer_id, p.receipt_id HAVING count(*) FILTER (WHERE p.is_first) <> 1 OR count(*) FILTER (WHERE p.once) <> count(DISTINCT coalesce(p.store_id, no(0)))) x";
+
+sub kept_as_lines
+{
+	my ($what) = @_;
+
+	sql("ANALYZE onec_internal.sale_line, onec_internal.receipt_part");
+	is(join(' ', map { sql(sprintf($differ, $_)) } 'NULL', "$day - 300") . ' ' . sql($parts), '0 0 0', "Q5: $what: kept receipts are those of the lines");
+}
+
+for my $mart (qw(cohort_retention store_summary revenue_month weekday_hour month_season))
+{
+	is(counted("SELECT count(x) FROM onec.$mart x WHERE server = SRV", $lines), '0', "Q5: $mart reads no line");
+}
+sql("ANALYZE onec_internal.receipt_part");
+cmp_ok(counted("SELECT count(*) FROM onec.receipt WHERE period >= $day - 40 AND period < $day - 39",
+		"SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int FROM pg_stat_xact_user_tables WHERE relname IN ('sale_line', 'receipt_part')"), '<=', 100,
+	'Q6: receipts of one day are found by it');
+kept_as_lines('as they came');
+is(sql("SELECT bool_and(alone) AND count(*) = 12000 FROM onec_internal.receipt_part"), 't', 'Q5: a receipt is one row');
+for my $edit (
+	[ 'other documents, stores and moments' => "UPDATE onec_internal.sale_line SET document_id = no(1000000 + dice('x' || line_no, 12000)) WHERE dice('e' || line_no, 9) = 0;
+		UPDATE onec_internal.sale_line SET store_id = NULL WHERE dice('f' || line_no, 31) = 0;
+		UPDATE onec_internal.sale_line SET period = period - interval '36 hours' WHERE dice('g' || line_no, 17) = 0" ],
+	[ 'returns and gifts' => "UPDATE onec_internal.sale_line SET amount = -amount, quantity = -quantity WHERE dice('h' || line_no, 11) = 0;
+		UPDATE onec_internal.sale_line SET amount = 0 WHERE dice('i' || line_no, 23) = 0; UPDATE onec_internal.sale_line SET amount = NULL WHERE dice('i' || line_no, 97) = 0;
+		UPDATE onec_internal.sale_line SET active = false WHERE dice('j' || line_no, 41) = 0" ],
+	[ 'other buyers' => "UPDATE onec_internal.sale_line SET customer_id = no(101), person_id = no(101) WHERE dice('k' || line_no, 13) = 0;
+		UPDATE onec_internal.sale_line SET attribution = 0, person_id = recorder, customer_id = NULL WHERE dice('l' || line_no, 13) = 0" ],
+	[ 'lines gone and new ones' => "DELETE FROM onec_internal.sale_line WHERE dice('m' || line_no, 7) = 0;
+		INSERT INTO onec_internal.sale_line (period, line_no, server, register, recorder_type, attribution, recorder, person_id, customer_id, quantity, amount)
+		SELECT period, line_no + 100000, server, register, recorder_type, attribution, recorder, person_id, customer_id, 1, 77.5 FROM onec_internal.sale_line WHERE dice('n' || line_no, 5) = 0" ],
+	[ 'gifts that count' => "SELECT onec.set('count_free_receipts', 'true', SRV)" ],
+	[ 'an organization of all' => "UPDATE onec_internal.sale_line SET organization_id = no(7) WHERE dice('o' || line_no, 2) = 0; SELECT onec.set('organization_ids', '{' || no(7) || '}', SRV)" ],
+	[ 'somebody forgotten' => "SELECT onec.forget($key, SRV)" ],
+	[ 'old ones purged' => "SELECT onec.purge($day - 500, SRV)" ],
+	[ 'all of a type left out' => "SELECT onec.set('exclude_recorder_types', '{Document_ЧекККМ}', SRV)" ],
+	[ 'an emptied table' => "TRUNCATE onec_internal.sale_line" ])
+{
+	sql($edit->[1]);
+	kept_as_lines($edit->[0]);
+}
+is(sql("SELECT count(*) FROM onec_internal.receipt_part"), '0', 'Q5: of no line nothing is kept');
 
 done_testing();

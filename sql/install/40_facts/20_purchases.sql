@@ -122,12 +122,33 @@ CREATE FUNCTION onec_internal.is_dated_before(period timestamp, till timestamp) 
 COMMENT ON FUNCTION onec_internal.is_dated_before(timestamp, timestamp) IS
 	'Есть ли у строки дата, и раньше ли она указанного времени (служебная)';
 
--- The lines that count: switched on, of a document that sells, of an organization that counts; rows of cost
--- alone sell nothing.  They are chosen by numbers; of the words only those that somebody asks for are looked
--- up.
+-- Whether a row sells or takes back anything: it is switched on, and not one of cost alone.
+CREATE FUNCTION onec_internal.sells(active boolean, quantity numeric, amount numeric) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN active IS NOT FALSE AND NOT (coalesce(quantity, 0) = 0 AND coalesce(amount, 0) = 0);
+COMMENT ON FUNCTION onec_internal.sells(boolean, numeric, numeric) IS
+	'Есть ли в строке продажа или возврат (служебная)';
+
+-- Whether the shop counts what documents of that type, of that organization, hold.
+CREATE FUNCTION onec_internal.is_let_in(recorder_type smallint, organization_id uuid,
+										excluded_terms smallint[], organizations uuid[]) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN recorder_type <> ALL (excluded_terms)
+		AND coalesce(organization_id = ANY (organizations), organizations IS NULL);
+COMMENT ON FUNCTION onec_internal.is_let_in(smallint, uuid, smallint[], uuid[]) IS
+	'Учитываются ли документы этого вида и этой организации (служебная)';
+
+-- The document of which a row is a part.
+CREATE FUNCTION onec_internal.receipt_of(document_id uuid, recorder uuid) RETURNS uuid
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN coalesce(document_id, recorder);
+COMMENT ON FUNCTION onec_internal.receipt_of(uuid, uuid) IS 'Документ покупки (служебная)';
+
+-- The lines that count.  They are chosen by numbers; of the words only those are looked up that somebody asks
+-- for.
 CREATE VIEW onec_internal.counted_line AS
 	SELECT w.server, onec_internal.buyer_id(l.attribution, l.person_id) AS customer_id,
-		   coalesce(l.document_id, l.recorder) AS receipt_id,
+		   onec_internal.receipt_of(l.document_id, l.recorder) AS receipt_id,
 		   CASE WHEN l.document_id IS NOT NULL THEN d.word ELSE r.word END AS receipt_type,
 		   l.period, l.product_id, l.store_id, coalesce(l.quantity, 0) AS quantity,
 		   coalesce(l.amount, 0) AS amount, l.cost, l.card_id, l.document_id, d.word AS document_type,
@@ -137,9 +158,8 @@ CREATE VIEW onec_internal.counted_line AS
 	LEFT JOIN onec_internal.term r ON r.number = l.recorder_type
 	LEFT JOIN onec_internal.term d ON d.number = l.document_type
 	LEFT JOIN onec_internal.term a ON a.number = l.attribution
-	WHERE l.active IS NOT FALSE AND l.recorder_type <> ALL (w.excluded_terms)
-	  AND coalesce(l.organization_id = ANY (w.organizations), w.organizations IS NULL)
-	  AND NOT (coalesce(l.quantity, 0) = 0 AND coalesce(l.amount, 0) = 0);
+	WHERE onec_internal.sells(l.active, l.quantity, l.amount)
+	  AND onec_internal.is_let_in(l.recorder_type, l.organization_id, w.excluded_terms, w.organizations);
 COMMENT ON VIEW onec_internal.counted_line IS 'Учитываемые строки продаж (служебное)';
 COMMENT ON COLUMN onec_internal.counted_line.customer_id IS
 	'Покупатель: контрагент, у карты без владельца — карта; пусто — неизвестен';

@@ -14,9 +14,9 @@ AS $$
 	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
 	-- the span of time is of all lines: money by month once, then of what lies within
 	month AS MATERIALIZED (
-		SELECT date_trunc('month', l.period) AS month, min(l.period) AS first,
-			   coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0) AS gross, sum(l.amount) AS net
-		FROM me, onec_internal.counted_lines(me.server_name, me.day + 1, NULL) l GROUP BY 1),
+		SELECT date_trunc('month', p.period) AS month, min(p.period) AS first,
+			   coalesce(sum(p.gross), 0) AS gross, sum(p.net) AS net
+		FROM me, onec_internal.kept_parts(me.server_name, me.day + 1) p GROUP BY 1),
 	span AS MATERIALIZED (
 		SELECT date_trunc('month', min(m.first)::date + interval '1 month -1 day') AS from_month,
 			   date_trunc('month', (me.day + 1)::timestamp) AS till
@@ -31,7 +31,7 @@ AS $$
 	sale AS (
 		SELECT extract(month FROM r.month)::int AS month, sum(r.receipts)::bigint AS receipts
 		FROM (SELECT date_trunc('month', r.at) AS month, count(*) AS receipts
-			  FROM me, onec_internal.receipts_till(me.server_name, me.day + 1, NULL) r
+			  FROM me, onec_internal.kept_receipts(me.server_name, me.day + 1) r
 			  WHERE r.is_purchase GROUP BY 1) r CROSS JOIN span s
 		WHERE r.month >= s.from_month AND r.month < s.till GROUP BY 1),
 	rate AS (

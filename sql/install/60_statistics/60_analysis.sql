@@ -36,24 +36,23 @@ CREATE FUNCTION onec.cohort_retention_at(server name DEFAULT NULL, as_of date DE
 	SET jit = off SET work_mem = '64MB'
 AS $$
 	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
-	receipt AS MATERIALIZED (
-		SELECT r.customer_id, r.at, r.is_purchase
-		FROM me, onec_internal.receipts_till(me.server_name, me.day + 1, NULL) r),
+	part AS MATERIALIZED (
+		SELECT p.customer_id, p.at, p.is_purchase AND p.is_first AS is_receipt, p.is_purchase, p.period, p.net
+		FROM me, onec_internal.kept_parts(me.server_name, me.day + 1) p),
 	first AS MATERIALIZED (
-		SELECT r.customer_id, date_trunc('month', min(r.at)) AS cohort FROM receipt r
-		WHERE r.is_purchase AND r.customer_id IS NOT NULL GROUP BY 1),
+		SELECT p.customer_id, date_trunc('month', min(p.at)) AS cohort FROM part p
+		WHERE p.is_purchase AND p.customer_id IS NOT NULL GROUP BY 1),
 	size AS (SELECT f.cohort, count(*) AS customers FROM first f GROUP BY 1),
 	visit AS (
 		SELECT f.cohort, onec_internal.months_between(f.cohort, v.month) AS n,
 			   count(*) AS retained, sum(v.receipts)::bigint AS receipts
-		FROM (SELECT r.customer_id, date_trunc('month', r.at) AS month, count(*) AS receipts FROM receipt r
-			  WHERE r.is_purchase AND r.customer_id IS NOT NULL GROUP BY 1, 2) v
+		FROM (SELECT p.customer_id, date_trunc('month', p.at) AS month, count(*) AS receipts FROM part p
+			  WHERE p.is_receipt AND p.customer_id IS NOT NULL GROUP BY 1, 2) v
 		JOIN first f ON f.customer_id = v.customer_id GROUP BY 1, 2),
 	money AS (
 		SELECT f.cohort, greatest(onec_internal.months_between(f.cohort, m.month), 0) AS n, sum(m.net) AS net
-		FROM (SELECT l.customer_id, date_trunc('month', l.period) AS month, sum(l.amount) AS net
-			  FROM me, onec_internal.counted_lines(me.server_name, me.day + 1, NULL) l
-			  WHERE l.customer_id IS NOT NULL GROUP BY 1, 2) m
+		FROM (SELECT p.customer_id, date_trunc('month', p.period) AS month, sum(p.net) AS net FROM part p
+			  WHERE p.customer_id IS NOT NULL GROUP BY 1, 2) m
 		JOIN first f ON f.customer_id = m.customer_id GROUP BY 1, 2),
 	grid AS (
 		SELECT s.cohort, s.customers, n.n, s.cohort + n.n * interval '1 month' AS month, me.day,
@@ -70,7 +69,7 @@ AS $$
 				THEN round(sum(coalesce(m.net, 0)) OVER (PARTITION BY g.cohort ORDER BY g.n) / g.customers,
 						   2) END,
 		   NOT g.future AND g.month + interval '1 month' > g.day + 1,
-		   g.cohort < date_trunc('month', (SELECT min(r.at) FROM receipt r))
+		   g.cohort < date_trunc('month', (SELECT min(p.at) FROM part p))
 			   + (SELECT onec.get('cohort.censored_months', me.server_name)::int FROM me) * interval '1 month'
 	FROM grid g
 	LEFT JOIN visit v ON v.cohort = g.cohort AND v.n = g.n
@@ -214,7 +213,7 @@ AS $$
 			FROM onec_internal.server_and_day($1, $2) d),
 	receipt AS MATERIALIZED (
 		SELECT r.at, r.net, r.is_purchase
-		FROM me, onec_internal.receipts_till(me.server_name, me.day + 1, NULL) r),
+		FROM me, onec_internal.kept_receipts(me.server_name, me.day + 1) r),
 	day AS (
 		SELECT extract(isodow FROM g.day)::int AS weekday, count(*) AS days
 		FROM (SELECT greatest(min(r.at)::date, me.since) AS first, me.day AS last FROM receipt r
@@ -264,29 +263,26 @@ AS $$
 		SELECT d.*, w.days, onec_internal.start_of_last_days(d.day, w.days) AS since
 		FROM onec_internal.server_and_day($1, $2) d
 		CROSS JOIN LATERAL (SELECT onec.get('analysis.window', d.server_name)::int AS days) w),
-	-- what a receipt has in one store
 	part AS MATERIALIZED (
-		SELECT l.customer_id, l.receipt_id, l.store_id, l.at, l.is_purchase,
-			   sum(l.quantity) FILTER (WHERE l.period >= me.since) AS items,
-			   sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount > 0) AS gross,
-			   sum(l.amount) FILTER (WHERE l.period >= me.since AND l.amount < 0) AS returned,
-			   sum(l.amount) FILTER (WHERE l.period >= me.since) AS net,
-			   sum(l.amount) FILTER (WHERE l.period < me.since
-									 AND l.period >= me.since - me.days * interval '1 day') AS previous,
-			   sum(l.amount) AS whole,
-			   bool_or(me.days <= 0 OR l.period >= me.since - me.days * interval '1 day') AS told
-		FROM me, onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l
-		GROUP BY 1, 2, 3, 4, 5),
+		SELECT p.* FROM me, onec_internal.kept_parts(me.server_name, me.day + 1) p),
 	money AS (
-		SELECT p.store_id, sum(p.items) AS items, coalesce(sum(p.gross), 0) AS gross,
-			   coalesce(sum(p.returned), 0) AS returned, sum(p.net) AS net,
-			   sum(p.net) FILTER (WHERE p.customer_id IS NOT NULL) AS known,
-			   CASE WHEN me.days > 0 THEN coalesce(sum(p.previous), 0) END AS previous
-		FROM part p CROSS JOIN me WHERE p.told GROUP BY p.store_id, me.days),
+		SELECT p.store_id, sum(p.items) FILTER (WHERE p.period >= me.since) AS items,
+			   coalesce(sum(p.gross) FILTER (WHERE p.period >= me.since), 0) AS gross,
+			   coalesce(sum(p.returned) FILTER (WHERE p.period >= me.since), 0) AS returned,
+			   sum(p.net) FILTER (WHERE p.period >= me.since) AS net,
+			   sum(p.net) FILTER (WHERE p.period >= me.since AND p.customer_id IS NOT NULL) AS known,
+			   CASE WHEN me.days > 0
+					THEN coalesce(sum(p.net) FILTER (WHERE p.period < me.since), 0) END AS previous
+		FROM part p CROSS JOIN me
+		WHERE me.days <= 0 OR p.period >= me.since - me.days * interval '1 day'
+		GROUP BY p.store_id, me.days),
 	sale AS (
-		SELECT p.store_id, count(*) AS receipts, count(DISTINCT p.customer_id) AS customers,
-			   sum(p.whole) AS net, min(p.at) AS first, max(p.at) AS last
-		FROM part p CROSS JOIN me WHERE p.is_purchase AND p.at >= me.since GROUP BY 1)
+		SELECT b.store_id, sum(b.receipts)::bigint AS receipts, count(b.customer_id) AS customers,
+			   sum(b.net) AS net, min(b.first) AS first, max(b.last) AS last
+		FROM (SELECT p.store_id, p.customer_id, count(*) FILTER (WHERE p.once) AS receipts, sum(p.net) AS net,
+					 min(p.at) AS first, max(p.at) AS last
+			  FROM part p CROSS JOIN me WHERE p.is_purchase AND p.at >= me.since GROUP BY 1, 2) b
+		GROUP BY 1)
 	SELECT m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(m.items, 0), m.gross,
 		   m.returned, coalesce(m.net, 0),
 		   round(coalesce(m.net, 0) / nullif(sum(m.net) OVER (), 0), 4), round(s.net / s.receipts, 2),
@@ -331,29 +327,23 @@ CREATE FUNCTION onec.revenue_month_at(server name DEFAULT NULL, as_of date DEFAU
 	SET jit = off SET work_mem = '64MB'
 AS $$
 	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
-	-- what a receipt has in one store and month
 	part AS MATERIALIZED (
-		SELECT l.customer_id, l.receipt_id, l.store_id, l.at, l.is_purchase,
-			   date_trunc('month', l.period) AS month, sum(l.amount) AS net,
-			   sum(l.amount) FILTER (WHERE l.amount > 0) AS gross,
-			   sum(l.amount) FILTER (WHERE l.amount < 0) AS returned
-		FROM me, onec_internal.receipt_lines_till(me.server_name, me.day + 1, NULL) l
-		GROUP BY 1, 2, 3, 4, 5, 6),
+		SELECT p.*, date_trunc('month', p.at) AS month
+		FROM me, onec_internal.kept_parts(me.server_name, me.day + 1) p),
 	first AS (SELECT p.customer_id, min(p.at) AS at FROM part p
 			  WHERE p.is_purchase AND p.customer_id IS NOT NULL GROUP BY 1),
 	money AS (
-		SELECT p.month, p.store_id, coalesce(sum(p.gross), 0) AS gross,
+		SELECT date_trunc('month', p.period) AS month, p.store_id, coalesce(sum(p.gross), 0) AS gross,
 			   coalesce(sum(p.returned), 0) AS returned, sum(p.net) AS net,
 			   coalesce(sum(p.net) FILTER (WHERE p.customer_id IS NOT NULL), 0) AS known
 		FROM part p GROUP BY 1, 2),
 	-- receipts and customers once each, whatever months their lines are of
-	once AS (
-		SELECT DISTINCT p.customer_id, p.receipt_id, p.store_id, p.at FROM part p WHERE p.is_purchase),
 	sale AS (
-		SELECT date_trunc('month', o.at) AS month, o.store_id, count(*) AS receipts,
-			   count(DISTINCT o.customer_id) AS customers,
-			   count(DISTINCT o.customer_id) FILTER (WHERE o.at = f.at) AS new
-		FROM once o LEFT JOIN first f ON f.customer_id = o.customer_id GROUP BY 1, 2)
+		SELECT b.month, b.store_id, sum(b.receipts)::bigint AS receipts, count(b.customer_id) AS customers,
+			   count(b.customer_id) FILTER (WHERE b.first = f.at) AS new
+		FROM (SELECT p.month, p.store_id, p.customer_id, count(*) AS receipts, min(p.at) AS first
+			  FROM part p WHERE p.is_purchase AND p.once GROUP BY 1, 2, 3) b
+		LEFT JOIN first f ON f.customer_id = b.customer_id GROUP BY 1, 2)
 	SELECT m.month::date, m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(s.new, 0),
 		   m.gross, m.returned, m.net, m.known
 	FROM money m LEFT JOIN sale s ON s.month = m.month AND s.store_id IS NOT DISTINCT FROM m.store_id

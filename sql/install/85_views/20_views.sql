@@ -21,7 +21,7 @@ COMMENT ON COLUMN onec.purchase.store IS 'Магазин';
 CREATE VIEW onec.receipt AS
 	SELECT s.server, r.receipt_id, r.customer_id, r.at AS period, r.net, r.gross, r.returned, r.lines,
 		   r.items, r.is_purchase
-	FROM onec_internal.known_servers s CROSS JOIN LATERAL onec_internal.receipts_till(s.server, NULL, NULL) r;
+	FROM onec_internal.known_servers s CROSS JOIN LATERAL onec_internal.kept_receipts(s.server, NULL) r;
 COMMENT ON VIEW onec.receipt IS 'Чеки: документ и покупатель';
 COMMENT ON COLUMN onec.receipt.customer_id IS
 	'Покупатель: контрагент, у карты без владельца — карта; пусто — неизвестен';

@@ -54,7 +54,7 @@ DECLARE
 		customer_360_masked,purchase_masked,sync_run,sync_step,sync_state,sync_status,sync_progress,drift,
 		data_quality}';
 	behind text[] := '{base,live_servers,base_clock,refusal,largest_page,known_servers,
-		shop_rules,product_with_category,counted_line,counted_points,taste_word}';
+		shop_rules,product_with_category,counted_line,counted_part,counted_points,taste_word}';
 	helpers text;
 BEGIN
 	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal TO %s', role);

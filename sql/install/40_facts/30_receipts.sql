@@ -1,0 +1,211 @@
+-- Receipts that are kept, so that what tells of the whole shop need not put all lines together each time.
+--
+-- A part of a receipt is what one document adds to it at one moment, of one buyer, store and organization: it
+-- follows from the lines alone, whatever the shop's rules are, and these are applied when it is read.
+-- Triggers of the lines keep it, of the documents touched, whoever writes them.  Most receipts are one part,
+-- which says so: only the others are put together.
+--
+-- A dump leaves it out: who restores the lines makes it again.
+
+CREATE TABLE onec_internal.receipt_part (
+	period timestamp NOT NULL,
+	part int NOT NULL,
+	lines int NOT NULL,
+	server smallint NOT NULL,
+	recorder_type onec_internal.term_number NOT NULL,
+	alone boolean NOT NULL,
+	receipt_id uuid NOT NULL,
+	recorder uuid NOT NULL,
+	customer_id uuid,
+	store_id uuid,
+	organization_id uuid,
+	quantity numeric NOT NULL,
+	net numeric NOT NULL,
+	gross numeric,
+	returned numeric,
+	given numeric,
+	PRIMARY KEY (receipt_id, recorder, part, server)
+);
+-- Receipts of some days.
+CREATE INDEX receipt_part_period ON onec_internal.receipt_part (period, server);
+-- Receipts of somebody.
+CREATE INDEX receipt_part_customer ON onec_internal.receipt_part (customer_id) WHERE customer_id IS NOT NULL;
+-- Those that have to be put together.
+CREATE INDEX receipt_part_several ON onec_internal.receipt_part (period, server) WHERE NOT alone;
+COMMENT ON TABLE onec_internal.receipt_part IS
+	'Части чеков: что в чек внёс один документ в один момент, одного покупателя, магазина и организации';
+COMMENT ON COLUMN onec_internal.receipt_part.period IS 'Дата и время строк';
+COMMENT ON COLUMN onec_internal.receipt_part.part IS 'Номер части у чека и документа';
+COMMENT ON COLUMN onec_internal.receipt_part.lines IS 'Строк';
+COMMENT ON COLUMN onec_internal.receipt_part.server IS 'Номер внешнего сервера';
+COMMENT ON COLUMN onec_internal.receipt_part.recorder_type IS 'Номер вида документа';
+COMMENT ON COLUMN onec_internal.receipt_part.alone IS 'Единственная часть чека этого покупателя';
+COMMENT ON COLUMN onec_internal.receipt_part.receipt_id IS 'Документ покупки';
+COMMENT ON COLUMN onec_internal.receipt_part.recorder IS 'Документ, чьи это строки';
+COMMENT ON COLUMN onec_internal.receipt_part.customer_id IS 'Покупатель; пусто — неизвестен';
+COMMENT ON COLUMN onec_internal.receipt_part.store_id IS 'Магазин';
+COMMENT ON COLUMN onec_internal.receipt_part.organization_id IS 'Организация';
+COMMENT ON COLUMN onec_internal.receipt_part.quantity IS 'Штук';
+COMMENT ON COLUMN onec_internal.receipt_part.net IS 'Сумма за вычетом возвратов';
+COMMENT ON COLUMN onec_internal.receipt_part.gross IS 'Продано; пусто — ничего';
+COMMENT ON COLUMN onec_internal.receipt_part.returned IS 'Возвращено, меньше нуля; пусто — ничего';
+COMMENT ON COLUMN onec_internal.receipt_part.given IS 'Штук, отданных даром; пусто — таких строк нет';
+
+-- ---- kept with the lines ----
+
+-- The parts of the receipts that a statement touches, anew, of the documents that it touches.  What is there
+-- is locked first, in one order: who changes lines of the same document waits here, then sees the other's.
+-- Where nothing is there yet, the lines that came are all; else documents are looked up one by one, whatever
+-- the planner takes the tables for.
+CREATE FUNCTION onec_internal.keep_receipts() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB' SET enable_seqscan = off SET enable_hashjoin = off
+	SET enable_mergejoin = off
+AS $$
+DECLARE
+	servers smallint[];
+	receipts uuid[];
+	recorders uuid[];
+	known boolean;
+	fresh boolean;
+BEGIN
+	IF TG_OP = 'TRUNCATE' THEN
+		DELETE FROM onec_internal.receipt_part;
+		RETURN NULL;
+	ELSIF TG_OP = 'UPDATE' THEN
+		SELECT array_agg(x.server), array_agg(x.id), array_agg(x.recorder) INTO servers, receipts, recorders
+		FROM (SELECT l.server, onec_internal.receipt_of(l.document_id, l.recorder) AS id, l.recorder
+			  FROM former_line l
+			  UNION
+			  SELECT l.server, onec_internal.receipt_of(l.document_id, l.recorder), l.recorder
+			  FROM changed_line l) x;
+	ELSE
+		SELECT array_agg(x.server), array_agg(x.id), array_agg(x.recorder) INTO servers, receipts, recorders
+		FROM (SELECT DISTINCT l.server, onec_internal.receipt_of(l.document_id, l.recorder) AS id, l.recorder
+			  FROM changed_line l) x;
+	END IF;
+	PERFORM FROM onec_internal.receipt_part p
+	WHERE (p.server, p.receipt_id) IN (SELECT k.* FROM unnest(servers, receipts) k)
+	ORDER BY p.receipt_id, p.recorder, p.part, p.server FOR UPDATE;
+	known := FOUND;
+	fresh := TG_OP = 'INSERT' AND NOT known;
+	IF known THEN
+		DELETE FROM onec_internal.receipt_part p
+		USING unnest(servers, receipts, recorders) k (server, id, recorder)
+		WHERE p.server = k.server AND p.receipt_id = k.id AND p.recorder = k.recorder;
+	END IF;
+	INSERT INTO onec_internal.receipt_part
+	SELECT g.period, row_number() OVER (PARTITION BY g.id, g.recorder, g.server
+									   ORDER BY g.period, g.customer_id, g.store_id, g.organization_id,
+												g.recorder_type), g.lines, g.server,
+		   g.recorder_type, count(*) OVER (PARTITION BY g.id, g.customer_id, g.server) = 1, g.id, g.recorder,
+		   g.customer_id, g.store_id, g.organization_id, g.quantity, g.net, g.gross, g.returned, g.given
+	FROM (SELECT l.period, count(*) AS lines, l.server, l.recorder_type,
+				 onec_internal.receipt_of(l.document_id, l.recorder) AS id, l.recorder,
+				 onec_internal.buyer_id(l.attribution, l.person_id) AS customer_id, l.store_id,
+				 l.organization_id, sum(coalesce(l.quantity, 0)) AS quantity,
+				 sum(coalesce(l.amount, 0)) AS net, sum(l.amount) FILTER (WHERE l.amount > 0) AS gross,
+				 sum(l.amount) FILTER (WHERE l.amount < 0) AS returned,
+				 sum(l.quantity) FILTER (WHERE coalesce(l.amount, 0) = 0) AS given
+		  FROM (SELECT c.* FROM changed_line c WHERE fresh
+				UNION ALL
+				SELECT s.* FROM unnest(servers, receipts, recorders) k (server, id, recorder)
+				JOIN onec_internal.sale_line s ON s.server = k.server AND s.recorder = k.recorder
+				WHERE NOT fresh AND onec_internal.receipt_of(s.document_id, s.recorder) = k.id) l
+		  WHERE l.period IS NOT NULL AND onec_internal.sells(l.active, l.quantity, l.amount)
+		  GROUP BY l.server, 5, l.recorder, l.period, l.recorder_type, 7, l.store_id, l.organization_id) g;
+	IF known THEN
+		UPDATE onec_internal.receipt_part p SET alone = NOT p.alone
+		FROM (SELECT x.server, x.receipt_id, x.recorder, x.part,
+					 count(*) OVER (PARTITION BY x.receipt_id, x.customer_id, x.server) = 1 AS alone
+			  FROM onec_internal.receipt_part x
+			  WHERE (x.server, x.receipt_id) IN (SELECT k.* FROM unnest(servers, receipts) k)) a
+		WHERE p.receipt_id = a.receipt_id AND p.recorder = a.recorder AND p.part = a.part
+		  AND p.server = a.server AND p.alone <> a.alone;
+	END IF;
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION onec_internal.keep_receipts() IS 'Части чеков следуют строкам продаж (служебная)';
+CREATE TRIGGER keep_receipts_inserted AFTER INSERT ON onec_internal.sale_line
+	REFERENCING NEW TABLE AS changed_line
+	FOR EACH STATEMENT EXECUTE FUNCTION onec_internal.keep_receipts();
+CREATE TRIGGER keep_receipts_updated AFTER UPDATE ON onec_internal.sale_line
+	REFERENCING OLD TABLE AS former_line NEW TABLE AS changed_line
+	FOR EACH STATEMENT EXECUTE FUNCTION onec_internal.keep_receipts();
+CREATE TRIGGER keep_receipts_deleted AFTER DELETE ON onec_internal.sale_line
+	REFERENCING OLD TABLE AS changed_line
+	FOR EACH STATEMENT EXECUTE FUNCTION onec_internal.keep_receipts();
+CREATE TRIGGER keep_receipts_truncated AFTER TRUNCATE ON onec_internal.sale_line
+	FOR EACH STATEMENT EXECUTE FUNCTION onec_internal.keep_receipts();
+
+-- ---- read by the shop's rules ----
+
+CREATE VIEW onec_internal.counted_part AS
+	SELECT w.server, p.customer_id, p.receipt_id, p.period, p.store_id, p.recorder, p.lines,
+		   p.quantity AS items, p.net, p.gross, p.returned, p.given, p.alone, w.today, w.counts_free
+	FROM onec_internal.shop_rules w JOIN onec_internal.receipt_part p ON p.server = w.number
+	WHERE onec_internal.is_let_in(p.recorder_type, p.organization_id, w.excluded_terms, w.organizations);
+COMMENT ON VIEW onec_internal.counted_part IS 'Части чеков из учитываемых строк (служебное)';
+
+-- The receipts of a shop that are known by "till": what onec_internal.receipts_till puts together of lines.
+CREATE FUNCTION onec_internal.kept_receipts(server name, till timestamp)
+	RETURNS TABLE (customer_id uuid, receipt_id uuid, at timestamp, net numeric, gross numeric,
+				   returned numeric, lines bigint, items numeric, is_purchase boolean)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT p.customer_id, p.receipt_id, p.period, p.net, p.gross, p.returned, p.lines::bigint, p.items,
+			   onec_internal.is_purchase(p.gross IS NOT NULL, p.net,
+										 p.gross IS NULL AND p.returned IS NULL, p.given, p.counts_free, $1,
+										 p.recorder::text, p.period)
+		FROM onec_internal.counted_part p
+		WHERE p.server = $1 AND p.alone
+		  AND onec_internal.is_dated_before(p.period, coalesce($2, p.today + 1))
+		UNION ALL
+		SELECT p.customer_id, p.receipt_id, min(p.period), sum(p.net), sum(p.gross), sum(p.returned),
+			   sum(p.lines), sum(p.items),
+			   onec_internal.is_purchase(bool_or(p.gross IS NOT NULL), sum(p.net),
+										 bool_and(p.gross IS NULL AND p.returned IS NULL), sum(p.given),
+										 bool_or(p.counts_free), $1,
+										 min(p.recorder::text) FILTER (WHERE p.given IS NOT NULL),
+										 min(p.period))
+		FROM onec_internal.counted_part p
+		WHERE p.server = $1 AND NOT p.alone
+		  AND onec_internal.is_dated_before(p.period, coalesce($2, p.today + 1))
+		GROUP BY p.customer_id, p.receipt_id;
+	END;
+COMMENT ON FUNCTION onec_internal.kept_receipts(name, timestamp) IS
+	'Все чеки магазина до указанного времени, из хранимых частей (служебная)';
+
+-- Their parts, each with the time of its receipt and whether that is a purchase; "is_first" is true of one
+-- part of each receipt, "once" of one of each receipt and store.
+CREATE FUNCTION onec_internal.kept_parts(server name, till timestamp)
+	RETURNS TABLE (customer_id uuid, receipt_id uuid, at timestamp, is_purchase boolean, period timestamp,
+				   store_id uuid, items numeric, net numeric, gross numeric, returned numeric,
+				   is_first boolean, once boolean)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT p.customer_id, p.receipt_id, p.period,
+			   onec_internal.is_purchase(p.gross IS NOT NULL, p.net,
+										 p.gross IS NULL AND p.returned IS NULL, p.given, p.counts_free, $1,
+										 p.recorder::text, p.period),
+			   p.period, p.store_id, p.items, p.net, p.gross, p.returned, true, true
+		FROM onec_internal.counted_part p
+		WHERE p.server = $1 AND p.alone
+		  AND onec_internal.is_dated_before(p.period, coalesce($2, p.today + 1))
+		UNION ALL
+		SELECT p.customer_id, p.receipt_id, min(p.period) OVER w,
+			   onec_internal.is_purchase(
+				   bool_or(p.gross IS NOT NULL) OVER w, sum(p.net) OVER w,
+				   bool_and(p.gross IS NULL AND p.returned IS NULL) OVER w, sum(p.given) OVER w,
+				   p.counts_free, $1, min(p.recorder::text) FILTER (WHERE p.given IS NOT NULL) OVER w,
+				   min(p.period) OVER w),
+			   p.period, p.store_id, p.items, p.net, p.gross, p.returned, row_number() OVER w = 1,
+			   row_number() OVER (PARTITION BY p.customer_id, p.receipt_id, p.store_id) = 1
+		FROM onec_internal.counted_part p
+		WHERE p.server = $1 AND NOT p.alone
+		  AND onec_internal.is_dated_before(p.period, coalesce($2, p.today + 1))
+		WINDOW w AS (PARTITION BY p.customer_id, p.receipt_id);
+	END;
+COMMENT ON FUNCTION onec_internal.kept_parts(name, timestamp) IS
+	'Части чеков магазина с временем чека и тем, покупка ли он (служебная)';
