@@ -147,6 +147,7 @@ CREATE VIEW onec_internal.counted_part AS
 	FROM onec_internal.shop_rules w JOIN onec_internal.receipt_part p ON p.server = w.number
 	WHERE onec_internal.is_let_in(p.recorder_type, p.organization_id, w.excluded_terms, w.organizations);
 COMMENT ON VIEW onec_internal.counted_part IS 'Части чеков из учитываемых строк (служебное)';
+COMMENT ON COLUMN onec_internal.counted_part.items IS 'Штук';
 
 -- The receipts of a shop that are known by "till": what onec_internal.receipts_till puts together of lines.
 CREATE FUNCTION onec_internal.kept_receipts(server name, till timestamp)
