@@ -87,6 +87,7 @@ fuzz:
 
 bench:
 	$(TREE)/test/bench/run
+	$(TREE)/test/bench/whole
 
 demo:
 	$(TREE)/test/demo
