@@ -86,12 +86,12 @@ map_file(void)
 		else
 			errno = EINVAL;
 	}
-	failed = errno;
-	close(fd);
 	if (at == MAP_FAILED)
-		return false;
-	places = at;
-	return true;
+		failed = errno;
+	else
+		places = at;
+	close(fd);
+	return places != NULL;
 }
 
 bool

@@ -27,16 +27,19 @@ SELECT pg_catalog.pg_extension_config_dump('onec_internal.term', 'WHERE number >
 CREATE DOMAIN onec_internal.term_number AS smallint;
 COMMENT ON DOMAIN onec_internal.term_number IS 'Номер слова из onec_internal.term (служебный)';
 
--- The words that this extension itself writes.
+-- The words that this extension itself writes, numbered from 0: constants, so that plans and checks may use
+-- them.
+CREATE FUNCTION onec_internal.own_words() RETURNS text[]
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN '{anonymous,counterparty,card,card_register,sales,card_sales,Receipt,Expense,""}'::text[];
+COMMENT ON FUNCTION onec_internal.own_words() IS 'Слова, которые пишет само расширение (служебная)';
+
 CREATE FUNCTION onec_internal.own_term(word text) RETURNS smallint
 	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-	RETURN (array_position(
-		'{anonymous,counterparty,card,card_register,sales,card_sales,Receipt,Expense,""}'::text[], word)
-			- 1)::smallint;
+	RETURN (array_position(onec_internal.own_words(), word) - 1)::smallint;
 COMMENT ON FUNCTION onec_internal.own_term(text) IS 'Номер слова, известного заранее (служебная)';
 INSERT INTO onec_internal.term (number, word)
-	SELECT onec_internal.own_term(w), w
-	FROM unnest('{anonymous,counterparty,card,card_register,sales,card_sales,Receipt,Expense,""}'::text[]) w;
+	SELECT onec_internal.own_term(w), w FROM unnest(onec_internal.own_words()) w;
 
 -- The first copy of a logical replica brings words that are here already.
 CREATE FUNCTION onec_internal.skip_known_term() RETURNS trigger
