@@ -13,7 +13,7 @@
  * numbers, and a text by which they are told apart where all else is equal.
  *
  * Memory: lines in the aggregate's context, gone with the group; the book stays as long as the query.
- * Errors: none of its own.
+ * Errors: a line that lacks what each must have, since whoever may call the aggregate may leave it out.
  *
  *-------------------------------------------------------------------------
  */
@@ -79,6 +79,18 @@ book_of(FunctionCallInfo fcinfo)
 	return &k->book;
 }
 
+static void
+check_line(FunctionCallInfo fcinfo)
+{
+	static const int needed[] = {ARG_RECEIPT, ARG_AT, ARG_DAY, ARG_PERIOD, ARG_AMOUNT, ARG_RECENT, ARG_BOOK};
+
+	for (size_t i = 0; i < lengthof(needed); i++)
+		if (PG_ARGISNULL(needed[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument %d of onec_internal.history is NULL", needed[i])));
+}
+
 /* internal, the line's columns, the query's bounds and book -> internal */
 Datum
 onec_history_line(PG_FUNCTION_ARGS)
@@ -90,6 +102,7 @@ onec_history_line(PG_FUNCTION_ARGS)
 
 	if (!AggCheckCallContext(fcinfo, &context))
 		elog(ERROR, "onec_internal.history_line is part of an aggregate");
+	check_line(fcinfo);
 	before = MemoryContextSwitchTo(context);
 	if (PG_ARGISNULL(0))
 	{
@@ -110,7 +123,7 @@ onec_history_line(PG_FUNCTION_ARGS)
 	line->receipt = *PG_GETARG_UUID_P(ARG_RECEIPT);
 	line->at = PG_GETARG_TIMESTAMP(ARG_AT);
 	line->day = PG_GETARG_DATEADT(ARG_DAY);
-	line->is_purchase = PG_GETARG_BOOL(ARG_IS_PURCHASE);
+	line->is_purchase = !PG_ARGISNULL(ARG_IS_PURCHASE) && PG_GETARG_BOOL(ARG_IS_PURCHASE);
 	line->period = PG_GETARG_TIMESTAMP(ARG_PERIOD);
 	line->amount = PG_GETARG_NUMERIC_COPY(ARG_AMOUNT);
 	line->sign = onec_numeric_compare(line->amount, onec_numeric_zero());

@@ -9,7 +9,7 @@
  * pair is eight bytes; when so many have come that they had better be counted, they are sorted and counted
  * together with those before, so that memory follows the different pairs and not the baskets.
  *
- * Memory: the aggregate's context.  Errors: none of its own.
+ * Memory: the aggregate's context.  Errors: a basket with NULLs.
  *
  *-------------------------------------------------------------------------
  */
@@ -141,6 +141,10 @@ onec_count_pairs_basket(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(1))
 		PG_RETURN_POINTER(p);
 	basket = PG_GETARG_ARRAYTYPE_P(1);
+	if (ARR_HASNULL(basket))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a basket has NULLs")));
 	n = ArrayGetNItems(ARR_NDIM(basket), ARR_DIMS(basket));
 	no = (const int32 *) ARR_DATA_PTR(basket);
 	for (int a = 0; a < n; a++)

@@ -5,7 +5,7 @@
  *
  * Twelve numbers for each of all customers: in SQL most of the time goes into calling.
  *
- * Memory: the caller's context.  Errors: those of numeric.
+ * Memory: the caller's context.  Errors: those of numeric; months that lack what they are compared with.
  *
  *-------------------------------------------------------------------------
  */
@@ -54,6 +54,11 @@ onec_season_index(PG_FUNCTION_ARGS)
 	read_months(PG_GETARG_ARRAYTYPE_P(1), sold);
 	read_months(PG_GETARG_ARRAYTYPE_P(2), observed);
 	read_months(PG_GETARG_ARRAYTYPE_P(3), usual);
+	for (int m = 0; m < 12; m++)
+		if (usual[m] == NULL || (sold[m] && observed[m] == NULL))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("month %d has nothing to be compared with", m + 1)));
 	for (int m = 0; m < 12; m++)
 		if (sold[m])
 		{

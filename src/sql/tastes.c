@@ -5,7 +5,8 @@
  *
  * Words are numbers here; the book tells what they are called, and so which of two equals stands first.
  *
- * Memory: the caller's context.  Errors: a word that is not in the book, which cannot be.
+ * Memory: the caller's context.  Errors: a book that is none: who may call the functions that fold may hand
+ * them one of his own making.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,15 +24,38 @@
 
 #define FAVORITES 5
 
-/* One column of the book; no value of it is NULL. */
+/* One column of the book: so many values (-1: any number), none of them NULL; *n gets how many. */
 static ArrayType *
-book_column(HeapTupleHeader book, AttrNumber column, int *n)
+book_column(HeapTupleHeader book, AttrNumber column, int expected, int *n)
 {
 	bool		isnull;
-	ArrayType  *array = DatumGetArrayTypePCopy(GetAttributeByNum(book, column, &isnull));
+	Datum		value = GetAttributeByNum(book, column, &isnull);
+	ArrayType  *array = isnull ? NULL : DatumGetArrayTypePCopy(value);
 
-	*n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	*n = array ? ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) : 0;
+	if (array == NULL || ARR_HASNULL(array) || (expected >= 0 && *n != expected))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column %d of a book of tastes has NULLs, or not as many values as it should",
+						column)));
 	return array;
+}
+
+static const void *
+fixed_column(HeapTupleHeader book, AttrNumber column, int expected, int *n)
+{
+	return ARR_DATA_PTR(book_column(book, column, expected, n));
+}
+
+static Datum *
+text_column(HeapTupleHeader book, AttrNumber column, int expected)
+{
+	Datum	   *value;
+	int			n;
+
+	deconstruct_array(book_column(book, column, expected, &n), TEXTOID, -1, false, TYPALIGN_INT,
+					  &value, NULL, &n);
+	return value;
 }
 
 void
@@ -39,14 +63,14 @@ onec_read_taste_book(Book *book, HeapTupleHeader given)
 {
 	int			n;
 
-	book->product = (const pg_uuid_t *) ARR_DATA_PTR(book_column(given, 1, &book->products));
-	book->category_of = (const int32 *) ARR_DATA_PTR(book_column(given, 2, &n));
-	book->brand_of = (const int32 *) ARR_DATA_PTR(book_column(given, 3, &n));
-	book->store = (const pg_uuid_t *) ARR_DATA_PTR(book_column(given, 4, &book->stores));
-	book->store_of = (const int32 *) ARR_DATA_PTR(book_column(given, 5, &n));
-	book->word = (const int32 *) ARR_DATA_PTR(book_column(given, 6, &book->words));
-	deconstruct_array(book_column(given, 7, &n), TEXTOID, -1, false, TYPALIGN_INT, &book->value, NULL, &n);
-	deconstruct_array(book_column(given, 8, &n), TEXTOID, -1, false, TYPALIGN_INT, &book->title, NULL, &n);
+	book->product = fixed_column(given, 1, -1, &book->products);
+	book->category_of = fixed_column(given, 2, book->products, &n);
+	book->brand_of = fixed_column(given, 3, book->products, &n);
+	book->store = fixed_column(given, 4, -1, &book->stores);
+	book->store_of = fixed_column(given, 5, book->stores, &n);
+	book->word = fixed_column(given, 6, -1, &book->words);
+	book->value = text_column(given, 7, book->words);
+	book->title = text_column(given, 8, book->words);
 }
 
 /* Its place among those, or -1. */

@@ -125,6 +125,28 @@ sql('CREATE ROLE nightly LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE site LOGI
 	$standby->stop;
 }
 
+# ---- who reads may call what folds lines in C, with whatever he makes up: an error, never a crash ----
+{
+	my ($one, $two) = map { "0000000$_-0000-0000-0000-000000000000" } 1, 2;
+	my $line = "'$one'::uuid, now()::timestamp, current_date, true, now()::timestamp, 1, 1, '$one'::uuid, NULL, NULL, NULL, now()::timestamp";
+	my $book = sub { return "SELECT onec_internal.history($line, ROW('{$_[0]}', '$_[1]', '{1}', '{}', '{}', '{1}', '{a}', '{a}')::onec_internal.taste_book)"; };
+	my @wrong = (
+		'22004 nothing of a line' => 'SELECT onec_internal.history(' . join(', ', ('NULL') x 13) . ')',
+		'22004 no book' => "SELECT onec_internal.history($line, NULL)",
+		'22023 fewer names than goods' => $book->("$one,$two", '{1}'),
+		'22023 a book with a hole' => $book->($one, '{NULL}'),
+		'22023 a book without a column' => "SELECT onec_internal.history($line, ROW('{}', '{}', '{}', '{}', NULL, '{}', '{}', '{}')::onec_internal.taste_book)",
+		'XX000 a word that is not in the book' => $book->($one, '{7}'),
+		'22004 a basket with a hole' => "SELECT onec_internal.count_pairs('{1,NULL,2}', 1)",
+		'22004 a month with nothing to compare it with' => "SELECT onec_internal.season_index(1, '{1}', '{}', '{}', 1)");
+
+	while (my ($expected, $statement) = splice(@wrong, 0, 2))
+	{
+		is(run($statement)->{sqlstate}, substr($expected, 0, 5), "in C: " . substr($expected, 6));
+	}
+	is(run($book->($one, '{1}'))->{sqlstate}, '00000', '… and what is right is folded');
+}
+
 # ---- T8: the schedules of many servers ----
 {
 	my $servers = 273;

@@ -279,17 +279,6 @@ CREATE FUNCTION onec_internal.visit_day(at timestamp) RETURNS date
 	RETURN at::date;
 COMMENT ON FUNCTION onec_internal.visit_day(timestamp) IS 'День визита: день чека (служебная)';
 
-CREATE FUNCTION onec_internal.visits_till(server name, till timestamp, customers uuid[])
-	RETURNS TABLE (customer_id uuid, day date, receipts bigint, net numeric)
-	LANGUAGE sql STABLE PARALLEL SAFE
-	BEGIN ATOMIC
-		SELECT r.customer_id, onec_internal.visit_day(r.at), count(*), sum(r.net)
-		FROM onec_internal.receipts_till($1, $2, $3) r WHERE r.is_purchase AND r.customer_id IS NOT NULL
-		GROUP BY 1, 2;
-	END;
-COMMENT ON FUNCTION onec_internal.visits_till(name, timestamp, uuid[]) IS
-	'Визиты известных покупателей: дни с покупкой (служебная)';
-
 -- Weight halves with age.  After seven hundred halvings nothing is left that any rounding would show, and
 -- more would be an error of underflow.
 CREATE FUNCTION onec_internal.faded_weight(at timestamp, moment timestamp,
