@@ -500,18 +500,23 @@ def test_atom(stand: Stand) -> None:
     same((result.tag, len(result.findall(data + "element"))), (data + "Result", 2), "a virtual table")
 
 
+def attempt(test, stand) -> None:
+    """One test on a demo 1C, whatever happens in it: the plan must still be printed."""
+    print(f"# {test.__name__}", flush=True)
+    try:
+        test(stand)
+    except Exception as error:
+        import traceback
+        traceback.print_exc(file=sys.stdout)
+        same(f"{type(error).__name__}: {error}", None, f"{test.__name__} runs to its end")
+    same(stand.server.log.counters["crashes"], 0, f"{test.__name__}: the program did not fail")
+
+
 def main() -> int:
     for test in (test_auth, test_forms, test_metadata, test_filters, test_dates, test_refusals, test_entities, test_order,
                  test_registers, test_virtual, test_atom, test_sessions, test_modes, test_faults, test_control, test_wire):
-        print(f"# {test.__name__}", flush=True)
         stand = Stand()
-        try:
-            test(stand)
-        except Exception as error:  # the plan must still be printed
-            import traceback
-            traceback.print_exc(file=sys.stdout)
-            same(f"{type(error).__name__}: {error}", None, f"{test.__name__} runs to its end")
-        same(stand.server.log.counters["crashes"], 0, f"{test.__name__}: the program did not fail")
+        attempt(test, stand)
         stand.server.socket.close()
         stand.controls.shutdown()
     print(f"1..{NUMBER[0]}")

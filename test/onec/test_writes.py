@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True
 
 import shop
 from model import EMPTY_GUID
-from selftest import NUMBER, Client, Stand, same
+from selftest import NUMBER, Client, Stand, attempt, same
 
 CUSTOMERS, CARDS = "Catalog_Контрагенты", "Catalog_ДисконтныеКарты"
 ORDERS, BONUS = "Document_ЗаказПокупателя", "Document_НачислениеСписаниеБонусныхБаллов"
@@ -506,15 +506,8 @@ def main() -> int:
     stand = Shop()
     for test in (test_create, test_values, test_patch, test_rows, test_delete, test_registers, test_posting, test_points,
                  test_receipts, test_checks, test_wire, test_tiny):
-        print(f"# {test.__name__}", flush=True)
         stand.modes()
-        try:
-            test(stand)
-        except Exception as error:  # the plan must still be printed
-            import traceback
-            traceback.print_exc(file=sys.stdout)
-            same(f"{type(error).__name__}: {error}", None, f"{test.__name__} runs to its end")
-        same(stand.server.log.counters["crashes"], 0, f"{test.__name__}: the program did not fail")
+        attempt(test, stand)
     print(f"1..{NUMBER[0]}")
     return 1 if NUMBER[1] else 0
 
