@@ -169,7 +169,7 @@ ends_within_last(const OnecPager *pager, const OnecMark *page)
 
 	return repeat->count > 1 && pager->page_twice == 0 &&
 		onec_twice_has(&pager->before_set, pager->row_hash) &&
-		2 * page->rows > repeat->marks[repeat->count - 2].rows;
+		onec_repeat_is_most(&pager->at, page, &repeat->marks[repeat->count - 2]);
 }
 
 /* The earlier page that this one repeats, or NULL. */

@@ -32,13 +32,20 @@ add_mark(OnecRepeat *repeat, const OnecMark *mark, MemoryContext context)
 	repeat->marks[repeat->count++] = *mark;
 }
 
+bool
+onec_repeat_is_most(const OnecPlace *place, const OnecMark *page, const OnecMark *earlier)
+{
+	return 2 * page->rows > earlier->rows || (place->top > 0 && page->rows >= place->top);
+}
+
 /*
  * Whether the page is the earlier one again.  Its last row alone tells that of a page as long: behind a
  * page that lacked a row, and behind rows that came in front meanwhile, a few of that page's last rows
  * come once more.  Behind a page with rows twice the next one may begin and end with its last row.
  */
 static bool
-is_repeated(const OnecMark *page, const OnecMark *earlier, bool keyed, bool behind_twice)
+is_repeated(const OnecPlace *place, const OnecMark *page, const OnecMark *earlier, bool keyed,
+			bool behind_twice)
 {
 	if (page->rows == earlier->rows && page->sum == earlier->sum)
 		return true;
@@ -46,7 +53,8 @@ is_repeated(const OnecMark *page, const OnecMark *earlier, bool keyed, bool behi
 		return false;
 	if (page->first != 0 && page->first == earlier->first && (!behind_twice || earlier->rows > 1))
 		return true;
-	return page->last != 0 && page->last == earlier->last && !behind_twice && 2 * page->rows > earlier->rows;
+	return page->last != 0 && page->last == earlier->last && !behind_twice &&
+		onec_repeat_is_most(place, page, earlier);
 }
 
 const OnecMark *
@@ -59,7 +67,7 @@ onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *pag
 		repeat->count = 0;
 	repeat->place = *place;
 	for (int i = 0; page->rows > 0 && i < repeat->count; i++)
-		if (is_repeated(page, &repeat->marks[i], keyed, behind_twice))
+		if (is_repeated(place, page, &repeat->marks[i], keyed, behind_twice))
 			return &repeat->marks[i];
 	add_mark(repeat, page, context);
 	return NULL;

@@ -5,8 +5,8 @@
  *
  * A server that takes no notice of $skip sends the same page for ever.  A page is known again by the
  * number of its rows and the sum of their hashes, whatever their order; and where rows have keys, by its
- * first row, or by its last if it is more than half as long, since one of the two may have been longer
- * than was asked for, or have broken off.
+ * first row, or by its last if it is more than half as long or as long as was asked for, since one of the
+ * two may have been longer than that, or have broken off.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,6 +44,12 @@ typedef struct OnecRepeat
  */
 extern const OnecMark *onec_repeat_find(OnecRepeat *repeat, const OnecPlace *place, const OnecMark *page,
 										bool keyed, bool behind_twice, MemoryContext context);
+
+/*
+ * Whether a page of "place" has too many rows to be the last few of the earlier one come once more, as they
+ * do behind rows that came in front meanwhile.
+ */
+extern bool onec_repeat_is_most(const OnecPlace *place, const OnecMark *page, const OnecMark *earlier);
 
 /* Whether a page of "place" that begins with the row of hash "first" begins as an earlier one did. */
 extern bool onec_repeat_begins(const OnecRepeat *repeat, const OnecPlace *place, uint64 first);

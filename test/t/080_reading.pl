@@ -316,6 +316,7 @@ for my $table (qw(c1 c1ahead))
 {
 	answer_like("SELECT count(ref_key), count(code) FROM $table", { lie => $_, by => 7 }, $again, "T1: $_, behind a page that was too long: $table") for qw(longnoskip longagain);
 	answer_like($codes->($table), { lie => 'longnoskip', by => 7 }, qr/^HV00K /, "T1: … no key selected: $table");
+	answer_like("SELECT count(ref_key), count(code) FROM $table", { lie => 'longagain', by => $_ }, $again, "T1: … too long by $_: $table") for 999 .. 1001, 1400;
 	$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (SET retries '1')");
 	answer_like("SELECT count(ref_key), count(code) FROM $table", { lie => 'cutnoskip' }, $again, "T1: \$skip is ignored behind a page that broke off: $table");
 	$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (SET retries '0')");
