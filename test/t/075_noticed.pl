@@ -64,7 +64,7 @@ sub days
 	return sprintf '%04d-%02d-%02dT12:00:00', $t[5] + 1900, $t[4] + 1, $t[3];
 }
 
-sub lines { return rows("SELECT string_agg(right(recorder::text, 1) || '.' || line_no || ' ' || $_[0], ', ' ORDER BY recorder, line_no) FROM onec.sale_line WHERE server = 'shop'"); }
+sub lines { return rows("SELECT string_agg(right(recorder::text, 1) || '.' || line_no || ' ' || $_[0], ', ' ORDER BY recorder, line_no, $_[0]) FROM onec.sale_line WHERE server = 'shop'"); }
 
 OnecTest->part('M14', sub {
 	load($cards => [ map { card($_) } 1 .. 9 ]);
@@ -123,6 +123,36 @@ OnecTest->part('own', sub {
 		$card_sales => [ card_sale(1, 1, days(-1), 2), card_sale(1, 2, days(-1), 1) ],
 		$sales => [ sale(1, 1, days(-1), Контрагент_Key => guid(2, 1)), sale(1, 2, days(-1)) ]);
 	is(lines("right(card_id::text, 1) || right(customer_id::text, 1)"), '1.1 11, 1.2 22', 'own: rows that are alike get first the card of their own customer');
+});
+OnecTest->part('twins', sub {
+	my @cards = (card(1), card(2), card(3));
+	my @of_cards = map { card_sale(1, $_, days(-1), $_) } 1 .. 3;
+	my @sold = map { sale(1, $_, days(-1)) } 1 .. 3;
+	my $two = sub { my ($rows, $at, $more) = @_; return (@$rows, { %{ $$rows[$at] }, Количество => $more }) };
+	my $whose = "coalesce(right(customer_id::text, 1), '-')";
+
+	load($cards => \@cards, $card_sales => \@of_cards, $sales => \@sold);
+	is(lines($whose), '1.1 1, 1.2 2, 1.3 3', 'twins: three lines that are alike, each of its own card');
+	# the copy that is made up has the smaller number of the two, or the larger
+	for my $more (0, 2)
+	{
+		base($cards => \@cards, $card_sales => [ $two->(\@of_cards, 0, $more) ], $sales => \@sold);
+		sync('full_reload => true');
+		is(lines($whose), '1.1 1, 1.2 2, 1.3 3', "twins: a row of the card register comes twice, once with $more pieces: the lines behind it keep their buyers");
+		base($cards => \@cards, $card_sales => \@of_cards, $sales => [ $two->(\@sold, 1, $more) ]);
+		sync('full_reload => true');
+		is(lines($whose), '1.1 1, 1.2 2, 1.2 2, 1.3 3', "twins: a line comes twice, once with $more pieces: the lines behind it keep their buyers");
+	}
+	base($cards => \@cards, $card_sales => \@of_cards, $sales => [ @sold, { %{ $sold[1] }, Сумма => 7 } ]);
+	sync('full_reload => true');
+	is(lines("amount::int || ' ' || $whose"), '1.1 100 1, 1.2 100 2, 1.2 7 -, 1.3 100 3', 'twins: … with another sum: it is like nothing that was bought by card, and the others keep their buyers');
+	base($cards => \@cards, $card_sales => [ $two->(\@of_cards, 0, 2) ], $sales => [ { %{ $sold[0] }, Контрагент_Key => guid(2, 1) }, @sold[ 1, 2 ] ]);
+	sync('full_reload => true');
+	is(lines($whose), '1.1 1, 1.2 2, 1.3 3', 'twins: … nor does anybody get what is left over of a line that has its buyer');
+	base($cards => \@cards, $card_sales => [ @of_cards[ 0, 2 ], { %{ $of_cards[1] }, LineNumber => '1', Количество => 2 } ],
+		$sales => [ @sold[ 0, 2 ], { %{ $sold[1] }, LineNumber => '1', Количество => 2 } ]);
+	sync('full_reload => true');
+	is(lines($whose), '1.1 1, 1.1 2, 1.3 3', 'twins: two lines of one number in both registers: the first is of the first card, the second of the second');
 });
 
 $stub->stop;

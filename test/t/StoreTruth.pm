@@ -171,9 +171,13 @@ sub harmed
 				AND bool_or($of{a} IS NOT DISTINCT FROM $of{t} AND $of{a} IS DISTINCT FROM $of{b})", 'recorder') : ())
 	} $class->tables;
 
-	return _run($node, "$sql UNION ALL " . _found('sale_line', 'buyers are lost', "SELECT b.recorder, b.line_no FROM before.sale_line b
+	return _run($node, "$sql UNION ALL " . _found('sale_line', 'buyers are lost', "SELECT b.recorder, b.line_no, b.attribution AS was, a.attribution AS is_now, a.copy
+		FROM before.sale_line b JOIN truth.sale_line s USING (recorder, recorder_type, line_no)
 		JOIN truth.buyer t USING (recorder, recorder_type, line_no) JOIN onec.sale_line a USING (recorder, recorder_type, line_no)
-		WHERE a.server = '$server' AND b.customer_id = t.customer_id AND a.customer_id IS DISTINCT FROM t.customer_id", 'recorder, line_no')
+		WHERE a.server = '$server' AND b.customer_id = t.customer_id AND a.customer_id IS DISTINCT FROM t.customer_id
+		-- of a line that came twice with two sums, the one that is made up has no buyer
+		AND (ROW(a.product_id, a.amount) IS NOT DISTINCT FROM ROW(b.product_id, b.amount) OR ROW(a.product_id, a.amount) IS NOT DISTINCT FROM ROW(s.product_id, s.amount))",
+			'recorder, line_no, was, is_now, copy')
 		. " UNION ALL " . _found('site_user', 'users are switched off', "SELECT u.user_id, 1 FROM before.discount_card b
 		JOIN truth.discount_card t USING (card_id) JOIN onec.site_user u ON u.server = '$server' AND u.user_id = b.owner_id
 		WHERE t.owner_id = b.owner_id AND NOT u.is_active AND NOT b.is_invalid AND NOT t.is_invalid AND NOT b.deletion_mark AND NOT t.deletion_mark AND NOT b.is_deleted", 'user_id')

@@ -29,6 +29,14 @@ CREATE FUNCTION onec_internal.known_amount(amount numeric) RETURNS numeric
 	RETURN coalesce(amount, 'NaN'::numeric);
 COMMENT ON FUNCTION onec_internal.known_amount(numeric) IS 'Сумма, чтобы сравнивать и пустую (служебная)';
 
+-- Whether a copy of a line is answered by this copy of a card row: the first by the first, and so on; copies
+-- that the card row has no like of by its last.
+CREATE FUNCTION onec_internal.is_same_twin(sold bigint, carded bigint, is_last boolean) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN sold = carded OR (is_last AND sold > carded);
+COMMENT ON FUNCTION onec_internal.is_same_twin(bigint, bigint, boolean) IS
+	'Отвечает ли экземпляр строки по карте экземпляру строки продажи (служебная)';
+
 -- What the register of card sales tells of the staged rows.  A shift report has rows of many people, and
 -- rows may be alike (document, product, amount), so they are matched in three turns.  Example: a report has
 -- three rings of 2000.
@@ -41,6 +49,9 @@ COMMENT ON FUNCTION onec_internal.known_amount(numeric) IS 'Сумма, чтоб
 -- those that are left, the n-th the n-th: row 2 is Boris'.  Row 3 is left over.  It stays anonymous, for
 -- the document is of two cards.  Had both card rows been Boris', and each row of the document been like one
 -- of his (then it is of one buyer), row 3 would be his as well.
+--
+-- A row whose key came twice is one line in two copies, and counts once: else those behind it would get the
+-- card rows of their neighbours.
 CREATE FUNCTION onec_internal.attribute_by_card_register(server name) RETURNS void
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -51,16 +62,21 @@ AS $$
 		SELECT t.ctid AS place, t.customer_id, t.card_id, t.attribution, t.line_no, t.recorder,
 			   t.recorder_type, onec_internal.known_product(t.product_id) AS product,
 			   onec_internal.known_amount(t.amount) AS amount,
+			   dense_rank() OVER (PARTITION BY t.recorder, t.recorder_type, t.product_id, t.amount,
+								  t.customer_id ORDER BY t.line_no) AS n,
 			   row_number() OVER (PARTITION BY t.recorder, t.recorder_type, t.product_id, t.amount,
-								  t.customer_id ORDER BY t.line_no, t.ctid) AS n
+								  t.customer_id, t.line_no ORDER BY t.ctid) AS twin
 		FROM pg_temp.onec_stage t),
 	carded AS MATERIALIZED (
 		SELECT l.line_no, l.copy, l.recorder, l.recorder_type,
 			   onec_internal.known_product(l.product_id) AS product,
 			   onec_internal.known_amount(l.amount) AS amount, l.card_id, l.owner_id,
-			   row_number() OVER (PARTITION BY l.recorder, l.recorder_type, l.product_id, l.amount,
-								  l.owner_id ORDER BY l.line_no, l.copy) AS n
-		FROM onec_internal.card_rows_of_staged($1) l),
+			   dense_rank() OVER (PARTITION BY l.recorder, l.recorder_type, l.product_id, l.amount,
+								  l.owner_id ORDER BY l.line_no) AS n,
+			   row_number() OVER line AS twin, lead(l.copy) OVER line IS NULL AS is_last
+		FROM onec_internal.card_rows_of_staged($1) l
+		WINDOW line AS (PARTITION BY l.recorder, l.recorder_type, l.product_id, l.amount, l.owner_id,
+						l.line_no ORDER BY l.copy)),
 	one_buyer AS (
 		SELECT c.recorder, c.recorder_type FROM carded c GROUP BY 1, 2
 		HAVING min(c.card_id::text) = max(c.card_id::text) AND count(c.card_id) = count(*)
@@ -68,20 +84,24 @@ AS $$
 		WHERE NOT EXISTS (SELECT FROM carded c
 						  WHERE (c.recorder, c.recorder_type, c.product, c.amount)
 								= (o.recorder, o.recorder_type, o.product, o.amount))),
-	own AS (SELECT o.place, c.recorder, c.recorder_type, c.product, c.amount, c.line_no, c.copy, c.card_id,
-				   c.owner_id
+	own AS (SELECT o.place, c.recorder, c.recorder_type, c.product, c.amount, c.line_no, c.card_id, c.owner_id
 			FROM sold o JOIN carded c ON (c.recorder, c.recorder_type, c.product, c.amount)
 										 = (o.recorder, o.recorder_type, o.product, o.amount)
-				AND c.owner_id = o.customer_id AND c.n = o.n),
+				AND c.owner_id = o.customer_id AND c.n = o.n
+				AND onec_internal.is_same_twin(o.twin, c.twin, c.is_last)),
 	spare AS (
-		SELECT c.*, row_number() OVER (PARTITION BY c.recorder, c.recorder_type, c.product, c.amount
-									   ORDER BY c.line_no, c.copy) AS turn
+		SELECT c.recorder, c.recorder_type, c.product, c.amount, c.card_id, c.owner_id,
+			   dense_rank() OVER (PARTITION BY c.recorder, c.recorder_type, c.product, c.amount
+								  ORDER BY c.line_no) AS turn,
+			   row_number() OVER line AS twin, lead(c.copy) OVER line IS NULL AS is_last
 		FROM carded c
 		WHERE NOT EXISTS (SELECT FROM own w
-						  WHERE (w.recorder, w.recorder_type, w.product, w.amount, w.line_no, w.copy)
-								= (c.recorder, c.recorder_type, c.product, c.amount, c.line_no, c.copy))),
-	nobodys AS (SELECT o.*, row_number() OVER (PARTITION BY o.recorder, o.recorder_type, o.product, o.amount
-											   ORDER BY o.line_no, o.place) AS turn
+						  WHERE (w.recorder, w.recorder_type, w.product, w.amount, w.line_no, w.owner_id)
+								= (c.recorder, c.recorder_type, c.product, c.amount, c.line_no, c.owner_id))
+		WINDOW line AS (PARTITION BY c.recorder, c.recorder_type, c.product, c.amount, c.line_no
+						ORDER BY c.copy)),
+	nobodys AS (SELECT o.*, dense_rank() OVER (PARTITION BY o.recorder, o.recorder_type, o.product, o.amount
+											   ORDER BY o.line_no) AS turn
 				FROM sold o
 				WHERE o.customer_id IS NULL AND o.attribution = onec_internal.own_term('anonymous'))
 	UPDATE pg_temp.onec_stage s
@@ -93,11 +113,12 @@ AS $$
 		  SELECT o.place, p.card_id, p.owner_id FROM nobodys o
 		  JOIN spare p ON (p.recorder, p.recorder_type, p.product, p.amount, p.turn)
 						  = (o.recorder, o.recorder_type, o.product, o.amount, o.turn)
+			  AND onec_internal.is_same_twin(o.twin, p.twin, p.is_last)
 		  UNION ALL
 		  SELECT o.place, c.card_id, c.owner_id FROM nobodys o
 		  JOIN one_buyer b ON b.recorder = o.recorder AND b.recorder_type = o.recorder_type
 		  JOIN carded c ON (c.recorder, c.recorder_type, c.product, c.amount)
-						   = (o.recorder, o.recorder_type, o.product, o.amount) AND c.n = 1
+						   = (o.recorder, o.recorder_type, o.product, o.amount) AND c.n = 1 AND c.twin = 1
 		  WHERE NOT EXISTS (SELECT FROM spare p
 							WHERE (p.recorder, p.recorder_type, p.product, p.amount, p.turn)
 								  = (o.recorder, o.recorder_type, o.product, o.amount, o.turn))) r
