@@ -506,8 +506,8 @@ sub paced
 		. "SELECT count(*), bool_and(gap >= '$interval') FROM (SELECT at - lag(at) OVER (ORDER BY at) AS gap FROM onec.last_requests()) x");
 }
 
-is(paced('300ms', $READ x 3)->{stdout}, join("\n", ('6|01') x 3, '3|t'), 'min_interval: no faster than asked');
-is(paced('200ms', $again)->{stdout}, join("\n", ('6|01') x 4, '5|t'), 'min_interval: a second try after a dead 1C session waits, too');
+is(paced('300ms', $READ x 3)->{stdout}, join("\n", ('6|01') x 3, '3|t'), 'D12: min_interval: no faster than asked');
+is(paced('200ms', $again)->{stdout}, join("\n", ('6|01') x 4, '5|t'), 'D12: min_interval: a second try after a dead 1C session waits, too');
 {
 	my $waiting = "SELECT string_agg(granted::text, ' ' ORDER BY granted) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 28";
 
@@ -515,7 +515,7 @@ is(paced('200ms', $again)->{stdout}, join("\n", ('6|01') x 4, '5|t'), 'min_inter
 	$onec->rules();
 	my @both = map { OnecTest->background($node, $READ) } 1, 2;
 	ok(OnecTest->wait_for(sub { $node->safe_psql('postgres', $waiting) eq 'false true' }, 'two that wait'),
-		'min_interval with two backends: one waits for its interval, the other for that one');
+		'D12: min_interval with two backends: one waits for its interval, the other for that one');
 	is(scalar(() = $onec->log), 0, '… before any request');
 	$_->cancel for @both;
 	is($_->wait->{sqlstate}, '57014', '… and both can be cancelled') for @both;

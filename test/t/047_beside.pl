@@ -88,7 +88,7 @@ OnecTest->wait_for(sub { counters()->{sessions_open} + 0 > 0 || $onec->control('
 $stuck->terminate;
 $stuck->wait;
 $onec->control('POST', '/faults/clear', {});
-ok(OnecTest->wait_for(sub { sessions() eq '0 open' }, 'the end of all 1C sessions'), 'nor by a backend that is terminated while it asks for one');
+ok(OnecTest->wait_for(sub { sessions() eq '0 open' }, 'the end of all 1C sessions'), 'D12: nor by a backend that is terminated while it asks for one');
 
 # ---- rows that triggers change on their way into a table ----
 

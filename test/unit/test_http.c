@@ -279,9 +279,9 @@ test_limits(void)
 	request.url = url(stub.plain, "/bomb");
 	request.max_response = 5000000;
 	got = run_alone(request);
-	refused(got, ONEC_ERR_LIMIT, "larger than the limit of 5000000 bytes", "R14: gzip bomb");
+	refused(got, ONEC_ERR_LIMIT, "larger than the limit of 5000000 bytes", "R14, D12: gzip bomb");
 	ok(got.answer.body_bytes <= 5000000 && got.answer.wire_bytes < 150000,
-	   "R14: decoded bytes are what counts");
+	   "R14, D12: decoded bytes are what counts, and no time");
 	refused(fetch("/many-headers"), ONEC_ERR_LIMIT, "header", "R12: 200000 headers");
 	refused(fetch("/many-interims"), ONEC_ERR_LIMIT, "header", "R12: 200000 interim answers");
 	refused(fetch("/long-header"), ONEC_ERR_LIMIT, "header", "R12: a header of 10 MB");
