@@ -76,10 +76,36 @@ for my $panel (grep { $_->{type} ne 'row' } @{ $model->{panels} })
 		'timestamp with time zone', "$panel->{title}: its time is a moment");
 }
 
+# ---- moments: each mart has one beside what its clock says (D11) ----
+
+# What has a time in a view, and who reads it; tables of the store have times as 1C has them.
+my $marts = q{SELECT c.relname, a.attname, EXISTS (SELECT FROM pg_attribute m WHERE m.attrelid = c.oid AND m.attname = a.attname || '_tz' AND m.atttypid = 'timestamptz'::regtype)
+	FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+	WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind = 'v' AND NOT EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname)
+	  AND (a.atttypid = 'timestamp'::regtype OR a.atttypid = 'date'::regtype AND a.attname IN ('month', 'cohort'))
+	  AND NOT EXISTS (SELECT FROM pg_attribute m WHERE m.attrelid = c.oid AND m.atttypid = 'timestamptz'::regtype AND m.attname !~ '_tz$')};
+cmp_ok(OnecTest->rows($node, "SELECT count(DISTINCT relname) FROM ($marts) x"), '>=', 10, 'D11: marts with times');
+is(OnecTest->rows($node, "SELECT relname, attname FROM ($marts) x WHERE NOT exists ORDER BY 1, 2"), '', 'D11: each has the same as a moment beside it');
+for my $mart (split /\n/, OnecTest->rows($node, "SELECT DISTINCT relname, attname FROM ($marts) x ORDER BY 1, 2"))
+{
+	my ($view, $column) = split /\|/, $mart;
+
+	is(OnecTest->rows($node, qq{SET TimeZone = 'America/New_York'; SELECT count(*), count(*) FILTER (WHERE "${column}_tz" IS DISTINCT FROM "$column"::timestamp AT TIME ZONE 'Europe/Moscow') FROM onec.$view})
+			=~ s/^[1-9]\d*\|/some|/r, 'some|0', "D11: $view.${column}_tz is $column by the clock of the base, whatever the session's is");
+}
+is(OnecTest->rows($node, "SELECT col_description('onec.receipt'::regclass, attnum) FROM pg_attribute WHERE attrelid = 'onec.receipt'::regclass AND attname = 'period_tz'"),
+	'Дата и время первой строки, с часовым поясом базы', 'D11: … and says so');
+# several bases in one query, one of another zone, one that is gone, infinity and nothing
+OnecTest->rows($node, "CREATE SERVER far FOREIGN DATA WRAPPER onec_fdw OPTIONS (url 'http://127.0.0.1:1/x', timezone 'Asia/Vladivostok')");
+is(OnecTest->rows($node, "SET TimeZone = 'UTC'; SELECT s, onec.moment(s, t::timestamp) FROM unnest('{demo,far,demo,gone}'::name[]) WITH ORDINALITY x (s, n), unnest('{2026-01-01,infinity,NULL}'::text[]) WITH ORDINALITY y (t, m) ORDER BY n, m", user => 'bi'),
+	join("\n", map { ("$_->[0]|$_->[1]", "$_->[0]|infinity", "$_->[0]|") } [ demo => '2025-12-31 21:00:00+00' ], [ far => '2025-12-31 14:00:00+00' ], [ demo => '2025-12-31 21:00:00+00' ], [ gone => '2026-01-01 00:00:00+00' ]),
+	'D11: onec.moment, asked by an analyst: of several bases, without a base, of no time');
+
 # ---- metrics ----
 
 my ($paper) = contents("$place/README.md") =~ /(-- postgres_exporter.*?)```/s;
 my @metrics = map { "$_;" } grep { /\S/ } split /;/, $paper;
+answers($1, 'a chart over days') if contents("$place/README.md") =~ /(SELECT p\.period_tz .*?);/s;
 is(scalar @metrics, 2, 'two queries for exporters');
 like(answers($metrics[0], 'postgres_exporter'), qr/^demo\|\d+\|\d+\|\d+\|\d+\|\d+\|[\d.]+\|[\d.]+$/m, 'postgres_exporter: a line a server');
 like(answers($metrics[1], 'Zabbix'), qr/\A\d+\z/, 'Zabbix: one number');

@@ -47,7 +47,8 @@ sub shell
 
 # ---- the suite says what it does: the function that waits for tests, over one that waits to be told of ----
 {
-	my ($function) = contents("$OnecTest::ROOT/test/run") =~ /^(tell_until_below\(\) \{.*?^\})/ms;
+	my $run = contents("$OnecTest::ROOT/test/run");
+	my ($function) = $run =~ /^(tell_until_below\(\) \{.*?^\})/ms;
 	open(my $file, '>', "$tmp/suite.sh") or die $!;
 	print $file <<"SHELL";
 $function
@@ -64,6 +65,18 @@ SHELL
 	my $said = shell("bash $tmp/suite.sh");
 	is($said =~ s/( *… [^\n]*\n)+/$1/gr, "counted 010_fast.pl\n        … 1 have ended, running: 020_slow.pl\ncounted 020_slow.pl\n",
 		'D10: make test says which tests run while none ends');
+	my ($teller) = $run =~ /^(say\(\) .*?^tell_of_silence\(\) \{.*?^\})/ms;
+	open($file, '>', "$tmp/teller.sh") or die $!;
+	print $file <<"SHELL";
+$teller
+work=$tmp patience=-4
+title "regression tests"
+tell_of_silence >$tmp/told &
+for try in \$(seq 600); do grep -q 'go on' $tmp/told && break; sleep 0.1; done
+kill \$!; head -1 $tmp/told
+SHELL
+	close($file);
+	is(shell("bash $tmp/teller.sh"), "\n== regression tests\n        … regression tests go on\n", 'D10: … and whatever else is silent');
 }
 
 # ---- the demo: what it shows, and what it hints at, in a session of its own ----

@@ -28,6 +28,12 @@ CREATE FUNCTION onec.local_now(server name DEFAULT NULL) RETURNS timestamp
 	RETURN now() AT TIME ZONE onec_internal.server_zone(onec_internal.server_meant($1));
 COMMENT ON FUNCTION onec.local_now(name) IS 'Который час в базе 1С';
 
+-- In C for the number of calls: marts show it of each row.
+CREATE FUNCTION onec.moment(server name, local timestamp) RETURNS timestamptz
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_moment';
+COMMENT ON FUNCTION onec.moment(name, timestamp) IS
+	'Местное время базы 1С как момент, с её часовым поясом';
+
 CREATE FUNCTION onec_internal.months_between(a timestamp, b timestamp) RETURNS int
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	BEGIN ATOMIC

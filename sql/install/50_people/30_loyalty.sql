@@ -30,7 +30,7 @@ COMMENT ON FUNCTION onec.loyalty_balance_at(name, timestamp) IS
 
 CREATE VIEW onec.loyalty_balance AS
 	SELECT w.server, b.card_id, c.customer_id, b.balance, b.expires_next_at, b.expires_next_amount,
-		   w.points_rule AS source
+		   w.points_rule AS source, onec.moment(w.server, b.expires_next_at) AS expires_next_at_tz
 	FROM onec_internal.shop_rules w CROSS JOIN LATERAL onec_internal.card_points(w.server, w.now) b
 	LEFT JOIN onec.customer_card c ON c.server = w.server AND c.card_id = b.card_id
 	WHERE w.has_loyalty;

@@ -344,7 +344,8 @@ CREATE VIEW onec.customer_affinity AS
 	SELECT t.server, t.customer_id, w.kind, w.value_id, w.title, u.place, round(u.weight, 2) AS weight,
 		   t.weighed_on, round(u.weight / u.total, 4) AS share, u.receipts,
 		   round(u.receipts::numeric / nullif(t.receipts, 0), 4) AS penetration,
-		   round(u.weight / u.total / nullif(w.share, 0), 2) AS lift, u.last_at
+		   round(u.weight / u.total / nullif(w.share, 0), 2) AS lift, u.last_at,
+		   onec.moment(t.server, u.last_at) AS last_at_tz
 	FROM onec_internal.customer_taste t
 	CROSS JOIN LATERAL onec_internal.tastes_of(t.words, t.weights, t.word_receipts, t.lasts, t.found,
 											   t.totals) u

@@ -81,7 +81,9 @@ COMMENT ON FUNCTION onec.cohort_retention_at(name, date) IS
 
 CREATE VIEW onec.cohort_retention AS
 	SELECT s.server, c.cohort, c."offset", c.month, c.customers, c.retained, c.retention, c.receipts, c.net,
-		   c.cumulative_net_per_customer, c.is_partial, c.left_censored
+		   c.cumulative_net_per_customer, c.is_partial, c.left_censored,
+		   onec.moment(s.server, c.cohort::timestamp) AS cohort_tz,
+		   onec.moment(s.server, c.month::timestamp) AS month_tz
 	FROM onec_internal.known_servers s CROSS JOIN LATERAL onec.cohort_retention_at(s.server) c;
 COMMENT ON VIEW onec.cohort_retention IS
 	'Когорты: удержание и выручка по месяцам после первой покупки; будущие месяцы пусты, а не нули';
@@ -297,7 +299,9 @@ COMMENT ON FUNCTION onec.store_summary_at(name, date) IS
 CREATE VIEW onec.store_summary AS
 	SELECT s.server, t.store_id, n.name AS store, t.receipts, t.customers, t.items, t.gross, t.returned,
 		   t.net, t.share, t.average_check, t.known_share,
-		   t.first_sale, t.last_sale, t.previous_net, t.change
+		   t.first_sale, t.last_sale, t.previous_net, t.change,
+		   onec.moment(s.server, t.first_sale) AS first_sale_tz,
+		   onec.moment(s.server, t.last_sale) AS last_sale_tz
 	FROM onec_internal.known_servers s CROSS JOIN LATERAL onec.store_summary_at(s.server) t
 	LEFT JOIN onec.store n ON n.server = s.server AND n.store_id = t.store_id;
 COMMENT ON VIEW onec.store_summary IS
@@ -353,7 +357,7 @@ COMMENT ON FUNCTION onec.revenue_month_at(name, date) IS 'Выручка по м
 
 CREATE VIEW onec.revenue_month AS
 	SELECT s.server, r.month, r.store_id, n.name AS store, r.receipts, r.customers, r.new_customers, r.gross,
-		   r.returned, r.net, r.known_net
+		   r.returned, r.net, r.known_net, onec.moment(s.server, r.month::timestamp) AS month_tz
 	FROM onec_internal.known_servers s CROSS JOIN LATERAL onec.revenue_month_at(s.server) r
 	LEFT JOIN onec.store n ON n.server = s.server AND n.store_id = r.store_id;
 COMMENT ON VIEW onec.revenue_month IS 'Выручка по месяцам и магазинам';
@@ -490,7 +494,7 @@ CREATE VIEW onec.call_list AS
 		   l.days_since, l.overdue_ratio,
 		   l.usual_gap, l.last_purchase, l.visits, l.average_check, l.total_revenue, l.favorite_categories,
 		   l.segment, l.points_balance,
-		   l.points_burning, l.points_burn_on
+		   l.points_burning, l.points_burn_on, onec.moment(s.server, l.last_purchase) AS last_purchase_tz
 	FROM onec_internal.known_servers s
 	CROSS JOIN LATERAL onec_internal.call_list_with_names(s.server, NULL) l;
 COMMENT ON VIEW onec.call_list IS

@@ -5,7 +5,7 @@ CREATE VIEW onec.purchase AS
 		   p.name AS product, p.category,
 		   l.store_id, s.name AS store, l.document_id, l.document_type, l.recorder,
 		   l.recorder_type, l.line_no,
-		   l.quantity, l.amount, l.cost, l.attribution
+		   l.quantity, l.amount, l.cost, l.attribution, onec.moment(l.server, l.period) AS period_tz
 	FROM onec_internal.counted_line l
 	LEFT JOIN onec_internal.product_with_category p ON p.server = l.server AND p.product_id = l.product_id
 	LEFT JOIN onec.store s ON s.server = l.server AND s.store_id = l.store_id
@@ -20,7 +20,7 @@ COMMENT ON COLUMN onec.purchase.store IS 'Магазин';
 
 CREATE VIEW onec.receipt AS
 	SELECT s.server, r.receipt_id, r.customer_id, r.at AS period, r.net, r.gross, r.returned, r.lines,
-		   r.items, r.is_purchase
+		   r.items, r.is_purchase, onec.moment(s.server, r.at) AS period_tz
 	FROM onec_internal.known_servers s CROSS JOIN LATERAL onec_internal.kept_receipts(s.server, NULL) r;
 COMMENT ON VIEW onec.receipt IS 'Чеки: документ и покупатель';
 COMMENT ON COLUMN onec.receipt.customer_id IS
@@ -47,7 +47,8 @@ CREATE VIEW onec.customer_360 AS
 		   onec_internal.churn_class_of(w.today - o.last_visit, o.gap, o.visits) AS churn_class,
 		   o.month_index, o.peak_months,
 		   o.favorite_brands, o.category_diversity, v.p_alive, v.churn_risk, v.expected_12m,
-		   v.expected_spend, v.clv_12m
+		   v.expected_spend, v.clv_12m, onec.moment(p.server, p.first_purchase) AS first_purchase_tz,
+		   onec.moment(p.server, p.last_purchase) AS last_purchase_tz
 	FROM onec_internal.shop_rules w JOIN onec.customer_profile p ON p.server = w.server
 	LEFT JOIN onec.site_user u ON u.server = p.server AND u.user_id = p.customer_id
 	LEFT JOIN onec.customer_rfm r ON r.server = p.server AND r.customer_id = p.customer_id

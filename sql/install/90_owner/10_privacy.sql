@@ -301,7 +301,8 @@ CREATE VIEW onec.customer_360_masked AS
 		   c.rfm_title, c.usual_gap, c.expected_next,
 		   c.window_from, c.window_to, c.overdue_ratio, c.churn_class, c.month_index, c.peak_months,
 		   c.favorite_brands, c.category_diversity,
-		   c.p_alive, c.churn_risk, c.expected_12m, c.expected_spend, c.clv_12m
+		   c.p_alive, c.churn_risk, c.expected_12m, c.expected_spend, c.clv_12m,
+		   c.first_purchase_tz, c.last_purchase_tz
 	FROM onec.customer_360 c;
 COMMENT ON VIEW onec.customer_360_masked IS
 	'Всё о покупателе одной строкой без телефона, имени и почты: для аналитиков';
@@ -312,7 +313,8 @@ COMMENT ON COLUMN onec.customer_360_masked.email IS 'Электронная по
 CREATE VIEW onec.purchase_masked AS
 	SELECT p.server, p.period, p.customer_id, p.card_id, p.product_id, p.product, p.category, p.store_id,
 		   p.store, p.document_id, p.document_type,
-		   p.recorder, p.recorder_type, p.line_no, p.quantity, p.amount, p.cost, p.attribution
+		   p.recorder, p.recorder_type, p.line_no, p.quantity, p.amount, p.cost, p.attribution,
+		   p.period_tz
 	FROM onec.purchase p;
 COMMENT ON VIEW onec.purchase_masked IS
 	'Учитываемые строки продаж с названиями товара и магазина, без имени и телефона: для аналитиков';

@@ -27,3 +27,23 @@ BEGIN
 		END LOOP;
 	END LOOP;
 END $$;
+
+-- A moment says what the local time beside it does.
+DO $$
+DECLARE
+	c record;
+BEGIN
+	FOR c IN
+		SELECT v.oid::regclass AS view, a.attname, pg_catalog.col_description(v.oid, b.attnum) AS comment
+		FROM pg_catalog.pg_class v
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = v.oid
+			AND a.atttypid = 'pg_catalog.timestamptz'::regtype
+		JOIN pg_catalog.pg_attribute b ON b.attrelid = v.oid
+			AND a.attname = pg_catalog.concat(b.attname, '_tz')
+		WHERE v.relnamespace = 'onec'::regnamespace AND v.relkind = 'v'
+		  AND pg_catalog.col_description(v.oid, a.attnum) IS NULL
+	LOOP
+		EXECUTE pg_catalog.format('COMMENT ON COLUMN %s.%I IS %L', c.view, c.attname,
+			pg_catalog.regexp_replace(c.comment, ', местн.*', '') || ', с часовым поясом базы');
+	END LOOP;
+END $$;
