@@ -41,6 +41,11 @@ def one_version(files):
     for key in ("homepage", "bugtracker", "repository"):
         if not meta.get("resources", {}).get(key):
             yield "META.json", 1, f"has no {key} among its resources"
+    if "not released" in (files.get("CHANGELOG.md", []) + [""] * 3)[2] and OUT.match((files.get(f"sql/onec_fdw--{version}.sql") or [""])[0]):
+        yield "CHANGELOG.md", 3, f"{version} is out: when?"
+    for name, one in meta.get("provides", {}).items():
+        if one.get("file") != f"sql/{name}--{version}.sql":
+            yield "META.json", 1, f"the script of {version} is sql/{name}--{version}.sql"
     for what in [meta, *meta.get("provides", {}).values()]:
         number = what.get("version", "")
         if not SEMVER.match(number) or not number.startswith(f"{version}."):

@@ -8,7 +8,7 @@ use Test::More;
 my $node = OnecTest->node('install');
 
 is($node->safe_psql('postgres', "SELECT extversion FROM pg_extension WHERE extname = 'onec_fdw'"),
-	'1.0', 'the version of the control file is installed');
+	(PostgreSQL::Test::Utils::slurp_file("$OnecTest::ROOT/onec_fdw.control") =~ /^default_version = '([\d.]+)'/m)[0], 'the version of the control file is installed');
 is($node->safe_psql('postgres', "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
 		WHERE extname = 'onec_fdw'"), 'onec', 'its schema is onec');
 

@@ -186,6 +186,47 @@ SKIP: {
 	unlink "$share/extension/onec_fdw--$_.sql" for $next, "$newest--$next";
 }
 
+# ---- the update script is drafted out of what changed in sql/install, and does all but what is told to be done by hand ----
+SKIP: {
+	skip 'the scripts of extensions cannot be written here', 5 unless -w "$share/extension";
+	my $copy = "$tmp/draft";
+	my %edit = (
+		'20_base/10_message.sql' => sub { s/\z/\nCREATE FUNCTION onec.made_up(a int) RETURNS int LANGUAGE sql RETURN onec_internal.made_up(a) + 1;\nCOMMENT ON FUNCTION onec.made_up(int) IS 'Плюс один';\nREVOKE EXECUTE ON FUNCTION onec.made_up(int) FROM PUBLIC;\nCREATE TABLE onec.made (a int PRIMARY KEY, b text);\nCREATE INDEX made_b ON onec.made (b);\nCOMMENT ON TABLE onec.made IS 'Придумано';\nSELECT pg_catalog.pg_extension_config_dump('onec.made', '');\n/;
+			s/\A(.*?\n\n)/$1CREATE FUNCTION onec_internal.made_up(a int) RETURNS int LANGUAGE sql IMMUTABLE BEGIN ATOMIC SELECT CASE WHEN a > 0 THEN a END; END;\nCOMMENT ON FUNCTION onec_internal.made_up(int) IS 'То же самое (служебная)';\n\n/s },
+		# the text of a function, another's arguments, a row that is new and one that is another, a comment, a column of a view
+		'80_jobs/10_schedule.sql' => sub { s/'deleted: %s entries/'now deleted: %s entries/ or die },
+		'50_people/10_forgotten.sql' => sub { s/(CREATE FUNCTION onec_internal\.\w+\()/$1made_up int, /, s/(COMMENT ON FUNCTION onec_internal\.\w+\()/$1int, / or die },
+		'60_statistics/60_analysis.sql' => sub { s/('analysis\.window', 'int', ')365'/${1}364'/ or die; s/(INSERT INTO onec\.setting[^;]*VALUES)/$1\n\t('made.up', 'text[]', '{x}', NULL, NULL, NULL, 'Придумано; и не зря'),/ or die;
+			s/r\.known_net, onec\.moment\(s\.server, r\.month::timestamp\) AS month_tz/$&, r.net AS made_net/ or die; s/(onec\.revenue_month IS ')/$1Придуманная в/ or die },
+		# a table that is there
+		'30_store/10_tables.sql' => sub { s/(CREATE TABLE onec\.store \(.*?)(,?\n\tPRIMARY KEY)/$1,\n\tmade_up int DEFAULT 7$2/s or die },
+	);
+
+	shell("mkdir -p '$copy/test' && cd '$OnecTest::ROOT' && cp -r sql onec_fdw.control '$copy/' && cp test/lint_install.py '$copy/test/' && cd '$copy' && rm -f sql/onec_fdw--* sql/updates/onec_fdw--* && sql/release freeze");
+	like(`cd '$copy' && sql/release draft 2>&1`, qr/^\Q$newest\E is out; a new version begins in onec_fdw.control$/, 'no draft for a version that is out');
+	for my $part (keys %edit)
+	{
+		local $_ = PostgreSQL::Test::Utils::slurp_file("$copy/sql/install/$part");
+		utf8::decode($_);
+		$edit{$part}->();
+		open(my $file, '>:utf8', "$copy/sql/install/$part") or die $!;
+		print $file $_;
+		close($file);
+	}
+	my $update = "sql/updates/onec_fdw--$newest--9.8.sql";
+	my $draft = shell("cd '$copy' && sed -i \"s/^default_version.*/default_version = '9.8'/\" onec_fdw.control && sql/release draft >>$update && cat $update");
+	utf8::decode($draft);
+	is(join(' ', $draft =~ /^-- by hand: (.*)$/mg), 'table onec.store', 'a draft of the update: only a table that was there is left to people') or diag($draft);
+	my @brought = $draft =~ /^INSERT INTO onec\.setting/mg;
+	is(scalar @brought, 2, '… and rows are those that changed') or diag($draft);
+	is(shell("cd '$copy' && sql/release draft"), '', '… and once it is there nothing is left');
+	shell("cd '$copy' && sed -i 's/^-- by hand: .*/&\\nALTER TABLE onec.store ADD COLUMN made_up int DEFAULT 7;/' $update && cp $update '$share/extension/' && sql/release script >'$share/extension/onec_fdw--9.8.sql'");
+	database('fresh_draft', '9.8');
+	is(join("\n", updated($newest, '9.8', 'fresh_draft', 'drafted')), "\n", 'what is drafted, and done by hand, leaves no difference');
+	in_database('drafted_rows', q{SELECT 1});
+	unlink "$share/extension/onec_fdw--$_.sql" for '9.8', "$newest--9.8";
+}
+
 # ---- the freeze: one command, in a copy of this tree ----
 {
 	my $copy = "$tmp/freeze";

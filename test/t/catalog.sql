@@ -30,6 +30,11 @@ fact (name, what, value) AS (
 	UNION ALL SELECT g.name, 'right', i::text FROM given g CROSS JOIN LATERAL unnest(g.acl) i
 	UNION ALL SELECT name, 'definition', pg_get_functiondef(oid) FROM routine WHERE prokind IN ('f', 'p')
 	UNION ALL SELECT name, 'definition', pg_get_viewdef(oid) FROM relation WHERE relkind = 'v'
+	UNION ALL SELECT r.name, 'definition', (to_jsonb(a) - '{aggfnoid}'::text[] || jsonb_build_object('aggtransfn', a.aggtransfn::text))::text
+	FROM routine r JOIN pg_aggregate a ON a.aggfnoid = r.oid
+	UNION ALL SELECT m.name, 'definition', format('%s %s %s', format_type(t.typbasetype, t.typtypmod), t.typnotnull, (
+			SELECT string_agg(pg_get_constraintdef(k.oid), ' ' ORDER BY k.conname) FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype <> 'n'))
+	FROM member m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid AND t.typtype = 'd'
 	UNION ALL SELECT name, 'options', reloptions::text FROM relation WHERE reloptions IS NOT NULL
 	UNION ALL SELECT name, 'row security', relrowsecurity::text FROM relation WHERE relkind = 'r'
 	UNION ALL SELECT r.name || '.' || a.attname, 'column', format('%s %s %s %s', format_type(a.atttypid, a.atttypmod),

@@ -155,6 +155,3 @@ COMMENT ON FUNCTION onec.grant_site(regrole) IS
 	'Дать роли сайта профиль, покупки и рекомендации одного покупателя по ключу: customer_json, '
 	'purchases_json, profile_json, recommend; таблиц она не читает';
 REVOKE EXECUTE ON FUNCTION onec.grant_site(regrole) FROM PUBLIC;
-
--- Helpers are nobody's, whatever PostgreSQL gives to everybody.
-REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA onec_internal FROM PUBLIC;
