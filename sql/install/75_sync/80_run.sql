@@ -109,8 +109,9 @@ BEGIN
 		RETURN;
 	END IF;
 	PERFORM onec_internal.write_down_steps(plan, run);
-	-- who reads everything also finds out anew what the base refuses: it may have been a passing trouble
-	IF plan.size = 4 THEN
+	-- who reads everything, be it of one step, finds out anew what the base refuses: it may have been a passing
+	-- trouble
+	IF plan.size = 4 OR plan.afresh THEN
 		PERFORM onec.forget_refusals(plan.server);
 	END IF;
 END $$;
