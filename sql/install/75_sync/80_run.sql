@@ -109,9 +109,9 @@ BEGIN
 		RETURN;
 	END IF;
 	PERFORM onec_internal.write_down_steps(plan, run);
-	-- who reads everything, be it of one step, finds out anew what the base refuses: it may have been a passing
-	-- trouble
-	IF plan.size = 4 OR plan.afresh THEN
+	-- who reads everything, be it of one step, finds out anew what the base refuses: it may have been a
+	-- passing trouble
+	IF plan.size = 4 OR (plan.afresh AND plan.from_ts IS NULL AND plan.user_id IS NULL) THEN
 		PERFORM onec.forget_refusals(plan.server);
 	END IF;
 END $$;
