@@ -1,8 +1,9 @@
 -- Keys that come twice in one reading, as pg_temp.onec_stage has it, or in two windows of a step.
 
 -- Rows that are alike in everything are one row that came twice.  Returns how many are taken out;
--- pg_temp.onec_twice then holds the keys that are left with rows that differ.
-CREATE FUNCTION onec_internal.drop_equal_doubles(target text) RETURNS bigint
+-- pg_temp.onec_twice then holds the keys that are left with rows that differ.  "all_differ": it is known that
+-- no key comes twice.
+CREATE FUNCTION onec_internal.drop_equal_doubles(target text, all_differ boolean) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -13,6 +14,9 @@ DECLARE
 BEGIN
 	IF to_regclass('pg_temp.onec_twice') IS NOT NULL THEN
 		DROP TABLE pg_temp.onec_twice;
+	END IF;
+	IF all_differ THEN
+		RETURN 0;
 	END IF;
 	-- mostly there are none, and a temporary table costs more than looking
 	EXECUTE format('SELECT EXISTS (SELECT FROM pg_temp.onec_stage s GROUP BY %s HAVING count(*) > 1)',
@@ -32,7 +36,7 @@ BEGIN
 			   WHERE (%s) = (%s)) = 1', keys, onec_internal.stage_key_columns(target, 'k'));
 	RETURN gone;
 END $$;
-COMMENT ON FUNCTION onec_internal.drop_equal_doubles(text) IS
+COMMENT ON FUNCTION onec_internal.drop_equal_doubles(text, boolean) IS
 	'Убрать строки, прочитанные дважды; onec_twice — ключи, у которых строки разные (служебная)';
 
 -- Whether keys are left with rows that differ.

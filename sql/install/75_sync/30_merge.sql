@@ -116,8 +116,9 @@ COMMENT ON FUNCTION onec_internal.reason_left_behind() IS
 CREATE FUNCTION onec_internal.write_new_rows(target text, OUT inserted bigint, OUT left_out bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	-- by the key, whose pages are written next: what is here grows with each window, and is not read again
-	SET enable_hashjoin = off SET enable_mergejoin = off
+	-- by the key, whose pages are written next: what is here grows with each window, and is not read again;
+	-- memory for the rows that the triggers of the table look at
+	SET enable_hashjoin = off SET enable_mergejoin = off SET work_mem = '64MB'
 AS $$
 DECLARE
 	tab regclass := onec_internal.table_of_target(target)::regclass;
@@ -126,8 +127,9 @@ DECLARE
 BEGIN
 	SELECT * INTO part FROM onec_internal.merge_column_lists(tab);
 	-- documents are fewer than their rows, and mostly none is here: counted, for who asks whether there is
-	-- any is given a plan that is quick where there are many
-	EXECUTE format('SELECT count(*) > 0 FROM (SELECT DISTINCT s.server, %1$s FROM pg_temp.onec_stage s) s
+	-- any is given a plan that is quick where there are many; in the order of the key, whose pages they share
+	EXECUTE format('SELECT count(*) > 0 FROM (SELECT DISTINCT s.server, %1$s FROM pg_temp.onec_stage s
+											  ORDER BY s.server, %1$s) s
 						JOIN %2$s t ON t.server = s.server AND (%3$s) = (%1$s)',
 				   onec_internal.stage_unit_columns(target, 's'), tab,
 				   onec_internal.stage_unit_columns(target, 't')) INTO any_here;

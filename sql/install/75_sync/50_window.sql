@@ -94,15 +94,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.remember_doubles() IS 'Запомнить ключи, прочитанные дважды (служебная)';
 
--- How many keys pg_temp.onec_stage has, of so many rows that came in so many pages.  Only between two pages
--- can a row come twice unseen.
-CREATE FUNCTION onec_internal.count_different_keys(server name, target text, staged bigint,
-												   pages bigint) RETURNS bigint
+-- How many keys pg_temp.onec_stage has, of the rows that came in so many pages; NULL: not counted.  Only
+-- between two pages can a row come twice unseen.
+CREATE FUNCTION onec_internal.count_different_keys(server name, target text, pages bigint) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	keys bigint := staged;
+	keys bigint;
 BEGIN
 	IF coalesce(pages, 2) > 1 AND onec_internal.deletion_waits_for_end(server, target) THEN
 		EXECUTE format('SELECT count(*) FROM (SELECT DISTINCT %s FROM pg_temp.onec_stage s) k',
@@ -110,7 +109,7 @@ BEGIN
 	END IF;
 	RETURN keys;
 END $$;
-COMMENT ON FUNCTION onec_internal.count_different_keys(name, text, bigint, bigint) IS
+COMMENT ON FUNCTION onec_internal.count_different_keys(name, text, bigint) IS
 	'Сколько разных ключей прочитано (служебная)';
 
 -- Whether the store can differ from the staged rows only by lacking them: no row of "scope" is here, nor one
@@ -158,6 +157,7 @@ DECLARE
 								 AND d.kind = 'twice');
 	went record;
 	staged bigint;
+	counted bigint;
 BEGIN
 	FOR attempt IN 1 .. 2 LOOP
 		staged := onec_internal.stage_rows(server, target, condition);
@@ -165,12 +165,13 @@ BEGIN
 		alike := went.twice;
 		read := staged + alike;
 		holes := onec_internal.keep_lacking_values(server, target, went.lacked);
-		keys := onec_internal.count_different_keys(server, target, staged, went.pages);
+		counted := onec_internal.count_different_keys(server, target, went.pages);
+		keys := coalesce(counted, staged);
 		numbered := 0;
 		surplus := 0;
 		IF careful THEN
-			keys := read - alike - onec_internal.drop_equal_doubles(target);
-			surplus := keys - onec_internal.count_different_keys(server, target, keys, NULL);
+			keys := read - alike - onec_internal.drop_equal_doubles(target, counted = staged);
+			surplus := keys - coalesce(onec_internal.count_different_keys(server, target, NULL), keys);
 			IF NOT onec_internal.are_doubles_known(server, target) AND attempt = 1 THEN
 				PERFORM onec_internal.remember_doubles();
 				CONTINUE;
@@ -191,7 +192,7 @@ BEGIN
 		differ := onec_internal.complete_and_compare(server, target, scope, fresh)
 			+ CASE WHEN fresh THEN staged ELSE 0 END;
 		EXIT WHEN careful OR differ = 0;
-		keys := read - alike - onec_internal.drop_equal_doubles(target);
+		keys := read - alike - onec_internal.drop_equal_doubles(target, counted = staged);
 		IF onec_internal.any_differing_doubles() THEN
 			PERFORM onec_internal.remember_doubles();
 			careful := true;

@@ -67,7 +67,7 @@ BEGIN
 	FROM pg_temp.onec_stage s WHERE s.card_id IS NOT NULL ON CONFLICT DO NOTHING;
 	PERFORM onec_internal.remember_place(server, 'discount_card',
 										 CASE WHEN read >= max_rows THEN start + read ELSE 0 END);
-	PERFORM onec_internal.drop_equal_doubles('discount_card');
+	PERFORM onec_internal.drop_equal_doubles('discount_card', false);
 	PERFORM onec_internal.number_differing_doubles(server, 'discount_card');
 	PERFORM onec_internal.complete_and_compare(server, 'discount_card', NULL);
 	SELECT * INTO w FROM onec_internal.write_window(server, 'discount_card');
