@@ -129,13 +129,21 @@ CREATE FUNCTION onec_internal.person_name(name text, ignored text[]) RETURNS tex
 				ELSE btrim(name) END;
 COMMENT ON FUNCTION onec_internal.person_name(text, text[]) IS 'Имя из наименования или NULL (служебная)';
 
--- The last sale by each card to each buyer: of all cards, or of those of some users.
+-- The last sales by cards and to buyers: to all, whom the kept receipts tell without their lines, or to some
+-- users.
 CREATE FUNCTION onec_internal.last_sales(server name, users uuid[]) RETURNS TABLE (customer_id uuid,
 	card_id uuid, last_sale timestamp)
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
-		SELECT l.customer_id, l.card_id, max(l.period) FROM onec_internal.counted_lines($1, NULL, NULL) l
-		WHERE $2 IS NULL GROUP BY 1, 2
+		SELECT p.customer_id, NULL::uuid, max(p.period) FROM onec_internal.counted_part p
+		WHERE p.server = $1 AND $2 IS NULL AND p.customer_id IS NOT NULL
+		  AND onec_internal.is_dated_before(p.period, p.today + 1)
+		GROUP BY 1
+		UNION ALL
+		SELECT NULL, l.card_id, max(l.period) FROM onec_internal.counted_line l
+		WHERE l.server = $1 AND $2 IS NULL AND l.card_id IS NOT NULL
+		  AND onec_internal.is_dated_before(l.period, l.today + 1)
+		GROUP BY 2
 		UNION ALL
 		SELECT l.customer_id, l.card_id, max(l.period)
 		FROM (SELECT x.customer_id, x.card_id, x.period FROM onec_internal.counted_lines($1, NULL, $2) x
@@ -157,7 +165,7 @@ CREATE FUNCTION onec_internal.cards_with_people(server name, users uuid[])
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 	-- of rows made in the query the planner knows nothing, and takes them for few
-	SET enable_nestloop = off SET jit = off
+	SET enable_nestloop = off SET jit = off SET work_mem = '64MB'
 AS $$
 	WITH country AS MATERIALIZED (SELECT onec.get('phone.country', $1) AS code),
 	line AS MATERIALIZED (SELECT * FROM onec_internal.last_sales($1, $2)),
