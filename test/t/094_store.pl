@@ -22,6 +22,15 @@ sold(23, "'2026-04-03'", undef, 1, 200);
 is(lines(), '21|11|11 22|12|12 23|23|', 'Q10: a line is its buyer\'s, its card\'s, else its document\'s');
 is(sql("SELECT string_agg(DISTINCT register || ' ' || recorder_type || ' ' || attribution, ', ' ORDER BY register || ' ' || recorder_type || ' ' || attribution)
 	FROM onec.sale_line WHERE server = SRV"), join(', ', map { "sales Document_ЧекККМ $_" } qw(anonymous card counterparty)), 'Q10: the view has the words');
+sold(24, "'2026-04-04'", undef, 1, 100, store_id => id(51), document_id => id(24), document_type => "'Document_ЧекККМ'");
+sold(25, "'2026-04-05'", undef, 1, -100, store_id => id(51), document_id => id(24), document_type => "'Document_ЧекККМ'");
+is(sql("SELECT right(v.document_id::text, 2), v.document_type, v.store_id = @{[ id(51) ]}, coalesce(right(l.document_id::text, 2), 'its own'),
+	pg_typeof(v.store_id), pg_typeof(l.store_id)
+	FROM onec.sale_line v JOIN onec_internal.sale_line l USING (recorder) WHERE v.server = SRV AND v.document_id IS NOT NULL ORDER BY v.recorder"),
+	"24|Document_ЧекККМ|t|its own|uuid|onec_internal.reference_number\n24|Document_ЧекККМ|t|24|uuid|onec_internal.reference_number",
+	'Q10: a shop is a number, a document that is the recorder is not kept twice; the view has both');
+is(sql("DELETE FROM onec.sale_line WHERE server = SRV AND recorder IN (@{[ id(24) ]}, @{[ id(25) ]}); SELECT count(*) FROM onec_internal.receipt_part WHERE store_id IS NOT NULL"),
+	'0', '… and nothing is left of their receipts');
 is(sql("SELECT onec_internal.new_term('Document_ЧекККМ') >= 100, onec_internal.new_term('Document_ЧекККМ') = onec_internal.new_term('Document_ЧекККМ'),
 	onec_internal.new_term('sales') = onec_internal.own_term('sales')"), 't|t|t', 'Q10: a word keeps its number');
 
@@ -95,4 +104,37 @@ sql("COMMIT PREPARED 'forget'");
 is(sql("SELECT count(*), count(customer_id) FROM onec.sale_line l WHERE server = 'uno' AND product_id IS NULL AND amount = 100 AND attribution = 'anonymous'"), '20|0',
 	'Q8: then their lines are nobody\'s');
 is(sql("SELECT count(*) FROM onec_internal.sale_line WHERE person_id = $who"), '0', 'Q8: by their keys, too');
+
+# ---- nor while a base is refreshed ----
+# One session has a whole refresh of one base behind it and goes on; another does as much for another base, and forgets there.
+my $lines_of = sub {
+	my ($base, $document) = @_;
+
+	$server = $base;
+	return join '; ', map { s/\bSRV\b/'$base'/gr } "INSERT INTO onec.discount_card (server, card_id, code, owner_id) VALUES (SRV, @{[ id($document + 100) ]}, 'c', @{[ id($document) ]})",
+	  "INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, customer_id, quantity, amount, attribution)
+		VALUES (SRV, 'sales', @{[ id($document) ]}, 'Document_ЧекККМ', 1, '2026-05-01', @{[ id($document) ]}, 1, 700, 'counterparty')",
+	  'SELECT FROM onec_internal.analyze_what_changed()', 'SELECT FROM onec_internal.refresh_people(SRV)', 'SELECT FROM onec_internal.refresh_after_sync(SRV)',
+	  'SELECT FROM onec.refresh_recommendations(SRV)';
+};
+my $holder = OnecTest->background($node, 'BEGIN; ' . $lines_of->('two', 41) . '; SELECT pg_advisory_lock(5); SELECT pg_sleep(600)');
+OnecTest->wait_for(sub { sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 5 AND granted") eq '1' }, 'the refresh');
+is(OnecTest->try_text($node, "SET lock_timeout = '1s'; BEGIN; " . $lines_of->('uno', 42) . '; COMMIT')->{sqlstate}, '00000',
+	'Q8: a refresh of one base does not wait for that of another');
+is(OnecTest->try_text($node, "SET lock_timeout = '1s'; SELECT count(*) FROM onec.forget(@{[ id(42) ]}::text, 'uno')")->{sqlstate}, '00000', 'Q8: nor does who forgets');
+is(sql("SET lock_timeout = '1s'; SELECT (SELECT count(*) FROM onec.sale_line WHERE server = 'two'), (SELECT count(*) FROM onec.receipt WHERE server = 'two'),
+	(SELECT count(*) FROM onec.customer_360 WHERE server = 'two')"), '1|1|0', 'Q8: nor a reader, who sees what was');
+# what stops nobody who reads or writes rows; ANALYZE has the last of them, and the sync's own passes by a table that is being analysed
+my $strong = "SELECT string_agg(DISTINCT c.relname || ' ' || l.mode, ', ') FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+	WHERE l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock') AND c.relpersistence <> 't'";
+is(sql($strong), '', 'Q8: a refresh has no lock on a table that others need');
+$holder->cancel;
+$holder->wait;
+my $forgetting = OnecTest->background($node, "BEGIN; SELECT count(*) FROM onec.forget($who, 'uno'); SELECT count(*) FROM onec.purge('2025-02-01', 'uno');
+	SELECT pg_advisory_lock(6); SELECT pg_sleep(600)");
+OnecTest->wait_for(sub { sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 6 AND granted") eq '1' }, 'who forgets');
+is(sql($strong), '', 'Q8: nor has who forgets, and who purges');
+is(OnecTest->try_text($node, "SET lock_timeout = '1s'; BEGIN; " . $lines_of->('two', 43) . '; COMMIT')->{sqlstate}, '00000', 'Q8: nor is a refresh of another base stopped by them');
+$forgetting->cancel;
+$forgetting->wait;
 done_testing();

@@ -1,8 +1,9 @@
--- Short numbers for what stands in every line of the large tables: the base, and words of 1C such as types of
--- documents.  The name of a server alone would be 64 bytes of each row and of each entry of an index.
+-- Short numbers for what stands in every line of the large tables: the base, words of 1C such as types of
+-- documents, and references of which there are few, such as shops.  The name of a server alone would be 64
+-- bytes of each row and of each entry of an index.
 --
 -- Rows with numbers are in onec_internal, under the names that people know as views of onec, where the words
--- stand again.  A number is never given to another word while rows may have it.
+-- and references stand again.  A number is never given to another while rows may have it.
 
 CREATE TABLE onec_internal.server_number (
 	number smallint PRIMARY KEY,
@@ -27,11 +28,26 @@ SELECT pg_catalog.pg_extension_config_dump('onec_internal.term', 'WHERE number >
 CREATE DOMAIN onec_internal.term_number AS smallint;
 COMMENT ON DOMAIN onec_internal.term_number IS 'Номер слова из onec_internal.term (служебный)';
 
+-- References: 1C may have any number of what is a shop to it.
+CREATE TABLE onec_internal.reference (
+	number int PRIMARY KEY,
+	id uuid NOT NULL UNIQUE
+);
+COMMENT ON TABLE onec_internal.reference IS
+	'Номера ссылок в строках больших таблиц: магазины, организации';
+COMMENT ON COLUMN onec_internal.reference.number IS 'Номер';
+COMMENT ON COLUMN onec_internal.reference.id IS 'Ссылка';
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.reference', '');
+
+-- A column of this type holds the number of a reference.
+CREATE DOMAIN onec_internal.reference_number AS int;
+COMMENT ON DOMAIN onec_internal.reference_number IS 'Номер ссылки из onec_internal.reference (служебный)';
+
 -- The words that this extension itself writes, numbered from 0: constants, so that plans and checks may use
--- them.
+-- them.  "recorder" is the type of a document that is the recorder of its row.
 CREATE FUNCTION onec_internal.own_words() RETURNS text[]
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN '{anonymous,counterparty,card,card_register,sales,card_sales,Receipt,Expense,""}'::text[];
+	RETURN '{anonymous,counterparty,card,card_register,sales,card_sales,Receipt,Expense,"",recorder}'::text[];
 COMMENT ON FUNCTION onec_internal.own_words() IS 'Слова, которые пишет само расширение (служебная)';
 
 CREATE FUNCTION onec_internal.own_term(word text) RETURNS smallint
@@ -76,7 +92,27 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.new_term(text) IS 'Номер слова; новому даётся следующий (служебная)';
 
--- The same for a server.
+-- The same for a reference.
+CREATE FUNCTION onec_internal.new_reference(id uuid) RETURNS int
+	LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	found int;
+BEGIN
+	LOOP
+		found := (SELECT r.number FROM onec_internal.reference r WHERE r.id = new_reference.id);
+		IF found IS NOT NULL THEN
+			RETURN found;
+		END IF;
+		INSERT INTO onec_internal.reference (number, id)
+		SELECT coalesce(max(r.number), 0) + 1, new_reference.id FROM onec_internal.reference r
+		ON CONFLICT DO NOTHING;
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION onec_internal.new_reference(uuid) IS 'Номер ссылки; новой даётся следующий (служебная)';
+
+-- And for a server.
 CREATE FUNCTION onec_internal.new_server_number(server name) RETURNS smallint
 	LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp

@@ -176,9 +176,31 @@ CREATE FUNCTION onec_internal.buyer_id(attribution smallint, person_id uuid) RET
 COMMENT ON FUNCTION onec_internal.buyer_id(smallint, uuid) IS
 	'Чья строка: покупателя, а без него карты; пусто — ничья (служебная)';
 
+-- Mostly the document of a line is its recorder, and is not kept twice: the type says so.
+CREATE FUNCTION onec_internal.is_own_document(document_id uuid, document_type text, recorder uuid,
+											  recorder_type text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN coalesce(document_id = recorder AND document_type = recorder_type, false);
+COMMENT ON FUNCTION onec_internal.is_own_document(uuid, text, uuid, text) IS
+	'Документ строки — её регистратор (служебная)';
+CREATE FUNCTION onec_internal.line_document(document_id uuid, document_type smallint,
+											recorder uuid) RETURNS uuid
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN document_type = onec_internal.own_term('recorder') THEN recorder ELSE document_id END;
+COMMENT ON FUNCTION onec_internal.line_document(uuid, smallint, uuid) IS 'Документ строки (служебная)';
+CREATE FUNCTION onec_internal.line_document_type(document_type smallint, recorder_type smallint)
+	RETURNS smallint
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN document_type = onec_internal.own_term('recorder') THEN recorder_type
+				ELSE document_type END;
+COMMENT ON FUNCTION onec_internal.line_document_type(smallint, smallint) IS
+	'Номер вида документа строки (служебная)';
+
 CREATE TABLE onec_internal.sale_line (
 	period timestamp,
 	line_no int NOT NULL,
+	store_id onec_internal.reference_number,
+	organization_id onec_internal.reference_number,
 	server smallint NOT NULL,
 	register onec_internal.term_number NOT NULL,
 	recorder_type onec_internal.term_number NOT NULL,
@@ -192,8 +214,6 @@ CREATE TABLE onec_internal.sale_line (
 	card_id uuid,
 	product_id uuid,
 	variant_id uuid,
-	store_id uuid,
-	organization_id uuid,
 	document_id uuid,
 	quantity numeric,
 	amount numeric,
@@ -206,14 +226,10 @@ CREATE TABLE onec_internal.sale_line (
 -- Windows, marts of a time.  The time first: a planner without statistics would look for documents, too, by
 -- an index that begins with the server.
 CREATE INDEX sale_line_period ON onec_internal.sale_line (period, server);
--- Facts of one buyer or some; profiles, JSON, users of the site.  Twice: with the server for plans that look
--- lines up one by one, and without it for those that join by hashing (they forbid themselves the other way);
--- a planner without statistics would find another index of the server cheaper than one of the buyer alone.
+-- Facts of one buyer or some; profiles, JSON, users of the site.  The buyer first: plans that join by hashing
+-- know him alone, those that look lines up one by one the server, too.
 CREATE INDEX sale_line_buyer
-	ON onec_internal.sale_line (server, onec_internal.buyer_id(attribution, person_id))
-	WHERE onec_internal.buyer_id(attribution, person_id) IS NOT NULL;
-CREATE INDEX sale_line_buyer_alone
-	ON onec_internal.sale_line (onec_internal.buyer_id(attribution, person_id))
+	ON onec_internal.sale_line (onec_internal.buyer_id(attribution, person_id), server)
 	WHERE onec_internal.buyer_id(attribution, person_id) IS NOT NULL;
 -- What people ask of the view, and forget.
 CREATE INDEX sale_line_customer ON onec_internal.sale_line (customer_id) WHERE customer_id IS NOT NULL;
@@ -222,13 +238,17 @@ CREATE INDEX sale_line_card ON onec_internal.sale_line (card_id) WHERE card_id I
 CREATE VIEW onec.sale_line AS
 	SELECT s.server, g.word AS register, l.recorder, r.word AS recorder_type,
 		   l.line_no::bigint AS line_no, l.period, l.active, l.customer_id, l.card_id, l.product_id,
-		   l.variant_id, l.store_id, l.organization_id, l.document_id, d.word AS document_type,
-		   l.quantity, l.amount, l.cost, a.word AS attribution, l.copy
+		   l.variant_id, t.id AS store_id, o.id AS organization_id,
+		   onec_internal.line_document(l.document_id, l.document_type, l.recorder) AS document_id,
+		   d.word AS document_type, l.quantity, l.amount, l.cost, a.word AS attribution, l.copy
 	FROM onec_internal.sale_line l JOIN onec_internal.server_number s ON s.number = l.server
 	LEFT JOIN onec_internal.term g ON g.number = l.register
 	LEFT JOIN onec_internal.term r ON r.number = l.recorder_type
-	LEFT JOIN onec_internal.term d ON d.number = l.document_type
-	LEFT JOIN onec_internal.term a ON a.number = l.attribution;
+	LEFT JOIN onec_internal.term d
+		ON d.number = onec_internal.line_document_type(l.document_type, l.recorder_type)
+	LEFT JOIN onec_internal.term a ON a.number = l.attribution
+	LEFT JOIN onec_internal.reference t ON t.number = l.store_id
+	LEFT JOIN onec_internal.reference o ON o.number = l.organization_id;
 COMMENT ON VIEW onec.sale_line IS 'Строки продаж: одна строка регистра 1С — одна строка здесь';
 COMMENT ON COLUMN onec.sale_line.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.sale_line.register IS

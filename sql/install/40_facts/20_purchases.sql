@@ -70,10 +70,13 @@ CREATE VIEW onec_internal.shop_rules AS
 	numbered AS MATERIALIZED (
 		SELECT s.*, n.number,
 			   ARRAY(SELECT t.number FROM onec_internal.term t
-					 WHERE t.word = ANY (s.excluded)) AS excluded_terms
+					 WHERE t.word = ANY (s.excluded)) AS excluded_terms,
+			   CASE WHEN s.organizations IS NOT NULL
+					THEN ARRAY(SELECT r.number FROM onec_internal.reference r
+							   WHERE r.id = ANY (s.organizations)) END AS organization_numbers
 		FROM shop s LEFT JOIN onec_internal.server_number n ON n.server = s.server)
 	SELECT s.server, s.now, s.today, s.excluded, s.organizations, s.counts_free, s.has_loyalty,
-		   s.points_rule, s.number, s.excluded_terms
+		   s.points_rule, s.number, s.excluded_terms, s.organization_numbers
 	FROM numbered s;
 COMMENT ON VIEW onec_internal.shop_rules IS 'Часы и правила серверов (служебное)';
 COMMENT ON COLUMN onec_internal.shop_rules.server IS 'Внешний сервер';
@@ -86,6 +89,8 @@ COMMENT ON COLUMN onec_internal.shop_rules.counts_free IS
 COMMENT ON COLUMN onec_internal.shop_rules.has_loyalty IS 'Читаются ли баллы';
 COMMENT ON COLUMN onec_internal.shop_rules.points_rule IS 'Действующее правило сложения баллов';
 COMMENT ON COLUMN onec_internal.shop_rules.number IS 'Номер сервера в строках больших таблиц';
+COMMENT ON COLUMN onec_internal.shop_rules.organization_numbers IS
+	'Номера учитываемых организаций; NULL — все';
 COMMENT ON COLUMN onec_internal.shop_rules.excluded_terms IS 'Номера видов документов, которые не покупки';
 
 CREATE VIEW onec_internal.counted_points AS
@@ -130,12 +135,12 @@ COMMENT ON FUNCTION onec_internal.sells(boolean, numeric, numeric) IS
 	'Есть ли в строке продажа или возврат (служебная)';
 
 -- Whether the shop counts what documents of that type, of that organization, hold.
-CREATE FUNCTION onec_internal.is_let_in(recorder_type smallint, organization_id uuid,
-										excluded_terms smallint[], organizations uuid[]) RETURNS boolean
+CREATE FUNCTION onec_internal.is_let_in(recorder_type smallint, organization_id int,
+										excluded_terms smallint[], organizations int[]) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN recorder_type <> ALL (excluded_terms)
 		AND coalesce(organization_id = ANY (organizations), organizations IS NULL);
-COMMENT ON FUNCTION onec_internal.is_let_in(smallint, uuid, smallint[], uuid[]) IS
+COMMENT ON FUNCTION onec_internal.is_let_in(smallint, int, smallint[], int[]) IS
 	'Учитываются ли документы этого вида и этой организации (служебная)';
 
 -- The document of which a row is a part.
@@ -150,16 +155,20 @@ CREATE VIEW onec_internal.counted_line AS
 	SELECT w.server, onec_internal.buyer_id(l.attribution, l.person_id) AS customer_id,
 		   onec_internal.receipt_of(l.document_id, l.recorder) AS receipt_id,
 		   CASE WHEN l.document_id IS NOT NULL THEN d.word ELSE r.word END AS receipt_type,
-		   l.period, l.product_id, l.store_id, coalesce(l.quantity, 0) AS quantity,
-		   coalesce(l.amount, 0) AS amount, l.cost, l.card_id, l.document_id, d.word AS document_type,
-		   l.recorder, r.word AS recorder_type, l.line_no::bigint AS line_no, a.word AS attribution, w.today,
-		   w.counts_free
+		   l.period, l.product_id, t.id AS store_id, coalesce(l.quantity, 0) AS quantity,
+		   coalesce(l.amount, 0) AS amount, l.cost, l.card_id,
+		   onec_internal.line_document(l.document_id, l.document_type, l.recorder) AS document_id,
+		   d.word AS document_type, l.recorder, r.word AS recorder_type, l.line_no::bigint AS line_no,
+		   a.word AS attribution, w.today, w.counts_free
 	FROM onec_internal.shop_rules w JOIN onec_internal.sale_line l ON l.server = w.number
 	LEFT JOIN onec_internal.term r ON r.number = l.recorder_type
-	LEFT JOIN onec_internal.term d ON d.number = l.document_type
+	LEFT JOIN onec_internal.term d
+		ON d.number = onec_internal.line_document_type(l.document_type, l.recorder_type)
 	LEFT JOIN onec_internal.term a ON a.number = l.attribution
+	LEFT JOIN onec_internal.reference t ON t.number = l.store_id
 	WHERE onec_internal.sells(l.active, l.quantity, l.amount)
-	  AND onec_internal.is_let_in(l.recorder_type, l.organization_id, w.excluded_terms, w.organizations);
+	  AND onec_internal.is_let_in(l.recorder_type, l.organization_id, w.excluded_terms,
+									w.organization_numbers);
 COMMENT ON VIEW onec_internal.counted_line IS 'Учитываемые строки продаж (служебное)';
 COMMENT ON COLUMN onec_internal.counted_line.customer_id IS
 	'Покупатель: контрагент, у карты без владельца — карта; пусто — неизвестен';

@@ -11,21 +11,22 @@ CREATE TABLE onec_internal.receipt_part (
 	period timestamp NOT NULL,
 	part int NOT NULL,
 	lines int NOT NULL,
+	store_id onec_internal.reference_number,
+	organization_id onec_internal.reference_number,
 	server smallint NOT NULL,
 	recorder_type onec_internal.term_number NOT NULL,
 	alone boolean NOT NULL,
 	receipt_id uuid NOT NULL,
-	recorder uuid NOT NULL,
+	recorder uuid,
 	customer_id uuid,
-	store_id uuid,
-	organization_id uuid,
 	quantity numeric NOT NULL,
 	net numeric NOT NULL,
 	gross numeric,
 	returned numeric,
 	given numeric,
-	PRIMARY KEY (receipt_id, recorder, part, server)
+	PRIMARY KEY (receipt_id, part, server)
 );
+-- The key finds the parts of a receipt when its lines change.
 -- Receipts of some days.
 CREATE INDEX receipt_part_period ON onec_internal.receipt_part (period, server);
 -- Receipts of somebody.
@@ -35,16 +36,17 @@ CREATE INDEX receipt_part_several ON onec_internal.receipt_part (period, server)
 COMMENT ON TABLE onec_internal.receipt_part IS
 	'Части чеков: что в чек внёс один документ в один момент, одного покупателя, магазина и организации';
 COMMENT ON COLUMN onec_internal.receipt_part.period IS 'Дата и время строк';
-COMMENT ON COLUMN onec_internal.receipt_part.part IS 'Номер части у чека и документа';
+COMMENT ON COLUMN onec_internal.receipt_part.part IS 'Номер части у чека';
 COMMENT ON COLUMN onec_internal.receipt_part.lines IS 'Строк';
 COMMENT ON COLUMN onec_internal.receipt_part.server IS 'Номер внешнего сервера';
 COMMENT ON COLUMN onec_internal.receipt_part.recorder_type IS 'Номер вида документа';
 COMMENT ON COLUMN onec_internal.receipt_part.alone IS 'Единственная часть чека этого покупателя';
 COMMENT ON COLUMN onec_internal.receipt_part.receipt_id IS 'Документ покупки';
-COMMENT ON COLUMN onec_internal.receipt_part.recorder IS 'Документ, чьи это строки';
+COMMENT ON COLUMN onec_internal.receipt_part.recorder IS
+	'Документ, чьи это строки; пусто — документ самой покупки';
 COMMENT ON COLUMN onec_internal.receipt_part.customer_id IS 'Покупатель; пусто — неизвестен';
-COMMENT ON COLUMN onec_internal.receipt_part.store_id IS 'Магазин';
-COMMENT ON COLUMN onec_internal.receipt_part.organization_id IS 'Организация';
+COMMENT ON COLUMN onec_internal.receipt_part.store_id IS 'Номер магазина';
+COMMENT ON COLUMN onec_internal.receipt_part.organization_id IS 'Номер организации';
 COMMENT ON COLUMN onec_internal.receipt_part.quantity IS 'Штук';
 COMMENT ON COLUMN onec_internal.receipt_part.net IS 'Сумма за вычетом возвратов';
 COMMENT ON COLUMN onec_internal.receipt_part.gross IS 'Продано; пусто — ничего';
@@ -53,10 +55,11 @@ COMMENT ON COLUMN onec_internal.receipt_part.given IS 'Штук, отданны�
 
 -- ---- kept with the lines ----
 
--- The parts of the receipts that a statement touches, anew, of the documents that it touches.  What is there
--- is locked first, in one order: who changes lines of the same document waits here, then sees the other's.
--- Where nothing is there yet, the lines that came are all; else documents are looked up one by one, whatever
--- the planner takes the tables for.
+-- The receipts that a statement touches, anew: the parts of the documents that it touches from their lines,
+-- those of others as they were.  What is there is locked first, in one order: who changes lines of the same
+-- receipt waits here, then sees the other's.  Where nothing is there yet, the lines that came are all; else
+-- documents are looked up one by one, whatever the planner takes the tables for.  Receipts are gone through
+-- in the order of the key: neighbours are on one page of its index.
 CREATE FUNCTION onec_internal.keep_receipts() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
@@ -79,28 +82,30 @@ BEGIN
 			  FROM former_line l
 			  UNION
 			  SELECT l.server, onec_internal.receipt_of(l.document_id, l.recorder), l.recorder
-			  FROM changed_line l) x;
+			  FROM changed_line l ORDER BY id) x;
 	ELSE
 		SELECT array_agg(x.server), array_agg(x.id), array_agg(x.recorder) INTO servers, receipts, recorders
 		FROM (SELECT DISTINCT l.server, onec_internal.receipt_of(l.document_id, l.recorder) AS id, l.recorder
-			  FROM changed_line l) x;
+			  FROM changed_line l ORDER BY id) x;
 	END IF;
-	PERFORM FROM onec_internal.receipt_part p
-	WHERE (p.server, p.receipt_id) IN (SELECT k.* FROM unnest(servers, receipts) k)
-	ORDER BY p.receipt_id, p.recorder, p.part, p.server FOR UPDATE;
+	PERFORM FROM unnest(servers, receipts) k (server, id)
+	JOIN onec_internal.receipt_part p ON p.receipt_id = k.id AND p.server = k.server
+	ORDER BY p.receipt_id, p.part, p.server FOR UPDATE OF p;
 	known := FOUND;
 	fresh := TG_OP = 'INSERT' AND NOT known;
-	IF known THEN
+	WITH former AS (
 		DELETE FROM onec_internal.receipt_part p
-		USING unnest(servers, receipts, recorders) k (server, id, recorder)
-		WHERE p.server = k.server AND p.receipt_id = k.id AND p.recorder = k.recorder;
-	END IF;
+		USING (SELECT u.server, u.id, array_agg(u.recorder) AS recorders
+			   FROM unnest(servers, receipts, recorders) u (server, id, recorder) GROUP BY 1, 2) k
+		WHERE known AND p.receipt_id = k.id AND p.server = k.server
+		RETURNING p.*, onec_internal.receipt_of(p.recorder, p.receipt_id) = ANY (k.recorders) AS is_anew)
 	INSERT INTO onec_internal.receipt_part
-	SELECT g.period, row_number() OVER (PARTITION BY g.id, g.recorder, g.server
-									   ORDER BY g.period, g.customer_id, g.store_id, g.organization_id,
-												g.recorder_type), g.lines, g.server,
-		   g.recorder_type, count(*) OVER (PARTITION BY g.id, g.customer_id, g.server) = 1, g.id, g.recorder,
-		   g.customer_id, g.store_id, g.organization_id, g.quantity, g.net, g.gross, g.returned, g.given
+	SELECT g.period, row_number() OVER (PARTITION BY g.id, g.server
+									   ORDER BY g.customer_id, g.recorder, g.period, g.store_id,
+												g.organization_id, g.recorder_type), g.lines, g.store_id,
+		   g.organization_id, g.server, g.recorder_type,
+		   count(*) OVER (PARTITION BY g.id, g.server, g.customer_id) = 1, g.id, nullif(g.recorder, g.id),
+		   g.customer_id, g.quantity, g.net, g.gross, g.returned, g.given
 	FROM (SELECT l.period, count(*) AS lines, l.server, l.recorder_type,
 				 onec_internal.receipt_of(l.document_id, l.recorder) AS id, l.recorder,
 				 onec_internal.buyer_id(l.attribution, l.person_id) AS customer_id, l.store_id,
@@ -114,16 +119,12 @@ BEGIN
 				JOIN onec_internal.sale_line s ON s.server = k.server AND s.recorder = k.recorder
 				WHERE NOT fresh AND onec_internal.receipt_of(s.document_id, s.recorder) = k.id) l
 		  WHERE l.period IS NOT NULL AND onec_internal.sells(l.active, l.quantity, l.amount)
-		  GROUP BY l.server, 5, l.recorder, l.period, l.recorder_type, 7, l.store_id, l.organization_id) g;
-	IF known THEN
-		UPDATE onec_internal.receipt_part p SET alone = NOT p.alone
-		FROM (SELECT x.server, x.receipt_id, x.recorder, x.part,
-					 count(*) OVER (PARTITION BY x.receipt_id, x.customer_id, x.server) = 1 AS alone
-			  FROM onec_internal.receipt_part x
-			  WHERE (x.server, x.receipt_id) IN (SELECT k.* FROM unnest(servers, receipts) k)) a
-		WHERE p.receipt_id = a.receipt_id AND p.recorder = a.recorder AND p.part = a.part
-		  AND p.server = a.server AND p.alone <> a.alone;
-	END IF;
+		  GROUP BY l.server, 5, l.recorder, l.period, l.recorder_type, 7, l.store_id, l.organization_id
+		  UNION ALL
+		  SELECT f.period, f.lines, f.server, f.recorder_type, f.receipt_id,
+				 onec_internal.receipt_of(f.recorder, f.receipt_id), f.customer_id, f.store_id,
+				 f.organization_id, f.quantity, f.net, f.gross, f.returned, f.given
+		  FROM former f WHERE NOT f.is_anew) g;
 	RETURN NULL;
 END $$;
 COMMENT ON FUNCTION onec_internal.keep_receipts() IS 'Части чеков следуют строкам продаж (служебная)';
@@ -142,10 +143,13 @@ CREATE TRIGGER keep_receipts_truncated AFTER TRUNCATE ON onec_internal.sale_line
 -- ---- read by the shop's rules ----
 
 CREATE VIEW onec_internal.counted_part AS
-	SELECT w.server, p.customer_id, p.receipt_id, p.period, p.store_id, p.recorder, p.lines,
+	SELECT w.server, p.customer_id, p.receipt_id, p.period, t.id AS store_id,
+		   onec_internal.receipt_of(p.recorder, p.receipt_id) AS recorder, p.lines,
 		   p.quantity AS items, p.net, p.gross, p.returned, p.given, p.alone, w.today, w.counts_free
 	FROM onec_internal.shop_rules w JOIN onec_internal.receipt_part p ON p.server = w.number
-	WHERE onec_internal.is_let_in(p.recorder_type, p.organization_id, w.excluded_terms, w.organizations);
+	LEFT JOIN onec_internal.reference t ON t.number = p.store_id
+	WHERE onec_internal.is_let_in(p.recorder_type, p.organization_id, w.excluded_terms,
+									w.organization_numbers);
 COMMENT ON VIEW onec_internal.counted_part IS 'Части чеков из учитываемых строк (служебное)';
 COMMENT ON COLUMN onec_internal.counted_part.items IS 'Штук';
 

@@ -128,7 +128,8 @@ AS $$
 DECLARE
 	of_line text := CASE
 		WHEN 'buyers in stores' = ANY (touches)
-			THEN 'l.store_id IN (SELECT c.store_id FROM pg_temp.onec_change c)'
+			THEN 'l.store_id IN (SELECT r.number FROM onec_internal.reference r
+								JOIN pg_temp.onec_change c ON c.store_id = r.id)'
 		WHEN 'buyers of categories' = ANY (touches) THEN 'l.product_id IN (SELECT p.product_id
 															  FROM onec.product p JOIN pg_temp.onec_change c
 																  ON c.category_id = p.category_id

@@ -54,25 +54,38 @@ COMMENT ON FUNCTION onec_internal.stage_select_list(name, text) IS
 	'Выражения, которыми строки 1С становятся местными (служебная)';
 
 -- The columns of pg_temp.onec_stage, made of what onec_internal.stage_select_list gives as r: with numbers in
--- place of words where the local table has them, through "joins".  A word that has no number yet gets one.
+-- place of words and references where the local table has them, through "joins".  One that has no number yet
+-- gets one.  The document of a sale is not there twice where it is the recorder.
 CREATE FUNCTION onec_internal.stage_columns(target text, OUT list text, OUT joins text)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	SELECT string_agg(CASE
-			WHEN a.atttypid = 'onec_internal.term_number'::regtype
-				THEN format('coalesce(%1$I.number, onec_internal.new_term(r.%1$I))'
-							'::onec_internal.term_number AS %1$I', f.field)
-			WHEN f.kind = 'bigint' THEN format('r.%1$I::%2$s AS %1$I', f.field, format_type(a.atttypid, NULL))
-			ELSE format('r.%I', f.field) END, ', ' ORDER BY f.ordinal),
-		string_agg(format(' LEFT JOIN onec_internal.term %1$I ON %1$I.word = r.%1$I', f.field), '')
-			FILTER (WHERE a.atttypid = 'onec_internal.term_number'::regtype)
+	SELECT string_agg(format(CASE
+			WHEN f.type = 'onec_internal.term_number'::regtype
+				THEN 'coalesce(%1$I.number, onec_internal.new_term(%2$s))::%3$s AS %1$I'
+			WHEN f.type = 'onec_internal.reference_number'::regtype
+				THEN 'coalesce(%1$I.number, onec_internal.new_reference(%2$s))::%3$s AS %1$I'
+			WHEN f.kind = 'bigint' THEN '%2$s::%3$s AS %1$I'
+			ELSE '%2$s AS %1$I' END, f.field, f.value, format_type(f.type, NULL)), ', ' ORDER BY f.ordinal),
+		string_agg(format(CASE f.type
+			WHEN 'onec_internal.term_number'::regtype
+				THEN ' LEFT JOIN onec_internal.term %1$I ON %1$I.word = %2$s'
+			WHEN 'onec_internal.reference_number'::regtype
+				THEN ' LEFT JOIN onec_internal.reference %1$I ON %1$I.id = %2$s' END, f.field, f.value), '')
 	INTO list, joins
-	FROM onec.field_source f
-	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(onec_internal.table_of_target(f.target))
-		AND a.attname = f.field AND a.attnum > 0
-	WHERE f.target = stage_columns.target;
+	FROM (SELECT s.field, s.kind, s.ordinal, a.atttypid AS type,
+				 CASE WHEN s.field = 'document_id' AND onec_internal.has_buyer(s.target)
+					  THEN format('CASE WHEN NOT %s THEN r.document_id END', o.is_own)
+					  WHEN s.field = 'document_type' AND onec_internal.has_buyer(s.target)
+					  THEN format('CASE WHEN %s THEN ''recorder'' ELSE r.document_type END', o.is_own)
+					  ELSE format('r.%I', s.field) END AS value
+		  FROM onec.field_source s
+		  CROSS JOIN (VALUES ('onec_internal.is_own_document(r.document_id, r.document_type, r.recorder, '
+							  'r.recorder_type)')) o (is_own)
+		  LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(onec_internal.table_of_target(s.target))
+			  AND a.attname = s.field AND a.attnum > 0
+		  WHERE s.target = stage_columns.target) f;
 	IF onec_internal.has_buyer(target) THEN
 		list := list || format(', %s::onec_internal.term_number AS register, '
 			'CASE WHEN r.customer_id IS NULL THEN %s ELSE %s END::onec_internal.term_number AS attribution',
@@ -189,16 +202,20 @@ BEGIN
 	END IF;
 	SELECT string_agg(format('%1$I = CASE WHEN nullif(s.%2$I::text, %3$L) IS NULL '
 							 'THEN t.%1$I ELSE s.%1$I END', c.name, c.hole, c.nothing), ', ') AS set_list,
-		   string_agg(format('nullif(s.%1$I::text, %2$L) IS NULL AND nullif(t.%1$I::text, %2$L) IS NOT NULL',
+		   string_agg(format(CASE WHEN c.name = 'document_type' AND c.hole = 'document_id'
+				THEN 's.%1$I IS NULL AND t.document_type = onec_internal.own_term(''recorder'')'
+				ELSE 'nullif(s.%1$I::text, %2$L) IS NULL AND nullif(t.%1$I::text, %2$L) IS NOT NULL' END,
 							 c.hole, c.nothing), ' OR ') AS emptied
 	INTO part
 	FROM (SELECT DISTINCT a.attname AS hole, x.name,
 				 CASE WHEN a.atttypid = 'onec_internal.term_number'::regtype
 					  THEN onec_internal.own_term('')::text ELSE '' END AS nothing
 		  FROM pg_attribute a
-		  -- whose line it is was said by the column that is lacking
+		  -- whose line it is was said by the column that is lacking, and that a document is the recorder
 		  CROSS JOIN LATERAL (SELECT a.attname AS name UNION SELECT 'attribution'
-							  WHERE onec_internal.has_buyer(target) AND a.attname = 'customer_id') x
+							  WHERE onec_internal.has_buyer(target) AND a.attname = 'customer_id'
+							  UNION SELECT 'document_type' WHERE onec_internal.has_buyer(target)
+							  AND a.attname = 'document_id' AND 'document_type' <> ALL (holes)) x
 		  JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage') AND s.attname = x.name
 			  AND s.attnum > 0
 		  WHERE a.attrelid = tab AND a.attname = ANY (holes) AND a.attnum > 0 AND NOT a.attisdropped) c;
