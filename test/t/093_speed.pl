@@ -30,7 +30,8 @@ sql("
 	INSERT INTO onec_internal.sale_line (server, register, recorder, recorder_type, line_no, period, customer_id, person_id, product_id, store_id,
 			quantity, amount, attribution)
 		SELECT n.srv, onec_internal.own_term('sales'), no(1000000 + g / 2), n.type, g, $day - dice('d' || g / 2, 900) + interval '12 hours',
-			no(101 + g / 2 % $customers), no(101 + g / 2 % $customers), no(41 + dice('p' || g, 30)), no(11 + dice('s' || g / 2, 4)), 1,
+			no(101 + g / 2 % $customers), no(101 + g / 2 % $customers), no(41 + dice('p' || g, 30)),
+			onec_internal.new_reference(no(11 + dice('s' || g / 2, 4))), 1,
 			100 + dice('a' || g, 9000), onec_internal.own_term('counterparty')
 		FROM (SELECT onec_internal.new_server_number(SRV) AS srv, onec_internal.new_term('Document_ЧекККМ') AS type) n, generate_series(0, 23999) g;
 	INSERT INTO onec.loyalty_movement (server, recorder, recorder_type, line_no, period, active, kind, card_id, accrued, spent)
@@ -143,7 +144,7 @@ for my $edit (
 		INSERT INTO onec_internal.sale_line (period, line_no, server, register, recorder_type, attribution, recorder, person_id, customer_id, quantity, amount)
 		SELECT period, line_no + 100000, server, register, recorder_type, attribution, recorder, person_id, customer_id, 1, 77.5 FROM onec_internal.sale_line WHERE dice('n' || line_no, 5) = 0" ],
 	[ 'gifts that count' => "SELECT onec.set('count_free_receipts', 'true', SRV)" ],
-	[ 'an organization of all' => "UPDATE onec_internal.sale_line SET organization_id = no(7) WHERE dice('o' || line_no, 2) = 0; SELECT onec.set('organization_ids', '{' || no(7) || '}', SRV)" ],
+	[ 'an organization of all' => "UPDATE onec_internal.sale_line SET organization_id = onec_internal.new_reference(no(7)) WHERE dice('o' || line_no, 2) = 0; SELECT onec.set('organization_ids', '{' || no(7) || '}', SRV)" ],
 	[ 'somebody forgotten' => "SELECT onec.forget($key, SRV)" ],
 	[ 'old ones purged' => "SELECT onec.purge($day - 500, SRV)" ],
 	[ 'all of a type left out' => "SELECT onec.set('exclude_recorder_types', '{Document_ЧекККМ}', SRV)" ],

@@ -146,11 +146,14 @@ COMMENT ON FUNCTION onec_internal.fill_table(name, text, text) IS
 	'Заполнить временную таблицу запросом (служебная)';
 
 -- Read the rows of a condition into a temporary table: all, or those that "part" (LIMIT and OFFSET) says.
+-- Values are worked out once, before numbers are looked up; which of the two sides of that is kept in memory
+-- the planner, who does not know how many rows will come, may get wrong.
 CREATE FUNCTION onec_internal.stage_rows(server name, target text, condition text, part text DEFAULT '',
 										 into_table text DEFAULT 'onec_stage')
 	RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET work_mem = '64MB'
 AS $$
 DECLARE
 	made record;
@@ -160,7 +163,8 @@ BEGIN
 	RETURN onec_internal.fill_table(into_table, target, format(
 		'SELECT %s AS server, %s FROM (SELECT %s FROM %I.%I f WHERE %s %s) r%s',
 		onec_internal.server_in(onec_internal.table_of_target(target), server), made.list,
-		onec_internal.stage_select_list(server, target), server, target, condition, part, made.joins));
+		onec_internal.stage_select_list(server, target), server, target, condition,
+		coalesce(nullif(part, ''), 'OFFSET 0'), made.joins));
 END $$;
 COMMENT ON FUNCTION onec_internal.stage_rows(name, text, text, text, text) IS
 	'Прочитать строки 1С во временную таблицу (служебная)';

@@ -111,8 +111,9 @@ CREATE FUNCTION onec_internal.reason_left_behind() RETURNS text
 COMMENT ON FUNCTION onec_internal.reason_left_behind() IS
 	'Чем объясняется сомнение в днях, откуда документы перенесены (служебная)';
 
--- Write all that is staged, where nothing of it is here; see onec_internal.is_all_new.  Keys that another
--- window of the step has brought are left out, and counted.
+-- Write all that is staged, where nothing of it is here; see onec_internal.is_all_new.  By date, in whatever
+-- order it came: a day's rows lie together.  Keys that another window of the step has brought are left out,
+-- and counted.
 CREATE FUNCTION onec_internal.write_new_rows(target text, OUT inserted bigint, OUT left_out bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -134,8 +135,9 @@ BEGIN
 				   onec_internal.stage_unit_columns(target, 's'), tab,
 				   onec_internal.stage_unit_columns(target, 't')) INTO any_here;
 	EXECUTE format('INSERT INTO %1$s (%2$s) SELECT %3$s FROM pg_temp.onec_stage s
-						WHERE NOT %5$L OR NOT EXISTS (SELECT FROM %1$s t WHERE %4$s)',
-				   tab, part.columns, part.read, part.same_key, any_here);
+						WHERE NOT %5$L OR NOT EXISTS (SELECT FROM %1$s t WHERE %4$s) %6$s',
+				   tab, part.columns, part.read, part.same_key, any_here,
+				   'ORDER BY s.' || quote_ident(onec_internal.date_column(target)));
 	GET DIAGNOSTICS inserted = ROW_COUNT;
 	left_out := (SELECT count(*) FROM pg_temp.onec_stage) - inserted;
 END $$;
