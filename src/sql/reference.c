@@ -1,9 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * reference.c
- *	  References of 1C as they come in fields of several types: text that may be the identifier of an object.
+ *	  References of 1C as they come in fields of several types: text that may be the identifier of an object,
+ *	  and beside it the name of its type.
  *
- * Each line of a register has two or three of them, so this is no regular expression.
+ * Each line of a register has two or three of them, so this is no regular expression, nor text functions that
+ * count letters.
  *
  * Memory: the caller's context.  Errors: none; what is no reference has none.
  *
@@ -12,13 +14,16 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/builtins.h"
 #include "utils/uuid.h"
 
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(onec_reference_uuid);
+PG_FUNCTION_INFO_V1(onec_type_word);
 
 #define TEXT_LENGTH 36			/* 8-4-4-4-12 */
+#define TYPE_PREFIX "StandardODATA."
 
 /* What a hexadecimal digit is worth, or -1. */
 static int
@@ -61,4 +66,21 @@ onec_reference_uuid(PG_FUNCTION_ARGS)
 	if (any == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_UUID_P(id);
+}
+
+/* onec_internal.type_word(text): the type, without the name of the service before it; '' for none */
+Datum
+onec_type_word(PG_FUNCTION_ARGS)
+{
+	const int	prefix = strlen(TYPE_PREFIX);
+	text	   *given;
+	int			length;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_TEXT_P(cstring_to_text(""));
+	given = PG_GETARG_TEXT_PP(0);
+	length = (int) VARSIZE_ANY_EXHDR(given) - prefix;
+	if (length < 0 || memcmp(VARDATA_ANY(given), TYPE_PREFIX, prefix) != 0)
+		PG_RETURN_TEXT_P(given);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(VARDATA_ANY(given) + prefix, length));
 }

@@ -278,3 +278,8 @@ COMMENT ON FUNCTION onec_internal.compared_step() IS
 CREATE FUNCTION onec_internal.reference_uuid(value text) RETURNS uuid
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_reference_uuid';
 COMMENT ON FUNCTION onec_internal.reference_uuid(text) IS 'Ссылка составного поля как uuid (служебная)';
+
+-- The type of such a field's value, as the store calls it.
+CREATE FUNCTION onec_internal.type_word(type text) RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_type_word';
+COMMENT ON FUNCTION onec_internal.type_word(text) IS 'Вид объекта без имени сервиса 1С (служебная)';

@@ -39,9 +39,7 @@ BEGIN
 			WHEN f.kind = 'rows' THEN onec_internal.tabular_part($1, $2, f.field)
 			WHEN f.kind = 'ref' AND a.atttypid = 'text'::regtype
 				THEN format('onec_internal.reference_uuid(f.%I)', f.field)
-			WHEN f.kind = 'type'
-				THEN format('CASE WHEN starts_with(f.%1$I, ''StandardODATA.'') THEN substr(f.%1$I, 15) ELSE '
-							'coalesce(f.%1$I, '''') END', f.field)
+			WHEN f.kind = 'type' THEN format('onec_internal.type_word(f.%I)', f.field)
 			ELSE format('f.%I::%s', f.field, onec_internal.type_of_kind(f.kind))
 		END || format(' AS %I', f.field), ', ' ORDER BY f.ordinal)
 	INTO list FROM onec.field_source f
