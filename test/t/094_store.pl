@@ -118,7 +118,8 @@ my $lines_of = sub {
 	return join '; ', map { s/\bSRV\b/'$base'/gr } "INSERT INTO onec.discount_card (server, card_id, code, owner_id) VALUES (SRV, @{[ id($document + 100) ]}, 'c', @{[ id($document) ]})",
 	  "INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, customer_id, quantity, amount, attribution)
 		VALUES (SRV, 'sales', @{[ id($document) ]}, 'Document_ЧекККМ', 1, '2026-05-01', @{[ id($document) ]}, 1, 700, 'counterparty')",
-	  'SELECT FROM onec_internal.analyze_what_changed()', 'SELECT FROM onec_internal.refresh_people(SRV)', 'SELECT FROM onec_internal.refresh_after_sync(SRV)',
+	  # enough for the table to be analysed anew
+	  "INSERT INTO onec.discount_card (server, card_id) SELECT SRV, gen_random_uuid() FROM generate_series(1, 500)", 'SELECT FROM onec_internal.analyze_what_changed()', 'SELECT FROM onec_internal.refresh_people(SRV)', 'SELECT FROM onec_internal.refresh_after_sync(SRV)',
 	  'SELECT FROM onec.refresh_recommendations(SRV)';
 };
 my $holder = OnecTest->background($node, 'BEGIN; ' . $lines_of->('two', 41) . '; SELECT pg_advisory_lock(5); SELECT pg_sleep(600)');
