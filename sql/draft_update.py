@@ -107,20 +107,24 @@ class Draft:
             return f"DROP {what[0]} {what[1]};\n{written}"
         return re.sub(r"\ACREATE (?!OR REPLACE)", "CREATE OR REPLACE ", written)
 
+    def key(self, table, columns, row):
+        """(column, expression) of a row's key."""
+        fields = dict(zip((c.strip() for c in columns.split(",")), values(row)))
+        return tuple((k, fields.get(k, "NULL")) for k in self.seeds[table].split(","))
+
     def rows(self, table, columns, listed):
         """Rows that are brought along, new or changed: what people made of one, or have deleted, stays."""
-        names = [c.strip() for c in columns.split(",")]
+        before = {(m.group(1), self.key(m.group(1), m.group(2), row)) for s in self.old.values() if (m := ROWS.match(s)) and m.group(1) in self.seeds
+                  for row in tuples(m.group(3))}
         said = []
         for row in tuples(listed):
             if plain(row) in self.rows_before or any(plain(row)[1:-1] in s for s in self.done):
                 continue
-            fields = dict(zip(names, values(row)))
-            same = " AND ".join(f"{k} = {fields.get(k, 'NULL')}" for k in self.seeds[table].split(","))
-            key = ", ".join(f"'{k}', {fields.get(k, 'NULL')}" for k in self.seeds[table].split(","))
-            said.append(f"UPDATE onec.{table} SET ({columns}) = {row} WHERE {same} AND is_seed;\n"
-                        f"INSERT INTO onec.{table} ({columns}, is_seed) SELECT {row[1:-1]}, true\n"
-                        f"WHERE NOT EXISTS (SELECT FROM onec_internal.seed_removed r WHERE r.table_name = '{table}'\n"
-                        f"\tAND r.key = jsonb_build_object({key}))\nON CONFLICT DO NOTHING;")
+            key = self.key(table, columns, row)
+            if (table, key) in before:
+                said.append(f"UPDATE onec.{table} SET ({columns}) = {row}\nWHERE {' AND '.join(f'{k} = {v}' for k, v in key)} AND is_seed;")
+            else:
+                said.append(f"INSERT INTO onec.{table} ({columns}, is_seed) VALUES ({row[1:-1]}, true)\nON CONFLICT DO NOTHING;")
         return said and "\n".join([f"ALTER TABLE onec.{table} DISABLE TRIGGER keep_edit;", *said,
                                    f"ALTER TABLE onec.{table} ENABLE ALWAYS TRIGGER keep_edit;"])
 

@@ -50,6 +50,16 @@ SKIP: {
 	unlink "$OnecTest::ROOT/$archive.zip";
 }
 
+# ---- from another directory: each source is compiled, the install script made and installed ----
+{
+	# without what is built in this one, which VPATH would find
+	my $said = shell("mkdir -p '$tmp/elsewhere' '$tmp/source' && cd '$OnecTest::ROOT' && tar --exclude='*.o' --exclude='*.so' --exclude=./.build -cf - Makefile onec_fdw.control sql src \\
+			| tar -xf - -C '$tmp/source' && cd '$tmp/elsewhere' && make -n -f '$tmp/source/Makefile' all install DESTDIR='$tmp/dest' 2>/dev/null") // '';
+	my @sources = map { glob("$OnecTest::ROOT/src/$_") } qw(*.c */*.c */*/*.c);
+	is(join(' ', grep { $said !~ m{ -c [^\n]*/source\Q@{[ substr($_, length $OnecTest::ROOT) ]}\E\b} } @sources), '', 'D2: a build in another directory compiles every source');
+	like($said, qr{^cat .*/sql/install/10_wrapper/10_schemas\.sql .*> \.build/onec_fdw--\Q$newest\E\.sql$|/sql/onec_fdw--\Q$newest\E\.sql}m, 'D2: … and has the install script');
+}
+
 # ---- updates ----
 my $share = `pg_config --sharedir`;
 chomp $share;
@@ -202,7 +212,7 @@ SKIP: {
 		'30_store/10_tables.sql' => sub { s/(CREATE TABLE onec\.store \(.*?)(,?\n\tPRIMARY KEY)/$1,\n\tmade_up int DEFAULT 7$2/s or die },
 	);
 
-	shell("mkdir -p '$copy/test' && cd '$OnecTest::ROOT' && cp -r sql onec_fdw.control '$copy/' && cp test/lint_install.py '$copy/test/' && cd '$copy' && rm -f sql/onec_fdw--* sql/updates/onec_fdw--* && sql/release freeze");
+	shell("mkdir -p '$copy/test' && cd '$OnecTest::ROOT' && cp -r sql debian onec_fdw.control CHANGELOG.md META.json '$copy/' && cp test/lint_install.py '$copy/test/' && cd '$copy' && touch .gitignore && rm -f sql/onec_fdw--* sql/updates/onec_fdw--* && sql/release freeze");
 	like(`cd '$copy' && sql/release draft 2>&1`, qr/^\Q$newest\E is out; a new version begins in onec_fdw.control$/, 'no draft for a version that is out');
 	for my $part (keys %edit)
 	{
@@ -214,10 +224,10 @@ SKIP: {
 		close($file);
 	}
 	my $update = "sql/updates/onec_fdw--$newest--9.8.sql";
-	my $draft = shell("cd '$copy' && sed -i \"s/^default_version.*/default_version = '9.8'/\" onec_fdw.control && sql/release draft >>$update && cat $update");
+	my $draft = shell("cd '$copy' && sql/release begin 9.8 && sql/release draft >>$update && cat $update");
 	utf8::decode($draft);
 	is(join(' ', $draft =~ /^-- by hand: (.*)$/mg), 'table onec.store', 'a draft of the update: only a table that was there is left to people') or diag($draft);
-	my @brought = $draft =~ /^INSERT INTO onec\.setting/mg;
+	my @brought = $draft =~ /^(?:INSERT INTO|UPDATE) onec\.setting/mg;
 	is(scalar @brought, 2, '… and rows are those that changed') or diag($draft);
 	is(shell("cd '$copy' && sql/release draft"), '', '… and once it is there nothing is left');
 	shell("cd '$copy' && sed -i 's/^-- by hand: .*/&\\nALTER TABLE onec.store ADD COLUMN made_up int DEFAULT 7;/' $update && cp $update '$share/extension/' && sql/release script >'$share/extension/onec_fdw--9.8.sql'");
