@@ -28,11 +28,11 @@ def plain(text):
 
 
 def split(text):
-    """The statements of a script: plain → as written, comments before them left out; in order."""
+    """The statements of a script: plain → as written, without comments and psql's lines before them; in order."""
     found, offsets = {}, [start for start, _ in statements(text)] + [len(text)]
     for start, end in zip(offsets, offsets[1:]):
-        written = re.sub(r"\A(?:\s*--[^\n]*\n|\s*\n)*", "", text[start:end]).strip()
-        if plain(written) and not written.startswith("\\"):
+        written = re.sub(r"\A(?:\s*(?:--|\\)[^\n]*\n|\s*\n)*", "", text[start:end]).strip()
+        if plain(written):
             found[plain(written)] = written
     return found
 
@@ -85,6 +85,7 @@ class Draft:
         self.rows_before = {plain(row) for s in self.old.values() if ROWS.match(s) for row in tuples(ROWS.match(s).group(3))}
         self.seeds = dict(SEEDS.findall(newest))
         self.anew = set()  # functions that were dropped: their comments and rights are gone
+        self.touched = set()  # tables with rows that are brought along, and changed
 
     def one(self, statement, written):
         """What is to be done for a statement that is new; None if nothing."""
@@ -125,6 +126,7 @@ class Draft:
                 said.append(f"UPDATE onec.{table} SET ({columns}) = {row}\nWHERE {' AND '.join(f'{k} = {v}' for k, v in key)} AND is_seed;")
             else:
                 said.append(f"INSERT INTO onec.{table} ({columns}, is_seed) VALUES ({row[1:-1]}, true)\nON CONFLICT DO NOTHING;")
+        self.touched |= {table} if said else set()
         return said and "\n".join([f"ALTER TABLE onec.{table} DISABLE TRIGGER keep_edit;", *said,
                                    f"ALTER TABLE onec.{table} ENABLE ALWAYS TRIGGER keep_edit;"])
 
@@ -136,6 +138,12 @@ class Draft:
             lost = statement in self.old and made(statement) is None and any(re.search(rf"\b{re.escape(n)}\(", statement) for n in self.anew)
             if told or lost and statement not in self.done:
                 yield told or written
+        for statement in self.new:
+            source = re.match(r"(INSERT INTO onec\.\w+) .*\bFROM onec\.(\w+)", statement)
+            if source and source.group(2) in self.touched:
+                told = f"{source.group(1)} … FROM onec.{source.group(2)}: rows that are made of those above"
+                if told not in self.by_hand_done:
+                    yield f"-- by hand: {told}"
         for what in [w for w in self.before if w not in there]:
             gone = f"DROP {what[0]} {what[1]};"
             if what[0] in ("TRIGGER", "INDEX") and f"by hand: {gone}" not in self.by_hand_done:
