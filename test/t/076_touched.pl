@@ -80,6 +80,22 @@ people('false');
 is(sql("SELECT name FROM onec.site_user WHERE server = SRV AND user_id = " . id(13)), 'Другой', 'touched: by a name: it is changed');
 as_if_all('by a name');
 
+# ---- a brand ----
+my $brands = q{SELECT string_agg(right(customer_id::text, 2) || ' ' || favorite_brands::text, ', ' ORDER BY customer_id) FROM onec.customer_outlook WHERE server = SRV AND favorite_brands <> '{}'};
+sql("INSERT INTO onec.product (server, product_id, name, brand_id) VALUES (SRV, @{[ id(70) ]}, 'Брошь', @{[ id(80) ]}), (SRV, @{[ id(71) ]}, 'Бусы', @{[ id(81) ]})");
+sold(30 + $_, "'2026-04-06 11:00'", 10 + $_, 1, 100, product_id => id(70 + $_)) for 0, 1;
+refresh('true', 'true');
+is(sql($brands), '10 {' . (id(80) =~ s/'|::uuid//gr) . '}, 11 {' . (id(81) =~ s/'|::uuid//gr) . '}', 'touched: by a brand: whose set is not here has its key');
+window('brand', 'server, brand_id, name', "UNION ALL SELECT SRV, " . id(80) . ", 'Звон'");
+is(touched('touched_customer', 'customer_id'), '10', 'touched: by a brand: who bought of it');
+refresh('false', 'true');
+is(sql($brands), '10 {Звон}, 11 {' . (id(81) =~ s/'|::uuid//gr) . '}', 'touched: by a brand: has its name');
+sql("INSERT INTO onec.brand_map (priority, brand_id, slug, title_ru) VALUES (1, @{[ id(80) ]}, 'zvon', 'Звоночек')");
+refresh('false', 'true');
+is(sql($brands) =~ s/,.*//r, '10 {Звоночек}', '… or that which the site calls it by');
+sql("DELETE FROM onec.brand_map; DELETE FROM onec.sale_line WHERE server = SRV AND product_id IS NOT NULL");
+refresh('true', 'true');
+
 # ---- while everybody is to be folded ----
 sql('SELECT FROM onec_internal.refresh_all_people_next(SRV)');
 sale(6, '2026-04-07 10:00', 10, 1000);

@@ -33,6 +33,7 @@ my %tables = (
 		deletion_mark=b:DeletionMark' ],
 	category => [ 'Catalog_КатегорииНоменклатуры', 'category_id=u:Ref_Key', 'code=:Code name=:Description parent_id=u:Parent_Key
 		is_folder=b:IsFolder deletion_mark=b:DeletionMark' ],
+	brand => [ 'Catalog_Производители', 'brand_id=u:Ref_Key', 'code=:Code name=:Description deletion_mark=b:DeletionMark' ],
 	store => [ 'Catalog_СтруктурныеЕдиницы', 'store_id=u:Ref_Key', 'code=:Code name=:Description parent_id=u:Parent_Key
 		deletion_mark=b:DeletionMark' ],
 	sale_line => [ 'AccumulationRegister_Продажи_RecordType', $recorder, 'period=d:Period active=b:Active
@@ -60,7 +61,7 @@ my %sections = (
 		quantity=n:Количество price=n:Цена amount=n:Всего',
 );
 my %casts = (u => '::uuid', n => '::numeric', b => '::boolean', d => '::timestamp', '' => '', i => '');
-my %is_catalog = map { $_ => 1 } qw(discount_card counterparty product category store);
+my %is_catalog = map { $_ => 1 } qw(discount_card counterparty product category brand store);
 
 sub tables { return sort keys %tables; }
 

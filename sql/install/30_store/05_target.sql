@@ -24,8 +24,8 @@ CREATE TABLE onec.target (
 	erasure text NOT NULL CHECK (erasure IN ('delete', 'mask', 'none')),
 	purge text NOT NULL CHECK (purge IN ('date', 'zero balance', 'no movements', 'none')),
 	touches text[] NOT NULL
-		CHECK (touches <@ '{customers,buyers,buyers of categories,buyers in stores,documents,documents of '
-						  'cards,users,users of cards}'),
+		CHECK (touches <@ '{customers,buyers,buyers of categories,buyers of brands,buyers in stores,'
+						  'documents,documents of cards,users,users of cards}'),
 	is_open boolean NOT NULL,
 	asked_by name[] NOT NULL DEFAULT '{}' CHECK (asked_by <@ '{customer_id,card_id}'),
 	switch text,
@@ -66,7 +66,7 @@ COMMENT ON COLUMN onec.target.purge IS
 	'остатком, no movements — удаляет начисления карт без движений, none — оставляет';
 COMMENT ON COLUMN onec.target.touches IS
 	'Чего касаются изменения: customers — профилей покупателей строк, buyers — профилей покупателей товаров '
-	'(of categories — категорий, in stores — в магазинах), documents — того, кто '
+	'(of categories — категорий, of brands — марок, in stores — в магазинах), documents — того, кто '
 	'купил в этих документах, documents of cards — того, кто купил по этим картам, users — '
 	'пользователей сайта, users of cards — '
 	'владельцев карт';
@@ -95,31 +95,34 @@ INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table
 	('category', 4, 'products', 'Категории товаров', 'set', 'Catalog_КатегорииНоменклатуры', 'category',
 	 '{category_id}', NULL,
 		true, '{}', 'none', 'none', '{buyers of categories}', true),
-	('product', 5, 'products', 'Товары', 'set', 'Catalog_Номенклатура', 'product', '{product_id}', NULL,
+	('brand', 5, 'products', 'Марки и производители', 'set', 'Catalog_Производители', 'brand',
+	 '{brand_id}', NULL,
+		true, '{}', 'none', 'none', '{buyers of brands}', true),
+	('product', 6, 'products', 'Товары', 'set', 'Catalog_Номенклатура', 'product', '{product_id}', NULL,
 		true, '{}', 'none', 'none', '{buyers}', true),
-	('store', 6, 'stores', 'Магазины и склады', 'set', 'Catalog_СтруктурныеЕдиницы', 'store',
+	('store', 7, 'stores', 'Магазины и склады', 'set', 'Catalog_СтруктурныеЕдиницы', 'store',
 	 '{store_id}', NULL,
 		true, '{}', 'none', 'none', '{buyers in stores}', true),
-	('card_sale_line', 7, 'purchases', 'Строки продаж по картам', 'set',
+	('card_sale_line', 8, 'purchases', 'Строки продаж по картам', 'set',
 		'AccumulationRegister_ПродажиПоДисконтнымКартам_RecordType', 'card_sale_line',
 		'{recorder,recorder_type}', 'period',
 		false, '{card_id,owner_id}', 'mask', 'date', '{documents}', false),
-	('sale_line', 8, 'purchases', 'Строки продаж', 'set', 'AccumulationRegister_Продажи_RecordType',
+	('sale_line', 9, 'purchases', 'Строки продаж', 'set', 'AccumulationRegister_Продажи_RecordType',
 	 'sale_line',
 		'{recorder,recorder_type}', 'period',
 		false, '{customer_id,card_id}', 'mask', 'date', '{customers}', true),
-	('receipt', 9, 'purchases', 'Чеки', 'set', 'DocumentJournal_РозничныеПродажи', 'receipt_journal',
+	('receipt', 10, 'purchases', 'Чеки', 'set', 'DocumentJournal_РозничныеПродажи', 'receipt_journal',
 		'{document_id,document_type}', 'date',
 		false, '{customer_id}', 'mask', 'date', '{}', true),
-	('loyalty_movement', 10, 'loyalty', 'Движения бонусных баллов', 'set',
+	('loyalty_movement', 11, 'loyalty', 'Движения бонусных баллов', 'set',
 	 'AccumulationRegister_БонусныеБаллы_RecordType',
 		'loyalty_movement', '{recorder,recorder_type}', 'period',
 		false, '{card_id}', 'delete', 'zero balance', '{}', true),
-	('loyalty_lot', 11, 'loyalty', 'Начисления бонусных баллов', 'set',
+	('loyalty_lot', 12, 'loyalty', 'Начисления бонусных баллов', 'set',
 	 'AccumulationRegister_НачисленияБонусныхБаллов_RecordType',
 		'loyalty_lot', '{recorder,recorder_type}', 'period',
 		false, '{card_id,owner_id}', 'delete', 'no movements', '{}', true),
-	('customer_order', 12, 'orders', 'Заказы покупателей', 'set', 'Document_ЗаказПокупателя',
+	('customer_order', 13, 'orders', 'Заказы покупателей', 'set', 'Document_ЗаказПокупателя',
 	 'customer_order', '{order_id}', 'date',
 		false, '{customer_id}', 'mask', 'date', '{}', true),
 	('site_user', 101, 'profiles', 'Пользователи сайта', 'people', NULL, 'site_user', '{user_id}', NULL,

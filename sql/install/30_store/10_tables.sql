@@ -117,6 +117,23 @@ COMMENT ON COLUMN onec.product.brand_id IS 'Производитель или м
 COMMENT ON COLUMN onec.product.deletion_mark IS 'Пометка удаления в 1С';
 COMMENT ON COLUMN onec.product.is_deleted IS 'В 1С товара больше нет';
 
+CREATE TABLE onec.brand (
+	server name NOT NULL,
+	brand_id uuid NOT NULL,
+	code text,
+	name text,
+	deletion_mark boolean,
+	is_deleted boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, brand_id)
+);
+COMMENT ON TABLE onec.brand IS 'Марки и производители товаров';
+COMMENT ON COLUMN onec.brand.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec.brand.brand_id IS 'Ссылка на марку в 1С';
+COMMENT ON COLUMN onec.brand.code IS 'Код';
+COMMENT ON COLUMN onec.brand.name IS 'Наименование';
+COMMENT ON COLUMN onec.brand.deletion_mark IS 'Пометка удаления в 1С';
+COMMENT ON COLUMN onec.brand.is_deleted IS 'В 1С марки больше нет';
+
 CREATE TABLE onec.category (
 	server name NOT NULL,
 	category_id uuid NOT NULL,
@@ -485,6 +502,7 @@ SELECT pg_catalog.pg_extension_config_dump('onec.discount_card', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.counterparty', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.counterparty_contact', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.product', '');
+SELECT pg_catalog.pg_extension_config_dump('onec.brand', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.category', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.store', '');
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.sale_line', '');

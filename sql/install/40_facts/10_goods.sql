@@ -30,8 +30,8 @@ CREATE TABLE onec.brand_map (
 	CHECK (brand_id IS NOT NULL OR pattern IS NOT NULL)
 );
 COMMENT ON TABLE onec.brand_map IS
-	'Марки: первая подошедшая строка выигрывает; товар без подходящей строки остаётся '
-	'при своей ссылке на марку';
+	'Марки, как их зовёт сайт: первая подошедшая строка выигрывает; товар без подходящей строки остаётся '
+	'при марке, как её зовёт 1С';
 COMMENT ON COLUMN onec.brand_map.server IS 'Внешний сервер; пустое имя — для всех';
 COMMENT ON COLUMN onec.brand_map.priority IS 'Порядок; строки сервера раньше общих';
 COMMENT ON COLUMN onec.brand_map.brand_id IS 'Марка товара в 1С; пусто — любая';
@@ -104,8 +104,9 @@ CREATE FUNCTION onec_internal.product_tags(server name, products uuid[] DEFAULT 
 		UNION ALL
 		SELECT b.product_id, 'brand', b.value_id, b.title
 		FROM (SELECT k.product_id, coalesce(m.slug, k.brand_id::text) AS value_id,
-					 coalesce(m.title_ru, k.brand_id::text) AS title
-			  FROM kept k LEFT JOIN LATERAL (
+					 coalesce(m.title_ru, n.name, k.brand_id::text) AS title
+			  FROM kept k LEFT JOIN onec.brand n ON n.server = $1 AND n.brand_id = k.brand_id
+			  LEFT JOIN LATERAL (
 				SELECT m.slug, m.title_ru FROM onec.brand_map m
 				WHERE m.server IN ($1, '') AND (m.brand_id IS NULL OR m.brand_id = k.brand_id)
 				  AND (m.pattern IS NULL OR k.name ~* m.pattern)

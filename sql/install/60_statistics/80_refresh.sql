@@ -120,7 +120,7 @@ END $$;
 COMMENT ON FUNCTION onec_internal.touch_customers_of_window(name) IS
 	'Запомнить покупателей, которых касаются изменения окна (служебная)';
 
--- The same for products, and for the folders, categories and shops by whose names tastes are called.
+-- The same for products, and for the folders, categories, brands and shops by whose names tastes are called.
 CREATE FUNCTION onec_internal.touch_buyers_of_products(server name, touches text[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -134,6 +134,11 @@ DECLARE
 															  FROM onec.product p JOIN pg_temp.onec_change c
 																  ON c.category_id = p.category_id
 			WHERE p.server = $1)'
+		WHEN 'buyers of brands' = ANY (touches) THEN 'l.product_id IN (SELECT p.product_id
+			FROM onec.product p WHERE p.server = $1 AND p.brand_id IN (
+				-- products may have been here before their brand
+				SELECT coalesce(c.brand_id, s.brand_id) FROM pg_temp.onec_change c
+				LEFT JOIN pg_temp.onec_stage s ON s.ctid = c.place))'
 		ELSE 'l.product_id IN (SELECT c.product_id FROM pg_temp.onec_change c
 			UNION SELECT p.product_id FROM onec.product p
 			JOIN pg_temp.onec_change c ON c.product_id = p.parent_id WHERE p.server = $1)' END;

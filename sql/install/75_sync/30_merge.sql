@@ -179,7 +179,7 @@ BEGIN
 	IF 'customers' = ANY (touches) THEN
 		PERFORM onec_internal.touch_customers_of_window(server);
 	END IF;
-	IF touches && '{buyers,buyers of categories,buyers in stores}' THEN
+	IF touches && '{buyers,buyers of categories,buyers of brands,buyers in stores}' THEN
 		PERFORM onec_internal.touch_buyers_of_products(server, touches);
 	END IF;
 	IF touches && '{users,users of cards}' THEN
