@@ -130,7 +130,13 @@ sql('CREATE ROLE nightly LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE site LOGI
 	my ($one, $two) = map { "0000000$_-0000-0000-0000-000000000000" } 1, 2;
 	my $line = "'$one'::uuid, now()::timestamp, current_date, true, now()::timestamp, 1, 1, '$one'::uuid, NULL, NULL, NULL, now()::timestamp";
 	my $book = sub { return "SELECT onec_internal.history($line, ROW('{$_[0]}', '$_[1]', '{1}', '{}', '{}', '{1}', '{a}', '{a}')::onec_internal.taste_book)"; };
+	my $offers = sub { return "SELECT onec_internal.best_offers(ROW('{$one}', '$_[0]', '{0}', '{1}', '$_[1]', '$_[2]')::onec_internal.offer_book, '{$one}', '$_[3]', NULL, NULL, 1, 5)"; };
 	my @wrong = (
+		'22023 fewer shares than goods' => $offers->('{}', '{1}', '{1}', '{1}'),
+		'22023 a share that is none' => $offers->('{NULL}', '{1}', '{1}', '{1}'),
+		'22023 a neighbour that is not in the book' => $offers->('{1}', '{2}', '{1}', '{1}'),
+		'22023 goods without weights' => $offers->('{1}', '{1}', '{1}', '{}'),
+		'22003 scores beyond all numbers' => $offers->('{1}', '{1}', '{9223372036854775807}', '{2}'),
 		'22004 nothing of a line' => 'SELECT onec_internal.history(' . join(', ', ('NULL') x 13) . ')',
 		'22004 no book' => "SELECT onec_internal.history($line, NULL)",
 		'22023 fewer names than goods' => $book->("$one,$two", '{1}'),
@@ -145,6 +151,7 @@ sql('CREATE ROLE nightly LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE site LOGI
 		is(run($statement)->{sqlstate}, substr($expected, 0, 5), "in C: " . substr($expected, 6));
 	}
 	is(run($book->($one, '{1}'))->{sqlstate}, '00000', '… and what is right is folded');
+	is(sql($offers->('{100000000}', '{1}', '{2000000}', '{500000}')), "({$one},{2.000000})", '… and offered: 2 * 0.5 and the share');
 }
 
 # ---- T8: the schedules of many servers ----
