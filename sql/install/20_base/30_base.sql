@@ -44,7 +44,7 @@ COMMENT ON COLUMN onec_internal.known_servers.server IS 'Внешний серв
 -- The server that is named, else the only one there is: every function that takes a server asks here.  Those
 -- that are gone count only where none is left.
 CREATE FUNCTION onec_internal.server_meant(server name) RETURNS name
-	LANGUAGE plpgsql STABLE
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -44,12 +44,13 @@ COMMENT ON FUNCTION onec_internal.months_between(timestamp, timestamp) IS
 	'На сколько календарных месяцев второе позже первого (служебная)';
 
 CREATE FUNCTION onec_internal.server_and_day(server name, as_of date, OUT server_name name, OUT day date)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT s.server, coalesce($2, onec.local_now(s.server)::date)
-	FROM (SELECT onec_internal.server_meant($1) AS server) s
-$$;
+BEGIN
+	server_name := onec_internal.server_meant(server);
+	day := coalesce(as_of, onec.local_now(server_name)::date);
+END $$;
 COMMENT ON FUNCTION onec_internal.server_and_day(name, date) IS
 	'Какой сервер и какой день имеются в виду (служебная)';
 

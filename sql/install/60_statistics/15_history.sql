@@ -102,35 +102,43 @@ SELECT pg_catalog.pg_extension_config_dump('onec_internal.taste_word', '');
 -- What some customers bought, and where; of all customers only the stores, since all products are wanted.
 CREATE FUNCTION onec_internal.goods_and_stores(server name, as_of date, customers uuid[],
 											   OUT products uuid[], OUT stores uuid[])
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET jit = off
+	SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
-	SELECT CASE WHEN $3 IS NOT NULL THEN ARRAY(
-			   SELECT DISTINCT l.product_id FROM onec_internal.counted_lines($1, $2 + 1, $3) l
-			   WHERE l.product_id IS NOT NULL) END,
-		   ARRAY(SELECT DISTINCT l.store_id FROM onec_internal.counted_lines($1, $2 + 1, $3) l
-				 WHERE l.store_id IS NOT NULL)
-$$;
+BEGIN
+	IF customers IS NOT NULL THEN
+		products := ARRAY(SELECT DISTINCT l.product_id
+						  FROM onec_internal.counted_lines(server, as_of + 1, customers) l
+						  WHERE l.product_id IS NOT NULL);
+	END IF;
+	stores := ARRAY(SELECT DISTINCT l.store_id
+					FROM onec_internal.counted_lines(server, as_of + 1, customers) l
+					WHERE l.store_id IS NOT NULL);
+END $$;
 COMMENT ON FUNCTION onec_internal.goods_and_stores(name, date, uuid[]) IS
 	'Что и где покупали: товары названных покупателей, магазины (служебная)';
 
 -- The words of tastes, with numbers: those that are kept, or numbers for this query alone.
 CREATE FUNCTION onec_internal.taste_words(server name, products uuid[], stores uuid[], kept boolean)
 	RETURNS TABLE (kind text, value_id text, no int, title text)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	SELECT w.kind, w.value_id, w.no, w.title FROM onec_internal.taste_word w WHERE $4 AND w.server = $1
-	UNION ALL
-	SELECT x.kind, x.value_id, (row_number() OVER (ORDER BY x.kind, x.value_id COLLATE "C"))::int, x.title
-	FROM (SELECT t.kind, t.value_id, min(t.title) AS title FROM onec_internal.product_tags($1, $2) t
-		  WHERE NOT $4 GROUP BY 1, 2
-		  UNION ALL
-		  SELECT 'store', i.id::text, coalesce(s.name, i.id::text)
-		  FROM unnest($3) i (id) LEFT JOIN onec.store s ON s.server = $1 AND s.store_id = i.id
-		  WHERE NOT $4) x
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		SELECT w.kind, w.value_id, w.no, w.title FROM onec_internal.taste_word w WHERE $4 AND w.server = $1
+		UNION ALL
+		SELECT x.kind, x.value_id, (row_number() OVER (ORDER BY x.kind, x.value_id COLLATE "C"))::int, x.title
+		FROM (SELECT t.kind, t.value_id, min(t.title) AS title FROM onec_internal.product_tags($1, $2) t
+			  WHERE NOT $4 GROUP BY 1, 2
+			  UNION ALL
+			  SELECT 'store', i.id::text, coalesce(s.name, i.id::text)
+			  FROM unnest($3) i (id) LEFT JOIN onec.store s ON s.server = $1 AND s.store_id = i.id
+			  WHERE NOT $4) x;
+END $$;
 COMMENT ON FUNCTION onec_internal.taste_words(name, uuid[], uuid[], boolean) IS
 	'Чем бывают предпочтения: категории, марки, магазины (служебная)';
 
@@ -160,25 +168,31 @@ COMMENT ON FUNCTION onec_internal.keep_taste_words(name, uuid[], uuid[]) IS
 
 CREATE FUNCTION onec_internal.taste_book_of(server name, products uuid[], stores uuid[], kinds text[],
 											kept boolean) RETURNS onec_internal.taste_book
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	WITH word AS MATERIALIZED (
-		SELECT w.* FROM onec_internal.taste_words($1, $2, $3, $5) w WHERE (w.kind = ANY ($4)) IS NOT FALSE),
-	product AS MATERIALIZED (
-		SELECT t.product_id, coalesce(min(w.no) FILTER (WHERE t.kind = 'category'), 0) AS category,
-			   coalesce(min(w.no) FILTER (WHERE t.kind = 'brand'), 0) AS brand
-		FROM onec_internal.product_tags($1, $2) t
-		JOIN word w ON w.kind = t.kind AND w.value_id = t.value_id GROUP BY 1)
-	SELECT ROW(ARRAY(SELECT p.product_id FROM product p ORDER BY p.product_id),
-			   ARRAY(SELECT p.category FROM product p ORDER BY p.product_id),
-			   ARRAY(SELECT p.brand FROM product p ORDER BY p.product_id),
-			   ARRAY(SELECT w.value_id::uuid FROM word w WHERE w.kind = 'store' ORDER BY w.value_id::uuid),
-			   ARRAY(SELECT w.no FROM word w WHERE w.kind = 'store' ORDER BY w.value_id::uuid),
-			   ARRAY(SELECT w.no FROM word w ORDER BY w.no),
-			   ARRAY(SELECT w.value_id FROM word w ORDER BY w.no),
-			   ARRAY(SELECT w.title FROM word w ORDER BY w.no))::onec_internal.taste_book
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		WITH word AS MATERIALIZED (
+			SELECT w.* FROM onec_internal.taste_words($1, $2, $3, $5) w
+			WHERE (w.kind = ANY ($4)) IS NOT FALSE),
+		product AS MATERIALIZED (
+			SELECT t.product_id, coalesce(min(w.no) FILTER (WHERE t.kind = 'category'), 0) AS category,
+				   coalesce(min(w.no) FILTER (WHERE t.kind = 'brand'), 0) AS brand
+			FROM onec_internal.product_tags($1, $2) t
+			JOIN word w ON w.kind = t.kind AND w.value_id = t.value_id GROUP BY 1)
+		SELECT ROW(ARRAY(SELECT p.product_id FROM product p ORDER BY p.product_id),
+				   ARRAY(SELECT p.category FROM product p ORDER BY p.product_id),
+				   ARRAY(SELECT p.brand FROM product p ORDER BY p.product_id),
+				   ARRAY(SELECT w.value_id::uuid FROM word w WHERE w.kind = 'store'
+						 ORDER BY w.value_id::uuid),
+				   ARRAY(SELECT w.no FROM word w WHERE w.kind = 'store' ORDER BY w.value_id::uuid),
+				   ARRAY(SELECT w.no FROM word w ORDER BY w.no),
+				   ARRAY(SELECT w.value_id FROM word w ORDER BY w.no),
+				   ARRAY(SELECT w.title FROM word w ORDER BY w.no))::onec_internal.taste_book);
+END $$;
 COMMENT ON FUNCTION onec_internal.taste_book_of(name, uuid[], uuid[], text[], boolean) IS
 	'Слова предпочтений для history: всех видов или названных (служебная)';
 
@@ -192,28 +206,32 @@ CREATE FUNCTION onec_internal.customer_histories(server name, as_of date, custom
 												 book onec_internal.taste_book, season jsonb)
 	RETURNS TABLE (customer_id uuid, lines int, net numeric, gross numeric, returned numeric, items numeric,
 				   recent_net numeric, h onec_internal.history)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 	SET enable_nestloop = off SET enable_hashagg = off SET jit = off SET work_mem = '64MB'
 AS $$
-	WITH given AS MATERIALIZED (
-		SELECT onec.get('affinity.min_line', $1)::numeric AS min_line,
-			   onec.get('affinity.half_life_days', $1)::float8 AS half_life,
-			   onec_internal.start_of_last_days($2, onec.get('rfm.window', $1)::int) AS recent)
-	SELECT l.customer_id, count(*)::int, sum(l.amount),
-		   coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0),
-		   coalesce(sum(l.amount) FILTER (WHERE l.amount < 0), 0), sum(l.quantity),
-		   coalesce(sum(l.amount) FILTER (WHERE l.period >= (SELECT g.recent FROM given g)), 0),
-		   onec_internal.history(
-			   l.receipt_id, l.at, onec_internal.visit_day(l.at), l.is_purchase, l.period, l.amount,
-			   CASE WHEN abs(l.amount) >= (SELECT g.min_line FROM given g)
-					THEN round((l.amount::float8 * onec_internal.faded_weight(
-						l.period::date, $2, (SELECT g.half_life FROM given g)))::numeric, 6) END,
-			   l.product_id, l.store_id, ($5 ->> 'from')::timestamp, ($5 ->> 'till')::timestamp,
-			   (SELECT g.recent FROM given g), $4)
-	FROM onec_internal.receipt_lines_till($1, $2 + 1, $3) l WHERE l.customer_id IS NOT NULL
-	GROUP BY l.customer_id
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		WITH given AS MATERIALIZED (
+			SELECT onec.get('affinity.min_line', $1)::numeric AS min_line,
+				   onec.get('affinity.half_life_days', $1)::float8 AS half_life,
+				   onec_internal.start_of_last_days($2, onec.get('rfm.window', $1)::int) AS recent)
+		SELECT l.customer_id, count(*)::int, sum(l.amount),
+			   coalesce(sum(l.amount) FILTER (WHERE l.amount > 0), 0),
+			   coalesce(sum(l.amount) FILTER (WHERE l.amount < 0), 0), sum(l.quantity),
+			   coalesce(sum(l.amount) FILTER (WHERE l.period >= (SELECT g.recent FROM given g)), 0),
+			   onec_internal.history(
+				   l.receipt_id, l.at, onec_internal.visit_day(l.at), l.is_purchase, l.period, l.amount,
+				   CASE WHEN abs(l.amount) >= (SELECT g.min_line FROM given g)
+						THEN round((l.amount::float8 * onec_internal.faded_weight(
+							l.period::date, $2, (SELECT g.half_life FROM given g)))::numeric, 6) END,
+				   l.product_id, l.store_id, ($5 ->> 'from')::timestamp, ($5 ->> 'till')::timestamp,
+				   (SELECT g.recent FROM given g), $4)
+		FROM onec_internal.receipt_lines_till($1, $2 + 1, $3) l WHERE l.customer_id IS NOT NULL
+		GROUP BY l.customer_id;
+END $$;
 COMMENT ON FUNCTION onec_internal.customer_histories(name, date, uuid[], onec_internal.taste_book, jsonb) IS
 	'Истории покупателей (всех или названных) на конец дня (служебная)';
 
@@ -221,13 +239,17 @@ COMMENT ON FUNCTION onec_internal.customer_histories(name, date, uuid[], onec_in
 CREATE FUNCTION onec_internal.histories(server name, as_of date, customers uuid[], kinds text[], season jsonb)
 	RETURNS TABLE (customer_id uuid, lines int, net numeric, gross numeric, returned numeric, items numeric,
 				   recent_net numeric, h onec_internal.history)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	WITH word AS MATERIALIZED (
-		SELECT onec_internal.taste_book_of($1, g.products, g.stores, $4, false) AS book
-		FROM onec_internal.goods_and_stores($1, $2, $3) g)
-	SELECT x.* FROM word w CROSS JOIN LATERAL onec_internal.customer_histories($1, $2, $3, w.book, $5) x
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		WITH word AS MATERIALIZED (
+			SELECT onec_internal.taste_book_of($1, g.products, g.stores, $4, false) AS book
+			FROM onec_internal.goods_and_stores($1, $2, $3) g)
+		SELECT x.* FROM word w CROSS JOIN LATERAL onec_internal.customer_histories($1, $2, $3, w.book, $5) x;
+END $$;
 COMMENT ON FUNCTION onec_internal.histories(name, date, uuid[], text[], jsonb) IS
 	'Истории покупателей на конец дня, с предпочтениями всех видов или названных (служебная)';

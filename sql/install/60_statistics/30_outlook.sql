@@ -13,13 +13,17 @@ INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, descript
 CREATE FUNCTION onec_internal.visit_gaps(server name, as_of date, customers uuid[])
 	RETURNS TABLE (customer_id uuid, visits int, first_day date, last_day date, median_gap numeric,
 				   low_gap numeric, high_gap numeric)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	SELECT x.customer_id, (x.h).visits, (x.h).first_day, (x.h).last_day, (x.h).median_gap, (x.h).low_gap,
-		   (x.h).high_gap
-	FROM onec_internal.histories($1, $2, $3, '{}', NULL) x WHERE (x.h).visits > 0
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		SELECT x.customer_id, (x.h).visits, (x.h).first_day, (x.h).last_day, (x.h).median_gap, (x.h).low_gap,
+			   (x.h).high_gap
+		FROM onec_internal.histories($1, $2, $3, '{}', NULL) x WHERE (x.h).visits > 0;
+END $$;
 COMMENT ON FUNCTION onec_internal.visit_gaps(name, date, uuid[]) IS
 	'Визиты и промежутки между ними (служебная)';
 
@@ -103,13 +107,17 @@ SELECT pg_catalog.pg_extension_config_dump('onec.outlook_baseline', '');
 -- That of about a day, for some customers.
 CREATE FUNCTION onec_internal.kept_baseline(server name, day date, customers uuid[])
 	RETURNS SETOF onec.outlook_baseline
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	SELECT t.* FROM onec.outlook_baseline t
-	WHERE t.server = $1 AND $3 IS NOT NULL
-	  AND abs($2 - t.as_of) <= onec.get('outlook.baseline_days', $1)::int
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		SELECT t.* FROM onec.outlook_baseline t
+		WHERE t.server = $1 AND $3 IS NOT NULL
+		  AND abs($2 - t.as_of) <= onec.get('outlook.baseline_days', $1)::int;
+END $$;
 COMMENT ON FUNCTION onec_internal.kept_baseline(name, date, uuid[]) IS
 	'С чем сравнивать названных покупателей, если это известно (служебная)';
 
@@ -118,30 +126,34 @@ CREATE FUNCTION onec.next_purchase(server name DEFAULT NULL, as_of date DEFAULT 
 	RETURNS TABLE (customer_id uuid, visits int, last_visit date, gap numeric, expected_next date,
 				   window_from date, window_to date,
 				   days_since int, overdue_ratio numeric, churn_class text)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
-	kept AS MATERIALIZED (
-		SELECT b.usual_gap FROM me
-		CROSS JOIN LATERAL onec_internal.kept_baseline(me.server_name, me.day, $3) b),
-	found AS MATERIALIZED (
-		SELECT g.*, me.day FROM me
-		CROSS JOIN LATERAL onec_internal.visit_gaps(me.server_name, me.day, $3) g),
-	usual AS MATERIALIZED (
-		SELECT k.usual_gap AS gap FROM kept k
-		UNION ALL
-		SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY f.median_gap)::numeric FROM found f
-		WHERE $3 IS NULL HAVING $3 IS NULL
-		UNION ALL
-		SELECT onec_internal.usual_gap(me.server_name, me.day) FROM me
-		WHERE $3 IS NOT NULL AND NOT EXISTS (SELECT FROM kept))
-	SELECT f.customer_id, f.visits, f.last_day, n.gap, n.expected_next, n.window_from, n.window_to,
-		   n.days_since, n.overdue_ratio, n.churn_class
-	FROM found f CROSS JOIN usual u
-	CROSS JOIN LATERAL onec_internal.next_purchase_from(f.visits, f.last_day, f.median_gap, f.low_gap,
-														f.high_gap, f.day, u.gap) n
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
+		kept AS MATERIALIZED (
+			SELECT b.usual_gap FROM me
+			CROSS JOIN LATERAL onec_internal.kept_baseline(me.server_name, me.day, $3) b),
+		found AS MATERIALIZED (
+			SELECT g.*, me.day FROM me
+			CROSS JOIN LATERAL onec_internal.visit_gaps(me.server_name, me.day, $3) g),
+		usual AS MATERIALIZED (
+			SELECT k.usual_gap AS gap FROM kept k
+			UNION ALL
+			SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY f.median_gap)::numeric FROM found f
+			WHERE $3 IS NULL HAVING $3 IS NULL
+			UNION ALL
+			SELECT onec_internal.usual_gap(me.server_name, me.day) FROM me
+			WHERE $3 IS NOT NULL AND NOT EXISTS (SELECT FROM kept))
+		SELECT f.customer_id, f.visits, f.last_day, n.gap, n.expected_next, n.window_from, n.window_to,
+			   n.days_since, n.overdue_ratio, n.churn_class
+		FROM found f CROSS JOIN usual u
+		CROSS JOIN LATERAL onec_internal.next_purchase_from(f.visits, f.last_day, f.median_gap, f.low_gap,
+															f.high_gap, f.day, u.gap) n;
+END $$;
 COMMENT ON FUNCTION onec.next_purchase(name, date, uuid[]) IS
 	'Когда ждать покупателей (всех или названных) снова, насколько опаздывают и класс оттока; '
 	'single_* — купившие один раз';
@@ -182,33 +194,41 @@ COMMENT ON FUNCTION onec_internal.peak_months(numeric[], numeric) IS 'Месяц
 -- The observed months and the curve of onec_internal.shop_season as arrays, with the settings.
 CREATE FUNCTION onec_internal.season_given(server name, base jsonb, OUT observed numeric[],
 										   OUT curve numeric[], OUT prior numeric, OUT peak numeric)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT ARRAY(SELECT o::numeric FROM jsonb_array_elements_text($2 -> 'observed') o),
-		   ARRAY(SELECT c::numeric FROM jsonb_array_elements_text($2 -> 'curve') c),
-		   onec.get('season.prior_receipts', $1)::numeric, onec.get('season.peak_index', $1)::numeric
-$$;
+BEGIN
+	observed := ARRAY(SELECT o::numeric FROM jsonb_array_elements_text(base -> 'observed') o);
+	curve := ARRAY(SELECT c::numeric FROM jsonb_array_elements_text(base -> 'curve') c);
+	prior := onec.get('season.prior_receipts', server);
+	peak := onec.get('season.peak_index', server);
+END $$;
 COMMENT ON FUNCTION onec_internal.season_given(name, jsonb) IS
 	'Сезонность магазина и настройки для season_index (служебная)';
 
 CREATE FUNCTION onec.season(server name DEFAULT NULL, as_of date DEFAULT NULL, customers uuid[] DEFAULT NULL)
 	RETURNS TABLE (customer_id uuid, receipts int, month_index numeric[], peak_months int[],
 				   buys_8_march boolean, buys_new_year boolean, buys_valentine boolean)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	WITH me AS MATERIALIZED (
-		SELECT d.*, coalesce((SELECT b.season FROM onec_internal.kept_baseline(d.server_name, d.day, $3) b),
-							 onec_internal.shop_season(d.server_name, d.day)) AS base
-		FROM onec_internal.server_and_day($1, $2) d)
-	SELECT x.customer_id, (x.h).span_receipts, i.list, onec_internal.peak_months(i.list, g.peak),
-		   (x.h).march, (x.h).new_year, (x.h).valentine
-	FROM me CROSS JOIN LATERAL onec_internal.season_given(me.server_name, me.base) g
-	CROSS JOIN LATERAL onec_internal.histories(me.server_name, me.day, $3, '{}', me.base) x
-	CROSS JOIN LATERAL (SELECT onec_internal.season_index((x.h).span_receipts, (x.h).span_months, g.observed,
-														  g.curve, g.prior) AS list OFFSET 0) i
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		WITH me AS MATERIALIZED (
+			SELECT d.*, coalesce((SELECT b.season
+								  FROM onec_internal.kept_baseline(d.server_name, d.day, $3) b),
+								 onec_internal.shop_season(d.server_name, d.day)) AS base
+			FROM onec_internal.server_and_day($1, $2) d)
+		SELECT x.customer_id, (x.h).span_receipts, i.list, onec_internal.peak_months(i.list, g.peak),
+			   (x.h).march, (x.h).new_year, (x.h).valentine
+		FROM me CROSS JOIN LATERAL onec_internal.season_given(me.server_name, me.base) g
+		CROSS JOIN LATERAL onec_internal.histories(me.server_name, me.day, $3, '{}', me.base) x
+		CROSS JOIN LATERAL (SELECT onec_internal.season_index((x.h).span_receipts, (x.h).span_months,
+															  g.observed, g.curve, g.prior) AS list
+							OFFSET 0) i;
+END $$;
 COMMENT ON FUNCTION onec.season(name, date, uuid[]) IS
 	'Сезонность покупателей (всех или названных): индексы месяцев (1 — средний), до трёх пиков от '
 	'сильного к слабому, праздники';
@@ -241,37 +261,44 @@ CREATE FUNCTION onec_internal.affinity_of(server name, as_of date, customers uui
 				   share numeric, receipts int,
 				   penetration numeric, lift numeric, last_at timestamp, diversity numeric,
 				   shop_share numeric)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 	SET enable_nestloop = off SET jit = off
 AS $$
-	WITH here AS MATERIALIZED (SELECT * FROM onec_internal.goods_and_stores($1, $2, $3)),
-	word AS MATERIALIZED (
-		SELECT w.* FROM here CROSS JOIN LATERAL onec_internal.taste_words($1, here.products, here.stores,
-																		  false) w),
-	book AS MATERIALIZED (
-		SELECT onec_internal.taste_book_of($1, here.products, here.stores,
-										   CASE WHEN $4 IS NOT NULL THEN ARRAY[$4] END, false) AS book
-		FROM here),
-	found AS MATERIALIZED (
-		SELECT x.customer_id, (x.h).receipts AS all_receipts, (x.h).diversity[t.kind] AS diversity, t.no,
-			   t.place, t.weight, t.receipts, t.last_at, t.total
-		FROM book b CROSS JOIN LATERAL onec_internal.customer_histories($1, $2, $3, b.book, NULL) x
-		CROSS JOIN LATERAL onec_internal.tastes_of(
-			(x.h).words, (x.h).weights, (x.h).word_receipts, (x.h).lasts, (x.h).found, (x.h).totals) t),
-	shop AS MATERIALIZED (
-		SELECT w.no, v.value::numeric AS share FROM jsonb_each($5) k
-		CROSS JOIN LATERAL jsonb_each_text(k.value) v JOIN word w ON w.kind = k.key AND w.value_id = v.key
-		UNION ALL
-		SELECT s.no, round(s.weight / nullif(sum(s.weight) OVER (PARTITION BY w.kind), 0), 6)
-		FROM (SELECT f.no, greatest(sum(f.weight), 0) AS weight FROM found f WHERE $5 IS NULL
-			  GROUP BY 1) s JOIN word w ON w.no = s.no)
-	SELECT f.customer_id, w.kind, w.value_id, w.title, f.place, round(f.weight, 2),
-		   round(f.weight / f.total, 4), f.receipts,
-		   round(f.receipts::numeric / nullif(f.all_receipts, 0), 4),
-		   round(f.weight / f.total / nullif(s.share, 0), 2), f.last_at, round(f.diversity, 4), s.share
-	FROM found f JOIN word w ON w.no = f.no LEFT JOIN shop s ON s.no = f.no WHERE f.weight > 0
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		WITH here AS MATERIALIZED (SELECT * FROM onec_internal.goods_and_stores($1, $2, $3)),
+		book AS MATERIALIZED (
+			SELECT onec_internal.taste_book_of($1, here.products, here.stores,
+											   CASE WHEN $4 IS NOT NULL THEN ARRAY[$4] END, false) AS book
+			FROM here),
+		found AS MATERIALIZED (
+			SELECT x.customer_id, (x.h).receipts AS all_receipts, (x.h).diversity[t.kind] AS diversity,
+				   ('{category,brand,store}'::text[])[t.kind] AS kind, t.no, t.place, t.weight, t.receipts,
+				   t.last_at, t.total
+			FROM book b CROSS JOIN LATERAL onec_internal.customer_histories($1, $2, $3, b.book, NULL) x
+			CROSS JOIN LATERAL onec_internal.tastes_of(
+				(x.h).words, (x.h).weights, (x.h).word_receipts, (x.h).lasts, (x.h).found, (x.h).totals) t),
+		word AS MATERIALIZED (
+			SELECT u.no, u.value_id, u.title FROM book b CROSS JOIN LATERAL unnest(
+				(b.book).words, (b.book)."values", (b.book).titles) u (no, value_id, title)),
+		shop AS MATERIALIZED (
+			SELECT k.key AS kind, v.key AS value_id, v.value::numeric AS share
+			FROM jsonb_each($5) k CROSS JOIN LATERAL jsonb_each_text(k.value) v
+			UNION ALL
+			SELECT s.kind, w.value_id,
+				   round(s.weight / nullif(sum(s.weight) OVER (PARTITION BY s.kind), 0), 6)
+			FROM (SELECT f.kind, f.no, greatest(sum(f.weight), 0) AS weight FROM found f WHERE $5 IS NULL
+				  GROUP BY 1, 2) s JOIN word w ON w.no = s.no)
+		SELECT f.customer_id, f.kind, w.value_id, w.title, f.place, round(f.weight, 2),
+			   round(f.weight / f.total, 4), f.receipts,
+			   round(f.receipts::numeric / nullif(f.all_receipts, 0), 4),
+			   round(f.weight / f.total / nullif(s.share, 0), 2), f.last_at, round(f.diversity, 4), s.share
+		FROM found f JOIN word w ON w.no = f.no
+		LEFT JOIN shop s ON s.kind = f.kind AND s.value_id = w.value_id WHERE f.weight > 0;
+END $$;
 COMMENT ON FUNCTION onec_internal.affinity_of(name, date, uuid[], text, jsonb) IS
 	'Предпочтения покупателей при известных долях магазина (служебная)';
 
@@ -292,19 +319,24 @@ CREATE FUNCTION onec.affinity(server name DEFAULT NULL, as_of date DEFAULT NULL,
 	RETURNS TABLE (customer_id uuid, kind text, value_id text, title text, place int, weight numeric,
 				   share numeric, receipts int,
 				   penetration numeric, lift numeric, last_at timestamp, diversity numeric)
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	WITH me AS MATERIALIZED (
-		SELECT d.*, k.kind, CASE WHEN $3 IS NOT NULL THEN coalesce(
-				   (SELECT b.shares FROM onec_internal.kept_baseline(d.server_name, d.day, $3) b),
-				   onec_internal.shop_taste_shares(d.server_name, d.day, k.kind)) END AS shares
-		FROM onec_internal.server_and_day($1, $2) d
-		CROSS JOIN LATERAL onec_internal.checked_word('kind', $4, '{category,brand,store}') k (kind))
-	SELECT a.customer_id, a.kind, a.value_id, a.title, a.place, a.weight, a.share, a.receipts, a.penetration,
-		   a.lift, a.last_at, a.diversity
-	FROM me CROSS JOIN LATERAL onec_internal.affinity_of(me.server_name, me.day, $3, me.kind, me.shares) a
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		WITH me AS MATERIALIZED (
+			SELECT d.*, k.kind, CASE WHEN $3 IS NOT NULL THEN coalesce(
+					   (SELECT b.shares FROM onec_internal.kept_baseline(d.server_name, d.day, $3) b),
+					   onec_internal.shop_taste_shares(d.server_name, d.day, k.kind)) END AS shares
+			FROM onec_internal.server_and_day($1, $2) d
+			CROSS JOIN LATERAL onec_internal.checked_word('kind', $4, '{category,brand,store}') k (kind))
+		SELECT a.customer_id, a.kind, a.value_id, a.title, a.place, a.weight, a.share, a.receipts,
+			   a.penetration, a.lift, a.last_at, a.diversity
+		FROM me
+		CROSS JOIN LATERAL onec_internal.affinity_of(me.server_name, me.day, $3, me.kind, me.shares) a;
+END $$;
 COMMENT ON FUNCTION onec.affinity(name, date, uuid[], text) IS
 	'Предпочтения покупателей (всех или названных): only_kind — category, brand, store или пусто для всех; '
 	'первые пять мест — любимые';
