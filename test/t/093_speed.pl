@@ -85,6 +85,9 @@ for my $case ([ Q1 => "onec.profile_json($key) x" ], [ Q1 => "onec.purchases_jso
 
 	is(counted("SELECT count(x::text) FROM $source", $sequential), '0', "$fault: $name of one reads no table from end to end");
 }
+is(sql("SELECT string_agg(oid::regproc::text, ' ') FROM pg_proc WHERE oid::regproc::text ~ '^onec(_internal)?\\.(profile_json|purchases_json|statistics_json|next_purchase|affinity|season|histories|customer_histories|visit_histories)\$'
+		AND (prolang <> (SELECT oid FROM pg_language WHERE lanname = 'plpgsql') OR 'plan_cache_mode=force_generic_plan' <> ALL (proconfig))"), '',
+	'Q1, Q6: plans for one customer are made once a session');
 is(counted("SELECT count(*) FROM onec.customer_affinity WHERE server = SRV AND customer_id = $somebody",
 		"SELECT sum(seq_tup_read)::int FROM pg_stat_xact_user_tables WHERE relname = 'customer_taste'"), '0', 'Q1: preferences of one are found by their key');
 
@@ -145,6 +148,13 @@ for my $mart (qw(cohort_retention store_summary revenue_month weekday_hour month
 {
 	is(counted("SELECT count(x) FROM onec.$mart x WHERE server = SRV", $lines), '0', "Q5: $mart reads no line");
 }
+for my $figures ('onec.rfm(SRV)', 'onec.next_purchase(SRV)', 'onec.season(SRV)', "onec_internal.visit_history(SRV, $day)")
+{
+	is(counted("SELECT count(x) FROM $figures x", $lines), '0', "Q5: $figures of everybody follows from receipts");
+}
+cmp_ok(counted("SELECT count(x) FROM onec.abc_xyz_at(SRV, $day) x", $lines), '<=', 12000, 'Q5: abc_xyz reads the lines of its months, once');
+cmp_ok(counted('SELECT count(x) FROM onec.data_quality x', $lines), '<=', 24000 * 2, 'Q4: data_quality reads the lines twice at most');
+cmp_ok(counted('SELECT onec.refresh_pairs(SRV), onec.refresh_recommendations(SRV)', $lines), '<=', 24000 * 6, 'Q7: so do recommendations a few times');
 sql("ANALYZE onec_internal.receipt_part");
 cmp_ok(counted("SELECT count(*) FROM onec.receipt WHERE period >= $day - 40 AND period < $day - 39",
 		"SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int FROM pg_stat_xact_user_tables WHERE relname IN ('sale_line', 'receipt_part')"), '<=', 100,

@@ -182,8 +182,8 @@ CREATE FUNCTION onec_internal.kept_receipts(server name, till timestamp)
 COMMENT ON FUNCTION onec_internal.kept_receipts(name, timestamp) IS
 	'Все чеки магазина до указанного времени, из хранимых частей (служебная)';
 
--- Their parts, each with the time of its receipt and whether that is a purchase; "is_first" is true of one
--- part of each receipt, "once" of one of each receipt and store.
+-- Their parts, each with the time of its receipt and whether that is a purchase; "is_first" is true of the
+-- first part of each receipt, "once" of one of each receipt and store.
 CREATE FUNCTION onec_internal.kept_parts(server name, till timestamp)
 	RETURNS TABLE (customer_id uuid, receipt_id uuid, at timestamp, is_purchase boolean, period timestamp,
 				   store_id uuid, items numeric, net numeric, gross numeric, returned numeric,
@@ -205,7 +205,8 @@ CREATE FUNCTION onec_internal.kept_parts(server name, till timestamp)
 				   bool_and(p.gross IS NULL AND p.returned IS NULL) OVER w, sum(p.given) OVER w,
 				   p.counts_free, $1, min(p.recorder::text) FILTER (WHERE p.given IS NOT NULL) OVER w,
 				   min(p.period) OVER w),
-			   p.period, p.store_id, p.items, p.net, p.gross, p.returned, row_number() OVER w = 1,
+			   p.period, p.store_id, p.items, p.net, p.gross, p.returned,
+			   row_number() OVER (w ORDER BY p.period) = 1,
 			   row_number() OVER (PARTITION BY p.customer_id, p.receipt_id, p.store_id) = 1
 		FROM onec_internal.counted_part p
 		WHERE p.server = $1 AND NOT p.alone

@@ -253,3 +253,39 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.histories(name, date, uuid[], text[], jsonb) IS
 	'Истории покупателей на конец дня, с предпочтениями всех видов или названных (служебная)';
+
+-- Histories without tastes, which follow from receipts alone: for all customers of the kept ones.  What was
+-- sold and what came back in a part of a receipt stand for its lines.
+CREATE FUNCTION onec_internal.visit_histories(server name, as_of date, customers uuid[], season jsonb)
+	RETURNS TABLE (customer_id uuid, recent_net numeric, h onec_internal.history)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+	SET enable_nestloop = off SET enable_hashagg = off SET jit = off SET work_mem = '64MB'
+AS $$
+DECLARE
+	recent timestamp := onec_internal.start_of_last_days(as_of, onec.get('rfm.window', server)::int);
+	since timestamp := season ->> 'from';
+	till timestamp := season ->> 'till';
+	no_words onec_internal.taste_book := ROW('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}');
+BEGIN
+	IF customers IS NOT NULL THEN
+		RETURN QUERY SELECT x.customer_id, x.recent_net, x.h
+			FROM onec_internal.histories(server, as_of, customers, '{}', season) x;
+		RETURN;
+	END IF;
+	RETURN QUERY
+		SELECT l.customer_id, coalesce(sum(l.amount) FILTER (WHERE l.period >= recent), 0),
+			   onec_internal.history(l.receipt_id, l.at, onec_internal.visit_day(l.at), l.is_purchase,
+									 l.period, l.amount, NULL, NULL, NULL, since, till, recent, no_words)
+		FROM (SELECT p.customer_id, p.receipt_id, p.at, p.is_purchase, p.period,
+					 coalesce(p.gross, p.returned, 0) AS amount
+			  FROM onec_internal.kept_parts(server, (as_of + 1)::timestamp) p
+			  UNION ALL
+			  SELECT p.customer_id, p.receipt_id, p.at, p.is_purchase, p.period, p.returned
+			  FROM onec_internal.kept_parts(server, (as_of + 1)::timestamp) p
+			  WHERE p.gross IS NOT NULL AND p.returned IS NOT NULL) l
+		WHERE l.customer_id IS NOT NULL GROUP BY l.customer_id;
+END $$;
+COMMENT ON FUNCTION onec_internal.visit_histories(name, date, uuid[], jsonb) IS
+	'Истории покупателей (всех или названных) без предпочтений (служебная)';

@@ -22,7 +22,7 @@ BEGIN
 	RETURN QUERY
 		SELECT x.customer_id, (x.h).visits, (x.h).first_day, (x.h).last_day, (x.h).median_gap, (x.h).low_gap,
 			   (x.h).high_gap
-		FROM onec_internal.histories($1, $2, $3, '{}', NULL) x WHERE (x.h).visits > 0;
+		FROM onec_internal.visit_histories($1, $2, $3, NULL) x WHERE (x.h).visits > 0;
 END $$;
 COMMENT ON FUNCTION onec_internal.visit_gaps(name, date, uuid[]) IS
 	'Визиты и промежутки между ними (служебная)';
@@ -224,7 +224,7 @@ BEGIN
 		SELECT x.customer_id, (x.h).span_receipts, i.list, onec_internal.peak_months(i.list, g.peak),
 			   (x.h).march, (x.h).new_year, (x.h).valentine
 		FROM me CROSS JOIN LATERAL onec_internal.season_given(me.server_name, me.base) g
-		CROSS JOIN LATERAL onec_internal.histories(me.server_name, me.day, $3, '{}', me.base) x
+		CROSS JOIN LATERAL onec_internal.visit_histories(me.server_name, me.day, $3, me.base) x
 		CROSS JOIN LATERAL (SELECT onec_internal.season_index((x.h).span_receipts, (x.h).span_months,
 															  g.observed, g.curve, g.prior) AS list
 							OFFSET 0) i;

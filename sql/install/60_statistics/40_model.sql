@@ -134,7 +134,7 @@ AS $$
 	SELECT x.customer_id, (x.h).visits - 1, ((x.h).last_day - (x.h).first_day) / 7.0::float8,
 		   ($2 - (x.h).first_day) / 7.0::float8,
 		   coalesce((x.h).repeat_net / nullif((x.h).visits - 1, 0), 0)::float8
-	FROM onec_internal.histories($1, $2, NULL, '{}', NULL) x WHERE (x.h).visits > 0
+	FROM onec_internal.visit_histories($1, $2, NULL, NULL) x WHERE (x.h).visits > 0
 $$;
 COMMENT ON FUNCTION onec_internal.visit_history(name, date) IS
 	'Визиты покупателей на дату: повторных, недель до последнего и до даты, средняя '

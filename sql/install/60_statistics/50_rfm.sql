@@ -170,7 +170,7 @@ BEGIN
 			  WHERE c.server = $1 AND ($3 IS NULL OR c.user_id = ANY ($3))) k
 		WHERE NOT EXISTS (SELECT FROM found f WHERE f.customer_id = k.user_id)$q$,
 		CASE WHEN kept THEN 'pg_temp.onec_history'
-			 ELSE 'onec_internal.histories($1, $2, $3, ''{}'', NULL)' END)
+			 ELSE 'onec_internal.visit_histories($1, $2, $3, NULL)' END)
 	USING server, as_of, customers, onec.get('rfm.frequency', server);
 END $$;
 COMMENT ON FUNCTION onec_internal.rfm_measures(name, date, uuid[], boolean) IS

@@ -36,24 +36,22 @@ CREATE FUNCTION onec.cohort_retention_at(server name DEFAULT NULL, as_of date DE
 	SET jit = off SET work_mem = '64MB'
 AS $$
 	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
-	part AS MATERIALIZED (
-		SELECT p.customer_id, p.at, p.is_purchase AND p.is_first AS is_receipt, p.is_purchase, p.period, p.net
-		FROM me, onec_internal.kept_parts(me.server_name, me.day + 1) p),
+	-- a receipt is told of by its first part, whose month is the receipt's
+	month AS MATERIALIZED (
+		SELECT p.customer_id, date_trunc('month', p.period) AS month, min(p.at) AS began,
+			   min(p.at) FILTER (WHERE p.is_purchase) AS first,
+			   count(*) FILTER (WHERE p.is_purchase AND p.is_first) AS receipts, sum(p.net) AS net
+		FROM me, onec_internal.kept_parts(me.server_name, me.day + 1) p GROUP BY 1, 2),
 	first AS MATERIALIZED (
-		SELECT p.customer_id, date_trunc('month', min(p.at)) AS cohort FROM part p
-		WHERE p.is_purchase AND p.customer_id IS NOT NULL GROUP BY 1),
+		SELECT m.customer_id, date_trunc('month', min(m.first)) AS cohort FROM month m
+		WHERE m.first IS NOT NULL AND m.customer_id IS NOT NULL GROUP BY 1),
 	size AS (SELECT f.cohort, count(*) AS customers FROM first f GROUP BY 1),
-	visit AS (
-		SELECT f.cohort, onec_internal.months_between(f.cohort, v.month) AS n,
-			   count(*) AS retained, sum(v.receipts)::bigint AS receipts
-		FROM (SELECT p.customer_id, date_trunc('month', p.at) AS month, count(*) AS receipts FROM part p
-			  WHERE p.is_receipt AND p.customer_id IS NOT NULL GROUP BY 1, 2) v
-		JOIN first f ON f.customer_id = v.customer_id GROUP BY 1, 2),
-	money AS (
-		SELECT f.cohort, greatest(onec_internal.months_between(f.cohort, m.month), 0) AS n, sum(m.net) AS net
-		FROM (SELECT p.customer_id, date_trunc('month', p.period) AS month, sum(p.net) AS net FROM part p
-			  WHERE p.customer_id IS NOT NULL GROUP BY 1, 2) m
-		JOIN first f ON f.customer_id = m.customer_id GROUP BY 1, 2),
+	visit AS MATERIALIZED (
+		SELECT c.*, onec_internal.months_between(c.cohort, c.month) AS n
+		FROM (SELECT f.cohort, m.month, count(*) FILTER (WHERE m.receipts > 0) AS retained,
+					 sum(m.receipts)::bigint AS receipts, sum(m.net) AS net
+			  FROM month m JOIN first f ON f.customer_id = m.customer_id GROUP BY 1, 2) c),
+	money AS (SELECT v.cohort, greatest(v.n, 0) AS n, sum(v.net) AS net FROM visit v GROUP BY 1, 2),
 	grid AS (
 		SELECT s.cohort, s.customers, n.n, s.cohort + n.n * interval '1 month' AS month, me.day,
 			   s.cohort + n.n * interval '1 month' > me.day AS future
@@ -69,7 +67,7 @@ AS $$
 				THEN round(sum(coalesce(m.net, 0)) OVER (PARTITION BY g.cohort ORDER BY g.n) / g.customers,
 						   2) END,
 		   NOT g.future AND g.month + interval '1 month' > g.day + 1,
-		   g.cohort < date_trunc('month', (SELECT min(p.at) FROM part p))
+		   g.cohort < date_trunc('month', (SELECT min(m.began) FROM month m))
 			   + (SELECT onec.get('cohort.censored_months', me.server_name)::int FROM me) * interval '1 month'
 	FROM grid g
 	LEFT JOIN visit v ON v.cohort = g.cohort AND v.n = g.n
@@ -135,23 +133,25 @@ CREATE FUNCTION onec.abc_xyz_at(server name DEFAULT NULL, as_of date DEFAULT NUL
 	SET jit = off SET work_mem = '64MB'
 AS $$
 	WITH me AS MATERIALIZED (
-		SELECT d.*, date_trunc('month', d.day::timestamp) AS this_month,
-			   date_trunc('month', (d.day + 1)::timestamp) AS next_day,
-			   onec.get('abc.months', d.server_name)::int AS months,
+		SELECT d.*, date_trunc('month', (d.day + 1)::timestamp) AS next_day,
+			   CASE WHEN n.months > 0
+					THEN date_trunc('month', d.day::timestamp) - (n.months - 1) * interval '1 month'
+					ELSE '-infinity' END AS since,
 			   onec.get('abc.a', d.server_name)::numeric AS a, onec.get('abc.b', d.server_name)::numeric AS b,
 			   onec.get('xyz.x', d.server_name)::numeric AS x, onec.get('xyz.y', d.server_name)::numeric AS y,
 			   onec.get('xyz.min_months', d.server_name)::int AS least
-		FROM onec_internal.server_and_day($1, $2) d),
-	line AS MATERIALIZED (
-		SELECT l.customer_id, l.product_id, date_trunc('month', l.period) AS month, l.amount
-		FROM me, onec_internal.counted_lines(me.server_name, me.day + 1, NULL) l
-		WHERE me.months <= 0 OR l.period >= me.this_month - (me.months - 1) * interval '1 month'),
+		FROM onec_internal.server_and_day($1, $2) d
+		CROSS JOIN LATERAL (SELECT onec.get('abc.months', d.server_name)::int AS months) n),
+	-- who bought is known of the kept receipts: only goods need the lines
 	month AS (
-		SELECT 'customer' AS kind, l.customer_id AS item_id, l.month, sum(l.amount) AS net FROM line l
-		WHERE l.customer_id IS NOT NULL GROUP BY 2, 3
+		SELECT 'customer' AS kind, p.customer_id AS item_id, date_trunc('month', p.period) AS month,
+			   sum(p.net) AS net
+		FROM me, onec_internal.kept_parts(me.server_name, me.day + 1) p
+		WHERE p.period >= me.since AND p.customer_id IS NOT NULL GROUP BY 2, 3
 		UNION ALL
-		SELECT 'product', l.product_id, l.month, sum(l.amount) FROM line l WHERE l.product_id IS NOT NULL
-		GROUP BY 2, 3),
+		SELECT 'product', l.product_id, date_trunc('month', l.period), sum(l.amount)
+		FROM me, onec_internal.counted_lines_between(me.server_name, me.since, me.day + 1) l
+		WHERE l.product_id IS NOT NULL GROUP BY 2, 3),
 	item AS (
 		SELECT m.kind, m.item_id, sum(m.net) AS net, count(*) FILTER (WHERE m.month < me.next_day) AS months,
 			   avg(m.net) FILTER (WHERE m.month < me.next_day) AS mean,
@@ -332,22 +332,25 @@ CREATE FUNCTION onec.revenue_month_at(server name DEFAULT NULL, as_of date DEFAU
 AS $$
 	WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
 	part AS MATERIALIZED (
-		SELECT p.*, date_trunc('month', p.at) AS month
+		SELECT p.customer_id, p.store_id, p.at, p.is_purchase AND p.once AS is_receipt, p.period, p.gross,
+			   p.returned, p.net
 		FROM me, onec_internal.kept_parts(me.server_name, me.day + 1) p),
-	first AS (SELECT p.customer_id, min(p.at) AS at FROM part p
-			  WHERE p.is_purchase AND p.customer_id IS NOT NULL GROUP BY 1),
 	money AS (
 		SELECT date_trunc('month', p.period) AS month, p.store_id, coalesce(sum(p.gross), 0) AS gross,
 			   coalesce(sum(p.returned), 0) AS returned, sum(p.net) AS net,
 			   coalesce(sum(p.net) FILTER (WHERE p.customer_id IS NOT NULL), 0) AS known
 		FROM part p GROUP BY 1, 2),
 	-- receipts and customers once each, whatever months their lines are of
+	visit AS MATERIALIZED (
+		SELECT date_trunc('month', p.at) AS month, p.store_id, p.customer_id, count(*) AS receipts,
+			   min(p.at) AS first
+		FROM part p WHERE p.is_receipt GROUP BY 1, 2, 3),
 	sale AS (
-		SELECT b.month, b.store_id, sum(b.receipts)::bigint AS receipts, count(b.customer_id) AS customers,
-			   count(b.customer_id) FILTER (WHERE b.first = f.at) AS new
-		FROM (SELECT p.month, p.store_id, p.customer_id, count(*) AS receipts, min(p.at) AS first
-			  FROM part p WHERE p.is_purchase AND p.once GROUP BY 1, 2, 3) b
-		LEFT JOIN first f ON f.customer_id = b.customer_id GROUP BY 1, 2)
+		SELECT v.month, v.store_id, sum(v.receipts)::bigint AS receipts, count(v.customer_id) AS customers,
+			   count(v.customer_id) FILTER (WHERE v.first = f.at) AS new
+		FROM visit v
+		LEFT JOIN (SELECT x.customer_id, min(x.first) AS at FROM visit x GROUP BY 1) f
+			ON f.customer_id = v.customer_id GROUP BY 1, 2)
 	SELECT m.month::date, m.store_id, coalesce(s.receipts, 0), coalesce(s.customers, 0), coalesce(s.new, 0),
 		   m.gross, m.returned, m.net, m.known
 	FROM money m LEFT JOIN sale s ON s.month = m.month AND s.store_id IS NOT DISTINCT FROM m.store_id

@@ -22,16 +22,24 @@ CREATE VIEW onec_internal.quality_sales AS
 	SELECT x.server, 'Q4' AS code, 'Одна покупка у двух регистраторов' AS title, count(*) AS found,
 		   (array_agg(x.recorder ORDER BY x.recorder))[1:5] AS sample,
 		   'Похоже на повторную регистрацию при закрытии смены' AS advice
-	FROM (SELECT l.server, min(l.recorder::text) AS recorder FROM onec.sale_line l
-		  WHERE l.active IS NOT FALSE AND l.customer_id IS NOT NULL AND l.amount > 0
-		  GROUP BY l.server, l.customer_id, l.product_id, l.amount, l.period::date
+	-- only who has two documents of a day can have one purchase in both
+	FROM (SELECT n.server, min(l.recorder::text) AS recorder
+		  FROM (SELECT p.server, p.customer_id, p.period::date AS day FROM onec_internal.receipt_part p
+				WHERE p.customer_id IS NOT NULL AND p.gross IS NOT NULL
+				GROUP BY 1, 2, 3 HAVING count(*) > 1) d
+		  JOIN onec_internal.sale_line l ON l.server = d.server AND l.customer_id = d.customer_id
+			  AND l.period::date = d.day
+		  JOIN onec_internal.server_number n ON n.number = d.server
+		  WHERE l.active IS NOT FALSE AND l.amount > 0
+		  GROUP BY n.server, l.customer_id, l.product_id, l.amount, d.day
 		  HAVING count(DISTINCT l.recorder) > 1) x GROUP BY 1
 	UNION ALL
-	SELECT l.server, 'Q5', 'Продажи неизвестных товаров', count(*),
+	SELECT n.server, 'Q5', 'Продажи неизвестных товаров', sum(l.lines)::bigint,
 		   (array_agg(DISTINCT l.product_id::text))[1:5], 'Опубликуйте товары или проверьте права'
-	FROM onec.sale_line l
-	WHERE l.product_id IS NOT NULL
-	  AND NOT EXISTS (SELECT FROM onec.product p WHERE p.server = l.server AND p.product_id = l.product_id)
+	FROM (SELECT s.server, s.product_id, count(*) AS lines FROM onec_internal.sale_line s
+		  WHERE s.product_id IS NOT NULL GROUP BY 1, 2) l
+	JOIN onec_internal.server_number n ON n.number = l.server
+	WHERE NOT EXISTS (SELECT FROM onec.product p WHERE p.server = n.server AND p.product_id = l.product_id)
 	GROUP BY 1
 	UNION ALL
 	SELECT l.server, 'Q7', 'Продажи будущей датой', count(*),
@@ -58,16 +66,18 @@ CREATE VIEW onec_internal.quality_sales AS
 		   ARRAY[round(100.0 * a.recent_anonymous / a.recent) || ' %',
 				 'раньше ' || round(100.0 * a.before_anonymous / a.before) || ' %'],
 		   'Спрашивают ли карту на кассе; не пропал ли в 1С покупатель в чеках'
-	FROM (SELECT l.server, count(*) FILTER (WHERE l.period >= w.now - interval '30 days') AS recent,
+	FROM (SELECT w.server, count(*) FILTER (WHERE l.period >= w.now - interval '30 days') AS recent,
 				 count(*) FILTER (WHERE l.period >= w.now - interval '30 days'
-								  AND l.attribution = 'anonymous') AS recent_anonymous,
+								  AND onec_internal.buyer_id(l.attribution, l.person_id) IS NULL)
+					 AS recent_anonymous,
 				 count(*) FILTER (WHERE l.period < w.now - interval '30 days') AS before,
 				 count(*) FILTER (WHERE l.period < w.now - interval '30 days'
-								  AND l.attribution = 'anonymous') AS before_anonymous
+								  AND onec_internal.buyer_id(l.attribution, l.person_id) IS NULL)
+					 AS before_anonymous
 		  FROM onec_internal.shop_rules w
-		  JOIN onec.sale_line l ON l.server = w.server
+		  JOIN onec_internal.sale_line l ON l.server = w.number
 			  AND l.period BETWEEN w.now - interval '120 days' AND w.now
-		  WHERE l.active IS NOT FALSE AND l.recorder_type <> ALL (w.excluded) GROUP BY 1) a
+		  WHERE l.active IS NOT FALSE AND l.recorder_type <> ALL (w.excluded_terms) GROUP BY 1) a
 	WHERE a.recent >= 100 AND a.before >= 100
 	  AND a.recent_anonymous::numeric / a.recent > a.before_anonymous::numeric / a.before + 0.1;
 COMMENT ON VIEW onec_internal.quality_sales IS 'Замечания о продажах (служебное)';
