@@ -37,6 +37,28 @@ is(sql("SELECT onec_internal.new_term('Document_ЧекККМ') >= 100, onec_inte
 is(sql("SELECT onec_internal.type_word('StandardODATA.Document_ЧекККМ'), onec_internal.type_word('Document_Чек'), onec_internal.type_word('StandardODATA'), onec_internal.type_word(NULL) = ''"),
 	'Document_ЧекККМ|Document_Чек|StandardODATA|t', 'Q10: a type is called without the service before it');
 
+# rows that lack properties: a document that is the recorder is a value like others, whichever of the two is lacking
+shop('holes');
+sold($_, "'2026-04-01'", undef, 1, 100, document_id => id($_ < 63 ? 90 : $_), document_type => "'Document_ЧекККМ'") for 61 .. 66;
+for (
+	[ 'document_id', 'its document: what 1C tells counts, be it the recorder', '61 61, 62 90, 63 63, 64 64, 65 65, 66 91' ],
+	[ 'document_type', 'the type of its document', '61 61, 62 90, 63 63, 64 64, 65 65, 66 91' ],
+	[ 'document_id,document_type', 'both', '61 61, 62 90, 63 63, 64 64, 65 65, 66 91' ])
+{
+	my ($holes, $what, $told) = @$_;
+	my $lack = sub { $holes =~ /$_[0]/ ? "CASE WHEN document IN ($_[1]) THEN $_[2] ELSE $_[3] END" : $_[3] };
+
+	is(sql("BEGIN; CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT server, register, recorder, recorder_type, line_no, period, active, quantity, amount, attribution, copy,
+			@{[ $lack->('id', '62, 63, 64', 'NULL', q{CASE document WHEN 61 THEN recorder WHEN 66 THEN } . id(91) . q{ ELSE document_id END}) ]} AS document_id,
+			@{[ $lack->('type', '62, 63, 65, 66', q{''}, 'document_type') ]} AS document_type
+		FROM (SELECT t.*, right(recorder::text, 2)::int AS document FROM onec.sale_line t WHERE server = SRV) t;
+		SELECT FROM public.short_stage('sale_line'); SELECT FROM onec_internal.keep_lacking_values(SRV, 'sale_line', '{$holes}');
+		SELECT string_agg(right(recorder::text, 2) || ' ' || right(onec_internal.line_document(document_id, document_type, recorder)::text, 2), ', ' ORDER BY recorder),
+			count(*) FILTER (WHERE document_type = onec_internal.own_term('recorder')), count(*) FILTER (WHERE document_id = recorder OR document_type = onec_internal.own_term('')) FROM pg_temp.onec_stage;
+		ROLLBACK") =~ s/^\s+//r, "$told|4|0", "Q10: rows that lack $what");
+}
+$server = 'one';
+
 # a window that tells another buyer: the key changes, the line stays one
 window('sale_line', join ', ', map { $_ eq 'customer_id' ? 'CASE right(recorder::text, 2) WHEN \'21\' THEN ' . id(13) . ' ELSE customer_id END AS customer_id' : $_ }
 	qw(server register recorder recorder_type line_no period active customer_id card_id product_id variant_id store_id organization_id document_id document_type

@@ -188,6 +188,23 @@ END $$;
 COMMENT ON FUNCTION onec_internal.last_reading(name, text) IS
 	'Как прошло последнее чтение таблицы (служебная)';
 
+-- The documents of staged sales that are the recorders: each written out, as 1C has it, or not there twice.
+CREATE FUNCTION onec_internal.write_out_own_documents(twice boolean) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF twice THEN
+		UPDATE pg_temp.onec_stage s SET document_id = s.recorder, document_type = s.recorder_type
+		WHERE s.document_type = onec_internal.own_term('recorder');
+	ELSE
+		UPDATE pg_temp.onec_stage s SET document_id = NULL, document_type = onec_internal.own_term('recorder')
+		WHERE s.document_id = s.recorder AND s.document_type = s.recorder_type;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.write_out_own_documents(boolean) IS
+	'Документы, которые сами регистраторы, у прочитанных строк: полностью или кратко (служебная)';
+
 -- A value is emptied only by a row that has the property: where rows of the last reading lacked some
 -- ("holes") that others had, what is here stays.  Returns how many rows of pg_temp.onec_stage it concerns.
 CREATE FUNCTION onec_internal.keep_lacking_values(server name, target text, holes text[]) RETURNS bigint
@@ -196,6 +213,7 @@ CREATE FUNCTION onec_internal.keep_lacking_values(server name, target text, hole
 AS $$
 DECLARE
 	tab regclass := onec_internal.table_of_target(target)::regclass;
+	documents boolean := onec_internal.has_buyer(target) AND holes && '{document_id,document_type}';
 	part record;
 	filled bigint := 0;
 BEGIN
@@ -203,31 +221,39 @@ BEGIN
 		RETURN 0;
 	END IF;
 	SELECT string_agg(format('%1$I = CASE WHEN nullif(s.%2$I::text, %3$L) IS NULL '
-							 'THEN t.%1$I ELSE s.%1$I END', c.name, c.hole, c.nothing), ', ') AS set_list,
-		   string_agg(format(CASE WHEN c.name = 'document_type' AND c.hole = 'document_id'
-				THEN 's.%1$I IS NULL AND t.document_type = onec_internal.own_term(''recorder'')'
-				ELSE 'nullif(s.%1$I::text, %2$L) IS NULL AND nullif(t.%1$I::text, %2$L) IS NOT NULL' END,
-							 c.hole, c.nothing), ' OR ') AS emptied
+							 'THEN %4$s ELSE s.%1$I END', c.name, c.hole, c.nothing, c.here), ', ') AS set_list,
+		   string_agg(format('nullif(s.%1$I::text, %2$L) IS NULL AND nullif((%3$s)::text, %2$L) IS NOT NULL',
+							 c.hole, c.nothing, c.here), ' OR ') AS emptied
 	INTO part
 	FROM (SELECT DISTINCT a.attname AS hole, x.name,
 				 CASE WHEN a.atttypid = 'onec_internal.term_number'::regtype
-					  THEN onec_internal.own_term('')::text ELSE '' END AS nothing
+					  THEN onec_internal.own_term('')::text ELSE '' END AS nothing,
+				 CASE WHEN documents AND x.name = 'document_id'
+					  THEN 'onec_internal.line_document(t.document_id, t.document_type, t.recorder)'
+					  WHEN documents AND x.name = 'document_type'
+					  THEN 'onec_internal.line_document_type(t.document_type, t.recorder_type)'
+					  ELSE format('t.%I', x.name) END AS here
 		  FROM pg_attribute a
-		  -- whose line it is was said by the column that is lacking, and that a document is the recorder
+		  -- whose line it is was said by the column that is lacking
 		  CROSS JOIN LATERAL (SELECT a.attname AS name UNION SELECT 'attribution'
-							  WHERE onec_internal.has_buyer(target) AND a.attname = 'customer_id'
-							  UNION SELECT 'document_type' WHERE onec_internal.has_buyer(target)
-							  AND a.attname = 'document_id' AND 'document_type' <> ALL (holes)) x
+							  WHERE onec_internal.has_buyer(target) AND a.attname = 'customer_id') x
 		  JOIN pg_attribute s ON s.attrelid = to_regclass('pg_temp.onec_stage') AND s.attname = x.name
 			  AND s.attnum > 0
 		  WHERE a.attrelid = tab AND a.attname = ANY (holes) AND a.attnum > 0 AND NOT a.attisdropped) c;
-	IF part.set_list IS NOT NULL THEN
-		EXECUTE format('UPDATE pg_temp.onec_stage s SET %s FROM %s t WHERE t.server = '
-					   '%s AND (%s) = (%s) AND (%s)', part.set_list, tab,
-			onec_internal.server_in(tab::text, server),
-			onec_internal.stage_key_columns(target, 's'), onec_internal.stage_key_columns(target, 't'),
-			part.emptied);
-		GET DIAGNOSTICS filled = ROW_COUNT;
+	IF part.set_list IS NULL THEN
+		RETURN 0;
+	END IF;
+	IF documents THEN
+		PERFORM onec_internal.write_out_own_documents(true);
+	END IF;
+	EXECUTE format('UPDATE pg_temp.onec_stage s SET %s FROM %s t WHERE t.server = '
+				   '%s AND (%s) = (%s) AND (%s)', part.set_list, tab,
+		onec_internal.server_in(tab::text, server),
+		onec_internal.stage_key_columns(target, 's'), onec_internal.stage_key_columns(target, 't'),
+		part.emptied);
+	GET DIAGNOSTICS filled = ROW_COUNT;
+	IF documents THEN
+		PERFORM onec_internal.write_out_own_documents(false);
 	END IF;
 	RETURN filled;
 END $$;
