@@ -153,6 +153,21 @@ OnecTest->part('twins', sub {
 		$sales => [ @sold[ 0, 2 ], { %{ $sold[1] }, LineNumber => '1', Количество => 2 } ]);
 	sync('full_reload => true');
 	is(lines($whose), '1.1 1, 1.1 2, 1.3 3', 'twins: two lines of one number in both registers: the first is of the first card, the second of the second');
+	base($cards => \@cards, $card_sales => [ $of_cards[0], { %{ $of_cards[1] }, LineNumber => '1' }, $of_cards[2] ], $sales => [ { %{ $sold[0] }, Контрагент_Key => guid(2, 1) }, $sold[2] ]);
+	sync('full_reload => true');
+	is(lines($whose), '1.1 1, 1.3 3', 'twins: … be it of another card');
+	base($cards => \@cards, $card_sales => [ $of_cards[0], { %{ $of_cards[1] }, LineNumber => '1' }, $of_cards[2] ],
+		$sales => [ { %{ $sold[0] }, Контрагент_Key => guid(2, 1) }, { %{ $sold[0] }, Количество => 2 }, $sold[2] ]);
+	sync('full_reload => true');
+	is(lines($whose), '1.1 1, 1.1 2, 1.3 3', 'twins: … unless the line came twice, too');
+	my @copies = map { { %{ $sold[0] }, Количество => $_ } } 1 .. 3;
+	my @card_copies = map { { %{ $of_cards[ $_ - 1 ] }, LineNumber => '1', Количество => $_ } } 1 .. 3;
+	for my $order ([ 0, 1, 2 ], [ 2, 1, 0 ], [ 1, 0, 2 ])
+	{
+		base($cards => \@cards, $card_sales => [ @card_copies[@$order] ], $sales => [ @copies[@$order] ]);
+		sync('full_reload => true');
+		is(lines("quantity::int || ' ' || $whose"), '1.1 1 1, 1.1 2 2, 1.1 3 3', "twins: three lines of one number, in the order @$order: each keeps its buyer");
+	}
 });
 
 $stub->stop;

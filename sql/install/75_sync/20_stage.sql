@@ -220,9 +220,10 @@ BEGIN
 	IF holes IS NULL OR holes = '{}' THEN
 		RETURN 0;
 	END IF;
-	SELECT string_agg(format('%1$I = CASE WHEN nullif(s.%2$I::text, %3$L) IS NULL '
-							 'THEN %4$s ELSE s.%1$I END', c.name, c.hole, c.nothing, c.here), ', ') AS set_list,
-		   string_agg(format('nullif(s.%1$I::text, %2$L) IS NULL AND nullif((%3$s)::text, %2$L) IS NOT NULL',
+	SELECT string_agg(format('%1$I = CASE WHEN nullif(s.%2$I::text, %3$L) IS NULL THEN %4$s ELSE s.%1$I END',
+							 c.name, c.hole, c.nothing, c.here), ', ') AS set_list,
+		   string_agg(format('nullif(s.%1$I::text, %2$L) IS NULL '
+							 'AND nullif((%3$s)::text, %2$L) IS NOT NULL',
 							 c.hole, c.nothing, c.here), ' OR ') AS emptied
 	INTO part
 	FROM (SELECT DISTINCT a.attname AS hole, x.name,

@@ -51,7 +51,8 @@ COMMENT ON FUNCTION onec_internal.is_same_twin(bigint, bigint, boolean) IS
 -- of his (then it is of one buyer), row 3 would be his as well.
 --
 -- A row whose key came twice is one line in two copies, and counts once: else those behind it would get the
--- card rows of their neighbours.
+-- card rows of their neighbours.  What is left over of a line, one of whose copies has its buyer ("taken"),
+-- is for copies of such lines alone.
 CREATE FUNCTION onec_internal.attribute_by_card_register(server name) RETURNS void
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -65,7 +66,7 @@ AS $$
 			   dense_rank() OVER (PARTITION BY t.recorder, t.recorder_type, t.product_id, t.amount,
 								  t.customer_id ORDER BY t.line_no) AS n,
 			   row_number() OVER (PARTITION BY t.recorder, t.recorder_type, t.product_id, t.amount,
-								  t.customer_id, t.line_no ORDER BY t.ctid) AS twin
+								  t.customer_id, t.line_no ORDER BY t.copy, t.ctid) AS twin
 		FROM pg_temp.onec_stage t),
 	carded AS MATERIALIZED (
 		SELECT l.line_no, l.copy, l.recorder, l.recorder_type,
@@ -84,25 +85,35 @@ AS $$
 		WHERE NOT EXISTS (SELECT FROM carded c
 						  WHERE (c.recorder, c.recorder_type, c.product, c.amount)
 								= (o.recorder, o.recorder_type, o.product, o.amount))),
-	own AS (SELECT o.place, c.recorder, c.recorder_type, c.product, c.amount, c.line_no, c.card_id, c.owner_id
+	own AS (SELECT o.place, c.recorder, c.recorder_type, c.product, c.amount, o.line_no AS sold_line,
+				   c.line_no, c.card_id, c.owner_id
 			FROM sold o JOIN carded c ON (c.recorder, c.recorder_type, c.product, c.amount)
 										 = (o.recorder, o.recorder_type, o.product, o.amount)
 				AND c.owner_id = o.customer_id AND c.n = o.n
 				AND onec_internal.is_same_twin(o.twin, c.twin, c.is_last)),
 	spare AS (
 		SELECT c.recorder, c.recorder_type, c.product, c.amount, c.card_id, c.owner_id,
-			   dense_rank() OVER (PARTITION BY c.recorder, c.recorder_type, c.product, c.amount
-								  ORDER BY c.line_no) AS turn,
+			   t.line_no IS NOT NULL AS is_taken,
+			   dense_rank() OVER (PARTITION BY c.recorder, c.recorder_type, c.product, c.amount,
+								  t.line_no IS NULL ORDER BY c.line_no) AS turn,
 			   row_number() OVER line AS twin, lead(c.copy) OVER line IS NULL AS is_last
 		FROM carded c
+		LEFT JOIN (SELECT DISTINCT w.recorder, w.recorder_type, w.product, w.amount, w.line_no FROM own w) t
+			ON (t.recorder, t.recorder_type, t.product, t.amount, t.line_no)
+			   = (c.recorder, c.recorder_type, c.product, c.amount, c.line_no)
 		WHERE NOT EXISTS (SELECT FROM own w
 						  WHERE (w.recorder, w.recorder_type, w.product, w.amount, w.line_no, w.owner_id)
 								= (c.recorder, c.recorder_type, c.product, c.amount, c.line_no, c.owner_id))
 		WINDOW line AS (PARTITION BY c.recorder, c.recorder_type, c.product, c.amount, c.line_no
 						ORDER BY c.copy)),
-	nobodys AS (SELECT o.*, dense_rank() OVER (PARTITION BY o.recorder, o.recorder_type, o.product, o.amount
-											   ORDER BY o.line_no) AS turn
+	nobodys AS (SELECT o.*, t.sold_line IS NOT NULL AS is_taken,
+					   dense_rank() OVER (PARTITION BY o.recorder, o.recorder_type, o.product, o.amount,
+										  t.sold_line IS NULL ORDER BY o.line_no) AS turn
 				FROM sold o
+				LEFT JOIN (SELECT DISTINCT w.recorder, w.recorder_type, w.product, w.amount, w.sold_line
+						   FROM own w) t
+					ON (t.recorder, t.recorder_type, t.product, t.amount, t.sold_line)
+					   = (o.recorder, o.recorder_type, o.product, o.amount, o.line_no)
 				WHERE o.customer_id IS NULL AND o.attribution = onec_internal.own_term('anonymous'))
 	UPDATE pg_temp.onec_stage s
 	SET customer_id = coalesce(s.customer_id, r.owner_id), card_id = coalesce(s.card_id, r.card_id),
@@ -111,8 +122,8 @@ AS $$
 	FROM (SELECT w.place, w.card_id, w.owner_id FROM own w
 		  UNION ALL
 		  SELECT o.place, p.card_id, p.owner_id FROM nobodys o
-		  JOIN spare p ON (p.recorder, p.recorder_type, p.product, p.amount, p.turn)
-						  = (o.recorder, o.recorder_type, o.product, o.amount, o.turn)
+		  JOIN spare p ON (p.recorder, p.recorder_type, p.product, p.amount, p.is_taken, p.turn)
+						  = (o.recorder, o.recorder_type, o.product, o.amount, o.is_taken, o.turn)
 			  AND onec_internal.is_same_twin(o.twin, p.twin, p.is_last)
 		  UNION ALL
 		  SELECT o.place, c.card_id, c.owner_id FROM nobodys o
@@ -120,8 +131,9 @@ AS $$
 		  JOIN carded c ON (c.recorder, c.recorder_type, c.product, c.amount)
 						   = (o.recorder, o.recorder_type, o.product, o.amount) AND c.n = 1 AND c.twin = 1
 		  WHERE NOT EXISTS (SELECT FROM spare p
-							WHERE (p.recorder, p.recorder_type, p.product, p.amount, p.turn)
-								  = (o.recorder, o.recorder_type, o.product, o.amount, o.turn))) r
+							WHERE (p.recorder, p.recorder_type, p.product, p.amount, p.is_taken, p.turn)
+								  = (o.recorder, o.recorder_type, o.product, o.amount, o.is_taken,
+									 o.turn))) r
 	WHERE s.ctid = r.place AND r.card_id IS NOT NULL
 	  AND (s.card_id IS NULL OR s.attribution = onec_internal.own_term('anonymous'))
 $$;
