@@ -130,6 +130,17 @@ is(sql("SELECT count(*), count(customer_id) FROM onec.sale_line l WHERE server =
 	'Q8: then their lines are nobody\'s');
 is(sql("SELECT count(*) FROM onec_internal.sale_line WHERE person_id = $who"), '0', 'Q8: by their keys, too');
 
+# ---- two sessions, lines of one receipt ----
+shop('both');
+sold(71, "'2026-04-01'", 16, 1, 100, line_no => $_) for 1 .. 3;
+my $line = sub { "UPDATE onec_internal.sale_line SET amount = $_[1] WHERE recorder = @{[ id(71) ]} AND line_no = $_[0]" };
+sql("BEGIN; @{[ $line->(1, 200) ]}; PREPARE TRANSACTION 'line'");
+my $waits = OnecTest->background($node, $line->(2, 400));
+OnecTest->wait_for(sub { sql('SELECT count(*) FROM pg_locks WHERE NOT granted') eq '1' }, 'who changes another line of the receipt');
+sql("COMMIT PREPARED 'line'");
+is($waits->wait->{sqlstate} . ' ' . sql("SELECT count(*), sum(lines), sum(net) FROM onec_internal.receipt_part WHERE receipt_id = @{[ id(71) ]}"), '00000 1|3|700',
+	'Q8: who waits for another line of a receipt sees it, and the receipt has both');
+
 # ---- nor while a base is refreshed ----
 # One session has a whole refresh of one base behind it and goes on; another does as much for another base, and forgets there.
 # Whoever has to wait does so for ever, so the time says nothing.

@@ -70,7 +70,8 @@ DECLARE
 	servers smallint[];
 	receipts uuid[];
 	recorders uuid[];
-	known boolean;
+	locked bigint;
+	known bigint;
 	fresh boolean;
 BEGIN
 	IF TG_OP = 'TRUNCATE' THEN
@@ -88,16 +89,22 @@ BEGIN
 		FROM (SELECT DISTINCT l.server, onec_internal.receipt_of(l.document_id, l.recorder) AS id, l.recorder
 			  FROM changed_line l ORDER BY id) x;
 	END IF;
-	PERFORM FROM unnest(servers, receipts) k (server, id)
-	JOIN onec_internal.receipt_part p ON p.receipt_id = k.id AND p.server = k.server
-	ORDER BY p.receipt_id, p.part, p.server FOR UPDATE OF p;
-	known := FOUND;
-	fresh := TG_OP = 'INSERT' AND NOT known;
+	LOOP
+		PERFORM FROM unnest(servers, receipts) k (server, id)
+		JOIN onec_internal.receipt_part p ON p.receipt_id = k.id AND p.server = k.server
+		ORDER BY p.receipt_id, p.part, p.server FOR UPDATE OF p;
+		GET DIAGNOSTICS locked = ROW_COUNT;
+		-- whom it has waited for has put others in their place
+		known := (SELECT count(*) FROM unnest(servers, receipts) k (server, id)
+				  JOIN onec_internal.receipt_part p ON p.receipt_id = k.id AND p.server = k.server);
+		EXIT WHEN known = locked;
+	END LOOP;
+	fresh := TG_OP = 'INSERT' AND known = 0;
 	WITH former AS (
 		DELETE FROM onec_internal.receipt_part p
 		USING (SELECT u.server, u.id, array_agg(u.recorder) AS recorders
 			   FROM unnest(servers, receipts, recorders) u (server, id, recorder) GROUP BY 1, 2) k
-		WHERE known AND p.receipt_id = k.id AND p.server = k.server
+		WHERE known > 0 AND p.receipt_id = k.id AND p.server = k.server
 		RETURNING p.*, onec_internal.receipt_of(p.recorder, p.receipt_id) = ANY (k.recorders) AS is_anew)
 	INSERT INTO onec_internal.receipt_part
 	SELECT g.period, row_number() OVER (PARTITION BY g.id, g.server
