@@ -110,7 +110,7 @@ cmp_ok(scalar(() = asked()), '<', 15, 'T5: … for a few requests');
 rows("ALTER SERVER shop OPTIONS (ADD request_timeout '1')");
 is(under('hang', "CALL onec.sync('shop')"), 'failed', 'T3: a base that never answers');
 rows('ALTER SERVER shop OPTIONS (DROP request_timeout)');
-is(rows("SELECT status || ' ' || count(*) FROM onec.sync_status WHERE status <> 'not published' GROUP BY status ORDER BY 1"), "failed 1\nskipped 13", 'T3: … is given up after one step');
+is(rows("SELECT status || ' ' || count(*) FROM onec.sync_status WHERE status <> 'not published' GROUP BY status ORDER BY 1"), "failed 1\nskipped 14", 'T3: … is given up after one step');
 {
 	my %set = map { $_->{path} => 1 } $stub->requests;
 

@@ -8,6 +8,8 @@ use OnecRows;
 use OnecTest;
 use Test::More;
 
+binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
+
 $node = OnecTest->writable(OnecTest->node('store', conf => "max_prepared_transactions = 3\nautovacuum = off\n"));
 
 # Whose lines are here: document, person, buyer, as the table has them.

@@ -20,7 +20,7 @@ my %value = (
 	server => "'shop'", key => "'70000000002'", customer => "'70000000002'", product => "pg_catalog.gen_random_uuid()", role => "'visitor'",
 	env => "'CUSTOMER_SYNC_INTERVAL_HOURS=4'", entity_set => "'Catalog_Номенклатура'", local_schema => "'imported'", before => "'2020-01-01'",
 	cut_date => "'2026-05-23'", phone => "'+7 000 000-00-02'", value => '5', cuts => "'{1,2,3}'", job => "'housekeeping'",
-	'set.key' => "'check_unit'", 'set.value' => "'receipt'", 'get.key' => "'check_unit'", 'load_rfm_segments.name' => "'shopify'",
+	'set.key' => "'check_unit'", 'set.value' => "'receipt'", 'get.key' => "'check_unit'", 'moment.local' => "'2026-05-01 10:00'", 'load_rfm_segments.name' => "'shopify'",
 	map({ $_ => '2' } qw(x t_x r a b p q m v spend horizon)), t => '9', alpha => '3');
 my %state = (check_loyalty => '42P01', schedule => '0A000', forget_server => '55006');
 # Arguments that have a default, but lead another way.

@@ -6,6 +6,7 @@
 #	StoreTruth->remember($node, 'shop');         # the store as it is now
 #	my @bad = StoreTruth->harmed($node, 'shop', $days, $fewest);  # true rows that were here and are gone or worse, and the like,
 #	                                             # after a run of so many days (undef: a full one)
+#	my @sets = StoreTruth->strangers($node, 'shop');  # take "force"
 #	my @bad = StoreTruth->inexact($node, 'shop');
 package StoreTruth;
 
@@ -191,6 +192,20 @@ sub _found
 	my ($table, $what, $query, $key) = @_;
 
 	return "(SELECT '$table', '$what', count(*), min(ROW($key)::text) FROM ($query) x HAVING count(*) > 0)";
+}
+
+# Tables of which 1C has no row that is here, though some are: what 1C says then takes "force" to be believed.
+sub strangers
+{
+	my ($class, $node, $server) = @_;
+
+	return _run($node, join "\nUNION ALL\n", map {
+		my $t = $_;
+		my $here = "onec.$t a WHERE a.server = '$server'" . ($is_catalog{$t} ? ' AND NOT a.is_deleted' : '');
+		my $same = join ' AND ', map { "t.$_ = a.$_" } _names($tables{$t}[1]);
+
+		"(SELECT '$t' WHERE EXISTS (SELECT FROM $here) AND NOT EXISTS (SELECT FROM $here AND EXISTS (SELECT FROM truth.$t t WHERE $same)))"
+	} $class->tables);
 }
 
 # Where the store differs from the base, after a run that was told the truth.
