@@ -42,6 +42,10 @@ _PG_init(void)
 							"Rows of a page, in place of the option page_size.",
 							"0 leaves it to the option.",
 							&onec_page_size, 0, 0, 1000000, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
+	DefineCustomBoolVariable("onec_fdw.short_page_ends",
+							 "A page with fewer rows than were asked for may end a set.",
+							 "If off, one more request always asks what follows.",
+							 &onec_short_page_ends, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
 	onec_lookup_init();
 	MarkGUCPrefixReserved("onec_fdw");
 }

@@ -39,6 +39,7 @@
 #include "table/options.h"
 
 int			onec_page_size = 0;
+bool		onec_short_page_ends = true;
 
 /* ---- life ---- */
 

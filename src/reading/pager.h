@@ -75,6 +75,12 @@ typedef struct OnecWay
 extern int	onec_page_size;
 
 /*
+ * Setting onec_fdw.short_page_ends: whether a page with fewer rows than were asked for may be the last.  Off:
+ * what follows it is always asked for.
+ */
+extern bool onec_short_page_ends;
+
+/*
  * A pager that delivers the wanted properties, in their order (more may follow them), from the table of
  * "options".  Lives in the current context, and frees with it what is malloc'ed.  "spent" must
  * live as long.

@@ -64,5 +64,6 @@ onec_pager_judge(OnecPager *pager, bool cut)
 		return ONEC_PAGE_FULL;
 	if (onec_pager_keys_left(pager) == 0)
 		return ONEC_PAGE_LAST;
-	return rows < pager->at.top * ENOUGH && rows < larger ? ONEC_PAGE_LAST : ONEC_PAGE_DOUBTFUL;
+	return onec_short_page_ends && rows < pager->at.top * ENOUGH && rows < larger ? ONEC_PAGE_LAST :
+		ONEC_PAGE_DOUBTFUL;
 }

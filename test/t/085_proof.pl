@@ -14,6 +14,7 @@ my $dir = PostgreSQL::Test::Utils::tempdir();
 my $node = OnecTest->node('proof', conf => "statement_timeout = '60s'\n");
 my $stub = OnecTest->stub("DIR = '$dir'\n" . <<'PY');
 import random
+from types import SimpleNamespace
 
 def lying():
     """Whether this list is to be a lie: always, or so often as "left" says."""
@@ -43,6 +44,8 @@ def answer(r):
         if lie == "either" and " or " in r.query.get("$filter", ""):
             return odata_error(400, 14, "Ошибка при разборе опции запроса $filter")
         return serve(r, some if lie in ("dropcount", "hide") else rows)
+    if lie == "nocountcap":
+        return serve(SimpleNamespace(path=r.path, query=dict(r.query, **{"$top": str(min(4, int(r.query.get("$top", 4))))})), rows)
     if "$orderby" in r.query and lie == "shuffle":
         return odata_error(500, -1, "AUTOORDER: $orderby не поддерживается")
     if asked:
@@ -192,6 +195,17 @@ my $sum = "SELECT count(*) || ' ' || sum(amount)::int FROM onec.sale_line";
 
 base($sales => \@lines);
 is(sync($purchases), 'ok', 'lines are read');
+{
+	my $lines = 'SELECT count(*) FROM onec.sale_line';
+	my ($before, $cards) = (rows($lines), rows($live));
+
+	for my $what ([ "steps => '{purchases}', days => 9000", 'windows' ], [ $only_cards, 'a catalog' ], [ $purchases, 'windows, all anew' ])
+	{
+		isnt(sync($what->[0], lie => 'nocountcap'), 'failed', "P7: pages are cut to four rows, where a larger one has come, and 1C does not count: $what->[1]");
+		is(rows($lines) . ', ' . rows($live), "$before, $cards", 'P7: … nothing is deleted, however alike two readings are');
+		sync($what->[0]);
+	}
+}
 is(rows($sum), '200 20000', 'all of them');
 is(sync($purchases, lie => 'lacking'), 'incomplete', 'P13: every other line comes without its product');
 is(rows("SELECT count(*) FROM onec.sale_line WHERE product_id IS NULL"), '0', 'P13: … and keeps it');

@@ -145,7 +145,9 @@ for my $case (
 	$twin = $twin =~ s/,.*//r . ",$twin" unless %mode;
 	after($all);
 	base(sale(1, 1, $this, Сумма => 800));
-	is(after($all, twin => $twin, hide => '1/1', %mode), 'incomplete 1:this 800', "P21: $what: comes twice with two values, and a row that is hidden stays");
+	# where 1C does not count, asking what follows the last page may find what the list hid
+	like(after($all, twin => $twin, hide => '1/1', %mode), %mode ? qr/^(ok|incomplete) 1:this 800$/ : qr/^incomplete 1:this 800$/,
+		"P21: $what: comes twice with two values, and a row that is hidden stays");
 	is(after($all), 'ok 1:this 800', 'P21: … and the next run is complete');
 	is(rows("SELECT count(*) || ' ' || count(*) FILTER (WHERE copy > 0 OR amount = 7) FROM onec.sale_line"), '13 0', 'P21: … with each row once');
 }

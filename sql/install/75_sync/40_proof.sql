@@ -156,12 +156,12 @@ END $$;
 COMMENT ON FUNCTION onec_internal.ask_for_missing_rows(name, text, text) IS
 	'Спросить 1С о недостающих строках (служебная)';
 
--- Read the rows of a condition once more, cut into other pages, into pg_temp.onec_again.  Returns how many
--- differ.
+-- Read the rows of a condition once more, cut into other pages, into pg_temp.onec_again; no page is the last
+-- because it is short, or a base that cuts them all would tell the same twice.  Returns how many differ.
 CREATE FUNCTION onec_internal.stage_rows_again(server name, target text, condition text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	SET onec_fdw.page_size = 0
+	SET onec_fdw.page_size = 0 SET onec_fdw.short_page_ends = off
 AS $$
 BEGIN
 	PERFORM set_config('onec_fdw.page_size',
