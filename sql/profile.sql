@@ -139,7 +139,8 @@ CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
 	SELECT 'pt'::name AS server, ('00000000-0000-0000-0000-0000000000e' || v.doc)::uuid AS recorder,
 		   v.kind AS recorder_type,
 		   v.line::bigint AS line_no, v.who::uuid AS customer_id,
-		   v.card::uuid AS card_id, NULL::uuid AS product_id, v.amount::numeric AS amount
+		   v.card::uuid AS card_id, NULL::uuid AS product_id, v.amount::numeric AS amount,
+		   0::smallint AS copy
 	FROM (VALUES (1, 'Document_ОтчетОРозничныхПродажах', 1, NULL, NULL, 100),
 		  (1, 'Document_ОтчетОРозничныхПродажах', 2, NULL, NULL, 100),
 		(1, 'Document_ОтчетОРозничныхПродажах', 3, NULL, NULL, 100),
