@@ -25,7 +25,8 @@ sub sql
 
 sub up
 {
-	return OnecTest->wait_for(sub { OnecTest->try($node, 'SELECT 1')->{stdout} eq '1' }, 'the server', 30);
+	# a psql that cannot connect yet may be gone before it is given its statement
+	return OnecTest->wait_for(sub { (eval { OnecTest->try($node, 'SELECT 1')->{stdout} } // '') eq '1' }, 'the server', 30);
 }
 
 sub equal
