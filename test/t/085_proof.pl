@@ -280,5 +280,24 @@ base($cards => [ map { $_ == 9 ? card(9, Description => 'Новое') : card($_)
 is(sync($only_cards), 'ok', 'P11: … each once again');
 is(rows($seven), 'Новое', 'P11: … and what has changed is here');
 
+# ---- what lies before a window has gone, too ----
+my %of = map { $_ => sale(900 + $_, 1, sprintf('2025-%02d-05T10:00:00', $_)) } 1 .. 4;
+
+base($sales => [ @of{ 1 .. 4 } ]);
+is(sync("$purchases, force => true"), 'ok', 'one document a month');
+for my $gone ([ 1 ], [ 1, 2 ], [ 2, 3 ])
+{
+	base($sales => [ @of{ 1 .. 4 } ]);
+	sync($purchases);
+	base($sales => [ map { my $n = $_; (grep { $_ == $n } @$gone) ? () : $of{$n} } 1 .. 4 ]);
+	is(sync($purchases), 'ok', "of four months with one document each these have gone: @$gone");
+	is(rows('SELECT count(*) FROM onec.sale_line'), 4 - @$gone, '… and so they have here');
+}
+base($sales => [ @of{ 1 .. 4 } ]);
+sync($purchases);
+base($sales => [ { %{ $of{1} }, Period => '2025-12-05T10:00:00' }, @of{ 3, 4 } ]);
+is(sync($purchases), 'ok', 'the document before has moved to another month, and the next one has gone');
+is(rows("SELECT string_agg(period::date::text, ' ' ORDER BY period) FROM onec.sale_line"), '2025-03-05 2025-04-05 2025-12-05', '… and so they have here');
+
 $node->stop;
 done_testing();
