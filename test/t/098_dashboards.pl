@@ -32,15 +32,13 @@ sub answers
 	return $answer->{stdout};
 }
 
-sub contents { my ($file) = @_; open(my $in, '<:encoding(UTF-8)', $file) or die "$file: $!"; local $/ = undef; return scalar <$in>; }
-
 # ---- questions ----
 
 my @questions = sort glob("$place/questions/*.sql");
 cmp_ok(scalar @questions, '>=', 10, 'questions');
 for my $file (@questions)
 {
-	my $sql = contents($file);
+	my $sql = OnecTest->contents($file);
 	my ($name) = $file =~ m{([^/]+)\.sql\z};
 	like($sql, qr/\A-- \S[^\n]+\n\S/, "$name: its first line says what it answers");
 	answers($sql, $name);
@@ -48,7 +46,7 @@ for my $file (@questions)
 
 # ---- Grafana ----
 
-my $model = JSON::PP->new->decode(contents("$place/grafana.json"));
+my $model = JSON::PP->new->decode(OnecTest->contents("$place/grafana.json"));
 my %kinds = map { $_ => 1 } qw(row stat table timeseries barchart);
 is_deeply([ sort grep { !$kinds{$_} } map { $_->{type} } @{ $model->{panels} } ], [], 'panels are of known kinds');
 my @ids = map { $_->{id} } @{ $model->{panels} };
@@ -103,9 +101,9 @@ is(OnecTest->rows($node, "SET TimeZone = 'UTC'; SELECT s, onec.moment(s, t::time
 
 # ---- metrics ----
 
-my ($paper) = contents("$place/README.md") =~ /(-- postgres_exporter.*?)```/s;
+my ($paper) = OnecTest->contents("$place/README.md") =~ /(-- postgres_exporter.*?)```/s;
 my @metrics = map { "$_;" } grep { /\S/ } split /;/, $paper;
-answers($1, 'a chart over days') if contents("$place/README.md") =~ /(SELECT p\.period_tz .*?);/s;
+answers($1, 'a chart over days') if OnecTest->contents("$place/README.md") =~ /(SELECT p\.period_tz .*?);/s;
 is(scalar @metrics, 2, 'two queries for exporters');
 like(answers($metrics[0], 'postgres_exporter'), qr/^demo\|\d+\|\d+\|\d+\|\d+\|\d+\|[\d.]+\|[\d.]+$/m, 'postgres_exporter: a line a server');
 like(answers($metrics[1], 'Zabbix'), qr/\A\d+\z/, 'Zabbix: one number');

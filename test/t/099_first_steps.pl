@@ -11,8 +11,6 @@ binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_outpu
 
 my $tmp = $PostgreSQL::Test::Utils::tmp_check;
 
-sub contents { my ($file) = @_; open(my $in, '<:encoding(UTF-8)', $file) or die "$file: $!"; local $/ = undef; return scalar <$in>; }
-
 # What a shell prints, as text.
 sub shell
 {
@@ -42,12 +40,12 @@ sub shell
 	my @lines = split /\n/, shell("cd '$OnecTest::ROOT' && PG_CONFIG=none PATH='$tmp/bin':\$PATH test/packages.sh");
 	is(scalar(grep { /^(?:installing: gcc |installed: \d+ packages$|without )/ } @lines), scalar @lines, 'D10: packages are told of in a line each for what, how many, and what is done without') or diag("@lines");
 	cmp_ok(scalar @lines, '<=', 3, '… whatever apt-get prints') or diag(join("\n", @lines));
-	like(contents("$tmp/asked"), qr/install .*\bmake\b/, '… and are asked for');
+	like(OnecTest->contents("$tmp/asked"), qr/install .*\bmake\b/, '… and are asked for');
 }
 
 # ---- the suite says what it does: the function that waits for tests, over one that waits to be told of ----
 {
-	my $run = contents("$OnecTest::ROOT/test/run");
+	my $run = OnecTest->contents("$OnecTest::ROOT/test/run");
 	my ($function) = $run =~ /^(tell_until_below\(\) \{.*?^\})/ms;
 	open(my $file, '>', "$tmp/suite.sh") or die $!;
 	print $file <<"SHELL";
@@ -83,7 +81,7 @@ SHELL
 
 my $onec = OnecTest->onec('--customers', 200, '--seed', 1);
 my $node = OnecTest->node('steps', create => 0);
-my $demo = contents("$OnecTest::ROOT/test/demo.sql");
+my $demo = OnecTest->contents("$OnecTest::ROOT/test/demo.sql");
 my ($onec_port) = $onec->url =~ /:(\d+)/;
 $ENV{ONEC_PORT} = $onec_port;
 my $shown = OnecTest->try_text($node, "\\pset tuples_only off\n\\pset format aligned\n\\i $OnecTest::ROOT/test/demo.sql");
@@ -94,7 +92,7 @@ my @stores = split /\n/, $stores // '';
 cmp_ok(scalar @stores, '>=', 3, 'D10: its last 30 days are those before its last receipt, and have sales') or diag($shown->{stdout});
 is(scalar(() = $shown->{stdout} =~ /^[-+]+\n\s*$/mg), 0, 'D10: no answer in it is without a row');
 
-my ($hints) = contents("$OnecTest::ROOT/test/demo") =~ /^== the demo runs on;(.*?)^TEXT/ms;
+my ($hints) = OnecTest->contents("$OnecTest::ROOT/test/demo") =~ /^== the demo runs on;(.*?)^TEXT/ms;
 my @hints = map { s/\\\\/\\/r } $hints =~ /(\\\\d\S* \w+\.\*)/g;
 cmp_ok(scalar @hints, '>=', 4, 'D10: hints for psql');
 for my $hint (@hints)

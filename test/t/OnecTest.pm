@@ -11,6 +11,7 @@
 #	my $liar = OnecTest->liar;                                     # a small base that lies when told to, see test/liar
 #	my $stub = OnecTest->stub('def answer(r): return []');         # a server whose answers the test writes (stub.py)
 #	OnecTest->figure('rows lost', 0);                              # for doc/reliability.md, printed when the test ends
+#	my $text = OnecTest->contents('README.md');                    # UTF-8
 #	my @asked = $stub->requests;                                   # {n, path, query} of each since the last call
 package OnecTest;
 
@@ -216,6 +217,16 @@ sub onec
 # Figures of this test by name: added up, but of those whose name begins with "worst" the largest counts.  They are printed when
 # the test ends, in the form that test/reliability reads.
 my %figures;
+
+# What a file holds, as text.
+sub contents
+{
+	my ($class, $file) = @_;
+	my $text = PostgreSQL::Test::Utils::slurp_file($file);
+
+	utf8::decode($text);
+	return $text;
+}
 
 sub figure
 {
