@@ -281,23 +281,34 @@ is(sync($only_cards), 'ok', 'P11: … each once again');
 is(rows($seven), 'Новое', 'P11: … and what has changed is here');
 
 # ---- what lies before a window has gone, too ----
-my %of = map { $_ => sale(900 + $_, 1, sprintf('2025-%02d-05T10:00:00', $_)) } 1 .. 4;
+my $orders = "SELECT string_agg(right(order_id::text, 1) || ' ' || to_char(date, 'MM'), ', ' ORDER BY date) FROM onec.customer_order";
 
-base($sales => [ @of{ 1 .. 4 } ]);
-is(sync("$purchases, force => true"), 'ok', 'one document a month');
-for my $gone ([ 1 ], [ 1, 2 ], [ 2, 3 ])
+sub order
 {
-	base($sales => [ @of{ 1 .. 4 } ]);
-	sync($purchases);
-	base($sales => [ map { my $n = $_; (grep { $_ == $n } @$gone) ? () : $of{$n} } 1 .. 4 ]);
-	is(sync($purchases), 'ok', "of four months with one document each these have gone: @$gone");
-	is(rows('SELECT count(*) FROM onec.sale_line'), 4 - @$gone, '… and so they have here');
+	my ($number, $month) = @_;
+
+	return { Ref_Key => guid(9, $number), Number => "$number", Date => sprintf('2025-%02d-05T10:00:00', $month), Posted => \1, DeletionMark => \0,
+		Контрагент_Key => guid(2, 1), СостояниеЗаказа => $nobody, ВариантЗавершения => '', ДатаОтгрузки => '0001-01-01T00:00:00', СтруктурнаяЕдиницаПродажи_Key => $nobody,
+		Организация_Key => $nobody, СуммаДокумента => 100, Запасы => [] };
 }
-base($sales => [ @of{ 1 .. 4 } ]);
-sync($purchases);
-base($sales => [ { %{ $of{1} }, Period => '2025-12-05T10:00:00' }, @of{ 3, 4 } ]);
-is(sync($purchases), 'ok', 'the document before has moved to another month, and the next one has gone');
-is(rows("SELECT string_agg(period::date::text, ' ' ORDER BY period) FROM onec.sale_line"), '2025-03-05 2025-04-05 2025-12-05', '… and so they have here');
+
+for my $case (
+	[ 'the first has gone', [ 2 => 5 ], [ 3 => 7 ] ],
+	[ 'the first two have', [ 3 => 7 ], [ 4 => 8 ] ],
+	[ 'the second has', [ 1 => 3 ], [ 3 => 7 ], [ 4 => 8 ] ],
+	[ 'the first has moved behind all others, and the second has gone', [ 3 => 7 ], [ 4 => 8 ], [ 1 => 10 ] ],
+	[ 'the first has moved to a month before, and the second has gone', [ 1 => 1 ], [ 3 => 7 ], [ 4 => 8 ] ],
+	[ 'the last but one has moved before all others, and the last has gone', [ 3 => 1 ], [ 1 => 3 ], [ 2 => 5 ] ])
+{
+	my ($what, @left) = @$case;
+	my $all = "steps => '{orders}', full_reload => true";
+
+	base('Document_ЗаказПокупателя' => [ map { order(@$_) } [ 1 => 3 ], [ 2 => 5 ], [ 3 => 7 ], [ 4 => 8 ] ]);
+	sync("$all, force => true");
+	is(rows($orders), '1 03, 2 05, 3 07, 4 08', 'P20: one order a month');
+	base('Document_ЗаказПокупателя' => [ map { order(@$_) } @left ]);
+	is(sync($all) . ': ' . rows($orders), 'ok: ' . join(', ', map { sprintf '%d %02d', @$_ } @left), "P20: … $what");
+}
 
 $node->stop;
 done_testing();

@@ -248,9 +248,9 @@ END $$;
 COMMENT ON FUNCTION onec_internal.held_and_missing_rows(name, text, text) IS
 	'Сколько строк окна здесь и скольких из них не прочитано (служебная)';
 
--- Whether 1C knows none of the rows that are here nearest to a window: those before it, else those behind.
--- Nor its own ones, which may have got another date: they wait, read in another window of the step, or 1C
--- finds them by key.
+-- Whether 1C knows none of the rows that are here nearest to a window: those before it, then those behind,
+-- for the former may be few that have moved.  Nor its own ones, which may have got another date: they wait,
+-- read in another window of the step, or 1C finds them by key.
 CREATE FUNCTION onec_internal.is_strange_beside(server name, target text, from_ts timestamp,
 												till_ts timestamp) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
@@ -262,20 +262,23 @@ DECLARE
 	beside record;
 	known boolean := false;
 BEGIN
-	EXECUTE format('SELECT min(x.at), max(x.at) FROM (
-			SELECT * FROM (SELECT %1$I AS at FROM %2$s WHERE server = %3$s AND %1$I < $1
-						   ORDER BY %1$I DESC LIMIT 20) x
-			UNION ALL SELECT * FROM (SELECT %1$I FROM %2$s WHERE server = %3$s AND %1$I >= $2
-									 ORDER BY %1$I LIMIT 20) x
-				WHERE NOT EXISTS (SELECT FROM %2$s WHERE server = %3$s AND %1$I < $1)) x', date_column, tab,
-				   onec_internal.server_in(tab, server))
-		INTO beside USING from_ts, till_ts;
-	IF beside.min IS NOT NULL THEN
+	FOR beside IN EXECUTE format('
+		SELECT min(x.at) AS first, max(x.at) AS last
+		FROM (SELECT %1$I AS at FROM %2$s WHERE server = %3$s AND %1$I < $1
+			  ORDER BY %1$I DESC LIMIT 20) x
+		UNION ALL
+		SELECT min(x.at), max(x.at)
+		FROM (SELECT %1$I AS at FROM %2$s WHERE server = %3$s AND %1$I >= $2
+			  ORDER BY %1$I LIMIT 20) x', date_column, tab, onec_internal.server_in(tab, server))
+		USING from_ts, till_ts
+	LOOP
+		CONTINUE WHEN beside.first IS NULL;
 		PERFORM onec_internal.stage_rows(server, target,
 										 format('f.%1$I >= %2$L::timestamp AND f.%1$I <= %3$L::timestamp',
-												date_column, beside.min, beside.max), '', 'onec_found');
+												date_column, beside.first, beside.last), '', 'onec_found');
 		known := onec_internal.holds_known_rows(server, target, 'onec_found');
-	END IF;
+		EXIT WHEN known;
+	END LOOP;
 	IF NOT known AND to_regclass('pg_temp.onec_waiting_row') IS NOT NULL THEN
 		known := onec_internal.holds_missing_rows(target, 'onec_waiting_row', 'true');
 	END IF;
