@@ -2,6 +2,7 @@
 
 Each function takes the files of the tree, {path: lines}, and yields (file, line, what is wrong).
 """
+import hashlib
 import json
 import re
 
@@ -68,8 +69,14 @@ def released_kept(files, scripts):
             continue
         if number == version and lines[1:] != newest:
             yield name, 1, "differs from sql/install: begin a new version (doc/release.md)"
-        if number != version and not any(n.startswith(f"sql/updates/onec_fdw--{number}--") for n in files):
+        if number == version:
+            continue
+        onwards = [t for n, t in files.items() if n.startswith(f"sql/updates/onec_fdw--{number}--")]
+        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        if not onwards:
             yield name, 1, f"nothing in sql/updates leads on from {number}"
+        elif not any(f"sha256 {digest}" in t[0] for t in onwards):
+            yield name, 1, "is not the script that the update was begun from (sha256 in its first line)"
 
 
 def ci_alike(files):

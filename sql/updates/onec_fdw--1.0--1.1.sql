@@ -1,4 +1,4 @@
--- What makes onec_fdw 1.1 of 1.0.
+-- What makes onec_fdw 1.1 of 1.0, sha256 5b5b83d2aa6528b046277648ba07428a3effc10d5c2a9e91f280e404f231c600.
 \echo Use "ALTER EXTENSION onec_fdw UPDATE" to load this file. \quit
 
 CREATE OR REPLACE FUNCTION onec_internal.is_strange_beside(server name, target text, from_ts timestamp,
