@@ -17,6 +17,7 @@ apply({"op": …}) returns what it did, with ids and dates as text; what is not 
   delete_card      card? or phone?                     the deletion mark
   rename_product   product?, name?
   order_new, order_state, order_line, order_move, order_delete: see orders.py
+  price_set, price_drop, stock_move, stock_gone, reserve, unreserve, variant_new, property_set, random_goods: see wares.py
   random           n, seed                             n of the above, and n of orders
 """
 
@@ -31,14 +32,16 @@ from ledger import (JOURNAL, REFUND, REGISTERS, REPORT, SALE, SALES, Entry, Ledg
 from model import EMPTY_DATE, EMPTY_GUID, Base, Row
 from orders import OrderEdits, Orders
 from schema import PREFIX
+from wares import WareEdits
 
 CARDS, CUSTOMERS, GOODS = "Catalog_ДисконтныеКарты", "Catalog_Контрагенты", "Catalog_Номенклатура"
 CONTACTS = "Catalog_Контрагенты_КонтактнаяИнформация"
 LOTS, POINTS = REGISTERS[3], REGISTERS[2]
+GOODS_EDITS = ("price_", "stock_", "reserve", "unreserve", "variant_", "property_", "random_goods")
 PROTECTED = ("70000000001", "70000000002")  # examples rely on them: never chosen, only named
 
 
-class Edits(OrderEdits):
+class Edits(OrderEdits, WareEdits):
     def __init__(self, base: Base, ledger: Ledger, orders: Orders):
         self.base = base
         self.ledger = ledger
@@ -57,7 +60,7 @@ class Edits(OrderEdits):
         if "seed" in given:
             self.rng = random.Random(f"edits/{given['seed']}")
             self.orders.rng = random.Random(f"orders/{given['seed']}")
-        self.made += not name.startswith("order_")
+        self.made += not name.startswith(("order_", *GOODS_EDITS))
         self.base.version += 1
         return {"op": name} | action(given)
 

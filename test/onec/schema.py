@@ -430,14 +430,19 @@ def _functions() -> list[Function]:
     return found
 
 
-def empty_base(timezone: str) -> Base:
-    """A base with every published set, and no rows."""
-    sets: dict[str, EntitySet] = {}
-    for name, text in SETS.items():
-        key = _key(name)
+def publish(base: Base, texts: dict[str, str], keys: dict[str, tuple[str, ...]] | None = None) -> None:
+    """Sets without rows, by their texts, and their keys where those are other than usual."""
+    for name, text in texts.items():
+        key = (keys or {}).get(name) or _key(name)
         found = EntitySet(name, _properties(name, text, key), key, section_of=SECTIONS.get(name))
         if name.endswith("_RecordType"):
             plain = name.removesuffix("_RecordType")
-            sets[plain] = _main_set(plain, found)
-        sets[name] = found
-    return Base(sets, _functions(), timezone)
+            base.sets[plain] = _main_set(plain, found)
+        base.sets[name] = found
+
+
+def empty_base(timezone: str) -> Base:
+    """A base with every published set, and no rows."""
+    base = Base({}, _functions(), timezone)
+    publish(base, SETS)
+    return base

@@ -19,6 +19,7 @@ import bonus
 import goods as shelf
 import orders
 import process as clock
+import wares
 from edits import Edits
 from goods import Goods, Product, ending_90
 from ledger import (JOURNAL, OPENING, REFUND, REGISTERS, REPORT, SALE, Entry, Ledger, Line, accrued, guid,
@@ -405,8 +406,9 @@ class Shop:
 
 
 def build(seed: int = 1, customers: int = 5000, timezone: str = "Europe/Moscow", dirt: bool = True,
-          unthinned: bool = False) -> Base:
-    """dirt off: everybody is known and nothing is wrong; unthinned: no seasons and no returns, the bare process."""
+          unthinned: bool = False, site: bool = False) -> Base:
+    """dirt off: everybody is known and nothing is wrong; unthinned: no seasons and no returns, the bare process;
+    site: what only a site asks for is published, too."""
     if customers < FIXED:
         raise ValueError("the shop needs two customers at least")
     collects = gc.isenabled()
@@ -431,4 +433,7 @@ def build(seed: int = 1, customers: int = 5000, timezone: str = "Europe/Moscow",
     base = shop.base
     base.truth = Truth(base, shop.dirt, shop.examples(), parameters)
     base.edits = Edits(base, shop.ledger, placed)
+    if site:
+        base.edits.wares = wares.plant(base, seed, shop.goods)
+        shop.dirt |= base.edits.wares.planted
     return base

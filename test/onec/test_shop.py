@@ -511,6 +511,51 @@ def edits() -> None:
 
 # --- purchase logs ------------------------------------------------------------------------
 
+def held(base: Base, name: str) -> dict[tuple, Decimal]:
+    """What is left of each product, variant and store, what is nothing included."""
+    found: dict[tuple, Decimal] = defaultdict(Decimal)
+    for row in rows(base, name):
+        sign = {"Receipt": 1, "Expense": -1}[row["RecordType"]]
+        found[row["Номенклатура_Key"], row["Характеристика_Key"], row["СтруктурнаяЕдиница_Key"]] += sign * row["Количество"]
+    return found
+
+
+def goods() -> None:
+    """With --site: prices, stock and reservations, and that the rest of the shop is what it is without."""
+    stock, prices = "AccumulationRegister_ЗапасыНаСкладах_RecordType", "InformationRegister_ЦеныНоменклатуры"
+    reserved = "AccumulationRegister_РезервыТоваров_RecordType"
+    plain, base = shop.build(seed=5, customers=60), shop.build(seed=5, customers=60, site=True)
+    same([name for name in (SALES, POINTS, JOURNAL, "Document_ЗаказПокупателя") if rows(base, name) != rows(plain, name)], [],
+         "--site: sales, points and orders stay as they are")
+    values(base)
+    planted, there, kept = base.truth.as_dict()["dirt"], held(base, stock), held(base, reserved)
+    owners = defaultdict(set)
+    for row in rows(base, stock):
+        owners[row["Номенклатура_Key"], row["СтруктурнаяЕдиница_Key"]].add(row["Организация_Key"])
+    last = {row["Номенклатура_Key"]: row for row in sorted(rows(base, prices), key=lambda row: row["Period"])
+            if row["Period"].year < 2090}
+    found = {"prices_to_come": sum(row["Period"].year >= 2090 for row in rows(base, prices)),
+             "prices_taken_back": sum(not row["Актуальность"] for row in last.values()),
+             "prices_of_variants": sum(row["Характеристика_Key"] != EMPTY_GUID for row in rows(base, prices)),
+             "price_kinds": len(rows(base, "Catalog_ВидыЦен")),
+             "held_by_two_organizations": sum(len(who) > 1 for who in owners.values()),
+             "sold_out": sum(value == 0 for value in there.values()), "reservations": len(rows(base, reserved)),
+             "reserved_and_not_in_stock": sum(not there.get(key) for key in kept)}
+    same({name: planted.get(name) for name in found}, found, "--site: what is planted is there")
+    told = base.truth.as_dict()["goods"]
+    same((len(told["stock"]), sum(map(Decimal, told["stock"].values()))),
+         (sum(value != 0 for value in there.values()), sum(there.values())), "--site: the truth of stock")
+    before = len(told["prices"])
+    done = base.edits.apply({"op": "random_goods", "n": 60, "seed": 1})["done"]
+    ok({one["op"] for one in done} >= {"price_set", "price_drop", "stock_gone", "reserve", "unreserve"}, "--site: edits", done)
+    product = rows(base, "Catalog_Номенклатура")[-1]["Ref_Key"]
+    gone = base.edits.apply({"op": "stock_gone"})
+    same(held(base, stock)[gone["product"], gone["variant"], gone["store"]], 0, "--site: all of it goes")
+    base.edits.apply({"op": "price_set", "product": product, "kind": rows(base, "Catalog_ВидыЦен")[1]["Ref_Key"], "price": 12.5})
+    ok("12.50 " in base.truth.as_dict()["goods"]["prices"][f"{product} {EMPTY_GUID} {rows(base, 'Catalog_ВидыЦен')[1]['Ref_Key']}"],
+       "--site: a price is set", before)
+
+
 def logs() -> None:
     path = os.path.join(SHARED, "data", "CDNOW_sample.txt")
     if os.path.exists(path):
@@ -561,6 +606,7 @@ def main() -> None:
     same(shop.build(customers=20, timezone="Asia/Yekaterinburg").timezone, "Asia/Yekaterinburg", "the time zone is told")
     values(shop.build(customers=200))
     edits()
+    goods()
     logs()
     print(f"1..{number}")
     sys.exit(1 if failures else 0)

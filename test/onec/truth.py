@@ -12,6 +12,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any, Callable, Iterable
 
+import wares
 from ledger import CARD_SALES, JOURNAL, LOTS, OPENING, POINTS, SALES
 from model import EMPTY_GUID, Base, Row
 from orders import truth as orders_truth
@@ -96,6 +97,7 @@ class Truth:
             "cards": len(self.rows("Catalog_ДисконтныеКарты")),
             "products": sum(1 for row in self.rows("Catalog_Номенклатура") if not row["IsFolder"]),
             "stores": len(self.rows("Catalog_СтруктурныеЕдиницы")),
+            **({"goods": wares.truth(self.base)} if wares.RESERVED in self.base.sets else {}),
             "dirt": self.dirt, "examples": self.examples, "parameters": self.parameters,
         }
 
