@@ -130,12 +130,19 @@ onec_pager_missing(const OnecPager *pager)
 	return NULL;
 }
 
+/* Whether 1C declares more properties of the answers than it fills: that of turnovers does. */
+static bool
+may_lack(const OnecOptions *options)
+{
+	return options->missing_null || (options->function != NULL && strcmp(options->function, "Balance") != 0 &&
+									 strncmp(options->function, "Slice", 5) != 0);
+}
+
 bool
 onec_pager_lacked(const OnecPager *pager, int i)
 {
 	return i < pager->nnames && onec_rows_lacked(pager->rows, i) &&
-		!(i < pager->noptional && pager->optional[i]) &&
-		!pager->options->missing_null && pager->options->function == NULL;
+		!(i < pager->noptional && pager->optional[i]) && !may_lack(pager->options);
 }
 
 pg_noreturn static void

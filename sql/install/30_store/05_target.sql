@@ -32,10 +32,13 @@ CREATE TABLE onec.target (
 	made_of text,
 	sums text CHECK (sums IN ('turnovers', 'balance')),
 	is_limited boolean NOT NULL DEFAULT false,
+	function text CHECK (function IN ('Balance', 'SliceLast')),
+	other_sets text[],
 	UNIQUE (table_schema, table_name),
 	CHECK ((server IS NULL) = (ordinal < 1000)),
 	CHECK ((erasure = 'none') = (people = '{}')),
-	CHECK (purge = 'none' OR date_column IS NOT NULL)
+	CHECK (purge = 'none' OR date_column IS NOT NULL),
+	CHECK (function IS NULL OR source = 'set' AND date_column IS NULL)
 );
 COMMENT ON TABLE onec.target IS 'Что синхронизируется: по строке на таблицу';
 COMMENT ON COLUMN onec.target.target IS 'Имя внешней таблицы в схеме сервера';
@@ -78,6 +81,11 @@ COMMENT ON COLUMN onec.target.made_of IS 'Из какой таблицы бер�
 COMMENT ON COLUMN onec.target.sums IS
 	'Какие суммы самой 1С читаются рядом для сверки: turnovers — обороты по месяцам, balance — остатки карт';
 COMMENT ON COLUMN onec.target.is_limited IS 'Читается частями, если задано cards_limit';
+COMMENT ON COLUMN onec.target.function IS
+	'Виртуальная таблица регистра, из которой читается: Balance — остатки, складываются по ключу; '
+	'SliceLast — последние значения на сейчас; NULL — сам набор';
+COMMENT ON COLUMN onec.target.other_sets IS
+	'Под какими ещё именами базы публикуют этот набор: берётся первое опубликованное';
 GRANT SELECT ON onec.target TO PUBLIC;
 
 INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
@@ -139,6 +147,52 @@ UPDATE onec.target SET switch = 'loyalty.enabled' WHERE step = 'loyalty';
 UPDATE onec.target SET sums = 'balance' WHERE target = 'loyalty_movement';
 UPDATE onec.target SET is_limited = true WHERE target = 'discount_card';
 
+-- What a page of the shop shows of a product, but for the product itself.
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, function, other_sets) VALUES
+	('stock', 18, 'stock', 'Остатки товаров', 'set', 'AccumulationRegister_ЗапасыНаСкладах', 'stock',
+	 '{product_id}', NULL,
+		false, '{}', 'none', 'none', '{}', true, 'stock.enabled', 'Balance',
+		'{AccumulationRegister_ТоварыНаСкладах,AccumulationRegister_СвободныеОстатки,AccumulationRegister_Запасы}'),
+	('unit', 20, 'product_cards', 'Единицы измерения', 'set', 'Catalog_КлассификаторЕдиницИзмерения', 'unit',
+	 '{unit_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'product_cards.enabled', NULL,
+		'{Catalog_УпаковкиЕдиницыИзмерения,Catalog_ЕдиницыИзмерения}'),
+	('vat_rate', 21, 'product_cards', 'Ставки НДС', 'set', 'Catalog_СтавкиНДС', 'vat_rate', '{vat_rate_id}',
+	 NULL,
+		true, '{}', 'none', 'none', '{}', true, 'product_cards.enabled', NULL, NULL),
+	('product_variant', 22, 'product_cards', 'Характеристики товаров', 'set',
+	 'Catalog_ХарактеристикиНоменклатуры', 'product_variant', '{variant_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'product_cards.enabled', NULL, NULL),
+	('property_name', 23, 'product_cards', 'Дополнительные реквизиты', 'set',
+	 'ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения', 'property_name', '{property_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'product_cards.enabled', NULL, NULL),
+	('property_value', 24, 'product_cards', 'Значения дополнительных реквизитов', 'set',
+	 'Catalog_ЗначенияСвойствОбъектов', 'property_value', '{value_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'product_cards.enabled', NULL, NULL),
+	('product_property', 25, 'product_cards', 'Дополнительные реквизиты товаров', 'set',
+	 'Catalog_Номенклатура_ДополнительныеРеквизиты', 'product_property', '{product_id}', NULL,
+		false, '{}', 'none', 'none', '{}', true, 'product_cards.enabled', NULL, NULL),
+	('currency', 26, 'prices', 'Валюты', 'set', 'Catalog_Валюты', 'currency', '{currency_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'prices.enabled', NULL, NULL),
+	('price_kind', 27, 'prices', 'Виды цен', 'set', 'Catalog_ВидыЦен', 'price_kind', '{kind_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'prices.enabled', NULL, '{Catalog_ТипыЦенНоменклатуры}'),
+	('price', 28, 'prices', 'Цены товаров', 'set', 'InformationRegister_ЦеныНоменклатуры', 'price',
+	 '{product_id}', NULL,
+		false, '{}', 'none', 'none', '{}', true, 'prices.enabled', 'SliceLast',
+		'{InformationRegister_ЦеныНоменклатуры_RecordType}'),
+	('price_history', 29, 'prices', 'История цен товаров', 'set', 'InformationRegister_ЦеныНоменклатуры',
+	 'price_history', '{product_id,variant_id,kind_id,since}', 'since',
+		false, '{}', 'none', 'none', '{}', true, 'prices.history', NULL,
+		'{InformationRegister_ЦеныНоменклатуры_RecordType}');
+
+-- People read it as a column of the stock.
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_schema, table_name, unit,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, function) VALUES
+	('stock_reserved', 19, 'stock', 'Резервы товаров', 'set', '', 'onec_internal', 'stock_reserved',
+	 '{product_id}',
+		false, '{}', 'none', 'none', '{}', false, 'stock.enabled', 'Balance');
+
 -- Under which name the set of each is published can be said for every base.
 INSERT INTO onec.setting (key, type, initial, description)
 	SELECT 'endpoint.' || t.target, 'text', t.entity_set, 'Набор 1С: ' || t.title FROM onec.target t
@@ -177,6 +231,19 @@ CREATE FUNCTION onec_internal.entity_set_of(server name, target text) RETURNS te
 	END;
 COMMENT ON FUNCTION onec_internal.entity_set_of(name, text) IS
 	'Набор 1С, из которого читается таблица (служебная)';
+
+-- Where to look for it, the first that is published: what somebody has set, or else the names that are known.
+CREATE FUNCTION onec_internal.sets_to_try(server name, target text) RETURNS text[]
+	LANGUAGE sql STABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		SELECT onec_internal.entity_set_of($1, $2)
+			|| CASE WHEN EXISTS (SELECT FROM onec.config c
+								 WHERE c.key = 'endpoint.' || t.target AND c.server IN ($1, ''))
+					THEN '{}' ELSE t.other_sets END
+		FROM onec.target t WHERE t.target = $2;
+	END;
+COMMENT ON FUNCTION onec_internal.sets_to_try(name, text) IS
+	'Наборы 1С, среди которых ищется опубликованный (служебная)';
 
 -- The local table, as a statement names it: where the name that people know is a view, the rows are in the
 -- table of that name in onec_internal.

@@ -102,6 +102,11 @@ CREATE TABLE onec.product (
 	brand_id uuid,
 	deletion_mark boolean,
 	is_deleted boolean NOT NULL DEFAULT false,
+	full_name text,
+	barcode text,
+	description text,
+	unit_id uuid,
+	vat text,
 	PRIMARY KEY (server, product_id)
 );
 COMMENT ON TABLE onec.product IS 'Товары';
@@ -116,6 +121,12 @@ COMMENT ON COLUMN onec.product.category_id IS 'Категория';
 COMMENT ON COLUMN onec.product.brand_id IS 'Производитель или марка';
 COMMENT ON COLUMN onec.product.deletion_mark IS 'Пометка удаления в 1С';
 COMMENT ON COLUMN onec.product.is_deleted IS 'В 1С товара больше нет';
+COMMENT ON COLUMN onec.product.full_name IS 'Полное наименование';
+COMMENT ON COLUMN onec.product.barcode IS 'Штрихкод';
+COMMENT ON COLUMN onec.product.description IS 'Описание';
+COMMENT ON COLUMN onec.product.unit_id IS 'Единица измерения';
+COMMENT ON COLUMN onec.product.vat IS
+	'Ставка НДС: ссылка на неё или, если у товара перечисление, её вид — Общая, Пониженная';
 
 CREATE TABLE onec.brand (
 	server name NOT NULL,
@@ -511,24 +522,3 @@ SELECT pg_catalog.pg_extension_config_dump('onec_internal.receipt_journal', '');
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.loyalty_movement', '');
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.loyalty_lot', '');
 SELECT pg_catalog.pg_extension_config_dump('onec.customer_order', '');
-
--- What the short tables hold is what their views say.
-DO $$
-DECLARE
-	c record;
-BEGIN
-	FOR c IN SELECT t.relname, obj_description(v.oid, 'pg_class') AS table_comment, a.attname,
-				 col_description(v.oid, b.attnum) AS comment
-			 FROM pg_catalog.pg_class t
-			 JOIN pg_catalog.pg_class v ON v.relname = t.relname AND v.relnamespace = 'onec'::regnamespace
-				 AND v.relkind = 'v'
-			 JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0
-			 LEFT JOIN pg_catalog.pg_attribute b ON b.attrelid = v.oid AND b.attname = a.attname
-			 WHERE t.relnamespace = 'onec_internal'::regnamespace AND t.relkind = 'r' LOOP
-		EXECUTE format('COMMENT ON TABLE onec_internal.%I IS %L', c.relname,
-					   c.table_comment || ': хранение; читайте представление onec.' || c.relname);
-		EXECUTE format('COMMENT ON COLUMN onec_internal.%I.%I IS %L', c.relname, c.attname, c.comment);
-	END LOOP;
-END $$;
-COMMENT ON COLUMN onec_internal.sale_line.person_id IS
-	'Чья строка: покупателя, без него карты, а если он неизвестен — документа; часть ключа';

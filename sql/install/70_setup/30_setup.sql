@@ -9,19 +9,6 @@ SET setting = 'filter_fields.loyalty',
 WHERE (target, field) IN (('loyalty_movement', 'card_id'), ('loyalty_lot', 'card_id'),
 						  ('loyalty_lot', 'owner_id'));
 
--- The columns of a foreign table of "target" as they are to be, from the properties of a set.
-CREATE FUNCTION onec_internal.columns_to_make(server name, target text,
-											  entity_set text) RETURNS onec_internal.made_column[]
-	LANGUAGE sql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT array_agg(ROW(r.field, r.pg_type, ARRAY['property=' || r.property, 'edm_type=' || r.edm_type],
-						 r.property)::onec_internal.made_column ORDER BY r.ordinal)
-	FROM onec_internal.resolved_fields($1, $2, $3) r WHERE r.property IS NOT NULL
-$$;
-COMMENT ON FUNCTION onec_internal.columns_to_make(name, text, text) IS
-	'Столбцы внешней таблицы по свойствам набора (служебная)';
-
 -- The foreign table of a set whose rows are published as such.  Returns what changed; "status" otherwise says
 -- why there is none.
 CREATE FUNCTION onec_internal.create_target_table(server name, target text, entity_set text, key text,
@@ -120,6 +107,8 @@ DECLARE
 BEGIN
 	IF nested IS NOT NULL THEN
 		SELECT * INTO w FROM onec_internal.create_nested_table(server, target, nested);
+	ELSIF published IS NOT NULL AND (onec_internal.target_named(target)).function IS NOT NULL THEN
+		SELECT * INTO w FROM onec_internal.create_function_table(server, target, published);
 	ELSIF published IS NOT NULL THEN
 		SELECT * INTO w FROM onec_internal.create_target_table(server, target, published, key);
 	ELSE
@@ -156,16 +145,19 @@ BEGIN
 		EXECUTE format('COMMENT ON SCHEMA %I IS %L', srv, 'Магазин в базе 1С ' || srv);
 	END IF;
 	FOR t IN
-		SELECT d.target, d.wanted, s.entity_set, s.key, n.entity_set AS nested
-		FROM (SELECT k.target, onec_internal.entity_set_of(srv, k.target) AS wanted
+		SELECT DISTINCT ON (d.target) d.target, d.wanted[1] AS wanted, s.entity_set, s.key,
+			   n.entity_set AS nested
+		FROM (SELECT k.target, onec_internal.sets_to_try(srv, k.target) AS wanted
 			  FROM onec_internal.sync_steps(srv, NULL) k WHERE k.source = 'set') d
-		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = d.wanted
-		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted ~ '_RecordType$'
-			AND n.entity_set = left(d.wanted, -11)
-		ORDER BY 1
+		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = ANY (d.wanted)
+		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted[1] ~ '_RecordType$'
+			AND n.entity_set = left(d.wanted[1], -11)
+		-- of what has no name nothing is told, but what was made when it had one goes
+		WHERE d.wanted[1] <> '' OR to_regclass(format('%I.%I', srv, d.target)) IS NOT NULL
+		ORDER BY d.target, array_position(d.wanted, s.entity_set)
 	LOOP
 		target := t.target;
-		entity_set := coalesce(t.nested, t.wanted);
+		entity_set := coalesce(t.nested, t.entity_set, t.wanted);
 		SELECT * INTO status, changes
 		FROM onec_internal.set_up_target(srv, t.target, t.entity_set, t.key, t.nested);
 		SELECT count(*) FILTER (WHERE p.published),

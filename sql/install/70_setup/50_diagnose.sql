@@ -269,7 +269,13 @@ BEGIN
 		coalesce(zone, 'not set, that of the session is used: ' || current_setting('TimeZone')),
 		CASE WHEN zone IS NULL
 			 THEN format('ALTER SERVER %I OPTIONS (ADD timezone ''Europe/Moscow'');', srv) END;
-	FOR v IN SELECT k.target FROM onec_internal.sync_steps(srv, NULL) k WHERE k.source = 'set' ORDER BY 1 LOOP
+	-- what is switched off is nobody's trouble, and a register's balances are long in coming
+	FOR v IN
+		SELECT k.target FROM onec_internal.sync_steps(srv, NULL) k
+		WHERE k.source = 'set' AND k.entity_set <> '' AND k.function IS NULL
+		  AND (k.switch IS NULL OR onec.get(k.switch, srv)::boolean)
+		ORDER BY 1
+	LOOP
 		IF to_regclass(format('%I.%I', srv, v.target)) IS NULL THEN
 			RETURN QUERY SELECT v.target, 'warning',
 				onec_internal.entity_set_of(srv, v.target) || ' is not published, or onec.setup was not run',

@@ -115,6 +115,7 @@ CREATE TABLE onec.sync_state (
 	complete_from timestamp,
 	last_ok timestamptz,
 	place bigint NOT NULL DEFAULT 0,
+	as_of timestamptz,
 	PRIMARY KEY (server, target)
 );
 COMMENT ON TABLE onec.sync_state IS 'Что уже загружено';
@@ -125,6 +126,8 @@ COMMENT ON COLUMN onec.sync_state.complete_from IS
 COMMENT ON COLUMN onec.sync_state.last_ok IS 'Последнее полное прочтение';
 COMMENT ON COLUMN onec.sync_state.place IS
 	'Сколько строк прошли запуски, ограниченные cards_limit; 0 — дошли до конца';
+COMMENT ON COLUMN onec.sync_state.as_of IS
+	'На какой момент таблица равна 1С: когда началось последнее полное прочтение';
 SELECT pg_catalog.pg_extension_config_dump('onec.sync_state', '');
 
 -- What a reading left in doubt: kinds are unproven (rows were missing, and that was not proven), twice (one

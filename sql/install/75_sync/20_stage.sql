@@ -23,16 +23,49 @@ CREATE FUNCTION onec_internal.type_of_kind(kind text) RETURNS text
 	RETURN CASE kind WHEN 'ref' THEN 'uuid' WHEN 'type' THEN 'text' WHEN 'rows' THEN 'jsonb' ELSE kind END;
 COMMENT ON FUNCTION onec_internal.type_of_kind(text) IS 'Тип местного столбца по виду значения (служебная)';
 
--- SELECT list that turns rows of the foreign table into rows of the local one, in the order of field_source;
--- words that the local table has numbers of are still words.
-CREATE FUNCTION onec_internal.stage_select_list(server name, target text) RETURNS text
+-- What 1C's function of a target is asked for, as a condition on the foreign table f: the dimensions of the
+-- local table, so that 1C adds up what it has by others, or what is in force now.  NULL where there is none.
+CREATE FUNCTION onec_internal.function_arguments(server name, target text) RETURNS text
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	list text;
+	relation regclass := to_regclass(format('%I.%I', server, target));
 BEGIN
-	SELECT string_agg(
+	RETURN (SELECT string_agg(format('f.%I = %L::%s', a.attname, v.value, a.atttypid::regtype), ' AND ')
+			FROM onec.target t
+			CROSS JOIN LATERAL (VALUES
+				('Balance', 'dimensions_arg', (
+					SELECT regexp_replace(o.option_value, '_Key(?=,|$)', '', 'g') FROM pg_foreign_table r
+					CROSS JOIN LATERAL pg_options_to_table(r.ftoptions) o
+					WHERE r.ftrelid = relation AND o.option_name = 'dimensions')),
+				('SliceLast', 'period_arg', date_trunc('second',
+														onec.local_now(function_arguments.server))::text))
+				v (function, name, value)
+			JOIN pg_attribute a ON a.attrelid = relation AND a.attname = v.name AND a.attnum > 0
+			WHERE t.target = function_arguments.target AND v.function = t.function);
+END $$;
+COMMENT ON FUNCTION onec_internal.function_arguments(name, text) IS
+	'С какими аргументами спрашивается виртуальная таблица регистра (служебная)';
+
+-- What has no value in 1C, but is part of the key here: zeros, which is how 1C writes it.
+CREATE FUNCTION onec_internal.no_reference() RETURNS uuid
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN '00000000-0000-0000-0000-000000000000'::uuid;
+COMMENT ON FUNCTION onec_internal.no_reference() IS 'Пустая ссылка 1С (служебная)';
+
+-- SELECT list that turns rows of the foreign table into rows of the local one, in the order of field_source;
+-- words that the local table has numbers of are still words.  "grouped": by which of them balances are added
+-- up.
+CREATE FUNCTION onec_internal.stage_select_list(server name, target text, OUT list text, OUT grouped text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	adds boolean := (onec_internal.target_named(target)).function IS NOT DISTINCT FROM 'Balance';
+BEGIN
+	SELECT string_agg(format(CASE WHEN k.is_filled THEN 'coalesce(%s, onec_internal.no_reference())'
+								  ELSE '%s' END,
 		CASE
 			WHEN a.attname IS NULL AND f.kind = 'type' THEN '''''::text'
 			WHEN a.attname IS NULL THEN 'NULL::' || onec_internal.type_of_kind(f.kind)
@@ -40,13 +73,18 @@ BEGIN
 			WHEN f.kind = 'ref' AND a.atttypid = 'text'::regtype
 				THEN format('onec_internal.reference_uuid(f.%I)', f.field)
 			WHEN f.kind = 'type' THEN format('onec_internal.type_word(f.%I)', f.field)
-			ELSE format('f.%I::%s', f.field, onec_internal.type_of_kind(f.kind))
-		END || format(' AS %I', f.field), ', ' ORDER BY f.ordinal)
-	INTO list FROM onec.field_source f
+			ELSE format(CASE WHEN adds AND f.kind = 'numeric' THEN 'sum(f.%I::%s)' ELSE 'f.%I::%s' END,
+						f.field, onec_internal.type_of_kind(f.kind))
+		END) || format(' AS %I', f.field), ', ' ORDER BY f.ordinal),
+		   'GROUP BY ' || string_agg(f.place::text, ', ' ORDER BY f.ordinal)
+			   FILTER (WHERE adds AND f.kind <> 'numeric')
+	INTO list, grouped
+	FROM (SELECT s.*, row_number() OVER (ORDER BY s.ordinal) AS place FROM onec.field_source s
+		  WHERE s.target = stage_select_list.target) f
+	CROSS JOIN LATERAL (SELECT f.kind = 'ref' AND NOT f.is_key
+							AND onec_internal.is_part_of_key(f.target, f.field) AS is_filled) k
 	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', server, stage_select_list.target))
-		AND a.attname = f.field AND a.attnum > 0 AND NOT a.attisdropped
-	WHERE f.target = stage_select_list.target;
-	RETURN list;
+		AND a.attname = f.field AND a.attnum > 0 AND NOT a.attisdropped;
 END $$;
 COMMENT ON FUNCTION onec_internal.stage_select_list(name, text) IS
 	'Выражения, которыми строки 1С становятся местными (служебная)';
@@ -155,13 +193,16 @@ CREATE FUNCTION onec_internal.stage_rows(server name, target text, condition tex
 AS $$
 DECLARE
 	made record;
+	value record;
 BEGIN
 	PERFORM onec_internal.new_server_number(server);
 	SELECT * INTO made FROM onec_internal.stage_columns(target);
+	SELECT * INTO value FROM onec_internal.stage_select_list(server, target);
 	RETURN onec_internal.fill_table(into_table, target, format(
-		'SELECT %s AS server, %s FROM (SELECT %s FROM %I.%I f WHERE %s %s) r%s',
+		'SELECT %s AS server, %s FROM (SELECT %s FROM %I.%I f WHERE %s %s %s) r%s',
 		onec_internal.server_in(onec_internal.table_of_target(target), server), made.list,
-		onec_internal.stage_select_list(server, target), server, target, condition,
+		value.list, server, target,
+		concat_ws(' AND ', condition, onec_internal.function_arguments(server, target)), value.grouped,
 		coalesce(nullif(part, ''), 'OFFSET 0'), made.joins));
 END $$;
 COMMENT ON FUNCTION onec_internal.stage_rows(name, text, text, text, text) IS

@@ -270,13 +270,14 @@ BEGIN
 	IF plan.size > 0 AND s.message IS NULL
 		AND NOT EXISTS (SELECT FROM onec.sync_state t
 						WHERE t.server = s.server AND t.target = s.target AND t.place > 0) THEN
-		INSERT INTO onec.sync_state AS t (server, target, complete_from, last_ok)
+		INSERT INTO onec.sync_state AS t (server, target, complete_from, last_ok, as_of)
 		VALUES (s.server, s.target,
 				CASE WHEN s.days IS NULL THEN onec_internal.first_moment()
 					 ELSE onec.local_now(s.server)::date - s.days END,
-				clock_timestamp())
+				clock_timestamp(), s.started_at)
 		ON CONFLICT ON CONSTRAINT sync_state_pkey DO UPDATE
-		SET complete_from = least(t.complete_from, excluded.complete_from), last_ok = excluded.last_ok;
+		SET complete_from = least(t.complete_from, excluded.complete_from), last_ok = excluded.last_ok,
+			as_of = excluded.as_of;
 		DELETE FROM onec_internal.sync_doubt d
 		WHERE d.server = s.server AND d.target = s.target AND d.kind IN ('unproven', 'hole')
 		  AND d.found_at < s.started_at;

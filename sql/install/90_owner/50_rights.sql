@@ -138,8 +138,11 @@ ALTER FUNCTION onec.customer_json(text, name) SECURITY DEFINER;
 ALTER FUNCTION onec.purchases_json(text, int, int, name) SECURITY DEFINER;
 ALTER FUNCTION onec.profile_json(text, int, int, name) SECURITY DEFINER;
 ALTER FUNCTION onec.recommend(text, int, name, date) SECURITY DEFINER;
+ALTER FUNCTION onec.product_json(uuid, name) SECURITY DEFINER;
+ALTER FUNCTION onec.stock_free(uuid, uuid, uuid, name) SECURITY DEFINER;
 REVOKE EXECUTE ON FUNCTION onec.customer_json(text, name), onec.purchases_json(text, int, int, name),
-	onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date) FROM PUBLIC;
+	onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date),
+	onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name) FROM PUBLIC;
 
 CREATE FUNCTION onec.grant_site(role regrole) RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -149,9 +152,10 @@ BEGIN
 	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.customer_json(text, name), '
 				   'onec.purchases_json(text, int, int, name), '
-		'onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date) TO %s', role);
+		'onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date), '
+		'onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name) TO %s', role);
 END $$;
 COMMENT ON FUNCTION onec.grant_site(regrole) IS
 	'Дать роли сайта профиль, покупки и рекомендации одного покупателя по ключу: customer_json, '
-	'purchases_json, profile_json, recommend; таблиц она не читает';
+	'purchases_json, profile_json, recommend; и товар: product_json, stock_free; таблиц она не читает';
 REVOKE EXECUTE ON FUNCTION onec.grant_site(regrole) FROM PUBLIC;
