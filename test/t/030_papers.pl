@@ -15,7 +15,7 @@ use Test::More;
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
 # In this order, in one database: the README makes what the others use, the last ones take things away.
-my @pages = ('README.md', map { "doc/$_.md" } qw(monitoring tables options publish limits architecture growing upgrading shop schedule errors security));
+my @pages = ('README.md', map { "doc/$_.md" } qw(monitoring tables options publish limits architecture growing upgrading shop schedule errors security site));
 my $fence = '`' x 3;
 
 sub text_of
@@ -86,8 +86,8 @@ my @answers = (
 	[ 'БонусныеБаллы_Balance', 5, qr/^$id\|$amount\|$amount$/ ],
 	[ 'EXPLAIN (VERBOSE, COSTS OFF)', '6+', qr/^(?:Foreign Scan on|  (?:Output|Filter|1C Request|1C Qual|1C \w.*):) / ],
 	[ 'SELECT "check", status, detail', '2+', qr/^.+\|(?:ok|warning)\|.*\|/ ],
-	[ 'SELECT target, status, columns FROM onec.setup(', 13, qr/^\w+\|created\|\d+$/ ],
-	[ 'onec.setup(', 13, qr/\|kept\|\d+\|/ ],
+	[ 'SELECT target, status, columns FROM onec.setup(', 24, qr/^\w+\|created\|\d+$/ ],
+	[ 'onec.setup(', 24, qr/\|kept\|\d+\|/ ],
 	[ 'FROM onec.entity_sets(', 3, qr/^AccumulationRegister_\w+\|AccumulationRegister\|accumulationregister_\w+$/ ],
 	[ 'onec.import_schema(', 1, qr/^\d+$/ ],
 	[ 'Склад_Key IS NOT NULL AND Сумма > 1000', '0+', qr/^$date .*\|$amount$/ ],

@@ -13,7 +13,7 @@ binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_outpu
 
 my $sequences = $ENV{TEST_COUNT} // ($ENV{TEST_FULL} ? 200 : 10);
 my $first = $ENV{TEST_SEED} // 1;
-my $onec = OnecTest->onec('--customers', 60, '--seed', 3);
+my $onec = OnecTest->onec('--customers', 60, '--seed', 3, '--site');
 my $node = OnecTest->node('oracle');
 
 # The lines that are purchases.
@@ -34,7 +34,7 @@ my @faults = (
 	sub { { match => "$_[0].*filter", after => $_[1], status => 500, times => 2, error => { code => 20, message => 'Операция не разрешена' } } },
 );
 my @places = ('Продажи_RecordType', 'ПродажиПоДисконтнымКартам', 'РозничныеПродажи', 'ДисконтныеКарты', 'Контрагенты', 'Номенклатура',
-	'БонусныеБаллы', 'Turnovers', '\$count', '.');
+	'БонусныеБаллы', 'Turnovers', 'Balance', 'SliceLast', '\$count', '.');
 
 sub sql
 {
@@ -70,10 +70,21 @@ sub wrong
 	my $counted = counted($server);
 	my $named = "SELECT customer_id FROM onec.sale_line l WHERE $counted AND customer_id IS NOT NULL GROUP BY 1 HAVING bool_and(attribution = 'counterparty')";
 
+	# stock and prices: what 1C says of each product, variant and store, or kind of price
+	my $goods = $truth->{goods};
+	my $none = '00000000-0000-0000-0000-000000000000';
+	my $of = "product_id || ' ' || coalesce(variant_id, '$none') || ' ' || coalesce";
+
 	delete $customers{''};
 	my %named = map { $_ => 1 } split /\n/, sql($named);
 	delete @receipts{ grep { !$named{$_} } keys %receipts };
 	return (
+		differences('stock', "SELECT $of(store_id, '$none'), 1, on_hand::numeric(20,3) FROM onec.stock WHERE server = '$server' AND on_hand <> 0",
+			{ map { $_ => { rows => 1, sum => $goods->{stock}{$_} } } keys %{ $goods->{stock} } }),
+		differences('reserved', "SELECT $of(store_id, '$none'), 1, reserved::numeric(20,3) FROM onec.stock WHERE server = '$server' AND reserved <> 0",
+			{ map { $_ => { rows => 1, sum => $goods->{reserved}{$_} } } keys %{ $goods->{reserved} } }),
+		differences('price', "SELECT $of(kind_id, '$none'), 1, price::numeric(20,2) || ' ' || since FROM onec.price WHERE server = '$server'",
+			{ map { $_ => { rows => 1, sum => $goods->{prices}{$_} } } keys %{ $goods->{prices} } }),
 		differences('month', "SELECT to_char(period, 'YYYY-MM'), count(*), sum(amount)::numeric(20,2) FROM onec.sale_line WHERE $counted GROUP BY 1",
 			$counted_truth->{by_month}),
 		differences('customer', "SELECT customer_id, count(*), sum(amount)::numeric(20,2) FROM onec.sale_line
@@ -103,10 +114,12 @@ sub last_run { return sql("SELECT status FROM onec.sync_run ORDER BY run_id DESC
 sub edit
 {
 	my ($n, $seed) = @_;
-	return map { $_->{op} } @{ $onec->control('POST', '/edit', { op => 'random', n => $n, seed => $seed })->{done} };
+	return map { $_->{op} } map { @{ $onec->control('POST', '/edit', { op => $_, n => $n, seed => $seed })->{done} } } qw(random random_goods);
 }
 
 OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '0'");
+sql("SELECT onec.set('$_', 'true', '')") for qw(stock.enabled prices.enabled product_cards.enabled);
+sql("SELECT onec.set('endpoint.stock_reserved', 'AccumulationRegister_РезервыТоваров', '')");
 sql("SELECT FROM onec.setup('shop')");
 sql("CALL onec.sync('shop', full_reload => true)");
 is(join("\n", wrong('shop')), '', 'first load');
