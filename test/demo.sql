@@ -47,6 +47,11 @@ WHERE Period > date :'until' - 30
 GROUP BY 1 ORDER BY 3 DESC;
 EXECUTE last_request;
 
+\echo == what the pages of the shop show is read, too: stock with reservations, prices, product cards
+SELECT s.key AS setting, onec.set(s.key, s.value, 'shop')
+FROM (VALUES ('stock.enabled', 'true'), ('prices.enabled', 'true'), ('product_cards.enabled', 'true'),
+             ('endpoint.stock_reserved', 'AccumulationRegister_РезервыТоваров')) s (key, value);
+
 \echo == onec.setup: curated tables with English names, chosen from the metadata
 SELECT target, status, columns FROM onec.setup('shop');
 
@@ -59,6 +64,10 @@ FROM onec.sync_status WHERE server = 'shop';
 
 \echo == one customer, as the site reads it
 SELECT jsonb_pretty(onec.profile_json('70000000002')::jsonb);
+
+\echo == a product, as its page shows it
+SELECT jsonb_pretty(onec.product_json(s.product_id)::jsonb) FROM onec.stock s
+WHERE s.server = 'shop' AND s.reserved > 0 AND s.variant_id IS NOT NULL ORDER BY s.product_id LIMIT 1;
 
 \echo == the ten best customers
 SELECT name, phone, receipts, total_revenue, average_check, purchase_frequency, last_purchase::date
