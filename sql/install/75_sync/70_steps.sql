@@ -56,13 +56,16 @@ END $$;
 COMMENT ON FUNCTION onec_internal.all_windows(name, text) IS
 	'Окна, которыми таблица читается вся (служебная)';
 
--- Whether the target is the first of its step that the base publishes.
+-- Whether the target is the first of its step that the base publishes.  The body is a text, which does not
+-- hold the columns that onec.target has today.
 CREATE FUNCTION onec_internal.begins_step(server name, target text) RETURNS boolean
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
-	RETURN $2 = (SELECT s.target
+AS $$
+	SELECT $2 = (SELECT s.target
 				 FROM onec_internal.sync_steps($1, ARRAY[(onec_internal.target_named($2)).step]) s
-				 WHERE onec_internal.way_of_step($1, s.target) = 'read' ORDER BY s.ordinal LIMIT 1);
+				 WHERE onec_internal.way_of_step($1, s.target) = 'read' ORDER BY s.ordinal LIMIT 1)
+$$;
 COMMENT ON FUNCTION onec_internal.begins_step(name, text) IS
 	'Первая ли это из читаемых таблиц шага (служебная)';
 
