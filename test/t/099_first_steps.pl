@@ -79,7 +79,7 @@ SHELL
 
 # ---- the demo: what it shows, and what it hints at, in a session of its own ----
 
-my $onec = OnecTest->onec('--customers', 200, '--seed', 1);
+my $onec = OnecTest->onec('--customers', 200, '--seed', 1, '--site');
 my $node = OnecTest->node('steps', create => 0);
 my $demo = OnecTest->contents("$OnecTest::ROOT/test/demo.sql");
 my ($onec_port) = $onec->url =~ /:(\d+)/;
