@@ -26,6 +26,7 @@
 #include "fdw/async.h"
 #include "fdw/rel.h"
 #include "fdw/scan.h"
+#include "session/replies.h"
 #include "session/reply.h"
 
 /* scan->async_fd: to wait for the pool, and not to wait */

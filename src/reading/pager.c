@@ -34,6 +34,7 @@
 #include "reading/set_end.h"
 #include "session/capability.h"
 #include "session/largest_page.h"
+#include "session/replies.h"
 #include "session/reply.h"
 #include "session/session.h"
 #include "table/options.h"

@@ -262,6 +262,9 @@ onec_answer_good(OnecReply *reply, const OnecHttpAnswer *answer,
 	{
 		if (!done && len < WHOLE_PAGE)
 			return false;
+		/* Post answers nothing, and so may PATCH */
+		if (reply->changes)
+			return true;
 		error->http_status = answer->status;
 		return onec_fail(error, ONEC_ERR_REPLY, "The answer is empty.");
 	}

@@ -14,9 +14,6 @@
  */
 #include "postgres.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
@@ -127,8 +124,10 @@ fail_reply(OnecReply *reply)
 {
 	char		text[ONEC_ERROR_TEXT + 64];
 
+	/* 1C quotes what it refuses, which is about people */
 	snprintf(text, sizeof(text), "%s%s%s", onec_error_meaning(reply->error.kind),
-			 reply->error.message[0] ? ": " : "", reply->error.message);
+			 reply->error.message[0] && !reply->changes ? ": " : "",
+			 reply->changes ? "" : reply->error.message);
 	end_reply(reply, text, false);
 }
 
@@ -168,6 +167,13 @@ send_request(OnecReply *reply)
 	request.request_timeout_ms = reply->request_timeout * 1000L;
 	request.max_response = reply->max_response;
 	request.high_water = reply->high_water;
+	if (reply->change != NULL)
+	{
+		request.method = reply->change->method;
+		request.body = reply->change->body;
+		request.body_len = reply->change->body ? strlen(reply->change->body) : 0;
+		request.if_match = reply->change->if_match;
+	}
 
 	reply->generation = session->generation;
 	reply->log = onec_log_begin(session->server_name, session->key.userid, reply->text.data);
@@ -183,11 +189,14 @@ send_request(OnecReply *reply)
 	}
 }
 
-/* Send a request again after its 1C session was found dead; false when that was done before. */
+/*
+ * Send a request again after its 1C session was found dead; false when that was done before, or might do
+ * twice what it does.
+ */
 static bool
 restart(OnecReply *reply)
 {
-	if (!onec_ib_looks_stale(reply))
+	if (reply->changes || !onec_ib_looks_stale(reply))
 		return false;
 	onec_session_pace(reply->session->root, reply->min_interval);
 	end_reply(reply, "the 1C session had ended; sent again", false);
@@ -231,7 +240,8 @@ parts_of(const OnecRequest *request)
 
 /* A reply with its two addresses; ERROR when memory is short or the URL is beyond reason. */
 static OnecReply *
-make_reply(OnecSession *session, const OnecOptions *options, const OnecRequest *request)
+make_reply(OnecSession *session, const OnecOptions *options, const OnecRequest *request,
+		   const OnecChange *change)
 {
 	OnecReply  *reply = MemoryContextAllocZero(session->context, sizeof(OnecReply));
 	OnecError	error = {0};
@@ -246,8 +256,15 @@ make_reply(OnecSession *session, const OnecOptions *options, const OnecRequest *
 	reply->parts = parts_of(request);
 	reply->of_set = request->entity_set != NULL && !request->metadata;
 	copy_limits(reply, options);
+	reply->change = change;
+	reply->changes = change != NULL;
 	onec_buf_init(&reply->url);
 	onec_buf_init(&reply->text);
+	if (change != NULL)
+	{
+		onec_buf_puts(&reply->text, change->method);
+		onec_buf_putc(&reply->text, ' ');
+	}
 	if (!onec_odata_url(session->root, request, &reply->url) ||
 		!onec_odata_text(request, &reply->text) || reply->url.failed || reply->text.failed)
 		(void) onec_fail(&error, ONEC_ERR_MEMORY, "the request could not be written");
@@ -311,6 +328,13 @@ OnecReply *
 onec_session_start(OnecSession *session, const OnecOptions *options,
 				   const OnecRequest *request, OnecSpent *spent)
 {
+	return onec_session_start_change(session, options, request, NULL, spent);
+}
+
+OnecReply *
+onec_session_start_change(OnecSession *session, const OnecOptions *options, const OnecRequest *request,
+						  const OnecChange *change, OnecSpent *spent)
+{
 	OnecReply  *reply;
 
 	/* a cursor opened before must not carry the new login to the old address */
@@ -325,10 +349,11 @@ onec_session_start(OnecSession *session, const OnecOptions *options,
 	onec_session_watch(session, options);
 	onec_session_pace(session->root, options->min_interval);
 	session->gave_up_after = 0;
-	reply = make_reply(session, options, request);
+	reply = make_reply(session, options, request, change);
 	reply->spent = spent;
 	if (!is_locked_out(reply))
 		send_request(reply);
+	reply->change = NULL;
 	return reply;
 }
 
@@ -378,6 +403,12 @@ timed_wait(OnecReply *reply, size_t seen, OnecError *failure)
 	return ok;
 }
 
+static bool
+is_good_status(const OnecReply *reply, long status)
+{
+	return status == 200 || (reply->changes && (status == 201 || status == 204));
+}
+
 /* Is this an answer that the caller wants to read?  "last": no more of it will come. */
 static void
 judge(OnecReply *reply, const OnecHttpAnswer *answer, bool last)
@@ -386,7 +417,7 @@ judge(OnecReply *reply, const OnecHttpAnswer *answer, bool last)
 	const char *body = onec_transfer_data(reply->transfer, &len);
 
 	reply->looked = len;
-	if (answer->status == 200)
+	if (is_good_status(reply, answer->status))
 		reply->judged = onec_answer_good(reply, answer, body, len, last, &reply->error);
 	else if (last || len >= ERROR_BODY)
 		onec_answer_error(reply, answer, body, len, &reply->error);
@@ -411,7 +442,7 @@ advance(OnecReply *reply, size_t seen)
 
 	onec_transfer_answer(reply->transfer, &answer);
 	onec_ib_note(reply, &answer);
-	if (!ok && (reply->judged || answer.status == 200 || answer.status == 0))
+	if (!ok && (reply->judged || is_good_status(reply, answer.status) || answer.status == 0))
 	{
 		reply->error = failure;
 		reply->error.http_status = answer.status;
@@ -460,32 +491,6 @@ onec_reply_ready(OnecReply *reply, size_t seen)
 	return true;
 }
 
-int
-onec_replies_fd(void)
-{
-	int			fd = onec_http_fd(onec_session_pool());
-
-	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-}
-
-void
-onec_replies_watch(void)
-{
-	(void) onec_http_fd(onec_session_pool());
-}
-
-void
-onec_replies_poll(void)
-{
-	onec_http_poll(onec_session_pool());
-}
-
-void
-onec_replies_waited(void)
-{
-	onec_http_waited(onec_session_pool());
-}
-
 const char *
 onec_reply_data(const OnecReply *reply, size_t *len, bool *done)
 {
@@ -523,6 +528,22 @@ onec_reply_rows(OnecReply *reply, int64 rows)
 {
 	onec_log_rows(reply->log, rows);
 	count_for_all(reply, ONEC_TOTAL_ROWS, rows);
+}
+
+bool
+onec_reply_sent(const OnecReply *reply)
+{
+	OnecHttpAnswer answer = {0};
+
+	if (reply->transfer != NULL)
+		onec_transfer_answer(reply->transfer, &answer);
+	return answer.sent;
+}
+
+long
+onec_reply_retry_after(const OnecReply *reply)
+{
+	return reply->retry_after_s;
 }
 
 static void

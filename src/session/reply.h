@@ -31,6 +31,14 @@ typedef struct OnecSpent
 	double		wait_ms;		/* spent waiting for 1C */
 } OnecSpent;
 
+/* What a request changes in 1C. */
+typedef struct OnecChange
+{
+	const char *method;			/* POST, PATCH */
+	const char *body;			/* JSON in UTF-8, or NULL */
+	const char *if_match;		/* value of the header, or NULL */
+} OnecChange;
+
 /*
  * Send a request.  The memory of "request" is not needed afterwards.  "spent" may be NULL, else it must
  * live as long as the reply.  Waits (interruptibly) for min_interval only.  ERROR 54xxx-class (URL_TOO_LONG)
@@ -38,6 +46,18 @@ typedef struct OnecSpent
  */
 extern OnecReply *onec_session_start(OnecSession *session, const OnecOptions *options,
 									 const OnecRequest *request, OnecSpent *spent);
+
+/*
+ * The same for one that changes something: sent once, whatever becomes of it.  The memory of "change" is not
+ * needed afterwards.  A good answer is 200, 201 or 204, and may be empty.
+ */
+extern OnecReply *onec_session_start_change(OnecSession *session, const OnecOptions *options,
+											const OnecRequest *request, const OnecChange *change,
+											OnecSpent *spent);
+
+/* Whether 1C may have got the request; seconds it asked to wait, -1: it did not. */
+extern bool onec_reply_sent(const OnecReply *reply);
+extern long onec_reply_retry_after(const OnecReply *reply);
 
 /* Whether 1C has yet to answer, in part or in whole. */
 extern bool onec_reply_under_way(const OnecReply *reply);
@@ -87,17 +107,6 @@ extern void onec_reply_rows(OnecReply *reply, int64 rows);
  * that it is at work on keeps its 1C session until it begins to answer.
  */
 extern void onec_reply_free(OnecReply *reply);
-
-/*
- * For a caller that waits himself: a descriptor of his own (he closes it) that is readable when
- * onec_reply_ready() may have become true for any reply; -1 when none is to be had.  onec_replies_watch()
- * tells it of the timers, before each wait; onec_replies_waited() goes after each wait.  onec_replies_poll()
- * lets all answers come on.
- */
-extern int	onec_replies_fd(void);
-extern void onec_replies_poll(void);
-extern void onec_replies_watch(void);
-extern void onec_replies_waited(void);
 
 /*
  * Free abandoned replies that 1C is through with, or "all", and take the 1C sessions they brought; "all"

@@ -108,6 +108,8 @@ struct OnecReply
 	OnecBuf		url;			/* encoded; kept for a second try without the 1C session */
 	OnecBuf		text;			/* decoded, below the root */
 	OnecExpect	expect;
+	const OnecChange *change;	/* while it is being sent, if it is one */
+	bool		changes;		/* it may change something: never sent twice, nothing of its answer logged */
 	bool		of_set;			/* asks for an entity set: 404 then means the set */
 	unsigned	parts;			/* of the request that a base may refuse: ONEC_PART bits */
 	int			connect_timeout;	/* s, as are the others */

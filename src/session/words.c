@@ -77,7 +77,7 @@ onec_words_pass(const OnecError *error, const char *body, size_t len)
 		"лицензи", "Лицензи",
 		"\xeb\xe8\xf6\xe5\xed\xe7\xe8", "\xcb\xe8\xf6\xe5\xed\xe7\xe8",	/* the same in cp1251 */
 		"licence", "Licence", "license", "License",
-		"локировк", "аблокирован"
+		"локиров"
 	};
 
 	return SAYS(phrases) || onec_words_session(error) ||

@@ -36,6 +36,7 @@
 #include "session/log.h"
 #include "session/metadata.h"
 #include "session/session.h"
+#include "sql/wrapper.h"
 #include "table/columns.h"
 #include "table/options.h"
 #include "table/text.h"
@@ -62,9 +63,8 @@ text_datum(const char *utf8)
 	return CStringGetTextDatum(onec_server_text(utf8));
 }
 
-/* The server of that name if it is one of ours and the caller may use it. */
-static ForeignServer *
-find_server(const char *name)
+ForeignServer *
+onec_wrapper_server(const char *name)
 {
 	ForeignServer *server = GetForeignServerByName(name, false);
 	AclResult	acl = onec_server_aclcheck(server->serverid, GetUserId());
@@ -83,7 +83,7 @@ find_server(const char *name)
 static Base
 open_base(const char *name, bool fresh)
 {
-	Base		base = {.server = find_server(name)};
+	Base		base = {.server = onec_wrapper_server(name)};
 	OnecOptions *options = onec_options_of_server(base.server->serverid);
 	OnecSession *session = onec_session_get(options, GetUserId());
 
@@ -411,7 +411,7 @@ onec_import_schema_sql(PG_FUNCTION_ARGS)
 		if (limit == NULL)
 			PG_RETURN_INT32(0);
 	}
-	PG_RETURN_INT32(import_with_comments(find_server(server_name), schema, remote, limit));
+	PG_RETURN_INT32(import_with_comments(onec_wrapper_server(server_name), schema, remote, limit));
 }
 
 /*

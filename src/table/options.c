@@ -124,6 +124,7 @@ static const OptionDef option_defs[] = {
 	SWITCH(ignores_case, READING, "off"),
 	{.name = "missing_property",.where = READING | IN_COLUMN,.kind = KIND_OR_ERROR,.word = "null",
 		.offset = offsetof(OnecOptions, missing_null),.initial = "error"},
+	SWITCH(updatable, READING, "off"),
 	NUMBER(request_cost, READING, KIND_REAL, 0, 0, 1e12, "1000"),
 	NUMBER(tuple_cost, READING, KIND_REAL, 0, 0, 1e12, "0.1"),
 	PRIVILEGED(ca_file, KIND_TEXT, NULL),

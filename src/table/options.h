@@ -50,6 +50,7 @@ typedef struct OnecOptions
 	bool		converts_zones; /* dates with a zone are taken, and converted */
 	bool		missing_null;	/* a property that no row of a page has is NULL; else an error */
 	bool		ignores_case;	/* 1C compares text without regard to case */
+	bool		updatable;		/* what is written here may go to 1C */
 	bool		tls_verify;		/* check the certificate */
 	double		request_cost;
 	double		tuple_cost;

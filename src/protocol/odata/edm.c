@@ -295,6 +295,16 @@ begin_struct(OnecEdmParser *parser, const char *name)
 	parser->in_struct = true;
 }
 
+/* Most bases tell none. */
+static int
+read_length(const char *text)
+{
+	char	   *end;
+	long		length = text ? strtol(text, &end, 10) : 0;
+
+	return text && *end == '\0' && length > 0 && length < 1000000000 ? (int) length : 0;
+}
+
 static void
 add_property(OnecEdmParser *parser, const XML_Char **attributes)
 {
@@ -308,6 +318,7 @@ add_property(OnecEdmParser *parser, const XML_Char **attributes)
 	property.name = keep_text(parser, name);
 	property.type_name = keep_text(parser, type ? type : "");
 	property.type = type ? onec_edm_type_of_name(type) : ONEC_EDM_UNKNOWN;
+	property.length = read_length(attribute(attributes, "MaxLength"));
 	property.nullable = nullable == NULL || strcmp(nullable, "false") != 0;
 	list_add(parser, &parser->properties, &property, sizeof(property));
 }

@@ -25,6 +25,7 @@ typedef struct OnecProperty
 	const char *type_name;		/* as declared, e.g. "Edm.Guid" */
 	bool		nullable;
 	bool		is_key;
+	int			length;			/* MaxLength; 0: not told, or without limit */
 } OnecProperty;
 
 /* An EntityType or ComplexType. */
