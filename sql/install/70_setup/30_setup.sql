@@ -168,6 +168,7 @@ BEGIN
 			  WHERE f.target = t.target AND status <> 'not published') p;
 		RETURN NEXT;
 	END LOOP;
+	PERFORM onec_internal.keep_properties(srv);
 END $$;
 COMMENT ON FUNCTION onec.setup(name) IS
 	'Создать схему с именем сервера и в ней внешние таблицы магазина с английскими именами; показывает, что '

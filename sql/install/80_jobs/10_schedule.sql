@@ -354,6 +354,7 @@ BEGIN
 		PERFORM onec_internal.purge_before(server, onec_internal.purchases_kept_since(server,
 			'sale_line')::date);
 	END IF;
+	PERFORM onec_internal.housekeep_outbox(server);
 	moved := onec_internal.reschedule_jobs(server);
 END $$;
 COMMENT ON FUNCTION onec_internal.housekeep(name) IS

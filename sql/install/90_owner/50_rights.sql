@@ -96,7 +96,7 @@ DECLARE
 	read text;
 	called text;
 	helpers record;
-	entries text := '^(sync|run_job$|run_now$|refresh_|fit_clv$|(forget|remember)_refusals$|'
+	entries text := '^(sync|run_job$|run_now$|deliver$|refresh_|fit_clv$|(forget|remember)_refusals$|'
 					'(check|choose)_loyalty|check_amounts$)';
 BEGIN
 	SELECT string_agg(c.oid::regclass::text, ', ') FILTER (WHERE c.relkind = 'r' AND a.attname IS NOT NULL
@@ -105,7 +105,7 @@ BEGIN
 		   string_agg(c.oid::regclass::text, ', ')
 	INTO filled, read
 	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
-	WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+	WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND c.relname !~ '^outbox'
 	  AND (c.relkind = 'r' OR c.relkind = 'v' AND c.relnamespace = 'onec'::regnamespace
 		   AND EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname));
 	SELECT string_agg(p.oid::regprocedure::text, ', ') INTO called FROM pg_proc p

@@ -1,0 +1,234 @@
+-- A change is put into the outbox in the transaction of whoever wants it; nothing is asked of 1C.
+
+-- The role of the session, SET ROLE heeded: within a function that runs with its owner's rights no other
+-- tells.
+CREATE FUNCTION onec_internal.calling_role() RETURNS name
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce(nullif(current_setting('role'), 'none')::name, session_user);
+COMMENT ON FUNCTION onec_internal.calling_role() IS 'Роль того, кто вызывает (служебная)';
+
+-- The server, if it may be written to, now or once.
+CREATE FUNCTION onec_internal.written_server(server name) RETURNS name
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	server := onec_internal.server_meant(server);
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = written_server.server) THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = CASE WHEN onec_internal.is_updatable(server)
+						   THEN format('what server "%s" takes is not known yet', server)
+						   ELSE format('server "%s" is read only', server) END,
+			HINT = concat(CASE WHEN NOT onec_internal.is_updatable(server) THEN
+				format('If the shop is to write to 1C: ALTER SERVER %I OPTIONS (ADD updatable ''on''); then ',
+					   server) END, format('SELECT * FROM onec.setup(%L);', server));
+	END IF;
+	RETURN server;
+END $$;
+COMMENT ON FUNCTION onec_internal.written_server(name) IS
+	'Сервер, в который можно или можно было писать, иначе ошибка (служебная)';
+
+CREATE FUNCTION onec_internal.check_allowed(server name, role name, entity_set text) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = check_allowed.role) AND NOT EXISTS (
+		SELECT FROM onec.outbox_allowed a JOIN pg_roles r ON r.rolname = a.role
+		WHERE a.server = check_allowed.server AND a.entity_set = check_allowed.entity_set
+		  AND pg_has_role(check_allowed.role, r.oid, 'USAGE')) THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = format('role "%s" may not write "%s" of server "%s"', role, entity_set, server),
+			HINT = format('SELECT onec.allow_write(%L, %L, %L);', role, ARRAY[entity_set], server);
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.check_allowed(name, name, text) IS 'Может ли роль писать набор (служебная)';
+
+-- Raise what is wrong with the body, by the name of the field.
+CREATE FUNCTION onec_internal.check_body(server name, entity_set text, body jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	f record;
+BEGIN
+	IF jsonb_typeof(body) <> 'object' THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'the body must be an object: properties and values';
+	END IF;
+	SELECT * INTO f FROM onec_internal.body_fault(server, entity_set, body);
+	IF f.field IS NOT NULL THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('"%s" of "%s" %s', f.field, entity_set, f.fault),
+			HINT = coalesce('Perhaps you meant: ' || f.near || '.',
+				format('SELECT * FROM onec.properties(%L, %L) '
+				'lists what the object has; after a change in 1C run onec.setup again.', server, entity_set));
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.check_body(name, text, jsonb) IS
+	'Отказать, если тело записи не подходит объекту (служебная)';
+
+CREATE FUNCTION onec_internal.refuse_change(why text, hint text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE invalid_parameter_value USING MESSAGE = why, HINT = coalesce(hint, '');
+END $$;
+COMMENT ON FUNCTION onec_internal.refuse_change(text, text) IS 'Отказать с объяснением (служебная)';
+
+-- What an operation needs, and what it must not have.
+CREATE FUNCTION onec_internal.check_change(server name, entity_set text, operation text, key uuid, body jsonb,
+										   merge_by text[]) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	missing text;
+BEGIN
+	PERFORM onec_internal.checked_word('operation', coalesce(operation, ''),
+									   '{create,patch,merge_rows,post,unpost,mark}');
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_property p
+				   WHERE p.server = check_change.server AND p.entity_set = check_change.entity_set) THEN
+		PERFORM onec_internal.checked_word('entity set that can be written', coalesce(entity_set, ''), ARRAY(
+			SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p
+			WHERE p.server = check_change.server ORDER BY 1));
+	ELSIF key = '00000000-0000-0000-0000-000000000000' OR key IS NULL AND operation <> 'create' THEN
+		PERFORM onec_internal.refuse_change(format('operation "%s" needs the key of the object', operation));
+	ELSIF operation IN ('post', 'unpost') AND entity_set NOT LIKE 'Document\_%' THEN
+		PERFORM onec_internal.refuse_change(format('"%s" is no document: it cannot be posted', entity_set));
+	ELSIF (body IS NULL) <> (operation IN ('post', 'unpost', 'mark')) THEN
+		PERFORM onec_internal.refuse_change(format(CASE WHEN body IS NULL THEN 'operation "%s" needs a body'
+			ELSE 'operation "%s" takes no body' END, operation));
+	ELSIF (cardinality(merge_by) > 0) IS NOT TRUE AND operation = 'merge_rows' OR merge_by IS NOT NULL
+		AND operation <> 'merge_rows' THEN
+		PERFORM onec_internal.refuse_change('merge_by names the fields by which merge_rows knows a row');
+	END IF;
+	IF body IS NOT NULL THEN
+		PERFORM onec_internal.check_body(server, entity_set, body);
+	END IF;
+	SELECT format('%s of "%s"', b.name, e.key) INTO missing
+	FROM jsonb_each(body) e CROSS JOIN unnest(merge_by) b (name)
+	WHERE NOT EXISTS (SELECT FROM onec_internal.outbox_property p
+					  WHERE (p.server, p.entity_set, p.part, p.property)
+						  = (check_change.server, check_change.entity_set, e.key, b.name)) LIMIT 1;
+	IF operation = 'merge_rows' AND missing IS NOT NULL THEN
+		PERFORM onec_internal.refuse_change(format('merge_rows knows no %s: its body has tabular parts '
+			'only, and merge_by fields of them', missing));
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.check_change(name, text, text, uuid, jsonb, text[]) IS
+	'Отказать, если изменение не может быть сделано (служебная)';
+
+-- The open rows that a new one has to wait for besides: those that create an object which its body names.
+CREATE FUNCTION onec_internal.named_in_body(server name, body jsonb) RETURNS bigint[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(array_agg(DISTINCT o.id), '{}')
+	FROM onec_internal.body_members($2) m
+	JOIN onec.outbox o ON o.server = $1 AND o.operation = 'create' AND o.key = onec_internal.reference_uuid(
+		m.value #>> '{}')
+	WHERE jsonb_typeof(m.value) = 'string'
+$$;
+COMMENT ON FUNCTION onec_internal.named_in_body(name, jsonb) IS
+	'Строки очереди, создающие объекты, на которые ссылается тело (служебная)';
+
+-- The row of this key, if it is known: what it asks for must be the same.
+CREATE FUNCTION onec_internal.known_change(server name, entity_set text, operation text, idempotency text,
+										   OUT id bigint, OUT key uuid)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	k onec_internal.outbox_key;
+BEGIN
+	SELECT * INTO k FROM onec_internal.outbox_key o
+	WHERE o.server = known_change.server AND o.idempotency = known_change.idempotency;
+	IF (k.entity_set, k.operation) <> (entity_set, operation) THEN
+		RAISE unique_violation USING
+			MESSAGE = 'the idempotency key has been used for another change',
+			DETAIL = format('It was to %s "%s", outbox row %s.', k.operation, k.entity_set, k.id);
+	END IF;
+	id := k.id;
+	key := k.key;
+END $$;
+COMMENT ON FUNCTION onec_internal.known_change(name, text, text, text) IS
+	'Строка с этим ключом идемпотентности (служебная)';
+
+CREATE FUNCTION onec_internal.put_into_outbox(o onec.outbox) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	number bigint := nextval(pg_get_serial_sequence('onec.outbox', 'id'));
+BEGIN
+	IF o.idempotency IS NOT NULL THEN
+		INSERT INTO onec_internal.outbox_key (server, idempotency, id, entity_set, operation, key)
+		VALUES (o.server, o.idempotency, number, o.entity_set, o.operation, o.key)
+		ON CONFLICT ON CONSTRAINT outbox_key_pkey DO NOTHING;
+		IF NOT FOUND THEN
+			RETURN NULL;
+		END IF;
+	END IF;
+	INSERT INTO onec.outbox (server, id, entity_set, operation, key, body, data_version, merge_by, depends_on,
+							 idempotency, requested_by, status) OVERRIDING SYSTEM VALUE
+	VALUES (o.server, number, o.entity_set, o.operation, o.key, o.body, o.data_version, o.merge_by,
+		o.depends_on,
+			o.idempotency, o.requested_by, CASE WHEN o.depends_on = '{}' THEN 'pending' ELSE 'waiting' END);
+	RETURN number;
+END $$;
+COMMENT ON FUNCTION onec_internal.put_into_outbox(onec.outbox) IS
+	'Поставить строку в очередь; NULL — ключ идемпотентности уже есть (служебная)';
+
+CREATE FUNCTION onec.enqueue(server name, entity_set text, operation text, key uuid DEFAULT NULL,
+							 body jsonb DEFAULT NULL, depends_on bigint[] DEFAULT NULL,
+							 idempotency text DEFAULT NULL, data_version text DEFAULT NULL,
+							 merge_by text[] DEFAULT NULL, OUT id bigint, OUT object_key uuid)
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	row onec.outbox;
+BEGIN
+	PERFORM onec_internal.must_write('enqueue');
+	row.server := onec_internal.written_server(server);
+	row.requested_by := onec_internal.calling_role();
+	PERFORM onec_internal.check_allowed(row.server, row.requested_by, entity_set);
+	IF idempotency IS NOT NULL THEN
+		SELECT k.id, k.key INTO id, object_key
+		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
+		IF id IS NOT NULL THEN
+			RETURN;
+		END IF;
+	END IF;
+	PERFORM onec_internal.check_change(row.server, entity_set, operation, key, body, merge_by);
+	IF operation = 'create' AND (SELECT NOT b.client_keys FROM onec_internal.outbox_base b
+								 WHERE b.server = row.server) THEN
+		RAISE feature_not_supported USING
+			MESSAGE = format('server "%s" gives new objects keys of its own', row.server),
+			DETAIL = 'Whether a creation with an unknown outcome was stored could not be found out there.';
+	END IF;
+	row.entity_set := entity_set;
+	row.operation := operation;
+	row.key := coalesce(key, gen_random_uuid());
+	row.body := CASE operation WHEN 'mark' THEN '{"DeletionMark": true}' ELSE body END;
+	row.data_version := data_version;
+	row.merge_by := merge_by;
+	row.depends_on := ARRAY(SELECT DISTINCT d FROM unnest(
+		depends_on || onec_internal.named_in_body(row.server, body)) d ORDER BY 1);
+	row.idempotency := idempotency;
+	id := onec_internal.put_into_outbox(row);
+	object_key := row.key;
+	IF id IS NULL THEN
+		-- somebody else's, committed just now
+		SELECT k.id, k.key INTO id, object_key
+		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[]) IS
+	'Поставить изменение объекта 1С в очередь в своей транзакции: отправится после её фиксации. Проверяет '
+	'тело по метаданным базы; возвращает номер строки и ссылку на объект. С тем же ключом идемпотентности '
+	'второй раз ничего не ставит';
+REVOKE EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[])
+	FROM PUBLIC;

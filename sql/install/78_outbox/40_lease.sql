@@ -1,0 +1,208 @@
+-- A row of the outbox from hand to hand: taken for delivery, its outcome written down.  Each is a
+-- transaction of
+-- its own, and between them the one request is made (50_deliver.sql).
+
+CREATE TYPE onec_internal.write_result AS (
+	verdict text,
+	http_status int,
+	code int,
+	message text,
+	retry_after int,
+	stored jsonb,
+	diff jsonb,
+	remote_key uuid
+);
+COMMENT ON TYPE onec_internal.write_result IS 'Чем кончилась отправка строки (служебный)';
+
+-- What a login is told apart by: whoever changes the mapping, or the address, wants it tried anew.
+CREATE FUNCTION onec_internal.mapping_stamp(server name, role name) RETURNS text
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT concat_ws(':', s.oid, s.xmin, m.oid, m.xmin)
+	FROM pg_foreign_server s
+	LEFT JOIN LATERAL (SELECT u.oid, u.xmin FROM pg_user_mapping u
+					   WHERE u.umserver = s.oid AND u.umuser IN (0, (SELECT r.oid FROM pg_roles r
+						WHERE r.rolname = $2))
+					   ORDER BY u.umuser DESC LIMIT 1) m ON true
+	WHERE s.srvname = $1
+$$;
+COMMENT ON FUNCTION onec_internal.mapping_stamp(name, name) IS
+	'Отпечаток сервера и сопоставления пользователя (служебная)';
+
+CREATE FUNCTION onec_internal.client_keys(server name) RETURNS boolean
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT b.client_keys FROM onec_internal.outbox_base b WHERE b.server = $1);
+COMMENT ON FUNCTION onec_internal.client_keys(name) IS 'Берёт ли база ключ, который ей прислали (служебная)';
+
+CREATE FUNCTION onec_internal.key_in_1c(server name, key uuid) RETURNS uuid
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce((SELECT r.remote_key FROM onec_internal.outbox_remote r WHERE r.server = $1
+		AND r.key = $2), $2);
+COMMENT ON FUNCTION onec_internal.key_in_1c(name, uuid) IS 'Ссылка, под которой объект знает 1С (служебная)';
+
+-- Rows whose worker is gone, or does nothing any more since it was cancelled: what became of them nobody
+-- knows.  1C may still be at work on them.
+CREATE FUNCTION onec_internal.take_back_leases(server name) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec.outbox o SET status = 'unknown', maybe_sent = true,
+		not_before = o.leased_at + make_interval(secs => onec.get('outbox.settle_seconds', $1)::int),
+		message = 'the delivery was interrupted'
+	WHERE o.server = $1 AND o.id IN (
+		SELECT l.id FROM onec.outbox l
+		WHERE l.server = $1 AND l.status = 'sending'
+		  AND (l.lease_until < clock_timestamp() OR NOT EXISTS (
+			  SELECT FROM pg_stat_activity a
+			  WHERE a.pid = l.worker AND a.backend_start = l.worker_start
+				AND a.pid <> pg_backend_pid() AND a.state IN ('active', 'disabled')))
+		FOR UPDATE SKIP LOCKED)
+$$;
+COMMENT ON FUNCTION onec_internal.take_back_leases(name) IS
+	'Вернуть строки, отправка которых прервалась: их исход неясен (служебная)';
+
+-- The first row that is due, taken; all NULL: none is.  Rows of one key go in their order, and none before
+-- what
+-- it depends on.
+CREATE FUNCTION onec_internal.lease_write(server name, stamp text) RETURNS onec.outbox
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	taken onec.outbox;
+	at timestamptz := clock_timestamp();
+BEGIN
+	IF EXISTS (SELECT FROM onec_internal.outbox_base b
+			   WHERE b.server = lease_write.server AND b.stopped_for = stamp) THEN
+		RETURN NULL;
+	END IF;
+	PERFORM onec_internal.take_back_leases(server);
+	SELECT o.* INTO taken FROM onec.outbox o
+	WHERE o.server = lease_write.server AND o.status IN ('pending', 'waiting', 'unknown')
+		AND o.not_before <= at
+	  AND NOT EXISTS (SELECT FROM onec.outbox e
+					  WHERE e.server = o.server AND e.key = o.key AND e.id < o.id AND e.status <> 'preview')
+	  AND NOT EXISTS (SELECT FROM onec.outbox d WHERE d.server = o.server AND d.id = ANY (o.depends_on))
+	ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+	IF taken.id IS NULL THEN
+		RETURN NULL;
+	END IF;
+	UPDATE onec.outbox o SET status = 'sending', attempts = o.attempts + 1, leased_at = at,
+		lease_until = at + make_interval(secs => onec.get('outbox.lease_seconds', o.server)::int),
+		worker = pg_backend_pid(), message = NULL, http_status = NULL, code = NULL,
+		worker_start = (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid())
+	WHERE o.server = taken.server AND o.id = taken.id
+	RETURNING * INTO taken;
+	RETURN taken;
+END $$;
+COMMENT ON FUNCTION onec_internal.lease_write(name, text) IS
+	'Взять следующую строку очереди для отправки (служебная)';
+
+-- How long to wait after so many attempts, or as long as 1C asked for.
+CREATE FUNCTION onec_internal.write_delay(server name, attempts int, asked int) RETURNS interval
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT make_interval(secs => greatest(coalesce($3, 0), least(onec.get('outbox.retry_max_seconds',
+		$1)::int,
+		onec.get('outbox.retry_min_seconds', $1)::int * 2.0 ^ least(greatest($2 - 1, 0), 20))))
+$$;
+COMMENT ON FUNCTION onec_internal.write_delay(name, int, int) IS
+	'Через сколько повторить отправку (служебная)';
+
+CREATE FUNCTION onec_internal.write_done(work onec.outbox, result onec_internal.write_result) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	at timestamptz := clock_timestamp();
+BEGIN
+	PERFORM onec_internal.make_history_part(at);
+	INSERT INTO onec.outbox_history (server, id, done_at, entity_set, operation, key, remote_key, body,
+		depends_on,
+									 idempotency, requested_by, requested_at, status, attempts,
+										http_status, message,
+									 stored_diff, number, data_version)
+	VALUES (work.server, work.id, at, work.entity_set, work.operation, work.key, result.remote_key, work.body,
+			work.depends_on, work.idempotency, work.requested_by, work.requested_at, result.verdict,
+				work.attempts,
+			result.http_status, result.message, result.diff,
+			coalesce(result.stored ->> 'Number', result.stored ->> 'Code'), result.stored ->> 'DataVersion');
+	DELETE FROM onec.outbox o WHERE o.server = work.server AND o.id = work.id;
+	UPDATE onec_internal.outbox_key k SET kept_since = at
+	WHERE k.server = work.server AND k.idempotency = work.idempotency;
+END $$;
+COMMENT ON FUNCTION onec_internal.write_done(onec.outbox, onec_internal.write_result) IS
+	'Перенести строку в историю (служебная)';
+
+-- What the first creations tell of the base.
+CREATE FUNCTION onec_internal.note_client_keys(work onec.outbox, result onec_internal.write_result)
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	honoured boolean := result.remote_key IS NULL;
+BEGIN
+	UPDATE onec_internal.outbox_base b SET client_keys = honoured
+	WHERE b.server = work.server AND b.client_keys IS DISTINCT FROM honoured;
+	IF NOT honoured THEN
+		INSERT INTO onec_internal.outbox_remote AS r (server, key, remote_key)
+		VALUES (work.server, work.key, result.remote_key) ON CONFLICT DO NOTHING;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.note_client_keys(onec.outbox, onec_internal.write_result) IS
+	'Запомнить, взяла ли база присланный ключ (служебная)';
+
+CREATE FUNCTION onec_internal.stop_deliveries(server name, stamp text, why text) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec_internal.outbox_base b SET stopped_for = $2, stopped_at = clock_timestamp(), message = $3
+	WHERE b.server = $1
+$$;
+COMMENT ON FUNCTION onec_internal.stop_deliveries(name, text, text) IS
+	'Не отправлять ничего, пока не изменится логин (служебная)';
+
+-- Write the outcome down, if the row is still this worker's.  Whether it makes sense to go on: where 1C
+-- does not
+-- answer at all, or is busy, the next row would fare no better.
+CREATE FUNCTION onec_internal.settle_write(work onec.outbox, result onec_internal.write_result,
+										   stamp text) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	wait interval := onec_internal.write_delay(work.server, work.attempts, result.retry_after);
+BEGIN
+	PERFORM FROM onec.outbox o
+	WHERE o.server = work.server AND o.id = work.id AND o.status = 'sending' AND o.attempts = work.attempts
+	FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN true;
+	ELSIF result.verdict = 'done' THEN
+		IF work.operation = 'create' THEN
+			PERFORM onec_internal.note_client_keys(work, result);
+		END IF;
+		PERFORM onec_internal.write_done(work, result);
+		RETURN true;
+	ELSIF result.verdict = 'unknown' THEN
+		wait := greatest(wait, make_interval(secs => onec.get('outbox.settle_seconds', work.server)::int));
+	ELSIF result.verdict = 'login' THEN
+		PERFORM onec_internal.stop_deliveries(work.server, stamp, result.message);
+		wait := interval '0';
+	END IF;
+	UPDATE onec.outbox o SET
+		status = CASE WHEN result.verdict IN ('passing', 'login') THEN
+					CASE WHEN o.maybe_sent THEN 'unknown' ELSE 'pending' END ELSE result.verdict END,
+		maybe_sent = o.maybe_sent OR result.verdict = 'unknown',
+		not_before = clock_timestamp() + wait, http_status = result.http_status, code = result.code,
+		message = result.message
+	WHERE o.server = work.server AND o.id = work.id;
+	RETURN result.verdict <> 'login' AND (result.verdict <> 'passing' OR result.code IS NOT NULL);
+END $$;
+COMMENT ON FUNCTION onec_internal.settle_write(onec.outbox, onec_internal.write_result, text) IS
+	'Записать исход отправки; есть ли смысл продолжать (служебная)';

@@ -1,0 +1,283 @@
+-- Delivery: one row, one request that changes; the lease before it and the outcome after it are
+-- transactions of
+-- their own.  Requests go out with the login of whoever calls, so what makes them runs with the caller's
+-- rights.
+
+CREATE FUNCTION onec_internal.write_once(
+	server name, method text, entity_set text, key uuid, action text, body json, if_match text,
+	OUT outcome text, OUT http_status int, OUT code int, OUT message text, OUT answer text,
+		OUT retry_after int,
+	OUT ms double precision)
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_write_once';
+COMMENT ON FUNCTION onec_internal.write_once(name, text, text, uuid, text, json, text) IS
+	'Один запрос к 1С, который меняет или читает один объект, и его исход: stored, missing, exists, '
+	'changed, refused, rights, login, passing, unknown (служебная)';
+
+CREATE FUNCTION onec_internal.ask_1c(work onec.outbox, method text, action text DEFAULT NULL,
+									 body json DEFAULT NULL, if_match text DEFAULT NULL)
+	RETURNS onec_internal.write_result
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT ROW(w.outcome, w.http_status, w.code, w.message, w.retry_after, w.answer::jsonb, NULL,
+			   NULL)::onec_internal.write_result
+	FROM onec_internal.write_once(($1).server, $2, ($1).entity_set,
+								  CASE WHEN $2 <> 'POST' OR $3 IS NOT NULL
+									   THEN onec_internal.key_in_1c(($1).server, ($1).key) END, $3, $4, $5) w
+$$;
+COMMENT ON FUNCTION onec_internal.ask_1c(onec.outbox, text, text, json, text) IS
+	'Запрос к 1С о строке очереди (служебная)';
+
+-- The verdict on the row, of the outcome of its last request; "sent" is what 1C was to store.
+CREATE FUNCTION onec_internal.write_verdict(work onec.outbox, result onec_internal.write_result,
+											sent jsonb) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF result.verdict = 'stored' THEN
+		result.diff := onec_internal.stored_diff(work.server, work.entity_set, sent, result.stored);
+	END IF;
+	result.message := coalesce(result.message, CASE result.verdict WHEN 'missing' THEN 'no such object' END);
+	result.verdict := CASE result.verdict WHEN 'stored' THEN 'done' WHEN 'missing' THEN 'failed'
+		WHEN 'refused' THEN 'failed' WHEN 'exists' THEN 'failed' WHEN 'changed' THEN 'conflict'
+		WHEN 'rights' THEN 'blocked' ELSE result.verdict END;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION onec_internal.write_verdict(onec.outbox, onec_internal.write_result, jsonb) IS
+	'Чем кончилась отправка строки по исходу последнего запроса (служебная)';
+
+CREATE FUNCTION onec_internal.told_verdict(result onec_internal.write_result, verdict text,
+										   message text) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	result.verdict := verdict;
+	result.message := message;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION onec_internal.told_verdict(onec_internal.write_result, text, text) IS
+	'Исход с пояснением (служебная)';
+
+-- Something was stored and told by no body: the object is read.  That it was stored is known, but not what.
+CREATE FUNCTION onec_internal.with_stored(work onec.outbox,
+										  result onec_internal.write_result)
+											RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF result.verdict = 'stored' AND result.stored IS NULL THEN
+		result := onec_internal.ask_1c(work, 'GET');
+		IF result.verdict <> 'stored' THEN
+			RETURN onec_internal.told_verdict(result, 'unknown',
+				'answered well, but the object cannot be read');
+		END IF;
+	END IF;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION onec_internal.with_stored(onec.outbox, onec_internal.write_result) IS
+	'Исход вместе с тем, что записано (служебная)';
+
+-- A creation that may have reached 1C is looked up by its key, which tells only where 1C takes the keys it is
+-- sent.  Until that is known (by any creation that was answered) it stays unknown: better late than twice.
+CREATE FUNCTION onec_internal.carry_create(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result;
+	honoured boolean := onec_internal.client_keys(work.server);
+BEGIN
+	IF honoured IS FALSE THEN
+		RETURN onec_internal.told_verdict(result, 'blocked', 'the base gives new objects keys of its own');
+	ELSIF work.attempts > 1 THEN
+		result := onec_internal.ask_1c(work, 'GET');
+		IF result.verdict <> 'missing' THEN
+			RETURN onec_internal.write_verdict(work, result, work.body);
+		ELSIF work.maybe_sent AND honoured IS NOT TRUE THEN
+			RETURN onec_internal.told_verdict(result, 'unknown',
+				'nothing of this key is there, but whether the '
+				'base takes keys that it is sent is not known yet');
+		END IF;
+	END IF;
+	result := onec_internal.with_stored(work, onec_internal.ask_1c(work, 'POST', NULL,
+		onec_internal.wire_body(work.server, work.entity_set, work.body, work.key)));
+	IF result.verdict = 'exists' THEN
+		result := onec_internal.ask_1c(work, 'GET');
+		IF result.verdict = 'stored' AND work.attempts = 1
+			AND onec_internal.stored_diff(work.server, work.entity_set, work.body,
+				result.stored) IS NOT NULL THEN
+			RETURN onec_internal.told_verdict(result, 'conflict', 'another object has this key');
+		ELSIF result.verdict = 'missing' THEN
+			RETURN onec_internal.told_verdict(result, 'unknown',
+				'the key is taken, but nothing can be read by it');
+		END IF;
+	ELSIF result.verdict = 'stored' THEN
+		result.remote_key := nullif((result.stored ->> 'Ref_Key')::uuid, work.key);
+	END IF;
+	RETURN onec_internal.write_verdict(work, result, work.body);
+END $$;
+COMMENT ON FUNCTION onec_internal.carry_create(onec.outbox) IS 'Создать объект в 1С (служебная)';
+
+-- What is to be stored: the body, and with merge_rows the whole parts as they shall be.
+CREATE FUNCTION onec_internal.body_to_store(work onec.outbox, stored jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN ($1).operation <> 'merge_rows' THEN ($1).body
+		ELSE (SELECT jsonb_object_agg(e.key, onec_internal.merged_rows(coalesce($2 -> e.key, '[]'), e.value,
+																	   ($1).merge_by))
+			  FROM jsonb_each(onec_internal.with_remote_keys(($1).server, ($1).body)) e) END
+$$;
+COMMENT ON FUNCTION onec_internal.body_to_store(onec.outbox, jsonb) IS
+	'Что должно оказаться в 1С (служебная)';
+
+-- The object is read first: its version is compared, since 1C may ignore If-Match, and what it has already
+-- is not
+-- written, so that a change whose outcome was unknown is not made twice.
+CREATE FUNCTION onec_internal.carry_patch(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result := onec_internal.ask_1c(work, 'GET');
+	sent jsonb := onec_internal.body_to_store(work, result.stored);
+	version text := result.stored ->> 'DataVersion';
+BEGIN
+	IF result.verdict <> 'stored' THEN
+		RETURN onec_internal.write_verdict(work, result, sent);
+	ELSIF onec_internal.stored_diff(work.server, work.entity_set, sent, result.stored) IS NULL
+		AND (work.maybe_sent OR version IS NOT DISTINCT FROM coalesce(work.data_version, version)) THEN
+		RETURN onec_internal.write_verdict(work, result, sent);
+	ELSIF version <> work.data_version THEN
+		RETURN onec_internal.told_verdict(result, 'conflict',
+			'the object has been changed since it was read');
+	END IF;
+	result := onec_internal.ask_1c(work, 'PATCH', NULL, onec_internal.wire_body(work.server,
+		work.entity_set, sent,
+		NULL), version);
+	IF result.verdict = 'changed' AND work.data_version IS NULL THEN
+		RETURN onec_internal.told_verdict(result, 'passing', 'the object was changed meanwhile');
+	END IF;
+	RETURN onec_internal.write_verdict(work, onec_internal.with_stored(work, result), sent);
+END $$;
+COMMENT ON FUNCTION onec_internal.carry_patch(onec.outbox) IS 'Изменить объект в 1С (служебная)';
+
+-- Whether a document is posted is read before a second attempt, and after each.
+CREATE FUNCTION onec_internal.carry_post(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result;
+	wanted text := CASE work.operation WHEN 'post' THEN 'true' ELSE 'false' END;
+BEGIN
+	IF work.attempts > 1 OR work.data_version IS NOT NULL THEN
+		result := onec_internal.ask_1c(work, 'GET');
+		IF result.verdict <> 'stored' OR work.maybe_sent AND result.stored ->> 'Posted' = wanted THEN
+			RETURN onec_internal.write_verdict(work, result, NULL);
+		ELSIF result.stored ->> 'DataVersion' <> work.data_version THEN
+			RETURN onec_internal.told_verdict(result, 'conflict',
+				'the document has been changed since it was read');
+		END IF;
+	END IF;
+	result := onec_internal.ask_1c(work, 'POST', initcap(work.operation));
+	IF result.verdict = 'stored' THEN
+		result.stored := NULL;
+		result := onec_internal.with_stored(work, result);
+		IF result.verdict = 'stored' AND result.stored ->> 'Posted' IS DISTINCT FROM wanted THEN
+			RETURN onec_internal.told_verdict(result, 'failed', 'answered well, but the document is not '
+				|| CASE work.operation WHEN 'post' THEN 'posted' ELSE 'unposted' END);
+		END IF;
+	END IF;
+	RETURN onec_internal.write_verdict(work, result, NULL);
+END $$;
+COMMENT ON FUNCTION onec_internal.carry_post(onec.outbox) IS
+	'Провести документ в 1С или отменить проведение (служебная)';
+
+CREATE FUNCTION onec_internal.carry_write(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result;
+	said text;
+	detail text;
+	place text;
+BEGIN
+	RETURN CASE WHEN work.operation = 'create' THEN onec_internal.carry_create(work)
+				WHEN work.operation IN ('post', 'unpost') THEN onec_internal.carry_post(work)
+				ELSE onec_internal.carry_patch(work) END;
+EXCEPTION WHEN others THEN
+	GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
+	RETURN onec_internal.told_verdict(result, 'unknown',
+									  onec_internal.message_without_values(SQLSTATE, said, detail, place));
+END $$;
+COMMENT ON FUNCTION onec_internal.carry_write(onec.outbox) IS
+	'Отправить строку очереди; ошибка — неясный исход (служебная)';
+
+-- The server, if it may be delivered to now and the caller has a login there.
+CREATE FUNCTION onec_internal.delivering_server(server name) RETURNS name
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec_internal.must_write('deliver');
+	server := onec_internal.live_server_meant(server);
+	IF NOT onec_internal.is_updatable(server) THEN
+		RAISE NOTICE 'server "%" is not updatable now: nothing is delivered', server;
+		RETURN NULL;
+	ELSIF NOT EXISTS (SELECT FROM pg_user_mappings m JOIN pg_roles r ON m.umuser IN (0, r.oid)
+					  WHERE m.srvname = delivering_server.server AND r.rolname = current_user) THEN
+		RAISE undefined_object USING
+			MESSAGE = format('role "%s" has no login at server "%s"', current_user, server),
+			HINT = format('CREATE USER MAPPING FOR %I SERVER %I OPTIONS (user …, password …);',
+				current_user, server);
+	END IF;
+	RETURN server;
+END $$;
+COMMENT ON FUNCTION onec_internal.delivering_server(name) IS
+	'Сервер, в который сейчас можно отправлять; NULL — выключено (служебная)';
+
+CREATE FUNCTION onec_internal.is_delivery_over(done int, max_rows int, began timestamptz,
+											   max_seconds int) RETURNS boolean
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce($1 >= $2, false) OR coalesce(clock_timestamp() >= $3 + make_interval(secs => $4), false);
+COMMENT ON FUNCTION onec_internal.is_delivery_over(int, int, timestamptz, int) IS
+	'Довольно ли отправлено (служебная)';
+
+CREATE PROCEDURE onec.deliver(server name DEFAULT NULL, max_rows int DEFAULT NULL,
+	max_seconds int DEFAULT NULL)
+	LANGUAGE plpgsql
+AS $$
+DECLARE
+	work onec.outbox;
+	began pg_catalog.timestamptz;
+	stamp pg_catalog.text;
+	done int := 0;
+	going boolean := true;
+BEGIN
+	IF onec_internal.in_transaction_block() THEN
+		PERFORM onec_internal.refuse_transaction_block('deliver');
+	END IF;
+	COMMIT;
+	server := onec_internal.delivering_server(server);
+	began := pg_catalog.clock_timestamp();
+	WHILE going AND server IS NOT NULL AND NOT onec_internal.is_delivery_over(done, max_rows, began,
+		max_seconds) LOOP
+		stamp := onec_internal.mapping_stamp(server, current_user);
+		work := onec_internal.lease_write(server, stamp);
+		COMMIT;
+		EXIT WHEN work.id IS NULL;
+		going := onec_internal.settle_write(work, onec_internal.carry_write(work), stamp);
+		COMMIT;
+		done := done OPERATOR(pg_catalog.+) 1;
+	END LOOP;
+END $$;
+COMMENT ON PROCEDURE onec.deliver(name, int, int) IS
+	'Отправить в 1С то, что ждёт в очереди: каждая строка — один изменяющий запрос и две фиксации, до и '
+	'после него. Не больше max_rows строк и max_seconds секунд; можно вызывать одновременно';
+REVOKE EXECUTE ON PROCEDURE onec.deliver(name, int, int) FROM PUBLIC;

@@ -1,0 +1,134 @@
+-- What a site asks about its changes, what a person decides about those that stand still, what is thrown
+-- away.
+
+-- The rows that a role has put there, newest last.
+CREATE FUNCTION onec.write_status(key uuid, server name DEFAULT NULL)
+	RETURNS TABLE (id bigint, entity_set text, operation text, status text, number text, data_version text,
+				   message text)
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT w.* FROM (
+		SELECT o.id, o.entity_set, o.operation, o.status, NULL::text AS number, NULL::text AS data_version,
+			o.message
+		FROM onec.outbox o
+		WHERE o.server = onec_internal.server_meant($2) AND o.key = $1
+		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
+			WHERE r.rolname = o.requested_by),
+						  'USAGE')
+		UNION ALL
+		SELECT h.id, h.entity_set, h.operation, h.status, h.number, h.data_version, h.message
+		FROM onec.outbox_history h
+		WHERE h.server = onec_internal.server_meant($2) AND h.key = $1
+		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
+			WHERE r.rolname = h.requested_by),
+						  'USAGE')) w
+	ORDER BY w.id
+$$;
+COMMENT ON FUNCTION onec.write_status(uuid, name) IS
+	'Где изменения объекта, которые поставила эта роль: состояние, номер или код, который дала 1С, её ответ';
+REVOKE EXECUTE ON FUNCTION onec.write_status(uuid, name) FROM PUBLIC;
+
+-- Who may write what.
+CREATE FUNCTION onec.allow_write(role regrole, entity_sets text[], server name DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.written_server(server);
+BEGIN
+	PERFORM onec_internal.checked_word('entity set that can be written', e, ARRAY(
+		SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p WHERE p.server = srv))
+	FROM unnest(entity_sets) e;
+	INSERT INTO onec.outbox_allowed (server, role, entity_set)
+	SELECT srv, (SELECT r.rolname FROM pg_roles r WHERE r.oid = allow_write.role), e
+	FROM unnest(entity_sets) e ON CONFLICT DO NOTHING;
+	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, '
+		'text, '
+				   'text[]), onec.write_status(uuid, name) TO %s', role);
+END $$;
+COMMENT ON FUNCTION onec.allow_write(regrole, text[], name) IS
+	'Разрешить роли ставить в очередь изменения этих наборов; таблиц очереди она не читает';
+REVOKE EXECUTE ON FUNCTION onec.allow_write(regrole, text[], name) FROM PUBLIC;
+
+-- Again at once, whatever its state.
+CREATE FUNCTION onec.outbox_retry(id bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE onec.outbox o SET status = CASE WHEN o.maybe_sent THEN 'unknown' ELSE 'pending' END,
+		not_before = now()
+	WHERE o.id = outbox_retry.id AND o.status <> 'sending';
+	IF NOT FOUND THEN
+		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec.outbox_retry(bigint) IS
+	'Отправить строку очереди ещё раз, не дожидаясь срока; прежде смотрится, не записана ли она уже';
+REVOKE EXECUTE ON FUNCTION onec.outbox_retry(bigint) FROM PUBLIC;
+
+CREATE FUNCTION onec.outbox_skip(id bigint, why text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	work onec.outbox;
+	result onec_internal.write_result;
+BEGIN
+	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_skip.id AND o.status <> 'sending' FOR UPDATE;
+	IF work.id IS NULL THEN
+		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
+	END IF;
+	PERFORM onec_internal.write_done(work, onec_internal.told_verdict(result, 'skipped', why));
+END $$;
+COMMENT ON FUNCTION onec.outbox_skip(bigint, text) IS
+	'Не отправлять строку очереди: она уходит в историю, и то, что её ждало, больше не ждёт';
+REVOKE EXECUTE ON FUNCTION onec.outbox_skip(bigint, text) FROM PUBLIC;
+
+-- ---- what is thrown away ----
+
+-- Parts of the history all of which is too old.
+CREATE FUNCTION onec_internal.drop_old_history(days int) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part regclass;
+BEGIN
+	FOR part IN SELECT i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'onec.outbox_history'::regclass AND c.relname ~ '^outbox_history_\d{4}_\d\d$'
+		  AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 '
+			'month' < now() - make_interval(days => days) LOOP
+		EXECUTE format('DROP TABLE %s', part);
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION onec_internal.drop_old_history(int) IS 'Удалить старые части истории (служебная)';
+
+CREATE FUNCTION onec_internal.housekeep_outbox(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	keep_days int := onec.get('outbox.keep_days', server)::int;
+BEGIN
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = housekeep_outbox.server) THEN
+		RETURN;
+	END IF;
+	PERFORM onec_internal.make_history_part(now() + interval '7 days');
+	-- parts hold all servers: the longest time that one of them wants
+	PERFORM onec_internal.drop_old_history(
+		(SELECT max(onec.get('outbox.history_days', b.server)::int) FROM onec_internal.outbox_base b));
+	UPDATE onec.outbox_history h SET body = NULL, stored_diff = NULL
+	WHERE h.server = housekeep_outbox.server AND keep_days > 0
+		AND h.done_at < now() - make_interval(days => keep_days)
+	  AND (h.body IS NOT NULL OR h.stored_diff IS NOT NULL);
+	DELETE FROM onec_internal.outbox_key k
+	WHERE k.server = housekeep_outbox.server
+	  AND k.kept_since < now() - make_interval(days => onec.get('outbox.key_days',
+		housekeep_outbox.server)::int)
+	  AND NOT EXISTS (SELECT FROM onec.outbox o WHERE o.server = k.server AND o.id = k.id);
+END $$;
+COMMENT ON FUNCTION onec_internal.housekeep_outbox(name) IS
+	'Уборка очереди записи: тела, ключи, старые части истории (служебная)';
