@@ -1213,3 +1213,1603 @@ COMMENT ON COLUMN onec_internal.sale_line.person_id IS
 	'Чья строка: покупателя, без него карты, а если он неизвестен — документа; часть ключа';
 
 SELECT onec_internal.finish_script();
+CREATE TABLE onec_internal.outbox_base (
+	server name PRIMARY KEY,
+	since timestamptz NOT NULL DEFAULT now(),
+	client_keys boolean,
+	stopped_for text,
+	stopped_at timestamptz,
+	message text
+);
+
+COMMENT ON TABLE onec_internal.outbox_base IS 'Базы, в которые пишут: что о них известно (служебное)';
+
+COMMENT ON COLUMN onec_internal.outbox_base.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.outbox_base.since IS 'С какого времени в базу можно писать';
+
+COMMENT ON COLUMN onec_internal.outbox_base.client_keys IS
+	'Берёт ли база ключ, который ей прислали; NULL — ещё неизвестно';
+
+COMMENT ON COLUMN onec_internal.outbox_base.stopped_for IS
+	'Отпечаток сопоставления пользователя, логин которого 1С отвергла: до его изменения ничего не '
+	'отправляется';
+
+COMMENT ON COLUMN onec_internal.outbox_base.stopped_at IS 'Когда отправка остановлена';
+
+COMMENT ON COLUMN onec_internal.outbox_base.message IS 'Почему';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_base', '');
+
+CREATE TABLE onec_internal.outbox_property (
+	server name NOT NULL,
+	entity_set text NOT NULL,
+	part text NOT NULL,
+	property text NOT NULL,
+	edm_type text NOT NULL,
+	type_name text NOT NULL,
+	length int NOT NULL,
+	ordinal int NOT NULL,
+	PRIMARY KEY (server, entity_set, part, property)
+);
+
+COMMENT ON TABLE onec_internal.outbox_property IS
+	'Свойства объектов баз, в которые пишут, по $metadata; обновляет onec.setup (служебное)';
+
+COMMENT ON COLUMN onec_internal.outbox_property.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.outbox_property.entity_set IS 'Набор';
+
+COMMENT ON COLUMN onec_internal.outbox_property.part IS 'Табличная часть; пусто — сам объект';
+
+COMMENT ON COLUMN onec_internal.outbox_property.property IS 'Свойство';
+
+COMMENT ON COLUMN onec_internal.outbox_property.edm_type IS 'Вид типа';
+
+COMMENT ON COLUMN onec_internal.outbox_property.type_name IS 'Тип, как он объявлен';
+
+COMMENT ON COLUMN onec_internal.outbox_property.length IS 'Наибольшая длина текста; 0 — не сообщается';
+
+COMMENT ON COLUMN onec_internal.outbox_property.ordinal IS 'Порядок';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_property', '');
+
+CREATE FUNCTION onec_internal.published_properties(server name)
+	RETURNS TABLE (entity_set text, part text, property text, edm_type text, type_name text, length int,
+				   ordinal int)
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_published_properties';
+
+COMMENT ON FUNCTION onec_internal.published_properties(name) IS
+	'Свойства всех объектов базы, у которых есть ссылка, и их табличных частей (служебная)';
+
+CREATE FUNCTION onec_internal.is_updatable(server name) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce((SELECT o.option_value::boolean FROM pg_foreign_server s,
+						 pg_options_to_table(s.srvoptions) o
+					 WHERE s.srvname = $1 AND o.option_name = 'updatable'), false);
+
+COMMENT ON FUNCTION onec_internal.is_updatable(name) IS 'Разрешено ли писать в базу сейчас (служебная)';
+
+CREATE FUNCTION onec_internal.keep_properties(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT onec_internal.is_updatable(server) THEN
+		RETURN;
+	END IF;
+	INSERT INTO onec_internal.outbox_base AS b (server) VALUES (keep_properties.server)
+	ON CONFLICT ON CONSTRAINT outbox_base_pkey DO NOTHING;
+	WITH published AS MATERIALIZED (
+		SELECT DISTINCT ON (p.entity_set, p.part, p.property) p.*
+		FROM onec_internal.published_properties(keep_properties.server) p
+		ORDER BY p.entity_set, p.part, p.property, p.ordinal),
+	gone AS (
+		DELETE FROM onec_internal.outbox_property o
+		WHERE o.server = keep_properties.server AND NOT EXISTS (
+			SELECT FROM published p
+			WHERE (p.entity_set, p.part, p.property) = (o.entity_set, o.part, o.property)))
+	INSERT INTO onec_internal.outbox_property AS o (server, entity_set, part, property, edm_type, type_name,
+													length, ordinal)
+	SELECT keep_properties.server, p.entity_set, p.part, p.property, p.edm_type, p.type_name, p.length,
+		   p.ordinal
+	FROM published p
+	ON CONFLICT ON CONSTRAINT outbox_property_pkey DO UPDATE
+		SET edm_type = excluded.edm_type, type_name = excluded.type_name, length = excluded.length,
+			ordinal = excluded.ordinal
+		WHERE (o.edm_type, o.type_name, o.length, o.ordinal)
+			IS DISTINCT FROM (excluded.edm_type, excluded.type_name, excluded.length, excluded.ordinal);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.keep_properties(name) IS
+	'Запомнить, что в базу можно писать и какие у её объектов свойства (служебная)';
+
+CREATE OR REPLACE FUNCTION onec.setup(server name DEFAULT NULL)
+	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[], changes text[])
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.live_server_meant(server);
+	t record;
+BEGIN
+	PERFORM onec_internal.must_write('setup');
+	PERFORM onec_internal.remember_base(srv);
+	IF to_regnamespace(quote_ident(srv)) IS NULL THEN
+		EXECUTE format('CREATE SCHEMA %I', srv);
+		EXECUTE format('COMMENT ON SCHEMA %I IS %L', srv, 'Магазин в базе 1С ' || srv);
+	END IF;
+	FOR t IN
+		SELECT DISTINCT ON (d.target) d.target, d.wanted[1] AS wanted, s.entity_set, s.key,
+			   n.entity_set AS nested
+		FROM (SELECT k.target, onec_internal.sets_to_try(srv, k.target) AS wanted
+			  FROM onec_internal.sync_steps(srv, NULL) k WHERE k.source = 'set') d
+		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = ANY (d.wanted)
+		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted[1] ~ '_RecordType$'
+			AND n.entity_set = left(d.wanted[1], -11)
+		-- of what has no name nothing is told, but what was made when it had one goes
+		WHERE d.wanted[1] <> '' OR to_regclass(format('%I.%I', srv, d.target)) IS NOT NULL
+		ORDER BY d.target, array_position(d.wanted, s.entity_set)
+	LOOP
+		target := t.target;
+		entity_set := coalesce(t.nested, t.entity_set, t.wanted);
+		SELECT * INTO status, changes
+		FROM onec_internal.set_up_target(srv, t.target, t.entity_set, t.key, t.nested);
+		SELECT count(*) FILTER (WHERE p.published),
+			   array_agg(p.field ORDER BY p.ordinal) FILTER (WHERE NOT p.published)
+		INTO columns, missing
+		FROM (SELECT f.field, f.ordinal, onec_internal.publishes_field(srv, f.target, f.field) AS published
+			  FROM onec.field_source f
+			  WHERE f.target = t.target AND status <> 'not published') p;
+		RETURN NEXT;
+	END LOOP;
+	PERFORM onec_internal.keep_properties(srv);
+END $$;
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.settle_seconds', 'int', '300', NULL, 0, 86400,
+	 'Через сколько секунд после неясного исхода смотреть, записан ли объект: 1С может ещё работать', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.retry_min_seconds', 'int', '30', NULL, 0, 86400,
+	 'Через сколько секунд повторить отправку в первый раз; дальше вдвое дольше', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.retry_max_seconds', 'int', '3600', NULL, 1, 86400,
+	 'Не реже чем через столько секунд повторять отправку', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.lease_seconds', 'int', '3600', NULL, 60, 86400,
+	 'Через сколько секунд строка, которую отправляют, считается брошенной, даже если процесс жив', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.key_days', 'int', '90', NULL, 1, 36500,
+	 'Сколько дней после доставки помнить ключи идемпотентности', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.keep_days', 'int', '30', NULL, 0, 36500,
+	 'Через сколько дней после доставки стереть содержание записанного; 0 — не стирать', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.history_days', 'int', '365', NULL, 1, 36500, 'Сколько дней хранить историю доставки', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec.outbox (
+	server name NOT NULL,
+	id bigint GENERATED ALWAYS AS IDENTITY,
+	entity_set text NOT NULL,
+	operation text NOT NULL CHECK (operation IN ('create', 'patch', 'merge_rows', 'post', 'unpost', 'mark')),
+	key uuid NOT NULL,
+	body jsonb,
+	data_version text,
+	merge_by text[],
+	depends_on bigint[] NOT NULL DEFAULT '{}',
+	idempotency text,
+	requested_by name NOT NULL,
+	requested_at timestamptz NOT NULL DEFAULT now(),
+	status text NOT NULL CHECK (status IN ('pending', 'sending', 'waiting', 'blocked', 'conflict', 'unknown',
+										   'failed', 'preview')),
+	attempts int NOT NULL DEFAULT 0,
+	maybe_sent boolean NOT NULL DEFAULT false,
+	not_before timestamptz NOT NULL DEFAULT now(),
+	leased_at timestamptz,
+	lease_until timestamptz,
+	worker int,
+	worker_start timestamptz,
+	http_status int,
+	code int,
+	message text,
+	PRIMARY KEY (server, id)
+);
+
+CREATE INDEX outbox_due ON onec.outbox (server, id) WHERE status IN ('pending', 'waiting', 'unknown',
+	'sending');
+
+CREATE INDEX outbox_of_key ON onec.outbox (server, key, id);
+
+COMMENT ON TABLE onec.outbox IS
+	'Что ждёт записи в 1С: изменения, поставленные в очередь onec.enqueue и ещё не доставленные';
+
+COMMENT ON COLUMN onec.outbox.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.outbox.id IS 'Номер';
+
+COMMENT ON COLUMN onec.outbox.entity_set IS 'Набор 1С';
+
+COMMENT ON COLUMN onec.outbox.operation IS
+	'Что сделать: create — создать, patch — изменить, merge_rows — дополнить табличные части, post — '
+	'провести, unpost — отменить проведение, mark — пометить на удаление';
+
+COMMENT ON COLUMN onec.outbox.key IS 'Ссылка на объект; для нового придумана здесь';
+
+COMMENT ON COLUMN onec.outbox.body IS 'Что записать: свойства и табличные части';
+
+COMMENT ON COLUMN onec.outbox.data_version IS 'Какую версию объекта видел тот, кто меняет; NULL — любую';
+
+COMMENT ON COLUMN onec.outbox.merge_by IS 'По каким полям узнаётся строка табличной части (merge_rows)';
+
+COMMENT ON COLUMN onec.outbox.depends_on IS 'Каких строк очереди ждёт';
+
+COMMENT ON COLUMN onec.outbox.idempotency IS 'Ключ идемпотентности: второй раз то же не ставится';
+
+COMMENT ON COLUMN onec.outbox.requested_by IS 'Роль, поставившая в очередь';
+
+COMMENT ON COLUMN onec.outbox.requested_at IS 'Когда поставлено';
+
+COMMENT ON COLUMN onec.outbox.status IS
+	'Состояние: pending — ждёт отправки, waiting — ждёт других строк, sending — отправляется, unknown — '
+	'исход неясен, blocked — нет права или база не готова, conflict — объект изменён другим, failed — 1С '
+	'отказала';
+
+COMMENT ON COLUMN onec.outbox.attempts IS 'Сколько раз бралась в работу';
+
+COMMENT ON COLUMN onec.outbox.maybe_sent IS 'Могла ли уже дойти до 1С';
+
+COMMENT ON COLUMN onec.outbox.not_before IS 'Раньше этого не отправлять';
+
+COMMENT ON COLUMN onec.outbox.leased_at IS 'Когда взята в работу';
+
+COMMENT ON COLUMN onec.outbox.lease_until IS 'До какого времени она за тем, кто её взял';
+
+COMMENT ON COLUMN onec.outbox.worker IS 'Процесс сервера, который её взял';
+
+COMMENT ON COLUMN onec.outbox.worker_start IS 'Когда начался этот процесс';
+
+COMMENT ON COLUMN onec.outbox.http_status IS 'Код HTTP последнего ответа';
+
+COMMENT ON COLUMN onec.outbox.code IS 'Номер ошибки OData последнего ответа';
+
+COMMENT ON COLUMN onec.outbox.message IS 'Что ответила 1С или почему строка стоит';
+
+SELECT pg_catalog.pg_extension_config_dump('onec.outbox', '');
+
+CREATE TABLE onec.outbox_history (
+	server name NOT NULL,
+	id bigint NOT NULL,
+	done_at timestamptz NOT NULL,
+	entity_set text NOT NULL,
+	operation text NOT NULL,
+	key uuid NOT NULL,
+	remote_key uuid,
+	body jsonb,
+	depends_on bigint[] NOT NULL,
+	idempotency text,
+	requested_by name NOT NULL,
+	requested_at timestamptz NOT NULL,
+	status text NOT NULL CHECK (status IN ('done', 'skipped')),
+	attempts int NOT NULL,
+	http_status int,
+	message text,
+	stored_diff jsonb,
+	number text,
+	data_version text,
+	PRIMARY KEY (server, id, done_at)
+) PARTITION BY RANGE (done_at);
+
+CREATE INDEX outbox_history_of_key ON onec.outbox_history (server, key);
+
+COMMENT ON TABLE onec.outbox_history IS 'Что записано в 1С или пропущено; разделена по месяцам';
+
+COMMENT ON COLUMN onec.outbox_history.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.outbox_history.id IS 'Номер в очереди';
+
+COMMENT ON COLUMN onec.outbox_history.done_at IS 'Когда доставлено или пропущено';
+
+COMMENT ON COLUMN onec.outbox_history.entity_set IS 'Набор 1С';
+
+COMMENT ON COLUMN onec.outbox_history.operation IS 'Что сделано';
+
+COMMENT ON COLUMN onec.outbox_history.key IS 'Ссылка, которую получил сайт';
+
+COMMENT ON COLUMN onec.outbox_history.remote_key IS 'Ссылка, которую дала 1С, если она другая';
+
+COMMENT ON COLUMN onec.outbox_history.body IS 'Что просили записать; через outbox.keep_days стирается';
+
+COMMENT ON COLUMN onec.outbox_history.depends_on IS 'Каких строк ждала';
+
+COMMENT ON COLUMN onec.outbox_history.idempotency IS 'Ключ идемпотентности';
+
+COMMENT ON COLUMN onec.outbox_history.requested_by IS 'Роль, поставившая в очередь';
+
+COMMENT ON COLUMN onec.outbox_history.requested_at IS 'Когда поставлено';
+
+COMMENT ON COLUMN onec.outbox_history.status IS 'done — доставлено, skipped — пропущено';
+
+COMMENT ON COLUMN onec.outbox_history.attempts IS 'Сколько раз бралась в работу';
+
+COMMENT ON COLUMN onec.outbox_history.http_status IS 'Код HTTP последнего ответа';
+
+COMMENT ON COLUMN onec.outbox_history.message IS 'Пояснение';
+
+COMMENT ON COLUMN onec.outbox_history.stored_diff IS
+	'Что 1С записала не так, как просили: свойство и записанное; через outbox.keep_days стирается';
+
+COMMENT ON COLUMN onec.outbox_history.number IS 'Номер или код, который дала 1С';
+
+COMMENT ON COLUMN onec.outbox_history.data_version IS 'Версия объекта после записи';
+
+CREATE TABLE onec_internal.outbox_key (
+	server name NOT NULL,
+	idempotency text NOT NULL,
+	id bigint NOT NULL,
+	entity_set text NOT NULL,
+	operation text NOT NULL,
+	key uuid NOT NULL,
+	kept_since timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (server, idempotency)
+);
+
+COMMENT ON TABLE onec_internal.outbox_key IS 'Ключи идемпотентности (служебное)';
+
+COMMENT ON COLUMN onec_internal.outbox_key.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.outbox_key.idempotency IS 'Ключ идемпотентности';
+
+COMMENT ON COLUMN onec_internal.outbox_key.id IS 'Номер в очереди';
+
+COMMENT ON COLUMN onec_internal.outbox_key.entity_set IS 'Набор 1С';
+
+COMMENT ON COLUMN onec_internal.outbox_key.operation IS 'Что сделать';
+
+COMMENT ON COLUMN onec_internal.outbox_key.key IS 'Ссылка на объект';
+
+COMMENT ON COLUMN onec_internal.outbox_key.kept_since IS
+	'Когда поставлено, а после доставки — когда доставлено';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_key', '');
+
+CREATE TABLE onec.outbox_allowed (
+	server name NOT NULL,
+	role name NOT NULL,
+	entity_set text NOT NULL,
+	PRIMARY KEY (server, role, entity_set)
+);
+
+COMMENT ON TABLE onec.outbox_allowed IS 'Кому что можно ставить в очередь записи; меняет onec.allow_write';
+
+COMMENT ON COLUMN onec.outbox_allowed.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.outbox_allowed.role IS 'Роль';
+
+COMMENT ON COLUMN onec.outbox_allowed.entity_set IS 'Набор 1С';
+
+SELECT pg_catalog.pg_extension_config_dump('onec.outbox_allowed', '');
+
+CREATE TABLE onec_internal.outbox_remote (
+	server name NOT NULL,
+	key uuid NOT NULL,
+	remote_key uuid NOT NULL,
+	PRIMARY KEY (server, key)
+);
+
+COMMENT ON TABLE onec_internal.outbox_remote IS
+	'Ссылки, которые 1С дала вместо присланных: то, что названо прежней, отправляется с новой (служебное)';
+
+COMMENT ON COLUMN onec_internal.outbox_remote.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.outbox_remote.key IS 'Ссылка, которую получил сайт';
+
+COMMENT ON COLUMN onec_internal.outbox_remote.remote_key IS 'Ссылка в 1С';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_remote', '');
+
+CREATE FUNCTION onec_internal.make_history_part(at timestamptz) RETURNS void
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET timezone = 'UTC'
+AS $$
+DECLARE
+	month date := date_trunc('month', at)::date;
+	part text := to_char(month, '"outbox_history_"YYYY"_"MM');
+BEGIN
+	IF to_regclass(format('onec_internal.%I', part)) IS NOT NULL THEN
+		RETURN;
+	END IF;
+	EXECUTE format('CREATE TABLE onec_internal.%I PARTITION OF onec.outbox_history FOR VALUES FROM (%L) TO '
+		'(%L)',
+				   part, month::timestamptz, (month + interval '1 month')::timestamptz);
+	EXECUTE format('COMMENT ON TABLE onec_internal.%I IS %L', part, 'Часть onec.outbox_history (служебное)');
+EXCEPTION WHEN duplicate_table THEN
+	NULL;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.make_history_part(timestamptz) IS
+	'Создать часть истории за месяц, если её нет (служебная)';
+
+CREATE FUNCTION onec_internal.value_fault(edm_type text, length int, value jsonb, kind text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN $1 = 'Collection' AND (jsonb_typeof($3) <> 'array' OR EXISTS (
+			SELECT FROM jsonb_array_elements(CASE jsonb_typeof($3) WHEN 'array' THEN $3 ELSE '[]' END) r
+			WHERE jsonb_typeof(r) <> 'object')) THEN 'is a tabular part: a list of rows is expected'
+		WHEN $1 = 'Collection' OR v.type = 'null' THEN NULL
+		WHEN $1 = 'Stream' THEN 'holds a file: write it as _Base64Data'
+		WHEN $1 = 'Complex' OR v.type IN ('array', 'object') THEN 'takes one value'
+		WHEN $1 = 'Guid' THEN CASE WHEN v.type = 'string'
+			AND v.text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+			THEN NULL ELSE 'is a reference: a UUID is expected' END
+		WHEN $1 = 'Boolean' THEN CASE WHEN v.type = 'boolean' THEN NULL ELSE 'is true or false' END
+		WHEN $1 = 'Double' THEN CASE WHEN v.type = 'number' THEN NULL ELSE 'is a number' END
+		WHEN $1 IN ('Int16', 'Int32', 'Int64') THEN CASE WHEN v.type <> 'number' THEN 'is a whole number'
+			WHEN v.text::numeric <> trunc(v.text::numeric)
+				OR abs(v.text::numeric + 0.5) > 2.0 ^ (substr($1, 4)::int - 1)
+			THEN format('is a whole number of %s bits', substr($1, 4)) END
+		WHEN $1 = 'DateTime' THEN CASE WHEN v.type <> 'string' OR v.text !~ ('^(?!0000)\d{4}-(0[1-9]|1[0-2])-'
+				'(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?)?$')
+			THEN 'is a date of the base''s own clock: 2026-11-28T10:00:00, without a zone'
+			WHEN substr(v.text, 9, 2)::int > extract(day FROM make_date(substr(v.text, 1, 4)::int,
+				substr(v.text, 6, 2)::int, 1) + interval '1 month -1 day') THEN 'is no day of that month' END
+		WHEN $1 = 'Binary' THEN CASE WHEN v.type = 'string' AND v.text ~ '^[A-Za-z0-9+/\s]*={0,2}$' THEN NULL
+			ELSE 'is binary: base64 is expected' END
+		WHEN $1 = 'Composite' THEN CASE
+			WHEN v.text = '' OR $4 = 'StandardODATA.Undefined' THEN NULL
+			WHEN $4 IS NULL THEN 'may be of several types: name the one in the property of its name and _Type'
+			WHEN $4 ~ '^StandardODATA\.(Catalog|Document|ChartOf\w*|ExchangePlan|BusinessProcess|Task)_'
+				THEN onec_internal.value_fault('Guid', 0, $3, NULL)
+			WHEN $4 !~ '^(StandardODATA|Edm)\.' THEN 'has a type that is none of 1C''s' END
+		WHEN v.type <> 'string' THEN 'is a text'
+		WHEN $2 > 0 AND length(v.text) > $2 THEN format('is a text of %s characters at most', $2) END
+	FROM (SELECT jsonb_typeof($3), $3 #>> '{}') v (type, text)
+$$;
+
+COMMENT ON FUNCTION onec_internal.value_fault(text, int, jsonb, text) IS
+	'Что не так со значением; NULL — всё так (служебная)';
+
+CREATE FUNCTION onec_internal.body_members(body jsonb)
+	RETURNS TABLE (part text, line bigint, name text, value jsonb, kind text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT '', 0, e.key, e.value, $1 ->> (e.key || '_Type') FROM jsonb_each($1) e
+	UNION ALL
+	SELECT e.key, r.line, f.key, f.value, r.of ->> (f.key || '_Type')
+	FROM jsonb_each($1) e
+	CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(e.value) WHEN 'array' THEN e.value
+		ELSE '[]' END)
+		WITH ORDINALITY r (of, line)
+	CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(r.of) WHEN 'object' THEN r.of ELSE '{}' END) f
+$$;
+
+COMMENT ON FUNCTION onec_internal.body_members(jsonb) IS
+	'Поля объекта и строк его табличных частей (служебная)';
+
+CREATE FUNCTION onec_internal.body_fault(server name, entity_set text, body jsonb, OUT field text,
+	OUT fault text,
+										 OUT near text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE m.part WHEN '' THEN m.name ELSE format('%s[%s].%s', m.part, m.line, m.name) END, f.fault,
+		   CASE WHEN p.property IS NULL THEN onec_internal.nearest_words(m.name, ARRAY(
+			   SELECT k.property FROM onec_internal.outbox_property k
+			   WHERE k.server = $1 AND k.entity_set = $2 AND k.part = m.part)) END
+	FROM onec_internal.body_members($3) m
+	LEFT JOIN onec_internal.outbox_property p
+		ON p.server = $1 AND p.entity_set = $2 AND p.part = m.part AND p.property = m.name
+	CROSS JOIN LATERAL (SELECT CASE
+		WHEN p.property IS NULL THEN 'is no property of it'
+		WHEN m.name = 'DataVersion' THEN 'is 1C''s own; the version read is an argument: data_version'
+		WHEN m.name = 'Posted' THEN 'is not written: the operations post and unpost do that'
+		WHEN m.name = 'Ref_Key' THEN 'is the key, which is an argument'
+		WHEN m.name = 'LineNumber' AND m.part <> '' THEN
+			CASE WHEN m.value #>> '{}' <> m.line::text THEN 'is not the place of its row in the list' END
+		ELSE onec_internal.value_fault(p.edm_type, p.length, m.value, m.kind) END) f (fault)
+	WHERE f.fault IS NOT NULL
+	ORDER BY m.part, m.line, m.name LIMIT 1
+$$;
+
+COMMENT ON FUNCTION onec_internal.body_fault(name, text, jsonb) IS
+	'Что в теле записи не так: поле, ошибка, похожие имена (служебная)';
+
+CREATE FUNCTION onec_internal.wire_value(edm_type text, value jsonb) RETURNS json
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN jsonb_typeof($2) = 'null' THEN CASE
+			WHEN $1 = 'Guid' THEN '"00000000-0000-0000-0000-000000000000"'::json
+			WHEN $1 = 'DateTime' THEN '"0001-01-01T00:00:00"' WHEN $1 = 'Boolean' THEN 'false'
+			WHEN $1 IN ('Double', 'Int16', 'Int32', 'Int64') THEN '0' ELSE '""' END
+		WHEN $1 = 'DateTime' THEN to_json(rpad(left($2 #>> '{}', 19), 19, 'T00:00:00'))
+		ELSE $2::json END
+$$;
+
+COMMENT ON FUNCTION onec_internal.wire_value(text, jsonb) IS 'Значение, как его берёт 1С (служебная)';
+
+CREATE FUNCTION onec_internal.wire_rows(server name, entity_set text, part text, given jsonb) RETURNS json
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(json_agg(r.wire ORDER BY r.line), '[]')
+	FROM (SELECT g.line, json_object_agg(p.property, CASE p.property WHEN 'LineNumber' THEN to_json(g.line)
+				ELSE onec_internal.wire_value(p.edm_type, g.of -> p.property) END ORDER BY p.ordinal) AS wire
+		  FROM jsonb_array_elements($4) WITH ORDINALITY g (of, line)
+		  JOIN onec_internal.outbox_property p ON p.server = $1 AND p.entity_set = $2 AND p.part = $3
+			  AND (g.of ? p.property OR p.property = 'LineNumber') AND p.property <> 'Ref_Key'
+		  GROUP BY g.line) r
+$$;
+
+COMMENT ON FUNCTION onec_internal.wire_rows(name, text, text, jsonb) IS
+	'Строки табличной части с номерами, как их берёт 1С (служебная)';
+
+CREATE FUNCTION onec_internal.with_remote_keys(server name, body jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	told text := body::text;
+	k record;
+BEGIN
+	IF EXISTS (SELECT FROM onec_internal.outbox_remote r WHERE r.server = with_remote_keys.server) THEN
+		FOR k IN SELECT r.key, r.remote_key FROM onec_internal.outbox_remote r
+			WHERE r.server = with_remote_keys.server AND r.key IN (
+				SELECT m[1]::uuid
+				FROM regexp_matches(told, '"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"',
+					'g') m) LOOP
+			told := regexp_replace(told, format('"%s"', k.key), format('"%s"', k.remote_key), 'gi');
+		END LOOP;
+	END IF;
+	RETURN told::jsonb;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.with_remote_keys(name, jsonb) IS
+	'Тело записи со ссылками, которые дала 1С (служебная)';
+
+CREATE FUNCTION onec_internal.wire_body(server name, entity_set text, body jsonb, key uuid) RETURNS json
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(json_object_agg(w.name, w.value ORDER BY w.ordinal, w.place), '{}')
+	FROM (SELECT 0 AS ordinal, 0 AS place, 'Ref_Key' AS name, to_json($4) AS value WHERE $4 IS NOT NULL
+		  UNION ALL
+		  SELECT p.ordinal, t.place, CASE t.place WHEN 0 THEN p.property || '@odata.type' ELSE p.property END,
+				 CASE WHEN t.place = 0 THEN to_json(p.type_name)
+					  WHEN p.edm_type = 'Collection'
+						  THEN onec_internal.wire_rows($1, $2, p.property, e.value)
+					  ELSE onec_internal.wire_value(p.edm_type, e.value) END
+		  FROM jsonb_each(onec_internal.with_remote_keys($1, $3)) e
+		  JOIN onec_internal.outbox_property p
+			  ON p.server = $1 AND p.entity_set = $2 AND p.part = '' AND p.property = e.key
+		  JOIN (VALUES (0), (1)) t (place) ON t.place = 1 OR p.edm_type = 'Collection') w
+$$;
+
+COMMENT ON FUNCTION onec_internal.wire_body(name, text, jsonb, uuid) IS 'Тело запроса к 1С (служебная)';
+
+CREATE FUNCTION onec_internal.plain_value(edm_type text, value jsonb) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT nullif(CASE
+		WHEN $1 = 'DateTime' THEN nullif(rpad(left(v.text, 19), 19, 'T00:00:00'), '0001-01-01T00:00:00')
+		WHEN $1 IN ('Double', 'Int16', 'Int32', 'Int64') AND v.text ~ '^-?\d+(\.\d+)?([eE][-+]?\d+)?$'
+			THEN nullif(trim_scale(v.text::numeric)::text, '0')
+		WHEN $1 = 'Boolean' THEN nullif(lower(v.text), 'false')
+		WHEN $1 IN ('Guid', 'Composite') THEN nullif(lower(v.text), '00000000-0000-0000-0000-000000000000')
+		ELSE nullif(v.text, 'StandardODATA.Undefined') END, '')
+	FROM (SELECT $2 #>> '{}') v (text)
+$$;
+
+COMMENT ON FUNCTION onec_internal.plain_value(text, jsonb) IS 'Значение в одном написании (служебная)';
+
+CREATE FUNCTION onec_internal.rows_differ(server name, entity_set text, part text, sent jsonb,
+										  stored jsonb) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_array_length($4) <> jsonb_array_length($5) OR EXISTS (
+		SELECT FROM jsonb_array_elements($4) WITH ORDINALITY s (of, line)
+		JOIN (SELECT r.of, row_number() OVER (ORDER BY (r.of ->> 'LineNumber')::numeric, r.line) AS line
+			  FROM jsonb_array_elements($5) WITH ORDINALITY r (of, line)) t ON t.line = s.line
+		CROSS JOIN LATERAL jsonb_each(s.of) f
+		JOIN onec_internal.outbox_property p
+			ON p.server = $1 AND p.entity_set = $2 AND p.part = $3 AND p.property = f.key
+		WHERE p.property <> 'Ref_Key' AND t.of ? f.key
+		  AND onec_internal.plain_value(p.edm_type, f.value)
+			  IS DISTINCT FROM onec_internal.plain_value(p.edm_type, t.of -> f.key))
+$$;
+
+COMMENT ON FUNCTION onec_internal.rows_differ(name, text, text, jsonb, jsonb) IS
+	'Отличаются ли записанные строки табличной части от отправленных (служебная)';
+
+CREATE FUNCTION onec_internal.stored_diff(server name, entity_set text, sent jsonb, stored jsonb)
+	RETURNS jsonb
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_object_agg(e.key, $4 -> e.key)
+	FROM jsonb_each(onec_internal.with_remote_keys($1, $3)) e
+	JOIN onec_internal.outbox_property p
+		ON p.server = $1 AND p.entity_set = $2 AND p.part = '' AND p.property = e.key
+	WHERE $4 ? e.key
+	  AND CASE WHEN p.edm_type = 'Collection'
+			   THEN jsonb_typeof($4 -> e.key) <> 'array'
+				   OR onec_internal.rows_differ($1, $2, e.key, e.value, $4 -> e.key)
+			   ELSE onec_internal.plain_value(p.edm_type, e.value)
+				   IS DISTINCT FROM onec_internal.plain_value(p.edm_type, $4 -> e.key) END
+$$;
+
+COMMENT ON FUNCTION onec_internal.stored_diff(name, text, jsonb, jsonb) IS
+	'Что 1С записала не так, как отправлено (служебная)';
+
+CREATE FUNCTION onec_internal.merged_rows(stored jsonb, given jsonb, by text[]) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH one AS (
+		SELECT s.line, s.of - '{LineNumber,Ref_Key}'::text[] AS of,
+			   ARRAY(SELECT coalesce(lower(s.of ->> b), '') FROM unnest($3) WITH ORDINALITY w (b, n)
+				ORDER BY n) AS key
+		FROM jsonb_array_elements($1) WITH ORDINALITY s (of, line)),
+	other AS (
+		SELECT g.line, g.of - '{LineNumber,Ref_Key}'::text[] AS of,
+			   ARRAY(SELECT coalesce(lower(g.of ->> b), '') FROM unnest($3) WITH ORDINALITY w (b, n)
+				ORDER BY n) AS key
+		FROM jsonb_array_elements($2) WITH ORDINALITY g (of, line))
+	SELECT coalesce(jsonb_agg(m.of ORDER BY m.place, m.line), '[]')
+	FROM (SELECT 1 AS place, o.line, o.of || coalesce((SELECT g.of FROM other g WHERE g.key = o.key
+													   ORDER BY g.line DESC LIMIT 1), '{}') AS of FROM one o
+		  UNION ALL
+		  SELECT 2, g.line, g.of FROM other g
+		  WHERE NOT EXISTS (SELECT FROM one o WHERE o.key = g.key)
+			AND NOT EXISTS (SELECT FROM other l WHERE l.key = g.key AND l.line > g.line)) m
+$$;
+
+COMMENT ON FUNCTION onec_internal.merged_rows(jsonb, jsonb, text[]) IS
+	'Табличная часть, дополненная строками (служебная)';
+
+CREATE FUNCTION onec_internal.calling_role() RETURNS name
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce(nullif(current_setting('role'), 'none')::name, session_user);
+
+COMMENT ON FUNCTION onec_internal.calling_role() IS 'Роль того, кто вызывает (служебная)';
+
+CREATE FUNCTION onec_internal.written_server(server name) RETURNS name
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	server := onec_internal.server_meant(server);
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = written_server.server) THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = CASE WHEN onec_internal.is_updatable(server)
+						   THEN format('what server "%s" takes is not known yet', server)
+						   ELSE format('server "%s" is read only', server) END,
+			HINT = concat(CASE WHEN NOT onec_internal.is_updatable(server) THEN
+				format('If the shop is to write to 1C: ALTER SERVER %I OPTIONS (ADD updatable ''on''); then ',
+					   server) END, format('SELECT * FROM onec.setup(%L);', server));
+	END IF;
+	RETURN server;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.written_server(name) IS
+	'Сервер, в который можно или можно было писать, иначе ошибка (служебная)';
+
+CREATE FUNCTION onec_internal.check_allowed(server name, role name, entity_set text) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = check_allowed.role) AND NOT EXISTS (
+		SELECT FROM onec.outbox_allowed a JOIN pg_roles r ON r.rolname = a.role
+		WHERE a.server = check_allowed.server AND a.entity_set = check_allowed.entity_set
+		  AND pg_has_role(check_allowed.role, r.oid, 'USAGE')) THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = format('role "%s" may not write "%s" of server "%s"', role, entity_set, server),
+			HINT = format('SELECT onec.allow_write(%L, %L, %L);', role, ARRAY[entity_set], server);
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_allowed(name, name, text) IS 'Может ли роль писать набор (служебная)';
+
+CREATE FUNCTION onec_internal.check_body(server name, entity_set text, body jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	f record;
+BEGIN
+	IF jsonb_typeof(body) <> 'object' THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'the body must be an object: properties and values';
+	END IF;
+	SELECT * INTO f FROM onec_internal.body_fault(server, entity_set, body);
+	IF f.field IS NOT NULL THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('"%s" of "%s" %s', f.field, entity_set, f.fault),
+			HINT = coalesce('Perhaps you meant: ' || f.near || '.',
+				format('SELECT * FROM onec.properties(%L, %L) '
+				'lists what the object has; after a change in 1C run onec.setup again.', server, entity_set));
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_body(name, text, jsonb) IS
+	'Отказать, если тело записи не подходит объекту (служебная)';
+
+CREATE FUNCTION onec_internal.refuse_change(why text, hint text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE invalid_parameter_value USING MESSAGE = why, HINT = coalesce(hint, '');
+END $$;
+
+COMMENT ON FUNCTION onec_internal.refuse_change(text, text) IS 'Отказать с объяснением (служебная)';
+
+CREATE FUNCTION onec_internal.check_change(server name, entity_set text, operation text, key uuid, body jsonb,
+										   merge_by text[]) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	missing text;
+BEGIN
+	PERFORM onec_internal.checked_word('operation', coalesce(operation, ''),
+									   '{create,patch,merge_rows,post,unpost,mark}');
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_property p
+				   WHERE p.server = check_change.server AND p.entity_set = check_change.entity_set) THEN
+		PERFORM onec_internal.checked_word('entity set that can be written', coalesce(entity_set, ''), ARRAY(
+			SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p
+			WHERE p.server = check_change.server ORDER BY 1));
+	ELSIF key = '00000000-0000-0000-0000-000000000000' OR key IS NULL AND operation <> 'create' THEN
+		PERFORM onec_internal.refuse_change(format('operation "%s" needs the key of the object', operation));
+	ELSIF operation IN ('post', 'unpost') AND entity_set NOT LIKE 'Document\_%' THEN
+		PERFORM onec_internal.refuse_change(format('"%s" is no document: it cannot be posted', entity_set));
+	ELSIF (body IS NULL) <> (operation IN ('post', 'unpost', 'mark')) THEN
+		PERFORM onec_internal.refuse_change(format(CASE WHEN body IS NULL THEN 'operation "%s" needs a body'
+			ELSE 'operation "%s" takes no body' END, operation));
+	ELSIF (cardinality(merge_by) > 0) IS NOT TRUE AND operation = 'merge_rows' OR merge_by IS NOT NULL
+		AND operation <> 'merge_rows' THEN
+		PERFORM onec_internal.refuse_change('merge_by names the fields by which merge_rows knows a row');
+	END IF;
+	IF body IS NOT NULL THEN
+		PERFORM onec_internal.check_body(server, entity_set, body);
+	END IF;
+	SELECT format('%s of "%s"', b.name, e.key) INTO missing
+	FROM jsonb_each(body) e CROSS JOIN unnest(merge_by) b (name)
+	WHERE NOT EXISTS (SELECT FROM onec_internal.outbox_property p
+					  WHERE (p.server, p.entity_set, p.part, p.property)
+						  = (check_change.server, check_change.entity_set, e.key, b.name)) LIMIT 1;
+	IF operation = 'merge_rows' AND missing IS NOT NULL THEN
+		PERFORM onec_internal.refuse_change(format('merge_rows knows no %s: its body has tabular parts '
+			'only, and merge_by fields of them', missing));
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_change(name, text, text, uuid, jsonb, text[]) IS
+	'Отказать, если изменение не может быть сделано (служебная)';
+
+CREATE FUNCTION onec_internal.named_in_body(server name, body jsonb) RETURNS bigint[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(array_agg(DISTINCT o.id), '{}')
+	FROM onec_internal.body_members($2) m
+	JOIN onec.outbox o ON o.server = $1 AND o.operation = 'create' AND o.key = onec_internal.reference_uuid(
+		m.value #>> '{}')
+	WHERE jsonb_typeof(m.value) = 'string'
+$$;
+
+COMMENT ON FUNCTION onec_internal.named_in_body(name, jsonb) IS
+	'Строки очереди, создающие объекты, на которые ссылается тело (служебная)';
+
+CREATE FUNCTION onec_internal.known_change(server name, entity_set text, operation text, idempotency text,
+										   OUT id bigint, OUT key uuid)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	k onec_internal.outbox_key;
+BEGIN
+	SELECT * INTO k FROM onec_internal.outbox_key o
+	WHERE o.server = known_change.server AND o.idempotency = known_change.idempotency;
+	IF (k.entity_set, k.operation) <> (entity_set, operation) THEN
+		RAISE unique_violation USING
+			MESSAGE = 'the idempotency key has been used for another change',
+			DETAIL = format('It was to %s "%s", outbox row %s.', k.operation, k.entity_set, k.id);
+	END IF;
+	id := k.id;
+	key := k.key;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.known_change(name, text, text, text) IS
+	'Строка с этим ключом идемпотентности (служебная)';
+
+CREATE FUNCTION onec_internal.put_into_outbox(o onec.outbox) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	number bigint := nextval(pg_get_serial_sequence('onec.outbox', 'id'));
+BEGIN
+	IF o.idempotency IS NOT NULL THEN
+		INSERT INTO onec_internal.outbox_key (server, idempotency, id, entity_set, operation, key)
+		VALUES (o.server, o.idempotency, number, o.entity_set, o.operation, o.key)
+		ON CONFLICT ON CONSTRAINT outbox_key_pkey DO NOTHING;
+		IF NOT FOUND THEN
+			RETURN NULL;
+		END IF;
+	END IF;
+	INSERT INTO onec.outbox (server, id, entity_set, operation, key, body, data_version, merge_by, depends_on,
+							 idempotency, requested_by, status) OVERRIDING SYSTEM VALUE
+	VALUES (o.server, number, o.entity_set, o.operation, o.key, o.body, o.data_version, o.merge_by,
+		o.depends_on,
+			o.idempotency, o.requested_by, CASE WHEN o.depends_on = '{}' THEN 'pending' ELSE 'waiting' END);
+	RETURN number;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.put_into_outbox(onec.outbox) IS
+	'Поставить строку в очередь; NULL — ключ идемпотентности уже есть (служебная)';
+
+CREATE FUNCTION onec.enqueue(server name, entity_set text, operation text, key uuid DEFAULT NULL,
+							 body jsonb DEFAULT NULL, depends_on bigint[] DEFAULT NULL,
+							 idempotency text DEFAULT NULL, data_version text DEFAULT NULL,
+							 merge_by text[] DEFAULT NULL, OUT id bigint, OUT object_key uuid)
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	row onec.outbox;
+BEGIN
+	PERFORM onec_internal.must_write('enqueue');
+	row.server := onec_internal.written_server(server);
+	row.requested_by := onec_internal.calling_role();
+	PERFORM onec_internal.check_allowed(row.server, row.requested_by, entity_set);
+	IF idempotency IS NOT NULL THEN
+		SELECT k.id, k.key INTO id, object_key
+		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
+		IF id IS NOT NULL THEN
+			RETURN;
+		END IF;
+	END IF;
+	PERFORM onec_internal.check_change(row.server, entity_set, operation, key, body, merge_by);
+	IF operation = 'create' AND (SELECT NOT b.client_keys FROM onec_internal.outbox_base b
+								 WHERE b.server = row.server) THEN
+		RAISE feature_not_supported USING
+			MESSAGE = format('server "%s" gives new objects keys of its own', row.server),
+			DETAIL = 'Whether a creation with an unknown outcome was stored could not be found out there.';
+	END IF;
+	row.entity_set := entity_set;
+	row.operation := operation;
+	row.key := coalesce(key, gen_random_uuid());
+	row.body := CASE operation WHEN 'mark' THEN '{"DeletionMark": true}' ELSE body END;
+	row.data_version := data_version;
+	row.merge_by := merge_by;
+	row.depends_on := ARRAY(SELECT DISTINCT d FROM unnest(
+		depends_on || onec_internal.named_in_body(row.server, body)) d ORDER BY 1);
+	row.idempotency := idempotency;
+	id := onec_internal.put_into_outbox(row);
+	object_key := row.key;
+	IF id IS NULL THEN
+		-- somebody else's, committed just now
+		SELECT k.id, k.key INTO id, object_key
+		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[]) IS
+	'Поставить изменение объекта 1С в очередь в своей транзакции: отправится после её фиксации. Проверяет '
+	'тело по метаданным базы; возвращает номер строки и ссылку на объект. С тем же ключом идемпотентности '
+	'второй раз ничего не ставит';
+
+REVOKE EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[])
+	FROM PUBLIC;
+
+CREATE TYPE onec_internal.write_result AS (
+	verdict text,
+	http_status int,
+	code int,
+	message text,
+	retry_after int,
+	stored jsonb,
+	diff jsonb,
+	remote_key uuid
+);
+
+COMMENT ON TYPE onec_internal.write_result IS 'Чем кончилась отправка строки (служебный)';
+
+CREATE FUNCTION onec_internal.mapping_stamp(server name, role name) RETURNS text
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT concat_ws(':', s.oid, s.xmin, m.oid, m.xmin)
+	FROM pg_foreign_server s
+	LEFT JOIN LATERAL (SELECT u.oid, u.xmin FROM pg_user_mapping u
+					   WHERE u.umserver = s.oid AND u.umuser IN (0, (SELECT r.oid FROM pg_roles r
+						WHERE r.rolname = $2))
+					   ORDER BY u.umuser DESC LIMIT 1) m ON true
+	WHERE s.srvname = $1
+$$;
+
+COMMENT ON FUNCTION onec_internal.mapping_stamp(name, name) IS
+	'Отпечаток сервера и сопоставления пользователя (служебная)';
+
+CREATE FUNCTION onec_internal.client_keys(server name) RETURNS boolean
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT b.client_keys FROM onec_internal.outbox_base b WHERE b.server = $1);
+
+COMMENT ON FUNCTION onec_internal.client_keys(name) IS 'Берёт ли база ключ, который ей прислали (служебная)';
+
+CREATE FUNCTION onec_internal.key_in_1c(server name, key uuid) RETURNS uuid
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce((SELECT r.remote_key FROM onec_internal.outbox_remote r WHERE r.server = $1
+		AND r.key = $2), $2);
+
+COMMENT ON FUNCTION onec_internal.key_in_1c(name, uuid) IS 'Ссылка, под которой объект знает 1С (служебная)';
+
+CREATE FUNCTION onec_internal.take_back_leases(server name) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec.outbox o SET status = 'unknown', maybe_sent = true,
+		not_before = o.leased_at + make_interval(secs => onec.get('outbox.settle_seconds', $1)::int),
+		message = 'the delivery was interrupted'
+	WHERE o.server = $1 AND o.id IN (
+		SELECT l.id FROM onec.outbox l
+		WHERE l.server = $1 AND l.status = 'sending'
+		  AND (l.lease_until < clock_timestamp() OR NOT EXISTS (
+			  SELECT FROM pg_stat_activity a
+			  WHERE a.pid = l.worker AND a.backend_start = l.worker_start
+				AND a.pid <> pg_backend_pid() AND a.state IN ('active', 'disabled')))
+		FOR UPDATE SKIP LOCKED)
+$$;
+
+COMMENT ON FUNCTION onec_internal.take_back_leases(name) IS
+	'Вернуть строки, отправка которых прервалась: их исход неясен (служебная)';
+
+CREATE FUNCTION onec_internal.lease_write(server name, stamp text) RETURNS onec.outbox
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	taken onec.outbox;
+	at timestamptz := clock_timestamp();
+BEGIN
+	IF EXISTS (SELECT FROM onec_internal.outbox_base b
+			   WHERE b.server = lease_write.server AND b.stopped_for = stamp) THEN
+		RETURN NULL;
+	END IF;
+	PERFORM onec_internal.take_back_leases(server);
+	SELECT o.* INTO taken FROM onec.outbox o
+	WHERE o.server = lease_write.server AND o.status IN ('pending', 'waiting', 'unknown')
+		AND o.not_before <= at
+	  AND NOT EXISTS (SELECT FROM onec.outbox e
+					  WHERE e.server = o.server AND e.key = o.key AND e.id < o.id AND e.status <> 'preview')
+	  AND NOT EXISTS (SELECT FROM onec.outbox d WHERE d.server = o.server AND d.id = ANY (o.depends_on))
+	ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+	IF taken.id IS NULL THEN
+		RETURN NULL;
+	END IF;
+	UPDATE onec.outbox o SET status = 'sending', attempts = o.attempts + 1, leased_at = at,
+		lease_until = at + make_interval(secs => onec.get('outbox.lease_seconds', o.server)::int),
+		worker = pg_backend_pid(), message = NULL, http_status = NULL, code = NULL,
+		worker_start = (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid())
+	WHERE o.server = taken.server AND o.id = taken.id
+	RETURNING * INTO taken;
+	RETURN taken;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.lease_write(name, text) IS
+	'Взять следующую строку очереди для отправки (служебная)';
+
+CREATE FUNCTION onec_internal.write_delay(server name, attempts int, asked int) RETURNS interval
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT make_interval(secs => greatest(coalesce($3, 0), least(onec.get('outbox.retry_max_seconds',
+		$1)::int,
+		onec.get('outbox.retry_min_seconds', $1)::int * 2.0 ^ least(greatest($2 - 1, 0), 20))))
+$$;
+
+COMMENT ON FUNCTION onec_internal.write_delay(name, int, int) IS
+	'Через сколько повторить отправку (служебная)';
+
+CREATE FUNCTION onec_internal.write_done(work onec.outbox, result onec_internal.write_result) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	at timestamptz := clock_timestamp();
+BEGIN
+	PERFORM onec_internal.make_history_part(at);
+	INSERT INTO onec.outbox_history (server, id, done_at, entity_set, operation, key, remote_key, body,
+		depends_on,
+									 idempotency, requested_by, requested_at, status, attempts,
+										http_status, message,
+									 stored_diff, number, data_version)
+	VALUES (work.server, work.id, at, work.entity_set, work.operation, work.key, result.remote_key, work.body,
+			work.depends_on, work.idempotency, work.requested_by, work.requested_at, result.verdict,
+				work.attempts,
+			result.http_status, result.message, result.diff,
+			coalesce(result.stored ->> 'Number', result.stored ->> 'Code'), result.stored ->> 'DataVersion');
+	DELETE FROM onec.outbox o WHERE o.server = work.server AND o.id = work.id;
+	UPDATE onec_internal.outbox_key k SET kept_since = at
+	WHERE k.server = work.server AND k.idempotency = work.idempotency;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.write_done(onec.outbox, onec_internal.write_result) IS
+	'Перенести строку в историю (служебная)';
+
+CREATE FUNCTION onec_internal.note_client_keys(work onec.outbox, result onec_internal.write_result)
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	honoured boolean := result.remote_key IS NULL;
+BEGIN
+	UPDATE onec_internal.outbox_base b SET client_keys = honoured
+	WHERE b.server = work.server AND b.client_keys IS DISTINCT FROM honoured;
+	IF NOT honoured THEN
+		INSERT INTO onec_internal.outbox_remote AS r (server, key, remote_key)
+		VALUES (work.server, work.key, result.remote_key) ON CONFLICT DO NOTHING;
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.note_client_keys(onec.outbox, onec_internal.write_result) IS
+	'Запомнить, взяла ли база присланный ключ (служебная)';
+
+CREATE FUNCTION onec_internal.stop_deliveries(server name, stamp text, why text) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec_internal.outbox_base b SET stopped_for = $2, stopped_at = clock_timestamp(), message = $3
+	WHERE b.server = $1
+$$;
+
+COMMENT ON FUNCTION onec_internal.stop_deliveries(name, text, text) IS
+	'Не отправлять ничего, пока не изменится логин (служебная)';
+
+CREATE FUNCTION onec_internal.settle_write(work onec.outbox, result onec_internal.write_result,
+										   stamp text) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	wait interval := onec_internal.write_delay(work.server, work.attempts, result.retry_after);
+BEGIN
+	PERFORM FROM onec.outbox o
+	WHERE o.server = work.server AND o.id = work.id AND o.status = 'sending' AND o.attempts = work.attempts
+	FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN true;
+	ELSIF result.verdict = 'done' THEN
+		IF work.operation = 'create' THEN
+			PERFORM onec_internal.note_client_keys(work, result);
+		END IF;
+		PERFORM onec_internal.write_done(work, result);
+		RETURN true;
+	ELSIF result.verdict = 'unknown' THEN
+		wait := greatest(wait, make_interval(secs => onec.get('outbox.settle_seconds', work.server)::int));
+	ELSIF result.verdict = 'login' THEN
+		PERFORM onec_internal.stop_deliveries(work.server, stamp, result.message);
+		wait := interval '0';
+	END IF;
+	UPDATE onec.outbox o SET
+		status = CASE WHEN result.verdict IN ('passing', 'login') THEN
+					CASE WHEN o.maybe_sent THEN 'unknown' ELSE 'pending' END ELSE result.verdict END,
+		maybe_sent = o.maybe_sent OR result.verdict = 'unknown',
+		not_before = clock_timestamp() + wait, http_status = result.http_status, code = result.code,
+		message = result.message
+	WHERE o.server = work.server AND o.id = work.id;
+	RETURN result.verdict <> 'login' AND (result.verdict <> 'passing' OR result.code IS NOT NULL);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.settle_write(onec.outbox, onec_internal.write_result, text) IS
+	'Записать исход отправки; есть ли смысл продолжать (служебная)';
+
+CREATE FUNCTION onec_internal.write_once(
+	server name, method text, entity_set text, key uuid, action text, body json, if_match text,
+	OUT outcome text, OUT http_status int, OUT code int, OUT message text, OUT answer text,
+		OUT retry_after int,
+	OUT ms double precision)
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_write_once';
+
+COMMENT ON FUNCTION onec_internal.write_once(name, text, text, uuid, text, json, text) IS
+	'Один запрос к 1С, который меняет или читает один объект, и его исход: stored, missing, exists, '
+	'changed, refused, rights, login, passing, unknown (служебная)';
+
+CREATE FUNCTION onec_internal.ask_1c(work onec.outbox, method text, action text DEFAULT NULL,
+									 body json DEFAULT NULL, if_match text DEFAULT NULL)
+	RETURNS onec_internal.write_result
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT ROW(w.outcome, w.http_status, w.code, w.message, w.retry_after, w.answer::jsonb, NULL,
+			   NULL)::onec_internal.write_result
+	FROM onec_internal.write_once(($1).server, $2, ($1).entity_set,
+								  CASE WHEN $2 <> 'POST' OR $3 IS NOT NULL
+									   THEN onec_internal.key_in_1c(($1).server, ($1).key) END, $3, $4, $5) w
+$$;
+
+COMMENT ON FUNCTION onec_internal.ask_1c(onec.outbox, text, text, json, text) IS
+	'Запрос к 1С о строке очереди (служебная)';
+
+CREATE FUNCTION onec_internal.write_verdict(work onec.outbox, result onec_internal.write_result,
+											sent jsonb) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF result.verdict = 'stored' THEN
+		result.diff := onec_internal.stored_diff(work.server, work.entity_set, sent, result.stored);
+	END IF;
+	result.message := coalesce(result.message, CASE result.verdict WHEN 'missing' THEN 'no such object' END);
+	result.verdict := CASE result.verdict WHEN 'stored' THEN 'done' WHEN 'missing' THEN 'failed'
+		WHEN 'refused' THEN 'failed' WHEN 'exists' THEN 'failed' WHEN 'changed' THEN 'conflict'
+		WHEN 'rights' THEN 'blocked' ELSE result.verdict END;
+	RETURN result;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.write_verdict(onec.outbox, onec_internal.write_result, jsonb) IS
+	'Чем кончилась отправка строки по исходу последнего запроса (служебная)';
+
+CREATE FUNCTION onec_internal.told_verdict(result onec_internal.write_result, verdict text,
+										   message text) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	result.verdict := verdict;
+	result.message := message;
+	RETURN result;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.told_verdict(onec_internal.write_result, text, text) IS
+	'Исход с пояснением (служебная)';
+
+CREATE FUNCTION onec_internal.with_stored(work onec.outbox,
+										  result onec_internal.write_result)
+											RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF result.verdict = 'stored' AND result.stored IS NULL THEN
+		result := onec_internal.ask_1c(work, 'GET');
+		IF result.verdict <> 'stored' THEN
+			RETURN onec_internal.told_verdict(result, 'unknown',
+				'answered well, but the object cannot be read');
+		END IF;
+	END IF;
+	RETURN result;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.with_stored(onec.outbox, onec_internal.write_result) IS
+	'Исход вместе с тем, что записано (служебная)';
+
+CREATE FUNCTION onec_internal.carry_create(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result;
+	honoured boolean := onec_internal.client_keys(work.server);
+BEGIN
+	IF honoured IS FALSE THEN
+		RETURN onec_internal.told_verdict(result, 'blocked', 'the base gives new objects keys of its own');
+	ELSIF work.attempts > 1 THEN
+		result := onec_internal.ask_1c(work, 'GET');
+		IF result.verdict <> 'missing' THEN
+			RETURN onec_internal.write_verdict(work, result, work.body);
+		ELSIF work.maybe_sent AND honoured IS NOT TRUE THEN
+			RETURN onec_internal.told_verdict(result, 'unknown',
+				'nothing of this key is there, but whether the '
+				'base takes keys that it is sent is not known yet');
+		END IF;
+	END IF;
+	result := onec_internal.with_stored(work, onec_internal.ask_1c(work, 'POST', NULL,
+		onec_internal.wire_body(work.server, work.entity_set, work.body, work.key)));
+	IF result.verdict = 'exists' THEN
+		result := onec_internal.ask_1c(work, 'GET');
+		IF result.verdict = 'stored' AND work.attempts = 1
+			AND onec_internal.stored_diff(work.server, work.entity_set, work.body,
+				result.stored) IS NOT NULL THEN
+			RETURN onec_internal.told_verdict(result, 'conflict', 'another object has this key');
+		ELSIF result.verdict = 'missing' THEN
+			RETURN onec_internal.told_verdict(result, 'unknown',
+				'the key is taken, but nothing can be read by it');
+		END IF;
+	ELSIF result.verdict = 'stored' THEN
+		result.remote_key := nullif((result.stored ->> 'Ref_Key')::uuid, work.key);
+	END IF;
+	RETURN onec_internal.write_verdict(work, result, work.body);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.carry_create(onec.outbox) IS 'Создать объект в 1С (служебная)';
+
+CREATE FUNCTION onec_internal.body_to_store(work onec.outbox, stored jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN ($1).operation <> 'merge_rows' THEN ($1).body
+		ELSE (SELECT jsonb_object_agg(e.key, onec_internal.merged_rows(coalesce($2 -> e.key, '[]'), e.value,
+																	   ($1).merge_by))
+			  FROM jsonb_each(onec_internal.with_remote_keys(($1).server, ($1).body)) e) END
+$$;
+
+COMMENT ON FUNCTION onec_internal.body_to_store(onec.outbox, jsonb) IS
+	'Что должно оказаться в 1С (служебная)';
+
+CREATE FUNCTION onec_internal.carry_patch(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result := onec_internal.ask_1c(work, 'GET');
+	sent jsonb := onec_internal.body_to_store(work, result.stored);
+	version text := result.stored ->> 'DataVersion';
+BEGIN
+	IF result.verdict <> 'stored' THEN
+		RETURN onec_internal.write_verdict(work, result, sent);
+	ELSIF onec_internal.stored_diff(work.server, work.entity_set, sent, result.stored) IS NULL
+		AND (work.maybe_sent OR version IS NOT DISTINCT FROM coalesce(work.data_version, version)) THEN
+		RETURN onec_internal.write_verdict(work, result, sent);
+	ELSIF version <> work.data_version THEN
+		RETURN onec_internal.told_verdict(result, 'conflict',
+			'the object has been changed since it was read');
+	END IF;
+	result := onec_internal.ask_1c(work, 'PATCH', NULL, onec_internal.wire_body(work.server,
+		work.entity_set, sent,
+		NULL), version);
+	IF result.verdict = 'changed' AND work.data_version IS NULL THEN
+		RETURN onec_internal.told_verdict(result, 'passing', 'the object was changed meanwhile');
+	END IF;
+	RETURN onec_internal.write_verdict(work, onec_internal.with_stored(work, result), sent);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.carry_patch(onec.outbox) IS 'Изменить объект в 1С (служебная)';
+
+CREATE FUNCTION onec_internal.carry_post(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result;
+	wanted text := CASE work.operation WHEN 'post' THEN 'true' ELSE 'false' END;
+BEGIN
+	IF work.attempts > 1 OR work.data_version IS NOT NULL THEN
+		result := onec_internal.ask_1c(work, 'GET');
+		IF result.verdict <> 'stored' OR work.maybe_sent AND result.stored ->> 'Posted' = wanted THEN
+			RETURN onec_internal.write_verdict(work, result, NULL);
+		ELSIF result.stored ->> 'DataVersion' <> work.data_version THEN
+			RETURN onec_internal.told_verdict(result, 'conflict',
+				'the document has been changed since it was read');
+		END IF;
+	END IF;
+	result := onec_internal.ask_1c(work, 'POST', initcap(work.operation));
+	IF result.verdict = 'stored' THEN
+		result.stored := NULL;
+		result := onec_internal.with_stored(work, result);
+		IF result.verdict = 'stored' AND result.stored ->> 'Posted' IS DISTINCT FROM wanted THEN
+			RETURN onec_internal.told_verdict(result, 'failed', 'answered well, but the document is not '
+				|| CASE work.operation WHEN 'post' THEN 'posted' ELSE 'unposted' END);
+		END IF;
+	END IF;
+	RETURN onec_internal.write_verdict(work, result, NULL);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.carry_post(onec.outbox) IS
+	'Провести документ в 1С или отменить проведение (служебная)';
+
+CREATE FUNCTION onec_internal.carry_write(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result;
+	said text;
+	detail text;
+	place text;
+BEGIN
+	RETURN CASE WHEN work.operation = 'create' THEN onec_internal.carry_create(work)
+				WHEN work.operation IN ('post', 'unpost') THEN onec_internal.carry_post(work)
+				ELSE onec_internal.carry_patch(work) END;
+EXCEPTION WHEN others THEN
+	GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
+	RETURN onec_internal.told_verdict(result, 'unknown',
+									  onec_internal.message_without_values(SQLSTATE, said, detail, place));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.carry_write(onec.outbox) IS
+	'Отправить строку очереди; ошибка — неясный исход (служебная)';
+
+CREATE FUNCTION onec_internal.delivering_server(server name) RETURNS name
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec_internal.must_write('deliver');
+	server := onec_internal.live_server_meant(server);
+	IF NOT onec_internal.is_updatable(server) THEN
+		RAISE NOTICE 'server "%" is not updatable now: nothing is delivered', server;
+		RETURN NULL;
+	ELSIF NOT EXISTS (SELECT FROM pg_user_mappings m JOIN pg_roles r ON m.umuser IN (0, r.oid)
+					  WHERE m.srvname = delivering_server.server AND r.rolname = current_user) THEN
+		RAISE undefined_object USING
+			MESSAGE = format('role "%s" has no login at server "%s"', current_user, server),
+			HINT = format('CREATE USER MAPPING FOR %I SERVER %I OPTIONS (user …, password …);',
+				current_user, server);
+	END IF;
+	RETURN server;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.delivering_server(name) IS
+	'Сервер, в который сейчас можно отправлять; NULL — выключено (служебная)';
+
+CREATE FUNCTION onec_internal.is_delivery_over(done int, max_rows int, began timestamptz,
+											   max_seconds int) RETURNS boolean
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce($1 >= $2, false) OR coalesce(clock_timestamp() >= $3 + make_interval(secs => $4), false);
+
+COMMENT ON FUNCTION onec_internal.is_delivery_over(int, int, timestamptz, int) IS
+	'Довольно ли отправлено (служебная)';
+
+CREATE PROCEDURE onec.deliver(server name DEFAULT NULL, max_rows int DEFAULT NULL,
+	max_seconds int DEFAULT NULL)
+	LANGUAGE plpgsql
+AS $$
+DECLARE
+	work onec.outbox;
+	began pg_catalog.timestamptz;
+	stamp pg_catalog.text;
+	done int := 0;
+	going boolean := true;
+BEGIN
+	IF onec_internal.in_transaction_block() THEN
+		PERFORM onec_internal.refuse_transaction_block('deliver');
+	END IF;
+	COMMIT;
+	server := onec_internal.delivering_server(server);
+	began := pg_catalog.clock_timestamp();
+	WHILE going AND server IS NOT NULL AND NOT onec_internal.is_delivery_over(done, max_rows, began,
+		max_seconds) LOOP
+		stamp := onec_internal.mapping_stamp(server, current_user);
+		work := onec_internal.lease_write(server, stamp);
+		COMMIT;
+		EXIT WHEN work.id IS NULL;
+		going := onec_internal.settle_write(work, onec_internal.carry_write(work), stamp);
+		COMMIT;
+		done := done OPERATOR(pg_catalog.+) 1;
+	END LOOP;
+END $$;
+
+COMMENT ON PROCEDURE onec.deliver(name, int, int) IS
+	'Отправить в 1С то, что ждёт в очереди: каждая строка — один изменяющий запрос и две фиксации, до и '
+	'после него. Не больше max_rows строк и max_seconds секунд; можно вызывать одновременно';
+
+REVOKE EXECUTE ON PROCEDURE onec.deliver(name, int, int) FROM PUBLIC;
+
+CREATE FUNCTION onec.write_status(key uuid, server name DEFAULT NULL)
+	RETURNS TABLE (id bigint, entity_set text, operation text, status text, number text, data_version text,
+				   message text)
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT w.* FROM (
+		SELECT o.id, o.entity_set, o.operation, o.status, NULL::text AS number, NULL::text AS data_version,
+			o.message
+		FROM onec.outbox o
+		WHERE o.server = onec_internal.server_meant($2) AND o.key = $1
+		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
+			WHERE r.rolname = o.requested_by),
+						  'USAGE')
+		UNION ALL
+		SELECT h.id, h.entity_set, h.operation, h.status, h.number, h.data_version, h.message
+		FROM onec.outbox_history h
+		WHERE h.server = onec_internal.server_meant($2) AND h.key = $1
+		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
+			WHERE r.rolname = h.requested_by),
+						  'USAGE')) w
+	ORDER BY w.id
+$$;
+
+COMMENT ON FUNCTION onec.write_status(uuid, name) IS
+	'Где изменения объекта, которые поставила эта роль: состояние, номер или код, который дала 1С, её ответ';
+
+REVOKE EXECUTE ON FUNCTION onec.write_status(uuid, name) FROM PUBLIC;
+
+CREATE FUNCTION onec.allow_write(role regrole, entity_sets text[], server name DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.written_server(server);
+BEGIN
+	PERFORM onec_internal.checked_word('entity set that can be written', e, ARRAY(
+		SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p WHERE p.server = srv))
+	FROM unnest(entity_sets) e;
+	INSERT INTO onec.outbox_allowed (server, role, entity_set)
+	SELECT srv, (SELECT r.rolname FROM pg_roles r WHERE r.oid = allow_write.role), e
+	FROM unnest(entity_sets) e ON CONFLICT DO NOTHING;
+	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, '
+		'text, '
+				   'text[]), onec.write_status(uuid, name) TO %s', role);
+END $$;
+
+COMMENT ON FUNCTION onec.allow_write(regrole, text[], name) IS
+	'Разрешить роли ставить в очередь изменения этих наборов; таблиц очереди она не читает';
+
+REVOKE EXECUTE ON FUNCTION onec.allow_write(regrole, text[], name) FROM PUBLIC;
+
+CREATE FUNCTION onec.outbox_retry(id bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE onec.outbox o SET status = CASE WHEN o.maybe_sent THEN 'unknown' ELSE 'pending' END,
+		not_before = now()
+	WHERE o.id = outbox_retry.id AND o.status <> 'sending';
+	IF NOT FOUND THEN
+		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec.outbox_retry(bigint) IS
+	'Отправить строку очереди ещё раз, не дожидаясь срока; прежде смотрится, не записана ли она уже';
+
+REVOKE EXECUTE ON FUNCTION onec.outbox_retry(bigint) FROM PUBLIC;
+
+CREATE FUNCTION onec.outbox_skip(id bigint, why text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	work onec.outbox;
+	result onec_internal.write_result;
+BEGIN
+	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_skip.id AND o.status <> 'sending' FOR UPDATE;
+	IF work.id IS NULL THEN
+		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
+	END IF;
+	PERFORM onec_internal.write_done(work, onec_internal.told_verdict(result, 'skipped', why));
+END $$;
+
+COMMENT ON FUNCTION onec.outbox_skip(bigint, text) IS
+	'Не отправлять строку очереди: она уходит в историю, и то, что её ждало, больше не ждёт';
+
+REVOKE EXECUTE ON FUNCTION onec.outbox_skip(bigint, text) FROM PUBLIC;
+
+CREATE FUNCTION onec_internal.drop_old_history(days int) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part regclass;
+BEGIN
+	FOR part IN SELECT i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'onec.outbox_history'::regclass AND c.relname ~ '^outbox_history_\d{4}_\d\d$'
+		  AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 '
+			'month' < now() - make_interval(days => days) LOOP
+		EXECUTE format('DROP TABLE %s', part);
+	END LOOP;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.drop_old_history(int) IS 'Удалить старые части истории (служебная)';
+
+CREATE FUNCTION onec_internal.housekeep_outbox(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	keep_days int := onec.get('outbox.keep_days', server)::int;
+BEGIN
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = housekeep_outbox.server) THEN
+		RETURN;
+	END IF;
+	PERFORM onec_internal.make_history_part(now() + interval '7 days');
+	-- parts hold all servers: the longest time that one of them wants
+	PERFORM onec_internal.drop_old_history(
+		(SELECT max(onec.get('outbox.history_days', b.server)::int) FROM onec_internal.outbox_base b));
+	UPDATE onec.outbox_history h SET body = NULL, stored_diff = NULL
+	WHERE h.server = housekeep_outbox.server AND keep_days > 0
+		AND h.done_at < now() - make_interval(days => keep_days)
+	  AND (h.body IS NOT NULL OR h.stored_diff IS NOT NULL);
+	DELETE FROM onec_internal.outbox_key k
+	WHERE k.server = housekeep_outbox.server
+	  AND k.kept_since < now() - make_interval(days => onec.get('outbox.key_days',
+		housekeep_outbox.server)::int)
+	  AND NOT EXISTS (SELECT FROM onec.outbox o WHERE o.server = k.server AND o.id = k.id);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.housekeep_outbox(name) IS
+	'Уборка очереди записи: тела, ключи, старые части истории (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.housekeep(server name, OUT job_runs bigint, OUT runs bigint, OUT drifts bigint,
+										OUT moved bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	run_days int := onec.get('keep.run_days', server)::int;
+	drift_days int := onec.get('keep.drift_days', server)::int;
+BEGIN
+	job_runs := onec_internal.forget_job_runs(server, onec.get('keep.job_days', server)::int);
+	-- the newest run, and the newest that did something, tell how things stand
+	DELETE FROM onec.sync_run r
+	WHERE r.server = housekeep.server AND run_days > 0
+	  AND r.started_at < now() - make_interval(days => run_days) AND r.status <> 'running'
+	  AND r.run_id < (SELECT max(n.run_id) FILTER (WHERE n.status NOT LIKE 'skipped%') FROM onec.sync_run n
+					  WHERE n.server = housekeep.server);
+	GET DIAGNOSTICS runs = ROW_COUNT;
+	DELETE FROM onec.sync_step s
+	WHERE s.server = housekeep.server
+	  AND NOT EXISTS (SELECT FROM onec.sync_run r WHERE r.server = s.server AND r.run_id = s.run_id);
+	DELETE FROM onec.drift d
+	WHERE d.server = housekeep.server AND drift_days > 0
+	  AND d.repaired_at < now() - make_interval(days => drift_days);
+	GET DIAGNOSTICS drifts = ROW_COUNT;
+	IF onec_internal.purchases_kept_since(server, 'sale_line') > onec_internal.first_moment() THEN
+		PERFORM onec_internal.purge_before(server, onec_internal.purchases_kept_since(server,
+			'sale_line')::date);
+	END IF;
+	PERFORM onec_internal.housekeep_outbox(server);
+	moved := onec_internal.reschedule_jobs(server);
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.grant_sync(role regrole, server name DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.live_server_meant(server);
+	filled text;
+	read text;
+	called text;
+	helpers record;
+	entries text := '^(sync|run_job$|run_now$|deliver$|refresh_|fit_clv$|(forget|remember)_refusals$|'
+					'(check|choose)_loyalty|check_amounts$)';
+BEGIN
+	SELECT string_agg(c.oid::regclass::text, ', ') FILTER (WHERE c.relkind = 'r' AND a.attname IS NOT NULL
+														   AND c.relname NOT IN ('config', 'target',
+															   'forgotten', 'server_number')),
+		   string_agg(c.oid::regclass::text, ', ')
+	INTO filled, read
+	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
+	WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND c.relname !~ '^outbox'
+	  AND (c.relkind = 'r' OR c.relkind = 'v' AND c.relnamespace = 'onec'::regnamespace
+		   AND EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname));
+	SELECT string_agg(p.oid::regprocedure::text, ', ') INTO called FROM pg_proc p
+	WHERE p.pronamespace = 'onec'::regnamespace AND p.proname ~ entries;
+	SELECT h.routines, h.relations INTO helpers FROM onec_internal.needed_helpers(
+		ARRAY(SELECT format('onec.%s', p.proname) FROM pg_proc p
+			  WHERE p.pronamespace = 'onec'::regnamespace
+				AND (p.proname ~ entries OR has_function_privilege('public', p.oid, 'EXECUTE')))) h;
+	EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %s', current_database(), role);
+	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal, %I TO %s', srv, role);
+	EXECUTE format('GRANT USAGE ON FOREIGN SERVER %I TO %s', srv, role);
+	EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %s', srv, role);
+	EXECUTE format('GRANT SELECT ON %s, %s TO %s', read, helpers.relations, role);
+	EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO %s', filled, role);
+	EXECUTE format('GRANT INSERT ON onec.forgotten TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON ROUTINE %s, %s TO %s', called, helpers.routines, role);
+	IF NOT EXISTS (SELECT FROM pg_user_mappings m WHERE m.srvname = srv AND m.umuser IN (0, role)) THEN
+		RAISE WARNING USING
+			MESSAGE = format('role "%s" has no login at server "%s" yet', role, srv),
+			HINT = format('CREATE USER MAPPING FOR %s SERVER %I OPTIONS (user …, password …);', role, srv);
+	END IF;
+END $$;
+
+SELECT onec_internal.finish_script();
