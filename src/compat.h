@@ -25,6 +25,7 @@
 #include "nodes/plannodes.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
+#include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -127,6 +128,18 @@ onec_operator_strategy(Oid opno, Oid opfamily)
 #define onec_make_upper_path(root, rel, target, rows, startup, total, private) \
 	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, NULL, private)
 #endif
+
+/* What pg_stat_activity shows of a wait: its name, or, before 17, one that all extensions share. */
+static inline uint32
+onec_wait_event(const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+	return WaitEventExtensionNew(name);
+#else
+	(void) name;
+	return PG_WAIT_EXTENSION;
+#endif
+}
 
 /* A path that is made of another has those of its nodes that are disabled; before 18 the cost told. */
 #if PG_VERSION_NUM >= 180000

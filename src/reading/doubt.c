@@ -354,8 +354,7 @@ halve_page(OnecPager *pager, const OnecError *error)
 		return false;
 	pager->timed_out |= timeout;
 	pager->page_limit = Max(pager->at.top / 2, SMALLEST_PAGE);
-	if (pager->spent)
-		pager->spent->retries++;
+	onec_session_note_retry(pager->session, pager->spent);
 	return true;
 }
 
@@ -377,12 +376,14 @@ onec_pager_failed(OnecPager *pager, const OnecError *error)
 	OnecReply  *reply = pager->reply;
 	OnecDraft	draft;
 
+	onec_reply_blame(reply, error);
 	if (error->kind == ONEC_ERR_NO_ROW && pager->query.key != NULL)
 	{
 		onec_pager_stop(pager);
 		pager->way.finished++;
 		return;
 	}
+	onec_reply_rows(reply, pager->page_rows);
 	/* rows of a result that has no pages cannot be skipped */
 	if ((onec_draft_is_paged(pager->options, &pager->query) || pager->page_rows == 0) &&
 		(do_without(pager, error) || halve_page(pager, error) || try_again(pager, error)))

@@ -200,6 +200,7 @@ restart(OnecReply *reply)
 		return false;
 	onec_session_pace(reply->session->root, reply->min_interval);
 	end_reply(reply, "the 1C session had ended; sent again", false);
+	count_for_all(reply, ONEC_TOTAL_RETRIES, 1);
 	onec_ib_died(reply);
 	onec_transfer_free(reply->transfer);
 	reply->transfer = NULL;
@@ -318,7 +319,7 @@ wait_for_room(OnecSession *session, int limit)
 	{
 		if (end == 0)
 			end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ABANDONED_MS);
-		onec_http_wait(onec_session_pool(), left);
+		onec_session_pause(left);
 		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 		onec_session_sweep(session, false);
 	}
@@ -546,6 +547,18 @@ onec_reply_retry_after(const OnecReply *reply)
 	return reply->retry_after_s;
 }
 
+void
+onec_reply_blame(OnecReply *reply, const OnecError *error)
+{
+	if (reply->error.kind != ONEC_OK)
+		return;					/* it is what the request failed of */
+	reply->error = *error;
+	if (reply->ended)
+		count_for_all(reply, ONEC_TOTAL_ERRORS + error->kind, 1);
+	else
+		fail_reply(reply);
+}
+
 static void
 unlink_reply(OnecReply *reply)
 {
@@ -590,10 +603,11 @@ onec_session_is_room(const OnecSession *session, int limit)
 static void
 drop_reply(OnecReply *reply)
 {
-	if (reply->judged)
-		end_reply(reply, NULL, false);
-	else
+	if (!reply->judged)
 		cancel_reply(reply, false);
+	else if (!reply->ended && !onec_transfer_done(reply->transfer))
+		count_for_all(reply, ONEC_TOTAL_CANCELLED, 1);
+	end_reply(reply, NULL, false);
 	onec_ib_leave(reply);
 	if (reply->tie != NULL)
 		reply->tie->reply = NULL;

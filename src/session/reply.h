@@ -102,6 +102,9 @@ extern void onec_reply_pin(OnecReply *reply, bool pinned);
 /* Rows found in the answer, for the request log. */
 extern void onec_reply_rows(OnecReply *reply, int64 rows);
 
+/* Its answer came, but is not what it should be: that is counted as a failure of the request. */
+extern void onec_reply_blame(OnecReply *reply, const OnecError *error);
+
 /*
  * End the request in any state; NULL is allowed.  1C does not notice that a connection is closed: a request
  * that it is at work on keeps its 1C session until it begins to answer.

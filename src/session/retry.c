@@ -45,7 +45,7 @@ wait_until(TimestampTz moment)
 
 		if (left <= 0)
 			return;
-		onec_http_wait(onec_session_pool(), left);
+		onec_session_pause(left);
 	}
 }
 
@@ -108,6 +108,14 @@ patience(const OnecOptions *options, const OnecError *error)
 	return options->request_timeout * INT64CONST(2000);
 }
 
+void
+onec_session_note_retry(OnecSession *session, OnecSpent *spent)
+{
+	onec_totals_add(session->totals, session->key.serverid, ONEC_TOTAL_RETRIES, 1);
+	if (spent != NULL)
+		spent->retries++;
+}
+
 bool
 onec_session_retry(OnecSession *session, const OnecOptions *options, OnecReply *reply,
 				   const OnecError *error, OnecAttempts *attempts, OnecSpent *spent)
@@ -131,8 +139,6 @@ onec_session_retry(OnecSession *session, const OnecOptions *options, OnecReply *
 	wait_until(moment);
 	session->gave_up_after = 0;
 	onec_log_retry();
-	onec_totals_add(session->totals, session->key.serverid, ONEC_TOTAL_RETRIES, 1);
-	if (spent != NULL)
-		spent->retries++;
+	onec_session_note_retry(session, spent);
 	return true;
 }

@@ -27,10 +27,13 @@ typedef struct OnecAttempts
 /*
  * After a failure: true when the same request may be sent again, after having waited the
  * back-off or what Retry-After asked for.  False when it would not help or attempts
- * are used up.  (A dead 1C session is replaced by onec_reply_wait() itself, without counting.)
+ * are used up.  (A dead 1C session is replaced by onec_reply_wait() itself.)
  */
 extern bool onec_session_retry(OnecSession *session, const OnecOptions *options, OnecReply *reply,
 							   const OnecError *error, OnecAttempts *attempts, OnecSpent *spent);
+
+/* A request repeats one that failed; "spent" may be NULL. */
+extern void onec_session_note_retry(OnecSession *session, OnecSpent *spent);
 
 /*
  * Wait for the interval (ms), one request of the base at this address at a time, whichever backend sends

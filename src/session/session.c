@@ -30,6 +30,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "onec_error.h"
 #include "protocol/buf.h"
 #include "protocol/http/http.h"
@@ -61,40 +62,68 @@ static OnecHttp *pool = NULL;	/* likewise by the first request */
 static uint64 catalog_changes = 0;	/* counted by the syscache callbacks */
 static bool uninterruptible = false;	/* set while 1C sessions are being closed */
 
+/* What pg_stat_activity says of the waits, from 17 on. */
+static uint32 answer_event;
+static uint32 pause_event;
+static uint32 finish_event;
+static bool pausing = false;	/* the next wait is not for 1C */
+
 static void finish_all(int code, Datum arg);
 
 /* OnecHttpWait: the only place where this backend waits for 1C. */
 static void
 wait_for_pool(int fd, long timeout_ms, void *arg)
 {
+	uint32		event = pausing ? pause_event : answer_event;
 	int			events;
 
+	pausing = false;
 	timeout_ms = Min(timeout_ms, LONGEST_WAIT_MS);
 	if (uninterruptible)
 	{
 		struct pollfd pfd = {.fd = fd,.events = POLLIN};
 
+		pgstat_report_wait_start(finish_event);
 		(void) poll(&pfd, 1, (int) timeout_ms);
+		pgstat_report_wait_end();
 		return;
 	}
 	events = WaitLatchOrSocket(MyLatch,
 							   WL_LATCH_SET | WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							   fd, timeout_ms, PG_WAIT_EXTENSION);
+							   fd, timeout_ms, event);
 	if (events & WL_LATCH_SET)
 		ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
+}
+
+static void
+make_pool(void)
+{
+	answer_event = onec_wait_event("OnecAnswer");
+	pause_event = onec_wait_event("OnecPause");
+	finish_event = onec_wait_event("OnecFinish");
+	pool = onec_http_create(wait_for_pool, NULL);
+	if (pool == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
 }
 
 OnecHttp *
 onec_session_pool(void)
 {
 	if (pool == NULL)
-		pool = onec_http_create(wait_for_pool, NULL);
-	if (pool == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
+		make_pool();
 	return pool;
+}
+
+void
+onec_session_pause(long timeout_ms)
+{
+	OnecHttp   *http = onec_session_pool();
+
+	pausing = true;
+	onec_http_wait(http, timeout_ms);
 }
 
 /* ---- the cache of sessions ---- */

@@ -30,6 +30,9 @@ extern OnecSession *onec_session_get(const OnecOptions *options, Oid userid);
 /* The pool of this backend; waits on the latch and serves interrupts. */
 extern OnecHttp *onec_session_pool(void);
 
+/* Wait so long at most before a request, while others come on; serves interrupts. */
+extern void onec_session_pause(long timeout_ms);
+
 /* The sessions of this backend, a palloc'd List of OnecSession. */
 extern List *onec_session_all(void);
 

@@ -56,6 +56,11 @@ class Log:
             self.counters["errors"] += line["status"] >= 400
             return self.number
 
+    def note_sent(self, number: int, size: int) -> None:
+        """So many bytes, with the head, are about to go out for a line: "sent"."""
+        with self.lock:
+            next(line for line in reversed(self.lines) if line["n"] == number)["sent"] = size
+
     def count(self, name: str, by: int = 1) -> None:
         with self.lock:
             self.counters[name] += by
@@ -151,6 +156,7 @@ class Connection:
         self.socket = connection
         self.number = server.log.counters["connections"]
         self.body = b""  # of the request at hand
+        self.line: int | None = None  # its number in the log, once it has one
 
     def run(self) -> None:
         try:
@@ -163,6 +169,7 @@ class Connection:
 
     def _request(self, stream) -> bool:
         """One request; False when the connection is to be closed."""
+        self.line = None
         line = stream.readline(LIMIT)
         while line in (b"\r\n", b"\n"):
             line = stream.readline(LIMIT)
@@ -220,7 +227,7 @@ class Connection:
             server.log.works(-1)
         line |= {"status": reply.status, "rows": reply.rows, "touched": reply.touched, "bytes": len(reply.body),
                  "ms": round((time.monotonic() - started) * 1000, 1)}
-        number = server.log.add(line)
+        number = self.line = server.log.add(line)
         for one in reply.stored:
             one["request"] = number
         if rule and rule["commit_after_ms"]:
@@ -341,6 +348,8 @@ class Connection:
             body = body[:rule["cut_at"]]
         if head_only:
             body = b""
+        if self.line is not None:
+            self.server.log.note_sent(self.line, len(head) + len(body))
         if rule and rule["drip_ms"]:
             self.socket.sendall(head)
             for at in range(len(body)):
