@@ -219,7 +219,8 @@ CREATE VIEW onec.sync_progress AS
 				 0) AS rows_per_second,
 		   CASE WHEN s.windows_done > 0 THEN
 				(clock_timestamp() - s.started_at) / s.windows_done
-					* (s.windows_total - s.windows_done) END AS remaining
+					* (s.windows_total - s.windows_done) END AS remaining,
+		   floor(100.0 * s.windows_done / nullif(s.windows_total, 0))::int AS percent
 	FROM onec.sync_step s JOIN onec.sync_run r ON r.server = s.server AND r.run_id = s.run_id
 	WHERE r.status = 'running' AND s.status = 'running';
 COMMENT ON VIEW onec.sync_progress IS 'Что синхронизируется сейчас и сколько осталось';
@@ -228,6 +229,7 @@ COMMENT ON COLUMN onec.sync_progress.windows_done IS 'Окон прочитан�
 COMMENT ON COLUMN onec.sync_progress.windows_total IS 'Окон всего';
 COMMENT ON COLUMN onec.sync_progress.elapsed IS 'Сколько длится шаг';
 COMMENT ON COLUMN onec.sync_progress.remaining IS 'Сколько ещё, если окна одинаковы';
+COMMENT ON COLUMN onec.sync_progress.percent IS 'Какая часть окон прочитана, в процентах';
 
 -- What a run is to do.  "size" ranks runs: a larger one waits for a smaller one to end; see onec.sync_run.
 CREATE TYPE onec_internal.sync_plan AS (

@@ -365,6 +365,7 @@ DECLARE
 	w tsrange;
 	did record;
 	asked bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec_internal.session_totals() t);
+	since timestamptz := clock_timestamp();
 	-- what else stops a run has failed a step, and is looked for before the next one
 	stop text := CASE WHEN plan.minutes > 0 THEN onec_internal.reason_to_stop(plan, run) END;
 	code text;
@@ -428,6 +429,8 @@ BEGIN
 	PERFORM onec_internal.account_requests(plan.server, run, place, asked);
 	IF w IS NULL OR code IS NOT NULL THEN
 		PERFORM onec_internal.tell_of_step(plan.server, run, place);
+	ELSE
+		PERFORM onec_internal.tell_progress(plan, run, place, since);
 	END IF;
 	IF w IS NULL AND code IS NULL THEN
 		RAISE NOTICE USING MESSAGE = onec_internal.step_summary(plan.server, run, place);
@@ -469,6 +472,8 @@ BEGIN
 	PERFORM onec_internal.end_run(plan, begun.run);
 	COMMIT;
 	PERFORM onec_internal.release_run();
+	PERFORM onec_internal.make_first_models(plan, begun.run);
+	COMMIT;
 END $$;
 COMMENT ON PROCEDURE onec_internal.carry_out(onec_internal.sync_plan) IS
 	'Синхронизация без проверок (служебная)';
