@@ -75,6 +75,20 @@ FROM pg_temp.texts('//section[@id="rfm"]//td[contains(@class,"heat")]/text()') x
 SELECT count(*) FROM pg_temp.texts('//section[@id="cohorts"]//tbody/tr/th/text()') x;
 SELECT count(DISTINCT date_trunc('month', first_purchase)) FROM onec.customer_profile
 WHERE server = 'rp' AND first_purchase >= '2025-04-01';
+-- orders in work: those that are posted and have not ended, by when they are to be shipped
+INSERT INTO onec.customer_order (server, order_id, number, date, posted, deletion_mark, outcome, ship_at,
+								 store_id, amount)
+	SELECT 'rp', ('00000000-0000-0000-0008-' || lpad(n::text, 12, '0'))::uuid, 'Н' || n,
+		   timestamp '2026-06-01' + n * interval '1 hour', n <> 6, n = 7,
+		   CASE n WHEN 8 THEN 'Успешно' WHEN 9 THEN '' END, ship_at::timestamp,
+		   CASE WHEN n < 3 THEN '00000000-0000-0000-0003-000000000001'::uuid END, 1000 * n
+	FROM unnest('{2026-06-29,2026-06-30 10:00,2026-07-06,2026-07-07,NULL,2026-06-30,2026-06-30,2026-06-30,'
+				'2026-06-28,2026-06-30}'::text[]) WITH ORDINALITY x (ship_at, n);
+UPDATE onec.customer_order SET date = '2026-07-01' WHERE server = 'rp' AND number = 'Н10';
+SELECT n AS table, (SELECT string_agg(c::text, ' ') FROM unnest(xpath('//th/text()|//td/text()', r)) c)
+FROM (SELECT 1 AS n, unnest(xpath('(//section[@id="orders"]//tbody)[1]/tr', pg_temp.page())) AS r
+	  UNION ALL
+	  SELECT 2, unnest(xpath('(//section[@id="orders"]//tbody)[2]/tr', pg_temp.page()))) x;
 -- no telephone, nothing of the network, no script
 SELECT count(*) FILTER (WHERE p ~ '7000111\d{4}') AS phones,
 	   count(*) FILTER (WHERE p ~* '<script|<link rel="style|@import|url\(|src=|https?://') AS outside

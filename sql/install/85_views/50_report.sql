@@ -149,7 +149,7 @@ AS $$
 				'выручка ' || onec_internal.spaced_number(coalesce(c.net, 0))), '' ORDER BY r.r) AS cells
 		FROM generate_series(1, 5) f (f) CROSS JOIN generate_series(1, 5) r (r)
 		LEFT JOIN cell c ON c.r_score = r.r AND c.f_score = f.f GROUP BY 1)
-	SELECT onec_internal.report_table('{частота \ давность,1 — давно,2,3,4,5 — недавно}',
+	SELECT onec_internal.report_table('{частота \\ давность,1 — давно,2,3,4,5 — недавно}',
 									  string_agg(format('<tr><th>%s</th>%s</tr>',
 														CASE l.f WHEN 5 THEN '5 — часто'
 															 WHEN 1 THEN '1 — редко'
@@ -240,6 +240,40 @@ $$;
 COMMENT ON FUNCTION onec_internal.report_points(name, timestamp) IS
 	'Раздел отчёта: сгорающие баллы (служебная)';
 
+-- Orders that are neither finished nor dropped: when they are to be shipped, and the twenty whose day is
+-- nearest, since some were forgotten years ago.  Whose they are is not told.
+CREATE FUNCTION onec_internal.report_orders(server name, day date) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH work AS MATERIALIZED (
+		SELECT o.number, o.date, o.ship_at, o.amount, coalesce(s.name, '–') AS store,
+			   CASE WHEN o.ship_at < $2 THEN 1 WHEN o.ship_at < $2 + 1 THEN 2 WHEN o.ship_at < $2 + 7 THEN 3
+					WHEN o.ship_at IS NOT NULL THEN 4 ELSE 5 END AS place
+		FROM onec.customer_order o LEFT JOIN onec.store s ON s.server = $1 AND s.store_id = o.store_id
+		WHERE o.server = $1 AND o.date < $2 + 1 AND o.posted IS NOT FALSE AND o.deletion_mark IS NOT TRUE
+		  AND coalesce(o.outcome, '') = ''),
+	soon AS (
+		SELECT w.*, row_number() OVER (ORDER BY abs(w.ship_at::date - $2), w.ship_at, w.date, w.number) AS n
+		FROM work w)
+	SELECT onec_internal.report_table('{Отгрузить,Заказов,Сумма}', (
+			SELECT string_agg(onec_internal.report_row(ARRAY[t.title, t.orders::text,
+															 onec_internal.spaced_number(t.amount)]), ''
+							  ORDER BY t.place)
+			FROM (SELECT w.place, (ARRAY['просрочено', 'сегодня', 'за неделю', 'позже', 'без срока'])[w.place]
+								  AS title,
+						 count(*) AS orders, sum(w.amount) AS amount
+				  FROM work w GROUP BY w.place) t))
+		|| onec_internal.report_table('{Заказ,Отгрузить,Сумма,Магазин,Принят}',
+									  string_agg(onec_internal.report_row(ARRAY[coalesce(s.number, '–'),
+										  coalesce(to_char(s.ship_at, 'DD.MM.YYYY'), '–'),
+										  onec_internal.spaced_number(s.amount), s.store,
+										  to_char(s.date, 'DD.MM.YYYY')]), ''
+											  ORDER BY s.ship_at, s.n))
+	FROM soon s WHERE s.n <= 20
+$$;
+COMMENT ON FUNCTION onec_internal.report_orders(name, date) IS 'Раздел отчёта: заказы в работе (служебная)';
+
 CREATE FUNCTION onec_internal.report_freshness(server name) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -322,11 +356,14 @@ CREATE FUNCTION onec_internal.report_style() RETURNS text
 		'em{display:block;font-style:normal;font-size:13px}.wide{overflow-x:auto;margin-bottom:10px}'
 		'table{border-collapse:collapse;font-size:13px}'
 		'th,td{padding:4px 8px;border-bottom:1px solid '
-		'var(--line);text-align:right;white-space:nowrap}th:first-child{text-align:left;font-weight:600}'
+		'var(--line);text-align:right;white-space:nowrap}th:first-child{text-align:left;font-weight:600;'
+		'position:sticky;left:0;background:var(--back)}'
 		'thead th{color:var(--dim);font-weight:400}#calls :is(th,td):nth-child(3),#quality '
-		':is(th,td):nth-child(3),#freshness :is(th,td):nth-child(2)'
+		':is(th,td):nth-child(3),#freshness :is(th,td):nth-child(2),'
+		'#orders .wide+.wide :is(th,td):nth-child(4)'
 		'{text-align:left;white-space:normal;min-width:180px}.heat{text-align:center;min-width:26px}'
-		'svg{min-width:640px;width:100%;height:auto}'
+		-- the newest months are at the right: there a narrow screen begins
+		'#revenue .wide{direction:rtl}svg{direction:ltr;min-width:640px;width:100%;height:auto}'
 		'svg line{stroke:var(--line)}.axis{fill:var(--dim);font-size:11px}.mid{text-anchor:middle}.legend '
 		'span{display:inline-block;margin-right:14px;font-size:13px}'
 		'.legend i{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px}'
@@ -337,6 +374,8 @@ CREATE FUNCTION onec_internal.report_style() RETURNS text
 		'10px;align-items:center;font-size:13px}'
 		'.bar{background:var(--card);border-radius:4px;height:14px}.bar '
 		'span{display:block;height:14px;border-radius:4px;background:#1f6fb2}.value{text-align:right}'
+		'@media(max-width:480px){body{padding:12px}th,td{padding:4px 5px}thead th{white-space:normal}'
+		'.heat{min-width:22px}}'
 		'@media print{body{max-width:none;font-size:12px}section{break-inside:avoid}.heat,.bar span,.legend '
 		'i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}';
 COMMENT ON FUNCTION onec_internal.report_style() IS 'Оформление отчёта (служебная)';
@@ -371,6 +410,9 @@ BEGIN
 		|| onec_internal.report_section('calls', 'Кому позвонить',
 										'Первые двадцать; полностью — onec.call_list.',
 										onec_internal.report_calls(srv, as_of))
+		|| onec_internal.report_section('orders', 'Заказы в работе',
+										'Проведены и не завершены; внизу двадцать, чей срок ближе всего.',
+										onec_internal.report_orders(srv, day))
 		|| onec_internal.report_section('points', 'Сгорают баллы', 'В ближайшие 30 дней.',
 										onec_internal.report_points(srv,
 											onec_internal.moment_meant(srv, as_of)))
@@ -381,6 +423,6 @@ BEGIN
 		|| E'<footer>onec_fdw: SELECT onec.report()</footer>\n</body>\n</html>\n';
 END $$;
 COMMENT ON FUNCTION onec.report(name, date) IS
-	'Отчёт о магазине одной страницей HTML: выручка, RFM, когорты, категории, кому позвонить, сгорающие '
-	'баллы, свежесть; без сети и сценариев, телефоны скрыты';
+	'Отчёт о магазине одной страницей HTML: выручка, RFM, когорты, категории, кому позвонить, заказы в '
+	'работе, сгорающие баллы, свежесть; без сети и сценариев, телефоны скрыты';
 REVOKE EXECUTE ON FUNCTION onec.report(name, date) FROM PUBLIC;
