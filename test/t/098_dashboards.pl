@@ -99,13 +99,25 @@ is(OnecTest->rows($node, "SET TimeZone = 'UTC'; SELECT s, onec.moment(s, t::time
 	join("\n", map { ("$_->[0]|$_->[1]", "$_->[0]|infinity", "$_->[0]|") } [ demo => '2025-12-31 21:00:00+00' ], [ far => '2025-12-31 14:00:00+00' ], [ demo => '2025-12-31 21:00:00+00' ], [ gone => '2026-01-01 00:00:00+00' ]),
 	'D11: onec.moment, asked by an analyst: of several bases, without a base, of no time');
 
-# ---- metrics ----
+# ---- metrics, in the exporters' own formats ----
 
-my ($paper) = OnecTest->contents("$place/README.md") =~ /(-- postgres_exporter.*?)```/s;
-my @metrics = map { "$_;" } grep { /\S/ } split /;/, $paper;
+# postgres_exporter: a query, and a metric for each column of it, in YAML; read here as far as the file goes
+my $yaml = OnecTest->contents("$place/exporters/postgres_exporter.yaml");
+my ($name, $query, $metrics) = $yaml =~ /\A(?:#.*\n)*(\w+):\n  query: \|\n((?:    .*\n)+)  metrics:\n((?:    .*\n)+)\z/;
+is($name, 'onec', 'postgres_exporter: one query and its metrics');
+my @metrics = $metrics =~ /\G    - (\w+):\n        usage: "(LABEL|COUNTER|GAUGE)"\n        description: "[^"\n]+"\n/g;
+is(join('', map { "    - $metrics[ 2 * $_ ]:\n" } 0 .. $#metrics / 2), join('', $metrics =~ /^(    - .*\n)/mg), '… each with its usage and description');
+my $columns = OnecTest->rows($node, "CREATE TEMPORARY VIEW v AS $query; SELECT attname, CASE format_type(atttypid, NULL) WHEN 'name' THEN 'text' WHEN 'bigint' THEN 'number' WHEN 'numeric' THEN 'number' WHEN 'double precision' THEN 'number' ELSE format_type(atttypid, NULL) END FROM pg_attribute WHERE attrelid = 'v'::regclass ORDER BY attnum");
+is($columns, join("\n", map { "$metrics[ 2 * $_ ]|" . ($metrics[ 2 * $_ + 1 ] eq 'LABEL' ? 'text' : 'number') } 0 .. $#metrics / 2),
+	'… one for each column, numbers but for the label');
+isnt({@metrics}->{server}, 'LABEL', '… which is not "server": the exporter has a label of that name itself');
+like(answers($query, 'postgres_exporter'), qr/^demo(\|\d+(\.\d+)?){9}$/m, '… a row a base, without gaps');
+like(OnecTest->rows($node, "BEGIN; DELETE FROM onec.sync_state; $query; ROLLBACK"), qr/^demo\|.*\|NaN\|\d+$/m, '… of which nothing was read yet, too');
+# Zabbix agent 2: a file of SQL, whose parameters come as text
+my $zabbix = OnecTest->contents("$place/exporters/onec_lag.sql") =~ s/;\s*\z//r;
+my $item = sub { return answers("PREPARE item (text) AS $zabbix; EXECUTE item ('$_[0]')", "Zabbix: $_[0]"); };
+like($item->('demo'), qr/\A\d+\z/, '… one number');
+is($item->('nobody'), '-1', '… of a base that was never read: -1');
 answers($1, 'a chart over days') if OnecTest->contents("$place/README.md") =~ /(SELECT p\.period_tz .*?);/s;
-is(scalar @metrics, 2, 'two queries for exporters');
-like(answers($metrics[0], 'postgres_exporter'), qr/^demo\|\d+\|\d+\|\d+\|\d+\|\d+\|[\d.]+\|[\d.]+$/m, 'postgres_exporter: a line a server');
-like(answers($metrics[1], 'Zabbix'), qr/\A\d+\z/, 'Zabbix: one number');
 
 done_testing();
