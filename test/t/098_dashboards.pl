@@ -113,9 +113,9 @@ is($columns, join("\n", map { "$metrics[ 2 * $_ ]|" . ($metrics[ 2 * $_ + 1 ] eq
 isnt({@metrics}->{server}, 'LABEL', '… which is not "server": the exporter has a label of that name itself');
 like(answers($query, 'postgres_exporter'), qr/^demo(\|\d+(\.\d+)?){9}$/m, '… a row a base, without gaps');
 like(OnecTest->rows($node, "BEGIN; DELETE FROM onec.sync_state; $query; ROLLBACK"), qr/^demo\|.*\|NaN\|\d+$/m, '… of which nothing was read yet, too');
-# Zabbix agent 2: a file of SQL, whose parameters come as text
-my $zabbix = OnecTest->contents("$place/exporters/onec_lag.sql") =~ s/;\s*\z//r;
-my $item = sub { return answers("PREPARE item (text) AS $zabbix; EXECUTE item ('$_[0]')", "Zabbix: $_[0]"); };
+# Zabbix agent: a parameter of the user's, one number
+my ($zabbix) = OnecTest->contents("$place/exporters/zabbix_agent.conf") =~ /^UserParameter=onec\.lag\[\*\],echo "([^"\$]+)" \| psql -X -A -t -q -v base="\$1" /m;
+my $item = sub { return answers("\\set base '$_[0]'\n$zabbix", "Zabbix: $_[0]"); };
 like($item->('demo'), qr/\A\d+\z/, '… one number');
 is($item->('nobody'), '-1', '… of a base that was never read: -1');
 answers($1, 'a chart over days') if OnecTest->contents("$place/README.md") =~ /(SELECT p\.period_tz .*?);/s;
