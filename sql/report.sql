@@ -89,6 +89,31 @@ SELECT n AS table, (SELECT string_agg(c::text, ' ') FROM unnest(xpath('//th/text
 FROM (SELECT 1 AS n, unnest(xpath('(//section[@id="orders"]//tbody)[1]/tr', pg_temp.page())) AS r
 	  UNION ALL
 	  SELECT 2, unnest(xpath('(//section[@id="orders"]//tbody)[2]/tr', pg_temp.page()))) x;
+-- goods that will not last two weeks, at the pace of thirty days: 1 has enough for 13, 2 for 14, 3 nothing, 4
+-- is in no store, 5 was sold before
+INSERT INTO onec.product (server, product_id, name)
+	SELECT 'rp', ('00000000-0000-0000-0002-00000000010' || n)::uuid, 'На складе ' || n
+	FROM generate_series(1, 5) n;
+INSERT INTO onec.sale_line (server, register, recorder, recorder_type, line_no, period, active, product_id,
+							store_id, quantity, amount, attribution)
+	SELECT 'rp', 'sales', ('00000000-0000-0000-0009-' || lpad(n::text, 12, '0'))::uuid, 'Document_ЧекККМ', p,
+		   onec.local_now('rp')::date - CASE p WHEN 5 THEN 30 ELSE n END, true,
+		   ('00000000-0000-0000-0002-00000000010' || p)::uuid,
+		   CASE WHEN p <> 4 THEN '00000000-0000-0000-0003-000000000001'::uuid END, 3, 100 * p, 'unknown'
+	FROM generate_series(0, 27, 3) n, generate_series(1, 5) p;
+CREATE FUNCTION pg_temp.short(day date) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT (SELECT string_agg(c::text, ' ') FROM unnest(xpath('//th/text()|//td/text()', r)) c)
+	FROM unnest(xpath('//section[@id="stock"]//tbody/tr',
+					  replace(onec.report('rp', day), '<!DOCTYPE html>', '')::xml)) r $$;
+SELECT pg_temp.short(NULL);
+INSERT INTO onec_internal.stock (server, product_id, variant_id, store_id, on_hand)
+	SELECT 'rp', ('00000000-0000-0000-0002-00000000010' || p)::uuid,
+		   ('00000000-0000-0000-0000-00000000000' || v)::uuid,
+		   CASE p WHEN 4 THEN '00000000-0000-0000-0000-000000000000'
+			   ELSE '00000000-0000-0000-0003-000000000001' END::uuid, q
+	FROM (VALUES (1, 0, 13), (2, 1, 10), (2, 2, 4), (4, 0, 5)) x (p, v, q);
+SELECT pg_temp.short(NULL);
+SELECT pg_temp.short('2026-06-30');
 -- no telephone, nothing of the network, no script
 SELECT count(*) FILTER (WHERE p ~ '7000111\d{4}') AS phones,
 	   count(*) FILTER (WHERE p ~* '<script|<link rel="style|@import|url\(|src=|https?://') AS outside

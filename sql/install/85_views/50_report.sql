@@ -240,6 +240,41 @@ $$;
 COMMENT ON FUNCTION onec_internal.report_points(name, timestamp) IS
 	'Раздел отчёта: сгорающие баллы (служебная)';
 
+-- Goods that at the pace of the last thirty days will not last two weeks, those that bring most first.  What
+-- is sold and has no row of stock is sold out.  Stock is of now: of another day nothing is known.
+CREATE FUNCTION onec_internal.report_stock(server name, day date) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH sold AS MATERIALIZED (
+		SELECT p.product_id, p.store_id, sum(p.quantity) AS quantity, sum(p.amount) AS amount
+		FROM onec.purchase p
+		WHERE p.server = $1 AND p.period >= $2 - 29 AND p.period < $2 + 1 AND p.product_id IS NOT NULL
+		GROUP BY 1, 2 HAVING sum(p.quantity) > 0),
+	free AS MATERIALIZED (
+		SELECT s.product_id, s.store_id, sum(s.free) AS free FROM onec.stock s
+		WHERE s.server = $1 GROUP BY 1, 2),
+	short AS (
+		SELECT s.*, greatest(coalesce(f.free, 0), 0) AS free,
+			   row_number() OVER (ORDER BY s.amount DESC, s.product_id, s.store_id) AS n
+		FROM sold s LEFT JOIN free f
+			ON f.product_id = s.product_id AND f.store_id IS NOT DISTINCT FROM s.store_id
+		WHERE coalesce(f.free, 0) * 30 < s.quantity * 14 AND EXISTS (SELECT FROM free)
+		  AND $2 = onec.local_now($1)::date)
+	SELECT onec_internal.report_table('{Товар,Хватит на дней,Свободно,Продано за 30 дней,Магазин}',
+									  string_agg(onec_internal.report_row(ARRAY[coalesce(p.name, '–'),
+										  floor(s.free * 30 / s.quantity)::text,
+										  onec_internal.spaced_number(s.free),
+										  onec_internal.spaced_number(s.quantity),
+										  coalesce(t.name, '–')]), '' ORDER BY s.n))
+	FROM short s
+	LEFT JOIN onec.product p ON p.server = $1 AND p.product_id = s.product_id
+	LEFT JOIN onec.store t ON t.server = $1 AND t.store_id = s.store_id
+	WHERE s.n <= 20
+$$;
+COMMENT ON FUNCTION onec_internal.report_stock(name, date) IS
+	'Раздел отчёта: чего не хватит на две недели (служебная)';
+
 -- Orders that are neither finished nor dropped: when they are to be shipped, and the twenty whose day is
 -- nearest, since some were forgotten years ago.  Whose they are is not told.
 CREATE FUNCTION onec_internal.report_orders(server name, day date) RETURNS text
@@ -360,7 +395,7 @@ CREATE FUNCTION onec_internal.report_style() RETURNS text
 		'position:sticky;left:0;background:var(--back)}'
 		'thead th{color:var(--dim);font-weight:400}#calls :is(th,td):nth-child(3),#quality '
 		':is(th,td):nth-child(3),#freshness :is(th,td):nth-child(2),'
-		'#orders .wide+.wide :is(th,td):nth-child(4)'
+		'#orders .wide+.wide :is(th,td):nth-child(4),#stock :is(th,td):nth-child(5)'
 		'{text-align:left;white-space:normal;min-width:180px}.heat{text-align:center;min-width:26px}'
 		-- the newest months are at the right: there a narrow screen begins
 		'#revenue .wide{direction:rtl}svg{direction:ltr;min-width:640px;width:100%;height:auto}'
@@ -410,6 +445,10 @@ BEGIN
 		|| onec_internal.report_section('calls', 'Кому позвонить',
 										'Первые двадцать; полностью — onec.call_list.',
 										onec_internal.report_calls(srv, as_of))
+		|| onec_internal.report_section('stock', 'Скоро кончится',
+										'Чего при продажах последних 30 дней не хватит на две недели; '
+										'сначала то, что приносит больше.',
+										onec_internal.report_stock(srv, day))
 		|| onec_internal.report_section('orders', 'Заказы в работе',
 										'Проведены и не завершены; внизу двадцать, чей срок ближе всего.',
 										onec_internal.report_orders(srv, day))
@@ -423,6 +462,6 @@ BEGIN
 		|| E'<footer>onec_fdw: SELECT onec.report()</footer>\n</body>\n</html>\n';
 END $$;
 COMMENT ON FUNCTION onec.report(name, date) IS
-	'Отчёт о магазине одной страницей HTML: выручка, RFM, когорты, категории, кому позвонить, заказы в '
-	'работе, сгорающие баллы, свежесть; без сети и сценариев, телефоны скрыты';
+	'Отчёт о магазине одной страницей HTML: выручка, RFM, когорты, категории, кому позвонить, что скоро '
+	'кончится, заказы в работе, сгорающие баллы, свежесть; без сети и сценариев, телефоны скрыты';
 REVOKE EXECUTE ON FUNCTION onec.report(name, date) FROM PUBLIC;
