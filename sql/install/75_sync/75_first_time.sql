@@ -25,11 +25,12 @@ BEGIN
 	IF plan.job IS NOT NULL OR every = 0 THEN
 		RETURN;
 	END IF;
-	SELECT v.* INTO p FROM onec.sync_progress v
-	JOIN onec.sync_step s ON s.server = v.server AND s.run_id = v.run_id AND s.target = v.target
-	WHERE v.server = plan.server AND v.run_id = run AND s.ordinal = place
-	  AND v.windows_done < v.windows_total
-	  AND div(extract(epoch FROM since - s.started_at), every) < div(extract(epoch FROM v.elapsed), every)
+	SELECT s.target, s.rows_read, 100 * s.windows_done / s.windows_total AS percent,
+		   n.elapsed / s.windows_done * (s.windows_total - s.windows_done) AS remaining INTO p
+	FROM onec.sync_step s CROSS JOIN LATERAL (SELECT clock_timestamp() - s.started_at) n (elapsed)
+	WHERE s.server = plan.server AND s.run_id = run AND s.ordinal = place
+	  AND s.windows_done BETWEEN 1 AND s.windows_total - 1
+	  AND div(extract(epoch FROM since - s.started_at), every) < div(extract(epoch FROM n.elapsed), every)
 	  AND NOT EXISTS (SELECT FROM onec.sync_state t
 					  WHERE t.server = s.server AND t.target = s.target AND t.last_ok IS NOT NULL)
 	  AND (SELECT a.backend_type FROM pg_stat_activity a WHERE a.pid = pg_backend_pid()) = 'client backend';
@@ -63,7 +64,7 @@ COMMENT ON FUNCTION onec_internal.models_are_due(onec_internal.sync_plan, bigint
 
 -- The last step of the first whole run, when the run itself is over: whatever becomes of it, the run was what
 -- it was.
-CREATE FUNCTION onec_internal.make_first_models(plan onec_internal.sync_plan, run bigint) RETURNS void
+CREATE FUNCTION onec_internal.refresh_first_models(plan onec_internal.sync_plan, run bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -72,5 +73,5 @@ BEGIN
 		PERFORM onec.refresh_models(plan.server);
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec_internal.make_first_models(onec_internal.sync_plan, bigint) IS
+COMMENT ON FUNCTION onec_internal.refresh_first_models(onec_internal.sync_plan, bigint) IS
 	'Построить модели, пары и рекомендации после первой полной синхронизации (служебная)';

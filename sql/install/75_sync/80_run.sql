@@ -472,7 +472,7 @@ BEGIN
 	PERFORM onec_internal.end_run(plan, begun.run);
 	COMMIT;
 	PERFORM onec_internal.release_run();
-	PERFORM onec_internal.make_first_models(plan, begun.run);
+	PERFORM onec_internal.refresh_first_models(plan, begun.run);
 	COMMIT;
 END $$;
 COMMENT ON PROCEDURE onec_internal.carry_out(onec_internal.sync_plan) IS
