@@ -555,8 +555,7 @@ onec_reply_blame(OnecReply *reply, const OnecError *error)
 	reply->error = *error;
 	if (reply->ended)
 		count_for_all(reply, ONEC_TOTAL_ERRORS + error->kind, 1);
-	else
-		fail_reply(reply);
+	fail_reply(reply);			/* nothing, where it has ended */
 }
 
 static void
@@ -603,11 +602,9 @@ onec_session_is_room(const OnecSession *session, int limit)
 static void
 drop_reply(OnecReply *reply)
 {
-	if (!reply->judged)
-		cancel_reply(reply, false);
-	else if (!reply->ended && !onec_transfer_done(reply->transfer))
+	if (!reply->ended && reply->judged && !onec_transfer_done(reply->transfer))
 		count_for_all(reply, ONEC_TOTAL_CANCELLED, 1);
-	end_reply(reply, NULL, false);
+	reply->judged ? end_reply(reply, NULL, false) : cancel_reply(reply, false);
 	onec_ib_leave(reply);
 	if (reply->tie != NULL)
 		reply->tie->reply = NULL;
