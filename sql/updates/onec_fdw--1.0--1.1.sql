@@ -2813,3 +2813,405 @@ BEGIN
 END $$;
 
 SELECT onec_internal.finish_script();
+CREATE OR REPLACE VIEW onec.sync_progress AS
+	SELECT s.server, s.run_id, s.step, s.target, s.windows_done, s.windows_total, s.rows_read, s.requests,
+		   clock_timestamp() - s.started_at AS elapsed,
+		   round(s.rows_read / nullif(extract(epoch FROM clock_timestamp() - s.started_at), 0),
+				 0) AS rows_per_second,
+		   CASE WHEN s.windows_done > 0 THEN
+				(clock_timestamp() - s.started_at) / s.windows_done
+					* (s.windows_total - s.windows_done) END AS remaining,
+		   floor(100.0 * s.windows_done / nullif(s.windows_total, 0))::int AS percent
+	FROM onec.sync_step s JOIN onec.sync_run r ON r.server = s.server AND r.run_id = s.run_id
+	WHERE r.status = 'running' AND s.status = 'running';
+
+COMMENT ON COLUMN onec.sync_progress.percent IS 'Какая часть окон прочитана, в процентах';
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('sync.first_models', 'bool', 'true', NULL, NULL, NULL,
+	 'После первой полной синхронизации построить модель покупок, пары товаров и рекомендации, не дожидаясь '
+	 'воскресенья', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('sync.progress_seconds', 'numeric', '5', NULL, 0, 86400,
+	 'Первая загрузка таблицы, начатая вручную, раз в столько секунд сообщает, сколько прочитано и сколько '
+	 'осталось; 0 — не сообщать', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE FUNCTION onec_internal.tell_progress(plan onec_internal.sync_plan, run bigint, place int,
+											since timestamptz) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	every numeric := onec.get('sync.progress_seconds', plan.server)::numeric;
+	p record;
+BEGIN
+	IF plan.job IS NOT NULL OR every = 0 THEN
+		RETURN;
+	END IF;
+	SELECT s.target, s.rows_read, 100 * s.windows_done / s.windows_total AS percent,
+		   n.elapsed / s.windows_done * (s.windows_total - s.windows_done) AS remaining INTO p
+	FROM onec.sync_step s CROSS JOIN LATERAL (SELECT clock_timestamp() - s.started_at) n (elapsed)
+	WHERE s.server = plan.server AND s.run_id = run AND s.ordinal = place
+	  AND s.windows_done BETWEEN 1 AND s.windows_total - 1
+	  AND div(extract(epoch FROM since - s.started_at), every) < div(extract(epoch FROM n.elapsed), every)
+	  AND NOT EXISTS (SELECT FROM onec.sync_state t
+					  WHERE t.server = s.server AND t.target = s.target AND t.last_ok IS NOT NULL)
+	  AND (SELECT a.backend_type FROM pg_stat_activity a WHERE a.pid = pg_backend_pid()) = 'client backend';
+	IF p.target IS NOT NULL THEN
+		RAISE NOTICE USING MESSAGE = format('%s: %s rows, %s %%, about %s left', p.target, p.rows_read,
+			p.percent, date_trunc('second', p.remaining + interval '0.5 seconds'));
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.tell_progress(onec_internal.sync_plan, bigint, int, timestamptz) IS
+	'Сообщить о ходе первой загрузки таблицы (служебная)';
+
+CREATE FUNCTION onec_internal.models_are_due(plan onec_internal.sync_plan, run bigint) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT ($1).size >= 2 AND ($1).job IS DISTINCT FROM 'weekly'
+		AND onec.get('sync.first_models', ($1).server)::boolean
+		AND NOT EXISTS (SELECT FROM onec.clv_model m WHERE m.server = ($1).server)
+		AND EXISTS (SELECT FROM onec_internal.profile_state p WHERE p.server = ($1).server)
+		AND NOT EXISTS (SELECT FROM onec.sync_step s JOIN onec.target t ON t.target = s.target
+						WHERE s.server = ($1).server AND s.run_id = $2
+						  AND (s.step = onec_internal.compared_step() OR t.source <> 'set')
+						  AND s.status NOT IN ('ok', 'incomplete', 'not published'))
+$$;
+
+COMMENT ON FUNCTION onec_internal.models_are_due(onec_internal.sync_plan, bigint) IS
+	'Пора ли впервые построить модели (служебная)';
+
+CREATE FUNCTION onec_internal.refresh_first_models(plan onec_internal.sync_plan, run bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec_internal.models_are_due(plan, run) THEN
+		PERFORM onec.refresh_models(plan.server);
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.refresh_first_models(onec_internal.sync_plan, bigint) IS
+	'Построить модели, пары и рекомендации после первой полной синхронизации (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.do_next_window(plan onec_internal.sync_plan, run bigint,
+											 place int) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s onec.sync_step;
+	w tsrange;
+	did record;
+	asked bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec_internal.session_totals() t);
+	since timestamptz := clock_timestamp();
+	-- what else stops a run has failed a step, and is looked for before the next one
+	stop text := CASE WHEN plan.minutes > 0 THEN onec_internal.reason_to_stop(plan, run) END;
+	code text;
+	said text;
+	detail text;
+	context text;
+BEGIN
+	SELECT t.* INTO s FROM onec.sync_step t
+	WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place AND t.status = 'running';
+	w := s.windows[1];
+	IF s.ordinal IS NULL THEN
+		RETURN false;
+	END IF;
+	IF w IS NULL AND onec_internal.any_documents_wait() THEN
+		RETURN onec_internal.settle_step(plan, run, s, asked);
+	END IF;
+	IF w IS NULL AND NOT s.went_back AND plan.user_id IS NULL THEN
+		s.windows := onec_internal.days_left_behind(plan.server, s.target, s.started_at);
+		w := s.windows[1];
+		UPDATE onec.sync_step t
+		SET went_back = true, windows = s.windows, windows_total = t.windows_total + cardinality(s.windows)
+		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place AND w IS NOT NULL;
+	END IF;
+	-- a step that was begun reads one window at least, lest a run that is always late stands still
+	IF stop IS NOT NULL AND s.windows_done > 0 AND w IS NOT NULL THEN
+		PERFORM onec_internal.stop_run_here(plan, run, stop);
+		RETURN false;
+	END IF;
+	BEGIN
+		IF w IS NULL THEN
+			IF plan.size > 0 AND (onec_internal.target_named(s.target)).sums = 'balance' THEN
+				PERFORM onec_internal.check_points_with_1c(plan, s);
+			END IF;
+			PERFORM onec_internal.end_step(plan, run, s);
+		ELSE
+			SELECT * INTO did FROM onec_internal.do_window(plan, s.target, lower(w), upper(w), s.days);
+			s.windows := s.windows[2:];
+			IF did.read = 0 AND s.empty_windows > 0 THEN
+				s.windows := onec_internal.join_empty_windows(plan.server, s.target, s.windows);
+			END IF;
+		END IF;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			context = PG_EXCEPTION_CONTEXT;
+		PERFORM onec_internal.note_step_failure(plan.server, run, place, code,
+												onec_internal.message_without_values(code, said,
+													detail, context));
+	END;
+	IF w IS NOT NULL AND code IS NULL THEN
+		UPDATE onec.sync_step t
+		SET windows = s.windows, windows_done = t.windows_done + 1, rows_read = t.rows_read + did.read,
+			rows_inserted = t.rows_inserted + did.inserted,
+			rows_updated = t.rows_updated + did.updated, rows_deleted = t.rows_deleted + did.deleted,
+			truncated = t.truncated OR did.truncated, message = coalesce(t.message, did.doubt),
+			covered = CASE WHEN onec_internal.deletion_waits_for_end(t.server, t.target)
+						   THEN t.covered + tsmultirange(w) ELSE '{}' END,
+			covered_keys = t.covered_keys + did.keys,
+			empty_windows = CASE WHEN did.read = 0 THEN t.empty_windows + 1 ELSE 0 END
+		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place;
+	END IF;
+	PERFORM onec_internal.account_requests(plan.server, run, place, asked);
+	IF w IS NULL OR code IS NOT NULL THEN
+		PERFORM onec_internal.tell_of_step(plan.server, run, place);
+	ELSE
+		PERFORM onec_internal.tell_progress(plan, run, place, since);
+	END IF;
+	IF w IS NULL AND code IS NULL THEN
+		RAISE NOTICE USING MESSAGE = onec_internal.step_summary(plan.server, run, place);
+	END IF;
+	RETURN w IS NOT NULL AND code IS NULL;
+END $$;
+
+CREATE OR REPLACE PROCEDURE onec_internal.carry_out(plan onec_internal.sync_plan)
+	LANGUAGE plpgsql
+AS $$
+DECLARE
+	since pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+	begun pg_catalog.record;
+	step int;
+BEGIN
+	-- whatever the session's default is: each window sees what others have committed before it
+	COMMIT;
+	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+	LOOP
+		SELECT * INTO begun FROM onec_internal.begin_run(plan, since);
+		COMMIT AND CHAIN;
+		EXIT WHEN NOT begun.wait;
+		PERFORM pg_catalog.pg_sleep(0.5);
+	END LOOP;
+	IF begun.run IS NULL THEN
+		RETURN;
+	END IF;
+	LOOP
+		step := onec_internal.begin_next_step(plan, begun.run);
+		COMMIT AND CHAIN;
+		EXIT WHEN step IS NULL;
+		WHILE onec_internal.do_next_window(plan, begun.run, step) LOOP
+			COMMIT AND CHAIN;
+		END LOOP;
+		COMMIT AND CHAIN;
+	END LOOP;
+	PERFORM onec_internal.end_run(plan, begun.run);
+	COMMIT;
+	PERFORM onec_internal.release_run();
+	PERFORM onec_internal.refresh_first_models(plan, begun.run);
+	COMMIT;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.report_rfm(server name, day date) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH scored AS MATERIALIZED (
+		SELECT c.r_score, c.f_score, c.monetary, c.segment, c.segment_title FROM onec.customer_rfm c
+		WHERE c.server = $1 AND $2 = onec.local_now($1)::date
+		UNION ALL
+		SELECT r.r_score, r.f_score, r.monetary, r.segment, r.segment_title FROM onec.rfm($1, $2) r
+		WHERE $2 <> onec.local_now($1)::date),
+	cell AS (
+		SELECT c.r_score, c.f_score, count(*) AS customers, sum(c.monetary) AS net FROM scored c
+		WHERE c.r_score IS NOT NULL GROUP BY 1, 2),
+	line AS (
+		SELECT f.f, string_agg(onec_internal.report_heat_cell(coalesce(c.customers, 0)::text,
+															  c.customers::numeric / (SELECT max(x.customers)
+																  FROM cell x),
+				'выручка ' || onec_internal.spaced_number(coalesce(c.net, 0))), '' ORDER BY r.r) AS cells
+		FROM generate_series(1, 5) f (f) CROSS JOIN generate_series(1, 5) r (r)
+		LEFT JOIN cell c ON c.r_score = r.r AND c.f_score = f.f GROUP BY 1)
+	SELECT onec_internal.report_table('{частота \\ давность,1 — давно,2,3,4,5 — недавно}',
+									  string_agg(format('<tr><th>%s</th>%s</tr>',
+														CASE l.f WHEN 5 THEN '5 — часто'
+															 WHEN 1 THEN '1 — редко'
+															 ELSE l.f::text END, l.cells), ''
+																 ORDER BY l.f DESC))
+		   || (SELECT onec_internal.report_table('{Сегмент,Покупателей,Выручка,Доля выручки}',
+												 string_agg(onec_internal.report_row(ARRAY[s.segment_title,
+													 s.customers::text,
+													 onec_internal.spaced_number(s.monetary),
+					onec_internal.percent(s.monetary_share)]), '' ORDER BY s.monetary DESC, s.segment))
+			   FROM (SELECT c.segment, c.segment_title, count(*) AS customers, sum(c.monetary) AS monetary,
+							round(sum(c.monetary) / nullif(sum(sum(c.monetary)) OVER (), 0),
+								  4) AS monetary_share
+					 FROM scored c GROUP BY 1, 2) s)
+	FROM line l WHERE EXISTS (SELECT FROM cell)
+$$;
+
+CREATE FUNCTION onec_internal.report_stock(server name, day date) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH sold AS MATERIALIZED (
+		SELECT p.product_id, p.store_id, sum(p.quantity) AS quantity, sum(p.amount) AS amount
+		FROM onec.purchase p
+		WHERE p.server = $1 AND p.period >= $2 - 29 AND p.period < $2 + 1 AND p.product_id IS NOT NULL
+		GROUP BY 1, 2 HAVING sum(p.quantity) > 0),
+	free AS MATERIALIZED (
+		SELECT s.product_id, s.store_id, sum(s.free) AS free FROM onec.stock s
+		WHERE s.server = $1 GROUP BY 1, 2),
+	short AS (
+		SELECT s.*, greatest(coalesce(f.free, 0), 0) AS free,
+			   row_number() OVER (ORDER BY s.amount DESC, s.product_id, s.store_id) AS n
+		FROM sold s LEFT JOIN free f
+			ON f.product_id = s.product_id AND f.store_id IS NOT DISTINCT FROM s.store_id
+		WHERE coalesce(f.free, 0) * 30 < s.quantity * 14 AND EXISTS (SELECT FROM free)
+		  AND $2 = onec.local_now($1)::date)
+	SELECT onec_internal.report_table('{Товар,Хватит на дней,Свободно,Продано за 30 дней,Магазин}',
+									  string_agg(onec_internal.report_row(ARRAY[coalesce(p.name, '–'),
+										  floor(s.free * 30 / s.quantity)::text,
+										  onec_internal.spaced_number(s.free),
+										  onec_internal.spaced_number(s.quantity),
+										  coalesce(t.name, '–')]), '' ORDER BY s.n))
+	FROM short s
+	LEFT JOIN onec.product p ON p.server = $1 AND p.product_id = s.product_id
+	LEFT JOIN onec.store t ON t.server = $1 AND t.store_id = s.store_id
+	WHERE s.n <= 20
+$$;
+
+COMMENT ON FUNCTION onec_internal.report_stock(name, date) IS
+	'Раздел отчёта: чего не хватит на две недели (служебная)';
+
+CREATE FUNCTION onec_internal.report_orders(server name, day date) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH work AS MATERIALIZED (
+		SELECT o.number, o.date, o.ship_at, o.amount, coalesce(s.name, '–') AS store,
+			   CASE WHEN o.ship_at < $2 THEN 1 WHEN o.ship_at < $2 + 1 THEN 2 WHEN o.ship_at < $2 + 7 THEN 3
+					WHEN o.ship_at IS NOT NULL THEN 4 ELSE 5 END AS place
+		FROM onec.customer_order o LEFT JOIN onec.store s ON s.server = $1 AND s.store_id = o.store_id
+		WHERE o.server = $1 AND o.date < $2 + 1 AND o.posted IS NOT FALSE AND o.deletion_mark IS NOT TRUE
+		  AND coalesce(o.outcome, '') = ''),
+	soon AS (
+		SELECT w.*, row_number() OVER (ORDER BY abs(w.ship_at::date - $2), w.ship_at, w.date, w.number) AS n
+		FROM work w)
+	SELECT onec_internal.report_table('{Отгрузить,Заказов,Сумма}', (
+			SELECT string_agg(onec_internal.report_row(ARRAY[t.title, t.orders::text,
+															 onec_internal.spaced_number(t.amount)]), ''
+							  ORDER BY t.place)
+			FROM (SELECT w.place, (ARRAY['просрочено', 'сегодня', 'за неделю', 'позже', 'без срока'])[w.place]
+								  AS title,
+						 count(*) AS orders, sum(w.amount) AS amount
+				  FROM work w GROUP BY w.place) t))
+		|| onec_internal.report_table('{Заказ,Отгрузить,Сумма,Магазин,Принят}',
+									  string_agg(onec_internal.report_row(ARRAY[coalesce(s.number, '–'),
+										  coalesce(to_char(s.ship_at, 'DD.MM.YYYY'), '–'),
+										  onec_internal.spaced_number(s.amount), s.store,
+										  to_char(s.date, 'DD.MM.YYYY')]), ''
+											  ORDER BY s.ship_at, s.n))
+	FROM soon s WHERE s.n <= 20
+$$;
+
+COMMENT ON FUNCTION onec_internal.report_orders(name, date) IS 'Раздел отчёта: заказы в работе (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.report_style() RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN ':root{color-scheme:light '
+		   'dark;--ink:#1d2530;--dim:#66707d;--line:#d9dee5;--back:#fff;--card:#f4f6f9}'
+		'@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--dim:#9aa5b1;--line:#3a434e;--back:#171c22;'
+		'--card:#222932}}'
+		'body{margin:0 '
+		'auto;padding:16px;max-width:960px;background:var(--back);color:var(--ink);font:15px/1.45 '
+		'system-ui,sans-serif}'
+		'h1{font-size:24px;margin:8px 0 2px}h2{font-size:18px;margin:32px 0 '
+		'2px}.hint,.none,footer{color:var(--dim);font-size:13px;margin:0 0 10px}'
+		'.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:14px 0}'
+		'.cards div{background:var(--card);border-radius:8px;padding:12px}.cards '
+		'b{display:block;font-size:22px}.cards span{color:var(--dim);font-size:13px}'
+		'.cards '
+		'em{display:block;font-style:normal;font-size:13px}.wide{overflow-x:auto;margin-bottom:10px}'
+		'table{border-collapse:collapse;font-size:13px}'
+		'th,td{padding:4px 8px;border-bottom:1px solid '
+		'var(--line);text-align:right;white-space:nowrap}th:first-child{text-align:left;font-weight:600;'
+		'position:sticky;left:0;background:var(--back)}'
+		'thead th{color:var(--dim);font-weight:400}#calls :is(th,td):nth-child(3),#quality '
+		':is(th,td):nth-child(3),#freshness :is(th,td):nth-child(2),'
+		'#orders .wide+.wide :is(th,td):nth-child(4),#stock :is(th,td):nth-child(5)'
+		'{text-align:left;white-space:normal;min-width:180px}.heat{text-align:center;min-width:26px}'
+		-- the newest months are at the right: there a narrow screen begins
+		'#revenue .wide{direction:rtl}svg{direction:ltr;min-width:640px;width:100%;height:auto}'
+		'svg line{stroke:var(--line)}.axis{fill:var(--dim);font-size:11px}.mid{text-anchor:middle}.legend '
+		'span{display:inline-block;margin-right:14px;font-size:13px}'
+		'.legend i{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px}'
+		'.s1{fill:#1f6fb2;background:#1f6fb2}.s2{fill:#e08a2e;background:#e08a2e}.s3{fill:#3a9a6b;'
+		'background:#3a9a6b}.s4{fill:#b4478f;background:#b4478f}'
+		'.s5{fill:#8a6fd1;background:#8a6fd1}.s6{fill:#8b95a1;background:#8b95a1}'
+		'.bars{display:grid;grid-template-columns:minmax(90px,max-content) 1fr max-content;gap:6px '
+		'10px;align-items:center;font-size:13px}'
+		'.bar{background:var(--card);border-radius:4px;height:14px}.bar '
+		'span{display:block;height:14px;border-radius:4px;background:#1f6fb2}.value{text-align:right}'
+		'@media(max-width:480px){body{padding:12px}th,td{padding:4px 5px}thead th{white-space:normal}'
+		'.heat{min-width:22px}}'
+		'@media print{body{max-width:none;font-size:12px}section{break-inside:avoid}.heat,.bar span,.legend '
+		'i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}';
+
+CREATE OR REPLACE FUNCTION onec.report(server name DEFAULT NULL, as_of date DEFAULT NULL) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+	day date := coalesce(as_of, onec.local_now(srv)::date);
+BEGIN
+	RETURN format(E'<!DOCTYPE html>\n<html lang="ru">\n<head><meta charset="utf-8"/><meta name="viewport" '
+				  'content="width=device-width, initial-scale=1"/>'
+				  '<title>Магазин %1$s, %2$s</title><link rel="icon" '
+				  'href="data:,"/><style>%3$s</style></head>\n<body>\n<h1>Магазин %1$s</h1>\n<p '
+				  'class="hint">На %2$s, по данным 1С</p>\n',
+				  onec_internal.html_text(srv), to_char(day, 'DD.MM.YYYY'), onec_internal.report_style())
+		|| coalesce(onec_internal.report_head(srv, day), '')
+		|| onec_internal.report_section('revenue', 'Выручка по месяцам',
+										'За вычетом возвратов, по магазинам.',
+										onec_internal.report_revenue(srv, day))
+		|| onec_internal.report_section('categories', 'Категории за год', 'Выручка за 365 дней.',
+										onec_internal.report_categories(srv, day))
+		|| onec_internal.report_section('rfm', 'Давность и частота',
+										'Сколько покупателей с каждой парой баллов; чем темнее, тем больше.',
+										onec_internal.report_rfm(srv, day))
+		|| onec_internal.report_section('cohorts', 'Возвращаются ли покупатели',
+										'Процент пришедших снова через столько месяцев после первой покупки.',
+										onec_internal.report_cohorts(srv, day))
+		|| onec_internal.report_section('calls', 'Кому позвонить',
+										'Первые двадцать; полностью — onec.call_list.',
+										onec_internal.report_calls(srv, as_of))
+		|| onec_internal.report_section('stock', 'Скоро кончится',
+										'Чего при продажах последних 30 дней не хватит на две недели; '
+										'сначала то, что приносит больше.',
+										onec_internal.report_stock(srv, day))
+		|| onec_internal.report_section('orders', 'Заказы в работе',
+										'Проведены и не завершены; внизу двадцать, чей срок ближе всего.',
+										onec_internal.report_orders(srv, day))
+		|| onec_internal.report_section('points', 'Сгорают баллы', 'В ближайшие 30 дней.',
+										onec_internal.report_points(srv,
+											onec_internal.moment_meant(srv, as_of)))
+		|| onec_internal.report_section('quality', 'Замечания к данным', 'Что стоит исправить в 1С.',
+										onec_internal.report_quality(srv))
+		|| onec_internal.report_section('freshness', 'Свежесть', 'Последняя синхронизация.',
+										onec_internal.report_freshness(srv))
+		|| E'<footer>onec_fdw: SELECT onec.report()</footer>\n</body>\n</html>\n';
+END $$;
+
+COMMENT ON FUNCTION onec.report(name, date) IS
+	'Отчёт о магазине одной страницей HTML: выручка, RFM, когорты, категории, кому позвонить, что скоро '
+	'кончится, заказы в работе, сгорающие баллы, свежесть; без сети и сценариев, телефоны скрыты';
+
+SELECT onec_internal.finish_script();
