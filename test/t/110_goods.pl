@@ -209,6 +209,8 @@ is(sql("SELECT onec.stock_free('$product') = (SELECT sum(free) FROM onec.stock W
 	onec.stock_free('$product', '$variant') = (SELECT sum(free) FROM onec.stock WHERE product_id = '$product' AND variant_id = '$variant'),
 	onec.stock_free('$product', store => '$zero'), onec.stock_free('$zero'), onec.product_json('$zero') IS NULL,
 	(SELECT min(onec.stock_free(product_id)) FROM onec.stock WHERE free < 0)"), 't|t|0|0|t|0', 'stock_free: of a product, a variant, a store; nothing is 0, and never less');
+is(sql("BEGIN; UPDATE onec.sync_state SET as_of = NULL WHERE target = 'stock'; SELECT (onec.product_json('$product') -> 'stock')::text, onec.stock_free('$product') IS NULL; ROLLBACK"), 'null|t',
+	'while the stock was never read nobody says that there is none');
 is(OnecTest->try($node, "SET ROLE site; SELECT count(*) FROM onec.stock")->{sqlstate} . OnecTest->try($node, "SET ROLE nobody; SELECT onec.product_json('$product')")->{sqlstate}, '4250142501',
 	'the site reads no table, and nobody else is given a page');
 is(sql("SET ROLE analyst; SELECT count(*) > 0 FROM onec.stock JOIN onec.price USING (server, product_id) JOIN onec.product_property USING (server, product_id) JOIN onec.price_history h USING (server, product_id)"), 't',
@@ -222,7 +224,7 @@ sql(qq{
 	INSERT INTO onec.product (server, product_id, name, category_id) SELECT 'shop', id('p', n), 'Товар ' || n, (SELECT category_id FROM onec.category LIMIT 1) FROM generate_series(1, $many) n;
 	INSERT INTO onec.product_variant (server, variant_id, product_id, name) SELECT 'shop', id('v', n * 10 + v), id('p', n), 'р. ' || v FROM generate_series(1, $many) n, generate_series(1, 3) v;
 	INSERT INTO onec_internal.stock SELECT 'shop', id('p', n), id('v', n * 10 + v), s.store_id, v FROM generate_series(1, $many) n, generate_series(1, 3) v, (SELECT store_id FROM onec.store LIMIT 2) s;
-	INSERT INTO onec_internal.stock_reserved SELECT 'shop', product_id, variant_id, store_id, 1 FROM onec_internal.stock WHERE on_hand = 3;
+	INSERT INTO onec_internal.stock_reserved SELECT 'shop', product_id, variant_id, store_id, 1 FROM onec_internal.stock WHERE on_hand = 3 ON CONFLICT DO NOTHING;
 	INSERT INTO onec_internal.price SELECT 'shop', id('p', n), CASE WHEN k.name ~ 'сайта' THEN id('v', n * 10 + 1) ELSE '$zero' END, k.kind_id, now(), n FROM generate_series(1, $many) n, onec.price_kind k ON CONFLICT DO NOTHING;
 	INSERT INTO onec_internal.product_property SELECT 'shop', id('p', n), l, (SELECT property_id FROM onec.property_name ORDER BY 1 OFFSET l LIMIT 1), 'Значение' FROM generate_series(1, $many) n, generate_series(1, 4) l;
 	ANALYZE});
