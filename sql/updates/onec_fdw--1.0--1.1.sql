@@ -1055,65 +1055,83 @@ COMMENT ON FUNCTION onec.stock_free(uuid, uuid, uuid, name) IS
 	'остатки ещё не прочитаны';
 
 CREATE FUNCTION onec_internal.prices_json(server name, product uuid, variant uuid) RETURNS json
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	SELECT coalesce(json_agg(json_build_object('kind_id', p.kind_id, 'kind', p.kind, 'price', p.price,
-											   'currency', p.currency,
-											   'since', to_char(p.since, 'YYYY-MM-DD"T"HH24:MI:SS'))
-							 ORDER BY p.kind, p.kind_id), '[]')
-	FROM (SELECT DISTINCT ON (q.kind_id) q.* FROM onec.price q
-		  WHERE q.server = $1 AND q.product_id = $2 AND (q.variant_id = $3 OR q.variant_id IS NULL)
-		  ORDER BY q.kind_id, q.variant_id NULLS LAST) p
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		SELECT coalesce(json_agg(json_build_object('kind_id', p.kind_id, 'kind', p.kind, 'price', p.price,
+												   'currency', p.currency,
+												   'since', to_char(p.since, 'YYYY-MM-DD"T"HH24:MI:SS'))
+								 ORDER BY p.kind, p.kind_id), '[]')
+		FROM (SELECT DISTINCT ON (q.kind_id) q.* FROM onec.price q
+			  WHERE q.server = $1 AND q.product_id = $2 AND (q.variant_id = $3 OR q.variant_id IS NULL)
+			  ORDER BY q.kind_id, q.variant_id NULLS LAST) p);
+END $$;
 
 COMMENT ON FUNCTION onec_internal.prices_json(name, uuid, uuid) IS 'Цены товара как JSON (служебная)';
 
 CREATE FUNCTION onec_internal.stock_json(server name, product uuid) RETURNS json
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	SELECT json_build_object('as_of', onec_internal.stock_as_of($1), 'on_hand', coalesce(sum(s.on_hand), 0),
-		'reserved', sum(s.reserved), 'free', greatest(coalesce(sum(s.free), 0), 0),
-		'stores', coalesce(json_agg(json_build_object('store_id', s.store_id, 'store', s.name,
-													  'on_hand', s.on_hand, 'reserved', s.reserved,
-													  'free', s.free) ORDER BY s.name, s.store_id), '[]'))
-	FROM (SELECT t.store_id, n.name, sum(t.on_hand) AS on_hand, sum(t.reserved) AS reserved,
-				 sum(t.free) AS free
-		  FROM onec.stock t LEFT JOIN onec.store n ON n.server = $1 AND n.store_id = t.store_id
-		  WHERE t.server = $1 AND t.product_id = $2 GROUP BY t.store_id, n.name) s
-	WHERE onec_internal.stock_as_of($1) IS NOT NULL
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		SELECT json_build_object('as_of', onec_internal.stock_as_of($1),
+			'on_hand', coalesce(sum(s.on_hand), 0), 'reserved', sum(s.reserved),
+			'free', greatest(coalesce(sum(s.free), 0), 0),
+			'stores', coalesce(json_agg(json_build_object('store_id', s.store_id, 'store', s.name,
+														  'on_hand', s.on_hand, 'reserved', s.reserved,
+														  'free', s.free) ORDER BY s.name, s.store_id), '[]'))
+		FROM (SELECT t.store_id, n.name, sum(t.on_hand) AS on_hand, sum(t.reserved) AS reserved,
+					 sum(t.free) AS free
+			  FROM onec.stock t LEFT JOIN onec.store n ON n.server = $1 AND n.store_id = t.store_id
+			  WHERE t.server = $1 AND t.product_id = $2 GROUP BY t.store_id, n.name) s
+		HAVING onec_internal.stock_as_of($1) IS NOT NULL);
+END $$;
 
 COMMENT ON FUNCTION onec_internal.stock_json(name, uuid) IS 'Остатки товара как JSON (служебная)';
 
 CREATE FUNCTION onec_internal.variants_json(server name, product uuid, category uuid) RETURNS json
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	SELECT coalesce(json_agg(json_build_object('variant_id', v.variant_id,
-			'name', coalesce(nullif(v.print_name, ''), v.name), 'code', v.code,
-			'free', CASE WHEN onec_internal.stock_as_of($1) IS NOT NULL
-						 THEN greatest(coalesce((SELECT sum(t.free) FROM onec.stock t
-												 WHERE t.server = $1 AND t.product_id = $2
-												   AND t.variant_id = v.variant_id), 0), 0) END,
-			'prices', onec_internal.prices_json($1, $2, v.variant_id))
-		ORDER BY v.code, v.name, v.variant_id), '[]')
-	FROM onec.product_variant v
-	WHERE v.server = $1 AND v.product_id IN ($2, $3) AND NOT v.is_deleted AND v.deletion_mark IS NOT TRUE
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		SELECT coalesce(json_agg(json_build_object('variant_id', v.variant_id,
+				'name', coalesce(nullif(v.print_name, ''), v.name), 'code', v.code,
+				'free', CASE WHEN onec_internal.stock_as_of($1) IS NOT NULL
+							 THEN greatest(coalesce((SELECT sum(t.free) FROM onec.stock t
+													 WHERE t.server = $1 AND t.product_id = $2
+													   AND t.variant_id = v.variant_id), 0), 0) END,
+				'prices', onec_internal.prices_json($1, $2, v.variant_id))
+			ORDER BY v.code, v.name, v.variant_id), '[]')
+		FROM onec.product_variant v
+		WHERE v.server = $1 AND v.product_id IN ($2, $3) AND NOT v.is_deleted
+		  AND v.deletion_mark IS NOT TRUE);
+END $$;
 
 COMMENT ON FUNCTION onec_internal.variants_json(name, uuid, uuid) IS
 	'Характеристики товара как JSON (служебная)';
 
 CREATE FUNCTION onec_internal.properties_json(server name, product uuid) RETURNS json
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	SELECT coalesce(json_agg(json_build_object('property', p.property, 'value', p.text)
-							 ORDER BY p.line_no, p.copy), '[]')
-	FROM onec.product_property p WHERE p.server = $1 AND p.product_id = $2
-$$;
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		SELECT coalesce(json_agg(json_build_object('property', p.property, 'value', p.text)
+								 ORDER BY p.line_no, p.copy), '[]')
+		FROM onec.product_property p WHERE p.server = $1 AND p.product_id = $2);
+END $$;
 
 COMMENT ON FUNCTION onec_internal.properties_json(name, uuid) IS
 	'Дополнительные реквизиты товара как JSON (служебная)';
