@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import structure
 from server import Server
 
 
@@ -51,6 +52,13 @@ class Control:
         with self.server.service.lock:
             try:
                 return edits.apply(body)
+            finally:
+                self.server.service.forget()
+
+    def post_structure(self, query: dict, body: Any) -> Any:
+        with self.server.service.lock:
+            try:
+                return structure.apply(self.server.service.base, body)
             finally:
                 self.server.service.forget()
 

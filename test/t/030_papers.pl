@@ -15,7 +15,7 @@ use Test::More;
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
 # In this order, in one database: the README makes what the others use, the last ones take things away.
-my @pages = ('README.md', map { "doc/$_.md" } qw(monitoring tables options publish limits architecture growing upgrading shop schedule errors security site writing));
+my @pages = ('README.md', map { "doc/$_.md" } qw(monitoring tables options publish limits architecture growing upgrading shop mirror schedule errors security site writing));
 my $fence = '`' x 3;
 
 sub text_of
@@ -121,6 +121,12 @@ my @answers = (
 	[ 'SELECT onec.grant_', 0, qr/^/ ],
 	[ 'onec.forget(', '2+', qr/^\w+\|/ ],
 	[ 'onec.purge(', '2+', qr/^\w+\|/ ],
+	[ "onec.mirror('shop', 'Catalog_Валюты'", 1, qr/^catalog_Валюты\|mine\."catalog_Валюты"\|Catalog_Валюты\|\d+\|$/ ],
+	[ "onec.mirror('shop', 'Document_ЗаказПокупателя'", 2, qr/^document_ЗаказПокупателя\|mine\."document_ЗаказПокупателя(_Запасы)?"\|Document_ЗаказПокупателя(_Запасы)?\|\d+\|(date)?$/ ],
+	[ 'SELECT mirror, table_name, sections', 2, qr/^(catalog_Валюты\|.*\|\{\}|document_ЗаказПокупателя\|.*_Запасы.*)\|ok\|\d+\|t$/ ],
+	[ 'SELECT mirror, people, erasure', 2, qr/^(catalog_Валюты\|\{\}\|none|document_ЗаказПокупателя\|\{Контрагент_key\}\|delete)$/ ],
+	[ 'SELECT mirror, gone, looked_at', 0, qr/^$/ ],
+	[ 'SELECT onec.unmirror(', 0, qr/^$/ ],
 );
 my %answered;
 

@@ -252,8 +252,8 @@ CREATE FUNCTION onec_internal.table_of_target(target text) RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN (SELECT format('%I.%I', CASE WHEN c.relkind = 'v' THEN 'onec_internal' ELSE t.table_schema END,
-						  t.table_name)
+	RETURN (SELECT format('%I.%I', CASE WHEN c.relkind = 'v' AND t.table_schema = 'onec' THEN 'onec_internal'
+										ELSE t.table_schema END, t.table_name)
 			FROM onec.target t
 			LEFT JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', t.table_schema, t.table_name))
 			WHERE t.target = table_of_target.target);

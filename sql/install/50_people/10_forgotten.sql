@@ -95,6 +95,14 @@ $$;
 COMMENT ON FUNCTION onec_internal.tables_about_people() IS
 	'Таблицы со строками о людях, по каким столбцам они чьи, и что с ними делать (служебная)';
 
+-- References of several types, as a mirrored set may have them, are text.
+CREATE FUNCTION onec_internal.is_text_column(relation text, field name) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(relation) AND a.attname = field
+				   AND a.atttypid = 'text'::regtype);
+COMMENT ON FUNCTION onec_internal.is_text_column(text, name) IS 'Текст ли этот столбец (служебная)';
+
 -- The statement that takes the people of the array $1 out of the rows of a server in a relation.  Sales and
 -- receipts stay, for the shop's sums are made of them, but are nobody's; another's purchase with a card of
 -- theirs stays his.  Rows of card sales stay as well: without them a line of somebody else that looks alike
@@ -112,7 +120,9 @@ AS $$
 			'attribution = CASE WHEN t.customer_id <> ALL ($1) THEN t.attribution ELSE %5$s END %6$s '
 			'WHERE t.server = %4$s AND (%2$s)'
 		ELSE 'UPDATE %1$s t SET %3$s WHERE t.server = %4$s AND (%2$s)' END,
-		$1, concat_ws(' OR ', string_agg(format('t.%I = ANY ($1)', p), ' OR '), $6),
+		$1, concat_ws(' OR ', string_agg(format(CASE WHEN onec_internal.is_text_column($1, p)
+											 THEN 'onec_internal.reference_uuid(t.%I) = ANY ($1)'
+											 ELSE 't.%I = ANY ($1)' END, p), ' OR '), $6),
 		string_agg(format('%I = NULL', p), ', '), onec_internal.server_in($1, $2),
 		onec_internal.own_term('anonymous'),
 		CASE WHEN onec_internal.has_column($1, 'person_id')

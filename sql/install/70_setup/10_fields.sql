@@ -8,11 +8,12 @@ CREATE TABLE onec.field_source (
 	ordinal int NOT NULL,
 	field text NOT NULL,
 	kind text NOT NULL CHECK (kind IN ('ref', 'type', 'text', 'numeric', 'timestamp', 'boolean',
-									   'bigint', 'rows')),
+									   'bigint', 'rows', 'smallint', 'integer', 'bytea', 'jsonb')),
 	candidates text[] NOT NULL,
 	is_key boolean NOT NULL DEFAULT false,
 	setting text,
 	setting_pattern text NOT NULL DEFAULT '',
+	empty text,
 	PRIMARY KEY (target, field)
 );
 COMMENT ON TABLE onec.field_source IS 'Из каких свойств 1С берутся поля: первое найденное из перечня';
@@ -21,11 +22,13 @@ COMMENT ON COLUMN onec.field_source.target IS
 	'поля: customer_order.lines';
 COMMENT ON COLUMN onec.field_source.ordinal IS 'Порядок';
 COMMENT ON COLUMN onec.field_source.field IS 'Поле';
-COMMENT ON COLUMN onec.field_source.kind IS 'Вид значения; rows — табличная часть';
+COMMENT ON COLUMN onec.field_source.kind IS
+	'Вид значения; rows — табличная часть, jsonb — она же, как её пишет 1С';
 COMMENT ON COLUMN onec.field_source.candidates IS 'Свойства 1С, первое опубликованное выигрывает';
 COMMENT ON COLUMN onec.field_source.is_key IS 'Без него таблицы быть не может';
 COMMENT ON COLUMN onec.field_source.setting IS 'Настройка, чей перечень свойств идёт впереди';
 COMMENT ON COLUMN onec.field_source.setting_pattern IS 'Какие свойства из её перечня: регулярное выражение';
+COMMENT ON COLUMN onec.field_source.empty IS 'Что стоит вместо пустого значения в ключе; NULL — ничего';
 
 INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key) VALUES
 	('discount_card', 1, 'card_id', 'ref', '{Ref_Key}', true),
@@ -229,6 +232,12 @@ INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key)
 	('price_history', 5, 'price', 'numeric', '{Цена}', true),
 	('price_history', 6, 'currency_id', 'ref', '{Валюта_Key}', false),
 	('price_history', 7, 'is_actual', 'boolean', '{Актуальность}', false);
+
+-- The type of a local column of a kind.
+CREATE FUNCTION onec_internal.type_of_kind(kind text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE kind WHEN 'ref' THEN 'uuid' WHEN 'type' THEN 'text' WHEN 'rows' THEN 'jsonb' ELSE kind END;
+COMMENT ON FUNCTION onec_internal.type_of_kind(text) IS 'Тип местного столбца по виду значения (служебная)';
 
 -- Where to look for a field: the setting of the shop goes before the list of the table.
 CREATE FUNCTION onec_internal.field_candidates(server name, f onec.field_source) RETURNS text[]

@@ -129,6 +129,21 @@ END $$;
 COMMENT ON FUNCTION onec_internal.set_up_target(name, text, text, text, text) IS
 	'Привести внешнюю таблицу магазина к тому, что публикует база (служебная)';
 
+-- The schema that the foreign tables of a server stand in.
+CREATE FUNCTION onec_internal.make_schema_of_server(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec_internal.remember_base(server);
+	IF to_regnamespace(quote_ident(server)) IS NULL THEN
+		EXECUTE format('CREATE SCHEMA %I', server);
+		EXECUTE format('COMMENT ON SCHEMA %I IS %L', server, 'Магазин в базе 1С ' || server);
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.make_schema_of_server(name) IS
+	'Создать схему внешних таблиц сервера, если её нет (служебная)';
+
 CREATE FUNCTION onec.setup(server name DEFAULT NULL)
 	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[], changes text[])
 	LANGUAGE plpgsql VOLATILE
@@ -139,19 +154,16 @@ DECLARE
 	t record;
 BEGIN
 	PERFORM onec_internal.must_write('setup');
-	PERFORM onec_internal.remember_base(srv);
-	IF to_regnamespace(quote_ident(srv)) IS NULL THEN
-		EXECUTE format('CREATE SCHEMA %I', srv);
-		EXECUTE format('COMMENT ON SCHEMA %I IS %L', srv, 'Магазин в базе 1С ' || srv);
-	END IF;
+	PERFORM onec_internal.make_schema_of_server(srv);
 	FOR t IN
 		SELECT DISTINCT ON (d.target) d.target, d.wanted[1] AS wanted, s.entity_set, s.key,
 			   n.entity_set AS nested
-		FROM (SELECT k.target, onec_internal.sets_to_try(srv, k.target) AS wanted
+		FROM (SELECT k.target, onec_internal.sets_to_try(srv, k.target) AS wanted,
+					 k.server IS NULL AS is_shops
 			  FROM onec_internal.sync_steps(srv, NULL) k WHERE k.source = 'set') d
 		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = ANY (d.wanted)
 		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted[1] ~ '_RecordType$'
-			AND n.entity_set = left(d.wanted[1], -11)
+			AND n.entity_set = left(d.wanted[1], -11) AND d.is_shops
 		-- of what has no name nothing is told, but what was made when it had one goes
 		WHERE d.wanted[1] <> '' OR to_regclass(format('%I.%I', srv, d.target)) IS NOT NULL
 		ORDER BY d.target, array_position(d.wanted, s.entity_set)

@@ -58,7 +58,9 @@ BEGIN
 		SELECT c.oid FROM pg_class c
 		CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::int AS pages
 							OFFSET 0) s
-		WHERE c.relkind = 'r' AND c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+		WHERE c.relkind = 'r'
+		  AND (c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+			   OR c.oid IN (SELECT o.tab FROM onec_internal.tables_of_mirrors() o))
 		  AND s.pages > 0 AND (c.reltuples < 0 OR abs(s.pages - c.relpages) > c.relpages / 10.0)
 	LOOP
 		EXECUTE format('ANALYZE (SKIP_LOCKED) %s', tab);

@@ -17,11 +17,18 @@ $$;
 COMMENT ON FUNCTION onec_internal.tabular_part(name, text, text) IS
 	'Выражение: строки табличной части (служебная)';
 
--- The type of a local column of a kind.
-CREATE FUNCTION onec_internal.type_of_kind(kind text) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN CASE kind WHEN 'ref' THEN 'uuid' WHEN 'type' THEN 'text' WHEN 'rows' THEN 'jsonb' ELSE kind END;
-COMMENT ON FUNCTION onec_internal.type_of_kind(text) IS 'Тип местного столбца по виду значения (служебная)';
+-- The fields of a target that are staged.  What somebody mirrors keeps the values of a property that 1C has
+-- no more; a table of the shop's own has a NULL for what a base does not publish.
+CREATE FUNCTION onec_internal.staged_fields(server name, target text) RETURNS SETOF onec.field_source
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT f.* FROM onec.field_source f
+	WHERE f.target = $2
+	  AND ((SELECT NOT onec_internal.is_mirror($2)) OR onec_internal.publishes_field($1, $2, f.field))
+$$;
+COMMENT ON FUNCTION onec_internal.staged_fields(name, text) IS
+	'Поля, которые читаются во временную таблицу (служебная)';
 
 -- What 1C's function of a target is asked for, as a condition on the foreign table f: the dimensions of the
 -- local table, so that 1C adds up what it has by others, or what is in force now.  NULL where there is none.
@@ -73,14 +80,15 @@ BEGIN
 			WHEN f.kind = 'ref' AND a.atttypid = 'text'::regtype
 				THEN format('onec_internal.reference_uuid(f.%I)', f.field)
 			WHEN f.kind = 'type' THEN format('onec_internal.type_word(f.%I)', f.field)
+			WHEN f.empty IS NOT NULL THEN format('coalesce(f.%I, %L)', f.field, f.empty)
 			ELSE format(CASE WHEN adds AND f.kind = 'numeric' THEN 'sum(f.%I::%s)' ELSE 'f.%I::%s' END,
 						f.field, onec_internal.type_of_kind(f.kind))
 		END) || format(' AS %I', f.field), ', ' ORDER BY f.ordinal),
 		   'GROUP BY ' || string_agg(f.place::text, ', ' ORDER BY f.ordinal)
 			   FILTER (WHERE adds AND f.kind <> 'numeric')
 	INTO list, grouped
-	FROM (SELECT s.*, row_number() OVER (ORDER BY s.ordinal) AS place FROM onec.field_source s
-		  WHERE s.target = stage_select_list.target) f
+	FROM (SELECT s.*, row_number() OVER (ORDER BY s.ordinal) AS place
+		  FROM onec_internal.staged_fields(server, target) s) f
 	CROSS JOIN LATERAL (SELECT f.kind = 'ref' AND NOT f.is_key
 							AND onec_internal.is_part_of_key(f.target, f.field) AS is_filled) k
 	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', server, stage_select_list.target))
@@ -92,7 +100,7 @@ COMMENT ON FUNCTION onec_internal.stage_select_list(name, text) IS
 -- The columns of pg_temp.onec_stage, made of what onec_internal.stage_select_list gives as r: with numbers in
 -- place of words and references where the local table has them, through "joins".  One that has no number yet
 -- gets one.  The document of a sale is not there twice where it is the recorder.
-CREATE FUNCTION onec_internal.stage_columns(target text, OUT list text, OUT joins text)
+CREATE FUNCTION onec_internal.stage_columns(server name, target text, OUT list text, OUT joins text)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -116,12 +124,11 @@ BEGIN
 					  WHEN s.field = 'document_type' AND onec_internal.has_buyer(s.target)
 					  THEN format('CASE WHEN %s THEN ''recorder'' ELSE r.document_type END', o.is_own)
 					  ELSE format('r.%I', s.field) END AS value
-		  FROM onec.field_source s
+		  FROM onec_internal.staged_fields(server, target) s
 		  CROSS JOIN (VALUES ('onec_internal.is_own_document(r.document_id, r.document_type, r.recorder, '
 							  'r.recorder_type)')) o (is_own)
 		  LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(onec_internal.table_of_target(s.target))
-			  AND a.attname = s.field AND a.attnum > 0
-		  WHERE s.target = stage_columns.target) f;
+			  AND a.attname = s.field AND a.attnum > 0) f;
 	IF onec_internal.has_buyer(target) THEN
 		list := list || format(', %s::onec_internal.term_number AS register, '
 			'CASE WHEN r.customer_id IS NULL THEN %s ELSE %s END::onec_internal.term_number AS attribution',
@@ -132,7 +139,7 @@ BEGIN
 		list := list || ', 0::smallint AS copy';
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec_internal.stage_columns(text) IS
+COMMENT ON FUNCTION onec_internal.stage_columns(name, text) IS
 	'Столбцы прочитанных строк: слова заменены номерами (служебная)';
 
 -- Temporary tables that every window needs are made once for the windows of a step, and emptied by each
@@ -196,7 +203,7 @@ DECLARE
 	value record;
 BEGIN
 	PERFORM onec_internal.new_server_number(server);
-	SELECT * INTO made FROM onec_internal.stage_columns(target);
+	SELECT * INTO made FROM onec_internal.stage_columns(server, target);
 	SELECT * INTO value FROM onec_internal.stage_select_list(server, target);
 	RETURN onec_internal.fill_table(into_table, target, format(
 		'SELECT %s AS server, %s FROM (SELECT %s FROM %I.%I f WHERE %s %s %s) r%s',

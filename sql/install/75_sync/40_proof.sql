@@ -111,7 +111,11 @@ DECLARE
 BEGIN
 	IF EXISTS (SELECT FROM pg_attribute a
 			   WHERE a.attrelid = onec_internal.foreign_table(server, target) AND a.attname = key
-			   AND a.atttypid = 'uuid'::regtype) AND NOT onec_internal.is_nested(server, target) THEN
+			   AND a.atttypid = 'uuid'::regtype) AND NOT onec_internal.is_nested(server, target)
+		-- 1C is not asked for an empty part of a key, nor for one dimension of many
+		AND NOT EXISTS (SELECT FROM onec.field_source f
+						WHERE f.target = questions_about_missing.target AND f.field = key
+						  AND f.empty IS NOT NULL) THEN
 		RETURN QUERY EXECUTE format('
 			SELECT format(''f.%%I IN (%%s)'', %1$L, string_agg(quote_literal(u.key), '', '' ORDER BY u.key))
 			FROM (SELECT k.key, row_number() OVER (ORDER BY k.key) - 1 AS n

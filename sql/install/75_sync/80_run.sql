@@ -239,6 +239,11 @@ BEGIN
 			UPDATE onec.sync_step t SET status = 'not published', finished_at = clock_timestamp()
 			WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
 		ELSE
+			IF onec_internal.follow_metadata(plan, run, s.target) THEN
+				s.days := NULL;
+				UPDATE onec.sync_step t SET days = NULL
+				WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
+			END IF;
 			s.windows := onec_internal.windows_in_order(plan, run, s.target, s.days);
 			UPDATE onec.sync_step t SET windows = s.windows, windows_total = cardinality(s.windows)
 			WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
@@ -319,6 +324,7 @@ DECLARE
 	context text;
 BEGIN
 	BEGIN
+		PERFORM onec_internal.hold_own_tables(s.target);
 		SELECT * INTO did FROM onec_internal.settle_waiting(plan.server, s);
 		UPDATE onec.sync_step t
 		SET rows_inserted = t.rows_inserted + did.inserted, rows_updated = t.rows_updated + did.updated,
@@ -395,6 +401,7 @@ BEGIN
 		RETURN false;
 	END IF;
 	BEGIN
+		PERFORM onec_internal.hold_own_tables(s.target);
 		IF w IS NULL THEN
 			IF plan.size > 0 AND (onec_internal.target_named(s.target)).sums = 'balance' THEN
 				PERFORM onec_internal.check_points_with_1c(plan, s);

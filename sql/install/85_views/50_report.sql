@@ -315,8 +315,11 @@ CREATE FUNCTION onec_internal.report_freshness(server name) RETURNS text
 AS $$
 	SELECT onec_internal.report_table('{Таблица,Состояние,Прочитана,Строк,Изменений}',
 									  string_agg(onec_internal.report_row(ARRAY[
-			coalesce(obj_description(to_regclass(onec_internal.table_of_target(s.target)), 'pg_class'),
-					 s.target),
+			coalesce((SELECT CASE t.table_schema WHEN 'onec'
+							 THEN obj_description(to_regclass(onec_internal.table_of_target(t.target)),
+												  'pg_class')
+							 ELSE concat_ws(': ', t.title, t.entity_set) END
+					  FROM onec.target t WHERE t.target = s.target), s.target),
 			CASE s.status WHEN 'ok' THEN 'в порядке' WHEN 'failed' THEN 'ошибка: ' || coalesce(s.message, '')
 				 WHEN 'not published' THEN 'не опубликована' ELSE s.status END,
 			coalesce(to_char(s.last_ok AT TIME ZONE z.zone, 'DD.MM.YYYY HH24:MI'), '–'),

@@ -193,6 +193,8 @@ BEGIN
 	PERFORM onec_internal.lock_people(srv, true);
 	ids := ids || onec_internal.ids_of_person(srv, people[1]);
 	FOR w IN SELECT * FROM onec_internal.tables_about_people() ORDER BY 1 LOOP
+		PERFORM onec_internal.hold_own_tables(t.target) FROM onec.target t
+			WHERE onec_internal.table_of_target(t.target) = w.relation;
 		EXECUTE onec_internal.erasure_statement(w.relation, srv, w.people, w.erasure,
 												onec_internal.has_column(w.relation, 'attribution'))
 			USING ids;
@@ -266,6 +268,8 @@ BEGIN
 	IF (before <= onec.local_now(srv)::date) IS NOT TRUE OR NOT isfinite(before) THEN
 		RAISE invalid_parameter_value USING MESSAGE = 'purge needs a day that is not in the future';
 	END IF;
+	PERFORM onec_internal.hold_own_tables(t.target) FROM onec_internal.sync_steps(srv, NULL) t
+		WHERE t.purge <> 'none';
 	BEGIN
 		told := (SELECT jsonb_agg(p) FROM onec_internal.purge_before(srv, before) p);
 		IF dry_run THEN

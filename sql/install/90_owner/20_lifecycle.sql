@@ -16,7 +16,7 @@ AS $$
 	  AND c.oid <> 'onec_internal.server_number'::regclass
 	UNION
 	SELECT onec_internal.table_of_target(t.target) FROM onec.target t
-	WHERE to_regclass(onec_internal.table_of_target(t.target)) IS NOT NULL
+	WHERE onec_internal.has_column(onec_internal.table_of_target(t.target), 'server')
 	ORDER BY 1
 $$;
 COMMENT ON FUNCTION onec_internal.tables_by_server() IS 'Таблицы, в строках которых есть сервер (служебная)';
@@ -79,6 +79,8 @@ BEGIN
 	FOR tab IN SELECT t FROM onec_internal.tables_by_server() t
 			   JOIN pg_attribute a ON a.attrelid = t::regclass AND a.attname = 'server'
 			   WHERE a.atttypid = 'name'::regtype LOOP
+		PERFORM onec_internal.hold_table(k.target, k.table_schema, k.table_name) FROM onec.target k
+			WHERE k.table_schema <> 'onec' AND onec_internal.table_of_target(k.target) = tab;
 		EXECUTE format('UPDATE %s SET server = $2 WHERE server = $1', tab) USING old, new;
 	END LOOP;
 	UPDATE onec_internal.base b SET former = array_remove(b.former, new) || old WHERE b.server = new;
@@ -145,7 +147,12 @@ BEGIN
 		EXECUTE format('DROP SCHEMA %I', srv);
 	END IF;
 	FOR table_name IN SELECT t FROM onec_internal.tables_by_server() t
-					  WHERE t <> 'onec.forgotten' LOOP
+					  WHERE t <> 'onec.forgotten'
+					  -- what is somebody's first, while it is known what belongs to it
+					  ORDER BY t ~ '^onec(_internal)?\.', t LOOP
+		PERFORM onec_internal.hold_table(k.target, k.table_schema, k.table_name) FROM onec.target k
+			WHERE k.table_schema <> 'onec'
+			  AND onec_internal.table_of_target(k.target) = forget_server.table_name;
 		EXECUTE format('DELETE FROM %s t WHERE t.server = %s', table_name,
 					   onec_internal.server_in(table_name, srv));
 		GET DIAGNOSTICS rows = ROW_COUNT;

@@ -46,7 +46,7 @@ CREATE FUNCTION onec.grant_reader(role regrole) RETURNS void
 AS $$
 DECLARE
 	open text[] := '{setting,config,settings,field_source,env_name,target,server_capability,
-		stat_server,stat_server_error,
+		stat_server,stat_server_error,mirrors,
 		receipt,customer_order_line,loyalty_balance,loyalty_rule,category_map,brand_map,frequency_class,
 		rfm_segment,customer_affinity,customer_outlook,outlook_baseline,outlook,customer_rfm,rfm_summary,
 		clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,
@@ -97,11 +97,12 @@ DECLARE
 	called text;
 	helpers record;
 	entries text := '^(sync|run_job$|run_now$|deliver$|refresh_|fit_clv$|(forget|remember)_refusals$|'
-					'(check|choose)_loyalty|check_amounts$)';
+					'(check|choose)_loyalty|check_amounts$|entity_sets$|properties$)';
 BEGIN
 	SELECT string_agg(c.oid::regclass::text, ', ') FILTER (WHERE c.relkind = 'r' AND a.attname IS NOT NULL
 														   AND c.relname NOT IN ('config', 'target',
-															   'forgotten', 'server_number')),
+															   'forgotten', 'server_number', 'mirror',
+															   'mirror_section')),
 		   string_agg(c.oid::regclass::text, ', ')
 	INTO filled, read
 	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
