@@ -3233,3 +3233,1691 @@ COMMENT ON FUNCTION onec.report(name, date) IS
 	'кончится, заказы в работе, сгорающие баллы, свежесть; без сети и сценариев, телефоны скрыты';
 
 SELECT onec_internal.finish_script();
+CREATE OR REPLACE FUNCTION onec_internal.table_of_target(target text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT format('%I.%I', CASE WHEN c.relkind = 'v' AND t.table_schema = 'onec' THEN 'onec_internal'
+										ELSE t.table_schema END, t.table_name)
+			FROM onec.target t
+			LEFT JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', t.table_schema, t.table_name))
+			WHERE t.target = table_of_target.target);
+END $$;
+
+CREATE FUNCTION onec_internal.is_text_column(relation text, field name) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(relation) AND a.attname = field
+				   AND a.atttypid = 'text'::regtype);
+
+COMMENT ON FUNCTION onec_internal.is_text_column(text, name) IS 'Текст ли этот столбец (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.erasure_statement(relation text, server name, people name[], erasure text,
+												has_buyer boolean, also text DEFAULT NULL) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format(CASE WHEN $4 = 'delete' THEN 'DELETE FROM %1$s t WHERE t.server = %4$s AND (%2$s)'
+		WHEN $5 THEN
+			'UPDATE %1$s t SET card_id = NULL, customer_id = CASE WHEN t.customer_id <> ALL '
+			'($1) THEN t.customer_id END, '
+			'attribution = CASE WHEN t.customer_id <> ALL ($1) THEN t.attribution ELSE %5$s END %6$s '
+			'WHERE t.server = %4$s AND (%2$s)'
+		ELSE 'UPDATE %1$s t SET %3$s WHERE t.server = %4$s AND (%2$s)' END,
+		$1, concat_ws(' OR ', string_agg(format(CASE WHEN onec_internal.is_text_column($1, p)
+											 THEN 'onec_internal.reference_uuid(t.%I) = ANY ($1)'
+											 ELSE 't.%I = ANY ($1)' END, p), ' OR '), $6),
+		string_agg(format('%I = NULL', p), ', '), onec_internal.server_in($1, $2),
+		onec_internal.own_term('anonymous'),
+		CASE WHEN onec_internal.has_column($1, 'person_id')
+			 THEN ', person_id = CASE WHEN t.customer_id <> ALL ($1) THEN t.customer_id '
+				  'ELSE t.recorder END' END)
+	FROM unnest($3) p
+$$;
+
+-- by hand: table onec.field_source
+ALTER TABLE onec.field_source DROP CONSTRAINT field_source_kind_check, ADD COLUMN empty text,
+	ADD CONSTRAINT field_source_kind_check CHECK (kind IN ('ref', 'type', 'text', 'numeric', 'timestamp',
+		'boolean', 'bigint', 'rows', 'smallint', 'integer', 'bytea', 'jsonb'));
+
+COMMENT ON COLUMN onec.field_source.kind IS
+	'Вид значения; rows — табличная часть, jsonb — она же, как её пишет 1С';
+
+COMMENT ON COLUMN onec.field_source.empty IS 'Что стоит вместо пустого значения в ключе; NULL — ничего';
+
+CREATE FUNCTION onec_internal.make_schema_of_server(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec_internal.remember_base(server);
+	IF to_regnamespace(quote_ident(server)) IS NULL THEN
+		EXECUTE format('CREATE SCHEMA %I', server);
+		EXECUTE format('COMMENT ON SCHEMA %I IS %L', server, 'Магазин в базе 1С ' || server);
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.make_schema_of_server(name) IS
+	'Создать схему внешних таблиц сервера, если её нет (служебная)';
+
+CREATE OR REPLACE FUNCTION onec.setup(server name DEFAULT NULL)
+	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[], changes text[])
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.live_server_meant(server);
+	t record;
+BEGIN
+	PERFORM onec_internal.must_write('setup');
+	PERFORM onec_internal.make_schema_of_server(srv);
+	FOR t IN
+		SELECT DISTINCT ON (d.target) d.target, d.wanted[1] AS wanted, s.entity_set, s.key,
+			   n.entity_set AS nested
+		FROM (SELECT k.target, onec_internal.sets_to_try(srv, k.target) AS wanted,
+					 k.server IS NULL AS is_shops
+			  FROM onec_internal.sync_steps(srv, NULL) k WHERE k.source = 'set') d
+		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = ANY (d.wanted)
+		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted[1] ~ '_RecordType$'
+			AND n.entity_set = left(d.wanted[1], -11) AND d.is_shops
+		-- of what has no name nothing is told, but what was made when it had one goes
+		WHERE d.wanted[1] <> '' OR to_regclass(format('%I.%I', srv, d.target)) IS NOT NULL
+		ORDER BY d.target, array_position(d.wanted, s.entity_set)
+	LOOP
+		target := t.target;
+		entity_set := coalesce(t.nested, t.entity_set, t.wanted);
+		SELECT * INTO status, changes
+		FROM onec_internal.set_up_target(srv, t.target, t.entity_set, t.key, t.nested);
+		SELECT count(*) FILTER (WHERE p.published),
+			   array_agg(p.field ORDER BY p.ordinal) FILTER (WHERE NOT p.published)
+		INTO columns, missing
+		FROM (SELECT f.field, f.ordinal, onec_internal.publishes_field(srv, f.target, f.field) AS published
+			  FROM onec.field_source f
+			  WHERE f.target = t.target AND status <> 'not published') p;
+		RETURN NEXT;
+	END LOOP;
+	PERFORM onec_internal.keep_properties(srv);
+END $$;
+
+CREATE TABLE onec_internal.mirror (
+	server name NOT NULL,
+	target text PRIMARY KEY,
+	with_binary boolean NOT NULL,
+	with_sections boolean NOT NULL,
+	looked_at timestamptz NOT NULL DEFAULT now()
+);
+
+COMMENT ON TABLE onec_internal.mirror IS 'Зеркала наборов 1С (onec.mirror)';
+
+COMMENT ON COLUMN onec_internal.mirror.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.mirror.target IS 'Строка onec.target';
+
+COMMENT ON COLUMN onec_internal.mirror.with_binary IS 'Читаются ли и двоичные свойства';
+
+COMMENT ON COLUMN onec_internal.mirror.with_sections IS 'Есть ли у табличных частей свои таблицы';
+
+COMMENT ON COLUMN onec_internal.mirror.looked_at IS 'Когда свойства сверялись с $metadata';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.mirror', '');
+
+CREATE TABLE onec_internal.mirror_section (
+	server name NOT NULL,
+	target text NOT NULL,
+	field name NOT NULL,
+	entity_set text NOT NULL,
+	owner_key name NOT NULL,
+	table_schema name NOT NULL,
+	table_name name NOT NULL,
+	PRIMARY KEY (target, field),
+	UNIQUE (table_schema, table_name)
+);
+
+COMMENT ON TABLE onec_internal.mirror_section IS 'Таблицы табличных частей зеркал';
+
+COMMENT ON COLUMN onec_internal.mirror_section.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.mirror_section.target IS 'Зеркало';
+
+COMMENT ON COLUMN onec_internal.mirror_section.field IS 'Столбец с табличной частью';
+
+COMMENT ON COLUMN onec_internal.mirror_section.entity_set IS 'Набор 1С, который описывает её строки';
+
+COMMENT ON COLUMN onec_internal.mirror_section.owner_key IS 'Столбец ссылки на объект, в обеих таблицах';
+
+COMMENT ON COLUMN onec_internal.mirror_section.table_schema IS 'Схема таблицы строк';
+
+COMMENT ON COLUMN onec_internal.mirror_section.table_name IS 'Таблица строк';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.mirror_section', '');
+
+CREATE FUNCTION onec_internal.is_mirror(target text) RETURNS boolean
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM onec_internal.mirror m WHERE m.target = is_mirror.target);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.is_mirror(text) IS 'Зеркало ли это, сделанное onec.mirror (служебная)';
+
+CREATE FUNCTION onec_internal.drop_own_fields() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM onec.field_source f WHERE split_part(f.target, '.', 1) = OLD.target;
+	DELETE FROM onec_internal.mirror_section s WHERE s.target = OLD.target;
+	DELETE FROM onec_internal.mirror m WHERE m.target = OLD.target;
+	RETURN NULL;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.drop_own_fields() IS
+	'Убирает поля таблицы, которую больше не синхронизируют (служебная)';
+
+CREATE TRIGGER drop_own_fields AFTER DELETE ON onec.target
+	FOR EACH ROW WHEN (OLD.server IS NOT NULL) EXECUTE FUNCTION onec_internal.drop_own_fields();
+
+CREATE FUNCTION onec_internal.tables_of_mirrors() RETURNS TABLE (target text, tab regclass)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT x.target, to_regclass(format('%I.%I', x.table_schema, x.table_name))
+	FROM (SELECT t.target, t.table_schema, t.table_name FROM onec.target t WHERE t.table_schema <> 'onec'
+		  UNION ALL SELECT s.target, s.table_schema, s.table_name FROM onec_internal.mirror_section s) x
+$$;
+
+COMMENT ON FUNCTION onec_internal.tables_of_mirrors() IS 'Местные таблицы зеркал (служебная)';
+
+CREATE FUNCTION onec_internal.free_name(wanted text, taken text[]) RETURNS name
+	LANGUAGE sql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT c.name
+	FROM (SELECT n, '' AS suffix FROM generate_series(1, 1) n
+		  UNION ALL SELECT n, '_' || n FROM generate_series(2, cardinality($2) + 2) n) s
+	CROSS JOIN LATERAL (SELECT left($1, l) || s.suffix AS name FROM generate_series(length($1), 1, -1) l
+						WHERE octet_length(left($1, l) || s.suffix) <= 63 LIMIT 1) c
+	WHERE c.name <> ALL ($2)
+	ORDER BY s.n LIMIT 1
+$$;
+
+COMMENT ON FUNCTION onec_internal.free_name(text, text[]) IS
+	'Имя не длиннее 63 байтов, которого ещё нет (служебная)';
+
+CREATE FUNCTION onec_internal.names_of_sync() RETURNS text[]
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN '{server,copy,is_deleted,attribution,register,person_id,place,here,redated,known,next,day,copies,n,
+		onec_window,ctid,tableoid,xmin,xmax,cmin,cmax}'::text[];
+
+COMMENT ON FUNCTION onec_internal.names_of_sync() IS 'Имена столбцов, занятые синхронизацией (служебная)';
+
+CREATE FUNCTION onec_internal.kind_of_type(pg_type text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE pg_type WHEN 'uuid' THEN 'ref' WHEN 'int8' THEN 'bigint' WHEN 'bool' THEN 'boolean'
+						WHEN 'int2' THEN 'smallint' WHEN 'int4' THEN 'integer' ELSE pg_type END;
+
+COMMENT ON FUNCTION onec_internal.kind_of_type(text) IS 'Вид поля по типу PostgreSQL (служебная)';
+
+CREATE FUNCTION onec_internal.empty_of_kind(kind text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE kind WHEN 'ref' THEN '00000000-0000-0000-0000-000000000000' WHEN 'text' THEN ''
+					 WHEN 'timestamp' THEN '0001-01-01' WHEN 'boolean' THEN 'false' ELSE '0' END;
+
+COMMENT ON FUNCTION onec_internal.empty_of_kind(text) IS
+	'Что стоит в столбце ключа вместо пустого значения (служебная)';
+
+CREATE FUNCTION onec_internal.properties_to_mirror(server name, entity_set text, with_binary boolean)
+	RETURNS TABLE (ordinal int, property text, edm_type text, pg_type text, kind text, wanted text,
+				   is_part boolean)
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT p.ordinal, p.property, p.edm_type, p.pg_type, onec_internal.kind_of_type(p.pg_type),
+		   p.local_name || CASE WHEN p.local_name = ANY (onec_internal.names_of_sync()) THEN '_' ELSE '' END,
+		   p.is_key OR p.property IN ('Recorder', 'Recorder_Key', 'Recorder_Type')
+	FROM onec.properties($1, $2) p
+	WHERE $3 OR p.edm_type NOT IN ('Binary', 'Stream') OR p.property = 'DataVersion'
+	ORDER BY p.ordinal
+$$;
+
+COMMENT ON FUNCTION onec_internal.properties_to_mirror(name, text, boolean) IS
+	'Свойства набора, которые попадают в зеркало (служебная)';
+
+CREATE FUNCTION onec_internal.section_values(target text, field name) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(CASE
+		WHEN f.field = s.owner_key THEN format('n.%I', s.owner_key)
+		WHEN f.kind = 'jsonb' THEN format('r.value -> %L', f.candidates[1])
+		WHEN f.kind = 'bytea' THEN format('decode(r.value ->> %L, ''base64'')', f.candidates[1])
+		WHEN f.candidates = '{LineNumber}'
+			THEN format('coalesce((r.value ->> ''LineNumber'')::%s, r.place)', f.kind)
+		ELSE onec_internal.nested_value_expression(f.candidates, f.kind, NULL) END
+		|| format(' AS %I', f.field), ', ' ORDER BY f.ordinal)
+	FROM onec_internal.mirror_section s
+	JOIN onec.field_source f ON f.target = concat_ws('.', s.target, s.field)
+	WHERE s.target = $1 AND s.field = $2
+$$;
+
+COMMENT ON FUNCTION onec_internal.section_values(text, name) IS
+	'Выражения: строка табличной части (служебная)';
+
+CREATE FUNCTION onec_internal.section_statement(s onec_internal.mirror_section, tab regclass,
+												changed boolean) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH list AS MATERIALIZED (
+		SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns,
+			   string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE k.is_key) AS key,
+			   string_agg(format('l.%1$I = w.%1$I', a.attname), ' AND ') FILTER (WHERE k.is_key) AS same,
+			   string_agg(format('%1$I = excluded.%1$I', a.attname), ', ')
+				   FILTER (WHERE NOT k.is_key) AS set,
+			   string_agg(format('l.%I', a.attname), ', ' ORDER BY a.attnum) AS here,
+			   string_agg(format('excluded.%I', a.attname), ', ' ORDER BY a.attnum) AS read,
+			   string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+				   FILTER (WHERE k.is_key AND a.attname <> 'copy') AS line
+		FROM pg_attribute a
+		CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $2 AND i.indisprimary
+										   AND a.attnum = ANY (i.indkey)) AS is_key) k
+		WHERE a.attrelid = $2 AND a.attnum > 0 AND NOT a.attisdropped
+		  AND (a.attname = 'copy' OR a.attname IN (SELECT f.field FROM onec.field_source f
+												   WHERE f.target = concat_ws('.', ($1).target, ($1).field))))
+	SELECT format('
+		WITH object AS MATERIALIZED (SELECT n.%1$I, n.%2$I FROM onec_new n %3$s),
+		line AS (SELECT %4$s, r.value AS onec_value FROM object n
+				 CROSS JOIN LATERAL jsonb_array_elements(n.%2$I) WITH ORDINALITY r (value, place)),
+		wanted AS MATERIALIZED (
+			SELECT x.*, (row_number() OVER (PARTITION BY %5$s ORDER BY x.onec_value) - 1)::smallint AS copy
+			FROM line x),
+		gone AS (DELETE FROM %6$s l USING object o
+				 WHERE l.%1$I = o.%1$I AND NOT EXISTS (SELECT FROM wanted w WHERE %7$s))
+		INSERT INTO %6$s AS l (%8$s) SELECT %8$s FROM wanted
+		ON CONFLICT (%9$s) DO UPDATE SET %10$s WHERE ROW(%11$s) IS DISTINCT FROM ROW(%12$s)',
+		($1).owner_key, ($1).field,
+		CASE WHEN $3 THEN format('JOIN onec_old o ON o.%1$I = n.%1$I WHERE o.%2$I IS DISTINCT FROM n.%2$I',
+								 ($1).owner_key, ($1).field) END,
+		onec_internal.section_values(($1).target, ($1).field), i.line, $2, i.same, i.columns, i.key,
+		coalesce(i.set, 'copy = excluded.copy'), i.here, i.read)
+	FROM list i
+$$;
+
+COMMENT ON FUNCTION onec_internal.section_statement(onec_internal.mirror_section, regclass, boolean) IS
+	'Запрос, который делает таблицу строк равной табличным частям объектов (служебная)';
+
+CREATE FUNCTION onec_internal.spread_rows() RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s onec_internal.mirror_section;
+	tab regclass;
+BEGIN
+	FOR s IN SELECT m.* FROM onec_internal.mirror_section m JOIN onec.target t ON t.target = m.target
+			 WHERE t.table_schema = tg_table_schema AND t.table_name = tg_table_name LOOP
+		tab := to_regclass(format('%I.%I', s.table_schema, s.table_name));
+		IF tab IS NULL THEN
+			CONTINUE;
+		ELSIF tg_op = 'DELETE' THEN
+			EXECUTE format('DELETE FROM %1$s l USING onec_old o WHERE l.%2$I = o.%2$I', tab, s.owner_key);
+		ELSE
+			EXECUTE onec_internal.section_statement(s, tab, tg_op = 'UPDATE');
+		END IF;
+	END LOOP;
+	RETURN NULL;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.spread_rows() IS
+	'Ведёт таблицы строк табличных частей зеркала (служебная)';
+
+CREATE FUNCTION onec_internal.hold_schema(schema name) RETURNS void
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM FROM pg_namespace n WHERE n.nspname = hold_schema.schema FOR SHARE;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.hold_schema(name) IS
+	'Не дать переименовать схему до конца транзакции (служебная)';
+
+CREATE FUNCTION onec_internal.code_of_others(tab regclass) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN pg_has_role(c.relowner, current_user, 'USAGE') THEN NULL
+		WHEN c.relrowsecurity THEN 'row-level security'
+		WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid) THEN 'rules'
+		WHEN EXISTS (SELECT FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) THEN 'inheritance'
+		WHEN EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid
+					 AND t.tgfoid <> 'onec_internal.spread_rows()'::regprocedure) THEN 'triggers'
+		WHEN EXISTS (SELECT FROM pg_attrdef d WHERE d.adrelid = c.oid) THEN 'defaults or generated columns'
+		WHEN EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c')
+			THEN 'check constraints'
+		WHEN EXISTS (SELECT FROM pg_depend d
+					 LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+					 WHERE (d.classid = 'pg_class'::regclass AND d.objid = c.oid OR i.indrelid = c.oid
+							OR d.classid = 'pg_statistic_ext'::regclass AND d.objid IN (
+								SELECT x.oid FROM pg_statistic_ext x WHERE x.stxrelid = c.oid))
+					   AND d.refclassid IN ('pg_proc'::regclass, 'pg_type'::regclass,
+											'pg_operator'::regclass))
+			THEN 'types, functions or operators of others'
+		END
+	FROM pg_class c WHERE c.oid = $1
+$$;
+
+COMMENT ON FUNCTION onec_internal.code_of_others(regclass) IS
+	'Какой чужой код сработал бы при записи в таблицу; NULL — никакой (служебная)';
+
+CREATE FUNCTION onec_internal.hold_table(target text, table_schema name, table_name name) RETURNS regclass
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	called text := format('%I.%I', table_schema, table_name);
+	tab regclass;
+	code text;
+BEGIN
+	PERFORM onec_internal.hold_schema(table_schema);
+	tab := to_regclass(called);
+	IF tab IS NULL OR (SELECT c.relkind FROM pg_class c WHERE c.oid = tab) <> 'r' THEN
+		RAISE undefined_table USING
+			MESSAGE = format('%s, the local table of "%s", is not there or is no ordinary table', called,
+							 target),
+			HINT = format('Bring it back, or SELECT onec.unmirror(%L).', target);
+	END IF;
+	EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', tab);
+	IF tab IS DISTINCT FROM to_regclass(called) THEN
+		RAISE object_in_use USING MESSAGE = format('%s was replaced meanwhile', called);
+	END IF;
+	-- what policies hide would be taken for missing
+	code := CASE WHEN row_security_active(tab) THEN 'row-level security'
+				 ELSE onec_internal.code_of_others(tab) END;
+	IF code IS NOT NULL THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = format('%s has %s, which would run with the rights of role "%s"', called, code,
+							 current_user),
+			DETAIL = format('Its owner, "%s", does not have the rights of that role.',
+							(SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = tab)),
+			HINT = 'Take them away, or let its owner call onec.sync.';
+	END IF;
+	RETURN tab;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.hold_table(text, name, name) IS
+	'Найти чужую таблицу и не дать её менять до конца транзакции (служебная)';
+
+CREATE FUNCTION onec_internal.check_columns(tab regclass, fields_of text) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	wrong record;
+BEGIN
+	SELECT f.field, onec_internal.type_of_kind(f.kind) AS wanted, format_type(a.atttypid, NULL) AS type
+	INTO wrong
+	FROM onec.field_source f
+	LEFT JOIN pg_attribute a ON a.attrelid = tab AND a.attname = f.field AND a.attnum > 0
+		AND NOT a.attisdropped
+	WHERE f.target = fields_of
+	  AND (a.attname IS NULL OR a.attgenerated <> ''
+		   OR a.atttypid <> onec_internal.type_of_kind(f.kind)::regtype)
+	ORDER BY f.ordinal LIMIT 1;
+	IF wrong.field IS NOT NULL THEN
+		RAISE datatype_mismatch USING
+			MESSAGE = format('column "%s" of %s is %s', wrong.field, tab,
+							 coalesce('of type ' || wrong.type || ', which it was not made with',
+									  'not there any more')),
+			DETAIL = format('1C''s property is of type %s.', wrong.wanted),
+			HINT = 'Bring it back, or make the mirror anew: onec.unmirror, onec.mirror.';
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_columns(regclass, text) IS
+	'Проверить, что столбцы чужой таблицы на месте (служебная)';
+
+CREATE FUNCTION onec_internal.hold_own_tables(target text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t onec.target := onec_internal.target_named(target);
+	s record;
+	mirrored boolean;
+	tab regclass;
+BEGIN
+	IF t.table_schema = 'onec' THEN
+		RETURN;
+	END IF;
+	mirrored := onec_internal.is_mirror(target);
+	tab := onec_internal.hold_table(target, t.table_schema, t.table_name);
+	IF mirrored THEN
+		PERFORM onec_internal.check_columns(tab, target);
+	END IF;
+	FOR s IN SELECT * FROM onec_internal.mirror_section m WHERE m.target = hold_own_tables.target LOOP
+		tab := onec_internal.hold_table(target, s.table_schema, s.table_name);
+		PERFORM onec_internal.check_columns(tab, concat_ws('.', target, s.field));
+	END LOOP;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.hold_own_tables(text) IS
+	'Не дать менять таблицы зеркала до конца транзакции; чужой код в них — ошибка (служебная)';
+
+CREATE FUNCTION onec_internal.columns_of_fields(fields_of text) RETURNS onec_internal.made_column[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT array_agg(ROW(f.field, onec_internal.type_of_kind(f.kind), '{}'::text[],
+						 f.candidates[1])::onec_internal.made_column ORDER BY f.ordinal)
+	FROM onec.field_source f WHERE f.target = $1
+$$;
+
+COMMENT ON FUNCTION onec_internal.columns_of_fields(text) IS 'Столбцы местной таблицы зеркала (служебная)';
+
+CREATE FUNCTION onec_internal.add_fields(fields_of text, properties jsonb, here text[]) RETURNS name[]
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	p record;
+	taken text[] := here || ARRAY(SELECT f.field FROM onec.field_source f WHERE f.target = fields_of);
+	place int := coalesce((SELECT max(f.ordinal) FROM onec.field_source f WHERE f.target = fields_of), 0);
+	added name[] := '{}';
+	field name;
+BEGIN
+	FOR p IN SELECT x.property, x.kind, x.wanted, x.is_part
+		FROM jsonb_to_recordset(properties) x (ordinal int, property text, kind text, wanted text,
+											   is_part boolean)
+		WHERE NOT EXISTS (SELECT FROM onec.field_source f
+						  WHERE f.target = fields_of AND f.candidates = ARRAY[x.property])
+		ORDER BY x.ordinal
+	LOOP
+		field := onec_internal.free_name(p.wanted, taken);
+		taken := taken || field::text;
+		place := place + 1;
+		INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, empty)
+		VALUES (fields_of, place, field, p.kind, ARRAY[p.property], p.is_part,
+				CASE WHEN p.is_part AND p.property !~ '^(Ref|Recorder)(_Key|_Type)?$|^LineNumber$'
+					 THEN onec_internal.empty_of_kind(p.kind) END);
+		added := added || field;
+	END LOOP;
+	RETURN added;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.add_fields(text, jsonb, text[]) IS
+	'Завести поля для свойств, у которых их ещё нет (служебная)';
+
+CREATE FUNCTION onec_internal.properties_as_json(server name, entity_set text,
+												 with_binary boolean) RETURNS jsonb
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_agg(p) FROM onec_internal.properties_to_mirror($1, $2, $3) p
+$$;
+
+COMMENT ON FUNCTION onec_internal.properties_as_json(name, text, boolean) IS
+	'Свойства набора для зеркала (служебная)';
+
+CREATE FUNCTION onec_internal.make_mirror_table(table_schema name, table_name name, fields_of text,
+												title text, with_server boolean,
+												with_copy boolean) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	made onec_internal.made_column[] := onec_internal.columns_of_fields(fields_of);
+	c onec_internal.made_column;
+BEGIN
+	EXECUTE format('CREATE TABLE %I.%I (%s%s%s, PRIMARY KEY (%s%s))', table_schema, table_name,
+		(SELECT string_agg(format('%I %s', u.name, u.type), ', ') FROM unnest(made) u),
+		CASE WHEN with_copy THEN ', copy smallint NOT NULL' END,
+		CASE WHEN with_server THEN ', server smallint NOT NULL' END,
+		(SELECT string_agg(quote_ident(f.field), ', ' ORDER BY f.ordinal) FROM onec.field_source f
+		 WHERE f.target = fields_of AND f.is_key),
+		CASE WHEN with_copy THEN ', copy' END);
+	EXECUTE format('COMMENT ON TABLE %I.%I IS %L', table_schema, table_name, title);
+	FOREACH c IN ARRAY made || ARRAY[
+		('copy', '', '{}', 'Номер строки среди строк с тем же ключом, от 0'),
+		('server', '', '{}', 'Номер внешнего сервера, один у всех строк')]::onec_internal.made_column[]
+	LOOP
+		CONTINUE WHEN c.name = 'copy' AND NOT with_copy OR c.name = 'server' AND NOT with_server;
+		EXECUTE format('COMMENT ON COLUMN %I.%I.%I IS %L', table_schema, table_name, c.name, c.title);
+	END LOOP;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.make_mirror_table(name, name, text, text, boolean, boolean) IS
+	'Создать местную таблицу зеркала (служебная)';
+
+CREATE FUNCTION onec_internal.unit_of_mirror(target text) RETURNS name[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH part AS MATERIALIZED (SELECT f.field::name AS field, f.kind, f.ordinal, f.candidates[1] AS property
+							   FROM onec.field_source f WHERE f.target = $1 AND f.is_key)
+	SELECT coalesce(
+		(SELECT array_agg(p.field ORDER BY p.ordinal) FROM part p WHERE p.property = 'Ref_Key'),
+		(SELECT array_agg(p.field ORDER BY p.ordinal) FROM part p WHERE p.property IN ('Ref', 'Ref_Type')),
+		(SELECT array_agg(p.field ORDER BY p.ordinal) FROM part p WHERE p.property ~ '^Recorder'),
+		(SELECT array_agg(p.field ORDER BY p.kind = 'ref', p.ordinal) FROM part p))
+$$;
+
+COMMENT ON FUNCTION onec_internal.unit_of_mirror(text) IS
+	'Столбцы того, что 1С записывает целиком, в зеркале (служебная)';
+
+CREATE FUNCTION onec_internal.date_of_mirror(target text, entity_set text) RETURNS name
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT f.field::name FROM onec.field_source f
+	WHERE f.target = $1 AND f.kind = 'timestamp'
+	  AND f.candidates = CASE WHEN $2 ~ 'Register_' THEN '{Period}'::text[]
+							  WHEN $2 ~ '^(Document|DocumentJournal|BusinessProcess|Task)_' THEN '{Date}' END
+$$;
+
+COMMENT ON FUNCTION onec_internal.date_of_mirror(text, text) IS
+	'Столбец даты зеркала; NULL — читается целиком (служебная)';
+
+CREATE FUNCTION onec_internal.people_of_mirror(target text, people text) RETURNS name[]
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	wanted text;
+	field name;
+	found name[] := '{}';
+BEGIN
+	IF people = 'none' THEN
+		RETURN '{}';
+	END IF;
+	FOREACH wanted IN ARRAY regexp_split_to_array(btrim(coalesce(people, '')), '\s*,\s*') LOOP
+		field := (SELECT f.field FROM onec.field_source f
+				  WHERE f.target = people_of_mirror.target AND f.kind IN ('ref', 'text')
+					AND wanted IN (f.candidates[1], f.field)
+				  ORDER BY f.candidates[1] = wanted DESC LIMIT 1);
+		IF field IS NULL THEN
+			RAISE invalid_parameter_value USING
+				MESSAGE = format('the set has no reference "%s"', wanted),
+				DETAIL = 'Whose a row is, is said by the properties that hold a person or a card: '
+						 'onec.forget goes by them.',
+				HINT = format('Its references: %s. Or say ''none'': the rows are about nobody.', (
+					SELECT string_agg(f.candidates[1], ', ' ORDER BY f.ordinal) FROM onec.field_source f
+					WHERE f.target = people_of_mirror.target AND f.kind = 'ref'));
+		END IF;
+		found := found || field;
+	END LOOP;
+	RETURN found;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.people_of_mirror(text, text) IS
+	'Столбцы, которые говорят, чья строка зеркала (служебная)';
+
+CREATE FUNCTION onec_internal.published_set(server name, entity_set text, OUT name text, OUT local_name text,
+											OUT key text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	nearest text;
+BEGIN
+	IF to_regclass('pg_temp.onec_published') IS NULL THEN
+		CREATE TEMPORARY TABLE onec_published (server name, entity_set text, local_name text, key text)
+			ON COMMIT DROP;
+	END IF;
+	IF NOT EXISTS (SELECT FROM pg_temp.onec_published p WHERE p.server = published_set.server) THEN
+		INSERT INTO pg_temp.onec_published
+		SELECT published_set.server, s.entity_set, s.local_name, s.key
+		FROM onec.entity_sets(published_set.server) s;
+	END IF;
+	SELECT p.entity_set, p.local_name, p.key INTO name, local_name, key FROM pg_temp.onec_published p
+	WHERE p.server = published_set.server
+	  AND published_set.entity_set IN (p.entity_set, p.local_name)
+	ORDER BY p.entity_set <> published_set.entity_set LIMIT 1;
+	IF name IS NULL THEN
+		nearest := onec_internal.nearest_words(entity_set,
+			ARRAY(SELECT p.entity_set FROM pg_temp.onec_published p WHERE p.server = published_set.server));
+		RAISE undefined_table USING
+			MESSAGE = format('1C server "%s" does not publish "%s"', server, entity_set),
+			HINT = coalesce('Perhaps you meant: ' || nearest || '.',
+							format('SELECT * FROM onec.entity_sets(%L) lists what it publishes.', server));
+	ELSIF key IS NULL THEN
+		RAISE feature_not_supported USING
+			MESSAGE = format('"%s" of server "%s" has no key', name, server),
+			DETAIL = 'Rows that cannot be told apart cannot be kept equal to those of 1C.';
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.published_set(name, text) IS
+	'Опубликованный набор: имя, имя таблицы, ключ (служебная)';
+
+CREATE FUNCTION onec_internal.make_mirror_sections(t onec.target) RETURNS int
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s record;
+	fields_of text;
+	called name;
+	made int := 0;
+	owner_key name := t.unit[1];
+BEGIN
+	FOR s IN
+		SELECT f.field, f.ordinal, p.entity_set FROM onec.field_source f
+		JOIN pg_temp.onec_published p ON p.server = t.server
+			AND p.entity_set = t.entity_set || '_' || f.candidates[1] AND p.key = 'Ref_Key,LineNumber'
+		WHERE f.target = t.target AND f.kind = 'jsonb' AND t.unit = ARRAY[owner_key] ORDER BY f.ordinal
+	LOOP
+		fields_of := concat_ws('.', t.target, s.field);
+		PERFORM onec_internal.add_fields(fields_of,
+			(SELECT jsonb_agg(to_jsonb(p) || CASE WHEN p.property = 'Ref_Key'
+												  THEN jsonb_build_object('wanted', owner_key) ELSE '{}' END)
+			 FROM onec_internal.properties_to_mirror(t.server, s.entity_set, (
+				SELECT m.with_binary FROM onec_internal.mirror m WHERE m.target = t.target)) p),
+			onec_internal.names_of_sync() || '{onec_value}'::text[]);
+		called := onec_internal.free_name(t.table_name || '_' || s.field,
+			ARRAY(SELECT c.relname FROM pg_class c
+				  WHERE c.relnamespace = to_regnamespace(quote_ident(t.table_schema))));
+		PERFORM onec_internal.make_mirror_table(t.table_schema, called, fields_of,
+												format('%s: %s', t.title, s.entity_set), false, true);
+		INSERT INTO onec_internal.mirror_section
+		VALUES (t.server, t.target, s.field, s.entity_set, owner_key, t.table_schema, called);
+		made := made + 1;
+	END LOOP;
+	IF made > 0 THEN
+		EXECUTE format('
+			CREATE TRIGGER onec_rows_insert AFTER INSERT ON %1$I.%2$I REFERENCING NEW TABLE AS onec_new
+				FOR EACH STATEMENT EXECUTE FUNCTION onec_internal.spread_rows();
+			CREATE TRIGGER onec_rows_update AFTER UPDATE ON %1$I.%2$I
+				REFERENCING OLD TABLE AS onec_old NEW TABLE AS onec_new
+				FOR EACH STATEMENT EXECUTE FUNCTION onec_internal.spread_rows();
+			CREATE TRIGGER onec_rows_delete AFTER DELETE ON %1$I.%2$I REFERENCING OLD TABLE AS onec_old
+				FOR EACH STATEMENT EXECUTE FUNCTION onec_internal.spread_rows()',
+			t.table_schema, t.table_name);
+	END IF;
+	RETURN made;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.make_mirror_sections(onec.target) IS
+	'Создать таблицы строк табличных частей (служебная)';
+
+CREATE FUNCTION onec_internal.add_mirror_target(server name, target text, entity_set text, table_schema name,
+												table_name name, people text,
+												erasure text) RETURNS onec.target
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	whose name[] := onec_internal.people_of_mirror(target, people);
+	made onec.target;
+BEGIN
+	IF erasure = 'mask' AND EXISTS (SELECT FROM onec.field_source f
+									WHERE f.target = add_mirror_target.target AND f.is_key
+									  AND f.field = ANY (whose)) THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = 'rows whose key is the person cannot be masked',
+			HINT = 'Leave erasure out: onec.forget deletes them.';
+	END IF;
+	INSERT INTO onec.target AS t (target, server, ordinal, step, title, source, entity_set, table_schema,
+		table_name, unit, date_column, marks_deleted, people, erasure, purge, touches, is_open)
+	SELECT x.target, x.server, (SELECT greatest(max(k.ordinal), 999) + 1 FROM onec.target k), 'mirrors',
+		   onec_internal.title_of_mirrors(), 'set', x.entity_set, x.table_schema, x.table_name,
+		   onec_internal.unit_of_mirror(x.target), onec_internal.date_of_mirror(x.target, x.entity_set),
+		   false, whose, CASE WHEN whose = '{}' THEN 'none' ELSE coalesce(x.erasure, 'delete') END, 'none',
+		   '{}', false
+	FROM (SELECT target, server, entity_set, table_schema, table_name, erasure) x
+	RETURNING * INTO made;
+	RETURN made;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.add_mirror_target(name, text, text, name, name, text, text) IS
+	'Записать зеркало в onec.target (служебная)';
+
+CREATE FUNCTION onec_internal.title_of_mirrors() RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN 'Зеркало';
+
+COMMENT ON FUNCTION onec_internal.title_of_mirrors() IS 'Название таблиц зеркал (служебная)';
+
+CREATE FUNCTION onec.mirror(server name, entity_set text, people text,
+							local_schema name DEFAULT current_schema(), local_table name DEFAULT NULL,
+							erasure text DEFAULT NULL, sections boolean DEFAULT false,
+							with_binary boolean DEFAULT false)
+	RETURNS TABLE (mirror text, table_name text, source text, columns int, by_date name)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.live_server_meant(server);
+	binary_too boolean := with_binary;
+	called text;
+	found record;
+	properties jsonb;
+	t onec.target;
+BEGIN
+	PERFORM onec_internal.must_write('mirror');
+	PERFORM onec_internal.checked_word('erasure', coalesce(erasure, 'delete'), '{delete,mask}');
+	IF local_schema IS NULL OR local_schema IN ('onec', 'onec_internal', 'information_schema')
+		OR starts_with(local_schema, 'pg_')
+		OR local_schema IN (SELECT k.server FROM onec_internal.known_servers k) THEN
+		RAISE invalid_schema_name USING
+			MESSAGE = format('a mirror cannot stand in schema "%s"', coalesce(local_schema, 'NULL')),
+			HINT = 'Name a schema of your own: local_schema => ''…''.';
+	END IF;
+	SELECT * INTO found FROM onec_internal.published_set(srv, entity_set);
+	PERFORM onec_internal.make_schema_of_server(srv);
+	PERFORM pg_advisory_xact_lock(hashtextextended('onec mirror', 0));
+	source := found.name;
+	local_table := coalesce(local_table, found.local_name);
+	-- a dot stands between a target and the field of a section
+	called := onec_internal.free_name(translate(local_table, '.', '_'), ARRAY(
+		SELECT k.target FROM onec.target k UNION ALL SELECT 'sale_turnover' UNION ALL SELECT 'loyalty_now'
+		UNION ALL SELECT c.relname FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident(srv))));
+	INSERT INTO onec_internal.mirror (server, target, with_binary, with_sections)
+	VALUES (srv, called, binary_too, sections);
+	properties := onec_internal.properties_as_json(srv, source, binary_too);
+	PERFORM onec_internal.add_fields(called, properties, onec_internal.names_of_sync());
+	t := onec_internal.add_mirror_target(srv, called, source, local_schema, local_table, people, erasure);
+	PERFORM onec_internal.make_mirror_table(local_schema, local_table, called,
+											format('%s: %s', t.title, source), true,
+											found.key NOT IN ('Ref_Key', 'SurrogateKey'));
+	PERFORM onec_internal.make_table(srv, called, t.title, source,
+									 ARRAY['entity_set=' || source, 'key=' || found.key],
+									 onec_internal.columns_to_make(srv, called, source));
+	mirror := called;
+	by_date := t.date_column;
+	columns := jsonb_array_length(properties);
+	table_name := format('%I.%I', local_schema, local_table);
+	RETURN NEXT;
+	IF sections AND onec_internal.make_mirror_sections(t) > 0 THEN
+		RETURN QUERY SELECT called, format('%I.%I', s.table_schema, s.table_name), s.entity_set,
+							(SELECT count(*)::int FROM onec.field_source f
+							 WHERE f.target = concat_ws('.', s.target, s.field)), NULL::name
+					 FROM onec_internal.mirror_section s WHERE s.target = called ORDER BY s.field;
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec.mirror(name, text, text, name, name, text, boolean, boolean) IS
+	'Завести зеркало: обычную таблицу, которую синхронизация ведёт по любому набору базы. people — свойства, '
+	'которые говорят, чья строка (контрагент, карта; через запятую), или none: строки не о людях; erasure — '
+	'delete (по умолчанию) или mask: что с ними делает onec.forget; sections — таблицы и для табличных '
+	'частей; with_binary — и двоичные свойства. Таблица принадлежит вызвавшему';
+
+REVOKE EXECUTE ON FUNCTION onec.mirror(name, text, text, name, name, text, boolean, boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION onec_internal.analyze_what_changed() RETURNS void
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET default_statistics_target = 30
+AS $$
+DECLARE
+	tab regclass;
+BEGIN
+	FOR tab IN
+		SELECT c.oid FROM pg_class c
+		CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::int AS pages
+							OFFSET 0) s
+		WHERE c.relkind = 'r'
+		  AND (c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+			   OR c.oid IN (SELECT o.tab FROM onec_internal.tables_of_mirrors() o))
+		  AND s.pages > 0 AND (c.reltuples < 0 OR abs(s.pages - c.relpages) > c.relpages / 10.0)
+	LOOP
+		EXECUTE format('ANALYZE (SKIP_LOCKED) %s', tab);
+	END LOOP;
+END $$;
+
+CREATE FUNCTION onec_internal.staged_fields(server name, target text) RETURNS SETOF onec.field_source
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT f.* FROM onec.field_source f
+	WHERE f.target = $2
+	  AND ((SELECT NOT onec_internal.is_mirror($2)) OR onec_internal.publishes_field($1, $2, f.field))
+$$;
+
+COMMENT ON FUNCTION onec_internal.staged_fields(name, text) IS
+	'Поля, которые читаются во временную таблицу (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.stage_select_list(server name, target text, OUT list text, OUT grouped text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	adds boolean := (onec_internal.target_named(target)).function IS NOT DISTINCT FROM 'Balance';
+BEGIN
+	SELECT string_agg(format(CASE WHEN k.is_filled THEN 'coalesce(%s, onec_internal.no_reference())'
+								  ELSE '%s' END,
+		CASE
+			WHEN a.attname IS NULL AND f.kind = 'type' THEN '''''::text'
+			WHEN a.attname IS NULL THEN 'NULL::' || onec_internal.type_of_kind(f.kind)
+			WHEN f.kind = 'rows' THEN onec_internal.tabular_part($1, $2, f.field)
+			WHEN f.kind = 'ref' AND a.atttypid = 'text'::regtype
+				THEN format('onec_internal.reference_uuid(f.%I)', f.field)
+			WHEN f.kind = 'type' THEN format('onec_internal.type_word(f.%I)', f.field)
+			WHEN f.empty IS NOT NULL THEN format('coalesce(f.%I, %L)', f.field, f.empty)
+			ELSE format(CASE WHEN adds AND f.kind = 'numeric' THEN 'sum(f.%I::%s)' ELSE 'f.%I::%s' END,
+						f.field, onec_internal.type_of_kind(f.kind))
+		END) || format(' AS %I', f.field), ', ' ORDER BY f.ordinal),
+		   'GROUP BY ' || string_agg(f.place::text, ', ' ORDER BY f.ordinal)
+			   FILTER (WHERE adds AND f.kind <> 'numeric')
+	INTO list, grouped
+	FROM (SELECT s.*, row_number() OVER (ORDER BY s.ordinal) AS place
+		  FROM onec_internal.staged_fields(server, target) s) f
+	CROSS JOIN LATERAL (SELECT f.kind = 'ref' AND NOT f.is_key
+							AND onec_internal.is_part_of_key(f.target, f.field) AS is_filled) k
+	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', server, stage_select_list.target))
+		AND a.attname = f.field AND a.attnum > 0 AND NOT a.attisdropped;
+END $$;
+
+DROP FUNCTION onec_internal.stage_columns;
+CREATE FUNCTION onec_internal.stage_columns(server name, target text, OUT list text, OUT joins text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	SELECT string_agg(format(CASE
+			WHEN f.type = 'onec_internal.term_number'::regtype
+				THEN 'coalesce(%1$I.number, onec_internal.new_term(%2$s))::%3$s AS %1$I'
+			WHEN f.type = 'onec_internal.reference_number'::regtype
+				THEN 'coalesce(%1$I.number, onec_internal.new_reference(%2$s))::%3$s AS %1$I'
+			WHEN f.kind = 'bigint' THEN '%2$s::%3$s AS %1$I'
+			ELSE '%2$s AS %1$I' END, f.field, f.value, format_type(f.type, NULL)), ', ' ORDER BY f.ordinal),
+		string_agg(format(CASE f.type
+			WHEN 'onec_internal.term_number'::regtype
+				THEN ' LEFT JOIN onec_internal.term %1$I ON %1$I.word = %2$s'
+			WHEN 'onec_internal.reference_number'::regtype
+				THEN ' LEFT JOIN onec_internal.reference %1$I ON %1$I.id = %2$s' END, f.field, f.value), '')
+	INTO list, joins
+	FROM (SELECT s.field, s.kind, s.ordinal, a.atttypid AS type,
+				 CASE WHEN s.field = 'document_id' AND onec_internal.has_buyer(s.target)
+					  THEN format('CASE WHEN NOT %s THEN r.document_id END', o.is_own)
+					  WHEN s.field = 'document_type' AND onec_internal.has_buyer(s.target)
+					  THEN format('CASE WHEN %s THEN ''recorder'' ELSE r.document_type END', o.is_own)
+					  ELSE format('r.%I', s.field) END AS value
+		  FROM onec_internal.staged_fields(server, target) s
+		  CROSS JOIN (VALUES ('onec_internal.is_own_document(r.document_id, r.document_type, r.recorder, '
+							  'r.recorder_type)')) o (is_own)
+		  LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(onec_internal.table_of_target(s.target))
+			  AND a.attname = s.field AND a.attnum > 0) f;
+	IF onec_internal.has_buyer(target) THEN
+		list := list || format(', %s::onec_internal.term_number AS register, '
+			'CASE WHEN r.customer_id IS NULL THEN %s ELSE %s END::onec_internal.term_number AS attribution',
+			onec_internal.own_term('sales'), onec_internal.own_term('anonymous'),
+			onec_internal.own_term('counterparty'));
+	END IF;
+	IF onec_internal.has_copies(target) THEN
+		list := list || ', 0::smallint AS copy';
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.stage_columns(name, text) IS
+	'Столбцы прочитанных строк: слова заменены номерами (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.stage_rows(server name, target text, condition text, part text DEFAULT '',
+										 into_table text DEFAULT 'onec_stage')
+	RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET work_mem = '64MB'
+AS $$
+DECLARE
+	made record;
+	value record;
+BEGIN
+	PERFORM onec_internal.new_server_number(server);
+	SELECT * INTO made FROM onec_internal.stage_columns(server, target);
+	SELECT * INTO value FROM onec_internal.stage_select_list(server, target);
+	RETURN onec_internal.fill_table(into_table, target, format(
+		'SELECT %s AS server, %s FROM (SELECT %s FROM %I.%I f WHERE %s %s %s) r%s',
+		onec_internal.server_in(onec_internal.table_of_target(target), server), made.list,
+		value.list, server, target,
+		concat_ws(' AND ', condition, onec_internal.function_arguments(server, target)), value.grouped,
+		coalesce(nullif(part, ''), 'OFFSET 0'), made.joins));
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.questions_about_missing(server name, target text) RETURNS TABLE (condition text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := onec_internal.table_of_target(target);
+	key name := (onec_internal.unit_columns(target))[1];
+	date_column name := onec_internal.date_column(target);
+BEGIN
+	IF EXISTS (SELECT FROM pg_attribute a
+			   WHERE a.attrelid = onec_internal.foreign_table(server, target) AND a.attname = key
+			   AND a.atttypid = 'uuid'::regtype) AND NOT onec_internal.is_nested(server, target)
+		-- 1C is not asked for an empty part of a key, nor for one dimension of many
+		AND NOT EXISTS (SELECT FROM onec.field_source f
+						WHERE f.target = questions_about_missing.target AND f.field = key
+						  AND f.empty IS NOT NULL) THEN
+		RETURN QUERY EXECUTE format('
+			SELECT format(''f.%%I IN (%%s)'', %1$L, string_agg(quote_literal(u.key), '', '' ORDER BY u.key))
+			FROM (SELECT k.key, row_number() OVER (ORDER BY k.key) - 1 AS n
+				  FROM (SELECT DISTINCT c.%2$I AS key FROM pg_temp.onec_change c WHERE c.place IS NULL) k
+				  ORDER BY k.key LIMIT 1000) u
+			GROUP BY u.n / 25', key, key);
+	ELSIF date_column IS NOT NULL AND NOT onec_internal.is_nested(server, target)
+		AND onec_internal.went_by_skip(server, target) THEN
+		RETURN QUERY EXECUTE format('
+			WITH day AS MATERIALIZED (
+				SELECT DISTINCT t.%1$I::date AS day FROM %2$s t JOIN pg_temp.onec_change c ON (%3$s) = (%4$s)
+				WHERE t.server = %5$s AND c.place IS NULL AND t.%1$I IS NOT NULL)
+			SELECT format(''f.%%1$I >= %%2$L::timestamp AND f.%%1$I < %%3$L::timestamp'', %1$L,
+						  d.day, d.day + 1)
+			FROM day d WHERE (SELECT count(*) FROM day) <= 31',
+			date_column, tab, onec_internal.stage_key_columns(target, 't'),
+			onec_internal.stage_key_columns(target, 'c'), onec_internal.server_in(tab, server));
+	END IF;
+END $$;
+
+CREATE FUNCTION onec_internal.widen_mirror(fields_of text, properties jsonb) RETURNS name[]
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	place record;
+	tab regclass;
+	added name[];
+	c onec_internal.made_column;
+BEGIN
+	SELECT x.table_schema, x.table_name INTO place
+	FROM (SELECT t.target AS fields_of, t.table_schema, t.table_name
+		  FROM onec.target t JOIN onec_internal.mirror m ON m.target = t.target
+		  UNION ALL SELECT concat_ws('.', s.target, s.field), s.table_schema, s.table_name
+		  FROM onec_internal.mirror_section s) x
+	WHERE x.fields_of = widen_mirror.fields_of;
+	PERFORM onec_internal.hold_schema(place.table_schema);
+	tab := to_regclass(format('%I.%I', place.table_schema, place.table_name));
+	added := onec_internal.add_fields(fields_of, properties, onec_internal.names_of_sync() || ARRAY(
+		SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = tab AND NOT a.attisdropped));
+	FOREACH c IN ARRAY onec_internal.columns_of_fields(fields_of) LOOP
+		CONTINUE WHEN c.name <> ALL (added);
+		EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', tab, c.name, c.type);
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', tab, c.name, c.title);
+	END LOOP;
+	RETURN added;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.widen_mirror(text, jsonb) IS
+	'Добавить в таблицу зеркала столбцы для новых свойств (служебная)';
+
+CREATE FUNCTION onec_internal.alter_mirror(target text, made onec_internal.made_column[]) RETURNS text[]
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t onec.target := onec_internal.target_named(target);
+BEGIN
+	IF NOT onec_internal.is_mirror(target)
+		OR EXISTS (SELECT FROM unnest(made) u
+				   WHERE (u.type IN ('uuid', 'timestamp', 'numeric', 'int2', 'int4', 'int8', 'bool', 'bytea',
+									 'jsonb', 'text')) IS NOT TRUE
+					  OR EXISTS (SELECT FROM unnest(u.options) o WHERE o !~ '^(property|edm_type)=')) THEN
+		RAISE insufficient_privilege USING MESSAGE = format('"%s" cannot be altered so', target);
+	END IF;
+	UPDATE onec_internal.mirror m SET looked_at = now() WHERE m.target = alter_mirror.target;
+	RETURN onec_internal.make_table(t.server, target, t.title, t.entity_set, '{}', made);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.alter_mirror(text, onec_internal.made_column[]) IS
+	'Привести внешнюю таблицу зеркала к свойствам набора (служебная)';
+
+CREATE FUNCTION onec_internal.check_types(fields_of text, properties jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	other record;
+BEGIN
+	SELECT x.property, x.edm_type, f.field, onec_internal.type_of_kind(f.kind) AS type INTO other
+	FROM jsonb_to_recordset(properties) x (property text, edm_type text, kind text)
+	JOIN onec.field_source f ON f.target = fields_of AND f.candidates = ARRAY[x.property] AND f.kind <> x.kind
+	LIMIT 1;
+	IF other.field IS NOT NULL THEN
+		RAISE datatype_mismatch USING
+			MESSAGE = format('property "%s" is of type %s now, and column "%s" is %s', other.property,
+							 other.edm_type, other.field, other.type),
+			HINT = 'Make the mirror anew: onec.unmirror, onec.mirror.';
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_types(text, jsonb) IS
+	'Проверить, что свойства того же типа, что и столбцы (служебная)';
+
+CREATE FUNCTION onec_internal.is_metadata_due(plan onec_internal.sync_plan, run bigint,
+											  target text) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT ($1).job IS NULL OR ($1).size >= 3 OR m.looked_at < now() - interval '1 day'
+		OR (SELECT s.error_code FROM onec.sync_step s
+			WHERE s.server = ($1).server AND s.target = $3 AND s.run_id < $2
+			ORDER BY s.run_id DESC LIMIT 1) IN ('HV005', 'HV00R')
+	FROM onec_internal.mirror m WHERE m.target = $3
+$$;
+
+COMMENT ON FUNCTION onec_internal.is_metadata_due(onec_internal.sync_plan, bigint, text) IS
+	'Пора ли сверить зеркало с $metadata (служебная)';
+
+CREATE FUNCTION onec_internal.follow_metadata(plan onec_internal.sync_plan, run bigint, target text)
+	RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t onec.target := onec_internal.target_named(target);
+	m onec_internal.mirror;
+	s record;
+	added name[] := '{}';
+	changes text[];
+	properties jsonb;
+	mark text := format('%s %s', plan.server, run);
+BEGIN
+	SELECT x.* INTO m FROM onec_internal.mirror x WHERE x.target = follow_metadata.target;
+	IF m.target IS NULL OR onec_internal.is_metadata_due(plan, run, target) IS NOT TRUE THEN
+		RETURN false;
+	ELSIF current_setting('onec_mirror.metadata_of', true) IS DISTINCT FROM mark THEN
+		-- asked anew once in a run
+		PERFORM count(*) FROM onec.entity_sets(plan.server);
+		PERFORM set_config('onec_mirror.metadata_of', mark, false);
+	END IF;
+	PERFORM onec_internal.hold_own_tables(target);
+	properties := onec_internal.properties_as_json(plan.server, t.entity_set, m.with_binary);
+	FOR s IN SELECT target AS fields_of, properties AS told
+			 UNION ALL SELECT concat_ws('.', x.target, x.field),
+							  onec_internal.properties_as_json(plan.server, x.entity_set, m.with_binary)
+			 FROM onec_internal.mirror_section x
+			 JOIN onec.field_source f ON f.target = x.target AND f.field = x.field
+			 WHERE x.target = follow_metadata.target
+			   -- what describes the lines goes with them
+			   AND properties @> jsonb_build_array(jsonb_build_object('property', f.candidates[1])) LOOP
+		PERFORM onec_internal.check_types(s.fields_of, s.told);
+		added := added || onec_internal.widen_mirror(s.fields_of, s.told);
+	END LOOP;
+	changes := onec_internal.alter_mirror(target,
+										  onec_internal.columns_to_make(plan.server, target, t.entity_set));
+	IF changes <> '{}' OR added <> '{}' THEN
+		RAISE NOTICE USING MESSAGE = format('mirror "%s": %s', target, concat_ws(', ',
+			'new columns ' || nullif(array_to_string(added, ', '), ''),
+			nullif(array_to_string(changes, ', '), '')));
+		-- what runs have read before, they have read without them
+		DELETE FROM onec.sync_state x WHERE x.server = plan.server AND x.target = follow_metadata.target;
+		UPDATE onec.sync_step x SET windows = NULL
+		WHERE x.server = plan.server AND x.target = follow_metadata.target AND x.run_id < run
+		  AND x.windows IS NOT NULL;
+	END IF;
+	RETURN changes <> '{}' OR added <> '{}';
+END $$;
+
+COMMENT ON FUNCTION onec_internal.follow_metadata(onec_internal.sync_plan, bigint, text) IS
+	'Сверить столбцы зеркала со свойствами набора (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.begin_next_step(plan onec_internal.sync_plan, run bigint) RETURNS int
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s onec.sync_step;
+	asked bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec_internal.session_totals() t);
+	stop text := onec_internal.reason_to_stop(plan, run);
+	code text;
+	said text;
+	detail text;
+	context text;
+BEGIN
+	PERFORM onec_internal.drop_waiting_documents();
+	PERFORM onec_internal.drop_window_tables();
+	PERFORM onec_internal.analyze_what_changed();
+	IF stop IS NOT NULL THEN
+		PERFORM onec_internal.stop_run_here(plan, run, stop);
+		RETURN NULL;
+	END IF;
+	UPDATE onec.sync_step t SET status = 'running', started_at = clock_timestamp(),
+		days = onec_internal.days_of_step(plan, t.target)
+	WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = (SELECT n.ordinal FROM onec.sync_step n
+		WHERE n.server = plan.server AND n.run_id = run AND n.status = 'waiting' ORDER BY n.turn LIMIT 1)
+	RETURNING t.* INTO s;
+	IF s.ordinal IS NULL THEN
+		RETURN NULL;
+	END IF;
+	BEGIN
+		IF onec_internal.way_of_step(plan.server, s.target) = 'none' THEN
+			UPDATE onec.sync_step t SET status = 'not published', finished_at = clock_timestamp()
+			WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
+		ELSE
+			IF onec_internal.follow_metadata(plan, run, s.target) THEN
+				s.days := NULL;
+				UPDATE onec.sync_step t SET days = NULL
+				WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
+			END IF;
+			s.windows := onec_internal.windows_in_order(plan, run, s.target, s.days);
+			UPDATE onec.sync_step t SET windows = s.windows, windows_total = cardinality(s.windows)
+			WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
+		END IF;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			context = PG_EXCEPTION_CONTEXT;
+		PERFORM onec_internal.note_step_failure(plan.server, run, s.ordinal, code,
+												onec_internal.message_without_values(code, said,
+													detail, context));
+	END;
+	PERFORM onec_internal.account_requests(plan.server, run, s.ordinal, asked);
+	RETURN s.ordinal;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.settle_step(plan onec_internal.sync_plan, run bigint, s onec.sync_step,
+										  asked bigint[]) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	did record;
+	code text;
+	said text;
+	detail text;
+	context text;
+BEGIN
+	BEGIN
+		PERFORM onec_internal.hold_own_tables(s.target);
+		SELECT * INTO did FROM onec_internal.settle_waiting(plan.server, s);
+		UPDATE onec.sync_step t
+		SET rows_inserted = t.rows_inserted + did.inserted, rows_updated = t.rows_updated + did.updated,
+			rows_deleted = t.rows_deleted + did.deleted, message = coalesce(t.message, did.doubt),
+			covered = '{}', covered_keys = 0
+		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			context = PG_EXCEPTION_CONTEXT;
+		PERFORM onec_internal.drop_waiting_documents();
+		PERFORM onec_internal.note_step_failure(plan.server, run, s.ordinal, code,
+												onec_internal.message_without_values(code, said,
+													detail, context));
+	END;
+	PERFORM onec_internal.account_requests(plan.server, run, s.ordinal, asked);
+	RETURN code IS NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.do_next_window(plan onec_internal.sync_plan, run bigint,
+											 place int) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s onec.sync_step;
+	w tsrange;
+	did record;
+	asked bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec_internal.session_totals() t);
+	since timestamptz := clock_timestamp();
+	-- what else stops a run has failed a step, and is looked for before the next one
+	stop text := CASE WHEN plan.minutes > 0 THEN onec_internal.reason_to_stop(plan, run) END;
+	code text;
+	said text;
+	detail text;
+	context text;
+BEGIN
+	SELECT t.* INTO s FROM onec.sync_step t
+	WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place AND t.status = 'running';
+	w := s.windows[1];
+	IF s.ordinal IS NULL THEN
+		RETURN false;
+	END IF;
+	IF w IS NULL AND onec_internal.any_documents_wait() THEN
+		RETURN onec_internal.settle_step(plan, run, s, asked);
+	END IF;
+	IF w IS NULL AND NOT s.went_back AND plan.user_id IS NULL THEN
+		s.windows := onec_internal.days_left_behind(plan.server, s.target, s.started_at);
+		w := s.windows[1];
+		UPDATE onec.sync_step t
+		SET went_back = true, windows = s.windows, windows_total = t.windows_total + cardinality(s.windows)
+		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place AND w IS NOT NULL;
+	END IF;
+	-- a step that was begun reads one window at least, lest a run that is always late stands still
+	IF stop IS NOT NULL AND s.windows_done > 0 AND w IS NOT NULL THEN
+		PERFORM onec_internal.stop_run_here(plan, run, stop);
+		RETURN false;
+	END IF;
+	BEGIN
+		PERFORM onec_internal.hold_own_tables(s.target);
+		IF w IS NULL THEN
+			IF plan.size > 0 AND (onec_internal.target_named(s.target)).sums = 'balance' THEN
+				PERFORM onec_internal.check_points_with_1c(plan, s);
+			END IF;
+			PERFORM onec_internal.end_step(plan, run, s);
+		ELSE
+			SELECT * INTO did FROM onec_internal.do_window(plan, s.target, lower(w), upper(w), s.days);
+			s.windows := s.windows[2:];
+			IF did.read = 0 AND s.empty_windows > 0 THEN
+				s.windows := onec_internal.join_empty_windows(plan.server, s.target, s.windows);
+			END IF;
+		END IF;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			context = PG_EXCEPTION_CONTEXT;
+		PERFORM onec_internal.note_step_failure(plan.server, run, place, code,
+												onec_internal.message_without_values(code, said,
+													detail, context));
+	END;
+	IF w IS NOT NULL AND code IS NULL THEN
+		UPDATE onec.sync_step t
+		SET windows = s.windows, windows_done = t.windows_done + 1, rows_read = t.rows_read + did.read,
+			rows_inserted = t.rows_inserted + did.inserted,
+			rows_updated = t.rows_updated + did.updated, rows_deleted = t.rows_deleted + did.deleted,
+			truncated = t.truncated OR did.truncated, message = coalesce(t.message, did.doubt),
+			covered = CASE WHEN onec_internal.deletion_waits_for_end(t.server, t.target)
+						   THEN t.covered + tsmultirange(w) ELSE '{}' END,
+			covered_keys = t.covered_keys + did.keys,
+			empty_windows = CASE WHEN did.read = 0 THEN t.empty_windows + 1 ELSE 0 END
+		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place;
+	END IF;
+	PERFORM onec_internal.account_requests(plan.server, run, place, asked);
+	IF w IS NULL OR code IS NOT NULL THEN
+		PERFORM onec_internal.tell_of_step(plan.server, run, place);
+	ELSE
+		PERFORM onec_internal.tell_progress(plan, run, place, since);
+	END IF;
+	IF w IS NULL AND code IS NULL THEN
+		RAISE NOTICE USING MESSAGE = onec_internal.step_summary(plan.server, run, place);
+	END IF;
+	RETURN w IS NOT NULL AND code IS NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.report_freshness(server name) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT onec_internal.report_table('{Таблица,Состояние,Прочитана,Строк,Изменений}',
+									  string_agg(onec_internal.report_row(ARRAY[
+			coalesce((SELECT CASE t.table_schema WHEN 'onec'
+							 THEN obj_description(to_regclass(onec_internal.table_of_target(t.target)),
+												  'pg_class')
+							 ELSE concat_ws(': ', t.title, t.entity_set) END
+					  FROM onec.target t WHERE t.target = s.target), s.target),
+			CASE s.status WHEN 'ok' THEN 'в порядке' WHEN 'failed' THEN 'ошибка: ' || coalesce(s.message, '')
+				 WHEN 'not published' THEN 'не опубликована' ELSE s.status END,
+			coalesce(to_char(s.last_ok AT TIME ZONE z.zone, 'DD.MM.YYYY HH24:MI'), '–'),
+			onec_internal.spaced_number(s.rows_read),
+			onec_internal.spaced_number(s.rows_inserted + s.rows_updated + s.rows_deleted)]), ''
+				ORDER BY s.started_at, s.target))
+	FROM onec.sync_status s
+	CROSS JOIN (SELECT onec_internal.server_zone($1) AS zone) z
+	WHERE s.server = $1
+$$;
+
+CREATE VIEW onec.mirrors AS
+	SELECT t.server, t.target AS mirror, t.entity_set,
+		   format('%I.%I', t.table_schema, t.table_name) AS table_name,
+		   ARRAY(SELECT format('%I.%I', s.table_schema, s.table_name) FROM onec_internal.mirror_section s
+				 WHERE s.target = t.target ORDER BY s.field) AS sections,
+		   CASE WHEN c.oid IS NULL THEN 'no table' ELSE coalesce(l.status, 'never read') END AS status,
+		   k.last_ok, now() - k.last_ok AS age, l.rows_read, l.rows_written, l.message,
+		   greatest(c.reltuples, 0)::bigint AS rows_about, pg_catalog.pg_total_relation_size(c.oid) AS bytes,
+		   t.date_column, t.people, t.erasure,
+		   ARRAY(SELECT f.field FROM onec.field_source f
+				 WHERE f.target = t.target AND NOT EXISTS (
+					SELECT FROM pg_catalog.pg_attribute a
+					JOIN pg_catalog.pg_class r ON r.oid = a.attrelid AND r.relname = t.target
+					JOIN pg_catalog.pg_namespace w ON w.oid = r.relnamespace AND w.nspname = t.server
+					WHERE a.attname = f.field AND NOT a.attisdropped
+					  AND ('missing_property=null' = ANY (a.attfdwoptions)) IS NOT TRUE)
+				 ORDER BY f.ordinal) AS gone,
+		   m.looked_at
+	FROM onec_internal.mirror m
+	JOIN onec.target t ON t.target = m.target
+	LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = t.table_schema
+	LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.table_name AND c.relkind = 'r'
+	LEFT JOIN onec.sync_state k ON k.server = t.server AND k.target = t.target
+	LEFT JOIN LATERAL (
+		SELECT s.status, s.rows_read, s.rows_inserted + s.rows_updated + s.rows_deleted AS rows_written,
+			   s.message
+		FROM onec.sync_step s
+		WHERE s.server = t.server AND s.target = t.target AND s.status <> 'waiting'
+		ORDER BY s.run_id DESC LIMIT 1) l ON true
+	ORDER BY t.server, t.ordinal;
+
+COMMENT ON VIEW onec.mirrors IS 'Зеркала: что куда читается, насколько свежо и что в 1С пропало';
+
+COMMENT ON COLUMN onec.mirrors.mirror IS 'Имя зеркала: для onec.unmirror и в журнале запусков';
+
+COMMENT ON COLUMN onec.mirrors.entity_set IS 'Набор 1С';
+
+COMMENT ON COLUMN onec.mirrors.table_name IS 'Местная таблица';
+
+COMMENT ON COLUMN onec.mirrors.sections IS 'Таблицы её табличных частей';
+
+COMMENT ON COLUMN onec.mirrors.status IS
+	'Итог последнего чтения; never read — ещё не читалось, no table — таблицы нет на месте';
+
+COMMENT ON COLUMN onec.mirrors.last_ok IS 'Когда в последний раз прочитано целиком';
+
+COMMENT ON COLUMN onec.mirrors.age IS 'Сколько с тех пор прошло';
+
+COMMENT ON COLUMN onec.mirrors.rows_read IS 'Прочитано строк последним чтением';
+
+COMMENT ON COLUMN onec.mirrors.rows_written IS 'Из них записано: добавлено, изменено, удалено';
+
+COMMENT ON COLUMN onec.mirrors.message IS 'Пояснение последнего чтения';
+
+COMMENT ON COLUMN onec.mirrors.rows_about IS 'Сколько строк в таблице, примерно';
+
+COMMENT ON COLUMN onec.mirrors.bytes IS 'Сколько она занимает, с индексами';
+
+COMMENT ON COLUMN onec.mirrors.people IS 'Столбцы, которые говорят, чья строка';
+
+COMMENT ON COLUMN onec.mirrors.erasure IS 'Что делает с такими строками onec.forget';
+
+COMMENT ON COLUMN onec.mirrors.gone IS
+	'Столбцы, свойств которых в 1С больше нет: остаются с прежними значениями';
+
+COMMENT ON COLUMN onec.mirrors.looked_at IS 'Когда свойства сверялись с $metadata';
+
+CREATE OR REPLACE FUNCTION onec_internal.forget_person(server name, key text) RETURNS TABLE (table_name text,
+	rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := server;
+	people uuid[];
+	ids uuid[];
+	words text[];
+	w record;
+	total bigint := 0;
+BEGIN
+	-- looked for before anybody has to wait, and once more what came meanwhile
+	people := ARRAY(SELECT m FROM onec_internal.people_meant(srv, key) m ORDER BY m);
+	IF cardinality(people) > 1 THEN
+		RAISE cardinality_violation USING
+			MESSAGE = format('%s people have this telephone', cardinality(people)),
+			DETAIL = format('Their identifiers: %s.', array_to_string(people, ', ')),
+			HINT = 'Forget each of them by identifier.';
+	END IF;
+	ids := onec_internal.ids_of_person(srv, people[1]);
+	words := onec_internal.words_naming_person(srv, ids);
+	PERFORM onec_internal.lock_people(srv, true);
+	ids := ids || onec_internal.ids_of_person(srv, people[1]);
+	FOR w IN SELECT * FROM onec_internal.tables_about_people() ORDER BY 1 LOOP
+		PERFORM onec_internal.hold_own_tables(t.target) FROM onec.target t
+			WHERE onec_internal.table_of_target(t.target) = w.relation;
+		EXECUTE onec_internal.erasure_statement(w.relation, srv, w.people, w.erasure,
+												onec_internal.has_column(w.relation, 'attribution'))
+			USING ids;
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		total := total + rows;
+		IF rows > 0 THEN
+			RAISE NOTICE USING MESSAGE = format('%s: %s rows', w.table_name, rows);
+			-- the planner's statistics hold samples of telephones and names
+			IF onec_internal.statistics_name(w.relation::regclass, words) THEN
+				EXECUTE format('ANALYZE %s', w.relation);
+			END IF;
+			table_name := w.table_name;
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+	-- the key is not repeated: the server's log is no place for a telephone
+	IF total = 0 AND NOT EXISTS (SELECT FROM onec.forgotten f WHERE f.server = srv AND f.id = people[1]) THEN
+		RAISE no_data_found USING MESSAGE = format('nobody on server "%s" is known by this key', srv),
+			HINT = 'A key is a telephone in any spelling, the login, or the identifier '
+				   'of a card or of a customer.';
+	END IF;
+	INSERT INTO onec.forgotten (server, id) SELECT DISTINCT srv, i FROM unnest(ids) i
+	ON CONFLICT DO NOTHING;
+	PERFORM onec_internal.refresh_all_people_next(srv);
+	FOR table_name, rows IN SELECT m.table_name, m.rows
+		FROM onec_internal.forget_messages_naming(srv, words) m LOOP
+		RETURN NEXT;
+	END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.purge(before date, server name DEFAULT NULL, dry_run boolean DEFAULT false)
+	RETURNS TABLE (table_name text, rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+	told jsonb;
+BEGIN
+	PERFORM onec_internal.must_write('purge');
+	IF (before <= onec.local_now(srv)::date) IS NOT TRUE OR NOT isfinite(before) THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'purge needs a day that is not in the future';
+	END IF;
+	PERFORM onec_internal.hold_own_tables(t.target) FROM onec_internal.sync_steps(srv, NULL) t
+		WHERE t.purge <> 'none';
+	BEGIN
+		told := (SELECT jsonb_agg(p) FROM onec_internal.purge_before(srv, before) p);
+		IF dry_run THEN
+			RAISE SQLSTATE 'OC001';
+		END IF;
+	EXCEPTION WHEN SQLSTATE 'OC001' THEN
+		NULL;
+	END;
+	RETURN QUERY SELECT r.table_name, r.rows FROM jsonb_to_recordset(told) r (table_name text, rows bigint);
+END $$;
+
+CREATE FUNCTION onec.unmirror(mirror text, drop_table boolean DEFAULT false) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t onec.target;
+	s record;
+	tab regclass;
+	present boolean;
+BEGIN
+	PERFORM onec_internal.must_write('unmirror');
+	SELECT k.* INTO t FROM onec.target k JOIN onec_internal.mirror m ON m.target = k.target
+	WHERE unmirror.mirror IN (k.target, format('%I.%I', k.table_schema, k.table_name))
+	ORDER BY k.target <> unmirror.mirror LIMIT 1;
+	IF t.target IS NULL THEN
+		RAISE undefined_object USING MESSAGE = format('there is no mirror "%s"', unmirror.mirror),
+			HINT = 'SELECT mirror, table_name FROM onec.mirrors lists them.';
+	END IF;
+	-- no run is to find it half gone
+	PERFORM pg_advisory_xact_lock(hashtextextended('onec mirror', 0));
+	IF NOT pg_try_advisory_xact_lock(onec_internal.run_lock_key(t.server)) THEN
+		RAISE object_in_use USING MESSAGE = format('a sync of "%s" is at work', t.server),
+			HINT = format('Wait for its end, or SELECT onec.cancel(server => %L).', t.server);
+	END IF;
+	FOR s IN SELECT t.table_schema, t.table_name, true AS is_object
+			 UNION ALL SELECT m.table_schema, m.table_name, false FROM onec_internal.mirror_section m
+			 WHERE m.target = t.target LOOP
+		tab := to_regclass(format('%I.%I', s.table_schema, s.table_name));
+		CONTINUE WHEN tab IS NULL;
+		IF drop_table THEN
+			EXECUTE format('DROP TABLE %s', tab);
+		ELSIF s.is_object THEN
+			EXECUTE format('DROP TRIGGER IF EXISTS onec_rows_insert ON %1$s; '
+						   'DROP TRIGGER IF EXISTS onec_rows_update ON %1$s; '
+						   'DROP TRIGGER IF EXISTS onec_rows_delete ON %1$s', tab);
+		END IF;
+	END LOOP;
+	PERFORM onec_internal.drop_made_by_setup(t.server, t.target, t.title);
+	DELETE FROM onec.sync_state x WHERE x.server = t.server AND x.target = t.target;
+	DELETE FROM onec_internal.sync_doubt x WHERE x.server = t.server AND x.target = t.target;
+	DELETE FROM onec.target k WHERE k.target = t.target;
+END $$;
+
+COMMENT ON FUNCTION onec.unmirror(text, boolean) IS
+	'Больше не вести зеркало (по имени или таблице); его таблицы остаются, если не сказано drop_table';
+
+REVOKE EXECUTE ON FUNCTION onec.unmirror(text, boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION onec_internal.tables_by_server() RETURNS SETOF text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT c.oid::regclass::text FROM pg_class c
+	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
+	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+		AND e.extname = 'onec_fdw'
+	WHERE c.relkind IN ('r', 'p') AND c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+	  AND c.oid <> 'onec_internal.server_number'::regclass
+	UNION
+	SELECT onec_internal.table_of_target(t.target) FROM onec.target t
+	WHERE onec_internal.has_column(onec_internal.table_of_target(t.target), 'server')
+	ORDER BY 1
+$$;
+
+CREATE OR REPLACE FUNCTION onec_internal.rename_base(old name, new name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text;
+BEGIN
+	IF EXISTS (SELECT FROM onec_internal.base b WHERE b.server = new) THEN
+		RAISE object_in_use USING
+			MESSAGE = format('the store already has data of a server "%s"', new),
+			HINT = format('SELECT * FROM onec.forget_server(%L) deletes them, once '
+						  'no server bears that name.', new);
+	ELSIF onec_internal.is_schema_of_setup(old) AND to_regnamespace(quote_ident(new)) IS NOT NULL THEN
+		RAISE duplicate_schema USING
+			MESSAGE = format('schema "%s" exists already', new),
+			DETAIL = format('The tables of the shop are in schema "%s", which is called as the server is.',
+							old);
+	ELSIF NOT pg_try_advisory_xact_lock(onec_internal.run_lock_key(old)) THEN
+		RAISE object_in_use USING
+			MESSAGE = format('a sync of "%s" is at work', old),
+				HINT = format('Wait for its end, or SELECT onec.cancel(server => %L).', old);
+	END IF;
+	-- a number goes on being that of the base; one of the new name has no rows
+	DELETE FROM onec_internal.server_number n WHERE n.server = new;
+	UPDATE onec_internal.server_number n SET server = new WHERE n.server = old;
+	FOR tab IN SELECT t FROM onec_internal.tables_by_server() t
+			   JOIN pg_attribute a ON a.attrelid = t::regclass AND a.attname = 'server'
+			   WHERE a.atttypid = 'name'::regtype LOOP
+		PERFORM onec_internal.hold_table(k.target, k.table_schema, k.table_name) FROM onec.target k
+			WHERE k.table_schema <> 'onec' AND onec_internal.table_of_target(k.target) = tab;
+		EXECUTE format('UPDATE %s SET server = $2 WHERE server = $1', tab) USING old, new;
+	END LOOP;
+	UPDATE onec_internal.base b SET former = array_remove(b.former, new) || old WHERE b.server = new;
+	IF onec_internal.is_schema_of_setup(old) THEN
+		EXECUTE format('ALTER SCHEMA %I RENAME TO %I', old, new);
+		EXECUTE format('COMMENT ON SCHEMA %I IS %L', new, 'Магазин в базе 1С ' || new);
+	END IF;
+	PERFORM onec_internal.rename_jobs(old, new);
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.forget_server(server name) RETURNS TABLE (table_name text, rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(coalesce(server, '?'));
+BEGIN
+	IF EXISTS (SELECT FROM onec_internal.live_servers s WHERE s.server = srv) THEN
+		RAISE object_in_use USING
+			MESSAGE = format('server "%s" still exists', srv),
+			HINT = format('DROP SERVER %I CASCADE first; what the store has of it '
+						  'stays until it is forgotten.', srv);
+	END IF;
+	PERFORM onec_internal.rename_jobs(srv, NULL);
+	IF onec_internal.is_schema_of_setup(srv)
+		AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident(srv))) THEN
+		EXECUTE format('DROP SCHEMA %I', srv);
+	END IF;
+	FOR table_name IN SELECT t FROM onec_internal.tables_by_server() t
+					  WHERE t <> 'onec.forgotten'
+					  -- what is somebody's first, while it is known what belongs to it
+					  ORDER BY t ~ '^onec(_internal)?\.', t LOOP
+		PERFORM onec_internal.hold_table(k.target, k.table_schema, k.table_name) FROM onec.target k
+			WHERE k.table_schema <> 'onec'
+			  AND onec_internal.table_of_target(k.target) = forget_server.table_name;
+		EXECUTE format('DELETE FROM %s t WHERE t.server = %s', table_name,
+					   onec_internal.server_in(table_name, srv));
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		table_name := regexp_replace(table_name, '^onec(_internal)?\.', '');
+		IF rows > 0 THEN
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.grant_reader(role regrole) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	open text[] := '{setting,config,settings,field_source,env_name,target,server_capability,
+		stat_server,stat_server_error,mirrors,
+		receipt,customer_order_line,loyalty_balance,loyalty_rule,category_map,brand_map,frequency_class,
+		rfm_segment,customer_affinity,customer_outlook,outlook_baseline,outlook,customer_rfm,rfm_summary,
+		clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,
+		store_summary,revenue_month,product_pair,bestseller,recommendation_feed,site_user_masked,
+		customer_360_masked,purchase_masked,sync_run,sync_step,sync_state,sync_status,sync_progress,drift,
+		data_quality}';
+	behind text[] := '{base,live_servers,base_clock,refusal,largest_page,known_servers,
+		shop_rules,product_with_category,counted_line,counted_part,counted_points,taste_word}';
+	helpers text;
+BEGIN
+	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal TO %s', role);
+	-- whatever an earlier version or a hasty hand gave
+	EXECUTE format('REVOKE SELECT ON ALL TABLES IN SCHEMA onec, onec_internal FROM %s', role);
+	EXECUTE format('GRANT SELECT ON %s TO %s',
+		(SELECT string_agg(format('onec.%I', c.relname), ', ') FROM pg_class c
+		 WHERE c.relnamespace = 'onec'::regnamespace AND (c.relname = ANY (open)
+			OR EXISTS (SELECT FROM onec.target t
+					   WHERE t.table_schema = 'onec' AND t.table_name = c.relname AND t.is_open))), role);
+	-- a view reads with its owner's rights, but calls with those of whoever asks
+	EXECUTE format('GRANT SELECT ON %s TO %s',
+				   (SELECT string_agg(format('onec_internal.%I', b), ', ') FROM unnest(behind) b), role);
+	SELECT h.routines INTO helpers FROM onec_internal.needed_helpers(
+		ARRAY(SELECT format('onec.%s', c.relname) FROM pg_class c
+			  WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind = 'v'
+				AND has_table_privilege(role, c.oid, 'SELECT')
+			  UNION ALL
+			  SELECT format('onec.%s', p.proname) FROM pg_proc p
+			  WHERE p.pronamespace = 'onec'::regnamespace
+				AND has_function_privilege('public', p.oid, 'EXECUTE'))) h;
+	EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', helpers, role);
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.grant_sync(role regrole, server name DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.live_server_meant(server);
+	filled text;
+	read text;
+	called text;
+	helpers record;
+	entries text := '^(sync|run_job$|run_now$|deliver$|refresh_|fit_clv$|(forget|remember)_refusals$|'
+					'(check|choose)_loyalty|check_amounts$|entity_sets$|properties$)';
+BEGIN
+	SELECT string_agg(c.oid::regclass::text, ', ') FILTER (WHERE c.relkind = 'r' AND a.attname IS NOT NULL
+														   AND c.relname NOT IN ('config', 'target',
+															   'forgotten', 'server_number', 'mirror',
+															   'mirror_section')),
+		   string_agg(c.oid::regclass::text, ', ')
+	INTO filled, read
+	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
+	WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND c.relname !~ '^outbox'
+	  AND (c.relkind = 'r' OR c.relkind = 'v' AND c.relnamespace = 'onec'::regnamespace
+		   AND EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname));
+	SELECT string_agg(p.oid::regprocedure::text, ', ') INTO called FROM pg_proc p
+	WHERE p.pronamespace = 'onec'::regnamespace AND p.proname ~ entries;
+	SELECT h.routines, h.relations INTO helpers FROM onec_internal.needed_helpers(
+		ARRAY(SELECT format('onec.%s', p.proname) FROM pg_proc p
+			  WHERE p.pronamespace = 'onec'::regnamespace
+				AND (p.proname ~ entries OR has_function_privilege('public', p.oid, 'EXECUTE')))) h;
+	EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %s', current_database(), role);
+	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal, %I TO %s', srv, role);
+	EXECUTE format('GRANT USAGE ON FOREIGN SERVER %I TO %s', srv, role);
+	EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %s', srv, role);
+	EXECUTE format('GRANT SELECT ON %s, %s TO %s', read, helpers.relations, role);
+	EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO %s', filled, role);
+	EXECUTE format('GRANT INSERT ON onec.forgotten TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON ROUTINE %s, %s TO %s', called, helpers.routines, role);
+	IF NOT EXISTS (SELECT FROM pg_user_mappings m WHERE m.srvname = srv AND m.umuser IN (0, role)) THEN
+		RAISE WARNING USING
+			MESSAGE = format('role "%s" has no login at server "%s" yet', role, srv),
+			HINT = format('CREATE USER MAPPING FOR %s SERVER %I OPTIONS (user …, password …);', role, srv);
+	END IF;
+END $$;
+
+SELECT onec_internal.finish_script();
