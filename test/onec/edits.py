@@ -1,7 +1,8 @@
 """Changes of documents and catalogs, as users make them: everything that 1C keeps together changes together.
 
 apply({"op": …}) returns what it did, with ids and dates as text; what is not named is chosen, by
-"seed" where given.  A recorder is a receipt, a return or a shift report.
+"seed" where given; "silently" leaves DataVersion as it was, as no 1C should.  A recorder is a receipt, a
+return or a shift report.
 
   change_amount    recorder?, line?, amount?           a line's sum, in registers, document, journal, points
   delete_document  recorder?, physically?              its movements go; the document is marked, or gone as well
@@ -16,6 +17,7 @@ apply({"op": …}) returns what it did, with ids and dates as text; what is not 
   change_phone     card? or phone?, new_phone?
   delete_card      card? or phone?                     the deletion mark
   rename_product   product?, name?
+  grow             cards?, products?, customers?       so many more, in no receipt
   order_new, order_state, order_line, order_move, order_delete: see orders.py
   price_set, price_drop, stock_move, stock_gone, reserve, unreserve, variant_new, property_set, random_goods: see wares.py
   random           n, seed                             n of the above, and n of orders
@@ -48,6 +50,7 @@ class Edits(OrderEdits, WareEdits):
         self.orders = orders
         self.rng = random.Random("edits")
         self.made = 0
+        self._silently = False
         self._movements: dict[str, list[tuple[str, Row]]] | None = None  # recorder → set, row
         self._documents: dict[str, Row] = {}
         self._journal: dict[str, Row] = {}
@@ -61,6 +64,7 @@ class Edits(OrderEdits, WareEdits):
             self.rng = random.Random(f"edits/{given['seed']}")
             self.orders.rng = random.Random(f"orders/{given['seed']}")
         self.made += not name.startswith(("order_", *GOODS_EDITS))
+        self._silently = bool(given.get("silently"))
         self.base.version += 1
         return {"op": name} | action(given)
 
@@ -141,7 +145,8 @@ class Edits(OrderEdits, WareEdits):
         return last + timedelta(minutes=self.rng.randrange(1, 30))
 
     def _touch(self, row: Row) -> None:
-        row["DataVersion"] = self.ledger.next_version()
+        if not self._silently:
+            row["DataVersion"] = self.ledger.next_version()
 
     # writing through
 
@@ -411,6 +416,27 @@ class Edits(OrderEdits, WareEdits):
         old, row["Description"] = row["Description"], given.get("name") or f"{row['Description']} (новое имя {self.made})"
         self._touch(row)
         return {"product": row["Ref_Key"], "old": old, "new": row["Description"]}
+
+    def op_grow(self, given: dict) -> dict:
+        model = next(row for row in self.rows(GOODS) if not row["IsFolder"])
+        for n in range(given.get("products", 0)):
+            self.rows(GOODS).append(model | {
+                "Ref_Key": guid(self.ledger.seed, "grown", self.made, "product", n), "Code": f"П{self.made}-{n:06d}",
+                "DataVersion": self.ledger.next_version(), "Description": f"{model['Description']} {n}"})
+        for n in range(given.get("cards", 0)):
+            self.rows(CARDS).append(self.rows(CARDS)[n % 50] | {
+                "Ref_Key": guid(self.ledger.seed, "grown", self.made, "card", n), "Code": f"К{self.made}-{n:06d}",
+                "DataVersion": self.ledger.next_version(), "Description": f"Карта {n}", "ВладелецКарты_Key": EMPTY_GUID,
+                "DeletionMark": False, "КартаНедействительна": False, "КодКартыШтрихкод": f"2{self.made:03d}{n:09d}"})
+        person = next(row for row in self.rows(CUSTOMERS) if not row["IsFolder"])
+        for n in range(given.get("customers", 0)):
+            key = guid(self.ledger.seed, "grown", self.made, "customer", n)
+            self.rows(CUSTOMERS).append(person | {
+                "Ref_Key": key, "DataVersion": self.ledger.next_version(), "Code": f"Ч{self.made}-{n:06d}",
+                "Description": f"Покупатель {n}", "НомерТелефонаДляПоиска": "", "АдресЭПДляПоиска": ""})
+            self.rows(CONTACTS).append(self.rows(CONTACTS)[0] | {"Ref_Key": key, "LineNumber": 1, "Тип": "Адрес",
+                                                                 "Представление": f"Улица {n}", "НомерТелефона": ""})
+        return {"cards": len(self.rows(CARDS)), "products": len(self.rows(GOODS))}
 
     def op_random(self, given: dict) -> dict:
         names = ("new_sale", "new_sale", "new_sale", "change_amount", "delete_document", "backdate", "return", "inactivate",

@@ -86,6 +86,8 @@ my @answers = (
 	[ 'БонусныеБаллы_Balance', 5, qr/^$id\|$amount\|$amount$/ ],
 	[ 'EXPLAIN (VERBOSE, COSTS OFF)', '6+', qr/^(?:Foreign Scan on|  (?:Output|Filter|1C Request|1C Qual|1C \w.*):) / ],
 	[ 'SELECT "check", status, detail', '2+', qr/^.+\|(?:ok|warning)\|.*\|/ ],
+	[ 'onec.feed_position(', 1, qr/^\d+$/ ],
+	[ 'onec.changes_since(', '0+', qr/^\d+\|\w+\|$id\|(?:new|changed|gone)$/ ],
 	[ 'SELECT target, status, columns FROM onec.setup(', 24, qr/^\w+\|created\|\d+$/ ],
 	[ 'onec.setup(', 24, qr/\|kept\|\d+\|/ ],
 	[ 'FROM onec.entity_sets(', 3, qr/^AccumulationRegister_\w+\|AccumulationRegister\|accumulationregister_\w+$/ ],

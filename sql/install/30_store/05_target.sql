@@ -34,11 +34,14 @@ CREATE TABLE onec.target (
 	is_limited boolean NOT NULL DEFAULT false,
 	function text CHECK (function IN ('Balance', 'SliceLast')),
 	other_sets text[],
+	feeds text,
+	feed_key name,
 	UNIQUE (table_schema, table_name),
 	CHECK ((server IS NULL) = (ordinal < 1000)),
 	CHECK ((erasure = 'none') = (people = '{}')),
 	CHECK (purge = 'none' OR date_column IS NOT NULL),
-	CHECK (function IS NULL OR source = 'set' AND date_column IS NULL)
+	CHECK (function IS NULL OR source = 'set' AND date_column IS NULL),
+	CHECK ((feeds IS NULL) = (feed_key IS NULL))
 );
 COMMENT ON TABLE onec.target IS 'Что синхронизируется: по строке на таблицу';
 COMMENT ON COLUMN onec.target.target IS 'Имя внешней таблицы в схеме сервера';
@@ -86,6 +89,9 @@ COMMENT ON COLUMN onec.target.function IS
 	'SliceLast — последние значения на сейчас; NULL — сам набор';
 COMMENT ON COLUMN onec.target.other_sets IS
 	'Под какими ещё именами базы публикуют этот набор: берётся первое опубликованное';
+COMMENT ON COLUMN onec.target.feeds IS
+	'О чьих изменениях сообщает onec.change_feed: customer, product, order …; NULL — ни о чьих';
+COMMENT ON COLUMN onec.target.feed_key IS 'Столбец со ссылкой на того, кто изменился';
 GRANT SELECT ON onec.target TO PUBLIC;
 
 INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
@@ -192,6 +198,19 @@ INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table
 	('stock_reserved', 19, 'stock', 'Резервы товаров', 'set', '', 'onec_internal', 'stock_reserved',
 	 '{product_id}',
 		false, '{}', 'none', 'none', '{}', false, 'stock.enabled', 'Balance');
+
+-- Of whose changes onec.change_feed tells.
+UPDATE onec.target t SET feeds = f.feeds, feed_key = f.key
+FROM (VALUES ('discount_card', 'card', 'card_id'), ('counterparty', 'customer', 'customer_id'),
+			 ('counterparty_contact', 'customer', 'customer_id'), ('category', 'category', 'category_id'),
+			 ('brand', 'brand', 'brand_id'), ('product', 'product', 'product_id'),
+			 ('product_property', 'product', 'product_id'), ('product_variant', 'product', 'product_id'),
+			 ('stock', 'stock', 'product_id'), ('stock_reserved', 'stock', 'product_id'),
+			 ('price', 'price', 'product_id'), ('store', 'store', 'store_id'),
+			 ('sale_line', 'customer', 'customer_id'), ('loyalty_movement', 'balance', 'card_id'),
+			 ('customer_order', 'order', 'order_id'), ('customer_profile', 'profile', 'customer_id'))
+	f (target, feeds, key)
+WHERE t.target = f.target;
 
 -- Under which name the set of each is published can be said for every base.
 INSERT INTO onec.setting (key, type, initial, description)

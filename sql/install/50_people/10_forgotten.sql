@@ -88,7 +88,8 @@ AS $$
 	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
 		AND e.extname = 'onec_fdw'
 	WHERE c.relkind IN ('r', 'p') AND c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
-	  AND a.attname IN ('customer_id', 'user_id', 'owner_id', 'card_id', 'discount_card_id')
+	  -- key_id: of whatever object, people among them
+	  AND a.attname IN ('customer_id', 'user_id', 'owner_id', 'card_id', 'discount_card_id', 'key_id')
 	  AND NOT EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname)
 	GROUP BY c.oid, c.relname
 $$;

@@ -1,6 +1,7 @@
 -- Targets that are read from a virtual table of a register: its balances, or the values in force.
 
--- The columns of a foreign table of "target" as they are to be, from the properties of a set.
+-- The columns of a foreign table of "target" as they are to be, from the properties of a set; behind the
+-- fields the version of an object, by which a sync sees what has changed (75_sync/47_versions.sql).
 CREATE FUNCTION onec_internal.columns_to_make(server name, target text,
 											  entity_set text) RETURNS onec_internal.made_column[]
 	LANGUAGE sql VOLATILE
@@ -8,7 +9,14 @@ CREATE FUNCTION onec_internal.columns_to_make(server name, target text,
 AS $$
 	SELECT array_agg(ROW(r.field, r.pg_type, ARRAY['property=' || r.property, 'edm_type=' || r.edm_type],
 						 r.property)::onec_internal.made_column ORDER BY r.ordinal)
-	FROM onec_internal.resolved_fields($1, $2, $3) r WHERE r.property IS NOT NULL
+	FROM (SELECT f.ordinal, f.field, f.property, f.edm_type, f.pg_type
+		  FROM onec_internal.resolved_fields($1, $2, $3) f WHERE f.property IS NOT NULL
+		  UNION ALL
+		  SELECT 1000000, 'data_version', p.property, p.edm_type, p.pg_type FROM onec.properties($1, $3) p
+		  WHERE p.property = 'DataVersion'
+			AND NOT EXISTS (SELECT FROM onec.field_source f
+							WHERE f.target = $2 AND ('DataVersion' = ANY (f.candidates)
+													 OR f.field = 'data_version'))) r
 $$;
 COMMENT ON FUNCTION onec_internal.columns_to_make(name, text, text) IS
 	'Столбцы внешней таблицы по свойствам набора (служебная)';

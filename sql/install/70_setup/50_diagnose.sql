@@ -68,6 +68,26 @@ END $$;
 COMMENT ON FUNCTION onec_internal.base_ignores_order(text, text, timestamp) IS
 	'Принимает ли база порядок, не соблюдая его (служебная)';
 
+-- Whether DataVersion tells what has changed, once that is known.
+CREATE FUNCTION onec_internal.diagnose_versions(server name, target text)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT $2 || ': versions', CASE WHEN u.broken IS NULL THEN 'ok' ELSE 'warning' END,
+		   coalesce(u.broken, format(
+				'bytes: %s a row, %s a key with version, %s a row by key; changed: %s %%',
+				coalesce(round(u.whole_bytes)::text, '?'), coalesce(round(u.header_bytes)::text, '?'),
+				coalesce(round(u.key_bytes)::text, '?'),
+				coalesce(round(100 * u.changed_share, 1)::text, '?'))),
+		   CASE WHEN u.broken IS NOT NULL THEN
+				'Набор читается целиком. Если 1С снова меняет DataVersion при каждой записи: '
+				|| format('SELECT onec.set(%L, %L, %L);', 'sync.versions', 'on', $1) END
+	FROM onec_internal.version_use u WHERE u.server = $1 AND u.target = $2
+$$;
+COMMENT ON FUNCTION onec_internal.diagnose_versions(name, text) IS
+	'Можно ли верить DataVersion набора и что она экономит (служебная)';
+
 -- One entity set: how many rows, whether conditions and order are taken, what fields were not found.
 CREATE FUNCTION onec_internal.diagnose_target(server name, target text)
 	RETURNS TABLE ("check" text, status text, detail text, advice text)
@@ -91,6 +111,7 @@ BEGIN
 	IF t.error IS NOT NULL THEN
 		RETURN;
 	END IF;
+	RETURN QUERY SELECT v.* FROM onec_internal.diagnose_versions(server, target) v;
 	IF missing IS NOT NULL THEN
 		RETURN QUERY SELECT target || ': fields', 'warning', 'no property for ' || missing,
 			'Добавьте имя свойства в onec.field_source и повторите onec.setup, если '

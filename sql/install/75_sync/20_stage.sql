@@ -188,11 +188,28 @@ END $$;
 COMMENT ON FUNCTION onec_internal.fill_table(name, text, text) IS
 	'Заполнить временную таблицу запросом (служебная)';
 
--- Read the rows of a condition into a temporary table: all, or those that "part" (LIMIT and OFFSET) says.
+-- The column of a foreign table that is DataVersion.
+CREATE FUNCTION onec_internal.version_column(server name, target text) RETURNS name
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT a.attname FROM pg_foreign_table f JOIN pg_attribute a ON a.attrelid = f.ftrelid
+			WHERE f.ftrelid = to_regclass(format('%I.%I', server, target)) AND NOT a.attisdropped
+			  AND 'property=DataVersion' = ANY (a.attfdwoptions)
+			  AND 'missing_property=null' <> ALL (a.attfdwoptions)
+			ORDER BY a.attnum LIMIT 1);
+END $$;
+COMMENT ON FUNCTION onec_internal.version_column(name, text) IS
+	'Столбец внешней таблицы с DataVersion (служебная)';
+
+-- Read the rows of a condition into a temporary table: all, or those that "part" (LIMIT and OFFSET) says;
+-- with "versions", with the version of each, see 47_versions.sql.
 -- Values are worked out once, before numbers are looked up; which of the two sides of that is kept in memory
 -- the planner, who does not know how many rows will come, may get wrong.
 CREATE FUNCTION onec_internal.stage_rows(server name, target text, condition text, part text DEFAULT '',
-										 into_table text DEFAULT 'onec_stage')
+										 into_table text DEFAULT 'onec_stage',
+										 versions boolean DEFAULT false)
 	RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -201,18 +218,22 @@ AS $$
 DECLARE
 	made record;
 	value record;
+	shape text := target || CASE WHEN versions THEN ' with versions' ELSE '' END;
 BEGIN
 	PERFORM onec_internal.new_server_number(server);
 	SELECT * INTO made FROM onec_internal.stage_columns(server, target);
 	SELECT * INTO value FROM onec_internal.stage_select_list(server, target);
-	RETURN onec_internal.fill_table(into_table, target, format(
+	RETURN onec_internal.fill_table(into_table, shape, format(
 		'SELECT %s AS server, %s FROM (SELECT %s FROM %I.%I f WHERE %s %s %s) r%s',
-		onec_internal.server_in(onec_internal.table_of_target(target), server), made.list,
-		value.list, server, target,
-		concat_ws(' AND ', condition, onec_internal.function_arguments(server, target)), value.grouped,
-		coalesce(nullif(part, ''), 'OFFSET 0'), made.joins));
+		onec_internal.server_in(onec_internal.table_of_target(target), server),
+		made.list || CASE WHEN versions THEN ', r.onec_version' ELSE '' END,
+		value.list || CASE WHEN versions THEN format(', f.%I::text AS onec_version',
+													 onec_internal.version_column(server, target))
+						   ELSE '' END,
+		server, target, concat_ws(' AND ', condition, onec_internal.function_arguments(server, target)),
+		value.grouped, coalesce(nullif(part, ''), 'OFFSET 0'), made.joins));
 END $$;
-COMMENT ON FUNCTION onec_internal.stage_rows(name, text, text, text, text) IS
+COMMENT ON FUNCTION onec_internal.stage_rows(name, text, text, text, text, boolean) IS
 	'Прочитать строки 1С во временную таблицу (служебная)';
 
 -- How the last reading of a target went; see onec_internal.recent_readings.  Rows of one page that are nested

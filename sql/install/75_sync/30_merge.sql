@@ -173,6 +173,7 @@ BEGIN
 	END IF;
 	touches := onec_internal.what_target_touches(target);
 	SELECT * INTO part FROM onec_internal.merge_column_lists(tab);
+	PERFORM onec_internal.feed_window(server, target, false, part.same_key);
 	IF onec_internal.has_deletion_mark(target) THEN
 		part.set_list := part.set_list || ', is_deleted = false';
 	END IF;

@@ -143,10 +143,12 @@ COMMENT ON FUNCTION onec_internal.is_all_new(name, text, text, tsrange) IS
 -- Read the rows of a condition and compare them with "scope": "differ" rows are not as here, "alike" ones
 -- came beside their like in one page, "surplus" ones have a key that others have.  Whoever wants to know
 -- which keys came twice looks when something differs, and always where that has happened before; rows that
--- differ are then read once more.  "fresh": all rows are new, and nothing was compared.
+-- differ are then read once more.  "versions": only what has changed may be read whole.  "fresh": all rows
+-- are new, and nothing was compared.
 CREATE FUNCTION onec_internal.read_window(server name, target text, condition text, scope text, later tsrange,
-										  OUT read bigint, OUT keys bigint, OUT alike bigint,
-										  OUT surplus bigint, OUT differ bigint, OUT numbered bigint,
+										  versions boolean, OUT read bigint, OUT keys bigint,
+										  OUT alike bigint, OUT surplus bigint, OUT differ bigint,
+										  OUT numbered bigint,
 										  OUT holes bigint, OUT doubt text, OUT fresh boolean)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -160,8 +162,9 @@ DECLARE
 	counted bigint;
 BEGIN
 	FOR attempt IN 1 .. 2 LOOP
-		staged := onec_internal.stage_rows(server, target, condition);
-		SELECT * INTO went FROM onec_internal.last_reading(server, target);
+		SELECT * INTO went FROM onec_internal.stage_window(server, target, condition, scope,
+														   versions AND NOT careful AND attempt = 1);
+		staged := went.staged;
 		alike := went.twice;
 		read := staged + alike;
 		holes := onec_internal.keep_lacking_values(server, target, went.lacked);
@@ -207,7 +210,7 @@ BEGIN
 		DELETE FROM pg_temp.onec_twice;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec_internal.read_window(name, text, text, text, tsrange) IS
+COMMENT ON FUNCTION onec_internal.read_window(name, text, text, text, tsrange, boolean) IS
 	'Прочитать окно и разобраться с повторами ключей (служебная)';
 
 -- The temporary tables of a window; but for those that the windows of a step have in common, if they are to
@@ -245,6 +248,7 @@ DECLARE
 		AND to_regclass(format('%I.sale_line', server)) IS NOT NULL;
 BEGIN
 	IF fresh THEN
+		PERFORM onec_internal.feed_window(server, target, true, NULL);
 		SELECT a.inserted, 0, 0, a.left_out INTO inserted, updated, deleted, left_out
 		FROM onec_internal.write_new_rows(target) a;
 		RETURN;
@@ -320,7 +324,7 @@ BEGIN
 	kept := 0;
 	FOR attempt IN 1 .. 2 LOOP
 		PERFORM onec_internal.drop_window_tables(false);
-		SELECT * INTO w FROM onec_internal.read_window(server, target, condition, scope, later);
+		SELECT * INTO w FROM onec_internal.read_window(server, target, condition, scope, later, attempt = 1);
 		read := w.read;
 		keys := w.keys;
 		numbered := w.numbered;
@@ -353,7 +357,9 @@ BEGIN
 		AND (missing OR onec_internal.any_half_documents(server, target, later)) THEN
 		kept := greatest(onec_internal.withhold_deletion(server, target, scope, later, false), 1);
 	END IF;
+	PERFORM onec_internal.check_versions(server, target, doubt IS NULL AND holes = 0 AND numbered = 0);
 	IF w.differ = 0 THEN
+		PERFORM onec_internal.keep_versions(server, target, 0);
 		PERFORM onec_internal.drop_window_tables(false);
 		SELECT 0, 0, 0, 0 INTO inserted, updated, deleted, left_out;
 		RETURN;
@@ -363,6 +369,9 @@ BEGIN
 									CASE WHEN later IS NULL OR w.fresh THEN 'false'
 										 ELSE onec_internal.sure_row_condition(server, target, later) END,
 									w.fresh) x;
+	IF left_out = 0 THEN
+		PERFORM onec_internal.keep_versions(server, target, deleted);
+	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.sync_part_of_table(name, text, text, text, timestamp, timestamp,
 													 boolean, tsrange) IS

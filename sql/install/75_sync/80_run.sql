@@ -286,13 +286,20 @@ BEGIN
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
 		FROM onec_internal.refresh_people(plan.server, days IS NULL OR plan.size >= 3) f;
 	ELSIF way = 'profiles' THEN
+		IF onec_internal.is_fed(plan.server, target) THEN
+			PERFORM onec_internal.write_feed(plan.server, target, format(
+				'SELECT t.customer_id AS key_id, ''changed'' AS change FROM onec_internal.touched_customer t '
+				'WHERE t.server = %L', plan.server));
+		END IF;
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
 		FROM onec_internal.refresh_after_sync(plan.server, days IS NULL AND plan.size > 0, plan.size > 0) f;
 	ELSIF way = 'derived' THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt
 		FROM onec_internal.sales_from_card_register(plan.server, plan.force) f;
 	ELSIF (SELECT t.is_limited FROM onec.target t WHERE t.target = do_window.target)
-		AND NOT onec_internal.cards_fit_limit(plan.server, plan.cards_limit) THEN
+		AND NOT onec_internal.cards_fit_limit(plan.server, plan.cards_limit)
+		-- keys and versions of all are less than some of them whole
+		AND onec_internal.version_way(plan.server, target, 'true') <> 'header' THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt, truncated
 		FROM onec_internal.sync_some_cards(plan.server, plan.cards_limit, plan.force) f;
 	ELSE

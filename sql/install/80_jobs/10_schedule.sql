@@ -350,6 +350,9 @@ BEGIN
 	WHERE d.server = housekeep.server AND drift_days > 0
 	  AND d.repaired_at < now() - make_interval(days => drift_days);
 	GET DIAGNOSTICS drifts = ROW_COUNT;
+	PERFORM onec_internal.drop_lost_versions(u.server, u.target) FROM onec_internal.version_use u
+		WHERE u.server = housekeep.server AND onec_internal.table_of_target(u.target) IS NOT NULL;
+	PERFORM onec_internal.trim_feed(server);
 	IF onec_internal.purchases_kept_since(server, 'sale_line') > onec_internal.first_moment() THEN
 		PERFORM onec_internal.purge_before(server, onec_internal.purchases_kept_since(server,
 			'sale_line')::date);

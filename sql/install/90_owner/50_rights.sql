@@ -52,7 +52,7 @@ DECLARE
 		clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,
 		store_summary,revenue_month,product_pair,bestseller,recommendation_feed,site_user_masked,
 		customer_360_masked,purchase_masked,sync_run,sync_step,sync_state,sync_status,sync_progress,drift,
-		data_quality}';
+		data_quality,change_feed}';
 	behind text[] := '{base,live_servers,base_clock,refusal,largest_page,known_servers,
 		shop_rules,product_with_category,counted_line,counted_part,counted_points,taste_word}';
 	helpers text;
@@ -154,9 +154,11 @@ BEGIN
 	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.customer_json(text, name), '
 				   'onec.purchases_json(text, int, int, name), '
 		'onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date), '
-		'onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name) TO %s', role);
+		'onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name), '
+		'onec.feed_position(name), onec.changes_since(bigint, name, int) TO %s', role);
 END $$;
 COMMENT ON FUNCTION onec.grant_site(regrole) IS
 	'Дать роли сайта профиль, покупки и рекомендации одного покупателя по ключу: customer_json, '
-	'purchases_json, profile_json, recommend; и товар: product_json, stock_free; таблиц она не читает';
+	'purchases_json, profile_json, recommend; товар: product_json, stock_free; и ленту изменений: '
+	'changes_since; таблиц она не читает';
 REVOKE EXECUTE ON FUNCTION onec.grant_site(regrole) FROM PUBLIC;
