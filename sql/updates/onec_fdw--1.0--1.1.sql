@@ -4921,3 +4921,1340 @@ BEGIN
 END $$;
 
 SELECT onec_internal.finish_script();
+
+-- Of whose changes the feed tells.
+ALTER TABLE onec.target ADD feeds text, ADD feed_key name, ADD CHECK ((feeds IS NULL) = (feed_key IS NULL));
+
+COMMENT ON COLUMN onec.target.feeds IS
+	'О чьих изменениях сообщает onec.change_feed: customer, product, order …; NULL — ни о чьих';
+
+COMMENT ON COLUMN onec.target.feed_key IS 'Столбец со ссылкой на того, кто изменился';
+
+-- by hand: UPDATE onec.target t SET feeds = f.feeds, feed_key = f.key F
+ALTER TABLE onec.target DISABLE TRIGGER keep_edit;
+UPDATE onec.target t SET feeds = f.feeds, feed_key = f.key
+FROM (VALUES ('discount_card', 'card', 'card_id'), ('counterparty', 'customer', 'customer_id'),
+			 ('counterparty_contact', 'customer', 'customer_id'), ('category', 'category', 'category_id'),
+			 ('brand', 'brand', 'brand_id'), ('product', 'product', 'product_id'),
+			 ('product_property', 'product', 'product_id'), ('product_variant', 'product', 'product_id'),
+			 ('stock', 'stock', 'product_id'), ('stock_reserved', 'stock', 'product_id'),
+			 ('price', 'price', 'product_id'), ('store', 'store', 'store_id'),
+			 ('sale_line', 'customer', 'customer_id'), ('loyalty_movement', 'balance', 'card_id'),
+			 ('customer_order', 'order', 'order_id'), ('customer_profile', 'profile', 'customer_id'))
+	f (target, feeds, key)
+WHERE t.target = f.target;
+ALTER TABLE onec.target ENABLE ALWAYS TRIGGER keep_edit;
+--   -
+--   +UPDATE onec.target t SET feeds = f.feeds, feed_key = f.key
+--   +FROM (VALUES ('discount_card', 'card', 'card_id'), ('counterparty', 'customer', 'customer_id'),
+--   +			 ('counterparty_contact', 'customer', 'customer_id'), ('category', 'category', 'category_id'),
+--   +			 ('brand', 'brand', 'brand_id'), ('product', 'product', 'product_id'),
+--   +			 ('product_property', 'product', 'product_id'), ('product_variant', 'product', 'product_id'),
+--   +			 ('stock', 'stock', 'product_id'), ('stock_reserved', 'stock', 'product_id'),
+--   +			 ('price', 'price', 'product_id'), ('store', 'store', 'store_id'),
+--   +			 ('sale_line', 'customer', 'customer_id'), ('loyalty_movement', 'balance', 'card_id'),
+--   +			 ('customer_order', 'order', 'order_id'), ('customer_profile', 'profile', 'customer_id'))
+--   +	f (target, feeds, key)
+--   +WHERE t.target = f.target;
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('sync.versions', 'text', 'auto', '{auto,on,off}', NULL, NULL,
+	 'Читать ли у справочников и документов сначала ключи и DataVersion, а целиком — только изменившиеся: '
+	 'auto — где это дешевле, on — всегда, off — никогда', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec_internal.row_version (
+	key_id uuid NOT NULL,
+	row_hash bigint NOT NULL,
+	server smallint NOT NULL,
+	target onec_internal.term_number NOT NULL,
+	version text NOT NULL CHECK (version <> ''),
+	PRIMARY KEY (server, target, key_id)
+);
+
+COMMENT ON TABLE onec_internal.row_version IS
+	'Версии объектов 1С (DataVersion), с которыми записаны местные строки';
+
+COMMENT ON COLUMN onec_internal.row_version.key_id IS 'Ссылка на объект';
+
+COMMENT ON COLUMN onec_internal.row_version.row_hash IS 'Хеш его строк, какими они записаны';
+
+COMMENT ON COLUMN onec_internal.row_version.server IS 'Номер внешнего сервера';
+
+COMMENT ON COLUMN onec_internal.row_version.target IS 'Номер имени таблицы';
+
+COMMENT ON COLUMN onec_internal.row_version.version IS 'DataVersion';
+
+CREATE TABLE onec_internal.version_use (
+	server name NOT NULL,
+	target text NOT NULL,
+	signature text NOT NULL,
+	whole_bytes numeric,
+	header_bytes numeric,
+	key_bytes numeric,
+	changed_share numeric,
+	broken text,
+	broken_at timestamptz,
+	PRIMARY KEY (server, target)
+);
+
+COMMENT ON TABLE onec_internal.version_use IS
+	'Во что обходится чтение наборов целиком и сначала по версиям: по этому выбирает sync.versions = auto';
+
+COMMENT ON COLUMN onec_internal.version_use.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.version_use.target IS 'Таблица';
+
+COMMENT ON COLUMN onec_internal.version_use.signature IS
+	'Из чего сделаны строки: если другое, прежние версии не годятся';
+
+COMMENT ON COLUMN onec_internal.version_use.whole_bytes IS 'Байтов на строку, когда набор читается целиком';
+
+COMMENT ON COLUMN onec_internal.version_use.header_bytes IS 'Байтов на ключ с версией';
+
+COMMENT ON COLUMN onec_internal.version_use.key_bytes IS 'Байтов на строку, прочитанную по ключу';
+
+COMMENT ON COLUMN onec_internal.version_use.changed_share IS 'Какая доля объектов изменилась в последний раз';
+
+COMMENT ON COLUMN onec_internal.version_use.broken IS 'Почему версиям этого набора нельзя верить';
+
+COMMENT ON COLUMN onec_internal.version_use.broken_at IS 'Когда замечено';
+
+CREATE OR REPLACE FUNCTION onec_internal.tables_about_people() RETURNS TABLE (table_name text, relation text,
+	people name[], erasure text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT concat(nullif(t.table_schema, 'onec') || '.', t.table_name),
+		   onec_internal.table_of_target(t.target), t.people, t.erasure
+	FROM onec.target t WHERE t.erasure <> 'none'
+		AND to_regclass(onec_internal.table_of_target(t.target)) IS NOT NULL
+	UNION ALL
+	SELECT c.relname::text, c.oid::regclass::text, array_agg(a.attname ORDER BY a.attnum), 'delete'
+	FROM pg_class c
+	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		AND a.atttypid = 'uuid'::regtype
+	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+		AND e.extname = 'onec_fdw'
+	WHERE c.relkind IN ('r', 'p') AND c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+	  -- key_id: of whatever object, people among them
+	  AND a.attname IN ('customer_id', 'user_id', 'owner_id', 'card_id', 'discount_card_id', 'key_id')
+	  AND NOT EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname)
+	GROUP BY c.oid, c.relname
+$$;
+
+CREATE OR REPLACE FUNCTION onec_internal.columns_to_make(server name, target text,
+											  entity_set text) RETURNS onec_internal.made_column[]
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT array_agg(ROW(r.field, r.pg_type, ARRAY['property=' || r.property, 'edm_type=' || r.edm_type],
+						 r.property)::onec_internal.made_column ORDER BY r.ordinal)
+	FROM (SELECT f.ordinal, f.field, f.property, f.edm_type, f.pg_type
+		  FROM onec_internal.resolved_fields($1, $2, $3) f WHERE f.property IS NOT NULL
+		  UNION ALL
+		  SELECT 1000000, 'data_version', p.property, p.edm_type, p.pg_type FROM onec.properties($1, $3) p
+		  WHERE p.property = 'DataVersion'
+			AND NOT EXISTS (SELECT FROM onec.field_source f
+							WHERE f.target = $2 AND ('DataVersion' = ANY (f.candidates)
+													 OR f.field = 'data_version'))) r
+$$;
+
+CREATE FUNCTION onec_internal.diagnose_versions(server name, target text)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT $2 || ': versions', CASE WHEN u.broken IS NULL THEN 'ok' ELSE 'warning' END,
+		   coalesce(u.broken, format(
+				'bytes: %s a row, %s a key with version, %s a row by key; changed: %s %%',
+				coalesce(round(u.whole_bytes)::text, '?'), coalesce(round(u.header_bytes)::text, '?'),
+				coalesce(round(u.key_bytes)::text, '?'),
+				coalesce(round(100 * u.changed_share, 1)::text, '?'))),
+		   CASE WHEN u.broken IS NOT NULL THEN
+				'Набор читается целиком. Если 1С снова меняет DataVersion при каждой записи: '
+				|| format('SELECT onec.set(%L, %L, %L);', 'sync.versions', 'on', $1) END
+	FROM onec_internal.version_use u WHERE u.server = $1 AND u.target = $2
+$$;
+
+COMMENT ON FUNCTION onec_internal.diagnose_versions(name, text) IS
+	'Можно ли верить DataVersion набора и что она экономит (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.diagnose_target(server name, target text)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := format('%I.%I', server, target);
+	date_column text := onec_internal.date_column(target);
+	missing text;
+	t record;
+BEGIN
+	SELECT string_agg(f.field, ', ' ORDER BY f.ordinal) FILTER (WHERE a.attname IS NULL) INTO missing
+	FROM onec.field_source f
+	LEFT JOIN pg_attribute a ON a.attrelid = tab::regclass AND a.attname = f.field AND NOT a.attisdropped
+	WHERE f.target = diagnose_target.target;
+	SELECT * INTO t FROM onec_internal.try_statement(format('SELECT count(*) FROM %s', tab));
+	RETURN QUERY SELECT target || ': rows', CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END,
+		coalesce(t.value, t.error),
+		CASE WHEN t.error IS NOT NULL THEN 'Дайте пользователю 1С право чтения этого объекта' END;
+	IF t.error IS NOT NULL THEN
+		RETURN;
+	END IF;
+	RETURN QUERY SELECT v.* FROM onec_internal.diagnose_versions(server, target) v;
+	IF missing IS NOT NULL THEN
+		RETURN QUERY SELECT target || ': fields', 'warning', 'no property for ' || missing,
+			'Добавьте имя свойства в onec.field_source и повторите onec.setup, если '
+			'оно есть под другим именем'::text;
+	END IF;
+	IF date_column IS NOT NULL THEN
+		SELECT * INTO t
+		FROM onec_internal.try_statement(format('SELECT %1$I FROM %2$s WHERE %1$I IS NOT NULL '
+												'ORDER BY %1$I DESC LIMIT 1', date_column, tab));
+		RETURN QUERY SELECT target || ': newest', CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END,
+			coalesce(t.value, t.error, 'no rows'), NULL::text;
+		-- where the rows were sorted here, there is nothing to find out
+		IF EXISTS (SELECT FROM onec_internal.requests_of_table(server, tab) r
+				   WHERE r.status = 200 AND r.url ~ '[$]orderby=[^&]* desc')
+			AND onec_internal.base_ignores_order(tab, date_column, t.value::timestamp) THEN
+			RETURN QUERY SELECT target || ': order', 'failed',
+				'1C takes the order and gives rows as they lie'::text,
+				onec_internal.option_statement(diagnose_target.server, 'push_order', 'off');
+		END IF;
+		RETURN QUERY
+			SELECT target || ': conditions and order',
+				   CASE WHEN bool_or(r.status <> 200) THEN 'warning' ELSE 'ok' END,
+				   coalesce('refused: ' || string_agg(DISTINCT left(r.error, 120), '; ')
+							FILTER (WHERE r.status <> 200), 'accepted'),
+				   CASE WHEN bool_or(r.status <> 200)
+						THEN onec_internal.option_statement(diagnose_target.server, 'push_order', 'off') END
+			FROM onec_internal.requests_of_table(diagnose_target.server, tab) r;
+	END IF;
+END $$;
+
+CREATE FUNCTION onec_internal.version_column(server name, target text) RETURNS name
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT a.attname FROM pg_foreign_table f JOIN pg_attribute a ON a.attrelid = f.ftrelid
+			WHERE f.ftrelid = to_regclass(format('%I.%I', server, target)) AND NOT a.attisdropped
+			  AND 'property=DataVersion' = ANY (a.attfdwoptions)
+			  AND 'missing_property=null' <> ALL (a.attfdwoptions)
+			ORDER BY a.attnum LIMIT 1);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.version_column(name, text) IS
+	'Столбец внешней таблицы с DataVersion (служебная)';
+
+DROP FUNCTION onec_internal.stage_rows;
+CREATE FUNCTION onec_internal.stage_rows(server name, target text, condition text, part text DEFAULT '',
+										 into_table text DEFAULT 'onec_stage',
+										 versions boolean DEFAULT false)
+	RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET work_mem = '64MB'
+AS $$
+DECLARE
+	made record;
+	value record;
+	shape text := target || CASE WHEN versions THEN ' with versions' ELSE '' END;
+BEGIN
+	PERFORM onec_internal.new_server_number(server);
+	SELECT * INTO made FROM onec_internal.stage_columns(server, target);
+	SELECT * INTO value FROM onec_internal.stage_select_list(server, target);
+	RETURN onec_internal.fill_table(into_table, shape, format(
+		'SELECT %s AS server, %s FROM (SELECT %s FROM %I.%I f WHERE %s %s %s) r%s',
+		onec_internal.server_in(onec_internal.table_of_target(target), server),
+		made.list || CASE WHEN versions THEN ', r.onec_version' ELSE '' END,
+		value.list || CASE WHEN versions THEN format(', f.%I::text AS onec_version',
+													 onec_internal.version_column(server, target))
+						   ELSE '' END,
+		server, target, concat_ws(' AND ', condition, onec_internal.function_arguments(server, target)),
+		value.grouped, coalesce(nullif(part, ''), 'OFFSET 0'), made.joins));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.stage_rows(name, text, text, text, text, boolean) IS
+	'Прочитать строки 1С во временную таблицу (служебная)';
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('feed.enabled', 'bool', 'false', NULL, NULL, NULL,
+	 'Записывать в onec.change_feed, что изменила синхронизация', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('keep.feed_days', 'int', '30', NULL, 0, 36500, 'Сколько дней хранить onec.change_feed; 0 — всегда', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec.change_feed (
+	server name NOT NULL,
+	position bigint NOT NULL,
+	kind text NOT NULL,
+	key_id uuid NOT NULL,
+	change text NOT NULL CHECK (change IN ('new', 'changed', 'gone')),
+	target text NOT NULL,
+	run_id bigint NOT NULL,
+	changed_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (server, position)
+);
+
+COMMENT ON TABLE onec.change_feed IS
+	'Что изменила синхронизация, если включена настройка feed.enabled; читать через onec.changes_since';
+
+COMMENT ON COLUMN onec.change_feed.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.change_feed.position IS 'Номер: у сервера по порядку фиксации';
+
+COMMENT ON COLUMN onec.change_feed.kind IS 'Что изменилось: onec.target.feeds';
+
+COMMENT ON COLUMN onec.change_feed.key_id IS 'Ссылка на то, что изменилось';
+
+COMMENT ON COLUMN onec.change_feed.change IS
+	'new — появилось, changed — изменилось само или строки о нём, gone — в 1С его больше нет';
+
+COMMENT ON COLUMN onec.change_feed.target IS 'В какой таблице';
+
+COMMENT ON COLUMN onec.change_feed.run_id IS 'Номер запуска';
+
+COMMENT ON COLUMN onec.change_feed.changed_at IS 'Когда';
+
+SELECT pg_catalog.pg_extension_config_dump('onec.change_feed', '');
+
+CREATE TABLE onec_internal.feed_place (
+	server name PRIMARY KEY,
+	last bigint NOT NULL,
+	trimmed bigint NOT NULL DEFAULT 0
+);
+
+COMMENT ON TABLE onec_internal.feed_place IS 'До какого номера дошла лента изменений';
+
+COMMENT ON COLUMN onec_internal.feed_place.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.feed_place.last IS 'Последний номер';
+
+COMMENT ON COLUMN onec_internal.feed_place.trimmed IS 'До какого номера записи уже удалены';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.feed_place', '');
+
+CREATE FUNCTION onec_internal.write_feed(server name, target text, query text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	kind text := (onec_internal.target_named(target)).feeds;
+	behind bigint;
+	added bigint;
+BEGIN
+	INSERT INTO onec_internal.feed_place AS p (server, last) VALUES (server, 0)
+	ON CONFLICT ON CONSTRAINT feed_place_pkey DO NOTHING;
+	behind := (SELECT p.last FROM onec_internal.feed_place p WHERE p.server = write_feed.server FOR UPDATE);
+	EXECUTE format('INSERT INTO onec.change_feed (server, position, kind, key_id, change, target, run_id)
+		SELECT $1, $2 + row_number() OVER (ORDER BY k.key_id), $3, k.key_id, k.change, $4,
+			   coalesce((SELECT max(r.run_id) FROM onec.sync_run r
+						 WHERE r.server = $1 AND r.status = ''running''), 0)
+		FROM (%s) k WHERE k.key_id IS NOT NULL', query) USING server, behind, kind, target;
+	GET DIAGNOSTICS added = ROW_COUNT;
+	UPDATE onec_internal.feed_place p SET last = behind + added
+	WHERE p.server = write_feed.server AND added > 0;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.write_feed(name, text, text) IS 'Дописать ленту изменений (служебная)';
+
+CREATE FUNCTION onec_internal.is_fed(server name, target text) RETURNS boolean
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (onec_internal.target_named(target)).feeds IS NOT NULL
+		AND onec.get('feed.enabled', server)::boolean;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.is_fed(name, text) IS
+	'Записываются ли изменения таблицы в ленту (служебная)';
+
+CREATE FUNCTION onec_internal.feed_window(server name, target text, fresh boolean, same_key text)
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t onec.target := onec_internal.target_named(target);
+	tab text := onec_internal.table_of_target(target);
+	is_object boolean := onec_internal.stage_key_columns(target, 's') = 's.' || quote_ident(t.feed_key);
+BEGIN
+	IF NOT onec_internal.is_fed(server, target) THEN
+		RETURN;
+	END IF;
+	PERFORM onec_internal.write_feed(server, target, CASE
+		WHEN fresh THEN
+			format('SELECT DISTINCT s.%I AS key_id, %L AS change FROM pg_temp.onec_stage s', t.feed_key,
+				   CASE WHEN is_object THEN 'new' ELSE 'changed' END)
+		WHEN is_object THEN
+			format('SELECT coalesce(c.%1$I, s.%1$I) AS key_id,
+						   CASE WHEN c.place IS NULL THEN ''gone'' WHEN c.here THEN ''changed''
+								ELSE ''new'' END AS change
+					FROM pg_temp.onec_change c LEFT JOIN pg_temp.onec_stage s ON s.ctid = c.place',
+				   t.feed_key)
+		ELSE
+			format('SELECT s.%1$I AS key_id, ''changed'' AS change FROM pg_temp.onec_change c
+						JOIN pg_temp.onec_stage s ON s.ctid = c.place
+					UNION
+					SELECT t.%1$I, ''changed'' FROM pg_temp.onec_change s JOIN %2$s t ON %3$s WHERE s.here',
+				   t.feed_key, tab, same_key) END);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.feed_window(name, text, boolean, text) IS
+	'Записать в ленту, что изменит окно (служебная)';
+
+CREATE FUNCTION onec.feed_position(server name DEFAULT NULL) RETURNS bigint
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce((SELECT p.last FROM onec_internal.feed_place p
+					 WHERE p.server = onec_internal.server_meant($1)), 0);
+
+COMMENT ON FUNCTION onec.feed_position(name) IS
+	'Номер последней записи ленты изменений: кто сейчас прочтёт таблицы целиком, продолжит с него';
+
+REVOKE EXECUTE ON FUNCTION onec.feed_position(name) FROM PUBLIC;
+
+CREATE FUNCTION onec.changes_since("position" bigint, server name DEFAULT NULL, max_rows int DEFAULT 1000)
+	RETURNS SETOF onec.change_feed
+	LANGUAGE plpgsql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+	place onec_internal.feed_place;
+BEGIN
+	SELECT * INTO place FROM onec_internal.feed_place p WHERE p.server = srv;
+	IF "position" < coalesce(place.trimmed, 0) OR "position" > coalesce(place.last, 0) THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('the feed of server "%s" has the changes behind %s to %s, not those behind %s',
+							 srv, coalesce(place.trimmed, 0), coalesce(place.last, 0), "position"),
+			HINT = format('SELECT onec.feed_position(%L), then read the tables whole, then go on from '
+						  'that position.', srv);
+	END IF;
+	RETURN QUERY SELECT f.* FROM onec.change_feed f
+		WHERE f.server = srv AND f.position > changes_since.position
+		ORDER BY f.position LIMIT changes_since.max_rows;
+END $$;
+
+COMMENT ON FUNCTION onec.changes_since(bigint, name, int) IS
+	'Изменения после номера, по порядку, не больше max_rows; ошибка, если их уже не хранят';
+
+REVOKE EXECUTE ON FUNCTION onec.changes_since(bigint, name, int) FROM PUBLIC;
+
+CREATE FUNCTION onec_internal.trim_feed(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	days int := onec.get('keep.feed_days', server)::int;
+	upto bigint := (SELECT max(f.position) FROM onec.change_feed f
+					WHERE f.server = trim_feed.server AND days > 0
+					  AND f.changed_at < now() - make_interval(days => days));
+BEGIN
+	IF upto IS NOT NULL THEN
+		UPDATE onec_internal.feed_place p SET trimmed = greatest(p.trimmed, upto)
+		WHERE p.server = trim_feed.server;
+		DELETE FROM onec.change_feed f WHERE f.server = trim_feed.server AND f.position <= upto;
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.trim_feed(name) IS 'Удалить старые записи ленты изменений (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.write_differences(server name, target text, sure text DEFAULT 'false',
+												OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
+												OUT left_out bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab regclass := onec_internal.table_of_target(target)::regclass;
+	touches text[];
+	part record;
+	moved bigint := 0;
+	todo record;
+BEGIN
+	inserted := 0;
+	updated := 0;
+	deleted := 0;
+	left_out := 0;
+	SELECT count(*) FILTER (WHERE c.place IS NULL) AS gone,
+		   count(*) FILTER (WHERE c.here AND c.place IS NOT NULL) AS changed,
+		   count(*) FILTER (WHERE NOT c.here) AS new, bool_or(c.redated) AS redated INTO todo
+			   FROM pg_temp.onec_change c;
+	-- mostly nothing, and to plan what writes costs more than to look
+	IF todo.gone + todo.changed + todo.new = 0 THEN
+		RETURN;
+	END IF;
+	touches := onec_internal.what_target_touches(target);
+	SELECT * INTO part FROM onec_internal.merge_column_lists(tab);
+	PERFORM onec_internal.feed_window(server, target, false, part.same_key);
+	IF onec_internal.has_deletion_mark(target) THEN
+		part.set_list := part.set_list || ', is_deleted = false';
+	END IF;
+	IF 'customers' = ANY (touches) THEN
+		PERFORM onec_internal.touch_customers_of_window(server);
+	END IF;
+	IF touches && '{buyers,buyers of categories,buyers of brands,buyers in stores}' THEN
+		PERFORM onec_internal.touch_buyers_of_products(server, touches);
+	END IF;
+	IF touches && '{users,users of cards}' THEN
+		PERFORM onec_internal.touch_people(server, 'users of cards' = ANY (touches));
+	END IF;
+	IF todo.changed > 0 THEN
+		EXECUTE format('UPDATE %s t SET %s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = '
+					   'c.place WHERE c.here AND %s',
+			tab, part.set_list, part.same_key);
+		GET DIAGNOSTICS updated = ROW_COUNT;
+	END IF;
+	IF todo.gone > 0 THEN
+		EXECUTE format(CASE WHEN onec_internal.has_deletion_mark(target)
+							THEN 'UPDATE %s t SET is_deleted = true FROM' ELSE 'DELETE FROM %s t USING' END
+			|| ' pg_temp.onec_change s WHERE s.place IS NULL AND %s', tab, part.same_key);
+		GET DIAGNOSTICS deleted = ROW_COUNT;
+	END IF;
+	IF todo.new > 0 THEN
+		EXECUTE format('UPDATE %s t SET %s FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = '
+					   'c.place WHERE NOT c.here AND %s AND NOT (%s)',
+			tab, part.set_list, part.same_key, sure);
+		GET DIAGNOSTICS moved = ROW_COUNT;
+		EXECUTE format('INSERT INTO %1$s (%2$s) SELECT %3$s
+							FROM pg_temp.onec_change c JOIN pg_temp.onec_stage s ON s.ctid = c.place
+							WHERE NOT c.here AND NOT EXISTS (SELECT FROM %1$s t WHERE %4$s)',
+			tab, part.columns, part.read, part.same_key);
+		GET DIAGNOSTICS inserted = ROW_COUNT;
+		left_out := todo.new - inserted - moved;
+	END IF;
+	updated := updated + moved;
+	IF todo.redated OR moved > 0 AND onec_internal.date_column(target) IS NOT NULL THEN
+		PERFORM onec_internal.note_days_left_behind(server, target, part.same_key);
+	END IF;
+END $$;
+
+CREATE FUNCTION onec_internal.source_set(server name, target text) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT o.option_value FROM pg_foreign_table f, pg_options_to_table(f.ftoptions) o
+			WHERE f.ftrelid = to_regclass(format('%I.%I', server, target)) AND o.option_name = 'entity_set');
+END $$;
+
+COMMENT ON FUNCTION onec_internal.source_set(name, text) IS
+	'Набор 1С, который читает внешняя таблица (служебная)';
+
+CREATE FUNCTION onec_internal.version_owner(server name, target text) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	unit name[] := onec_internal.unit_columns(target);
+	read_set text := onec_internal.source_set(server, target);
+BEGIN
+	IF cardinality(unit) <> 1 OR read_set IS NULL OR NOT EXISTS (
+		SELECT FROM pg_attribute a
+		WHERE a.attrelid = to_regclass(format('%I.%I', server, target)) AND a.attname = unit[1]
+		  AND a.atttypid = 'uuid'::regtype AND 'property=Ref_Key' = ANY (a.attfdwoptions)) THEN
+		RETURN NULL;
+	ELSIF onec_internal.stage_key_columns(target, 's') = 's.' || quote_ident(unit[1]) THEN
+		RETURN CASE WHEN onec_internal.version_column(server, target) IS NOT NULL THEN target END;
+	END IF;
+	RETURN (SELECT o.target FROM onec_internal.sync_steps(server, NULL) o
+			CROSS JOIN LATERAL (SELECT onec_internal.source_set(version_owner.server, o.target) AS read) s
+			WHERE o.target <> version_owner.target AND starts_with(read_set, s.read || '_')
+			  AND cardinality(o.unit) = 1
+			  AND onec_internal.version_column(version_owner.server, o.target) IS NOT NULL
+			ORDER BY length(s.read) DESC LIMIT 1);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.version_owner(name, text) IS
+	'Таблица, по версиям которой видно изменения этой: она сама или владелец табличной части (служебная)';
+
+CREATE FUNCTION onec_internal.version_signature(server name, target text) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN md5(concat_ws(';', onec_internal.source_set(server, target),
+		(SELECT l.list FROM onec_internal.stage_select_list(server, target) l),
+		(SELECT string_agg(format('%s %s', a.attname, a.attfdwoptions), ',' ORDER BY a.attnum)
+		 FROM pg_attribute a WHERE a.attrelid = to_regclass(format('%I.%I', server, target))
+		   AND a.attnum > 0 AND NOT a.attisdropped),
+		(SELECT string_agg(format('%s %s', a.attname, a.atttypid), ',' ORDER BY a.attnum)
+		 FROM pg_attribute a WHERE a.attrelid = onec_internal.table_of_target(target)::regclass
+		   AND a.attnum > 0 AND NOT a.attisdropped)));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.version_signature(name, text) IS
+	'Из чего сделаны строки таблицы (служебная)';
+
+CREATE FUNCTION onec_internal.unit_hash_query(server name, target text, also text DEFAULT 'true') RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := onec_internal.table_of_target(target);
+BEGIN
+	RETURN (SELECT format('SELECT h.%1$I AS key_id, bit_xor(hash_record_extended(ROW(%2$s), 0)) AS row_hash
+				FROM %3$s h WHERE h.server = %4$s AND %5$s AND %6$s GROUP BY h.%1$I',
+				(onec_internal.unit_columns(target))[1],
+				string_agg(format('h.%I', a.attname), ', ' ORDER BY a.attnum), tab,
+				onec_internal.server_in(tab, server),
+				CASE WHEN onec_internal.has_deletion_mark(target) THEN 'NOT h.is_deleted' ELSE 'true' END,
+				also)
+			FROM pg_attribute a
+			WHERE a.attrelid = tab::regclass AND a.attnum > 0 AND NOT a.attisdropped
+			  AND a.attname NOT IN ('server', 'is_deleted'));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.unit_hash_query(name, text, text) IS
+	'Запрос: объекты, которые здесь, с хешем их строк (служебная)';
+
+CREATE FUNCTION onec_internal.versions_of_run(server name) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	run text := format('%s %s:', (SELECT max(r.run_id) FROM onec.sync_run r
+								  WHERE r.server = versions_of_run.server AND r.status = 'running'), server);
+	kept text := current_setting('onec_sync.versions_read', true);
+BEGIN
+	RETURN CASE WHEN starts_with(kept, run) THEN kept ELSE run END;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.versions_of_run(name) IS
+	'Версии каких таблиц прочитаны этим запуском (служебная)';
+
+CREATE FUNCTION onec_internal.version_word(target text) RETURNS smallint
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT t.number FROM onec_internal.term t WHERE t.word = $1);
+
+COMMENT ON FUNCTION onec_internal.version_word(text) IS 'Номер имени таблицы у версий (служебная)';
+
+CREATE FUNCTION onec_internal.known_versions(server name, target text, scope text, OUT held bigint,
+											 OUT known bigint)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := onec_internal.table_of_target(target);
+BEGIN
+	EXECUTE format('SELECT count(*), count(v.key_id)
+		FROM (SELECT %1$I AS id FROM %2$s WHERE server = %3$s AND (%4$s) %5$s LIMIT 1000) x
+		LEFT JOIN onec_internal.row_version v
+			ON v.server = onec_internal.number_of_server($1) AND v.target = $2 AND v.key_id = x.id',
+		(onec_internal.unit_columns(target))[1], tab, onec_internal.server_in(tab, server), scope,
+		CASE WHEN onec_internal.has_deletion_mark(target) THEN 'AND NOT is_deleted' END)
+		INTO held, known USING server, onec_internal.version_word(target);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.known_versions(name, text, text) IS
+	'Сколько строк здесь и у скольких известна версия, из первой тысячи (служебная)';
+
+CREATE FUNCTION onec_internal.version_way(server name, target text, scope text) RETURNS text
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	wish text := onec.get('sync.versions', server);
+	owner text;
+	here record;
+	step onec.sync_step;
+	u onec_internal.version_use;
+BEGIN
+	IF wish = 'off' OR scope IS NULL THEN
+		RETURN 'none';
+	END IF;
+	owner := onec_internal.version_owner(server, target);
+	IF owner IS NULL
+		OR owner <> target AND owner <> ALL (string_to_array(onec_internal.versions_of_run(server), ':')) THEN
+		RETURN 'none';
+	END IF;
+	SELECT * INTO here FROM onec_internal.known_versions(server, target, scope);
+	SELECT * INTO u FROM onec_internal.version_use k
+	WHERE k.server = version_way.server AND k.target = version_way.target;
+	IF wish = 'auto' AND (here.held < 1000 OR u.broken IS NOT NULL) THEN
+		RETURN 'none';
+	END IF;
+	SELECT * INTO step FROM onec.sync_step s
+	WHERE s.server = version_way.server AND s.target = version_way.target AND s.status = 'running'
+	ORDER BY s.run_id DESC LIMIT 1;
+	RETURN CASE
+		-- a run that reads everything does, and looks whether versions are true
+		WHEN step.days IS NULL OR here.held = 0 OR here.known * 2 < here.held
+			OR u.signature IS DISTINCT FROM onec_internal.version_signature(server, target)
+			OR EXISTS (SELECT FROM onec_internal.sync_doubt d
+					   WHERE d.server = version_way.server AND d.target = version_way.target
+						 AND d.found_at < step.started_at)
+			OR wish = 'auto' AND (u.changed_share > 0.1
+				OR u.header_bytes + coalesce(u.changed_share * u.key_bytes, 0) > 0.8 * u.whole_bytes)
+			THEN 'whole'
+		ELSE 'header' END;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.version_way(name, text, text) IS
+	'Как читать строки окна: none, whole — целиком с версиями, header — сначала версии (служебная)';
+
+CREATE FUNCTION onec_internal.new_measure(old numeric, new numeric) RETURNS numeric
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN $2 IS NULL OR abs($2 - $1) <= $1 / 10 THEN $1 ELSE round($2, 4) END;
+
+COMMENT ON FUNCTION onec_internal.new_measure(numeric, numeric) IS
+	'Новое значение, если отличается больше чем на десятую (служебная)';
+
+CREATE FUNCTION onec_internal.note_version_costs(server name, target text, whole numeric, header numeric,
+												 by_key numeric, share numeric, objects bigint) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec_internal.version_use u
+	SET whole_bytes = n.whole_bytes, header_bytes = n.header_bytes, key_bytes = n.key_bytes,
+		changed_share = n.changed_share
+	FROM (SELECT k.server, k.target, onec_internal.new_measure(k.whole_bytes, $3) AS whole_bytes,
+				 onec_internal.new_measure(k.header_bytes, $4) AS header_bytes,
+				 onec_internal.new_measure(k.key_bytes, $5) AS key_bytes,
+				 CASE WHEN $6 > 0 OR k.changed_share > 0.1
+					  THEN onec_internal.new_measure(k.changed_share, $6) ELSE k.changed_share END
+					AS changed_share
+		  FROM onec_internal.version_use k) n
+	WHERE u.server = $1 AND u.target = $2 AND n.server = $1 AND n.target = $2 AND $7 >= 1000
+	  AND (u.whole_bytes, u.header_bytes, u.key_bytes, u.changed_share)
+		  IS DISTINCT FROM (n.whole_bytes, n.header_bytes, n.key_bytes, n.changed_share)
+$$;
+
+COMMENT ON FUNCTION onec_internal.note_version_costs(name, text, numeric, numeric, numeric, numeric,
+														  bigint) IS
+	'Записать, во что обошлось чтение (служебная)';
+
+CREATE FUNCTION onec_internal.forget_versions(server name, target text) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	DELETE FROM onec_internal.row_version v
+	WHERE v.server = onec_internal.number_of_server($1) AND v.target = onec_internal.version_word($2)
+$$;
+
+COMMENT ON FUNCTION onec_internal.forget_versions(name, text) IS
+	'Забыть версии объектов таблицы (служебная)';
+
+CREATE FUNCTION onec_internal.note_broken_versions(server name, target text, reason text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	INSERT INTO onec_internal.version_use AS u (server, target, signature, broken, broken_at)
+	VALUES (server, target, onec_internal.version_signature(server, target), reason, now())
+	ON CONFLICT ON CONSTRAINT version_use_pkey
+		DO UPDATE SET broken = excluded.broken, broken_at = excluded.broken_at WHERE u.broken IS NULL;
+	PERFORM onec_internal.forget_versions(server, target);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.note_broken_versions(name, text, text) IS
+	'Записать, почему версиям набора нельзя верить (служебная)';
+
+CREATE FUNCTION onec_internal.compare_versions(server name, target text, query text,
+											   OUT objects bigint, OUT changed bigint, OUT alike bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET work_mem = '64MB'
+AS $$
+BEGIN
+	objects := onec_internal.fill_table('onec_version', target, format(
+		'SELECT f.key_id, f.version, v.row_hash IS NOT DISTINCT FROM coalesce(h.row_hash, 0) AS same
+			FROM (%s) f
+			LEFT JOIN onec_internal.row_version v ON v.server = %L AND v.target = %L AND v.key_id = f.key_id
+				AND v.version = f.version
+			LEFT JOIN (%s) h ON h.key_id = f.key_id',
+		query, onec_internal.new_server_number(server), onec_internal.new_term(target),
+		onec_internal.unit_hash_query(server, target)));
+	SELECT count(*) FILTER (WHERE NOT x.same), count(*) - count(DISTINCT x.key_id) INTO changed, alike
+	FROM pg_temp.onec_version x;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.compare_versions(name, text, text) IS
+	'Сравнить версии объектов с теми, что записаны (служебная)';
+
+CREATE FUNCTION onec_internal.owners_versions_query(server name, owner text) RETURNS text
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	RETURN format('SELECT v.key_id, v.version FROM onec_internal.row_version v
+				   WHERE v.server = %L AND v.target = %L', onec_internal.new_server_number($1),
+				  onec_internal.new_term($2));
+
+COMMENT ON FUNCTION onec_internal.owners_versions_query(name, text) IS
+	'Запрос версий владельца табличной части (служебная)';
+
+CREATE FUNCTION onec_internal.stage_what_is_same(server name, target text, owner text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := onec_internal.table_of_target(target);
+	key name := (onec_internal.unit_columns(target))[1];
+	columns text := onec_internal.columns_in_common(target, 'h');
+BEGIN
+	IF owner = target THEN
+		EXECUTE format('UPDATE pg_temp.onec_version x SET version = s.onec_version FROM pg_temp.onec_stage s
+						WHERE s.%I = x.key_id AND s.onec_version <> x.version', key);
+	END IF;
+	EXECUTE format('INSERT INTO pg_temp.onec_stage (%s)
+					SELECT %s FROM %s h JOIN pg_temp.onec_version x ON x.key_id = h.%I AND x.same
+					WHERE h.server = %s AND %s', replace(columns, 'h.', ''), columns, tab, key,
+				   onec_internal.server_in(tab, server),
+				   CASE WHEN onec_internal.has_deletion_mark(target) THEN 'NOT h.is_deleted' ELSE 'true' END);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.stage_what_is_same(name, text, text) IS
+	'Добавить к прочитанному то, что не изменилось, каким оно здесь (служебная)';
+
+CREATE FUNCTION onec_internal.stage_by_version(server name, target text, condition text,
+											   OUT staged bigint, OUT pages bigint, OUT twice bigint,
+											   OUT lacked text[])
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	owner text := onec_internal.version_owner(server, target);
+	key name := (onec_internal.unit_columns(target))[1];
+	bytes bigint[] := ARRAY[(SELECT t.bytes FROM onec_internal.session_totals() t)];
+	found record;
+	asked text;
+BEGIN
+	SELECT * INTO found FROM onec_internal.compare_versions(server, target, CASE WHEN owner = target
+		THEN format('SELECT f.%I AS key_id, f.%I::text AS version FROM %I.%I f WHERE %s OFFSET 0', key,
+					onec_internal.version_column(server, target), server, target, condition)
+		ELSE onec_internal.owners_versions_query(server, owner) END);
+	bytes := bytes || (SELECT t.bytes FROM onec_internal.session_totals() t);
+	pages := 1;
+	twice := 0;
+	IF owner = target THEN
+		SELECT r.pages, r.twice INTO pages, twice FROM onec_internal.last_reading(server, target) r;
+	END IF;
+	IF twice = 0 AND found.alike = 0 AND found.changed <= greatest(found.objects / 10, 25) THEN
+		asked := (SELECT format('(%s) AND f.%I IN (%s)', condition, key,
+								string_agg(quote_literal(x.key_id), ', ' ORDER BY x.key_id))
+				  FROM pg_temp.onec_version x WHERE NOT x.same HAVING count(*) > 0);
+		staged := onec_internal.stage_rows(server, target, coalesce(asked, 'false'),
+										   versions => owner = target);
+		IF asked IS NOT NULL THEN
+			lacked := (SELECT r.lacked FROM onec_internal.last_reading(server, target) r);
+		END IF;
+		bytes := bytes || (SELECT t.bytes FROM onec_internal.session_totals() t);
+		PERFORM onec_internal.stage_what_is_same(server, target, owner);
+		staged := (SELECT count(*) FROM pg_temp.onec_stage);
+	END IF;
+	PERFORM onec_internal.note_version_costs(server, target, NULL,
+		(bytes[2] - bytes[1])::numeric / nullif(found.objects, 0),
+		(bytes[3] - bytes[2])::numeric / nullif(found.changed, 0),
+		found.changed::numeric / nullif(found.objects, 0), found.objects);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.stage_by_version(name, text, text) IS
+	'Прочитать окно по версиям: все ключи, целиком — только изменившееся (служебная)';
+
+CREATE FUNCTION onec_internal.stage_with_versions(server name, target text, condition text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	owner text := onec_internal.version_owner(server, target);
+	made text := onec_internal.version_signature(server, target);
+	bytes bigint := (SELECT t.bytes FROM onec_internal.session_totals() t);
+	staged bigint := onec_internal.stage_rows(server, target, condition, versions => owner = target);
+	found record;
+BEGIN
+	IF NOT EXISTS (SELECT FROM onec_internal.version_use u
+				   WHERE u.server = stage_with_versions.server AND u.target = stage_with_versions.target
+					 AND u.signature = made) THEN
+		PERFORM onec_internal.forget_versions(server, target);
+		INSERT INTO onec_internal.version_use AS u (server, target, signature) VALUES (server, target, made)
+		ON CONFLICT ON CONSTRAINT version_use_pkey DO UPDATE SET signature = made, whole_bytes = NULL,
+			header_bytes = NULL, key_bytes = NULL, changed_share = NULL, broken = NULL, broken_at = NULL;
+	END IF;
+	bytes := (SELECT t.bytes FROM onec_internal.session_totals() t) - bytes;
+	SELECT * INTO found FROM onec_internal.compare_versions(server, target, CASE WHEN owner = target
+		THEN format('SELECT s.%1$I AS key_id, min(s.onec_version) AS version FROM pg_temp.onec_stage s '
+					'GROUP BY s.%1$I HAVING count(*) = 1', (onec_internal.unit_columns(target))[1])
+		ELSE onec_internal.owners_versions_query(server, owner) END);
+	PERFORM onec_internal.note_version_costs(server, target, bytes::numeric / nullif(staged, 0), NULL, NULL,
+		CASE WHEN EXISTS (SELECT FROM pg_temp.onec_version x WHERE x.same)
+			 THEN found.changed::numeric / nullif(found.objects, 0) END, found.objects);
+	RETURN staged;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.stage_with_versions(name, text, text) IS
+	'Прочитать окно целиком, с версиями объектов (служебная)';
+
+CREATE FUNCTION onec_internal.stage_window(server name, target text, condition text, scope text,
+										   versions boolean, OUT staged bigint, OUT pages bigint,
+										   OUT twice bigint, OUT lacked text[])
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	way text := CASE WHEN versions THEN onec_internal.version_way(server, target, scope) ELSE 'none' END;
+BEGIN
+	PERFORM onec_internal.forget_versions_of_window();
+	BEGIN
+		IF way = 'header' THEN
+			SELECT h.staged, h.pages, h.twice, h.lacked INTO staged, pages, twice, lacked
+			FROM onec_internal.stage_by_version(server, target, condition) h;
+			IF staged IS NOT NULL THEN
+				RETURN;
+			END IF;
+		END IF;
+		IF way <> 'none' THEN
+			staged := onec_internal.stage_with_versions(server, target, condition);
+		END IF;
+	EXCEPTION WHEN fdw_column_name_not_found THEN
+		-- $metadata tells of a property that no row has; if it is another one, that is said below
+		PERFORM onec_internal.note_broken_versions(server, target, 'no row has DataVersion');
+		staged := NULL;
+	END;
+	staged := coalesce(staged, onec_internal.stage_rows(server, target, condition));
+	SELECT r.pages, r.twice, r.lacked INTO pages, twice, lacked
+	FROM onec_internal.last_reading(server, target) r;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.stage_window(name, text, text, text, boolean) IS
+	'Прочитать строки окна целиком или по версиям (служебная)';
+
+CREATE FUNCTION onec_internal.forget_versions_of_window() RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF to_regclass('pg_temp.onec_version') IS NOT NULL THEN
+		DELETE FROM pg_temp.onec_version;
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.forget_versions_of_window() IS
+	'Не записывать версии прочитанного окна (служебная)';
+
+CREATE FUNCTION onec_internal.any_versions_of_window() RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF to_regclass('pg_temp.onec_version') IS NULL THEN
+		RETURN false;
+	END IF;
+	RETURN EXISTS (SELECT FROM pg_temp.onec_version);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.any_versions_of_window() IS
+	'Прочитаны ли версии этого окна (служебная)';
+
+CREATE FUNCTION onec_internal.check_versions(server name, target text, complete boolean) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	untrue bigint;
+BEGIN
+	IF NOT onec_internal.any_versions_of_window() THEN
+		RETURN;
+	ELSIF NOT complete THEN
+		PERFORM onec_internal.forget_versions_of_window();
+	ELSIF onec_internal.version_owner(server, target) = target THEN
+		EXECUTE format('SELECT count(*) FROM pg_temp.onec_change c
+						JOIN pg_temp.onec_version x ON x.key_id = c.%I AND x.same',
+					   (onec_internal.unit_columns(target))[1]) INTO untrue;
+		IF untrue > 0 THEN
+			PERFORM onec_internal.note_broken_versions(server, target,
+				format('%s objects have changed, and their DataVersion has not', untrue));
+			PERFORM onec_internal.forget_versions_of_window();
+		END IF;
+	END IF;
+	-- who waits is not written yet
+	IF onec_internal.any_documents_wait() THEN
+		EXECUTE format('DELETE FROM pg_temp.onec_version x USING pg_temp.onec_waiting k
+						WHERE k.%I = x.key_id', (onec_internal.unit_columns(target))[1]);
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_versions(name, text, boolean) IS
+	'Проверить версии прочитанного по тому, что изменилось (служебная)';
+
+CREATE FUNCTION onec_internal.keep_versions(server name, target text, gone bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET work_mem = '64MB'
+AS $$
+DECLARE
+	place smallint := onec_internal.new_server_number(server);
+	word smallint := onec_internal.new_term(target);
+	is_own boolean;
+BEGIN
+	IF NOT onec_internal.any_versions_of_window() THEN
+		RETURN;
+	END IF;
+	is_own := onec_internal.version_owner(server, target) = target;
+	EXECUTE format('
+		INSERT INTO onec_internal.row_version AS v (server, target, key_id, version, row_hash)
+		SELECT $1, $2, x.key_id, x.version, coalesce(h.row_hash, 0) FROM pg_temp.onec_version x
+		%s JOIN (%s) h ON h.key_id = x.key_id
+		LEFT JOIN onec_internal.row_version k ON k.server = $1 AND k.target = $2 AND k.key_id = x.key_id
+		WHERE NOT x.same AND x.version <> ''''
+		  AND (k.version, k.row_hash) IS DISTINCT FROM (x.version, coalesce(h.row_hash, 0))
+		  AND NOT EXISTS (SELECT FROM onec.forgotten f WHERE f.server = $3 AND f.id = x.key_id)
+		ON CONFLICT ON CONSTRAINT row_version_pkey
+			DO UPDATE SET version = excluded.version, row_hash = excluded.row_hash',
+		CASE WHEN NOT is_own THEN 'LEFT' END,
+		onec_internal.unit_hash_query(server, target,
+			format('h.%I IN (SELECT x.key_id FROM pg_temp.onec_version x WHERE NOT x.same)',
+				   (onec_internal.unit_columns(target))[1])))
+		USING place, word, server;
+	IF gone > 0 THEN
+		PERFORM onec_internal.drop_lost_versions(server, target);
+	END IF;
+	IF onec_internal.date_column(target) IS NULL AND is_own THEN
+		PERFORM set_config('onec_sync.versions_read',
+						   onec_internal.versions_of_run(server) || target || ':', false);
+	END IF;
+	PERFORM onec_internal.forget_versions_of_window();
+END $$;
+
+COMMENT ON FUNCTION onec_internal.keep_versions(name, text, bigint) IS
+	'Запомнить версии записанных объектов (служебная)';
+
+CREATE FUNCTION onec_internal.drop_lost_versions(server name, target text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	owner text := coalesce(onec_internal.version_owner(server, target), target);
+	lost bigint;
+BEGIN
+	EXECUTE format('DELETE FROM onec_internal.row_version v WHERE v.server = $1 AND v.target = $2
+					AND NOT EXISTS (SELECT FROM (%s) h WHERE h.key_id = v.key_id)',
+				   onec_internal.unit_hash_query(server, owner))
+		USING onec_internal.number_of_server(server), onec_internal.version_word(target);
+	GET DIAGNOSTICS lost = ROW_COUNT;
+	RETURN lost;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.drop_lost_versions(name, text) IS
+	'Удалить версии объектов, которых здесь больше нет (служебная)';
+
+DROP FUNCTION onec_internal.read_window;
+CREATE FUNCTION onec_internal.read_window(server name, target text, condition text, scope text, later tsrange,
+										  versions boolean, OUT read bigint, OUT keys bigint,
+										  OUT alike bigint, OUT surplus bigint, OUT differ bigint,
+										  OUT numbered bigint,
+										  OUT holes bigint, OUT doubt text, OUT fresh boolean)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	careful boolean := EXISTS (SELECT FROM onec_internal.sync_doubt d
+							   WHERE d.server = read_window.server AND d.target = read_window.target
+								 AND d.kind = 'twice');
+	went record;
+	staged bigint;
+	counted bigint;
+BEGIN
+	FOR attempt IN 1 .. 2 LOOP
+		SELECT * INTO went FROM onec_internal.stage_window(server, target, condition, scope,
+														   versions AND NOT careful AND attempt = 1);
+		staged := went.staged;
+		alike := went.twice;
+		read := staged + alike;
+		holes := onec_internal.keep_lacking_values(server, target, went.lacked);
+		counted := onec_internal.count_different_keys(server, target, went.pages);
+		keys := coalesce(counted, staged);
+		numbered := 0;
+		surplus := 0;
+		IF careful THEN
+			keys := read - alike - onec_internal.drop_equal_doubles(target, counted = staged);
+			surplus := keys - coalesce(onec_internal.count_different_keys(server, target, NULL), keys);
+			IF NOT onec_internal.are_doubles_known(server, target) AND attempt = 1 THEN
+				PERFORM onec_internal.remember_doubles();
+				CONTINUE;
+			END IF;
+			IF onec_internal.are_doubles_known(server, target) OR NOT onec_internal.has_copies(target) THEN
+				numbered := onec_internal.number_differing_doubles(server, target);
+			ELSE
+				doubt := 'rows of one key differ from reading to reading';
+			END IF;
+			IF later IS NOT NULL THEN
+				numbered := numbered
+					+ onec_internal.number_across_windows(server, target, scope,
+														  onec_internal.sure_row_condition(server, target,
+															  later), true);
+			END IF;
+		END IF;
+		fresh := NOT careful AND onec_internal.is_all_new(server, target, scope, later);
+		differ := onec_internal.complete_and_compare(server, target, scope, fresh)
+			+ CASE WHEN fresh THEN staged ELSE 0 END;
+		EXIT WHEN careful OR differ = 0;
+		keys := read - alike - onec_internal.drop_equal_doubles(target, counted = staged);
+		IF onec_internal.any_differing_doubles() THEN
+			PERFORM onec_internal.remember_doubles();
+			careful := true;
+			CONTINUE;
+		END IF;
+		IF keys <> read - alike AND NOT fresh THEN
+			differ := onec_internal.compare_with_staged(server, target, scope);
+		END IF;
+		EXIT;
+	END LOOP;
+	IF numbered = 0 AND doubt IS NULL AND to_regclass('pg_temp.onec_twice') IS NOT NULL THEN
+		DELETE FROM pg_temp.onec_twice;
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.read_window(name, text, text, text, tsrange, boolean) IS
+	'Прочитать окно и разобраться с повторами ключей (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.write_window(server name, target text, sure text DEFAULT 'false',
+										   fresh boolean DEFAULT false,
+										   OUT inserted bigint, OUT updated bigint, OUT deleted bigint,
+										   OUT left_out bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	attributes boolean := EXISTS (SELECT FROM pg_temp.onec_change)
+		AND onec_internal.what_target_touches(target) && '{documents,documents of cards}'
+		AND EXISTS (SELECT FROM onec.sale_line l WHERE l.server = write_window.server)
+		AND to_regclass(format('%I.sale_line', server)) IS NOT NULL;
+BEGIN
+	IF fresh THEN
+		PERFORM onec_internal.feed_window(server, target, true, NULL);
+		SELECT a.inserted, 0, 0, a.left_out INTO inserted, updated, deleted, left_out
+		FROM onec_internal.write_new_rows(target) a;
+		RETURN;
+	END IF;
+	IF attributes THEN
+		PERFORM onec_internal.note_documents_to_attribute(server, target);
+	END IF;
+	SELECT a.inserted, a.updated, a.deleted, a.left_out INTO inserted, updated, deleted, left_out
+	FROM onec_internal.write_differences(server, target, sure) a;
+	IF attributes THEN
+		PERFORM onec_internal.drop_window_tables();
+		PERFORM onec_internal.attribute_noted_documents(server);
+	END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.sync_part_of_table(server name, target text, condition text, scope text,
+												 from_ts timestamp, till_ts timestamp,
+												 force boolean, later tsrange, OUT read bigint,
+												 OUT keys bigint, OUT inserted bigint,
+												 OUT updated bigint, OUT deleted bigint, OUT doubt text,
+												 OUT kept bigint, OUT numbered bigint,
+												 OUT holes bigint, OUT left_out bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	w record;
+	missing boolean;
+	strange text;
+BEGIN
+	kept := 0;
+	FOR attempt IN 1 .. 2 LOOP
+		PERFORM onec_internal.drop_window_tables(false);
+		SELECT * INTO w FROM onec_internal.read_window(server, target, condition, scope, later, attempt = 1);
+		read := w.read;
+		keys := w.keys;
+		numbered := w.numbered;
+		doubt := w.doubt;
+		holes := w.holes;
+		missing := w.differ > 0 AND EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NULL);
+		strange := NULL;
+		EXIT WHEN NOT missing;
+		IF numbered > 0 AND NOT onec_internal.has_copies(target) THEN
+			doubt := 'several objects have one key';
+		END IF;
+		doubt := coalesce(doubt, onec_internal.why_unproven(server, target, from_ts, till_ts, scope, w.read,
+															w.keys, w.alike,
+			later IS NOT NULL AND onec_internal.any_documents_wait()));
+		strange := onec_internal.why_strange(server, target, scope, from_ts, till_ts, force);
+		doubt := coalesce(strange, doubt);
+		EXIT WHEN doubt IS NULL;
+	END LOOP;
+	IF later IS NOT NULL AND (keys <> read OR w.surplus > 0) THEN
+		keys := onec_internal.rows_that_1c_counts(server, target, condition, from_ts, till_ts, read, keys,
+												  w.alike, w.surplus, doubt IS NOT NULL);
+	END IF;
+	IF doubt IS NOT NULL THEN
+		kept := greatest(onec_internal.withhold_deletion(server, target, coalesce(scope, 'false'),
+														 later, true), 1);
+		IF strange IS NOT NULL THEN
+			DELETE FROM pg_temp.onec_change;
+		END IF;
+	ELSIF w.differ > 0 AND later IS NOT NULL
+		AND (missing OR onec_internal.any_half_documents(server, target, later)) THEN
+		kept := greatest(onec_internal.withhold_deletion(server, target, scope, later, false), 1);
+	END IF;
+	PERFORM onec_internal.check_versions(server, target, doubt IS NULL AND holes = 0 AND numbered = 0);
+	IF w.differ = 0 THEN
+		PERFORM onec_internal.keep_versions(server, target, 0);
+		PERFORM onec_internal.drop_window_tables(false);
+		SELECT 0, 0, 0, 0 INTO inserted, updated, deleted, left_out;
+		RETURN;
+	END IF;
+	SELECT x.inserted, x.updated, x.deleted, x.left_out INTO inserted, updated, deleted, left_out
+	FROM onec_internal.write_window(server, target,
+									CASE WHEN later IS NULL OR w.fresh THEN 'false'
+										 ELSE onec_internal.sure_row_condition(server, target, later) END,
+									w.fresh) x;
+	IF left_out = 0 THEN
+		PERFORM onec_internal.keep_versions(server, target, deleted);
+	END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.do_window(plan onec_internal.sync_plan, target text, from_ts timestamp,
+										till_ts timestamp, days int,
+										OUT read bigint, OUT keys bigint, OUT inserted bigint,
+										OUT updated bigint, OUT deleted bigint,
+										OUT doubt text, OUT truncated boolean)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	way text := onec_internal.way_of_step(plan.server, target);
+	part_of text := CASE WHEN plan.user_id IS NOT NULL
+						 THEN onec_internal.purchases_of_person(plan.server, target, plan.user_id) END;
+	more record;
+BEGIN
+	truncated := false;
+	read := 0;
+	keys := 0;
+	IF way IN ('people', 'profiles') THEN
+		PERFORM onec_internal.drop_forgotten_from_staged(plan.server, target);
+	END IF;
+	IF way = 'people' THEN
+		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
+		FROM onec_internal.refresh_people(plan.server, days IS NULL OR plan.size >= 3) f;
+	ELSIF way = 'profiles' THEN
+		IF onec_internal.is_fed(plan.server, target) THEN
+			PERFORM onec_internal.write_feed(plan.server, target, format(
+				'SELECT t.customer_id AS key_id, ''changed'' AS change FROM onec_internal.touched_customer t '
+				'WHERE t.server = %L', plan.server));
+		END IF;
+		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
+		FROM onec_internal.refresh_after_sync(plan.server, days IS NULL AND plan.size > 0, plan.size > 0) f;
+	ELSIF way = 'derived' THEN
+		SELECT f.* INTO read, inserted, updated, deleted, doubt
+		FROM onec_internal.sales_from_card_register(plan.server, plan.force) f;
+	ELSIF (SELECT t.is_limited FROM onec.target t WHERE t.target = do_window.target)
+		AND NOT onec_internal.cards_fit_limit(plan.server, plan.cards_limit)
+		-- keys and versions of all are less than some of them whole
+		AND onec_internal.version_way(plan.server, target, 'true') <> 'header' THEN
+		SELECT f.* INTO read, inserted, updated, deleted, doubt, truncated
+		FROM onec_internal.sync_some_cards(plan.server, plan.cards_limit, plan.force) f;
+	ELSE
+		SELECT f.* INTO read, keys, inserted, updated, deleted, doubt
+		FROM onec_internal.sync_window(plan.server, target, from_ts, till_ts, part_of, plan.force) f;
+		IF onec_internal.has_buyer(target) AND plan.user_id IS NOT NULL THEN
+			SELECT * INTO more FROM onec_internal.sync_documents_by_card(plan.server, plan.user_id,
+				from_ts, till_ts);
+			read := read + more.read;
+			inserted := inserted + more.inserted;
+			updated := updated + more.updated;
+		END IF;
+	END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.housekeep(server name, OUT job_runs bigint, OUT runs bigint, OUT drifts bigint,
+										OUT moved bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	run_days int := onec.get('keep.run_days', server)::int;
+	drift_days int := onec.get('keep.drift_days', server)::int;
+BEGIN
+	job_runs := onec_internal.forget_job_runs(server, onec.get('keep.job_days', server)::int);
+	-- the newest run, and the newest that did something, tell how things stand
+	DELETE FROM onec.sync_run r
+	WHERE r.server = housekeep.server AND run_days > 0
+	  AND r.started_at < now() - make_interval(days => run_days) AND r.status <> 'running'
+	  AND r.run_id < (SELECT max(n.run_id) FILTER (WHERE n.status NOT LIKE 'skipped%') FROM onec.sync_run n
+					  WHERE n.server = housekeep.server);
+	GET DIAGNOSTICS runs = ROW_COUNT;
+	DELETE FROM onec.sync_step s
+	WHERE s.server = housekeep.server
+	  AND NOT EXISTS (SELECT FROM onec.sync_run r WHERE r.server = s.server AND r.run_id = s.run_id);
+	DELETE FROM onec.drift d
+	WHERE d.server = housekeep.server AND drift_days > 0
+	  AND d.repaired_at < now() - make_interval(days => drift_days);
+	GET DIAGNOSTICS drifts = ROW_COUNT;
+	PERFORM onec_internal.drop_lost_versions(u.server, u.target) FROM onec_internal.version_use u
+		WHERE u.server = housekeep.server AND onec_internal.table_of_target(u.target) IS NOT NULL;
+	PERFORM onec_internal.trim_feed(server);
+	IF onec_internal.purchases_kept_since(server, 'sale_line') > onec_internal.first_moment() THEN
+		PERFORM onec_internal.purge_before(server, onec_internal.purchases_kept_since(server,
+			'sale_line')::date);
+	END IF;
+	PERFORM onec_internal.housekeep_outbox(server);
+	moved := onec_internal.reschedule_jobs(server);
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.grant_reader(role regrole) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	open text[] := '{setting,config,settings,field_source,env_name,target,server_capability,
+		stat_server,stat_server_error,mirrors,
+		receipt,customer_order_line,loyalty_balance,loyalty_rule,category_map,brand_map,frequency_class,
+		rfm_segment,customer_affinity,customer_outlook,outlook_baseline,outlook,customer_rfm,rfm_summary,
+		clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,
+		store_summary,revenue_month,product_pair,bestseller,recommendation_feed,site_user_masked,
+		customer_360_masked,purchase_masked,sync_run,sync_step,sync_state,sync_status,sync_progress,drift,
+		data_quality,change_feed}';
+	behind text[] := '{base,live_servers,base_clock,refusal,largest_page,known_servers,
+		shop_rules,product_with_category,counted_line,counted_part,counted_points,taste_word}';
+	helpers text;
+BEGIN
+	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal TO %s', role);
+	-- whatever an earlier version or a hasty hand gave
+	EXECUTE format('REVOKE SELECT ON ALL TABLES IN SCHEMA onec, onec_internal FROM %s', role);
+	EXECUTE format('GRANT SELECT ON %s TO %s',
+		(SELECT string_agg(format('onec.%I', c.relname), ', ') FROM pg_class c
+		 WHERE c.relnamespace = 'onec'::regnamespace AND (c.relname = ANY (open)
+			OR EXISTS (SELECT FROM onec.target t
+					   WHERE t.table_schema = 'onec' AND t.table_name = c.relname AND t.is_open))), role);
+	-- a view reads with its owner's rights, but calls with those of whoever asks
+	EXECUTE format('GRANT SELECT ON %s TO %s',
+				   (SELECT string_agg(format('onec_internal.%I', b), ', ') FROM unnest(behind) b), role);
+	SELECT h.routines INTO helpers FROM onec_internal.needed_helpers(
+		ARRAY(SELECT format('onec.%s', c.relname) FROM pg_class c
+			  WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind = 'v'
+				AND has_table_privilege(role, c.oid, 'SELECT')
+			  UNION ALL
+			  SELECT format('onec.%s', p.proname) FROM pg_proc p
+			  WHERE p.pronamespace = 'onec'::regnamespace
+				AND has_function_privilege('public', p.oid, 'EXECUTE'))) h;
+	EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', helpers, role);
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.grant_site(role regrole) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.customer_json(text, name), '
+				   'onec.purchases_json(text, int, int, name), '
+		'onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date), '
+		'onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name), '
+		'onec.feed_position(name), onec.changes_since(bigint, name, int) TO %s', role);
+END $$;
+
+COMMENT ON FUNCTION onec.grant_site(regrole) IS
+	'Дать роли сайта профиль, покупки и рекомендации одного покупателя по ключу: customer_json, '
+	'purchases_json, profile_json, recommend; товар: product_json, stock_free; и ленту изменений: '
+	'changes_since; таблиц она не читает';
+
+SELECT onec_internal.finish_script();
