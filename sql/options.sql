@@ -37,7 +37,7 @@ CREATE FOREIGN TABLE o_t (a text OPTIONS (property 'Code', edm_type 'Edm.String'
 SELECT * FROM o_t;
 ALTER FOREIGN TABLE o_t OPTIONS (ADD entity_set 'Catalog_A', ADD page_size '10');
 
--- nothing is written to 1C
+-- nothing is written to 1C unless its owner says so
 INSERT INTO o_t VALUES ('x');
 UPDATE o_t SET a = 'y';
 DELETE FROM o_t;

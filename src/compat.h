@@ -148,4 +148,11 @@ onec_wait_event(const char *name)
 #define onec_take_disabled(path, from) ((void) 0)
 #endif
 
+/* Bytes as pg_b64_encode() takes them. */
+#if PG_VERSION_NUM >= 180000
+#define onec_b64_source(bytes) ((const uint8 *) (bytes))
+#else
+#define onec_b64_source(bytes) ((const char *) (bytes))
+#endif
+
 #endif							/* ONEC_COMPAT_H */

@@ -16,6 +16,7 @@
 #include "fdw/explain.h"
 #include "fdw/import.h"
 #include "fdw/lookup_path.h"
+#include "fdw/modify.h"
 #include "fdw/plan.h"
 #include "fdw/scan.h"
 #include "reading/pager.h"
@@ -65,6 +66,16 @@ onec_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ReScanForeignScan = onec_scan_rescan;
 	routine->EndForeignScan = onec_scan_end;
 	routine->ExplainForeignScan = onec_scan_explain;
+
+	routine->IsForeignRelUpdatable = onec_modify_is_updatable;
+	routine->AddForeignUpdateTargets = onec_modify_add_targets;
+	routine->PlanForeignModify = onec_modify_plan;
+	routine->BeginForeignModify = onec_modify_begin;
+	routine->BeginForeignInsert = onec_modify_begin_insert;
+	routine->ExecForeignInsert = onec_modify_insert;
+	routine->ExecForeignUpdate = onec_modify_update;
+	routine->ExecForeignDelete = onec_modify_delete;
+	routine->ExplainForeignModify = onec_modify_explain;
 
 	routine->IsForeignPathAsyncCapable = onec_async_is_capable;
 	routine->ForeignAsyncRequest = onec_async_request;

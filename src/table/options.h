@@ -49,8 +49,8 @@ typedef struct OnecOptions
 	bool		empty_as_null;
 	bool		converts_zones; /* dates with a zone are taken, and converted */
 	bool		missing_null;	/* a property that no row of a page has is NULL; else an error */
+	bool		updatable;		/* rows may be written */
 	bool		ignores_case;	/* 1C compares text without regard to case */
-	bool		updatable;		/* what is written here may go to 1C */
 	bool		tls_verify;		/* check the certificate */
 	double		request_cost;
 	double		tuple_cost;
