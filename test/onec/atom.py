@@ -45,6 +45,11 @@ def _entry(root: str, view: View, row: Row, chosen: Chosen, head: str) -> str:
         f'type="application/atom+xml;type=entry;charset=utf-8" title={quoteattr(name)}/>\n'
         for name, (key, target) in view.scope.targets.items()
         if target in view.store.base.sets and row.get(key) not in (None, EMPTY_GUID))
+    for p in view.properties:
+        if p.type == "Edm.Stream":
+            _, elsewhere = row.get(p.name + "_Media", (None, None))
+            href = elsewhere or f"{address}/{p.name}"
+            links += f'<link rel="{DATA}/mediaresource/{p.name}" href={quoteattr(href)} title={quoteattr(p.name)}/>\n'
     return (f"{head}<id>{escape(f'{root}/{address}')}</id>\n"
             f'<category term={quoteattr(PREFIX + view.name)} scheme="{DATA}/scheme"/>\n'
             f'<title type="text"/>\n<updated>{UPDATED}</updated>\n<author/>\n<summary/>\n{links}'

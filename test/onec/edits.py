@@ -20,7 +20,9 @@ return or a shift report.
   grow             cards?, products?, customers?       so many more, in no receipt
   order_new, order_state, order_line, order_move, order_delete: see orders.py
   price_set, price_drop, stock_move, stock_gone, reserve, unreserve, variant_new, property_set, random_goods: see wares.py
+  order_pay, order_refund, order_ship: see parcels.py; picture_new, picture_replace, picture_remove: see pictures.py
   random           n, seed                             n of the above, and n of orders
+  random_site      n, seed                             n of what becomes of orders, and n of pictures
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from ledger import (JOURNAL, REFUND, REGISTERS, REPORT, SALE, SALES, Entry, Ledg
                     guid, kopecks, money)
 from model import EMPTY_DATE, EMPTY_GUID, Base, Row
 from orders import OrderEdits, Orders
+from parcels import ParcelEdits
+from pictures import PictureEdits
 from schema import PREFIX
 from wares import WareEdits
 
@@ -43,7 +47,7 @@ GOODS_EDITS = ("price_", "stock_", "reserve", "unreserve", "variant_", "property
 PROTECTED = ("70000000001", "70000000002")  # examples rely on them: never chosen, only named
 
 
-class Edits(OrderEdits, WareEdits):
+class Edits(OrderEdits, WareEdits, ParcelEdits, PictureEdits):
     def __init__(self, base: Base, ledger: Ledger, orders: Orders):
         self.base = base
         self.ledger = ledger
@@ -63,7 +67,10 @@ class Edits(OrderEdits, WareEdits):
         if "seed" in given:
             self.rng = random.Random(f"edits/{given['seed']}")
             self.orders.rng = random.Random(f"orders/{given['seed']}")
-        self.made += not name.startswith(("order_", *GOODS_EDITS))
+            for own in (self.parcels, self.pictures):
+                if own:
+                    own.rng = random.Random(f"{own.__class__.__name__}/{given['seed']}")
+        self.made += not name.startswith(("order_", "picture_", "random_site", *GOODS_EDITS))
         self._silently = bool(given.get("silently"))
         self.base.version += 1
         return {"op": name} | action(given)
@@ -448,3 +455,12 @@ class Edits(OrderEdits, WareEdits):
             except ValueError as error:  # in a small shop nothing fitting may be left
                 done.append({"op": "none", "why": str(error)})
         return {"done": done + self.random_order_edits(int(given.get("n", 1)))}
+
+    def op_random_site(self, given: dict) -> dict:
+        """Of what is published for a site only; by streams of their own."""
+        count, rng = int(given.get("n", 1)), self.parcels.rng
+        done = []
+        for _ in range(count):
+            name = rng.choice(("order_pay", "order_pay", "order_refund", "order_ship"))
+            done.append({"op": name} | getattr(self, "op_" + name)({}))
+        return {"done": done + self.random_picture_edits(count)}

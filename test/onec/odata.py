@@ -242,7 +242,9 @@ class Service:
 
     def _property(self, request: Request, view: View, row: Row, name: str, rest: list[str]) -> Reply:
         kind, value = view.fields[name].type, row.get(name)
-        data = row.get(name + "_Base64Data") if kind == "Edm.Stream" else value
+        data = value
+        if kind == "Edm.Stream":
+            data = row.get(name + "_Base64Data") or row.get(name + "_Media", (None, None))[0]
         if kind in ("Edm.Stream", "Edm.Binary") and rest in ([], ["$value"]):
             return Reply(200, data or b"", row.get(name + "_Type") or "application/octet-stream", 1, 1)
         if rest == ["$value"]:

@@ -18,6 +18,8 @@ from datetime import datetime, timedelta
 import bonus
 import goods as shelf
 import orders
+import parcels
+import pictures
 import process as clock
 import wares
 from edits import Edits
@@ -436,4 +438,6 @@ def build(seed: int = 1, customers: int = 5000, timezone: str = "Europe/Moscow",
     if site:
         base.edits.wares = wares.plant(base, seed, shop.goods)
         shop.dirt |= base.edits.wares.planted
+        base.edits.parcels = parcels.plant(base, seed, placed)
+        base.edits.pictures = pictures.plant(base, seed)
     return base

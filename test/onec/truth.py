@@ -12,6 +12,8 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any, Callable, Iterable
 
+import parcels
+import pictures
 import wares
 from ledger import CARD_SALES, JOURNAL, LOTS, OPENING, POINTS, SALES
 from model import EMPTY_GUID, Base, Row
@@ -98,6 +100,8 @@ class Truth:
             "products": sum(1 for row in self.rows("Catalog_Номенклатура") if not row["IsFolder"]),
             "stores": len(self.rows("Catalog_СтруктурныеЕдиницы")),
             **({"goods": wares.truth(self.base)} if wares.RESERVED in self.base.sets else {}),
+            **({"parcels": parcels.truth(self.base)} if parcels.PAYMENTS in self.base.sets else {}),
+            **({"pictures": pictures.truth(self.base)} if pictures.FILES in self.base.sets else {}),
             "dirt": self.dirt, "examples": self.examples, "parameters": self.parameters,
         }
 
