@@ -254,6 +254,8 @@ onec_answer_good(OnecReply *reply, const OnecHttpAnswer *answer,
 	size_t		skip = 0;
 	Likeness	likeness;
 
+	if (reply->expect == ONEC_EXPECT_ANY)
+		return done || len > 0;
 	if (len >= 3 && memcmp(body, "\xef\xbb\xbf", 3) == 0)
 		skip = 3;
 	while (skip < len && strchr(" \t\r\n", body[skip]) != NULL && body[skip] != '\0')

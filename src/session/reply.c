@@ -252,7 +252,8 @@ make_reply(OnecSession *session, const OnecOptions *options, const OnecRequest *
 	session->replies = reply;
 	reply->log.slot = -1;
 	reply->retry_after_s = -1;
-	reply->expect = request->metadata ? ONEC_EXPECT_XML :
+	reply->expect = request->resource != NULL ? ONEC_EXPECT_ANY :
+		request->metadata ? ONEC_EXPECT_XML :
 		request->count ? ONEC_EXPECT_TEXT : ONEC_EXPECT_JSON;
 	reply->parts = parts_of(request);
 	reply->of_set = request->entity_set != NULL && !request->metadata;

@@ -96,7 +96,8 @@ typedef enum OnecExpect
 {
 	ONEC_EXPECT_JSON,
 	ONEC_EXPECT_TEXT,			/* a count */
-	ONEC_EXPECT_XML				/* $metadata */
+	ONEC_EXPECT_XML,			/* $metadata */
+	ONEC_EXPECT_ANY				/* what a link leads to */
 } OnecExpect;
 
 typedef struct OnecReplyTie OnecReplyTie;

@@ -189,26 +189,26 @@ OnecTest->part('optional', sub {
 
 # ---- a row of somebody's own, for one base ----
 OnecTest->part('own', sub {
-	sql(q{CREATE SCHEMA mine; CREATE TABLE mine.order_state (server name NOT NULL, state_id uuid NOT NULL, name text, is_deleted boolean NOT NULL DEFAULT false,
+	sql(q{CREATE SCHEMA mine; CREATE TABLE mine.own_state (server name NOT NULL, state_id uuid NOT NULL, name text, is_deleted boolean NOT NULL DEFAULT false,
 			PRIMARY KEY (server, state_id));
 		INSERT INTO onec.target (target, server, ordinal, step, title, source, entity_set, table_schema, table_name, unit, marks_deleted, people, erasure, purge, touches, is_open)
-			VALUES ('order_state', 'shop', 1000, 'states', 'Состояния заказов', 'set', 'Catalog_СостоянияЗаказовПокупателей', 'mine', 'order_state', '{state_id}', true,
+			VALUES ('own_state', 'shop', 1000, 'states', 'Состояния заказов', 'set', 'Catalog_СостоянияЗаказовПокупателей', 'mine', 'own_state', '{state_id}', true,
 				'{}', 'none', 'none', '{}', false);
 		INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key)
-			VALUES ('order_state', 1, 'state_id', 'ref', '{Ref_Key}', true), ('order_state', 2, 'name', 'text', '{Description}', false)});
-	is(sql("SELECT status, columns FROM onec.setup('shop') WHERE target = 'order_state'"), 'created|2', 'a row, a table and a list of fields are enough');
+			VALUES ('own_state', 1, 'state_id', 'ref', '{Ref_Key}', true), ('own_state', 2, 'name', 'text', '{Description}', false)});
+	is(sql("SELECT status, columns FROM onec.setup('shop') WHERE target = 'own_state'"), 'created|2', 'a row, a table and a list of fields are enough');
 	sql("CALL onec.sync('shop', steps => '{states}')");
-	is(sql('SELECT string_agg(name, \',\' ORDER BY name) FROM mine.order_state'), 'В работе,Готов к отгрузке,Завершён,Открыт', 'it is read');
+	is(sql('SELECT string_agg(name, \',\' ORDER BY name) FROM mine.own_state'), 'В работе,Готов к отгрузке,Завершён,Открыт', 'it is read');
 	sql("CALL onec.sync('shop', steps => '{states}')");
-	is(sql("SELECT status, rows_read, rows_inserted + rows_updated + rows_deleted FROM onec.sync_status WHERE target = 'order_state'"), 'ok|4|0', 'and again, writing nothing');
+	is(sql("SELECT status, rows_read, rows_inserted + rows_updated + rows_deleted FROM onec.sync_status WHERE target = 'own_state'"), 'ok|4|0', 'and again, writing nothing');
 	OnecTest->server($node, $onec, name => 'branch', options => "timezone 'Europe/Moscow'");
-	is(sql("SELECT count(*) FROM onec.setup('branch') WHERE target = 'order_state'"), 0, 'own: another base knows nothing of it');
-	is(sql("SELECT (onec.diagnose('shop')).\"check\" INTERSECT SELECT 'order_state: rows'"), 'order_state: rows', 'diagnose looks at it');
+	is(sql("SELECT count(*) FROM onec.setup('branch') WHERE target = 'own_state'"), 0, 'own: another base knows nothing of it');
+	is(sql("SELECT (onec.diagnose('shop')).\"check\" INTERSECT SELECT 'own_state: rows'"), 'own_state: rows', 'diagnose looks at it');
 	sql('DROP SERVER branch CASCADE; ALTER SERVER shop RENAME TO store');
-	is(sql("SELECT server, (SELECT count(*) FROM mine.order_state WHERE server = 'store') FROM onec.target WHERE target = 'order_state'"), 'store|4',
+	is(sql("SELECT server, (SELECT count(*) FROM mine.own_state WHERE server = 'store') FROM onec.target WHERE target = 'own_state'"), 'store|4',
 		'it goes on where the server is called something else');
 	sql('DROP SERVER store CASCADE');
-	is(sql("SELECT rows FROM onec.forget_server('store') WHERE table_name IN ('mine.order_state', 'target') ORDER BY 1"), "1\n4", 'and goes with the server');
+	is(sql("SELECT rows FROM onec.forget_server('store') WHERE table_name IN ('mine.own_state', 'target') ORDER BY 1"), "1\n4", 'and goes with the server');
 });
 
 $node->stop;

@@ -13,7 +13,7 @@ CREATE TABLE onec.target (
 	ordinal int NOT NULL UNIQUE,
 	step text NOT NULL,
 	title text NOT NULL,
-	source text NOT NULL CHECK (source IN ('set', 'people', 'profiles')),
+	source text NOT NULL CHECK (source IN ('set', 'people', 'profiles', 'files')),
 	entity_set text CHECK ((entity_set IS NOT NULL) = (source = 'set')),
 	table_schema name NOT NULL DEFAULT 'onec',
 	table_name name NOT NULL,
@@ -50,7 +50,8 @@ COMMENT ON COLUMN onec.target.ordinal IS 'Порядок в запуске; у �
 COMMENT ON COLUMN onec.target.step IS 'Шаг синхронизации';
 COMMENT ON COLUMN onec.target.title IS 'Что это, по-русски';
 COMMENT ON COLUMN onec.target.source IS
-	'Откуда строки: set — набор 1С, people — из карт и контрагентов, profiles — из покупок';
+	'Откуда строки: set — набор 1С, people — из карт и контрагентов, profiles — из покупок, files — '
+	'содержимое файлов, которое спрашивается по ключам, когда файл изменился';
 COMMENT ON COLUMN onec.target.entity_set IS 'Набор 1С, если настройка endpoint.* не называет другой';
 COMMENT ON COLUMN onec.target.table_schema IS
 	'Схема местной таблицы; если там представление, строки лежат в таблице того же имени в onec_internal';
@@ -199,6 +200,30 @@ INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table
 	 '{product_id}',
 		false, '{}', 'none', 'none', '{}', false, 'stock.enabled', 'Balance');
 
+-- What it shows of orders, and pictures.
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets) VALUES
+	('order_state', 30, 'orders', 'Состояния заказов', 'set', 'Catalog_СостоянияЗаказовПокупателей',
+	 'order_state', '{state_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'order_details.enabled', NULL),
+	('order_payment', 31, 'orders', 'Оплата заказов', 'set',
+	 'AccumulationRegister_ОплатаСчетовИЗаказов_RecordType', 'order_payment',
+		'{recorder,recorder_type}', 'period',
+		false, '{}', 'none', 'date', '{}', true, 'order_details.enabled',
+		'{AccumulationRegister_РасчетыСПокупателями_RecordType}'),
+	('order_shipment', 32, 'orders', 'Отгрузка заказов', 'set',
+	 'AccumulationRegister_ЗаказыПокупателей_RecordType', 'order_shipment',
+		'{recorder,recorder_type}', 'period',
+		false, '{}', 'none', 'date', '{}', true, 'order_details.enabled', NULL),
+	('product_file', 33, 'images', 'Присоединённые файлы товаров', 'set',
+	 'Catalog_НоменклатураПрисоединенныеФайлы', 'product_file', '{file_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'image.enabled', NULL),
+	('stored_file', 34, 'images', 'Где хранятся файлы', 'set', 'InformationRegister_ХранилищеФайлов',
+	 'stored_file', '{file_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'image.enabled', NULL),
+	('product_image', 39, 'images', 'Картинки товаров', 'files', NULL, 'product_image', '{file_id}', NULL,
+		false, '{}', 'none', 'none', '{}', true, 'image.enabled', NULL);
+
 -- Of whose changes onec.change_feed tells.
 UPDATE onec.target t SET feeds = f.feeds, feed_key = f.key
 FROM (VALUES ('discount_card', 'card', 'card_id'), ('counterparty', 'customer', 'customer_id'),
@@ -239,6 +264,17 @@ CREATE FUNCTION onec_internal.sync_steps(server name, wanted text[]) RETURNS SET
 	END;
 COMMENT ON FUNCTION onec_internal.sync_steps(name, text[]) IS
 	'Что синхронизируется с базой, по порядку (служебная)';
+
+-- Whether somebody wants it: what has no switch is always wanted.
+CREATE FUNCTION onec_internal.is_switched_on(server name, t onec.target) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN t.switch IS NULL OR onec.get(t.switch, server)::boolean;
+END $$;
+COMMENT ON FUNCTION onec_internal.is_switched_on(name, onec.target) IS
+	'Включено ли чтение таблицы (служебная)';
 
 -- The set of a target, as this base publishes it.
 CREATE FUNCTION onec_internal.entity_set_of(server name, target text) RETURNS text

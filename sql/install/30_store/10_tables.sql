@@ -107,6 +107,7 @@ CREATE TABLE onec.product (
 	description text,
 	unit_id uuid,
 	vat text,
+	picture_id uuid,
 	PRIMARY KEY (server, product_id)
 );
 COMMENT ON TABLE onec.product IS 'Товары';
@@ -127,6 +128,7 @@ COMMENT ON COLUMN onec.product.description IS 'Описание';
 COMMENT ON COLUMN onec.product.unit_id IS 'Единица измерения';
 COMMENT ON COLUMN onec.product.vat IS
 	'Ставка НДС: ссылка на неё или, если у товара перечисление, её вид — Общая, Пониженная';
+COMMENT ON COLUMN onec.product.picture_id IS 'Файл главной картинки';
 
 CREATE TABLE onec.brand (
 	server name NOT NULL,
@@ -478,7 +480,8 @@ CREATE TABLE onec.customer_order (
 	PRIMARY KEY (server, order_id)
 );
 CREATE INDEX customer_order_date ON onec.customer_order (server, date);
-CREATE INDEX customer_order_customer ON onec.customer_order (server, customer_id);
+-- The orders of one customer, newest first; forget.
+CREATE INDEX customer_order_customer ON onec.customer_order (server, customer_id, date);
 COMMENT ON TABLE onec.customer_order IS 'Заказы покупателей';
 COMMENT ON COLUMN onec.customer_order.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.customer_order.order_id IS 'Ссылка на заказ в 1С';

@@ -74,6 +74,7 @@ INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key)
 	('product', 13, 'unit_id', 'ref', '{ЕдиницаИзмерения_Key,ЕдиницаИзмерения,БазоваяЕдиницаИзмерения_Key}',
 	 false),
 	('product', 14, 'vat', 'text', '{СтавкаНДС_Key,ВидСтавкиНДС,СтавкаНДС}', false),
+	('product', 30, 'picture_id', 'ref', '{ФайлКартинки_Key,ФайлКартинки}', false),
 	('brand', 1, 'brand_id', 'ref', '{Ref_Key}', true),
 	('brand', 2, 'code', 'text', '{Code}', false),
 	('brand', 3, 'name', 'text', '{Description}', false),
@@ -165,7 +166,49 @@ INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key)
 	('customer_order.lines', 3, 'variant_id', 'ref', '{Характеристика_Key}', false),
 	('customer_order.lines', 4, 'quantity', 'numeric', '{Количество}', false),
 	('customer_order.lines', 5, 'price', 'numeric', '{Цена}', false),
-	('customer_order.lines', 6, 'amount', 'numeric', '{Всего,Сумма}', false);
+	('customer_order.lines', 6, 'amount', 'numeric', '{Всего,Сумма}', false),
+	('order_state', 1, 'state_id', 'ref', '{Ref_Key}', true),
+	('order_state', 2, 'code', 'text', '{Code}', false),
+	('order_state', 3, 'name', 'text', '{Description}', false),
+	('order_state', 4, 'deletion_mark', 'boolean', '{DeletionMark}', false),
+	('order_payment', 1, 'recorder', 'ref', '{Recorder,Recorder_Key}', true),
+	('order_payment', 2, 'recorder_type', 'type', '{Recorder_Type}', false),
+	('order_payment', 3, 'line_no', 'bigint', '{LineNumber}', true),
+	('order_payment', 4, 'period', 'timestamp', '{Period}', true),
+	('order_payment', 5, 'active', 'boolean', '{Active}', false),
+	('order_payment', 6, 'kind', 'text', '{RecordType}', false),
+	('order_payment', 7, 'order_id', 'ref',
+	 '{СчетНаОплату,СчетНаОплату_Key,Заказ_Key,Заказ,ЗаказПокупателя_Key,ЗаказПокупателя}', true),
+	('order_payment', 8, 'paid', 'numeric', '{СуммаОплаты,Сумма}', true),
+	('order_payment', 9, 'advance', 'numeric', '{СуммаАванса}', false),
+	('order_shipment', 1, 'recorder', 'ref', '{Recorder,Recorder_Key}', true),
+	('order_shipment', 2, 'recorder_type', 'type', '{Recorder_Type}', false),
+	('order_shipment', 3, 'line_no', 'bigint', '{LineNumber}', true),
+	('order_shipment', 4, 'period', 'timestamp', '{Period}', true),
+	('order_shipment', 5, 'active', 'boolean', '{Active}', false),
+	('order_shipment', 6, 'kind', 'text', '{RecordType}', false),
+	('order_shipment', 7, 'order_id', 'ref', '{ЗаказПокупателя_Key,ЗаказПокупателя,Заказ_Key,Заказ}', true),
+	('order_shipment', 8, 'product_id', 'ref', '{Номенклатура_Key,Номенклатура}', false),
+	('order_shipment', 9, 'variant_id', 'ref', '{Характеристика_Key}', false),
+	('order_shipment', 10, 'quantity', 'numeric', '{Количество}', true),
+	('product_file', 1, 'file_id', 'ref', '{Ref_Key}', true),
+	('product_file', 2, 'version', 'text', '{DataVersion}', true),
+	('product_file', 3, 'product_id', 'ref', '{ВладелецФайла_Key,ВладелецФайла,Owner_Key}', true),
+	('product_file', 4, 'name', 'text', '{Description}', false),
+	('product_file', 5, 'extension', 'text', '{Расширение}', false),
+	('product_file', 6, 'size', 'bigint', '{Размер}', false),
+	('product_file', 7, 'deletion_mark', 'boolean', '{DeletionMark}', false),
+	('stored_file', 1, 'file_id', 'ref', '{Файл,Файл_Key}', true),
+	('stored_file', 2, 'storage_id', 'ref', '{ХранилищеДвоичныхДанных_Key,ХранилищеДвоичныхДанных}', true);
+
+-- Bytes are asked for by key, and by nobody else: these lists are of foreign tables that have no local one.
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key) VALUES
+	('product_image.storage', 1, 'storage_id', 'ref', '{Ref_Key}', true),
+	('product_image.storage', 2, 'content', 'bytea', '{ДвоичныеДанные_Base64Data}', true),
+	('product_image.file', 1, 'file_id', 'ref', '{Ref_Key}', true),
+	('product_image.file', 2, 'content', 'bytea',
+	 '{ФайлХранилище_Base64Data,ДвоичныеДанныеФайла_Base64Data}', false),
+	('product_image.file', 3, 'stream', 'bytea', '{ФайлХранилище}', false);
 
 -- What a page of the shop shows.  Those of a virtual table are found among the properties of its answer.
 INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key) VALUES

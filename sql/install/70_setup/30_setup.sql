@@ -83,6 +83,50 @@ END $$;
 COMMENT ON FUNCTION onec_internal.create_balance_table(name, text, text) IS
 	'Создать таблицу остатков баллов (служебная)';
 
+-- A foreign table of bytes, which are asked for by key: made where the base publishes the set and what the
+-- list of fields calls a key, else taken away.  Returns what changed.
+CREATE FUNCTION onec_internal.create_bytes_table(server name, relation text, title text, fields text,
+												 entity_set text) RETURNS text[]
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	key text := (SELECT s.key FROM onec.entity_sets(server) s
+				 WHERE s.entity_set = create_bytes_table.entity_set);
+BEGIN
+	IF key IS NULL OR EXISTS (SELECT FROM onec_internal.resolved_fields(server, fields, entity_set) r
+							  WHERE r.is_key AND r.property IS NULL) THEN
+		RETURN onec_internal.drop_made_by_setup(server, relation, title);
+	END IF;
+	RETURN onec_internal.make_table(server, relation, title, entity_set,
+									ARRAY['entity_set=' || entity_set, 'key=' || key],
+									onec_internal.columns_to_make(server, fields, entity_set));
+END $$;
+COMMENT ON FUNCTION onec_internal.create_bytes_table(name, text, text, text, text) IS
+	'Создать таблицу содержимого файлов (служебная)';
+
+-- The tables from which the bytes of pictures come: the store of binary data, and the files themselves.
+CREATE FUNCTION onec_internal.create_tables_of_bytes(server name) RETURNS text[]
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT onec_internal.create_bytes_table($1, 'file_storage', 'Содержимое файлов в хранилище',
+											'product_image.storage', onec.get('image.storage', $1))
+		|| onec_internal.create_bytes_table($1, 'file_content', 'Содержимое файлов',
+											'product_image.file',
+											onec_internal.entity_set_of($1, 'product_file'))
+$$;
+COMMENT ON FUNCTION onec_internal.create_tables_of_bytes(name) IS
+	'Создать таблицы содержимого файлов (служебная)';
+
+CREATE FUNCTION onec_internal.has_tables_of_bytes(server name) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN to_regclass(format('%I.file_storage', $1)) IS NOT NULL
+		OR to_regclass(format('%I.file_content', $1)) IS NOT NULL;
+COMMENT ON FUNCTION onec_internal.has_tables_of_bytes(name) IS
+	'Есть ли откуда читать содержимое файлов (служебная)';
+
 -- Take away the table of a target, whichever of its two shapes it has.
 CREATE FUNCTION onec_internal.drop_target_table(server name, target text) RETURNS text[]
 	LANGUAGE sql VOLATILE
@@ -159,13 +203,14 @@ BEGIN
 		SELECT DISTINCT ON (d.target) d.target, d.wanted[1] AS wanted, s.entity_set, s.key,
 			   n.entity_set AS nested
 		FROM (SELECT k.target, onec_internal.sets_to_try(srv, k.target) AS wanted,
-					 k.server IS NULL AS is_shops
+					 k.server IS NULL AS is_shops, onec_internal.is_switched_on(srv, k) AS is_on
 			  FROM onec_internal.sync_steps(srv, NULL) k WHERE k.source = 'set') d
 		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = ANY (d.wanted)
 		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted[1] ~ '_RecordType$'
 			AND n.entity_set = left(d.wanted[1], -11) AND d.is_shops
-		-- of what has no name nothing is told, but what was made when it had one goes
-		WHERE d.wanted[1] <> '' OR to_regclass(format('%I.%I', srv, d.target)) IS NOT NULL
+		-- of what has no name, or is neither wanted nor there, nothing is told; but what was made once goes
+		WHERE d.wanted[1] <> '' AND (d.is_on OR s.entity_set IS NOT NULL OR n.entity_set IS NOT NULL)
+			OR to_regclass(format('%I.%I', srv, d.target)) IS NOT NULL
 		ORDER BY d.target, array_position(d.wanted, s.entity_set)
 	LOOP
 		target := t.target;
@@ -181,6 +226,19 @@ BEGIN
 		RETURN NEXT;
 	END LOOP;
 	PERFORM onec_internal.keep_properties(srv);
+	FOR target, entity_set IN SELECT k.target, onec.get('image.storage', srv)
+		FROM onec_internal.sync_steps(srv, NULL) k
+		WHERE k.source = 'files' AND (onec_internal.is_switched_on(srv, k)
+			OR onec_internal.has_tables_of_bytes(srv)) LOOP
+		changes := onec_internal.create_tables_of_bytes(srv);
+		status := CASE WHEN NOT onec_internal.has_tables_of_bytes(srv) THEN 'not published'
+					   WHEN changes = '{}' THEN 'kept'
+					   WHEN changes[1] LIKE '%: created' THEN 'created' ELSE 'changed' END;
+		columns := NULL;
+		missing := NULL;
+		changes := nullif(changes, '{}');
+		RETURN NEXT;
+	END LOOP;
 END $$;
 COMMENT ON FUNCTION onec.setup(name) IS
 	'Создать схему с именем сервера и в ней внешние таблицы магазина с английскими именами; показывает, что '

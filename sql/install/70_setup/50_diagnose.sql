@@ -294,7 +294,7 @@ BEGIN
 	FOR v IN
 		SELECT k.target FROM onec_internal.sync_steps(srv, NULL) k
 		WHERE k.source = 'set' AND k.entity_set <> '' AND k.function IS NULL
-		  AND (k.switch IS NULL OR onec.get(k.switch, srv)::boolean)
+		  AND onec_internal.is_switched_on(srv, k)
 		ORDER BY 1
 	LOOP
 		IF to_regclass(format('%I.%I', srv, v.target)) IS NULL THEN

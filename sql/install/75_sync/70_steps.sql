@@ -1,7 +1,7 @@
 -- The steps of a run, which windows each reads, and what is written down of it.
 
--- How a step is done: read (from 1C), people and profiles (made of what is here), derived (sales that are the
--- card sales), none.
+-- How a step is done: read (from 1C), people and profiles (made of what is here), files (bytes of files
+-- that are here), derived (sales that are the card sales), none.
 CREATE FUNCTION onec_internal.way_of_step(server name, target text) RETURNS text
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -10,7 +10,8 @@ DECLARE
 	t record;
 BEGIN
 	SELECT k.target, k.source, k.made_of INTO t FROM onec.target k WHERE k.target = way_of_step.target;
-	RETURN CASE WHEN t.source <> 'set' THEN t.source
+	RETURN CASE WHEN t.source = 'files' AND NOT onec_internal.has_tables_of_bytes(server) THEN 'none'
+				WHEN t.source <> 'set' THEN t.source
 				WHEN to_regclass(format('%I.%I', server, t.target)) IS NOT NULL THEN 'read'
 				WHEN to_regclass(quote_ident(server) || '.' || quote_ident(t.made_of)) IS NOT NULL
 					THEN 'derived'
@@ -115,7 +116,11 @@ CREATE FUNCTION onec_internal.wanted_windows(plan onec_internal.sync_plan, targe
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF onec_internal.date_column(target) IS NULL OR onec_internal.way_of_step(plan.server, target) <> 'read'
+	IF onec_internal.way_of_step(plan.server, target) = 'files' THEN
+		RETURN QUERY SELECT onec_internal.first_moment(), onec_internal.last_moment()
+			FROM generate_series(1, onec_internal.batches_of_images(plan.server));
+	ELSIF onec_internal.date_column(target) IS NULL
+		OR onec_internal.way_of_step(plan.server, target) <> 'read'
 		OR onec_internal.is_nested(plan.server, target) THEN
 		-- what is nested takes no condition: any would read all of it
 		RETURN QUERY SELECT onec_internal.first_moment(), onec_internal.last_moment();

@@ -46,7 +46,7 @@ BEGIN
 		   s.ordinal + CASE WHEN s.source <> 'set' THEN 2000000
 							WHEN s.ordinal < late_at THEN 1000000 ELSE 0 END
 	FROM onec_internal.sync_steps(plan.server, plan.steps) s
-	WHERE (s.switch IS NULL OR onec.get(s.switch, plan.server)::boolean)
+	WHERE onec_internal.is_switched_on(plan.server, s)
 	  -- a part is of what is read, and of a person only where there is a condition for them
 	  AND (plan.size > 0 OR s.source = 'profiles'
 		   OR s.source = 'set' AND onec_internal.way_of_step(plan.server, s.target) = 'read'
@@ -293,6 +293,9 @@ BEGIN
 		END IF;
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
 		FROM onec_internal.refresh_after_sync(plan.server, days IS NULL AND plan.size > 0, plan.size > 0) f;
+	ELSIF way = 'files' THEN
+		SELECT f.* INTO read, inserted, updated, deleted, doubt
+		FROM onec_internal.sync_some_images(plan.server) f;
 	ELSIF way = 'derived' THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt
 		FROM onec_internal.sales_from_card_register(plan.server, plan.force) f;
@@ -668,8 +671,8 @@ BEGIN
 															deep, force));
 END $$;
 COMMENT ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean, boolean, boolean) IS
-	'Синхронизация с 1С: карты, контрагенты, товары, магазины, покупки за days дней, баллы, заказы, профили; '
-	'фиксирует каждое окно, можно прервать и повторить; deep — ещё и сверить старые месяцы и перечитать '
-	'разошедшиеся; force — поверить пустому ответу или ответу, в котором нет ни одной здешней строки; '
-	'dry_run — только показать, сколько строк изменилось бы';
+	'Синхронизация с 1С: карты, контрагенты, товары, магазины, покупки за days дней, баллы, заказы, '
+	'картинки, профили; фиксирует каждое окно, можно прервать и повторить; deep — ещё и сверить старые '
+	'месяцы и перечитать разошедшиеся; force — поверить пустому ответу или ответу, в котором нет ни одной '
+	'здешней строки; dry_run — только показать, сколько строк изменилось бы';
 REVOKE EXECUTE ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean, boolean, boolean) FROM PUBLIC;

@@ -205,13 +205,23 @@ END $$;
 COMMENT ON FUNCTION onec_internal.properties_json(name, uuid) IS
 	'Дополнительные реквизиты товара как JSON (служебная)';
 
--- Addresses of pictures are no part of the store: a site asks for the pictures themselves.
+-- Which pictures there are, the main one first; onec.image gives their bytes.
 CREATE FUNCTION onec_internal.images_json(server name, product uuid) RETURNS json
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	SELECT '[]'::json
-$$;
+DECLARE
+	main uuid := (SELECT p.picture_id FROM onec.product p
+				  WHERE p.server = images_json.server AND p.product_id = product);
+BEGIN
+	RETURN (SELECT coalesce(json_agg(json_build_object('file_id', i.file_id, 'type', i.type, 'size', i.size,
+						'sha256', encode(i.sha256, 'hex'))
+				ORDER BY i.file_id IS NOT DISTINCT FROM main DESC, i.name, i.file_id), '[]'::json)
+			FROM onec.product_image i
+			WHERE i.server = images_json.server AND i.refused IS NULL
+			  AND (i.product_id = product OR i.file_id = main));
+END $$;
 COMMENT ON FUNCTION onec_internal.images_json(name, uuid) IS 'Картинки товара как JSON (служебная)';
 
 CREATE FUNCTION onec.product_json(product uuid, server name DEFAULT NULL) RETURNS json

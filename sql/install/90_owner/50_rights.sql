@@ -52,7 +52,7 @@ DECLARE
 		clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,
 		store_summary,revenue_month,product_pair,bestseller,recommendation_feed,site_user_masked,
 		customer_360_masked,purchase_masked,sync_run,sync_step,sync_state,sync_status,sync_progress,drift,
-		data_quality,change_feed}';
+		data_quality,change_feed,image_summary}';
 	behind text[] := '{base,live_servers,base_clock,refusal,largest_page,known_servers,
 		shop_rules,product_with_category,counted_line,counted_part,counted_points,taste_word}';
 	helpers text;
@@ -141,9 +141,13 @@ ALTER FUNCTION onec.profile_json(text, int, int, name) SECURITY DEFINER;
 ALTER FUNCTION onec.recommend(text, int, name, date) SECURITY DEFINER;
 ALTER FUNCTION onec.product_json(uuid, name) SECURITY DEFINER;
 ALTER FUNCTION onec.stock_free(uuid, uuid, uuid, name) SECURITY DEFINER;
+ALTER FUNCTION onec.orders_json(text, int, name) SECURITY DEFINER;
+ALTER FUNCTION onec.order_json(uuid, name) SECURITY DEFINER;
+ALTER FUNCTION onec.image(uuid, uuid, name) SECURITY DEFINER;
 REVOKE EXECUTE ON FUNCTION onec.customer_json(text, name), onec.purchases_json(text, int, int, name),
 	onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date),
-	onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name) FROM PUBLIC;
+	onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name),
+	onec.orders_json(text, int, name), onec.order_json(uuid, name), onec.image(uuid, uuid, name) FROM PUBLIC;
 
 CREATE FUNCTION onec.grant_site(role regrole) RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -155,10 +159,12 @@ BEGIN
 				   'onec.purchases_json(text, int, int, name), '
 		'onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date), '
 		'onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name), '
-		'onec.feed_position(name), onec.changes_since(bigint, name, int) TO %s', role);
+		'onec.feed_position(name), onec.changes_since(bigint, name, int), '
+		'onec.orders_json(text, int, name), onec.order_json(uuid, name), '
+		'onec.image(uuid, uuid, name) TO %s', role);
 END $$;
 COMMENT ON FUNCTION onec.grant_site(regrole) IS
-	'Дать роли сайта профиль, покупки и рекомендации одного покупателя по ключу: customer_json, '
-	'purchases_json, profile_json, recommend; товар: product_json, stock_free; и ленту изменений: '
-	'changes_since; таблиц она не читает';
+	'Дать роли сайта профиль, покупки, заказы и рекомендации одного покупателя по ключу: customer_json, '
+	'purchases_json, profile_json, recommend, orders_json, order_json; товар: product_json, stock_free, '
+	'image; и ленту изменений: changes_since; таблиц она не читает';
 REVOKE EXECUTE ON FUNCTION onec.grant_site(regrole) FROM PUBLIC;

@@ -490,6 +490,13 @@ put_order(Output *output, const OnecRequest *request, OnecBuf *part)
 static void
 put_request(Output *output, const OnecRequest *request, OnecBuf *part)
 {
+	if (request->resource != NULL)
+	{
+		onec_buf_puts(part, request->resource);
+		put(output, part, "%()',=/:;@$&!*+");
+		onec_buf_clear(part);
+		return;
+	}
 	put_path(output, request, part);
 	if (request->metadata)
 		return;

@@ -74,6 +74,8 @@ typedef struct OnecArgument
 typedef struct OnecRequest
 {
 	const char *entity_set;		/* NULL asks for the service document */
+	const char *resource;		/* not NULL: what follows the root, as 1C itself has written it in a link; the
+								 * rest is not looked at, and the answer may be anything */
 	bool		metadata;		/* $metadata instead of a set */
 	const OnecExpr *key;		/* LITERAL: one entity, Set(guid'…') */
 	const char *function;		/* Balance, SliceLast …, or NULL */
