@@ -6258,3 +6258,1224 @@ COMMENT ON FUNCTION onec.grant_site(regrole) IS
 	'changes_since; таблиц она не читает';
 
 SELECT onec_internal.finish_script();
+-- what the draft takes for done: orders and pictures
+ALTER TABLE onec.target DROP CONSTRAINT target_source_check,
+	ADD CONSTRAINT target_source_check CHECK (source IN ('set', 'people', 'profiles', 'files'));
+ALTER TABLE onec.product ADD COLUMN picture_id uuid;
+
+COMMENT ON COLUMN onec.target.source IS
+	'Откуда строки: set — набор 1С, people — из карт и контрагентов, profiles — из покупок, files — '
+	'содержимое файлов, которое спрашивается по ключам, когда файл изменился';
+
+ALTER TABLE onec.target DISABLE TRIGGER keep_edit;
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('order_state', 30, 'orders', 'Состояния заказов', 'set', 'Catalog_СостоянияЗаказовПокупателей',
+	 'order_state', '{state_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'order_details.enabled', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('order_payment', 31, 'orders', 'Оплата заказов', 'set',
+	 'AccumulationRegister_ОплатаСчетовИЗаказов_RecordType', 'order_payment',
+		'{recorder,recorder_type}', 'period',
+		false, '{}', 'none', 'date', '{}', true, 'order_details.enabled',
+		'{AccumulationRegister_РасчетыСПокупателями_RecordType}', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('order_shipment', 32, 'orders', 'Отгрузка заказов', 'set',
+	 'AccumulationRegister_ЗаказыПокупателей_RecordType', 'order_shipment',
+		'{recorder,recorder_type}', 'period',
+		false, '{}', 'none', 'date', '{}', true, 'order_details.enabled', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('product_file', 33, 'images', 'Присоединённые файлы товаров', 'set',
+	 'Catalog_НоменклатураПрисоединенныеФайлы', 'product_file', '{file_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'image.enabled', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('stored_file', 34, 'images', 'Где хранятся файлы', 'set', 'InformationRegister_ХранилищеФайлов',
+	 'stored_file', '{file_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'image.enabled', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('product_image', 39, 'images', 'Картинки товаров', 'files', NULL, 'product_image', '{file_id}', NULL,
+		false, '{}', 'none', 'none', '{}', true, 'image.enabled', NULL, true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.target ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE FUNCTION onec_internal.is_switched_on(server name, t onec.target) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN t.switch IS NULL OR onec.get(t.switch, server)::boolean;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.is_switched_on(name, onec.target) IS
+	'Включено ли чтение таблицы (служебная)';
+
+COMMENT ON COLUMN onec.product.picture_id IS 'Файл главной картинки';
+
+DROP INDEX onec.customer_order_customer;
+CREATE INDEX customer_order_customer ON onec.customer_order (server, customer_id, date);
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, description, is_seed) VALUES ('order_details.enabled', 'bool', 'false', 'Читать состояния, оплату и отгрузку заказов', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec.order_state (
+	server name NOT NULL,
+	state_id uuid NOT NULL,
+	code text,
+	name text,
+	deletion_mark boolean,
+	is_deleted boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, state_id)
+);
+
+COMMENT ON TABLE onec.order_state IS 'Состояния заказов покупателей';
+
+COMMENT ON COLUMN onec.order_state.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.order_state.state_id IS 'Ссылка на состояние в 1С';
+
+COMMENT ON COLUMN onec.order_state.code IS 'Код';
+
+COMMENT ON COLUMN onec.order_state.name IS 'Наименование';
+
+COMMENT ON COLUMN onec.order_state.deletion_mark IS 'Пометка удаления в 1С';
+
+COMMENT ON COLUMN onec.order_state.is_deleted IS 'В 1С состояния больше нет';
+
+CREATE TABLE onec.order_payment (
+	server name NOT NULL,
+	recorder uuid NOT NULL,
+	recorder_type text NOT NULL,
+	line_no bigint NOT NULL,
+	period timestamp,
+	active boolean,
+	kind text,
+	order_id uuid,
+	paid numeric,
+	advance numeric,
+	copy smallint NOT NULL DEFAULT 0,
+	PRIMARY KEY (server, recorder, recorder_type, line_no, copy)
+);
+
+CREATE INDEX order_payment_period ON onec.order_payment (server, period);
+
+CREATE INDEX order_payment_order ON onec.order_payment (server, order_id);
+
+COMMENT ON TABLE onec.order_payment IS 'Движения регистра оплаты заказов';
+
+COMMENT ON COLUMN onec.order_payment.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.order_payment.recorder IS 'Регистратор (документ)';
+
+COMMENT ON COLUMN onec.order_payment.recorder_type IS 'Вид регистратора';
+
+COMMENT ON COLUMN onec.order_payment.line_no IS 'Номер строки';
+
+COMMENT ON COLUMN onec.order_payment.period IS 'Дата и время, местные для базы 1С';
+
+COMMENT ON COLUMN onec.order_payment.active IS 'Движение включено';
+
+COMMENT ON COLUMN onec.order_payment.kind IS
+	'Receipt — приход (долг), Expense — расход (оплата); NULL — регистр оборотов, где каждая строка — оплата';
+
+COMMENT ON COLUMN onec.order_payment.order_id IS 'Заказ';
+
+COMMENT ON COLUMN onec.order_payment.paid IS 'Оплачено';
+
+COMMENT ON COLUMN onec.order_payment.advance IS 'Оплачено вперёд, если регистр держит аванс отдельно';
+
+COMMENT ON COLUMN onec.order_payment.copy IS
+	'Которая из строк с одним ключом, если в 1С он не единственный';
+
+CREATE TABLE onec.order_shipment (
+	server name NOT NULL,
+	recorder uuid NOT NULL,
+	recorder_type text NOT NULL,
+	line_no bigint NOT NULL,
+	period timestamp,
+	active boolean,
+	kind text,
+	order_id uuid,
+	product_id uuid,
+	variant_id uuid,
+	quantity numeric,
+	copy smallint NOT NULL DEFAULT 0,
+	PRIMARY KEY (server, recorder, recorder_type, line_no, copy)
+);
+
+CREATE INDEX order_shipment_period ON onec.order_shipment (server, period);
+
+CREATE INDEX order_shipment_order ON onec.order_shipment (server, order_id);
+
+COMMENT ON TABLE onec.order_shipment IS 'Движения регистра заказов: что заказано и что отгружено';
+
+COMMENT ON COLUMN onec.order_shipment.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.order_shipment.recorder IS 'Регистратор (документ)';
+
+COMMENT ON COLUMN onec.order_shipment.recorder_type IS 'Вид регистратора';
+
+COMMENT ON COLUMN onec.order_shipment.line_no IS 'Номер строки';
+
+COMMENT ON COLUMN onec.order_shipment.period IS 'Дата и время, местные для базы 1С';
+
+COMMENT ON COLUMN onec.order_shipment.active IS 'Движение включено';
+
+COMMENT ON COLUMN onec.order_shipment.kind IS
+	'Receipt — приход (заказано), Expense — расход (отгружено); NULL — регистр оборотов, где каждая строка — '
+	'отгрузка';
+
+COMMENT ON COLUMN onec.order_shipment.order_id IS 'Заказ';
+
+COMMENT ON COLUMN onec.order_shipment.product_id IS 'Товар';
+
+COMMENT ON COLUMN onec.order_shipment.variant_id IS 'Характеристика товара';
+
+COMMENT ON COLUMN onec.order_shipment.quantity IS 'Количество';
+
+COMMENT ON COLUMN onec.order_shipment.copy IS
+	'Которая из строк с одним ключом, если в 1С он не единственный';
+
+SELECT pg_catalog.pg_extension_config_dump('onec.order_state', '');
+
+SELECT pg_catalog.pg_extension_config_dump('onec.order_payment', '');
+
+SELECT pg_catalog.pg_extension_config_dump('onec.order_shipment', '');
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('image.enabled', 'bool', 'false', NULL, NULL, NULL, 'Читать картинки товаров', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('image.max_bytes', 'int', '5000000', NULL, 1, 100000000,
+	 'Наибольшая картинка, байтов; бо́льшие не хранятся', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('image.max_total', 'numeric', '2000000000', NULL, 0, NULL,
+	 'Сколько байтов картинок одной базы хранить; на остальные места не будет', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('image.storage', 'text', 'Catalog_ХранилищеДвоичныхДанных', NULL, NULL, NULL,
+	 'Набор 1С с содержимым файлов, на который ссылается регистр файлов', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec.product_file (
+	server name NOT NULL,
+	file_id uuid NOT NULL,
+	version text,
+	product_id uuid,
+	name text,
+	extension text,
+	size bigint,
+	deletion_mark boolean,
+	is_deleted boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, file_id)
+);
+
+COMMENT ON TABLE onec.product_file IS 'Файлы, присоединённые к товарам';
+
+COMMENT ON COLUMN onec.product_file.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.product_file.file_id IS 'Ссылка на файл в 1С';
+
+COMMENT ON COLUMN onec.product_file.version IS 'Версия данных: меняется, когда файл записан заново';
+
+COMMENT ON COLUMN onec.product_file.product_id IS 'Товар';
+
+COMMENT ON COLUMN onec.product_file.name IS 'Наименование';
+
+COMMENT ON COLUMN onec.product_file.extension IS 'Расширение';
+
+COMMENT ON COLUMN onec.product_file.size IS 'Размер, байтов, как его знает 1С';
+
+COMMENT ON COLUMN onec.product_file.deletion_mark IS 'Пометка удаления в 1С';
+
+COMMENT ON COLUMN onec.product_file.is_deleted IS 'В 1С файла больше нет';
+
+CREATE TABLE onec.stored_file (
+	server name NOT NULL,
+	file_id uuid NOT NULL,
+	storage_id uuid,
+	is_deleted boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, file_id)
+);
+
+COMMENT ON TABLE onec.stored_file IS 'В каком хранилище лежит содержимое файла';
+
+COMMENT ON COLUMN onec.stored_file.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.stored_file.file_id IS 'Файл';
+
+COMMENT ON COLUMN onec.stored_file.storage_id IS 'Хранилище двоичных данных';
+
+COMMENT ON COLUMN onec.stored_file.is_deleted IS 'В 1С записи больше нет';
+
+CREATE TABLE onec.product_image (
+	server name NOT NULL,
+	file_id uuid NOT NULL,
+	product_id uuid NOT NULL,
+	name text,
+	version text NOT NULL,
+	type text,
+	size bigint,
+	sha256 bytea,
+	refused text,
+	content bytea,
+	PRIMARY KEY (server, file_id),
+	CHECK ((refused IS NULL) = (content IS NOT NULL AND type IS NOT NULL AND sha256 IS NOT NULL))
+);
+
+ALTER TABLE onec.product_image ALTER COLUMN content SET STORAGE EXTERNAL;
+
+CREATE INDEX product_image_product ON onec.product_image (server, product_id, name);
+
+COMMENT ON TABLE onec.product_image IS
+	'Картинки товаров с содержимым; отвергнутые файлы — с причиной и без содержимого';
+
+COMMENT ON COLUMN onec.product_image.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.product_image.file_id IS 'Файл';
+
+COMMENT ON COLUMN onec.product_image.product_id IS 'Товар';
+
+COMMENT ON COLUMN onec.product_image.name IS 'Наименование файла';
+
+COMMENT ON COLUMN onec.product_image.version IS 'При каком состоянии файла содержимое прочитано';
+
+COMMENT ON COLUMN onec.product_image.type IS
+	'Тип по первым байтам: image/jpeg, image/png, image/webp, image/gif';
+
+COMMENT ON COLUMN onec.product_image.size IS 'Размер, байтов';
+
+COMMENT ON COLUMN onec.product_image.sha256 IS 'SHA-256 содержимого';
+
+COMMENT ON COLUMN onec.product_image.refused IS
+	'Почему файл не хранится: too large — больше image.max_bytes, no room — не хватило image.max_total, '
+	'not a picture — это не JPEG, PNG, WebP или GIF, truncated — оборван, no data — 1С не дала '
+	'содержимого, another host — ссылка ведёт не на этот сервер';
+
+COMMENT ON COLUMN onec.product_image.content IS 'Содержимое';
+
+SELECT pg_catalog.pg_extension_config_dump('onec.product_file', '');
+
+SELECT pg_catalog.pg_extension_config_dump('onec.stored_file', '');
+
+SELECT pg_catalog.pg_extension_config_dump('onec.product_image', '');
+
+ALTER TABLE onec.field_source DISABLE TRIGGER keep_edit;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product', 30, 'picture_id', 'ref', '{ФайлКартинки_Key,ФайлКартинки}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_state', 1, 'state_id', 'ref', '{Ref_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_state', 2, 'code', 'text', '{Code}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_state', 3, 'name', 'text', '{Description}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_state', 4, 'deletion_mark', 'boolean', '{DeletionMark}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 1, 'recorder', 'ref', '{Recorder,Recorder_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 2, 'recorder_type', 'type', '{Recorder_Type}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 3, 'line_no', 'bigint', '{LineNumber}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 4, 'period', 'timestamp', '{Period}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 5, 'active', 'boolean', '{Active}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 6, 'kind', 'text', '{RecordType}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 7, 'order_id', 'ref',
+	 '{СчетНаОплату,СчетНаОплату_Key,Заказ_Key,Заказ,ЗаказПокупателя_Key,ЗаказПокупателя}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 8, 'paid', 'numeric', '{СуммаОплаты,Сумма}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 9, 'advance', 'numeric', '{СуммаАванса}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 1, 'recorder', 'ref', '{Recorder,Recorder_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 2, 'recorder_type', 'type', '{Recorder_Type}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 3, 'line_no', 'bigint', '{LineNumber}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 4, 'period', 'timestamp', '{Period}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 5, 'active', 'boolean', '{Active}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 6, 'kind', 'text', '{RecordType}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 7, 'order_id', 'ref', '{ЗаказПокупателя_Key,ЗаказПокупателя,Заказ_Key,Заказ}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 8, 'product_id', 'ref', '{Номенклатура_Key,Номенклатура}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 9, 'variant_id', 'ref', '{Характеристика_Key}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 10, 'quantity', 'numeric', '{Количество}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 1, 'file_id', 'ref', '{Ref_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 2, 'version', 'text', '{DataVersion}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 3, 'product_id', 'ref', '{ВладелецФайла_Key,ВладелецФайла,Owner_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 4, 'name', 'text', '{Description}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 5, 'extension', 'text', '{Расширение}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 6, 'size', 'bigint', '{Размер}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 7, 'deletion_mark', 'boolean', '{DeletionMark}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('stored_file', 1, 'file_id', 'ref', '{Файл,Файл_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('stored_file', 2, 'storage_id', 'ref', '{ХранилищеДвоичныхДанных_Key,ХранилищеДвоичныхДанных}', true, true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.field_source ENABLE ALWAYS TRIGGER keep_edit;
+
+ALTER TABLE onec.field_source DISABLE TRIGGER keep_edit;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.storage', 1, 'storage_id', 'ref', '{Ref_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.storage', 2, 'content', 'bytea', '{ДвоичныеДанные_Base64Data}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.file', 1, 'file_id', 'ref', '{Ref_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.file', 2, 'content', 'bytea',
+	 '{ФайлХранилище_Base64Data,ДвоичныеДанныеФайла_Base64Data}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.file', 3, 'stream', 'bytea', '{ФайлХранилище}', false, true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.field_source ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE FUNCTION onec_internal.create_bytes_table(server name, relation text, title text, fields text,
+												 entity_set text) RETURNS text[]
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	key text := (SELECT s.key FROM onec.entity_sets(server) s
+				 WHERE s.entity_set = create_bytes_table.entity_set);
+BEGIN
+	IF key IS NULL OR EXISTS (SELECT FROM onec_internal.resolved_fields(server, fields, entity_set) r
+							  WHERE r.is_key AND r.property IS NULL) THEN
+		RETURN onec_internal.drop_made_by_setup(server, relation, title);
+	END IF;
+	RETURN onec_internal.make_table(server, relation, title, entity_set,
+									ARRAY['entity_set=' || entity_set, 'key=' || key],
+									onec_internal.columns_to_make(server, fields, entity_set));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.create_bytes_table(name, text, text, text, text) IS
+	'Создать таблицу содержимого файлов (служебная)';
+
+CREATE FUNCTION onec_internal.create_tables_of_bytes(server name) RETURNS text[]
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT onec_internal.create_bytes_table($1, 'file_storage', 'Содержимое файлов в хранилище',
+											'product_image.storage', onec.get('image.storage', $1))
+		|| onec_internal.create_bytes_table($1, 'file_content', 'Содержимое файлов',
+											'product_image.file',
+											onec_internal.entity_set_of($1, 'product_file'))
+$$;
+
+COMMENT ON FUNCTION onec_internal.create_tables_of_bytes(name) IS
+	'Создать таблицы содержимого файлов (служебная)';
+
+CREATE FUNCTION onec_internal.has_tables_of_bytes(server name) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN to_regclass(format('%I.file_storage', $1)) IS NOT NULL
+		OR to_regclass(format('%I.file_content', $1)) IS NOT NULL;
+
+COMMENT ON FUNCTION onec_internal.has_tables_of_bytes(name) IS
+	'Есть ли откуда читать содержимое файлов (служебная)';
+
+CREATE OR REPLACE FUNCTION onec.setup(server name DEFAULT NULL)
+	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[], changes text[])
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.live_server_meant(server);
+	t record;
+BEGIN
+	PERFORM onec_internal.must_write('setup');
+	PERFORM onec_internal.make_schema_of_server(srv);
+	FOR t IN
+		SELECT DISTINCT ON (d.target) d.target, d.wanted[1] AS wanted, s.entity_set, s.key,
+			   n.entity_set AS nested
+		FROM (SELECT k.target, onec_internal.sets_to_try(srv, k.target) AS wanted,
+					 k.server IS NULL AS is_shops, onec_internal.is_switched_on(srv, k) AS is_on
+			  FROM onec_internal.sync_steps(srv, NULL) k WHERE k.source = 'set') d
+		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = ANY (d.wanted)
+		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted[1] ~ '_RecordType$'
+			AND n.entity_set = left(d.wanted[1], -11) AND d.is_shops
+		-- of what has no name, or is neither wanted nor there, nothing is told; but what was made once goes
+		WHERE d.wanted[1] <> '' AND (d.is_on OR s.entity_set IS NOT NULL OR n.entity_set IS NOT NULL)
+			OR to_regclass(format('%I.%I', srv, d.target)) IS NOT NULL
+		ORDER BY d.target, array_position(d.wanted, s.entity_set)
+	LOOP
+		target := t.target;
+		entity_set := coalesce(t.nested, t.entity_set, t.wanted);
+		SELECT * INTO status, changes
+		FROM onec_internal.set_up_target(srv, t.target, t.entity_set, t.key, t.nested);
+		SELECT count(*) FILTER (WHERE p.published),
+			   array_agg(p.field ORDER BY p.ordinal) FILTER (WHERE NOT p.published)
+		INTO columns, missing
+		FROM (SELECT f.field, f.ordinal, onec_internal.publishes_field(srv, f.target, f.field) AS published
+			  FROM onec.field_source f
+			  WHERE f.target = t.target AND status <> 'not published') p;
+		RETURN NEXT;
+	END LOOP;
+	PERFORM onec_internal.keep_properties(srv);
+	FOR target, entity_set IN SELECT k.target, onec.get('image.storage', srv)
+		FROM onec_internal.sync_steps(srv, NULL) k
+		WHERE k.source = 'files' AND (onec_internal.is_switched_on(srv, k)
+			OR onec_internal.has_tables_of_bytes(srv)) LOOP
+		changes := onec_internal.create_tables_of_bytes(srv);
+		status := CASE WHEN NOT onec_internal.has_tables_of_bytes(srv) THEN 'not published'
+					   WHEN changes = '{}' THEN 'kept'
+					   WHEN changes[1] LIKE '%: created' THEN 'created' ELSE 'changed' END;
+		columns := NULL;
+		missing := NULL;
+		changes := nullif(changes, '{}');
+		RETURN NEXT;
+	END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.diagnose(server name DEFAULT NULL)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.live_server_meant(server);
+	zone text := (SELECT s.timezone FROM onec_internal.live_servers s WHERE s.server = srv);
+	t record;
+	v record;
+BEGIN
+	SELECT * INTO t
+	FROM onec_internal.try_statement(format('SELECT count(*) FROM onec.entity_sets(%L)', srv));
+	RETURN QUERY SELECT 'connection and metadata'::text,
+		CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END,
+		coalesce(t.value || ' entity sets', t.error),
+		CASE WHEN t.error IS NOT NULL
+			 THEN 'Проверьте адрес, логин и пароль: ALTER SERVER, ALTER USER MAPPING' END;
+	IF t.error IS NOT NULL THEN
+		RETURN;
+	END IF;
+	RETURN QUERY SELECT 'time zone'::text, CASE WHEN zone IS NULL THEN 'warning' ELSE 'ok' END,
+		coalesce(zone, 'not set, that of the session is used: ' || current_setting('TimeZone')),
+		CASE WHEN zone IS NULL
+			 THEN format('ALTER SERVER %I OPTIONS (ADD timezone ''Europe/Moscow'');', srv) END;
+	-- what is switched off is nobody's trouble, and a register's balances are long in coming
+	FOR v IN
+		SELECT k.target FROM onec_internal.sync_steps(srv, NULL) k
+		WHERE k.source = 'set' AND k.entity_set <> '' AND k.function IS NULL
+		  AND onec_internal.is_switched_on(srv, k)
+		ORDER BY 1
+	LOOP
+		IF to_regclass(format('%I.%I', srv, v.target)) IS NULL THEN
+			RETURN QUERY SELECT v.target, 'warning',
+				onec_internal.entity_set_of(srv, v.target) || ' is not published, or onec.setup was not run',
+				format('SELECT * FROM onec.setup(%L);', srv);
+		ELSE
+			RETURN QUERY SELECT d.* FROM onec_internal.diagnose_target(srv, v.target) d;
+		END IF;
+	END LOOP;
+	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_case(srv) d;
+	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_composite(srv) d;
+	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_shop(srv) d;
+	-- a standby looks, too, but what it finds it cannot remember
+	IF NOT current_setting('transaction_read_only')::boolean THEN
+		PERFORM onec.remember_refusals(srv);
+	END IF;
+END $$;
+
+CREATE FUNCTION onec_internal.own_address(server name, address text) RETURNS text
+	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'onec_own_address';
+
+COMMENT ON FUNCTION onec_internal.own_address(name, text) IS
+	'Что в адресе следует за адресом базы; NULL — он ведёт не туда (служебная)';
+
+CREATE FUNCTION onec_internal.resource(server name, address text, max_bytes int) RETURNS bytea
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'onec_resource';
+
+COMMENT ON FUNCTION onec_internal.resource(name, text, int) IS
+	'Что 1С отдаёт по ссылке внутри базы; NULL — ничего (служебная)';
+
+CREATE FUNCTION onec_internal.picture_type(content bytea) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN substring($1, 1, 3) = '\xffd8ff' THEN 'image/jpeg'
+				WHEN substring($1, 1, 8) = '\x89504e470d0a1a0a' THEN 'image/png'
+				WHEN substring($1, 1, 6) IN ('GIF87a', 'GIF89a') THEN 'image/gif'
+				WHEN substring($1, 1, 4) = 'RIFF' AND substring($1, 9, 4) = 'WEBP' THEN 'image/webp' END;
+
+COMMENT ON FUNCTION onec_internal.picture_type(bytea) IS 'Тип картинки по первым байтам (служебная)';
+
+CREATE FUNCTION onec_internal.is_cut_picture(content bytea, type text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE $2
+		WHEN 'image/webp' THEN octet_length($1) < 12 OR octet_length($1) < 8 + get_byte($1, 4)
+			+ 256 * get_byte($1, 5) + 65536 * get_byte($1, 6) + 16777216::bigint * get_byte($1, 7)
+		ELSE position(CASE $2 WHEN 'image/jpeg' THEN '\xffd9'::bytea
+							  WHEN 'image/png' THEN '\x49454e44ae426082' ELSE '\x3b' END
+					  IN substring($1, greatest(octet_length($1) - 63, 1))) = 0 END;
+
+COMMENT ON FUNCTION onec_internal.is_cut_picture(bytea, text) IS 'Оборвана ли картинка (служебная)';
+
+CREATE FUNCTION onec_internal.wanted_images(server name)
+	RETURNS TABLE (file_id uuid, product_id uuid, name text, version text, extension text, size bigint,
+				   storage_id uuid)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT f.file_id, f.product_id, f.name, concat_ws(':', f.version, s.storage_id),
+		   lower(ltrim(f.extension, '.')), f.size, s.storage_id
+	FROM onec.product_file f
+	JOIN onec.product p ON p.server = f.server AND p.product_id = f.product_id AND NOT p.is_deleted
+	LEFT JOIN onec.stored_file s ON s.server = f.server AND s.file_id = f.file_id AND NOT s.is_deleted
+	WHERE f.server = $1 AND NOT f.is_deleted AND f.deletion_mark IS NOT TRUE
+	UNION ALL
+	SELECT p.picture_id, p.product_id, NULL, concat(s.storage_id), NULL, NULL, s.storage_id
+	FROM (SELECT DISTINCT ON (p.picture_id) p.picture_id, p.product_id FROM onec.product p
+		  WHERE p.server = $1 AND NOT p.is_deleted AND p.picture_id IS NOT NULL
+			AND NOT EXISTS (SELECT FROM onec.product_file f
+							WHERE f.server = p.server AND f.file_id = p.picture_id)
+		  ORDER BY p.picture_id, p.product_id) p
+	LEFT JOIN onec.stored_file s ON s.server = $1 AND s.file_id = p.picture_id AND NOT s.is_deleted
+$$;
+
+COMMENT ON FUNCTION onec_internal.wanted_images(name) IS 'Какие картинки есть в 1С (служебная)';
+
+CREATE FUNCTION onec_internal.images_to_look_at(server name)
+	RETURNS TABLE (file_id uuid, product_id uuid, name text, version text, size bigint, storage_id uuid,
+				   refused text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH bound AS MATERIALIZED (
+		SELECT onec.get('image.max_bytes', $1)::int AS bytes, onec.get('image.max_total', $1)::numeric
+			   - coalesce(sum(i.size) FILTER (WHERE i.refused IS NULL), 0) AS room
+		FROM onec.product_image i WHERE i.server = $1)
+	SELECT w.file_id, w.product_id, w.name, w.version, w.size, w.storage_id,
+		   CASE WHEN w.extension NOT IN ('', 'jpg', 'jpeg', 'jpe', 'jfif', 'png', 'webp', 'gif')
+				THEN 'not a picture' WHEN w.size > b.bytes THEN 'too large' END
+	FROM onec_internal.wanted_images($1) w CROSS JOIN bound b
+	LEFT JOIN onec.product_image i ON i.server = $1 AND i.file_id = w.file_id
+	WHERE i.version IS DISTINCT FROM w.version
+	   OR i.refused = 'too large' AND i.size <= b.bytes
+	   OR i.refused = 'no room' AND i.size <= least(b.room, b.bytes)
+$$;
+
+COMMENT ON FUNCTION onec_internal.images_to_look_at(name) IS
+	'Картинки, содержимого которых в нынешнем виде здесь нет (служебная)';
+
+CREATE FUNCTION onec_internal.batches_of_images(server name) RETURNS int
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM set_config('onec_place.images', '', false);
+	RETURN (SELECT 1 + ceil(count(*) / 100.0)
+				   + 2 * ceil(coalesce(sum(coalesce(w.size, 400000)), 0) / 8000000.0)
+			FROM onec_internal.images_to_look_at(server) w WHERE w.refused IS NULL);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.batches_of_images(name) IS
+	'За сколько раз читать содержимое картинок (служебная)';
+
+CREATE FUNCTION onec_internal.settle_images(server name, OUT inserted bigint, OUT updated bigint,
+											OUT deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	narrowed bigint;
+BEGIN
+	DELETE FROM onec.product_image i
+	WHERE i.server = settle_images.server
+	  AND NOT EXISTS (SELECT FROM onec_internal.wanted_images(settle_images.server) w
+					  WHERE w.file_id = i.file_id);
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	UPDATE onec.product_image i SET product_id = w.product_id, name = w.name
+	FROM onec_internal.wanted_images(settle_images.server) w
+	WHERE i.server = settle_images.server AND i.file_id = w.file_id
+	  AND (i.product_id, i.name) IS DISTINCT FROM (w.product_id, w.name);
+	GET DIAGNOSTICS updated = ROW_COUNT;
+	-- the bound may have been lowered
+	UPDATE onec.product_image i
+	SET refused = 'too large', type = NULL, sha256 = NULL, content = NULL
+	WHERE i.server = settle_images.server AND i.refused IS NULL
+	  AND i.size > onec.get('image.max_bytes', settle_images.server)::int;
+	GET DIAGNOSTICS narrowed = ROW_COUNT;
+	WITH written AS (
+		INSERT INTO onec.product_image AS i (server, file_id, product_id, name, version, size, refused)
+		SELECT settle_images.server, w.file_id, w.product_id, w.name, w.version, w.size, w.refused
+		FROM onec_internal.images_to_look_at(settle_images.server) w WHERE w.refused IS NOT NULL
+		ON CONFLICT ON CONSTRAINT product_image_pkey DO UPDATE
+		SET version = excluded.version, size = excluded.size, refused = excluded.refused, type = NULL,
+			sha256 = NULL, content = NULL
+		RETURNING xmax = 0 AS is_new)
+	SELECT count(*) FILTER (WHERE x.is_new),
+		   updated + narrowed + count(*) FILTER (WHERE NOT x.is_new)
+	INTO inserted, updated FROM written x;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.settle_images(name) IS
+	'Убрать исчезнувшие картинки и отметить отвергнутые без чтения (служебная)';
+
+CREATE FUNCTION onec_internal.fetch_listed_bytes(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	way record;
+	keys text;
+BEGIN
+	FOR way IN
+		SELECT * FROM (VALUES ('file_storage', 'storage_id'), ('file_content', 'file_id')) v (tab, key)
+	LOOP
+		CONTINUE WHEN NOT onec_internal.has_column(format('%I.%I', server, way.tab), 'content');
+		EXECUTE format('SELECT string_agg(DISTINCT quote_literal(p.%I), '', '') FROM pg_temp.onec_picture p
+						WHERE p.content IS NULL', way.key) INTO keys;
+		CONTINUE WHEN keys IS NULL;
+		EXECUTE format('
+			WITH f AS MATERIALIZED (SELECT f.%1$I, f.content FROM %2$I.%3$I f WHERE f.%1$I IN (%4$s))
+			UPDATE pg_temp.onec_picture p SET content = nullif(f.content, ''''::bytea) FROM f
+			WHERE f.%1$I = p.%1$I AND p.content IS NULL', way.key, server, way.tab, keys);
+	END LOOP;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.fetch_listed_bytes(name) IS
+	'Прочитать содержимое файлов по спискам ключей (служебная)';
+
+CREATE FUNCTION onec_internal.fetch_linked_bytes(server name, file uuid, OUT content bytea, OUT refused text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	most int := onec.get('image.max_bytes', server);
+	entity text := (SELECT substring(o FROM '^entity_set=(.*)$')
+					FROM pg_foreign_table t, unnest(t.ftoptions) o
+					WHERE t.ftrelid = to_regclass(format('%I.file_content', server)) AND o ~ '^entity_set=');
+	stream text := (SELECT substring(o FROM '^property=(.*)$') FROM pg_attribute a, unnest(a.attfdwoptions) o
+					WHERE a.attrelid = to_regclass(format('%I.file_content', server))
+					  AND a.attname = 'stream' AND o ~ '^property=');
+	link text;
+BEGIN
+	IF stream IS NULL THEN
+		RETURN;
+	END IF;
+	link := convert_from(onec_internal.resource(server, format('%s(guid''%s'')', entity, file), 1000000),
+						 'UTF8');
+	link := substring(substring(link FROM '<link [^>]*rel="[^"]*/mediaresource/' || stream || '"[^>]*>')
+					  FROM 'href="([^"]*)"');
+	link := replace(replace(replace(link, '&apos;', ''''), '&#39;', ''''), '&amp;', '&');
+	IF link IS NULL THEN
+		RETURN;
+	ELSIF onec_internal.own_address(server, link) IS NULL THEN
+		refused := 'another host';
+		RETURN;
+	END IF;
+	content := nullif(onec_internal.resource(server, link, most), ''::bytea);
+EXCEPTION WHEN program_limit_exceeded THEN
+	refused := 'too large';
+WHEN fdw_error THEN
+	-- a redirect is no answer of the base
+	IF SQLERRM !~ 'redirect' THEN
+		RAISE;
+	END IF;
+	refused := 'another host';
+END $$;
+
+COMMENT ON FUNCTION onec_internal.fetch_linked_bytes(name, uuid) IS
+	'Прочитать содержимое файла по его ссылке (служебная)';
+
+CREATE FUNCTION onec_internal.stage_images(server name) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	staged bigint;
+	one record;
+	found record;
+BEGIN
+	staged := onec_internal.fill_table('onec_picture', 'pictures', format('
+		SELECT b.file_id, b.product_id, b.name, b.version, b.storage_id, b.size, NULL::bytea AS content,
+			   NULL::text AS refused
+		FROM (SELECT w.*, sum(coalesce(w.size, 400000)) OVER up AS bytes, row_number() OVER up AS n
+			  FROM onec_internal.images_to_look_at(%L) w
+			  WHERE w.refused IS NULL AND w.file_id::text > %L
+			  WINDOW up AS (ORDER BY w.file_id::text COLLATE "C")) b
+		WHERE b.n = 1 OR b.n <= 100 AND b.bytes <= 8000000',
+		server, coalesce(current_setting('onec_place.images', true), '')));
+	IF staged = 0 THEN
+		RETURN 0;
+	END IF;
+	PERFORM set_config('onec_place.images',
+					   (SELECT max(p.file_id::text COLLATE "C") FROM pg_temp.onec_picture p), false);
+	PERFORM onec_internal.fetch_listed_bytes(server);
+	FOR one IN SELECT p.file_id FROM pg_temp.onec_picture p WHERE p.content IS NULL ORDER BY 1 LOOP
+		SELECT * INTO found FROM onec_internal.fetch_linked_bytes(server, one.file_id);
+		UPDATE pg_temp.onec_picture p SET content = found.content, refused = found.refused
+		WHERE p.file_id = one.file_id AND (found.content IS NOT NULL OR found.refused IS NOT NULL);
+	END LOOP;
+	RETURN staged;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.stage_images(name) IS
+	'Прочитать содержимое следующих картинок (служебная)';
+
+CREATE FUNCTION onec_internal.judge_staged_images(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	most int := onec.get('image.max_bytes', server);
+	room numeric := onec.get('image.max_total', server)::numeric - coalesce(
+		(SELECT sum(i.size) FROM onec.product_image i
+		 WHERE i.server = judge_staged_images.server AND i.refused IS NULL
+		   AND i.file_id NOT IN (SELECT p.file_id FROM pg_temp.onec_picture p)), 0);
+BEGIN
+	UPDATE pg_temp.onec_picture p
+	SET size = coalesce(octet_length(p.content), p.size), refused = coalesce(p.refused, CASE
+		WHEN p.content IS NULL THEN 'no data'
+		WHEN octet_length(p.content) > most THEN 'too large'
+		WHEN onec_internal.picture_type(p.content) IS NULL THEN 'not a picture'
+		WHEN onec_internal.is_cut_picture(p.content, onec_internal.picture_type(p.content))
+			THEN 'truncated' END);
+	UPDATE pg_temp.onec_picture p SET refused = 'no room'
+	FROM (SELECT x.file_id, sum(x.size) OVER (ORDER BY x.file_id) AS bytes FROM pg_temp.onec_picture x
+		  WHERE x.refused IS NULL) t
+	WHERE t.file_id = p.file_id AND t.bytes > room;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.judge_staged_images(name) IS 'Проверить прочитанные картинки (служебная)';
+
+CREATE FUNCTION onec_internal.sync_some_images(server name, OUT read bigint, OUT inserted bigint,
+											   OUT updated bigint, OUT deleted bigint, OUT doubt text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	kept bigint;
+	written record;
+BEGIN
+	inserted := 0;
+	updated := 0;
+	deleted := 0;
+	IF coalesce(current_setting('onec_place.images', true), '') = '' THEN
+		SELECT * INTO inserted, updated, deleted FROM onec_internal.settle_images(server);
+	END IF;
+	read := onec_internal.stage_images(server);
+	IF read > 0 THEN
+		PERFORM onec_internal.judge_staged_images(server);
+		DELETE FROM pg_temp.onec_picture p USING onec.product_image i
+		WHERE i.server = sync_some_images.server AND i.file_id = p.file_id AND i.refused IS NULL
+		  AND p.refused IN ('no data', 'truncated', 'another host');
+		GET DIAGNOSTICS kept = ROW_COUNT;
+		doubt := CASE WHEN kept > 0
+					  THEN format('%s pictures have changed, but their bytes could not be had: '
+								  'the old ones stay', kept) END;
+		WITH w AS (
+			INSERT INTO onec.product_image AS i
+				(server, file_id, product_id, name, version, type, size, sha256, refused, content)
+			SELECT sync_some_images.server, p.file_id, p.product_id, p.name, p.version,
+				   CASE WHEN p.refused IS NULL THEN onec_internal.picture_type(p.content) END, p.size,
+				   CASE WHEN p.refused IS NULL THEN sha256(p.content) END, p.refused,
+				   CASE WHEN p.refused IS NULL THEN p.content END
+			FROM pg_temp.onec_picture p
+			ON CONFLICT ON CONSTRAINT product_image_pkey DO UPDATE
+			SET version = excluded.version, type = excluded.type, size = excluded.size,
+				sha256 = excluded.sha256, refused = excluded.refused, content = excluded.content
+			WHERE (i.version, i.size, i.sha256, i.refused) IS DISTINCT FROM
+				(excluded.version, excluded.size, excluded.sha256, excluded.refused)
+			RETURNING xmax = 0 AS is_new)
+		SELECT count(*) FILTER (WHERE w.is_new) AS new, count(*) FILTER (WHERE NOT w.is_new) AS old
+		INTO written FROM w;
+		inserted := inserted + written.new;
+		updated := updated + written.old;
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.sync_some_images(name) IS
+	'Прочитать часть изменившихся картинок (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.way_of_step(server name, target text) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t record;
+BEGIN
+	SELECT k.target, k.source, k.made_of INTO t FROM onec.target k WHERE k.target = way_of_step.target;
+	RETURN CASE WHEN t.source = 'files' AND NOT onec_internal.has_tables_of_bytes(server) THEN 'none'
+				WHEN t.source <> 'set' THEN t.source
+				WHEN to_regclass(format('%I.%I', server, t.target)) IS NOT NULL THEN 'read'
+				WHEN to_regclass(quote_ident(server) || '.' || quote_ident(t.made_of)) IS NOT NULL
+					THEN 'derived'
+				ELSE 'none' END;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.wanted_windows(plan onec_internal.sync_plan, target text,
+											 days int) RETURNS TABLE (from_ts timestamp, till_ts timestamp)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec_internal.way_of_step(plan.server, target) = 'files' THEN
+		RETURN QUERY SELECT onec_internal.first_moment(), onec_internal.last_moment()
+			FROM generate_series(1, onec_internal.batches_of_images(plan.server));
+	ELSIF onec_internal.date_column(target) IS NULL
+		OR onec_internal.way_of_step(plan.server, target) <> 'read'
+		OR onec_internal.is_nested(plan.server, target) THEN
+		-- what is nested takes no condition: any would read all of it
+		RETURN QUERY SELECT onec_internal.first_moment(), onec_internal.last_moment();
+	ELSIF plan.user_id IS NOT NULL THEN
+		RETURN QUERY SELECT plan.from_ts, plan.till_ts;
+	ELSIF plan.from_ts IS NOT NULL THEN
+		RETURN QUERY SELECT * FROM onec_internal.months_since(plan.from_ts, plan.till_ts, NULL);
+	ELSIF days IS NULL THEN
+		RETURN QUERY SELECT * FROM onec_internal.all_windows(plan.server, target);
+	ELSE
+		RETURN QUERY SELECT * FROM onec_internal.recent_windows(plan.server, target, days, plan.deep);
+	END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.write_down_steps(plan onec_internal.sync_plan, run bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	late_at int := (SELECT r.ended_at FROM onec.sync_run r
+					WHERE r.server = plan.server AND r.size = plan.size AND r.run_id < run
+					  AND r.status NOT LIKE 'skipped%'
+					ORDER BY r.run_id DESC LIMIT 1);
+BEGIN
+	INSERT INTO onec.sync_step (server, run_id, ordinal, step, target, status, turn)
+	SELECT plan.server, run, s.ordinal, s.step, s.target, 'waiting',
+		   s.ordinal + CASE WHEN s.source <> 'set' THEN 2000000
+							WHEN s.ordinal < late_at THEN 1000000 ELSE 0 END
+	FROM onec_internal.sync_steps(plan.server, plan.steps) s
+	WHERE onec_internal.is_switched_on(plan.server, s)
+	  -- a part is of what is read, and of a person only where there is a condition for them
+	  AND (plan.size > 0 OR s.source = 'profiles'
+		   OR s.source = 'set' AND onec_internal.way_of_step(plan.server, s.target) = 'read'
+			  AND (plan.user_id IS NULL
+				   OR onec_internal.purchases_of_person(plan.server, s.target, plan.user_id) IS NOT NULL));
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.do_window(plan onec_internal.sync_plan, target text, from_ts timestamp,
+										till_ts timestamp, days int,
+										OUT read bigint, OUT keys bigint, OUT inserted bigint,
+										OUT updated bigint, OUT deleted bigint,
+										OUT doubt text, OUT truncated boolean)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	way text := onec_internal.way_of_step(plan.server, target);
+	part_of text := CASE WHEN plan.user_id IS NOT NULL
+						 THEN onec_internal.purchases_of_person(plan.server, target, plan.user_id) END;
+	more record;
+BEGIN
+	truncated := false;
+	read := 0;
+	keys := 0;
+	IF way IN ('people', 'profiles') THEN
+		PERFORM onec_internal.drop_forgotten_from_staged(plan.server, target);
+	END IF;
+	IF way = 'people' THEN
+		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
+		FROM onec_internal.refresh_people(plan.server, days IS NULL OR plan.size >= 3) f;
+	ELSIF way = 'profiles' THEN
+		IF onec_internal.is_fed(plan.server, target) THEN
+			PERFORM onec_internal.write_feed(plan.server, target, format(
+				'SELECT t.customer_id AS key_id, ''changed'' AS change FROM onec_internal.touched_customer t '
+				'WHERE t.server = %L', plan.server));
+		END IF;
+		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
+		FROM onec_internal.refresh_after_sync(plan.server, days IS NULL AND plan.size > 0, plan.size > 0) f;
+	ELSIF way = 'files' THEN
+		SELECT f.* INTO read, inserted, updated, deleted, doubt
+		FROM onec_internal.sync_some_images(plan.server) f;
+	ELSIF way = 'derived' THEN
+		SELECT f.* INTO read, inserted, updated, deleted, doubt
+		FROM onec_internal.sales_from_card_register(plan.server, plan.force) f;
+	ELSIF (SELECT t.is_limited FROM onec.target t WHERE t.target = do_window.target)
+		AND NOT onec_internal.cards_fit_limit(plan.server, plan.cards_limit)
+		-- keys and versions of all are less than some of them whole
+		AND onec_internal.version_way(plan.server, target, 'true') <> 'header' THEN
+		SELECT f.* INTO read, inserted, updated, deleted, doubt, truncated
+		FROM onec_internal.sync_some_cards(plan.server, plan.cards_limit, plan.force) f;
+	ELSE
+		SELECT f.* INTO read, keys, inserted, updated, deleted, doubt
+		FROM onec_internal.sync_window(plan.server, target, from_ts, till_ts, part_of, plan.force) f;
+		IF onec_internal.has_buyer(target) AND plan.user_id IS NOT NULL THEN
+			SELECT * INTO more FROM onec_internal.sync_documents_by_card(plan.server, plan.user_id,
+				from_ts, till_ts);
+			read := read + more.read;
+			inserted := inserted + more.inserted;
+			updated := updated + more.updated;
+		END IF;
+	END IF;
+END $$;
+
+COMMENT ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean, boolean, boolean) IS
+	'Синхронизация с 1С: карты, контрагенты, товары, магазины, покупки за days дней, баллы, заказы, '
+	'картинки, профили; фиксирует каждое окно, можно прервать и повторить; deep — ещё и сверить старые '
+	'месяцы и перечитать разошедшиеся; force — поверить пустому ответу или ответу, в котором нет ни одной '
+	'здешней строки; dry_run — только показать, сколько строк изменилось бы';
+
+CREATE OR REPLACE FUNCTION onec_internal.images_json(server name, product uuid) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	main uuid := (SELECT p.picture_id FROM onec.product p
+				  WHERE p.server = images_json.server AND p.product_id = product);
+BEGIN
+	RETURN (SELECT coalesce(json_agg(json_build_object('file_id', i.file_id, 'type', i.type, 'size', i.size,
+						'sha256', encode(i.sha256, 'hex'))
+				ORDER BY i.file_id IS NOT DISTINCT FROM main DESC, i.name, i.file_id), '[]'::json)
+			FROM onec.product_image i
+			WHERE i.server = images_json.server AND i.refused IS NULL
+			  AND (i.product_id = product OR i.file_id = main));
+END $$;
+
+CREATE FUNCTION onec_internal.counts_for_order(active boolean, kind text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN $1 IS NOT FALSE AND coalesce($2, '') <> 'Receipt';
+
+COMMENT ON FUNCTION onec_internal.counts_for_order(boolean, text) IS
+	'Оплата или отгрузка ли это, а не долг или заказанное (служебная)';
+
+CREATE FUNCTION onec_internal.was_read(server name, target text) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM onec.sync_state s
+				   WHERE s.server = was_read.server AND s.target = was_read.target AND s.last_ok IS NOT NULL);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.was_read(name, text) IS
+	'Читалась ли таблица хоть раз целиком (служебная)';
+
+CREATE FUNCTION onec_internal.one_order_json(o onec.customer_order, payments_known boolean,
+											 shipments_known boolean) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+	RETURN (
+		SELECT json_build_object('order_id', o.order_id, 'number', o.number,
+			'date', to_char(o.date, 'YYYY-MM-DD"T"HH24:MI:SS'), 'posted', o.posted,
+			'state', (SELECT t.name FROM onec.order_state t
+					  WHERE t.server = o.server AND t.state_id = o.state_id),
+			'outcome', nullif(o.outcome, ''), 'ship_at', to_char(o.ship_at, 'YYYY-MM-DD"T"HH24:MI:SS'),
+			'store_id', o.store_id, 'amount', round(o.amount, 2),
+			'paid', CASE WHEN payments_known THEN round(coalesce(p.amount, 0), 2) END,
+			'paid_at', to_char(p.at, 'YYYY-MM-DD"T"HH24:MI:SS'),
+			'shipped', CASE WHEN shipments_known THEN coalesce(s.quantity, 0) END,
+			'shipped_at', to_char(s.at, 'YYYY-MM-DD"T"HH24:MI:SS'),
+			'lines', (
+				SELECT coalesce(json_agg(json_build_object('line_no', x.line_no, 'product_id', x.product_id,
+						'product', (SELECT g.name FROM onec.product g
+									WHERE g.server = o.server AND g.product_id = x.product_id),
+						'variant_id', x.variant_id, 'quantity', x.quantity, 'price', x.price,
+						'amount', round(x.amount, 2), 'shipped', CASE WHEN shipments_known THEN
+							least(x.quantity, greatest(x.gone - x.before, 0)) END)
+					ORDER BY x.line_no), '[]'::json)
+				FROM (SELECT l.*, coalesce((s.goods ->> concat(l.product_id, l.variant_id))::numeric,
+										   0) AS gone,
+							 coalesce(sum(l.quantity) OVER (
+								PARTITION BY l.product_id, l.variant_id ORDER BY l.line_no
+								ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+					  FROM jsonb_to_recordset(o.lines)
+						l (line_no bigint, product_id uuid, variant_id uuid, quantity numeric, price numeric,
+						   amount numeric)) x))
+		FROM (SELECT sum(coalesce(m.paid, 0) + coalesce(m.advance, 0)) AS amount,
+					 max(m.period) FILTER (WHERE coalesce(m.paid, 0) + coalesce(m.advance, 0) <> 0) AS at
+			  FROM onec.order_payment m
+			  WHERE m.server = o.server AND m.order_id = o.order_id
+				AND onec_internal.counts_for_order(m.active, m.kind)) p,
+			(SELECT sum(g.quantity) AS quantity, max(g.at) AS at,
+					jsonb_object_agg(concat(g.product_id, g.variant_id), g.quantity) AS goods
+			 FROM (SELECT m.product_id, m.variant_id, sum(m.quantity) AS quantity, max(m.period) AS at
+				   FROM onec.order_shipment m
+				   WHERE m.server = o.server AND m.order_id = o.order_id
+					 AND onec_internal.counts_for_order(m.active, m.kind)
+				   GROUP BY 1, 2) g) s);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.one_order_json(onec.customer_order, boolean, boolean) IS
+	'Один заказ как JSON (служебная)';
+
+CREATE FUNCTION onec.orders_json(key text, max_rows int DEFAULT 20, server name DEFAULT NULL) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	u onec.site_user := onec_internal.person_by_key(key, server);
+	payments_known boolean := onec_internal.was_read(u.server, 'order_payment');
+	shipments_known boolean := onec_internal.was_read(u.server, 'order_shipment');
+BEGIN
+	IF u.user_id IS NULL THEN
+		RETURN NULL;
+	END IF;
+	RETURN coalesce((
+		SELECT json_agg(onec_internal.one_order_json(o, payments_known, shipments_known)
+						ORDER BY o.date DESC, o.order_id)
+		FROM (SELECT c.* FROM onec.customer_order c
+			  WHERE c.server = u.server AND c.customer_id = u.customer_id AND c.deletion_mark IS NOT TRUE
+			  ORDER BY c.date DESC LIMIT max_rows) o), '[]');
+END $$;
+
+COMMENT ON FUNCTION onec.orders_json(text, int, name) IS
+	'Заказы покупателя как JSON для сайта, сначала новые: состояние, строки, оплата, отгрузка; ключ — как у '
+	'profile_json. paid и shipped — NULL, если база не публикует оплату или отгрузку';
+
+CREATE FUNCTION onec.order_json(order_id uuid, server name DEFAULT NULL) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+BEGIN
+	RETURN (SELECT onec_internal.one_order_json(o, onec_internal.was_read(srv, 'order_payment'),
+												onec_internal.was_read(srv, 'order_shipment'))
+			FROM onec.customer_order o
+			WHERE o.server = srv AND o.order_id = order_json.order_id AND o.deletion_mark IS NOT TRUE);
+END $$;
+
+COMMENT ON FUNCTION onec.order_json(uuid, name) IS
+	'Один заказ как JSON, по ссылке 1С; чей он, проверяет сайт';
+
+CREATE FUNCTION onec.image(product uuid, file uuid DEFAULT NULL, server name DEFAULT NULL)
+	RETURNS TABLE (file_id uuid, type text, size bigint, sha256 text, content bytea)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+BEGIN
+	file := coalesce(file,
+		(SELECT i.file_id FROM onec.product p
+		 JOIN onec.product_image i ON i.server = p.server AND i.file_id = p.picture_id
+		 WHERE p.server = srv AND p.product_id = image.product AND i.refused IS NULL),
+		(SELECT i.file_id FROM onec.product_image i
+		 WHERE i.server = srv AND i.product_id = image.product AND i.refused IS NULL
+		 ORDER BY i.name, i.file_id LIMIT 1));
+	RETURN QUERY
+		SELECT i.file_id, i.type, i.size, encode(i.sha256, 'hex'), i.content FROM onec.product_image i
+		WHERE i.server = srv AND i.file_id = file AND i.refused IS NULL
+		  AND (i.product_id = image.product
+			   OR EXISTS (SELECT FROM onec.product p WHERE p.server = srv AND p.product_id = image.product
+							AND p.picture_id = i.file_id));
+END $$;
+
+COMMENT ON FUNCTION onec.image(uuid, uuid, name) IS
+	'Картинка товара из местной таблицы, 1С не спрашивается: главная, а если её нет — первая по имени; или '
+	'названный файл. Строки нет — нет и картинки';
+
+CREATE VIEW onec.image_summary AS
+	SELECT i.server, coalesce(i.refused, 'stored') AS outcome, count(*) AS files, sum(i.size) AS bytes
+	FROM onec.product_image i GROUP BY 1, 2;
+
+COMMENT ON VIEW onec.image_summary IS
+	'Сколько картинок хранится и сколько файлов отвергнуто, по причинам';
+
+COMMENT ON COLUMN onec.image_summary.outcome IS
+	'stored — хранится; иначе причина, как в onec.product_image.refused';
+
+COMMENT ON COLUMN onec.image_summary.files IS 'Файлов';
+
+COMMENT ON COLUMN onec.image_summary.bytes IS 'Байтов; у отвергнутых — сколько известно';
+
+CREATE OR REPLACE FUNCTION onec.grant_reader(role regrole) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	open text[] := '{setting,config,settings,field_source,env_name,target,server_capability,
+		stat_server,stat_server_error,mirrors,
+		receipt,customer_order_line,loyalty_balance,loyalty_rule,category_map,brand_map,frequency_class,
+		rfm_segment,customer_affinity,customer_outlook,outlook_baseline,outlook,customer_rfm,rfm_summary,
+		clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,
+		store_summary,revenue_month,product_pair,bestseller,recommendation_feed,site_user_masked,
+		customer_360_masked,purchase_masked,sync_run,sync_step,sync_state,sync_status,sync_progress,drift,
+		data_quality,change_feed,image_summary}';
+	behind text[] := '{base,live_servers,base_clock,refusal,largest_page,known_servers,
+		shop_rules,product_with_category,counted_line,counted_part,counted_points,taste_word}';
+	helpers text;
+BEGIN
+	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal TO %s', role);
+	-- whatever an earlier version or a hasty hand gave
+	EXECUTE format('REVOKE SELECT ON ALL TABLES IN SCHEMA onec, onec_internal FROM %s', role);
+	EXECUTE format('GRANT SELECT ON %s TO %s',
+		(SELECT string_agg(format('onec.%I', c.relname), ', ') FROM pg_class c
+		 WHERE c.relnamespace = 'onec'::regnamespace AND (c.relname = ANY (open)
+			OR EXISTS (SELECT FROM onec.target t
+					   WHERE t.table_schema = 'onec' AND t.table_name = c.relname AND t.is_open))), role);
+	-- a view reads with its owner's rights, but calls with those of whoever asks
+	EXECUTE format('GRANT SELECT ON %s TO %s',
+				   (SELECT string_agg(format('onec_internal.%I', b), ', ') FROM unnest(behind) b), role);
+	SELECT h.routines INTO helpers FROM onec_internal.needed_helpers(
+		ARRAY(SELECT format('onec.%s', c.relname) FROM pg_class c
+			  WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind = 'v'
+				AND has_table_privilege(role, c.oid, 'SELECT')
+			  UNION ALL
+			  SELECT format('onec.%s', p.proname) FROM pg_proc p
+			  WHERE p.pronamespace = 'onec'::regnamespace
+				AND has_function_privilege('public', p.oid, 'EXECUTE'))) h;
+	EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', helpers, role);
+END $$;
+
+ALTER FUNCTION onec.orders_json(text, int, name) SECURITY DEFINER;
+
+ALTER FUNCTION onec.order_json(uuid, name) SECURITY DEFINER;
+
+ALTER FUNCTION onec.image(uuid, uuid, name) SECURITY DEFINER;
+
+REVOKE EXECUTE ON FUNCTION onec.customer_json(text, name), onec.purchases_json(text, int, int, name),
+	onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date),
+	onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name),
+	onec.orders_json(text, int, name), onec.order_json(uuid, name), onec.image(uuid, uuid, name) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION onec.grant_site(role regrole) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.customer_json(text, name), '
+				   'onec.purchases_json(text, int, int, name), '
+		'onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date), '
+		'onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name), '
+		'onec.feed_position(name), onec.changes_since(bigint, name, int), '
+		'onec.orders_json(text, int, name), onec.order_json(uuid, name), '
+		'onec.image(uuid, uuid, name) TO %s', role);
+END $$;
+
+COMMENT ON FUNCTION onec.grant_site(regrole) IS
+	'Дать роли сайта профиль, покупки, заказы и рекомендации одного покупателя по ключу: customer_json, '
+	'purchases_json, profile_json, recommend, orders_json, order_json; товар: product_json, stock_free, '
+	'image; и ленту изменений: changes_since; таблиц она не читает';
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, description, is_seed)
+	SELECT 'endpoint.' || t.target, 'text', t.entity_set, 'Набор 1С: ' || t.title, true FROM onec.target t
+	WHERE t.source = 'set' AND t.ordinal BETWEEN 30 AND 39
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+SELECT onec_internal.finish_script();
