@@ -69,7 +69,7 @@ sql(q{CREATE SCHEMA raw; IMPORT FOREIGN SCHEMA "StandardODATA" LIMIT TO (catalog
 	catalog_Номенклатура_ДополнительныеРеквизиты, informationregister_ЦеныНоменклатуры) FROM SERVER shop INTO raw});
 
 # ---- nothing of it is read unless somebody says so ----
-is(sql("SELECT target, status, missing FROM onec.setup('shop') WHERE target ~ '^(stock|price|product_|unit|vat|currency|property)' ORDER BY 1"),
+is(sql("SELECT target, status, missing FROM onec.setup('shop') WHERE target ~ '^(stock|price|product_[vp]|unit|vat|currency|property)' ORDER BY 1"),
 	join("\n", map { "$_->[0]|" . ($_->[1] // 'created') . '|' . ($_->[2] // '') } [ 'currency' ], [ 'price', undef, '{currency_id}' ],
 		[ 'price_history', undef, '{currency_id}' ], [ 'price_kind' ], [ 'product_property' ], [ 'product_variant' ], [ 'property_name' ],
 		[ 'property_value' ], [ 'stock' ], [ 'unit' ], [ 'vat_rate' ]), 'setup finds what there is');
