@@ -43,6 +43,12 @@ END $$;
 COMMENT ON FUNCTION onec_internal.purchases_kept_since(name, text) IS
 	'С какого дня хранятся покупки (служебная)';
 
+CREATE FUNCTION onec_internal.people_lock_key(server name) RETURNS bigint
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN hashtextextended('onec people ' || server, 0);
+COMMENT ON FUNCTION onec_internal.people_lock_key(name) IS 'Ключ блокировки строк о людях (служебная)';
+
 -- Whoever makes rows about people of a base (shared) and whoever erases them (alone) wait for one another,
 -- and what they read from then on is what the other has left.  A snapshot that is older than the lock would
 -- show whom nobody may see any more.  Nobody waits who only reads, nor whoever is at work on another base.
@@ -51,7 +57,7 @@ CREATE FUNCTION onec_internal.lock_people(server name, alone boolean) RETURNS vo
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	key bigint := hashtextextended('onec people ' || server, 0);
+	key bigint := onec_internal.people_lock_key(server);
 BEGIN
 	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
 		RAISE invalid_transaction_state USING

@@ -249,12 +249,54 @@ CREATE FUNCTION onec_internal.is_delivery_over(done int, max_rows int, began tim
 COMMENT ON FUNCTION onec_internal.is_delivery_over(int, int, timestamptz, int) IS
 	'Довольно ли отправлено (служебная)';
 
+-- At the end of a delivery: what could not be stored then, read once more; and the users of the site who are
+-- concerned.
+CREATE FUNCTION onec_internal.catch_up_with_written(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u record;
+	answer record;
+	said text;
+	detail text;
+	place text;
+BEGIN
+	FOR u IN SELECT w.* FROM onec_internal.written_unread w WHERE w.server = catch_up_with_written.server
+		ORDER BY w.entity_set, w.key LIMIT 100 FOR UPDATE SKIP LOCKED LOOP
+		EXIT WHEN NOT pg_try_advisory_xact_lock(onec_internal.run_lock_key(server));
+		SELECT * INTO answer
+		FROM onec_internal.write_once(server, 'GET', u.entity_set, u.key, NULL, NULL, NULL);
+		IF answer.outcome = 'stored' THEN
+			PERFORM onec_internal.store_objects(server, u.entity_set,
+												jsonb_build_array(answer.answer::jsonb));
+		ELSIF answer.outcome = 'missing' THEN
+			DELETE FROM onec_internal.written_unread w
+			WHERE (w.server, w.entity_set, w.key) = (u.server, u.entity_set, u.key);
+		END IF;
+	END LOOP;
+	-- after somebody was forgotten everybody is folded anew, and nobody noted
+	IF (EXISTS (SELECT FROM onec_internal.touched_user t WHERE t.server = catch_up_with_written.server)
+		OR NOT EXISTS (SELECT FROM onec_internal.people_state p WHERE p.server = catch_up_with_written.server)
+		AND EXISTS (SELECT FROM onec.site_user s WHERE s.server = catch_up_with_written.server))
+		AND pg_try_advisory_xact_lock(onec_internal.run_lock_key(server)) THEN
+		PERFORM onec_internal.refresh_people(server, false);
+	END IF;
+EXCEPTION WHEN others THEN
+	GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
+	PERFORM onec_internal.warn_of_storing(server, SQLSTATE, said, detail, place);
+END $$;
+COMMENT ON FUNCTION onec_internal.catch_up_with_written(name) IS
+	'Дочитать записанное, чего ещё нет в местных данных, и собрать тех, кого оно касается (служебная)';
+
 CREATE PROCEDURE onec.deliver(server name DEFAULT NULL, max_rows int DEFAULT NULL,
 	max_seconds int DEFAULT NULL)
 	LANGUAGE plpgsql
 AS $$
 DECLARE
 	work onec.outbox;
+	result onec_internal.write_result;
+	written pg_catalog.jsonb;
 	began pg_catalog.timestamptz;
 	stamp pg_catalog.text;
 	done int := 0;
@@ -272,10 +314,19 @@ BEGIN
 		work := onec_internal.lease_write(server, stamp);
 		COMMIT;
 		EXIT WHEN work.id IS NULL;
-		going := onec_internal.settle_write(work, onec_internal.carry_write(work), stamp);
+		result := onec_internal.carry_write(work);
+		going := onec_internal.settle_write(work, result, stamp);
+		written := onec_internal.note_written(written, work, result);
+		COMMIT;
+		written := onec_internal.store_written(server, written, false);
 		COMMIT;
 		done := done OPERATOR(pg_catalog.+) 1;
 	END LOOP;
+	IF server IS NOT NULL THEN
+		written := onec_internal.store_written(server, written, true);
+		COMMIT;
+		PERFORM onec_internal.catch_up_with_written(server);
+	END IF;
 END $$;
 COMMENT ON PROCEDURE onec.deliver(name, int, int) IS
 	'Отправить в 1С то, что ждёт в очереди: каждая строка — один изменяющий запрос и две фиксации, до и '

@@ -27,6 +27,8 @@ BEGIN
 		WHERE u.server = people_meant.server AND (u.login = btrim(key) OR u.phone = wanted)
 		UNION SELECT c.user_id FROM onec.customer_card c
 		WHERE c.server = people_meant.server AND c.phone = wanted
+		UNION SELECT p.customer_id FROM onec_internal.site_person p
+		WHERE p.server = people_meant.server AND (p.kind, p.value) = ('phone', wanted)
 		UNION SELECT coalesce(d.owner_id, d.card_id) FROM onec.discount_card d
 			WHERE d.server = people_meant.server AND wanted IS NOT NULL
 			  AND wanted IN (onec.normalize_phone(d.barcode, country),
@@ -60,7 +62,9 @@ AS $$
 		  UNION ALL SELECT u.discount_card_id FROM onec.site_user u
 		  WHERE u.server = $1 AND $2 IN (u.user_id, u.customer_id)
 		  UNION ALL SELECT l.card_id FROM onec.card_sale_line l WHERE l.server = $1 AND l.owner_id = $2
-		  UNION ALL SELECT l.card_id FROM onec.loyalty_lot l WHERE l.server = $1 AND l.owner_id = $2) x
+		  UNION ALL SELECT l.card_id FROM onec.loyalty_lot l WHERE l.server = $1 AND l.owner_id = $2
+		  UNION ALL SELECT p.card_id FROM onec_internal.site_person p
+		  WHERE p.server = $1 AND p.customer_id = $2) x
 	WHERE x.id IS NOT NULL
 	  AND NOT EXISTS (SELECT FROM onec.discount_card o
 					  WHERE o.server = $1 AND o.card_id = x.id AND coalesce(o.owner_id, o.card_id) <> $2)
@@ -93,6 +97,8 @@ AS $$
 		WHERE c.server = $1 AND c.customer_id = ANY ($2)
 		UNION ALL SELECT unnest(ARRAY[d.barcode, d.magnetic_code]) FROM onec.discount_card d
 		WHERE d.server = $1 AND (d.card_id = ANY ($2) OR d.owner_id = ANY ($2))
+		UNION ALL SELECT p.value FROM onec_internal.site_person p
+		WHERE p.server = $1 AND (p.customer_id = ANY ($2) OR p.card_id = ANY ($2))
 		UNION ALL SELECT n.line FROM named n)
 	SELECT array_agg(DISTINCT w.word) FROM (
 		SELECT i::text FROM unnest($2) i
@@ -167,8 +173,49 @@ $$;
 COMMENT ON FUNCTION onec_internal.statistics_name(regclass, text[]) IS
 	'Есть ли слова человека в выборках планировщика (служебная)';
 
-CREATE FUNCTION onec_internal.forget_person(server name, key text) RETURNS TABLE (table_name text,
-	rows bigint)
+-- What of a person is in the outbox and its history.  Undelivered rows are an error, for 1C is to have what
+-- the site has promised, unless they are to be skipped; of what was delivered no content is kept.  A row is
+-- the person's by its key, or by a reference, a number or an address in a body of its object.
+CREATE FUNCTION onec_internal.forget_written(server name, ids uuid[], words text[],
+											 skip boolean) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tells text[] := ids::text[] || ARRAY(SELECT w FROM unnest(words) w WHERE w ~ '@|^\d{10}$');
+	keys uuid[];
+	waiting bigint[];
+	masked bigint;
+BEGIN
+	-- the steps of a document have no body of their own
+	keys := ids || ARRAY(
+		SELECT w.key
+		FROM (SELECT o.key, o.body FROM onec.outbox o WHERE o.server = forget_written.server
+			  UNION ALL
+			  SELECT h.key, h.body FROM onec.outbox_history h WHERE h.server = forget_written.server) w
+		WHERE EXISTS (SELECT FROM unnest(tells) t
+					  WHERE position(t IN lower(w.body::text COLLATE "default")) > 0));
+	waiting := ARRAY(SELECT o.id FROM onec.outbox o
+					 WHERE o.server = forget_written.server AND o.key = ANY (keys) ORDER BY 1);
+	IF waiting <> '{}' AND skip IS NOT TRUE THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('%s changes of this person are not delivered to 1C yet', cardinality(waiting)),
+			DETAIL = format('Rows of the outbox: %s.', array_to_string(waiting[:20], ', ')),
+			HINT = format('CALL onec.deliver(%L); or, so that they never are, onec.forget(…, '
+						  'skip_undelivered => true).', server);
+	END IF;
+	PERFORM onec.outbox_skip(w, 'erased by onec.forget') FROM unnest(waiting) w;
+	UPDATE onec.outbox_history h SET body = NULL, stored_diff = NULL, message = NULL
+	WHERE h.server = forget_written.server AND h.key = ANY (keys)
+	  AND (h.body IS NOT NULL OR h.stored_diff IS NOT NULL OR h.message IS NOT NULL);
+	GET DIAGNOSTICS masked = ROW_COUNT;
+	RETURN masked;
+END $$;
+COMMENT ON FUNCTION onec_internal.forget_written(name, uuid[], text[], boolean) IS
+	'Убрать человека из очереди записи и её истории (служебная)';
+
+CREATE FUNCTION onec_internal.forget_person(server name, key text, skip boolean DEFAULT false)
+	RETURNS TABLE (table_name text, rows bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -192,6 +239,12 @@ BEGIN
 	words := onec_internal.words_naming_person(srv, ids);
 	PERFORM onec_internal.lock_people(srv, true);
 	ids := ids || onec_internal.ids_of_person(srv, people[1]);
+	rows := onec_internal.forget_written(srv, ids, words, skip);
+	IF rows > 0 THEN
+		total := rows;
+		table_name := 'outbox_history';
+		RETURN NEXT;
+	END IF;
 	FOR w IN SELECT * FROM onec_internal.tables_about_people() ORDER BY 1 LOOP
 		PERFORM onec_internal.hold_own_tables(t.target) FROM onec.target t
 			WHERE onec_internal.table_of_target(t.target) = w.relation;
@@ -224,10 +277,11 @@ BEGIN
 		RETURN NEXT;
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION onec_internal.forget_person(name, text) IS 'Забыть человека (служебная)';
+COMMENT ON FUNCTION onec_internal.forget_person(name, text, boolean) IS 'Забыть человека (служебная)';
 
 -- A dry run is the run itself, taken back.
-CREATE FUNCTION onec.forget(key text, server name DEFAULT NULL, dry_run boolean DEFAULT false)
+CREATE FUNCTION onec.forget(key text, server name DEFAULT NULL, dry_run boolean DEFAULT false,
+							skip_undelivered boolean DEFAULT false)
 	RETURNS TABLE (table_name text, rows bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -238,7 +292,7 @@ DECLARE
 BEGIN
 	PERFORM onec_internal.must_write('forget');
 	BEGIN
-		told := (SELECT jsonb_agg(p) FROM onec_internal.forget_person(srv, key) p);
+		told := (SELECT jsonb_agg(p) FROM onec_internal.forget_person(srv, key, skip_undelivered) p);
 		IF dry_run THEN
 			RAISE SQLSTATE 'OC001';
 		END IF;
@@ -247,12 +301,13 @@ BEGIN
 	END;
 	RETURN QUERY SELECT r.table_name, r.rows FROM jsonb_to_recordset(told) r (table_name text, rows bigint);
 END $$;
-COMMENT ON FUNCTION onec.forget(text, name, boolean) IS
+COMMENT ON FUNCTION onec.forget(text, name, boolean, boolean) IS
 	'Забыть человека (152-ФЗ) по телефону, логину, карте или контрагенту: удалить всё личное, '
 	'покупки оставить безымянными, '
 	'из 1С больше не брать; показывает, в какой таблице сколько строк затронуто. dry_run — только показать. '
+	'Пока изменение человека не доставлено в 1С — ошибка; skip_undelivered — не доставлять его. '
 	'Необратимо; в самой 1С данные остаются';
-REVOKE EXECUTE ON FUNCTION onec.forget(text, name, boolean) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION onec.forget(text, name, boolean, boolean) FROM PUBLIC;
 
 -- A dry run is the run itself, taken back.
 CREATE FUNCTION onec.purge(before date, server name DEFAULT NULL, dry_run boolean DEFAULT false)

@@ -83,6 +83,7 @@ DECLARE
 BEGIN
 	FOR t IN SELECT * FROM (VALUES ('setting', '{key}'::text[]), ('target', '{target}'),
 							('env_name', '{name}'), ('field_source', '{"target,field"}'),
+							('write_object', '{object}'), ('write_field', '{"object,field"}'),
 							('category_map', '{priority}'), ('phone_plan', '{country}'),
 							('frequency_class', '{upper_days,code}'),
 							('rfm_segment', '{"set_name,priority"}')) v (name, keys) LOOP

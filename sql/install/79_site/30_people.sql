@@ -1,0 +1,404 @@
+-- Customers, their contacts and cards, as a site makes them: nobody twice.
+--
+-- Whoever a site has asked for is looked for in the store, by indexes, and among those that were asked for
+-- and are not there yet: onec_internal.site_person, where a telephone, an address or a card is somebody's
+-- once.  Two sessions that ask for one telephone at a time meet at its key: the second waits for the first,
+-- and gets the same person.
+
+CREATE TABLE onec_internal.site_person (
+	server name NOT NULL,
+	kind text NOT NULL CHECK (kind IN ('phone', 'email', 'card')),
+	value text NOT NULL,
+	customer_id uuid NOT NULL,
+	card_id uuid,
+	since timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (server, kind, value)
+);
+CREATE INDEX site_person_customer ON onec_internal.site_person (customer_id);
+COMMENT ON TABLE onec_internal.site_person IS
+	'Кого просил создать сайт: телефон, почта или карта — одного человека (служебное)';
+COMMENT ON COLUMN onec_internal.site_person.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec_internal.site_person.kind IS 'Что это: phone, email, card';
+COMMENT ON COLUMN onec_internal.site_person.value IS 'Телефон в едином виде, почта строчными, штрихкод карты';
+COMMENT ON COLUMN onec_internal.site_person.customer_id IS 'Контрагент';
+COMMENT ON COLUMN onec_internal.site_person.card_id IS 'Карта этого штрихкода';
+COMMENT ON COLUMN onec_internal.site_person.since IS 'С какого времени';
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.site_person', '');
+
+-- What a site looks people up by: a telephone by its last nine digits, however it is written; then it is
+-- looked at whole.  Whoever writes these tables calls what stands here, so it is what normalize_phone calls.
+CREATE INDEX counterparty_phone ON onec.counterparty (right(onec_internal.written_number(phone), 9))
+	WHERE right(onec_internal.written_number(phone), 9) IS NOT NULL;
+CREATE INDEX counterparty_email ON onec.counterparty (lower(btrim(email)))
+	WHERE lower(btrim(email)) IS NOT NULL;
+CREATE INDEX counterparty_contact_phone
+	ON onec.counterparty_contact (right(onec_internal.written_number(phone), 9))
+	WHERE right(onec_internal.written_number(phone), 9) IS NOT NULL;
+CREATE INDEX counterparty_contact_shown
+	ON onec.counterparty_contact (right(onec_internal.written_number(presentation), 9))
+	WHERE right(onec_internal.written_number(presentation), 9) IS NOT NULL;
+CREATE INDEX counterparty_contact_email ON onec.counterparty_contact (lower(btrim(email)))
+	WHERE lower(btrim(email)) IS NOT NULL;
+CREATE INDEX discount_card_barcode ON onec.discount_card (barcode) WHERE barcode IS NOT NULL;
+
+-- A live card by its bar code: its number and owner; no row: there is none.
+CREATE FUNCTION onec_internal.card_known(server name, barcode text, OUT card_id uuid, OUT owner_id uuid)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT d.card_id, d.owner_id FROM onec.discount_card d
+	WHERE d.server = $1 AND d.barcode = $2 COLLATE "default" AND NOT d.is_deleted
+		AND d.deletion_mark IS NOT TRUE
+	  AND d.is_invalid IS NOT TRUE
+	ORDER BY d.owner_id IS NULL, d.card_id LIMIT 1
+$$;
+COMMENT ON FUNCTION onec_internal.card_known(name, text) IS 'Действующая карта по штрихкоду (служебная)';
+
+-- The person of a telephone, a card, an address, in this order of trust; of several the user of the site.
+-- The store only.
+CREATE FUNCTION onec_internal.person_known(server name, phone text, email text, card text) RETURNS uuid
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	-- the collation of the server's name would be that of the texts, which the indexes are not by
+	WITH country AS MATERIALIZED (SELECT onec.get('phone.country', $1) AS code)
+	SELECT c.customer_id
+	FROM (SELECT 1 AS trust, u.customer_id, u.phone FROM onec.site_user u
+		  WHERE u.server = $1 AND u.phone = $2 COLLATE "default"
+		  UNION ALL
+		  SELECT 2, p.customer_id, p.phone FROM onec.counterparty p
+		  WHERE p.server = $1 AND right(onec_internal.written_number(p.phone),
+			9) = right($2 COLLATE "default", 9)
+		  UNION ALL
+		  SELECT 3, k.customer_id, k.phone FROM onec.counterparty_contact k
+		  WHERE k.server = $1 AND right(onec_internal.written_number(k.phone),
+			9) = right($2 COLLATE "default", 9)
+		  UNION ALL
+		  SELECT 3, k.customer_id, k.presentation FROM onec.counterparty_contact k
+		  WHERE k.server = $1 AND right(onec_internal.written_number(k.presentation),
+			9) = right($2 COLLATE "default", 9)
+		  UNION ALL
+		  SELECT 4, d.owner_id, NULL FROM onec_internal.card_known($1, $4) d
+		  UNION ALL
+		  SELECT 5, p.customer_id, NULL FROM onec.counterparty p
+		  WHERE p.server = $1 AND lower(btrim(p.email)) = $3 COLLATE "default"
+		  UNION ALL
+		  SELECT 6, k.customer_id, NULL FROM onec.counterparty_contact k
+		  WHERE k.server = $1 AND lower(btrim(k.email)) = $3 COLLATE "default") f
+	CROSS JOIN country
+	JOIN onec.counterparty c ON c.server = $1 AND c.customer_id = f.customer_id AND NOT c.is_deleted
+		AND c.deletion_mark IS NOT TRUE AND c.is_folder IS NOT TRUE
+	WHERE f.trust > 3 OR onec.normalize_phone(f.phone, country.code) = $2
+	ORDER BY f.trust, f.customer_id LIMIT 1
+$$;
+COMMENT ON FUNCTION onec_internal.person_known(name, text, text, text) IS
+	'Контрагент по телефону, карте или почте из местных данных (служебная)';
+
+-- Whether what a site asked for will not be: it was skipped, or it is deleted in 1C.  What 1C has refused
+-- may be delivered yet, when somebody has seen to it.
+CREATE FUNCTION onec_internal.came_to_nothing(server name, id uuid) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (SELECT FROM onec.counterparty c
+				   WHERE c.server = $1 AND c.customer_id = $2 AND (c.is_deleted OR c.deletion_mark))
+		OR EXISTS (SELECT FROM onec.discount_card d
+				   WHERE d.server = $1 AND d.card_id = $2 AND (d.is_deleted OR d.deletion_mark))
+		OR EXISTS (SELECT FROM onec.outbox_history h
+				   WHERE h.server = $1 AND h.key = $2 AND h.operation = 'create' AND h.status = 'skipped')
+$$;
+COMMENT ON FUNCTION onec_internal.came_to_nothing(name, uuid) IS
+	'Не появится ли объект, который просил сайт: пропущен или удалён (служебная)';
+
+-- Whose a telephone, an address, a card is from now on: this person's, unless somebody was first, who is then
+-- returned.
+CREATE FUNCTION onec_internal.hold_person(server name, kind text, value text, person uuid,
+										  card uuid DEFAULT NULL, OUT customer_id uuid, OUT card_id uuid)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	was onec_internal.site_person;
+BEGIN
+	INSERT INTO onec_internal.site_person (server, kind, value, customer_id, card_id)
+	VALUES (hold_person.server, hold_person.kind, hold_person.value, person, card)
+	ON CONFLICT ON CONSTRAINT site_person_pkey DO NOTHING;
+	SELECT p.* INTO was FROM onec_internal.site_person p
+	WHERE p.server = hold_person.server AND p.kind = hold_person.kind
+		AND p.value = hold_person.value FOR UPDATE;
+	IF onec_internal.came_to_nothing(server, coalesce(was.card_id, was.customer_id)) THEN
+		UPDATE onec_internal.site_person p SET customer_id = person, card_id = card, since = now()
+		WHERE p.server = hold_person.server AND p.kind = hold_person.kind AND p.value = hold_person.value
+		RETURNING * INTO was;
+	END IF;
+	customer_id := was.customer_id;
+	card_id := was.card_id;
+END $$;
+COMMENT ON FUNCTION onec_internal.hold_person(name, text, text, uuid, uuid) IS
+	'Закрепить телефон, почту или карту за человеком; возвращает того, за кем они (служебная)';
+
+-- A telephone and an address as they are compared; what cannot be one is refused, unsaid.
+CREATE FUNCTION onec_internal.contact_said(server name, phone text, email text, OUT number text,
+										   OUT address text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	number := onec.normalize_phone(phone, onec.get('phone.country', server));
+	address := nullif(btrim(email), '');
+	IF number IS NULL AND btrim(phone) <> '' THEN
+		RAISE invalid_parameter_value USING MESSAGE = '"phone" is no telephone number',
+			HINT = 'With the code of a country, or as the country of setting phone.country writes it.';
+	ELSIF address !~ '^[^@\s]+@[^@\s]+\.[^@\s]+$' THEN
+		RAISE invalid_parameter_value USING MESSAGE = '"email" is no address';
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.contact_said(name, text, text) IS
+	'Телефон и почта в едином виде, иначе ошибка (служебная)';
+
+-- The rows of contacts; a value that is kept in another form besides is emptied there, for it would be the
+-- old one.
+CREATE FUNCTION onec_internal.contact_rows(server name, number text, address text) RETURNS jsonb
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(jsonb_agg(r.of), '[]') FROM (
+		SELECT jsonb_build_object('type', 'Телефон',
+			'kind', onec_internal.shop_must_say($1, 'customer', 'phone_kind'), 'presentation', '+' || $2,
+			'phone', $2, 'phone_without_code', right($2, 7), 'phone_reversed', reverse($2),
+			'values', '', 'value', '') WHERE $2 IS NOT NULL
+		UNION ALL
+		SELECT jsonb_build_object('type', 'АдресЭлектроннойПочты',
+			'kind', onec_internal.shop_must_say($1, 'customer', 'email_kind'), 'presentation', $3,
+			'email', $3, 'domain', split_part($3, '@', 2), 'values', '', 'value', '')
+		WHERE $3 IS NOT NULL) r (of)
+$$;
+COMMENT ON FUNCTION onec_internal.contact_rows(name, text, text) IS 'Строки контактов (служебная)';
+
+-- ---- cards ----
+
+-- A card of this bar code for a customer: one there is, one without owner, which becomes theirs, or a new
+-- one.
+CREATE FUNCTION onec_internal.put_card(server name, customer uuid, said jsonb, idempotency text) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	entity_set text := onec_internal.write_set(server, 'card');
+	code text := btrim(said ->> 'barcode');
+	known record;
+	key uuid := onec_internal.key_said(said);
+	card jsonb := said || jsonb_build_object('owner', customer, 'barcode', code,
+											 'description', coalesce(said ->> 'description', code));
+BEGIN
+	SELECT * INTO known FROM onec_internal.card_known(server, code);
+	IF known.card_id IS NULL THEN
+		SELECT h.card_id, h.customer_id AS owner_id INTO known
+		FROM onec_internal.hold_person(server, 'card', code, customer, key) h;
+	END IF;
+	IF known.owner_id <> customer THEN
+		RAISE unique_violation USING MESSAGE = 'the card of this bar code is somebody else''s';
+	ELSIF known.card_id <> key AND known.owner_id = customer THEN
+		RETURN known.card_id;
+	ELSIF known.card_id <> key THEN
+		PERFORM onec.enqueue(server, entity_set, 'patch', known.card_id,
+							 onec_internal.write_body(server, 'card',
+													  jsonb_build_object('owner', customer), true),
+							 idempotency => idempotency || ':owner');
+		PERFORM onec_internal.hold_person(server, 'card', code, customer, known.card_id);
+		RETURN known.card_id;
+	END IF;
+	RETURN (onec.enqueue(server, entity_set, 'create', key,
+						 onec_internal.write_body(server, 'card', card - 'key'),
+						 idempotency => idempotency || ':card')).object_key;
+END $$;
+COMMENT ON FUNCTION onec_internal.put_card(name, uuid, jsonb, text) IS
+	'Карта покупателя: найденная или новая (служебная)';
+
+CREATE FUNCTION onec.issue_card(server name, customer uuid, card jsonb,
+								idempotency text DEFAULT NULL) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name;
+	done uuid;
+BEGIN
+	PERFORM onec_internal.must_write('issue_card');
+	srv := onec_internal.site_writes(server, 'card');
+	done := coalesce(onec_internal.key_given_before(srv, 'card', 'create', idempotency || ':card'),
+					 onec_internal.key_given_before(srv, 'card', 'patch', idempotency || ':owner'));
+	IF done IS NOT NULL THEN
+		RETURN done;
+	END IF;
+	PERFORM onec_internal.check_said('card', jsonb_build_array(card), '{key}');
+	IF btrim(card ->> 'barcode') = '' IS NOT FALSE THEN
+		PERFORM onec_internal.refuse_missing(srv, 'card', 'barcode', NULL);
+	END IF;
+	PERFORM onec_internal.must_be_known(srv, 'customer', customer);
+	RETURN onec_internal.put_card(srv, customer, card, idempotency);
+END $$;
+COMMENT ON FUNCTION onec.issue_card(name, uuid, jsonb, text) IS
+	'Выдать покупателю карту: {"barcode": …}; карта без владельца становится его, новая ставится в очередь. '
+	'Возвращает ссылку на карту';
+
+-- ---- customers ----
+
+-- Whether the store or the outbox knows an object, so that nothing is written to somebody who is not there.
+CREATE FUNCTION onec_internal.must_be_known(server name, object text, key uuid) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF key IS NULL OR onec_internal.came_to_nothing(server, key) OR NOT (
+		EXISTS (SELECT FROM onec.counterparty c
+				WHERE object = 'customer' AND c.server = must_be_known.server AND c.customer_id = key)
+		OR EXISTS (SELECT FROM onec.discount_card d
+				   WHERE object = 'card' AND d.server = must_be_known.server AND d.card_id = key)
+		OR EXISTS (SELECT FROM onec.outbox o
+				   WHERE o.server = must_be_known.server AND o.key = must_be_known.key
+					 AND o.entity_set = onec_internal.write_set(must_be_known.server, object))
+		OR EXISTS (SELECT FROM onec.outbox_history h
+				   WHERE h.server = must_be_known.server AND h.key = must_be_known.key
+					 AND h.entity_set = onec_internal.write_set(must_be_known.server, object))) THEN
+		RAISE no_data_found USING
+			MESSAGE = format('no %s of server "%s" is known by this key', object, server),
+			HINT = format('What 1C has is known after CALL onec.sync(%L).', server);
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.must_be_known(name, text, uuid) IS
+	'Отказать, если ни в местных данных, ни в очереди объекта нет (служебная)';
+
+-- The person who has one of these already; else "person" has them now.
+CREATE FUNCTION onec_internal.hold_or_find(server name, person uuid, number text, address text,
+										   code text) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	plain text := lower(btrim(address) COLLATE "default");
+	other uuid := onec_internal.person_known(server, number, plain, code);
+	w record;
+BEGIN
+	FOR w IN SELECT k.kind, k.value FROM (VALUES (1, 'phone', number), (2, 'email', plain)) k (n, kind, value)
+		WHERE other IS NULL AND k.value IS NOT NULL ORDER BY k.n LOOP
+		SELECT h.customer_id INTO other FROM onec_internal.hold_person(server, w.kind, w.value, person) h
+		WHERE h.customer_id <> person;
+		EXIT WHEN other IS NOT NULL;
+	END LOOP;
+	IF other IS NULL AND code IS NOT NULL THEN
+		SELECT p.customer_id INTO other FROM onec_internal.site_person p
+		WHERE p.server = hold_or_find.server AND p.kind = 'card' AND p.value = code
+		  AND NOT onec_internal.came_to_nothing(p.server, p.card_id);
+	END IF;
+	IF other IS NOT NULL THEN
+		UPDATE onec_internal.site_person p SET customer_id = other
+		WHERE p.customer_id = person AND p.server = hold_or_find.server;
+		-- what they were not known by is theirs from now on
+		PERFORM onec_internal.hold_person(server, k.kind, coalesce(k.phone, k.email), other)
+		FROM (VALUES ('phone', number, NULL), ('email', NULL, plain)) k (kind, phone, email)
+		WHERE num_nonnulls(k.phone, k.email) > 0
+		  AND onec_internal.person_known(server, k.phone, k.email, NULL) IS NULL;
+	END IF;
+	RETURN other;
+END $$;
+COMMENT ON FUNCTION onec_internal.hold_or_find(name, uuid, text, text, text) IS
+	'Кто уже есть с таким телефоном, картой или почтой; NULL — никто, и они закреплены (служебная)';
+
+CREATE FUNCTION onec.create_customer(server name, customer jsonb, idempotency text DEFAULT NULL) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name;
+	code text := nullif(btrim(customer ->> 'card'), '');
+	contact record;
+	other uuid;
+	key uuid;
+	person jsonb;
+	rows jsonb;
+BEGIN
+	PERFORM onec_internal.must_write('create_customer');
+	srv := onec_internal.site_writes(server, 'customer');
+	other := onec_internal.key_given_before(srv, 'customer', 'create', idempotency);
+	IF other IS NOT NULL THEN
+		RETURN other;
+	END IF;
+	PERFORM onec_internal.check_said('customer', jsonb_build_array(customer), '{key,card}');
+	SELECT * INTO contact FROM onec_internal.contact_said(srv, customer ->> 'phone', customer ->> 'email');
+	IF num_nonnulls(contact.number, contact.address, code) = 0 THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'a customer is known by "phone", "email" or "card"',
+			HINT = 'Without any of them the next visit would make another one.';
+	END IF;
+	key := onec_internal.key_said(customer);
+	other := onec_internal.hold_or_find(srv, key, contact.number, contact.address, code);
+	IF other IS NULL THEN
+		person := customer - '{key,card}'::text[]
+			|| jsonb_build_object('phone', contact.number, 'email', contact.address,
+								  'full_name', coalesce(customer ->> 'full_name', customer ->> 'name'));
+		IF onec_internal.part_of_object(srv, 'customer.contacts') IS NOT NULL THEN
+			rows := onec_internal.contact_rows(srv, contact.number, contact.address);
+		END IF;
+		key := (onec.enqueue(srv, onec_internal.write_set(srv, 'customer'), 'create', key,
+							 onec_internal.with_part(srv, 'customer.contacts',
+													 onec_internal.write_body(srv, 'customer', person), rows),
+							 idempotency => idempotency)).object_key;
+	END IF;
+	IF code IS NOT NULL THEN
+		PERFORM onec_internal.site_writes(srv, 'card');
+		PERFORM onec_internal.put_card(srv, coalesce(other, key), jsonb_build_object('barcode', code),
+									   idempotency);
+	END IF;
+	RETURN coalesce(other, key);
+END $$;
+COMMENT ON FUNCTION onec.create_customer(name, jsonb, text) IS
+	'Найти покупателя по телефону, карте или почте в местных данных и в очереди, а если его нет — '
+	'поставить в очередь создание: {"name": …, "phone": …, "email": …, "card": штрихкод}. Возвращает '
+	'ссылку; двое сразу с одним телефоном получают одну';
+
+CREATE FUNCTION onec.change_contact(server name, customer uuid, phone text DEFAULT NULL,
+									email text DEFAULT NULL, idempotency text DEFAULT NULL) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name;
+	entity_set text;
+	part text;
+	contact record;
+	before bigint[] := '{}';
+	header jsonb;
+BEGIN
+	PERFORM onec_internal.must_write('change_contact');
+	srv := onec_internal.site_writes(server, 'customer');
+	entity_set := onec_internal.write_set(srv, 'customer');
+	part := onec_internal.part_of_object(srv, 'customer.contacts');
+	SELECT * INTO contact FROM onec_internal.contact_said(srv, phone, email);
+	IF num_nonnulls(contact.number, contact.address) = 0 THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'change_contact needs a "phone" or an "email"';
+	END IF;
+	PERFORM onec_internal.must_be_known(srv, 'customer', customer);
+	IF part IS NOT NULL THEN
+		before := ARRAY[(onec.enqueue(srv, entity_set, 'merge_rows', customer,
+			jsonb_build_object(part, onec_internal.write_bodies(srv, 'customer.contacts',
+				onec_internal.contact_rows(srv, contact.number, contact.address))),
+			merge_by => ARRAY(
+				SELECT f.property FROM onec_internal.write_fields(srv, 'customer.contacts') f
+				WHERE f.field IN ('type', 'kind') AND f.property IS NOT NULL ORDER BY f.ordinal),
+			idempotency => idempotency || ':rows')).id];
+	END IF;
+	-- what 1C itself looks people up by
+	header := onec_internal.write_body(srv, 'customer', jsonb_strip_nulls(jsonb_build_object(
+		'phone', contact.number, 'email', contact.address)), true);
+	IF header <> '{}' THEN
+		PERFORM onec.enqueue(srv, entity_set, 'patch', customer, header, before, idempotency || ':search');
+	END IF;
+	PERFORM onec_internal.hold_person(srv, v.kind, v.value, customer)
+	FROM (VALUES ('phone', contact.number), ('email', lower(btrim(contact.address) COLLATE "default")))
+			 v (kind, value)
+	WHERE v.value IS NOT NULL;
+	RETURN customer;
+END $$;
+COMMENT ON FUNCTION onec.change_contact(name, uuid, text, text, text) IS
+	'Поставить в очередь новый телефон или почту покупателя: при доставке читается вся таблица контактов, и '
+	'меняется строка своего вида; чужие остаются. Возвращает ссылку на покупателя';
