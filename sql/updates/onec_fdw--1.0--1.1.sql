@@ -7479,3 +7479,2218 @@ ON CONFLICT DO NOTHING;
 ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
 
 SELECT onec_internal.finish_script();
+CREATE FUNCTION onec_internal.people_lock_key(server name) RETURNS bigint
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN hashtextextended('onec people ' || server, 0);
+
+COMMENT ON FUNCTION onec_internal.people_lock_key(name) IS 'Ключ блокировки строк о людях (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.lock_people(server name, alone boolean) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	key bigint := onec_internal.people_lock_key(server);
+BEGIN
+	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+		RAISE invalid_transaction_state USING
+			MESSAGE = 'rows about people are written and erased in READ COMMITTED only',
+			DETAIL = 'Whoever is forgotten meanwhile would be seen, or left, by a transaction '
+					 'that looks at an older state.',
+			HINT = 'SET default_transaction_isolation = ''read committed'' first.';
+	ELSIF alone THEN
+		PERFORM pg_advisory_xact_lock(key);
+	ELSE
+		PERFORM pg_advisory_xact_lock_shared(key);
+	END IF;
+END $$;
+
+CREATE TABLE onec_internal.written_unread (
+	server name NOT NULL,
+	entity_set text NOT NULL,
+	key uuid NOT NULL,
+	PRIMARY KEY (server, entity_set, key)
+);
+
+COMMENT ON TABLE onec_internal.written_unread IS
+	'Записанные в 1С объекты, которых ещё нет в местных данных: шла синхронизация (служебное)';
+
+COMMENT ON COLUMN onec_internal.written_unread.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.written_unread.entity_set IS 'Набор 1С';
+
+COMMENT ON COLUMN onec_internal.written_unread.key IS 'Ссылка в 1С';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.written_unread', '');
+
+CREATE FUNCTION onec_internal.targets_of_set(server name, entity_set text)
+	RETURNS TABLE (target text, part text, unit name)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT t.target, p.part, t.unit[1]
+	FROM onec_internal.sync_steps($1, NULL) t
+	JOIN onec.sync_state s ON s.server = $1 AND s.target = t.target AND s.last_ok IS NOT NULL
+	JOIN (SELECT DISTINCT o.part FROM onec_internal.outbox_property o
+		  WHERE o.server = $1 AND o.entity_set = $2) p
+		ON onec_internal.entity_set_of($1, t.target) = concat_ws('_', $2, nullif(p.part, ''))
+	-- what somebody mirrors may have types that an answer is not taken apart into
+	WHERE t.source = 'set' AND cardinality(t.unit) = 1 AND NOT onec_internal.is_mirror(t.target)
+	  AND (t.switch IS NULL OR onec.get(t.switch, $1)::boolean)
+	ORDER BY t.ordinal
+$$;
+
+COMMENT ON FUNCTION onec_internal.targets_of_set(name, text) IS
+	'Местные таблицы, в которых есть объекты набора (служебная)';
+
+CREATE FUNCTION onec_internal.stage_objects(server name, target text, objects jsonb) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	made record;
+	fields text;
+	parts text;
+BEGIN
+	PERFORM onec_internal.new_server_number(server);
+	SELECT * INTO made FROM onec_internal.stage_columns(server, target);
+	SELECT string_agg(CASE
+			WHEN f.kind = 'rows' THEN onec_internal.tabular_part(server, f.target, f.field)
+			WHEN f.kind = 'ref' AND NOT f.is_key AND onec_internal.is_part_of_key(f.target, f.field)
+				THEN format('coalesce(%s, onec_internal.no_reference())', v.value)
+			WHEN f.empty IS NOT NULL THEN format('coalesce(%s, %L)', v.value, f.empty)
+			ELSE v.value END || format(' AS %I', f.field), ', ' ORDER BY f.ordinal),
+		   string_agg(format('coalesce(%s) AS %I', (SELECT string_agg(format('r.value -> %L', n), ', ')
+													FROM unnest(c.names) n), f.field), ', ')
+			   FILTER (WHERE f.kind = 'rows')
+	INTO fields, parts
+	FROM onec_internal.staged_fields(server, target) f
+	CROSS JOIN LATERAL onec_internal.field_candidates(server, f) c (names)
+	CROSS JOIN LATERAL onec_internal.nested_value_expression(c.names, f.kind, NULL) v (value);
+	RETURN onec_internal.fill_table('onec_stage', target, format(
+		'SELECT %s AS server, %s FROM (SELECT %s FROM jsonb_array_elements(%L) r (value)%s OFFSET 0) r%s',
+		onec_internal.server_in(onec_internal.table_of_target(target), server), made.list, fields, objects,
+		' CROSS JOIN LATERAL (SELECT ' || parts || ') f', made.joins));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.stage_objects(name, text, jsonb) IS
+	'Объекты 1С, пришедшие в ответе, во временную таблицу (служебная)';
+
+CREATE FUNCTION onec_internal.store_objects(server name, entity_set text, objects jsonb) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	keys text := (SELECT string_agg(quote_literal(o ->> 'Ref_Key'), ', ')
+				  FROM jsonb_array_elements(objects) o);
+	t record;
+BEGIN
+	IF NOT pg_try_advisory_xact_lock(onec_internal.run_lock_key(server)) THEN
+		RETURN false;
+	END IF;
+	FOR t IN SELECT * FROM onec_internal.targets_of_set(server, entity_set) LOOP
+		CONTINUE WHEN t.part <> ''
+			AND NOT EXISTS (SELECT FROM jsonb_array_elements(objects) o WHERE o ? t.part);
+		PERFORM onec_internal.drop_window_tables();
+		PERFORM onec_internal.stage_objects(server, t.target, CASE t.part WHEN '' THEN objects ELSE (
+			SELECT coalesce(jsonb_agg(r || jsonb_build_object('Ref_Key', o -> 'Ref_Key')), '[]')
+			FROM jsonb_array_elements(objects) o, jsonb_array_elements(o -> t.part) r) END);
+		PERFORM onec_internal.complete_and_compare(server, t.target, format('%I IN (%s)', t.unit, keys));
+		PERFORM onec_internal.write_window(server, t.target);
+	END LOOP;
+	PERFORM onec_internal.drop_window_tables();
+	DELETE FROM onec_internal.written_unread w
+	WHERE w.server = store_objects.server AND w.entity_set = store_objects.entity_set
+	  AND w.key IN (SELECT (o ->> 'Ref_Key')::uuid FROM jsonb_array_elements(objects) o);
+	RETURN true;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.store_objects(name, text, jsonb) IS
+	'Записать объекты 1С в местные данные, если не идёт синхронизация (служебная)';
+
+CREATE FUNCTION onec_internal.note_written(written jsonb, work onec.outbox,
+										   result onec_internal.write_result) RETURNS jsonb
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF result.verdict <> 'done' OR result.stored IS NULL
+		OR NOT EXISTS (SELECT FROM onec_internal.targets_of_set(work.server, work.entity_set)) THEN
+		RETURN written;
+	END IF;
+	INSERT INTO onec_internal.written_unread (server, entity_set, key)
+	VALUES (work.server, work.entity_set, (result.stored ->> 'Ref_Key')::uuid) ON CONFLICT DO NOTHING;
+	RETURN coalesce(written, '[]') || jsonb_build_object('set', work.entity_set, 'at',
+		extract(epoch FROM clock_timestamp()), 'object', result.stored);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.note_written(jsonb, onec.outbox, onec_internal.write_result) IS
+	'Отметить доставленный объект, которого ещё нет в местных данных (служебная)';
+
+CREATE FUNCTION onec_internal.warn_of_storing(server name, code text, message text, detail text,
+											  context text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE WARNING USING
+		MESSAGE = format('what was delivered to server "%s" is not in the store yet', server),
+		DETAIL = onec_internal.message_without_values(code, message, detail, context);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.warn_of_storing(name, text, text, text, text) IS
+	'Предупредить: доставленное не записано в местные данные (служебная)';
+
+CREATE FUNCTION onec_internal.store_written(server name, written jsonb, at_end boolean) RETURNS jsonb
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s record;
+	said text;
+	detail text;
+	place text;
+BEGIN
+	IF written IS NULL OR NOT at_end AND jsonb_array_length(written) < 20
+		AND (written -> 0 ->> 'at')::numeric > extract(epoch FROM clock_timestamp()) - 3 THEN
+		RETURN written;
+	END IF;
+	FOR s IN SELECT l.entity_set, jsonb_agg(l.object) AS objects FROM (
+			SELECT DISTINCT ON (w ->> 'set', w #> '{object,Ref_Key}') w ->> 'set' AS entity_set,
+				   w -> 'object' AS object
+			FROM jsonb_array_elements(written) WITH ORDINALITY e (w, n)
+			ORDER BY w ->> 'set', w #> '{object,Ref_Key}', n DESC) l
+		GROUP BY 1 ORDER BY 1 LOOP
+		EXIT WHEN NOT onec_internal.store_objects(server, s.entity_set, s.objects);
+	END LOOP;
+	RETURN NULL;
+EXCEPTION WHEN others THEN
+	GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
+	PERFORM onec_internal.warn_of_storing(server, SQLSTATE, said, detail, place);
+	RETURN NULL;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.store_written(name, jsonb, boolean) IS
+	'Записать доставленное в местные данные (служебная)';
+
+CREATE FUNCTION onec_internal.catch_up_with_written(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u record;
+	answer record;
+	said text;
+	detail text;
+	place text;
+BEGIN
+	FOR u IN SELECT w.* FROM onec_internal.written_unread w WHERE w.server = catch_up_with_written.server
+		ORDER BY w.entity_set, w.key LIMIT 100 FOR UPDATE SKIP LOCKED LOOP
+		EXIT WHEN NOT pg_try_advisory_xact_lock(onec_internal.run_lock_key(server));
+		SELECT * INTO answer
+		FROM onec_internal.write_once(server, 'GET', u.entity_set, u.key, NULL, NULL, NULL);
+		IF answer.outcome = 'stored' THEN
+			PERFORM onec_internal.store_objects(server, u.entity_set,
+												jsonb_build_array(answer.answer::jsonb));
+		ELSIF answer.outcome = 'missing' THEN
+			DELETE FROM onec_internal.written_unread w
+			WHERE (w.server, w.entity_set, w.key) = (u.server, u.entity_set, u.key);
+		END IF;
+	END LOOP;
+	-- after somebody was forgotten everybody is folded anew, and nobody noted
+	IF (EXISTS (SELECT FROM onec_internal.touched_user t WHERE t.server = catch_up_with_written.server)
+		OR NOT EXISTS (SELECT FROM onec_internal.people_state p WHERE p.server = catch_up_with_written.server)
+		AND EXISTS (SELECT FROM onec.site_user s WHERE s.server = catch_up_with_written.server))
+		AND pg_try_advisory_xact_lock(onec_internal.run_lock_key(server)) THEN
+		PERFORM onec_internal.refresh_people(server, false);
+	END IF;
+EXCEPTION WHEN others THEN
+	GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
+	PERFORM onec_internal.warn_of_storing(server, SQLSTATE, said, detail, place);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.catch_up_with_written(name) IS
+	'Дочитать записанное, чего ещё нет в местных данных, и собрать тех, кого оно касается (служебная)';
+
+CREATE OR REPLACE PROCEDURE onec.deliver(server name DEFAULT NULL, max_rows int DEFAULT NULL,
+	max_seconds int DEFAULT NULL)
+	LANGUAGE plpgsql
+AS $$
+DECLARE
+	work onec.outbox;
+	result onec_internal.write_result;
+	written pg_catalog.jsonb;
+	began pg_catalog.timestamptz;
+	stamp pg_catalog.text;
+	done int := 0;
+	going boolean := true;
+BEGIN
+	IF onec_internal.in_transaction_block() THEN
+		PERFORM onec_internal.refuse_transaction_block('deliver');
+	END IF;
+	COMMIT;
+	server := onec_internal.delivering_server(server);
+	began := pg_catalog.clock_timestamp();
+	WHILE going AND server IS NOT NULL AND NOT onec_internal.is_delivery_over(done, max_rows, began,
+		max_seconds) LOOP
+		stamp := onec_internal.mapping_stamp(server, current_user);
+		work := onec_internal.lease_write(server, stamp);
+		COMMIT;
+		EXIT WHEN work.id IS NULL;
+		result := onec_internal.carry_write(work);
+		going := onec_internal.settle_write(work, result, stamp);
+		written := onec_internal.note_written(written, work, result);
+		COMMIT;
+		written := onec_internal.store_written(server, written, false);
+		COMMIT;
+		done := done OPERATOR(pg_catalog.+) 1;
+	END LOOP;
+	IF server IS NOT NULL THEN
+		written := onec_internal.store_written(server, written, true);
+		COMMIT;
+		PERFORM onec_internal.catch_up_with_written(server);
+	END IF;
+END $$;
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('write.points_set', 'text', 'Document_НачислениеСписаниеБонусныхБаллов', NULL, NULL, NULL,
+	 'Набор 1С: документ, которым сайт начисляет и списывает баллы', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec.write_object (
+	object text PRIMARY KEY,
+	endpoint text NOT NULL REFERENCES onec.setting (key),
+	title text NOT NULL
+);
+
+-- by hand: what 90_owner/30_seed.sql does for the tables whose rows are brought along
+ALTER TABLE onec.write_object ADD is_seed boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN onec.write_object.is_seed IS 'Поставлена с расширением и не изменена';
+CREATE TRIGGER keep_edit BEFORE INSERT OR UPDATE OR DELETE ON onec.write_object FOR EACH ROW
+	EXECUTE FUNCTION onec_internal.keep_edit('object');
+ALTER TABLE onec.write_object ENABLE ALWAYS TRIGGER keep_edit;
+SELECT pg_catalog.pg_extension_config_dump('onec.write_object', 'WHERE NOT is_seed');
+
+COMMENT ON TABLE onec.write_object IS
+	'Что пишет сайт: объекты функций onec.create_customer, place_order и других';
+
+COMMENT ON COLUMN onec.write_object.object IS 'Объект';
+
+COMMENT ON COLUMN onec.write_object.endpoint IS 'Настройка, которая называет его набор в 1С';
+
+COMMENT ON COLUMN onec.write_object.title IS 'Что это, по-русски';
+
+ALTER TABLE onec.write_object DISABLE TRIGGER keep_edit;
+INSERT INTO onec.write_object (object, endpoint, title, is_seed) VALUES ('customer', 'endpoint.counterparty', 'Покупатель', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_object (object, endpoint, title, is_seed) VALUES ('card', 'endpoint.discount_card', 'Дисконтная карта', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_object (object, endpoint, title, is_seed) VALUES ('points', 'write.points_set', 'Начисление и списание баллов', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_object (object, endpoint, title, is_seed) VALUES ('order', 'endpoint.customer_order', 'Заказ покупателя', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.write_object ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec.write_field (
+	object text NOT NULL,
+	ordinal int NOT NULL,
+	field text NOT NULL,
+	said_by text NOT NULL CHECK (said_by IN ('site', 'shop', 'nobody')),
+	is_required boolean NOT NULL,
+	candidates text[] NOT NULL,
+	type_name text,
+	initial jsonb,
+	PRIMARY KEY (object, field)
+);
+
+-- by hand: what 90_owner/30_seed.sql does for the tables whose rows are brought along
+ALTER TABLE onec.write_field ADD is_seed boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN onec.write_field.is_seed IS 'Поставлена с расширением и не изменена';
+CREATE TRIGGER keep_edit BEFORE INSERT OR UPDATE OR DELETE ON onec.write_field FOR EACH ROW
+	EXECUTE FUNCTION onec_internal.keep_edit('object,field');
+ALTER TABLE onec.write_field ENABLE ALWAYS TRIGGER keep_edit;
+SELECT pg_catalog.pg_extension_config_dump('onec.write_field', 'WHERE NOT is_seed');
+
+COMMENT ON TABLE onec.write_field IS 'В какие свойства 1С пишутся поля: первое опубликованное из перечня';
+
+COMMENT ON COLUMN onec.write_field.object IS
+	'Объект; у строк табличной части — с именем её поля: order.lines';
+
+COMMENT ON COLUMN onec.write_field.ordinal IS 'Порядок';
+
+COMMENT ON COLUMN onec.write_field.field IS 'Поле: под этим именем его называют сайт и onec.write_default';
+
+COMMENT ON COLUMN onec.write_field.said_by IS
+	'Кто говорит значение: site — сайт, shop — магазин (onec.write_default), если сайт молчит, nobody — '
+	'вычисляется';
+
+COMMENT ON COLUMN onec.write_field.is_required IS 'Без значения объект не ставится в очередь';
+
+COMMENT ON COLUMN onec.write_field.candidates IS
+	'Свойства 1С, первое опубликованное выигрывает; пусто — не пишется, а нужно для расчёта';
+
+COMMENT ON COLUMN onec.write_field.type_name IS 'Вид объекта, на который ссылается поле';
+
+COMMENT ON COLUMN onec.write_field.initial IS 'Значение, если его не говорит никто';
+
+ALTER TABLE onec.write_field DISABLE TRIGGER keep_edit;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 1, 'name', 'site', true, '{Description}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 2, 'full_name', 'site', false, '{НаименованиеПолное}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 3, 'kind', 'shop', false, '{ВидКонтрагента}', NULL, '"ФизическоеЛицо"', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 4, 'legal_kind', 'shop', false, '{ЮридическоеФизическоеЛицо,ЮрФизЛицо}', NULL,
+	 '"ФизическоеЛицо"', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 5, 'is_buyer', 'shop', false, '{Покупатель}', NULL, 'true', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 6, 'group', 'shop', false, '{Parent_Key}', 'Catalog_Контрагенты', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 7, 'phone', 'site', false, '{НомерТелефонаДляПоиска}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 8, 'email', 'site', false, '{АдресЭПДляПоиска}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 9, 'birth_date', 'site', false, '{ДатаРождения}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 10, 'gender', 'site', false, '{Пол}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 11, 'comment', 'site', false, '{Комментарий}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 12, 'contacts', 'nobody', false, '{КонтактнаяИнформация}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 13, 'phone_kind', 'shop', false, '{}', 'Catalog_ВидыКонтактнойИнформации', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer', 14, 'email_kind', 'shop', false, '{}', 'Catalog_ВидыКонтактнойИнформации', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer.contacts', 1, 'type', 'nobody', true, '{Тип}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer.contacts', 2, 'kind', 'nobody', true, '{Вид_Key,Вид}', 'Catalog_ВидыКонтактнойИнформации',
+	 NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer.contacts', 3, 'presentation', 'nobody', true, '{Представление}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer.contacts', 4, 'phone', 'nobody', false, '{НомерТелефона}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer.contacts', 5, 'phone_without_code', 'nobody', false, '{НомерТелефонаБезКодов}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer.contacts', 6, 'phone_reversed', 'nobody', false, '{ОбратныйНомерТелефона}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer.contacts', 7, 'email', 'nobody', false, '{АдресЭП}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer.contacts', 8, 'domain', 'nobody', false, '{ДоменноеИмяСервера}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer.contacts', 9, 'values', 'nobody', false, '{ЗначенияПолей}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('customer.contacts', 10, 'value', 'nobody', false, '{Значение}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('card', 1, 'description', 'site', true, '{Description}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('card', 2, 'barcode', 'site', true, '{КодКартыШтрихкод,Штрихкод}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('card', 3, 'magnetic_code', 'site', false, '{КодКартыМагнитный,МагнитныйКод}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('card', 4, 'owner', 'nobody', true, '{ВладелецКарты_Key,ВладелецКарты,Контрагент_Key}',
+	 'Catalog_Контрагенты', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('card', 5, 'card_kind', 'shop', true, '{ВидДисконтнойКарты_Key,Owner_Key}',
+	 'Catalog_ВидыДисконтныхКарт', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('card', 6, 'program', 'shop', false, '{БонуснаяПрограмма_Key}', 'Catalog_БонусныеПрограммы', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('card', 7, 'comment', 'site', false, '{Комментарий}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('points', 1, 'date', 'nobody', true, '{Date}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('points', 2, 'organization', 'shop', false, '{Организация_Key}', 'Catalog_Организации', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('points', 3, 'program', 'shop', true, '{БонуснаяПрограмма_Key}', 'Catalog_БонусныеПрограммы', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('points', 4, 'comment', 'site', false, '{Комментарий}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('points', 5, 'accruals', 'nobody', true, '{НачисленияБонусов}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('points.accruals', 1, 'card', 'nobody', true, '{БонуснаяКарта_Key,ДисконтнаяКарта_Key}',
+	 'Catalog_ДисконтныеКарты', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('points.accruals', 2, 'points', 'nobody', true, '{Количество}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('points.accruals', 3, 'granted_at', 'nobody', false, '{ДатаНачисления}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('points.accruals', 4, 'expires_at', 'nobody', false, '{ДатаСгорания}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('points.accruals', 5, 'analytics', 'shop', false,
+	 '{АналитикаНачисленияБонусов_Key,АналитикаНачисленияБонусов}', 'Catalog_АналитикаНачисленияБонусов',
+	 NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 1, 'date', 'site', true, '{Date}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 2, 'number', 'site', false, '{Number}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 3, 'customer', 'site', true, '{Контрагент_Key,Контрагент}', 'Catalog_Контрагенты', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 4, 'organization', 'shop', true, '{Организация_Key,Организация}', 'Catalog_Организации', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 5, 'operation_kind', 'shop', true, '{ВидОперации}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 6, 'operation', 'shop', true, '{ХозяйственнаяОперация_Key}', 'Catalog_ХозяйственныеОперации',
+	 NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 7, 'price_kind', 'shop', true, '{ВидЦен_Key}', 'Catalog_ВидыЦен', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 8, 'currency', 'shop', true, '{ВалютаДокумента_Key}', 'Catalog_Валюты', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 9, 'rate', 'shop', false, '{Курс}', NULL, '1', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 10, 'multiplicity', 'shop', false, '{Кратность}', NULL, '1', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 11, 'store', 'shop', true, '{СтруктурнаяЕдиницаПродажи_Key,Склад_Key}',
+	 'Catalog_СтруктурныеЕдиницы', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 12, 'reserve_store', 'shop', true, '{СтруктурнаяЕдиницаРезерв_Key}',
+	 'Catalog_СтруктурныеЕдиницы', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 13, 'taxation', 'shop', true, '{НалогообложениеНДС}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 14, 'includes_vat', 'shop', true, '{СуммаВключаетНДС}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 15, 'contract', 'site', false, '{Договор_Key}', 'Catalog_ДоговорыКонтрагентов', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 16, 'ship_at', 'site', false, '{ДатаОтгрузки}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 17, 'state', 'site', false, '{СостояниеЗаказа_Key,СостояниеЗаказа}',
+	 'Catalog_СостоянияЗаказовПокупателей', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 18, 'comment', 'site', false, '{Комментарий}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 19, 'amount', 'nobody', false, '{СуммаДокумента}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order', 20, 'lines', 'nobody', true, '{Запасы,Товары}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 1, 'link', 'nobody', false, '{КлючСвязи}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 2, 'is_stock', 'shop', false, '{ТипНоменклатурыЗапас}', NULL, 'true', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 3, 'product', 'site', true, '{Номенклатура_Key,Номенклатура}', 'Catalog_Номенклатура',
+	 NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 4, 'variant', 'site', false, '{Характеристика_Key,Характеристика}',
+	 'Catalog_ХарактеристикиНоменклатуры', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 5, 'unit', 'shop', true, '{ЕдиницаИзмерения_Key,ЕдиницаИзмерения}',
+	 'Catalog_КлассификаторЕдиницИзмерения', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 6, 'quantity', 'site', true, '{Количество}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 7, 'price', 'site', true, '{Цена}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 8, 'amount', 'nobody', false, '{Сумма}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 9, 'discount_percent', 'site', false, '{ПроцентСкидкиНаценки}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 10, 'discount', 'site', false, '{СуммаСкидкиНаценки}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 11, 'total', 'nobody', false, '{Всего}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 12, 'vat_rate', 'shop', true, '{СтавкаНДС_Key,СтавкаНДС}', 'Catalog_СтавкиНДС', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 13, 'vat_percent', 'shop', false, '{}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 14, 'vat_amount', 'nobody', false, '{СуммаНДС}', NULL, NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.write_field (object, ordinal, field, said_by, is_required, candidates, type_name,
+	 initial, is_seed) VALUES ('order.lines', 15, 'line_store', 'nobody', false, '{СтруктурнаяЕдиницаРезерв_Key,Склад_Key}',
+	 'Catalog_СтруктурныеЕдиницы', NULL, true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.write_field ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec.write_default (
+	server name NOT NULL,
+	entity_set text NOT NULL,
+	field text NOT NULL,
+	value jsonb NOT NULL,
+	type_name text,
+	PRIMARY KEY (server, entity_set, field)
+);
+
+COMMENT ON TABLE onec.write_default IS
+	'Что магазин пишет в свои документы, если сайт не сказал иного: организация, вид цен, склад и прочее; '
+	'предлагает onec.setup_write, задаёт onec.set_write_default';
+
+COMMENT ON COLUMN onec.write_default.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.write_default.entity_set IS 'Набор 1С';
+
+COMMENT ON COLUMN onec.write_default.field IS 'Поле onec.write_field';
+
+COMMENT ON COLUMN onec.write_default.value IS 'Значение';
+
+COMMENT ON COLUMN onec.write_default.type_name IS
+	'Вид объекта, на который ссылается значение, если он другой, чем в onec.write_field';
+
+SELECT pg_catalog.pg_extension_config_dump('onec.write_default', '');
+
+CREATE FUNCTION onec_internal.write_set(server name, object text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT ltrim(onec.get(w.endpoint, $1), '/') FROM onec.write_object w
+			WHERE w.object = split_part($2, '.', 1));
+
+COMMENT ON FUNCTION onec_internal.write_set(name, text) IS 'Набор 1С объекта, который пишет сайт (служебная)';
+
+CREATE FUNCTION onec_internal.property_of(server name, entity_set text, part text,
+										  candidates text[]) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT p.property FROM unnest($4) WITH ORDINALITY c (name, n)
+			JOIN onec_internal.outbox_property p
+				ON p.server = $1 AND p.entity_set = $2 AND p.part = $3 AND p.property = c.name
+			ORDER BY c.n LIMIT 1);
+
+COMMENT ON FUNCTION onec_internal.property_of(name, text, text, text[]) IS
+	'Свойство, которым поле стало в этой базе (служебная)';
+
+CREATE FUNCTION onec_internal.part_of_object(server name, object text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN position('.' IN $2) = 0 THEN '' ELSE (
+		SELECT onec_internal.property_of($1, onec_internal.write_set($1, $2), '', f.candidates)
+		FROM onec.write_field f
+		WHERE f.object = split_part($2, '.', 1) AND f.field = split_part($2, '.', 2)) END;
+
+COMMENT ON FUNCTION onec_internal.part_of_object(name, text) IS
+	'Табличная часть, строками которой объект стал в этой базе (служебная)';
+
+CREATE FUNCTION onec_internal.write_fields(server name, object text)
+	RETURNS TABLE (ordinal int, field text, said_by text, is_required boolean, property text, edm_type text,
+				   is_mixed boolean, type_name text, value jsonb)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT f.ordinal, f.field, f.said_by, f.is_required AND (p.property IS NOT NULL OR f.candidates = '{}'),
+		   p.property, p.edm_type, p.edm_type = 'Composite',
+		   'StandardODATA.' || coalesce(d.type_name, f.type_name), coalesce(d.value, f.initial)
+	FROM onec.write_field f
+	CROSS JOIN (SELECT onec_internal.write_set($1, $2) AS entity_set,
+					   onec_internal.part_of_object($1, $2) AS part OFFSET 0) o
+	LEFT JOIN onec_internal.outbox_property p
+		ON p.server = $1 AND p.entity_set = o.entity_set AND p.part = o.part
+		AND p.property = onec_internal.property_of($1, o.entity_set, o.part, f.candidates)
+	LEFT JOIN onec.write_default d
+		ON d.server = $1 AND d.entity_set = o.entity_set AND d.field = f.field AND f.said_by = 'shop'
+	WHERE f.object = $2
+$$;
+
+COMMENT ON FUNCTION onec_internal.write_fields(name, text) IS
+	'Поля объекта, какими они стали в этой базе, и что говорит магазин (служебная)';
+
+CREATE FUNCTION onec_internal.refuse_missing(server name, object text, field text,
+											 line bigint) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	told text := concat(format('%s needs a value for "%s"', split_part(object, '.', 1), field),
+						' (line ' || line || ')');
+	f record;
+BEGIN
+	SELECT w.said_by, concat(format('"%s" of server "%s" has no default for it',
+									onec_internal.write_set(server, object), server),
+							 ' (property "' || w.property || '")', '.') AS detail
+	INTO f FROM onec_internal.write_fields(server, object) w WHERE w.field = refuse_missing.field;
+	IF f.said_by = 'shop' THEN
+		RAISE not_null_violation USING MESSAGE = told, DETAIL = f.detail,
+			HINT = format('SELECT statement FROM onec.setup_write(%L); proposes defaults from the newest '
+						  'documents of the base.', server);
+	END IF;
+	RAISE not_null_violation USING MESSAGE = told, HINT = 'The site says it.';
+END $$;
+
+COMMENT ON FUNCTION onec_internal.refuse_missing(name, text, text, bigint) IS
+	'Отказать: полю нет значения (служебная)';
+
+CREATE FUNCTION onec_internal.shop_says(server name, object text, field text) RETURNS jsonb
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT f.value FROM onec_internal.write_fields($1, $2) f WHERE f.field = $3);
+
+COMMENT ON FUNCTION onec_internal.shop_says(name, text, text) IS
+	'Значение поля, которое задал магазин (служебная)';
+
+CREATE FUNCTION onec_internal.shop_must_say(server name, object text, field text) RETURNS jsonb
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	value jsonb := onec_internal.shop_says(server, object, field);
+BEGIN
+	IF value IS NULL THEN
+		PERFORM onec_internal.refuse_missing(server, object, field, NULL);
+	END IF;
+	RETURN value;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.shop_must_say(name, text, text) IS
+	'Значение поля, которое задал магазин, иначе ошибка (служебная)';
+
+CREATE FUNCTION onec.set_write_default(server name, entity_set text, field text, value jsonb,
+									   type_name text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+	fault text;
+BEGIN
+	PERFORM onec_internal.must_write('set_write_default');
+	PERFORM onec_internal.checked_word('entity set that a site writes', entity_set, ARRAY(
+		SELECT onec_internal.write_set(srv, w.object) FROM onec.write_object w ORDER BY 1));
+	PERFORM onec_internal.checked_word('field with a default', field, ARRAY(
+		SELECT f.field FROM onec.write_field f
+		WHERE f.said_by = 'shop' AND onec_internal.write_set(srv, f.object) = entity_set ORDER BY 1));
+	IF jsonb_typeof(value) = 'null' OR value IS NULL THEN
+		DELETE FROM onec.write_default d
+		WHERE d.server = srv AND d.entity_set = set_write_default.entity_set
+			AND d.field = set_write_default.field;
+		RETURN;
+	END IF;
+	SELECT onec_internal.value_fault(w.edm_type, 0, set_write_default.value, w.type_name) INTO fault
+	FROM onec.write_field f
+	CROSS JOIN LATERAL onec_internal.write_fields(srv, f.object) w
+	WHERE f.field = set_write_default.field AND w.field = f.field AND w.property IS NOT NULL
+	  AND onec_internal.write_set(srv, f.object) = set_write_default.entity_set;
+	IF fault IS NOT NULL THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('invalid default for "%s" of "%s": it %s', field, entity_set, fault);
+	END IF;
+	INSERT INTO onec.write_default AS d (server, entity_set, field, value, type_name)
+	VALUES (srv, set_write_default.entity_set, set_write_default.field, set_write_default.value,
+			set_write_default.type_name)
+	ON CONFLICT ON CONSTRAINT write_default_pkey
+		DO UPDATE SET value = excluded.value, type_name = excluded.type_name;
+END $$;
+
+COMMENT ON FUNCTION onec.set_write_default(name, text, text, jsonb, text) IS
+	'Задать, что магазин пишет в поле, если сайт молчит (NULL — убрать)';
+
+REVOKE EXECUTE ON FUNCTION onec.set_write_default(name, text, text, jsonb, text) FROM PUBLIC;
+
+CREATE FUNCTION onec_internal.check_said(object text, said jsonb, besides text[] DEFAULT '{}') RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	known text[] := besides || ARRAY(SELECT f.field FROM onec.write_field f
+									 WHERE f.object = check_said.object AND f.said_by <> 'nobody'
+									 ORDER BY f.ordinal);
+	wrong text;
+BEGIN
+	IF jsonb_typeof(said) IS DISTINCT FROM 'array'
+		OR EXISTS (SELECT FROM jsonb_array_elements(said) r WHERE jsonb_typeof(r) <> 'object') THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('%s must be an object of JSON: fields and their values', object),
+			HINT = format('Fields: %s.', array_to_string(known, ', '));
+	END IF;
+	SELECT k INTO wrong FROM jsonb_array_elements(said) r, jsonb_object_keys(r) k
+		WHERE k <> ALL (known) LIMIT 1;
+	IF wrong IS NOT NULL THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('%s has no field "%s" that a site says', object, wrong),
+			HINT = concat_ws(' ', 'Perhaps you meant: ' || onec_internal.nearest_words(wrong, known) || '.',
+							 format('Fields: %s.', array_to_string(known, ', ')));
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_said(text, jsonb, text[]) IS
+	'Отказать, если сайт назвал поля, которых у объекта нет (служебная)';
+
+CREATE FUNCTION onec_internal.check_complete(server name, object text, rows jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	many boolean := object LIKE '%.%';
+	entity_set text := onec_internal.write_set(server, object);
+	f record;
+BEGIN
+	SELECT w.field, w.property, w.said_by, r.n, w.is_required AS missing,
+		   (SELECT array_to_string(k.candidates, ', ') FROM onec.write_field k
+			WHERE k.object = check_complete.object AND k.field = w.field) AS candidates
+	INTO f
+	FROM jsonb_array_elements(rows) WITH ORDINALITY r (of, n)
+	CROSS JOIN onec_internal.write_fields(server, object) w
+	CROSS JOIN LATERAL (SELECT coalesce(nullif(r.of -> w.field, 'null'), w.value) AS value) v
+	WHERE w.is_required AND (v.value IS NULL OR v.value = '""')
+	   OR w.property IS NULL AND w.said_by = 'site' AND nullif(r.of -> w.field, 'null') IS NOT NULL
+	ORDER BY r.n, w.ordinal LIMIT 1;
+	IF f.missing THEN
+		PERFORM onec_internal.refuse_missing(server, object, f.field, CASE WHEN many THEN f.n END);
+	ELSIF f.field IS NOT NULL THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('"%s" of server "%s" has no property for "%s"', entity_set, server, f.field),
+			DETAIL = format('Looked for: %s.', f.candidates),
+			HINT = 'A property of another name is a row of onec.write_field.';
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_complete(name, text, jsonb) IS
+	'Отказать, если обязательному полю нет значения или сказанное некуда писать (служебная)';
+
+CREATE FUNCTION onec_internal.said_value(server name, edm_type text, value jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF edm_type = 'DateTime' AND jsonb_typeof(value) = 'string'
+		AND value #>> '{}' ~ '\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)$' THEN
+		RETURN to_jsonb(date_trunc('second', (value #>> '{}')::timestamptz
+								   AT TIME ZONE onec_internal.server_zone(server)));
+	ELSIF edm_type IN ('Double', 'Int16', 'Int32', 'Int64') AND jsonb_typeof(value) = 'string' THEN
+		RETURN to_jsonb((value #>> '{}')::numeric);
+	END IF;
+	RETURN value;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.said_value(name, text, jsonb) IS
+	'Значение, как его берёт очередь: время с поясом становится временем базы (служебная)';
+
+CREATE FUNCTION onec_internal.write_bodies(server name, object text, rows jsonb,
+										   in_part boolean DEFAULT false) RETURNS jsonb
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT in_part THEN
+		PERFORM onec_internal.check_complete(server, object, rows);
+	END IF;
+	RETURN (
+		WITH field AS MATERIALIZED (
+			SELECT w.* FROM onec_internal.write_fields(write_bodies.server, write_bodies.object) w
+			WHERE w.property IS NOT NULL),
+		member AS (
+			SELECT r.n, f.property, f.is_mixed, f.type_name,
+				   onec_internal.said_value(write_bodies.server, f.edm_type,
+											coalesce(nullif(r.of -> f.field, 'null'),
+													 CASE WHEN NOT in_part THEN f.value END)) AS value
+			FROM jsonb_array_elements(rows) WITH ORDINALITY r (of, n) CROSS JOIN field f)
+		SELECT coalesce(jsonb_agg(b.body ORDER BY b.n), '[]')
+		FROM (SELECT r.n, coalesce(jsonb_object_agg(x.name, x.value) FILTER (WHERE x.value IS NOT NULL), '{}')
+						 AS body
+			  FROM generate_series(1, jsonb_array_length(rows)) r (n)
+			  LEFT JOIN LATERAL (
+				  SELECT m.property AS name, m.value FROM member m WHERE m.n = r.n
+				  UNION ALL
+				  SELECT m.property || '_Type', to_jsonb(m.type_name) FROM member m
+				  WHERE m.n = r.n AND m.is_mixed AND m.value IS NOT NULL) x ON x.value IS NOT NULL
+			  GROUP BY r.n) b);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.write_bodies(name, text, jsonb, boolean) IS
+	'Тела объектов по полям, которые сказали сайт и магазин (служебная)';
+
+CREATE FUNCTION onec_internal.write_body(server name, object text, said jsonb,
+										 in_part boolean DEFAULT false) RETURNS jsonb
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN onec_internal.write_bodies($1, $2, jsonb_build_array($3), $4) -> 0;
+
+COMMENT ON FUNCTION onec_internal.write_body(name, text, jsonb, boolean) IS 'Тело одного объекта (служебная)';
+
+CREATE FUNCTION onec_internal.with_part(server name, object text, body jsonb, rows jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN $3 || coalesce((
+		SELECT jsonb_build_object(p.part, onec_internal.write_bodies($1, $2, $4))
+		FROM (SELECT onec_internal.part_of_object($1, $2)) p (part) WHERE p.part IS NOT NULL), '{}');
+
+COMMENT ON FUNCTION onec_internal.with_part(name, text, jsonb, jsonb) IS
+	'Тело с табличной частью, если она есть в базе (служебная)';
+
+CREATE FUNCTION onec_internal.site_writes(server name, object text) RETURNS name
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.written_server(server);
+BEGIN
+	PERFORM onec_internal.check_allowed(srv, onec_internal.calling_role(),
+										onec_internal.write_set(srv, object));
+	PERFORM pg_advisory_xact_lock_shared(onec_internal.people_lock_key(srv));
+	RETURN srv;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.site_writes(name, text) IS
+	'Сервер, если вызывающему можно писать этот объект, иначе ошибка (служебная)';
+
+CREATE FUNCTION onec_internal.key_said(said jsonb) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN coalesce((said ->> 'key')::uuid, gen_random_uuid());
+EXCEPTION WHEN invalid_text_representation THEN
+	RAISE invalid_parameter_value USING MESSAGE = '"key" is a UUID that the site has made for the object';
+END $$;
+
+COMMENT ON FUNCTION onec_internal.key_said(jsonb) IS
+	'Ссылка, которую придумал сайт, или новая (служебная)';
+
+CREATE FUNCTION onec_internal.key_given_before(server name, object text, operation text,
+											   idempotency text) RETURNS uuid
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT k.key FROM onec_internal.known_change($1, onec_internal.write_set($1, $2), $3, $4) k);
+
+COMMENT ON FUNCTION onec_internal.key_given_before(name, text, text, text) IS
+	'Ссылка, уже выданная по этому ключу идемпотентности (служебная)';
+
+CREATE TABLE onec_internal.site_person (
+	server name NOT NULL,
+	kind text NOT NULL CHECK (kind IN ('phone', 'email', 'card')),
+	value text NOT NULL,
+	customer_id uuid NOT NULL,
+	card_id uuid,
+	since timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (server, kind, value)
+);
+
+CREATE INDEX site_person_customer ON onec_internal.site_person (customer_id);
+
+COMMENT ON TABLE onec_internal.site_person IS
+	'Кого просил создать сайт: телефон, почта или карта — одного человека (служебное)';
+
+COMMENT ON COLUMN onec_internal.site_person.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.site_person.kind IS 'Что это: phone, email, card';
+
+COMMENT ON COLUMN onec_internal.site_person.value IS 'Телефон в едином виде, почта строчными, штрихкод карты';
+
+COMMENT ON COLUMN onec_internal.site_person.customer_id IS 'Контрагент';
+
+COMMENT ON COLUMN onec_internal.site_person.card_id IS 'Карта этого штрихкода';
+
+COMMENT ON COLUMN onec_internal.site_person.since IS 'С какого времени';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.site_person', '');
+
+CREATE INDEX counterparty_phone ON onec.counterparty (right(onec_internal.written_number(phone), 9))
+	WHERE right(onec_internal.written_number(phone), 9) IS NOT NULL;
+
+CREATE INDEX counterparty_email ON onec.counterparty (lower(btrim(email)))
+	WHERE lower(btrim(email)) IS NOT NULL;
+
+CREATE INDEX counterparty_contact_phone
+	ON onec.counterparty_contact (right(onec_internal.written_number(phone), 9))
+	WHERE right(onec_internal.written_number(phone), 9) IS NOT NULL;
+
+CREATE INDEX counterparty_contact_shown
+	ON onec.counterparty_contact (right(onec_internal.written_number(presentation), 9))
+	WHERE right(onec_internal.written_number(presentation), 9) IS NOT NULL;
+
+CREATE INDEX counterparty_contact_email ON onec.counterparty_contact (lower(btrim(email)))
+	WHERE lower(btrim(email)) IS NOT NULL;
+
+CREATE INDEX discount_card_barcode ON onec.discount_card (barcode) WHERE barcode IS NOT NULL;
+
+CREATE FUNCTION onec_internal.card_known(server name, barcode text, OUT card_id uuid, OUT owner_id uuid)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT d.card_id, d.owner_id FROM onec.discount_card d
+	WHERE d.server = $1 AND d.barcode = $2 COLLATE "default" AND NOT d.is_deleted
+		AND d.deletion_mark IS NOT TRUE
+	  AND d.is_invalid IS NOT TRUE
+	ORDER BY d.owner_id IS NULL, d.card_id LIMIT 1
+$$;
+
+COMMENT ON FUNCTION onec_internal.card_known(name, text) IS 'Действующая карта по штрихкоду (служебная)';
+
+CREATE FUNCTION onec_internal.person_known(server name, phone text, email text, card text) RETURNS uuid
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	-- the collation of the server's name would be that of the texts, which the indexes are not by
+	WITH country AS MATERIALIZED (SELECT onec.get('phone.country', $1) AS code)
+	SELECT c.customer_id
+	FROM (SELECT 1 AS trust, u.customer_id, u.phone FROM onec.site_user u
+		  WHERE u.server = $1 AND u.phone = $2 COLLATE "default"
+		  UNION ALL
+		  SELECT 2, p.customer_id, p.phone FROM onec.counterparty p
+		  WHERE p.server = $1 AND right(onec_internal.written_number(p.phone),
+			9) = right($2 COLLATE "default", 9)
+		  UNION ALL
+		  SELECT 3, k.customer_id, k.phone FROM onec.counterparty_contact k
+		  WHERE k.server = $1 AND right(onec_internal.written_number(k.phone),
+			9) = right($2 COLLATE "default", 9)
+		  UNION ALL
+		  SELECT 3, k.customer_id, k.presentation FROM onec.counterparty_contact k
+		  WHERE k.server = $1 AND right(onec_internal.written_number(k.presentation),
+			9) = right($2 COLLATE "default", 9)
+		  UNION ALL
+		  SELECT 4, d.owner_id, NULL FROM onec_internal.card_known($1, $4) d
+		  UNION ALL
+		  SELECT 5, p.customer_id, NULL FROM onec.counterparty p
+		  WHERE p.server = $1 AND lower(btrim(p.email)) = $3 COLLATE "default"
+		  UNION ALL
+		  SELECT 6, k.customer_id, NULL FROM onec.counterparty_contact k
+		  WHERE k.server = $1 AND lower(btrim(k.email)) = $3 COLLATE "default") f
+	CROSS JOIN country
+	JOIN onec.counterparty c ON c.server = $1 AND c.customer_id = f.customer_id AND NOT c.is_deleted
+		AND c.deletion_mark IS NOT TRUE AND c.is_folder IS NOT TRUE
+	WHERE f.trust > 3 OR onec.normalize_phone(f.phone, country.code) = $2
+	ORDER BY f.trust, f.customer_id LIMIT 1
+$$;
+
+COMMENT ON FUNCTION onec_internal.person_known(name, text, text, text) IS
+	'Контрагент по телефону, карте или почте из местных данных (служебная)';
+
+CREATE FUNCTION onec_internal.came_to_nothing(server name, id uuid) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (SELECT FROM onec.counterparty c
+				   WHERE c.server = $1 AND c.customer_id = $2 AND (c.is_deleted OR c.deletion_mark))
+		OR EXISTS (SELECT FROM onec.discount_card d
+				   WHERE d.server = $1 AND d.card_id = $2 AND (d.is_deleted OR d.deletion_mark))
+		OR EXISTS (SELECT FROM onec.outbox_history h
+				   WHERE h.server = $1 AND h.key = $2 AND h.operation = 'create' AND h.status = 'skipped')
+$$;
+
+COMMENT ON FUNCTION onec_internal.came_to_nothing(name, uuid) IS
+	'Не появится ли объект, который просил сайт: пропущен или удалён (служебная)';
+
+CREATE FUNCTION onec_internal.hold_person(server name, kind text, value text, person uuid,
+										  card uuid DEFAULT NULL, OUT customer_id uuid, OUT card_id uuid)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	was onec_internal.site_person;
+BEGIN
+	INSERT INTO onec_internal.site_person (server, kind, value, customer_id, card_id)
+	VALUES (hold_person.server, hold_person.kind, hold_person.value, person, card)
+	ON CONFLICT ON CONSTRAINT site_person_pkey DO NOTHING;
+	SELECT p.* INTO was FROM onec_internal.site_person p
+	WHERE p.server = hold_person.server AND p.kind = hold_person.kind
+		AND p.value = hold_person.value FOR UPDATE;
+	IF onec_internal.came_to_nothing(server, coalesce(was.card_id, was.customer_id)) THEN
+		UPDATE onec_internal.site_person p SET customer_id = person, card_id = card, since = now()
+		WHERE p.server = hold_person.server AND p.kind = hold_person.kind AND p.value = hold_person.value
+		RETURNING * INTO was;
+	END IF;
+	customer_id := was.customer_id;
+	card_id := was.card_id;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.hold_person(name, text, text, uuid, uuid) IS
+	'Закрепить телефон, почту или карту за человеком; возвращает того, за кем они (служебная)';
+
+CREATE FUNCTION onec_internal.contact_said(server name, phone text, email text, OUT number text,
+										   OUT address text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	number := onec.normalize_phone(phone, onec.get('phone.country', server));
+	address := nullif(btrim(email), '');
+	IF number IS NULL AND btrim(phone) <> '' THEN
+		RAISE invalid_parameter_value USING MESSAGE = '"phone" is no telephone number',
+			HINT = 'With the code of a country, or as the country of setting phone.country writes it.';
+	ELSIF address !~ '^[^@\s]+@[^@\s]+\.[^@\s]+$' THEN
+		RAISE invalid_parameter_value USING MESSAGE = '"email" is no address';
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.contact_said(name, text, text) IS
+	'Телефон и почта в едином виде, иначе ошибка (служебная)';
+
+CREATE FUNCTION onec_internal.contact_rows(server name, number text, address text) RETURNS jsonb
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(jsonb_agg(r.of), '[]') FROM (
+		SELECT jsonb_build_object('type', 'Телефон',
+			'kind', onec_internal.shop_must_say($1, 'customer', 'phone_kind'), 'presentation', '+' || $2,
+			'phone', $2, 'phone_without_code', right($2, 7), 'phone_reversed', reverse($2),
+			'values', '', 'value', '') WHERE $2 IS NOT NULL
+		UNION ALL
+		SELECT jsonb_build_object('type', 'АдресЭлектроннойПочты',
+			'kind', onec_internal.shop_must_say($1, 'customer', 'email_kind'), 'presentation', $3,
+			'email', $3, 'domain', split_part($3, '@', 2), 'values', '', 'value', '')
+		WHERE $3 IS NOT NULL) r (of)
+$$;
+
+COMMENT ON FUNCTION onec_internal.contact_rows(name, text, text) IS 'Строки контактов (служебная)';
+
+CREATE FUNCTION onec_internal.put_card(server name, customer uuid, said jsonb, idempotency text) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	entity_set text := onec_internal.write_set(server, 'card');
+	code text := btrim(said ->> 'barcode');
+	known record;
+	key uuid := onec_internal.key_said(said);
+	card jsonb := said || jsonb_build_object('owner', customer, 'barcode', code,
+											 'description', coalesce(said ->> 'description', code));
+BEGIN
+	SELECT * INTO known FROM onec_internal.card_known(server, code);
+	IF known.card_id IS NULL THEN
+		SELECT h.card_id, h.customer_id AS owner_id INTO known
+		FROM onec_internal.hold_person(server, 'card', code, customer, key) h;
+	END IF;
+	IF known.owner_id <> customer THEN
+		RAISE unique_violation USING MESSAGE = 'the card of this bar code is somebody else''s';
+	ELSIF known.card_id <> key AND known.owner_id = customer THEN
+		RETURN known.card_id;
+	ELSIF known.card_id <> key THEN
+		PERFORM onec.enqueue(server, entity_set, 'patch', known.card_id,
+							 onec_internal.write_body(server, 'card',
+													  jsonb_build_object('owner', customer), true),
+							 idempotency => idempotency || ':owner');
+		PERFORM onec_internal.hold_person(server, 'card', code, customer, known.card_id);
+		RETURN known.card_id;
+	END IF;
+	RETURN (onec.enqueue(server, entity_set, 'create', key,
+						 onec_internal.write_body(server, 'card', card - 'key'),
+						 idempotency => idempotency || ':card')).object_key;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.put_card(name, uuid, jsonb, text) IS
+	'Карта покупателя: найденная или новая (служебная)';
+
+CREATE FUNCTION onec.issue_card(server name, customer uuid, card jsonb,
+								idempotency text DEFAULT NULL) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name;
+	done uuid;
+BEGIN
+	PERFORM onec_internal.must_write('issue_card');
+	srv := onec_internal.site_writes(server, 'card');
+	done := coalesce(onec_internal.key_given_before(srv, 'card', 'create', idempotency || ':card'),
+					 onec_internal.key_given_before(srv, 'card', 'patch', idempotency || ':owner'));
+	IF done IS NOT NULL THEN
+		RETURN done;
+	END IF;
+	PERFORM onec_internal.check_said('card', jsonb_build_array(card), '{key}');
+	IF btrim(card ->> 'barcode') = '' IS NOT FALSE THEN
+		PERFORM onec_internal.refuse_missing(srv, 'card', 'barcode', NULL);
+	END IF;
+	PERFORM onec_internal.must_be_known(srv, 'customer', customer);
+	RETURN onec_internal.put_card(srv, customer, card, idempotency);
+END $$;
+
+COMMENT ON FUNCTION onec.issue_card(name, uuid, jsonb, text) IS
+	'Выдать покупателю карту: {"barcode": …}; карта без владельца становится его, новая ставится в очередь. '
+	'Возвращает ссылку на карту';
+
+CREATE FUNCTION onec_internal.must_be_known(server name, object text, key uuid) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF key IS NULL OR onec_internal.came_to_nothing(server, key) OR NOT (
+		EXISTS (SELECT FROM onec.counterparty c
+				WHERE object = 'customer' AND c.server = must_be_known.server AND c.customer_id = key)
+		OR EXISTS (SELECT FROM onec.discount_card d
+				   WHERE object = 'card' AND d.server = must_be_known.server AND d.card_id = key)
+		OR EXISTS (SELECT FROM onec.outbox o
+				   WHERE o.server = must_be_known.server AND o.key = must_be_known.key
+					 AND o.entity_set = onec_internal.write_set(must_be_known.server, object))
+		OR EXISTS (SELECT FROM onec.outbox_history h
+				   WHERE h.server = must_be_known.server AND h.key = must_be_known.key
+					 AND h.entity_set = onec_internal.write_set(must_be_known.server, object))) THEN
+		RAISE no_data_found USING
+			MESSAGE = format('no %s of server "%s" is known by this key', object, server),
+			HINT = format('What 1C has is known after CALL onec.sync(%L).', server);
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.must_be_known(name, text, uuid) IS
+	'Отказать, если ни в местных данных, ни в очереди объекта нет (служебная)';
+
+CREATE FUNCTION onec_internal.hold_or_find(server name, person uuid, number text, address text,
+										   code text) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	plain text := lower(btrim(address) COLLATE "default");
+	other uuid := onec_internal.person_known(server, number, plain, code);
+	w record;
+BEGIN
+	FOR w IN SELECT k.kind, k.value FROM (VALUES (1, 'phone', number), (2, 'email', plain)) k (n, kind, value)
+		WHERE other IS NULL AND k.value IS NOT NULL ORDER BY k.n LOOP
+		SELECT h.customer_id INTO other FROM onec_internal.hold_person(server, w.kind, w.value, person) h
+		WHERE h.customer_id <> person;
+		EXIT WHEN other IS NOT NULL;
+	END LOOP;
+	IF other IS NULL AND code IS NOT NULL THEN
+		SELECT p.customer_id INTO other FROM onec_internal.site_person p
+		WHERE p.server = hold_or_find.server AND p.kind = 'card' AND p.value = code
+		  AND NOT onec_internal.came_to_nothing(p.server, p.card_id);
+	END IF;
+	IF other IS NOT NULL THEN
+		UPDATE onec_internal.site_person p SET customer_id = other
+		WHERE p.customer_id = person AND p.server = hold_or_find.server;
+		-- what they were not known by is theirs from now on
+		PERFORM onec_internal.hold_person(server, k.kind, coalesce(k.phone, k.email), other)
+		FROM (VALUES ('phone', number, NULL), ('email', NULL, plain)) k (kind, phone, email)
+		WHERE num_nonnulls(k.phone, k.email) > 0
+		  AND onec_internal.person_known(server, k.phone, k.email, NULL) IS NULL;
+	END IF;
+	RETURN other;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.hold_or_find(name, uuid, text, text, text) IS
+	'Кто уже есть с таким телефоном, картой или почтой; NULL — никто, и они закреплены (служебная)';
+
+CREATE FUNCTION onec.create_customer(server name, customer jsonb, idempotency text DEFAULT NULL) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name;
+	code text := nullif(btrim(customer ->> 'card'), '');
+	contact record;
+	other uuid;
+	key uuid;
+	person jsonb;
+	rows jsonb;
+BEGIN
+	PERFORM onec_internal.must_write('create_customer');
+	srv := onec_internal.site_writes(server, 'customer');
+	other := onec_internal.key_given_before(srv, 'customer', 'create', idempotency);
+	IF other IS NOT NULL THEN
+		RETURN other;
+	END IF;
+	PERFORM onec_internal.check_said('customer', jsonb_build_array(customer), '{key,card}');
+	SELECT * INTO contact FROM onec_internal.contact_said(srv, customer ->> 'phone', customer ->> 'email');
+	IF num_nonnulls(contact.number, contact.address, code) = 0 THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'a customer is known by "phone", "email" or "card"',
+			HINT = 'Without any of them the next visit would make another one.';
+	END IF;
+	key := onec_internal.key_said(customer);
+	other := onec_internal.hold_or_find(srv, key, contact.number, contact.address, code);
+	IF other IS NULL THEN
+		person := customer - '{key,card}'::text[]
+			|| jsonb_build_object('phone', contact.number, 'email', contact.address,
+								  'full_name', coalesce(customer ->> 'full_name', customer ->> 'name'));
+		IF onec_internal.part_of_object(srv, 'customer.contacts') IS NOT NULL THEN
+			rows := onec_internal.contact_rows(srv, contact.number, contact.address);
+		END IF;
+		key := (onec.enqueue(srv, onec_internal.write_set(srv, 'customer'), 'create', key,
+							 onec_internal.with_part(srv, 'customer.contacts',
+													 onec_internal.write_body(srv, 'customer', person), rows),
+							 idempotency => idempotency)).object_key;
+	END IF;
+	IF code IS NOT NULL THEN
+		PERFORM onec_internal.site_writes(srv, 'card');
+		PERFORM onec_internal.put_card(srv, coalesce(other, key), jsonb_build_object('barcode', code),
+									   idempotency);
+	END IF;
+	RETURN coalesce(other, key);
+END $$;
+
+COMMENT ON FUNCTION onec.create_customer(name, jsonb, text) IS
+	'Найти покупателя по телефону, карте или почте в местных данных и в очереди, а если его нет — '
+	'поставить в очередь создание: {"name": …, "phone": …, "email": …, "card": штрихкод}. Возвращает '
+	'ссылку; двое сразу с одним телефоном получают одну';
+
+CREATE FUNCTION onec.change_contact(server name, customer uuid, phone text DEFAULT NULL,
+									email text DEFAULT NULL, idempotency text DEFAULT NULL) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name;
+	entity_set text;
+	part text;
+	contact record;
+	before bigint[] := '{}';
+	header jsonb;
+BEGIN
+	PERFORM onec_internal.must_write('change_contact');
+	srv := onec_internal.site_writes(server, 'customer');
+	entity_set := onec_internal.write_set(srv, 'customer');
+	part := onec_internal.part_of_object(srv, 'customer.contacts');
+	SELECT * INTO contact FROM onec_internal.contact_said(srv, phone, email);
+	IF num_nonnulls(contact.number, contact.address) = 0 THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'change_contact needs a "phone" or an "email"';
+	END IF;
+	PERFORM onec_internal.must_be_known(srv, 'customer', customer);
+	IF part IS NOT NULL THEN
+		before := ARRAY[(onec.enqueue(srv, entity_set, 'merge_rows', customer,
+			jsonb_build_object(part, onec_internal.write_bodies(srv, 'customer.contacts',
+				onec_internal.contact_rows(srv, contact.number, contact.address))),
+			merge_by => ARRAY(
+				SELECT f.property FROM onec_internal.write_fields(srv, 'customer.contacts') f
+				WHERE f.field IN ('type', 'kind') AND f.property IS NOT NULL ORDER BY f.ordinal),
+			idempotency => idempotency || ':rows')).id];
+	END IF;
+	-- what 1C itself looks people up by
+	header := onec_internal.write_body(srv, 'customer', jsonb_strip_nulls(jsonb_build_object(
+		'phone', contact.number, 'email', contact.address)), true);
+	IF header <> '{}' THEN
+		PERFORM onec.enqueue(srv, entity_set, 'patch', customer, header, before, idempotency || ':search');
+	END IF;
+	PERFORM onec_internal.hold_person(srv, v.kind, v.value, customer)
+	FROM (VALUES ('phone', contact.number), ('email', lower(btrim(contact.address) COLLATE "default")))
+			 v (kind, value)
+	WHERE v.value IS NOT NULL;
+	RETURN customer;
+END $$;
+
+COMMENT ON FUNCTION onec.change_contact(name, uuid, text, text, text) IS
+	'Поставить в очередь новый телефон или почту покупателя: при доставке читается вся таблица контактов, и '
+	'меняется строка своего вида; чужие остаются. Возвращает ссылку на покупателя';
+
+CREATE TABLE onec_internal.site_points (
+	server name NOT NULL,
+	card_id uuid NOT NULL,
+	document_id uuid NOT NULL,
+	line int NOT NULL,
+	points numeric NOT NULL,
+	expires_at timestamp,
+	PRIMARY KEY (server, card_id, document_id, line)
+);
+
+COMMENT ON TABLE onec_internal.site_points IS
+	'Баллы, которые сайт начислил и списал, пока их нет в местных данных (служебное)';
+
+COMMENT ON COLUMN onec_internal.site_points.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.site_points.card_id IS 'Карта';
+
+COMMENT ON COLUMN onec_internal.site_points.document_id IS 'Документ';
+
+COMMENT ON COLUMN onec_internal.site_points.line IS 'Строка';
+
+COMMENT ON COLUMN onec_internal.site_points.points IS 'Баллов; меньше нуля — списание';
+
+COMMENT ON COLUMN onec_internal.site_points.expires_at IS 'Когда сгорают';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.site_points', '');
+
+CREATE TABLE onec_internal.site_spending (
+	server name NOT NULL,
+	card_id uuid NOT NULL,
+	times bigint NOT NULL DEFAULT 1,
+	PRIMARY KEY (server, card_id)
+);
+
+COMMENT ON TABLE onec_internal.site_spending IS
+	'Карты, с которых списывал сайт: одновременные списания идут по очереди (служебное)';
+
+COMMENT ON COLUMN onec_internal.site_spending.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.site_spending.card_id IS 'Карта';
+
+COMMENT ON COLUMN onec_internal.site_spending.times IS 'Сколько раз';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.site_spending', '');
+
+CREATE FUNCTION onec_internal.points_underway(server name, card uuid)
+	RETURNS TABLE (points numeric, expires_at timestamp)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT s.points, s.expires_at
+	FROM onec_internal.site_points s
+	WHERE s.server = $1 AND s.card_id IN (SELECT $2 UNION ALL SELECT r.key FROM onec_internal.outbox_remote r
+										  WHERE r.server = $1 AND r.remote_key = $2)
+	  AND NOT EXISTS (SELECT FROM onec_internal.counted_points p
+					  WHERE p.server = $1 AND p.card_id = $2
+						AND p.recorder = onec_internal.key_in_1c($1, s.document_id))
+	  AND NOT EXISTS (SELECT FROM onec.outbox_history h
+					  WHERE h.server = $1 AND h.key = s.document_id
+						AND (h.status = 'skipped' OR h.operation = 'post' AND h.done_at < (
+							SELECT t.last_ok - interval '1 day'
+							FROM onec.sync_state t JOIN onec.target g USING (target)
+							WHERE t.server = $1 AND g.sums = 'balance')))
+$$;
+
+COMMENT ON FUNCTION onec_internal.points_underway(name, uuid) IS
+	'Баллы карты, которых ещё нет в местных данных (служебная)';
+
+CREATE FUNCTION onec_internal.points_to_expire(server name, card uuid)
+	RETURNS TABLE (expires_at timestamp, points numeric)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT m.at, sum(m.points)
+	FROM (SELECT p.period AS at, -p.points AS points FROM onec_internal.counted_points p
+		  WHERE p.server = $1 AND p.card_id = $2 AND p.period > onec.local_now($1)
+		  UNION ALL
+		  SELECT u.expires_at, u.points FROM onec_internal.points_underway($1, $2) u
+		  WHERE u.expires_at > onec.local_now($1)) m
+	GROUP BY 1 HAVING sum(m.points) > 0 ORDER BY 1
+$$;
+
+COMMENT ON FUNCTION onec_internal.points_to_expire(name, uuid) IS
+	'Сколько баллов карты когда сгорит (служебная)';
+
+CREATE FUNCTION onec_internal.points_to_spend(server name, card uuid) RETURNS numeric
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce((SELECT sum(p.points) FROM onec_internal.counted_points p
+					 WHERE p.server = $1 AND p.card_id = $2 AND p.period <= onec.local_now($1)), 0)
+		+ coalesce((SELECT sum(least(u.points, 0)) FROM onec_internal.points_underway($1, $2) u), 0);
+
+COMMENT ON FUNCTION onec_internal.points_to_spend(name, uuid) IS 'Сколько баллов можно списать (служебная)';
+
+CREATE FUNCTION onec_internal.spend_lines(server name, card uuid, points numeric)
+	RETURNS TABLE (points numeric, expires_at timestamp)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH lot AS (
+		SELECT e.expires_at, e.points, sum(e.points) OVER (ORDER BY e.expires_at) - e.points AS before
+		FROM onec_internal.points_to_expire($1, $2) e),
+	taken AS (SELECT least(l.points, $3 - l.before) AS points, l.expires_at FROM lot l WHERE l.before < $3)
+	SELECT -t.points, t.expires_at FROM taken t
+	UNION ALL
+	SELECT -r.rest, NULL FROM (SELECT $3 - coalesce(sum(t.points), 0) AS rest FROM taken t) r WHERE r.rest > 0
+$$;
+
+COMMENT ON FUNCTION onec_internal.spend_lines(name, uuid, numeric) IS
+	'Строки списания: сначала то, что сгорит раньше (служебная)';
+
+CREATE FUNCTION onec_internal.put_points(server name, card uuid, points numeric[], expires timestamp[],
+										 comment text, idempotency text) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	at timestamp := date_trunc('second', onec.local_now(server));
+	entity_set text := onec_internal.write_set(server, 'points');
+	lines jsonb;
+	made record;
+BEGIN
+	lines := (SELECT jsonb_agg(jsonb_build_object('card', card, 'points', u.points, 'granted_at', at,
+												  'expires_at', u.expires) ORDER BY u.n)
+			  FROM unnest(points, expires) WITH ORDINALITY u (points, expires, n));
+	SELECT * INTO made FROM onec.enqueue(server, entity_set, 'create', body => onec_internal.with_part(server,
+		'points.accruals', onec_internal.write_body(server, 'points', jsonb_build_object('date', at,
+			'comment', nullif(comment, ''), 'accruals', lines)) - onec_internal.part_of_object(server,
+			'points.accruals'), lines), idempotency => idempotency);
+	PERFORM onec.enqueue(server, entity_set, 'post', made.object_key, depends_on => ARRAY[made.id],
+						 idempotency => idempotency || ':post');
+	INSERT INTO onec_internal.site_points (server, card_id, document_id, line, points, expires_at)
+	SELECT server, card, made.object_key, u.n, u.points, u.expires
+	FROM unnest(points, expires) WITH ORDINALITY u (points, expires, n) ON CONFLICT DO NOTHING;
+	RETURN made.object_key;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.put_points(name, uuid, numeric[], timestamp[], text, text) IS
+	'Поставить в очередь документ баллов и его проведение (служебная)';
+
+CREATE FUNCTION onec_internal.check_points(points numeric) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF (points > 0 AND points < 'Infinity') IS NOT TRUE THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'points must be a number greater than zero';
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_points(numeric) IS 'Отказать, если это не число баллов (служебная)';
+
+CREATE FUNCTION onec.award_points(server name, card uuid, points numeric, expires timestamp DEFAULT NULL,
+								  comment text DEFAULT NULL, idempotency text DEFAULT NULL) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name;
+	done uuid;
+BEGIN
+	PERFORM onec_internal.must_write('award_points');
+	srv := onec_internal.site_writes(server, 'points');
+	done := onec_internal.key_given_before(srv, 'points', 'create', idempotency);
+	IF done IS NOT NULL THEN
+		RETURN done;
+	END IF;
+	PERFORM onec_internal.check_points(points);
+	PERFORM onec_internal.must_be_known(srv, 'card', card);
+	card := onec_internal.key_in_1c(srv, card);
+	RETURN onec_internal.put_points(srv, card, ARRAY[points], ARRAY[date_trunc('second', expires)], comment,
+									idempotency);
+END $$;
+
+COMMENT ON FUNCTION onec.award_points(name, uuid, numeric, timestamp, text, text) IS
+	'Начислить карте баллы: документ и его проведение ставятся в очередь. expires — когда сгорят, по часам '
+	'базы; пусто — как решит 1С. Возвращает ссылку на документ';
+
+CREATE FUNCTION onec.spend_points(server name, card uuid, points numeric, comment text DEFAULT NULL,
+								  idempotency text DEFAULT NULL) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name;
+	done uuid;
+	can numeric;
+	lines record;
+BEGIN
+	PERFORM onec_internal.must_write('spend_points');
+	srv := onec_internal.site_writes(server, 'points');
+	done := onec_internal.key_given_before(srv, 'points', 'create', idempotency);
+	IF done IS NOT NULL THEN
+		RETURN done;
+	END IF;
+	PERFORM onec_internal.check_points(points);
+	PERFORM onec_internal.must_be_known(srv, 'card', card);
+	card := onec_internal.key_in_1c(srv, card);
+	INSERT INTO onec_internal.site_spending AS s (server, card_id) VALUES (srv, card)
+	ON CONFLICT ON CONSTRAINT site_spending_pkey DO UPDATE SET times = s.times + 1;
+	-- what has come into the store counts there
+	DELETE FROM onec_internal.site_points s
+	WHERE s.server = srv AND s.card_id = card AND EXISTS (
+		SELECT FROM onec_internal.counted_points p
+		WHERE p.server = srv AND p.card_id = card
+		  AND p.recorder = onec_internal.key_in_1c(srv, s.document_id));
+	can := onec_internal.points_to_spend(srv, card);
+	IF points > can THEN
+		RAISE check_violation USING
+			MESSAGE = format('the card has %s points to spend, not %s', trim_scale(greatest(can, 0)), points),
+			DETAIL = 'What is on its way to 1C counts: spends do at once, awards when they are in the store.';
+	END IF;
+	SELECT array_agg(l.points ORDER BY l.expires_at) AS points,
+		   array_agg(l.expires_at ORDER BY l.expires_at) AS expires INTO lines
+	FROM onec_internal.spend_lines(srv, card, spend_points.points) l;
+	RETURN onec_internal.put_points(srv, card, lines.points, lines.expires, comment, idempotency);
+END $$;
+
+COMMENT ON FUNCTION onec.spend_points(name, uuid, numeric, text, text) IS
+	'Списать баллы с карты: документ с начислением меньше нуля и его проведение ставятся в очередь. '
+	'Считается и то, что ещё не доставлено; больше, чем есть, не списывается. Возвращает ссылку на документ';
+
+CREATE FUNCTION onec_internal.order_lines(server name, said jsonb, includes_vat boolean,
+										  store jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- what the shop says of VAT is of its own rate; a base without rates has none
+	rate numeric := CASE WHEN EXISTS (SELECT FROM onec_internal.write_fields(server, 'order.lines') f
+									  WHERE f.field = 'vat_rate' AND f.property IS NOT NULL)
+						 THEN onec_internal.shop_says(server, 'order.lines', 'vat_percent') #>> '{}'
+						 ELSE '0' END;
+	fault record;
+BEGIN
+	WITH line AS (
+		SELECT r.n, r.of, (r.of ->> 'quantity')::numeric AS quantity, (r.of ->> 'price')::numeric AS price,
+			   (r.of ->> 'discount')::numeric AS discount, (r.of ->> 'discount_percent')::numeric AS percent,
+			   coalesce((r.of ->> 'vat_percent')::numeric,
+						CASE WHEN r.of ->> 'vat_rate' IS NULL THEN rate END) AS vat_percent
+		FROM jsonb_array_elements(said) WITH ORDINALITY r (of, n)),
+	priced AS (
+		SELECT l.*, round(l.quantity * l.price, 2) AS amount,
+			   round(coalesce(l.discount, l.quantity * l.price * l.percent / 100, 0), 2) AS off,
+			   CASE WHEN l.vat_percent IS NULL THEN 'vat_percent' WHEN l.quantity <= 0 THEN 'quantity'
+					WHEN l.price < 0 THEN 'price' WHEN l.percent NOT BETWEEN 0 AND 100 THEN 'discount_percent'
+					WHEN l.discount NOT BETWEEN 0 AND l.quantity * l.price THEN 'discount' END AS wrong
+		FROM line l),
+	taxed AS (
+		SELECT p.*, round((p.amount - p.off) * p.vat_percent
+						  / CASE WHEN includes_vat THEN 100 + p.vat_percent ELSE 100 END, 2) AS vat
+		FROM priced p)
+	SELECT (array_agg(t.n ORDER BY t.n) FILTER (WHERE t.wrong IS NOT NULL))[1] AS n,
+		   (array_agg(t.wrong ORDER BY t.n) FILTER (WHERE t.wrong IS NOT NULL))[1] AS wrong,
+		   jsonb_agg(t.of || jsonb_build_object('link', t.n, 'amount', t.amount, 'discount', t.off,
+			   'discount_percent', coalesce(t.percent, round(100 * t.off / nullif(t.amount, 0), 2), 0),
+			   'vat_amount', t.vat, 'total', t.amount - t.off + CASE WHEN includes_vat THEN 0 ELSE t.vat END,
+			   'line_store', store) ORDER BY t.n) AS lines
+	INTO fault FROM taxed t;
+	IF fault.wrong = 'vat_percent' THEN
+		PERFORM onec_internal.refuse_missing(server, 'order.lines', fault.wrong, fault.n);
+	ELSIF fault.wrong IS NOT NULL THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('"%s" of line %s of the order is out of range', fault.wrong, fault.n);
+	END IF;
+	RETURN fault.lines;
+EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range OR division_by_zero THEN
+	RAISE invalid_parameter_value USING
+		MESSAGE = 'quantity, price, discount and per cents of an order''s lines are numbers';
+END $$;
+
+COMMENT ON FUNCTION onec_internal.order_lines(name, jsonb, boolean, jsonb) IS
+	'Строки заказа с суммами (служебная)';
+
+CREATE FUNCTION onec.place_order(server name, "order" jsonb, post boolean DEFAULT true,
+								 idempotency text DEFAULT NULL) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name;
+	head jsonb := "order" - '{key,lines}'::text[];
+	lines jsonb := "order" -> 'lines';
+	entity_set text;
+	done uuid;
+	made record;
+BEGIN
+	PERFORM onec_internal.must_write('place_order');
+	srv := onec_internal.site_writes(server, 'order');
+	entity_set := onec_internal.write_set(srv, 'order');
+	done := onec_internal.key_given_before(srv, 'order', 'create', idempotency);
+	IF done IS NOT NULL THEN
+		RETURN done;
+	END IF;
+	PERFORM onec_internal.check_said('order', jsonb_build_array("order"), '{key,lines}');
+	PERFORM onec_internal.check_said('order.lines', lines);
+	IF lines = '[]' THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'an order needs at least one line';
+	END IF;
+	head := jsonb_build_object('date', date_trunc('second', onec.local_now(srv))) || jsonb_strip_nulls(head);
+	lines := onec_internal.order_lines(srv, lines, coalesce(head -> 'includes_vat',
+		onec_internal.shop_says(srv, 'order', 'includes_vat'), 'true')::boolean,
+		coalesce(head -> 'reserve_store', onec_internal.shop_says(srv, 'order', 'reserve_store'),
+			head -> 'store'));
+	head := head || jsonb_build_object('amount', (SELECT sum((l ->> 'total')::numeric)
+												  FROM jsonb_array_elements(lines) l), 'lines', lines);
+	PERFORM onec_internal.check_complete(srv, 'order', jsonb_build_array(head));
+	PERFORM onec_internal.must_be_known(srv, 'customer', onec_internal.reference_uuid(head ->> 'customer'));
+	SELECT * INTO made FROM onec.enqueue(srv, entity_set, 'create', onec_internal.key_said("order"),
+		onec_internal.with_part(srv, 'order.lines', onec_internal.write_body(srv, 'order', head)
+			- onec_internal.part_of_object(srv, 'order.lines'), lines), idempotency => idempotency);
+	IF post THEN
+		PERFORM onec.enqueue(srv, entity_set, 'post', made.object_key, depends_on => ARRAY[made.id],
+							 idempotency => idempotency || ':post');
+	END IF;
+	RETURN made.object_key;
+END $$;
+
+COMMENT ON FUNCTION onec.place_order(name, jsonb, boolean, text) IS
+	'Поставить в очередь заказ покупателя и его проведение: {"customer": ссылка, "lines": [{"product": '
+	'ссылка, "quantity": 1, "price": 100}]}; суммы, скидки и НДС считаются здесь, остальное говорит '
+	'onec.write_default. Обязательное поле без значения — ошибка с его именем. Возвращает ссылку на заказ';
+
+CREATE FUNCTION onec_internal.put_step(server name, entity_set text, operation text, key uuid,
+									   idempotency text) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.written_server(server);
+BEGIN
+	PERFORM onec.enqueue(srv, entity_set, operation, key, idempotency => idempotency, depends_on => ARRAY(
+		SELECT o.id FROM onec.outbox o
+		WHERE o.server = srv AND o.key = put_step.key AND o.operation = 'create'));
+	RETURN key;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.put_step(name, text, text, uuid, text) IS
+	'Поставить в очередь шаг с объектом (служебная)';
+
+CREATE FUNCTION onec.post_document(server name, entity_set text, key uuid, idempotency text DEFAULT NULL)
+	RETURNS uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec_internal.must_write('post_document');
+	RETURN onec_internal.put_step(server, entity_set, 'post', key, idempotency);
+END $$;
+
+COMMENT ON FUNCTION onec.post_document(name, text, uuid, text) IS
+	'Поставить в очередь проведение документа: набор 1С и ссылка. Возвращает ссылку';
+
+CREATE FUNCTION onec.unpost_document(server name, entity_set text, key uuid, idempotency text DEFAULT NULL)
+	RETURNS uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec_internal.must_write('unpost_document');
+	RETURN onec_internal.put_step(server, entity_set, 'unpost', key, idempotency);
+END $$;
+
+COMMENT ON FUNCTION onec.unpost_document(name, text, uuid, text) IS
+	'Поставить в очередь отмену проведения документа. Возвращает ссылку';
+
+CREATE FUNCTION onec.mark_deleted(server name, entity_set text, key uuid, idempotency text DEFAULT NULL)
+	RETURNS uuid
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec_internal.must_write('mark_deleted');
+	RETURN onec_internal.put_step(server, entity_set, 'mark', key, idempotency);
+END $$;
+
+COMMENT ON FUNCTION onec.mark_deleted(name, text, uuid, text) IS
+	'Поставить в очередь пометку объекта на удаление; проведённый документ 1С не пометит, пока проведение не '
+	'отменено. Возвращает ссылку';
+
+REVOKE EXECUTE ON FUNCTION onec.create_customer(name, jsonb, text),
+	onec.change_contact(name, uuid, text, text, text), onec.issue_card(name, uuid, jsonb, text),
+	onec.award_points(name, uuid, numeric, timestamp, text, text),
+	onec.spend_points(name, uuid, numeric, text, text), onec.place_order(name, jsonb, boolean, text),
+	onec.post_document(name, text, uuid, text), onec.unpost_document(name, text, uuid, text),
+	onec.mark_deleted(name, text, uuid, text) FROM PUBLIC;
+
+CREATE FUNCTION onec_internal.newest_objects(server name, entity_set text, wanted text[],
+											 "limit" int) RETURNS SETOF jsonb
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	columns text;
+	document boolean := entity_set LIKE 'Document\_%';
+	has_folders boolean;
+BEGIN
+	SELECT string_agg(format('%I %s OPTIONS (property %L, edm_type %L)', p.property, p.pg_type, p.property,
+							 p.edm_type), ', ' ORDER BY p.property), bool_or(p.property = 'IsFolder')
+	INTO columns, has_folders
+	FROM onec.properties(server, entity_set) p
+	WHERE p.property = ANY (wanted || '{Ref_Key,Date,Code,Posted,DeletionMark,IsFolder}'::text[]);
+	EXECUTE format('CREATE FOREIGN TABLE pg_temp.onec_newest (%s) SERVER %I '
+				   'OPTIONS (entity_set %L, key ''Ref_Key'')',
+				   columns, server, entity_set);
+	RETURN QUERY EXECUTE format(
+		'SELECT to_jsonb(n) FROM pg_temp.onec_newest n WHERE %s ORDER BY %I DESC LIMIT %s',
+		CASE WHEN document THEN '"Posted"' ELSE 'NOT "DeletionMark"'
+			|| CASE WHEN has_folders THEN ' AND NOT "IsFolder"' ELSE '' END END,
+		CASE WHEN document THEN 'Date' ELSE 'Code' END, "limit");
+	DROP FOREIGN TABLE pg_temp.onec_newest;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.newest_objects(name, text, text[], int) IS
+	'Последние объекты набора, документы — проведённые (служебная)';
+
+CREATE FUNCTION onec_internal.commonest_values(server name, object text, rows jsonb)
+	RETURNS TABLE (field text, value jsonb, type_name text, seen bigint, total bigint)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT DISTINCT ON (f.field) f.field, v.value, v.type_name, count(*),
+		   (SELECT count(*) FROM jsonb_array_elements($3))
+	FROM onec_internal.write_fields($1, $2) f
+	JOIN LATERAL (SELECT r -> f.property AS value, CASE WHEN f.is_mixed THEN r ->> (f.property || '_Type') END
+						 AS type_name
+				  FROM jsonb_array_elements($3) r) v
+		ON onec_internal.plain_value(CASE WHEN f.is_mixed THEN 'Guid' ELSE f.edm_type END, v.value)
+			IS NOT NULL
+	WHERE f.said_by = 'shop' OR f.field = 'kind' AND $2 = 'customer.contacts'
+	GROUP BY f.field, v.value, v.type_name
+	ORDER BY f.field, count(*) DESC, v.value
+$$;
+
+COMMENT ON FUNCTION onec_internal.commonest_values(name, text, jsonb) IS
+	'Самые частые значения полей магазина (служебная)';
+
+CREATE FUNCTION onec_internal.values_found(server name, object text)
+	RETURNS TABLE (field text, value jsonb, type_name text, seen bigint, total bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	of_set text := onec_internal.write_set(server, object);
+	newest jsonb;
+	sub record;
+	rows jsonb;
+	told_by text;
+BEGIN
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_property p
+				   WHERE p.server = values_found.server AND p.entity_set = of_set) THEN
+		RETURN;
+	END IF;
+	newest := (SELECT jsonb_agg(n) FROM onec_internal.newest_objects(server, of_set, ARRAY(
+		SELECT p.property FROM onec_internal.outbox_property p
+		JOIN onec_internal.write_fields(values_found.server, object) f
+			ON p.property IN (f.property, f.property || '_Type')
+		WHERE p.server = values_found.server AND p.entity_set = of_set AND p.part = ''
+		  AND (f.said_by = 'shop' OR p.edm_type = 'Collection' OR p.property LIKE '%\_Type')), 20) n);
+	RETURN QUERY SELECT c.* FROM onec_internal.commonest_values(server, object, newest) c;
+	FOR sub IN SELECT DISTINCT f.object, onec_internal.part_of_object(server, f.object) AS part
+		FROM onec.write_field f WHERE f.object LIKE values_found.object || '.%' LOOP
+		rows := (SELECT jsonb_agg(r) FROM jsonb_array_elements(newest) o,
+					 jsonb_array_elements(nullif(o -> sub.part, 'null')) r);
+		IF sub.object <> 'customer.contacts' THEN
+			RETURN QUERY SELECT c.* FROM onec_internal.commonest_values(server, sub.object, rows) c;
+			CONTINUE;
+		END IF;
+		told_by := (SELECT f.property FROM onec_internal.write_fields(server, sub.object) f
+					WHERE f.field = 'type');
+		RETURN QUERY SELECT k.field, c.value, c.type_name, c.seen, c.total
+			FROM (VALUES ('phone_kind', 'Телефон'), ('email_kind', 'АдресЭлектроннойПочты')) k (field, type),
+				onec_internal.commonest_values(server, sub.object, (
+					SELECT jsonb_agg(r) FROM jsonb_array_elements(rows) r WHERE r ->> told_by = k.type)) c
+			WHERE c.field = 'kind';
+	END LOOP;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.values_found(name, text) IS
+	'Что говорят последние объекты базы (служебная)';
+
+CREATE FUNCTION onec_internal.object_in_1c(server name, entity_set text, key text) RETURNS jsonb
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT w.answer::jsonb
+	FROM onec_internal.write_once($1, 'GET', $2, onec_internal.reference_uuid($3), NULL, NULL, NULL) w
+	WHERE w.outcome = 'stored'
+$$;
+
+COMMENT ON FUNCTION onec_internal.object_in_1c(name, text, text) IS 'Объект 1С по ссылке (служебная)';
+
+CREATE FUNCTION onec.setup_write(server name DEFAULT NULL)
+	RETURNS TABLE (entity_set text, field text, property text, value jsonb, title text, seen text,
+				   is_set boolean, statement text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.written_server(onec_internal.live_server_meant(server));
+	o onec.write_object;
+	f record;
+	proposed jsonb;
+	rate jsonb;
+BEGIN
+	PERFORM onec_internal.must_write('setup_write');
+	FOR o IN SELECT w.* FROM onec.write_object w ORDER BY w.object LOOP
+		proposed := (SELECT coalesce(jsonb_object_agg(v.field, to_jsonb(v)), '{}')
+					 FROM onec_internal.values_found(srv, o.object) v);
+		rate := onec_internal.object_in_1c(srv, 'Catalog_СтавкиНДС', proposed #>> '{vat_rate,value}')
+			-> 'Ставка';
+		IF rate IS NOT NULL THEN
+			proposed := proposed || jsonb_build_object('vat_percent', jsonb_build_object('value', rate));
+		END IF;
+		entity_set := onec_internal.write_set(srv, o.object);
+		FOR f IN SELECT k.field, k.property, w.type_name AS refers, w.initial, p.value, p.type_name, p.seen,
+						p.total, d.value AS set_value
+			FROM onec.write_field w
+			JOIN LATERAL onec_internal.write_fields(srv, w.object) k ON k.field = w.field
+			LEFT JOIN LATERAL jsonb_to_record(proposed -> w.field)
+				p (value jsonb, type_name text, seen bigint, total bigint) ON true
+			LEFT JOIN onec.write_default d
+				ON d.server = srv AND d.entity_set = setup_write.entity_set AND d.field = w.field
+			WHERE split_part(w.object, '.', 1) = o.object AND w.said_by = 'shop'
+			  AND (k.property IS NOT NULL OR w.candidates = '{}') AND p.value IS DISTINCT FROM w.initial
+			  AND (p.value IS NOT NULL OR k.is_required AND w.initial IS NULL)
+			ORDER BY w.object, w.ordinal LOOP
+			field := f.field;
+			property := f.property;
+			value := f.value;
+			is_set := coalesce(f.value = f.set_value, f.set_value IS NOT NULL);
+			seen := f.seen || ' of ' || f.total;
+			f.type_name := replace(f.type_name, 'StandardODATA.', '');
+			title := CASE WHEN f.refers IS NULL THEN f.value #>> '{}'
+				ELSE onec_internal.object_in_1c(srv, coalesce(f.type_name, f.refers), f.value #>> '{}')
+					->> 'Description' END;
+			statement := CASE WHEN NOT is_set AND f.value IS NOT NULL THEN
+				format('SELECT onec.set_write_default(%L, %L, %L, %L%s);', srv, entity_set, field, f.value,
+					   ', ' || quote_literal(nullif(f.type_name, f.refers))) END;
+			RETURN NEXT;
+		END LOOP;
+	END LOOP;
+END $$;
+
+COMMENT ON FUNCTION onec.setup_write(name) IS
+	'Предложить, что магазин пишет в документы: организация, вид цен, валюта, склад, операция, НДС, '
+	'единица, вид карты, бонусная программа, виды контактов — по последним проведённым документам базы. '
+	'Ничего не меняет: statement — запрос, который это задаст, если вы согласны; value пусто — поле нужно, '
+	'а значения не нашлось';
+
+REVOKE EXECUTE ON FUNCTION onec.setup_write(name) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION onec_internal.people_meant(server name, key text) RETURNS SETOF uuid
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	id uuid := onec_internal.reference_uuid(btrim(key));
+	country text := onec.get('phone.country', server);
+	wanted text := onec.normalize_phone(key, country);
+BEGIN
+	IF id IS NOT NULL THEN
+		RETURN NEXT coalesce(
+			(SELECT coalesce(d.owner_id, d.card_id) FROM onec.discount_card d
+			 WHERE d.server = people_meant.server AND d.card_id = id),
+			(SELECT c.user_id FROM onec.customer_card c
+			 WHERE c.server = people_meant.server AND c.card_id = id),
+			(SELECT min(l.owner_id::text)::uuid FROM onec.card_sale_line l
+			 WHERE l.server = people_meant.server AND l.card_id = id),
+			id);
+		RETURN;
+	END IF;
+	RETURN QUERY
+		SELECT u.user_id FROM onec.site_user u
+		WHERE u.server = people_meant.server AND (u.login = btrim(key) OR u.phone = wanted)
+		UNION SELECT c.user_id FROM onec.customer_card c
+		WHERE c.server = people_meant.server AND c.phone = wanted
+		UNION SELECT p.customer_id FROM onec_internal.site_person p
+		WHERE p.server = people_meant.server AND (p.kind, p.value) = ('phone', wanted)
+		UNION SELECT coalesce(d.owner_id, d.card_id) FROM onec.discount_card d
+			WHERE d.server = people_meant.server AND wanted IS NOT NULL
+			  AND wanted IN (onec.normalize_phone(d.barcode, country),
+							 onec.normalize_phone(d.description, country),
+				onec.normalize_phone(d.magnetic_code, country))
+		UNION SELECT p.customer_id FROM onec.counterparty p
+			WHERE p.server = people_meant.server AND wanted IS NOT NULL
+			  AND wanted IN (onec.normalize_phone(p.phone, country), onec.normalize_phone(p.name, country),
+				onec.normalize_phone(p.full_name, country))
+		UNION SELECT c.customer_id FROM onec.counterparty_contact c
+			WHERE c.server = people_meant.server AND wanted IS NOT NULL
+			  AND wanted IN (onec.normalize_phone(c.phone, country),
+							 onec.normalize_phone(c.presentation, country));
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.ids_of_person(server name, person uuid) RETURNS uuid[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT array_agg(DISTINCT x.id)
+	FROM (SELECT $2 AS id
+		  UNION ALL SELECT d.card_id FROM onec.discount_card d
+		  WHERE d.server = $1 AND coalesce(d.owner_id, d.card_id) = $2
+		  UNION ALL SELECT c.card_id FROM onec.customer_card c
+		  WHERE c.server = $1 AND $2 IN (c.user_id, c.customer_id)
+		  UNION ALL SELECT u.discount_card_id FROM onec.site_user u
+		  WHERE u.server = $1 AND $2 IN (u.user_id, u.customer_id)
+		  UNION ALL SELECT l.card_id FROM onec.card_sale_line l WHERE l.server = $1 AND l.owner_id = $2
+		  UNION ALL SELECT l.card_id FROM onec.loyalty_lot l WHERE l.server = $1 AND l.owner_id = $2
+		  UNION ALL SELECT p.card_id FROM onec_internal.site_person p
+		  WHERE p.server = $1 AND p.customer_id = $2) x
+	WHERE x.id IS NOT NULL
+	  AND NOT EXISTS (SELECT FROM onec.discount_card o
+					  WHERE o.server = $1 AND o.card_id = x.id AND coalesce(o.owner_id, o.card_id) <> $2)
+$$;
+
+CREATE OR REPLACE FUNCTION onec_internal.words_naming_person(server name, ids uuid[]) RETURNS text[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH named (line) AS (
+		SELECT u.name FROM onec.site_user u WHERE u.server = $1 AND u.user_id = ANY ($2)
+		UNION ALL SELECT unnest(ARRAY[p.name, p.full_name]) FROM onec.counterparty p
+		WHERE p.server = $1 AND p.customer_id = ANY ($2)
+		UNION ALL SELECT d.description FROM onec.discount_card d
+			WHERE d.server = $1 AND (d.card_id = ANY ($2) OR d.owner_id = ANY ($2)) AND NOT EXISTS (
+				SELECT FROM onec.discount_card o
+				WHERE o.server = $1 AND o.description = d.description AND o.card_id <> d.card_id)),
+	said (line) AS (
+		SELECT unnest(ARRAY[u.email, u.phone, u.login]) FROM onec.site_user u
+		WHERE u.server = $1 AND u.user_id = ANY ($2)
+		UNION ALL SELECT unnest(ARRAY[p.email, p.phone]) FROM onec.counterparty p
+		WHERE p.server = $1 AND p.customer_id = ANY ($2)
+		UNION ALL SELECT unnest(ARRAY[c.presentation, c.email, c.phone]) FROM onec.counterparty_contact c
+		WHERE c.server = $1 AND c.customer_id = ANY ($2)
+		UNION ALL SELECT unnest(ARRAY[d.barcode, d.magnetic_code]) FROM onec.discount_card d
+		WHERE d.server = $1 AND (d.card_id = ANY ($2) OR d.owner_id = ANY ($2))
+		UNION ALL SELECT p.value FROM onec_internal.site_person p
+		WHERE p.server = $1 AND (p.customer_id = ANY ($2) OR p.card_id = ANY ($2))
+		UNION ALL SELECT n.line FROM named n)
+	SELECT array_agg(DISTINCT w.word) FROM (
+		SELECT i::text FROM unnest($2) i
+		UNION ALL SELECT lower(btrim(s.line) COLLATE "default") FROM said s WHERE length(btrim(s.line)) >= 6
+		UNION ALL SELECT lower(m[1] COLLATE "default")
+		FROM named n, regexp_matches(n.line COLLATE "default", '([[:alpha:]]{4,})', 'g') m
+		UNION ALL SELECT right(d.digits, 10)
+		FROM said s, LATERAL (SELECT regexp_replace(s.line, '\D', '', 'g') AS digits) d
+			WHERE length(d.digits) BETWEEN 10 AND 15) w (word)
+	WHERE w.word <> ALL (ARRAY(SELECT lower(unnest(onec.get('name.ignore', $1)::text[]) COLLATE "default")))
+$$;
+
+CREATE FUNCTION onec_internal.forget_written(server name, ids uuid[], words text[],
+											 skip boolean) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tells text[] := ids::text[] || ARRAY(SELECT w FROM unnest(words) w WHERE w ~ '@|^\d{10}$');
+	keys uuid[];
+	waiting bigint[];
+	masked bigint;
+BEGIN
+	-- the steps of a document have no body of their own
+	keys := ids || ARRAY(
+		SELECT w.key
+		FROM (SELECT o.key, o.body FROM onec.outbox o WHERE o.server = forget_written.server
+			  UNION ALL
+			  SELECT h.key, h.body FROM onec.outbox_history h WHERE h.server = forget_written.server) w
+		WHERE EXISTS (SELECT FROM unnest(tells) t
+					  WHERE position(t IN lower(w.body::text COLLATE "default")) > 0));
+	waiting := ARRAY(SELECT o.id FROM onec.outbox o
+					 WHERE o.server = forget_written.server AND o.key = ANY (keys) ORDER BY 1);
+	IF waiting <> '{}' AND skip IS NOT TRUE THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('%s changes of this person are not delivered to 1C yet', cardinality(waiting)),
+			DETAIL = format('Rows of the outbox: %s.', array_to_string(waiting[:20], ', ')),
+			HINT = format('CALL onec.deliver(%L); or, so that they never are, onec.forget(…, '
+						  'skip_undelivered => true).', server);
+	END IF;
+	PERFORM onec.outbox_skip(w, 'erased by onec.forget') FROM unnest(waiting) w;
+	UPDATE onec.outbox_history h SET body = NULL, stored_diff = NULL, message = NULL
+	WHERE h.server = forget_written.server AND h.key = ANY (keys)
+	  AND (h.body IS NOT NULL OR h.stored_diff IS NOT NULL OR h.message IS NOT NULL);
+	GET DIAGNOSTICS masked = ROW_COUNT;
+	RETURN masked;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.forget_written(name, uuid[], text[], boolean) IS
+	'Убрать человека из очереди записи и её истории (служебная)';
+
+DROP FUNCTION onec_internal.forget_person;
+CREATE FUNCTION onec_internal.forget_person(server name, key text, skip boolean DEFAULT false)
+	RETURNS TABLE (table_name text, rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := server;
+	people uuid[];
+	ids uuid[];
+	words text[];
+	w record;
+	total bigint := 0;
+BEGIN
+	-- looked for before anybody has to wait, and once more what came meanwhile
+	people := ARRAY(SELECT m FROM onec_internal.people_meant(srv, key) m ORDER BY m);
+	IF cardinality(people) > 1 THEN
+		RAISE cardinality_violation USING
+			MESSAGE = format('%s people have this telephone', cardinality(people)),
+			DETAIL = format('Their identifiers: %s.', array_to_string(people, ', ')),
+			HINT = 'Forget each of them by identifier.';
+	END IF;
+	ids := onec_internal.ids_of_person(srv, people[1]);
+	words := onec_internal.words_naming_person(srv, ids);
+	PERFORM onec_internal.lock_people(srv, true);
+	ids := ids || onec_internal.ids_of_person(srv, people[1]);
+	rows := onec_internal.forget_written(srv, ids, words, skip);
+	IF rows > 0 THEN
+		total := rows;
+		table_name := 'outbox_history';
+		RETURN NEXT;
+	END IF;
+	FOR w IN SELECT * FROM onec_internal.tables_about_people() ORDER BY 1 LOOP
+		PERFORM onec_internal.hold_own_tables(t.target) FROM onec.target t
+			WHERE onec_internal.table_of_target(t.target) = w.relation;
+		EXECUTE onec_internal.erasure_statement(w.relation, srv, w.people, w.erasure,
+												onec_internal.has_column(w.relation, 'attribution'))
+			USING ids;
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		total := total + rows;
+		IF rows > 0 THEN
+			RAISE NOTICE USING MESSAGE = format('%s: %s rows', w.table_name, rows);
+			-- the planner's statistics hold samples of telephones and names
+			IF onec_internal.statistics_name(w.relation::regclass, words) THEN
+				EXECUTE format('ANALYZE %s', w.relation);
+			END IF;
+			table_name := w.table_name;
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+	-- the key is not repeated: the server's log is no place for a telephone
+	IF total = 0 AND NOT EXISTS (SELECT FROM onec.forgotten f WHERE f.server = srv AND f.id = people[1]) THEN
+		RAISE no_data_found USING MESSAGE = format('nobody on server "%s" is known by this key', srv),
+			HINT = 'A key is a telephone in any spelling, the login, or the identifier '
+				   'of a card or of a customer.';
+	END IF;
+	INSERT INTO onec.forgotten (server, id) SELECT DISTINCT srv, i FROM unnest(ids) i
+	ON CONFLICT DO NOTHING;
+	PERFORM onec_internal.refresh_all_people_next(srv);
+	FOR table_name, rows IN SELECT m.table_name, m.rows
+		FROM onec_internal.forget_messages_naming(srv, words) m LOOP
+		RETURN NEXT;
+	END LOOP;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.forget_person(name, text, boolean) IS 'Забыть человека (служебная)';
+
+DROP FUNCTION onec.forget;
+CREATE FUNCTION onec.forget(key text, server name DEFAULT NULL, dry_run boolean DEFAULT false,
+							skip_undelivered boolean DEFAULT false)
+	RETURNS TABLE (table_name text, rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+	told jsonb;
+BEGIN
+	PERFORM onec_internal.must_write('forget');
+	BEGIN
+		told := (SELECT jsonb_agg(p) FROM onec_internal.forget_person(srv, key, skip_undelivered) p);
+		IF dry_run THEN
+			RAISE SQLSTATE 'OC001';
+		END IF;
+	EXCEPTION WHEN SQLSTATE 'OC001' THEN
+		NULL;
+	END;
+	RETURN QUERY SELECT r.table_name, r.rows FROM jsonb_to_recordset(told) r (table_name text, rows bigint);
+END $$;
+
+COMMENT ON FUNCTION onec.forget(text, name, boolean, boolean) IS
+	'Забыть человека (152-ФЗ) по телефону, логину, карте или контрагенту: удалить всё личное, '
+	'покупки оставить безымянными, '
+	'из 1С больше не брать; показывает, в какой таблице сколько строк затронуто. dry_run — только показать. '
+	'Пока изменение человека не доставлено в 1С — ошибка; skip_undelivered — не доставлять его. '
+	'Необратимо; в самой 1С данные остаются';
+
+REVOKE EXECUTE ON FUNCTION onec.forget(text, name, boolean, boolean) FROM PUBLIC;
+
+-- by hand: DO $$ DECLARE t record; BEGIN FOR t IN SELECT * FROM (VALUES
+--   +							('write_object', '{object}'), ('write_field', '{"object,field"}'),
+
+CREATE OR REPLACE FUNCTION onec.grant_sync(role regrole, server name DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.live_server_meant(server);
+	filled text;
+	read text;
+	called text;
+	helpers record;
+	entries text := '^(sync|run_job$|run_now$|deliver$|refresh_|fit_clv$|(forget|remember)_refusals$|'
+					'(check|choose)_loyalty|check_amounts$|entity_sets$|properties$)';
+BEGIN
+	SELECT string_agg(c.oid::regclass::text, ', ') FILTER (WHERE c.relkind = 'r' AND a.attname IS NOT NULL
+														   AND c.relname NOT IN ('config', 'target',
+															   'forgotten', 'server_number', 'mirror',
+															   'mirror_section')),
+		   string_agg(c.oid::regclass::text, ', ')
+	INTO filled, read
+	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
+	WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+	  AND c.relname !~ '^(outbox|write_default$|site_(person|points|spending)$)'
+	  AND (c.relkind = 'r' OR c.relkind = 'v' AND c.relnamespace = 'onec'::regnamespace
+		   AND EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname));
+	SELECT string_agg(p.oid::regprocedure::text, ', ') INTO called FROM pg_proc p
+	WHERE p.pronamespace = 'onec'::regnamespace AND p.proname ~ entries;
+	SELECT h.routines, h.relations INTO helpers FROM onec_internal.needed_helpers(
+		ARRAY(SELECT format('onec.%s', p.proname) FROM pg_proc p
+			  WHERE p.pronamespace = 'onec'::regnamespace
+				AND (p.proname ~ entries OR has_function_privilege('public', p.oid, 'EXECUTE')))) h;
+	EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %s', current_database(), role);
+	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal, %I TO %s', srv, role);
+	EXECUTE format('GRANT USAGE ON FOREIGN SERVER %I TO %s', srv, role);
+	EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %s', srv, role);
+	EXECUTE format('GRANT SELECT ON %s, %s TO %s', read, helpers.relations, role);
+	EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO %s', filled, role);
+	EXECUTE format('GRANT INSERT ON onec.forgotten TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON ROUTINE %s, %s TO %s', called, helpers.routines, role);
+	IF NOT EXISTS (SELECT FROM pg_user_mappings m WHERE m.srvname = srv AND m.umuser IN (0, role)) THEN
+		RAISE WARNING USING
+			MESSAGE = format('role "%s" has no login at server "%s" yet', role, srv),
+			HINT = format('CREATE USER MAPPING FOR %s SERVER %I OPTIONS (user …, password …);', role, srv);
+	END IF;
+END $$;
+
+CREATE FUNCTION onec.grant_site_writer(role regrole, entity_sets text[] DEFAULT NULL,
+									   server name DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.written_server(server);
+	known text[] := ARRAY(SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p
+						  WHERE p.server = srv ORDER BY 1);
+	own text[] := ARRAY(SELECT onec_internal.write_set(srv, w.object) FROM onec.write_object w);
+BEGIN
+	PERFORM onec_internal.must_write('grant_site_writer');
+	PERFORM onec_internal.checked_word('entity set that can be written', e, known) FROM unnest(entity_sets) e;
+	INSERT INTO onec.outbox_allowed (server, role, entity_set)
+	SELECT srv, (SELECT r.rolname FROM pg_roles r WHERE r.oid = grant_site_writer.role), e
+	FROM unnest(coalesce(entity_sets, own)) e WHERE e = ANY (known) ON CONFLICT DO NOTHING;
+	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.create_customer(name, jsonb, text), '
+		'onec.change_contact(name, uuid, text, text, text), onec.issue_card(name, uuid, jsonb, text), '
+		'onec.award_points(name, uuid, numeric, timestamp, text, text), '
+		'onec.spend_points(name, uuid, numeric, text, text), onec.place_order(name, jsonb, boolean, text), '
+		'onec.post_document(name, text, uuid, text), onec.unpost_document(name, text, uuid, text), '
+		'onec.mark_deleted(name, text, uuid, text), onec.write_status(uuid, name) TO %s', role);
+END $$;
+
+COMMENT ON FUNCTION onec.grant_site_writer(regrole, text[], name) IS
+	'Дать роли сайта запись в 1С через create_customer, change_contact, issue_card, award_points, '
+	'spend_points, place_order, post_document, unpost_document, mark_deleted и write_status — только в эти '
+	'наборы (пусто — все, которые этим функциям нужны); onec.enqueue и таблиц она не получает';
+
+REVOKE EXECUTE ON FUNCTION onec.grant_site_writer(regrole, text[], name) FROM PUBLIC;
+
+SELECT onec_internal.finish_script();
