@@ -47,8 +47,7 @@ def _entry(root: str, view: View, row: Row, chosen: Chosen, head: str) -> str:
         if target in view.store.base.sets and row.get(key) not in (None, EMPTY_GUID))
     for p in view.properties:
         if p.type == "Edm.Stream":
-            _, elsewhere = row.get(p.name + "_Media", (None, None))
-            href = elsewhere or f"{address}/{p.name}"
+            href = view.source.links.get((row[view.source.key[0]], p.name)) or f"{address}/{p.name}"
             links += f'<link rel="{DATA}/mediaresource/{p.name}" href={quoteattr(href)} title={quoteattr(p.name)}/>\n'
     return (f"{head}<id>{escape(f'{root}/{address}')}</id>\n"
             f'<category term={quoteattr(PREFIX + view.name)} scheme="{DATA}/scheme"/>\n'

@@ -43,6 +43,7 @@ class EntitySet:
     records_of: str | None = None
     section_of: str | None = None
     presentation: str = "Description"  # what $orderby on a reference sorts by
+    links: dict[tuple[str, str], str] = field(default_factory=dict)  # key, Edm.Stream: where Atom says the bytes are, if not here
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,7 @@ class Service:
         kind, value = view.fields[name].type, row.get(name)
         data = value
         if kind == "Edm.Stream":
-            data = row.get(name + "_Base64Data") or row.get(name + "_Media", (None, None))[0]
+            data = row.get(name + "_Base64Data") or value
         if kind in ("Edm.Stream", "Edm.Binary") and rest in ([], ["$value"]):
             return Reply(200, data or b"", row.get(name + "_Type") or "application/octet-stream", 1, 1)
         if rest == ["$value"]:

@@ -78,6 +78,12 @@ def picture(kind: str, rng: random.Random, size: int) -> bytes:
     return b"\xff\xd8\xff\xe0\x00\x10JFIF\0" + noise.replace(b"\xff", b"\xfe") + b"\xff\xd9"
 
 
+def stored(key: str, at: int, data: bytes) -> Row:
+    return {"Ref_Key": key, "DataVersion": version(at), "DeletionMark": False, "Description": f"{at:09d}", "Размер": len(data),
+            "Хеш": hashlib.md5(data).hexdigest(), "ДвоичныеДанные": None, "ДвоичныеДанные_Base64Data": data,
+            "ДвоичныеДанные_Type": "application/octet-stream", "Predefined": False, "PredefinedDataName": ""}
+
+
 class Pictures:
     """Writes files, one way for the generator and for edits."""
 
@@ -100,7 +106,7 @@ class Pictures:
         at = self.next()
         row = named(self.seed, "file", at, f"{product['Description']} {at:03d}") | {
             "ВладелецФайла_Key": product["Ref_Key"], "Расширение": extension, "ТипХраненияФайла": "ВИнформационнойБазе",
-            "ФайлХранилище_Base64Data": None, "ФайлХранилище_Type": ""}
+            "ФайлХранилище": None, "ФайлХранилище_Base64Data": None, "ФайлХранилище_Type": ""}
         self.rows(FILES).append(row)
         self.fill(row, data, way, said)
         return row
@@ -109,23 +115,20 @@ class Pictures:
         """The bytes of a file, in the place of those that it had."""
         at = self.next()
         row |= {"DataVersion": version(at), "ДатаМодификацииУниверсальная": datetime(2026, 3, 1, 12, at // 60 % 60, at % 60),
-                "Размер": len(data or b"") if said is None else said, "ФайлХранилище_Base64Data": None, "way": way}
-        row.pop("ФайлХранилище_Media", None)
+                "Размер": len(data or b"") if said is None else said, "ФайлХранилище": None, "ФайлХранилище_Base64Data": None}
+        self.base.sets[FILES].links.pop((row["Ref_Key"], "ФайлХранилище"), None)
         self.unlink(row)
         if way == "storage" and data is not None:
             storage = guid(self.seed, "storage", at)
-            self.rows(STORAGE).append({
-                "Ref_Key": storage, "DataVersion": version(at), "DeletionMark": False, "Description": f"{at:09d}",
-                "Размер": len(data), "Хеш": hashlib.md5(data).hexdigest(), "ДвоичныеДанные_Base64Data": data,
-                "ДвоичныеДанные_Type": "application/octet-stream", "Predefined": False, "PredefinedDataName": ""})
+            self.rows(STORAGE).append(stored(storage, at, data))
             self.rows(REGISTER).append({"Файл": row["Ref_Key"], "Файл_Type": PREFIX + FILES,
                                         "ХранилищеДвоичныхДанных_Key": storage})
         elif way == "own":
             row["ФайлХранилище_Base64Data"], row["ФайлХранилище_Type"] = data, "application/octet-stream"
         elif way == "elsewhere":
-            row["ФайлХранилище_Media"] = (None, ELSEWHERE)
-        elif data is not None:
-            row["ФайлХранилище_Media"] = (data, None)
+            self.base.sets[FILES].links[row["Ref_Key"], "ФайлХранилище"] = ELSEWHERE
+        else:
+            row["ФайлХранилище"] = data
 
     def unlink(self, row: Row) -> None:
         links = [found for found in self.rows(REGISTER) if found["Файл"] == row["Ref_Key"]]
@@ -153,6 +156,7 @@ def _publish(base: Base) -> None:
     # files that are none of ours: the register has those of the whole base
     base.sets[REGISTER].rows += [{"Файл": guid("other", "file", at), "Файл_Type": PREFIX + "Catalog_ПисьмаПрисоединенныеФайлы",
                                   "ХранилищеДвоичныхДанных_Key": guid("other", "storage", at)} for at in range(5)]
+    base.sets[STORAGE].rows += [stored(guid("other", "storage", at), at, b"letter") for at in range(5)]
 
 
 def plant(base: Base, seed: object) -> Pictures:
@@ -195,7 +199,7 @@ class PictureEdits:
         return picture(kind, rng, int(given.get("size") or rng.randrange(300, 3000))), kind
 
     def _about_file(self, row: Row) -> dict:
-        return {"file": row["Ref_Key"], "product": row["ВладелецФайла_Key"], "way": row["way"]}
+        return {"file": row["Ref_Key"], "product": row["ВладелецФайла_Key"], "way": way_of(self.pictures.base, row)}
 
     def op_picture_new(self, given: dict) -> dict:
         """product?, kind?, size?, said?, way?: a file more, which becomes the main one"""
@@ -214,7 +218,8 @@ class PictureEdits:
         row = self._file(given)
         data, kind = self._bytes(given)
         row["Расширение"] = kind
-        way = given.get("way") or (row["way"] if row["way"] != "elsewhere" else "link")
+        was = way_of(self.pictures.base, row)
+        way = given.get("way") or (was if was != "elsewhere" else "link")
         self.pictures.fill(row, data, way)
         return self._about_file(row)
 
@@ -236,14 +241,19 @@ class PictureEdits:
         return done
 
 
+def way_of(base: Base, row: Row) -> str:
+    if (row["Ref_Key"], "ФайлХранилище") in base.sets[FILES].links:
+        return "elsewhere"
+    if row["ФайлХранилище_Base64Data"] is not None:
+        return "own"
+    return "link" if row["ФайлХранилище"] is not None else "storage"
+
+
 def bytes_of(base: Base, row: Row) -> bytes | None:
     """As a user of 1C would see them."""
-    if row["way"] == "storage":
-        keys = {found["ХранилищеДвоичныхДанных_Key"] for found in base.sets[REGISTER].rows if found["Файл"] == row["Ref_Key"]}
-        return next((found["ДвоичныеДанные_Base64Data"] for found in base.sets[STORAGE].rows if found["Ref_Key"] in keys), None)
-    if row["way"] == "own":
-        return row["ФайлХранилище_Base64Data"]
-    return row.get("ФайлХранилище_Media", (None, None))[0]
+    keys = {found["ХранилищеДвоичныхДанных_Key"] for found in base.sets[REGISTER].rows if found["Файл"] == row["Ref_Key"]}
+    kept = (found["ДвоичныеДанные_Base64Data"] for found in base.sets[STORAGE].rows if found["Ref_Key"] in keys)
+    return next(kept, row["ФайлХранилище_Base64Data"] or row["ФайлХранилище"])
 
 
 def truth(base: Base) -> dict[str, Any]:
@@ -252,7 +262,7 @@ def truth(base: Base) -> dict[str, Any]:
     for row in base.sets[FILES].rows:
         data = bytes_of(base, row)
         files[row["Ref_Key"]] = {
-            "product": row["ВладелецФайла_Key"], "way": row["way"], "marked": row["DeletionMark"], "extension": row["Расширение"],
+            "product": row["ВладелецФайла_Key"], "way": way_of(base, row), "marked": row["DeletionMark"], "extension": row["Расширение"],
             "said": row["Размер"], "size": None if data is None else len(data), "head": (data or b"")[:12].hex(),
             "tail": (data or b"")[-12:].hex(),
             "sha256": None if data is None else hashlib.sha256(data).hexdigest()}

@@ -87,11 +87,11 @@ def pictures_of(base: Base) -> None:
     found: Counter = Counter()
     for row in rows(base, pictures.FILES):
         data, said = pictures.bytes_of(base, row), row["Размер"]
-        large = len(data or b"") >= pictures.LARGE
-        what = ("elsewhere" if row["way"] == "elsewhere" else "without bytes" if data is None else "marked" if row["DeletionMark"]
+        way, large = pictures.way_of(base, row), len(data or b"") >= pictures.LARGE
+        what = ("elsewhere" if way == "elsewhere" else "without bytes" if data is None else "marked" if row["DeletionMark"]
                 else "large" if large and said == len(data) else "larger than said" if large else "svg" if b"<svg" in data
                 else "html" if b"<html" in data else "pdf" if data.startswith(b"%PDF") else
-                "cut" if kind(data) == "jpg" and not data.endswith(b"\xff\xd9") else row["way"])
+                "cut" if kind(data) == "jpg" and not data.endswith(b"\xff\xd9") else way)
         found[what] += 1
         if what in ("storage", "own", "link") and kind(data) != row["Расширение"]:
             ok(False, f"{row['Description']} is a {row['Расширение']}")
@@ -109,7 +109,8 @@ def served(base: Base) -> None:
         reply = service.answer("GET", path, query, {}, "http://host/base/odata/standard.odata")
         return reply.status, reply.body
 
-    by_way = {row["way"]: row for row in rows(base, pictures.FILES) if pictures.bytes_of(base, row) or row["way"] == "elsewhere"}
+    by_way = {pictures.way_of(base, row): row for row in rows(base, pictures.FILES)
+              if pictures.bytes_of(base, row) or pictures.way_of(base, row) == "elsewhere"}
     ok(edmx.document(base.sets, base.functions, base.sets).count(b'Name="\xd0\xa4\xd0\xb0\xd0\xb9\xd0\xbb\xd0\xa5\xd1\x80'), "metadata tell of the attribute")
     for way, row in sorted(by_way.items()):
         address = f"{pictures.FILES}(guid'{row['Ref_Key']}')"

@@ -39,7 +39,7 @@ CHECK, BACK = "StandardODATA.Document_ЧекККМ", "StandardODATA.Document_Ч�
 REPORT = "StandardODATA.Document_ОтчетОРозничныхПродажах"
 OPENING = "StandardODATA.Document_ВводНачальныхОстатков"
 PYTHON = {"Edm.String": str, "Edm.Guid": str, "Edm.DateTime": datetime, "Edm.Double": Decimal, "Edm.Int16": int,
-          "Edm.Int32": int, "Edm.Int64": int, "Edm.Boolean": bool}
+          "Edm.Int32": int, "Edm.Int64": int, "Edm.Boolean": bool, "Edm.Binary": bytes, "Edm.Stream": bytes}
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 number = 0
