@@ -115,7 +115,7 @@ sub is_right_pictures
 OnecTest->part('truth', sub {
 	sync();
 	is(status(), 'ok', 'the first sync is in order');
-	is_equal('first sync');
+	is_equal('truth, first sync');
 	is(sql("SELECT string_agg(outcome || ' ' || files, ', ' ORDER BY outcome) FROM onec.image_summary"),
 		'another host 1, no data 1, not a picture 3, stored 24, too large 2, truncated 1', 'what is refused is counted, by its reason');
 	is(sql("SELECT string_agg(DISTINCT type, ',' ORDER BY type) FROM onec.product_image WHERE refused IS NULL"), 'image/gif,image/jpeg,image/png,image/webp', 'the types that first bytes tell');
@@ -124,7 +124,7 @@ OnecTest->part('truth', sub {
 	my $rows = sql("SELECT md5(string_agg(xmin::text, ',' ORDER BY file_id)) FROM onec.product_image");
 	sync();
 	is(written() . status(), '0ok', 'a second run writes no row');
-	is(scalar(asked_for_bytes()), 0, '… and asks for no byte of a picture');
+	is(scalar(asked_for_bytes()), 0, 'truth: a second run asks for no byte of a picture');
 	is(sql("SELECT md5(string_agg(xmin::text, ',' ORDER BY file_id)) FROM onec.product_image"), $rows, '… of any table');
 
 	# one by one
@@ -165,7 +165,7 @@ OnecTest->part('faults', sub {
 	fault(match => 'Catalog_ХранилищеДвоичныхДанных', status => 404, error => { code => 9, message => 'Entity instance not found' });
 	edit(op => 'picture_replace', file => $file, way => 'storage');
 	sync();
-	is(sql("SELECT encode(sha256, 'hex') FROM onec.product_image WHERE file_id = '$file'"), $old, 'a picture stays where the bytes of the new one are withheld');
+	is(sql("SELECT encode(sha256, 'hex') FROM onec.product_image WHERE file_id = '$file'"), $old, 'faults: a picture stays where the bytes of the new one are withheld');
 	like(status(), qr/incomplete/, '… and the step says so');
 	$onec->control('POST', '/faults/clear', {});
 	sync();
@@ -248,7 +248,7 @@ OnecTest->part('balances', sub {
 	sql("BEGIN; DELETE FROM onec.order_payment; INSERT INTO onec.order_payment (server, recorder, recorder_type, line_no, period, active, kind, order_id, paid)
 		SELECT 'shop', gen_random_uuid(), 'Document_X', 1, now(), active, kind, '$order', amount
 		FROM (VALUES (true, 'Receipt', 900), (true, 'Expense', 300), (NULL, 'Expense', 200), (false, 'Expense', 50)) v (active, kind, amount); COMMIT");
-	like($of->(), qr/^500\.00\|/, 'where the register has balances, only what takes away is a payment, and what is switched off is none');
+	like($of->(), qr/^500\.00\|/, 'balances: where the register has them, only what takes away is a payment, and what is switched off is none');
 	sql("DELETE FROM onec.order_payment; DELETE FROM onec.order_shipment");
 	is($of->(), '0.00|0', 'of nothing the sum is a nought');
 	sql("DELETE FROM onec.sync_state WHERE target IN ('order_payment', 'order_shipment')");
@@ -333,7 +333,7 @@ SQL
 	cmp_ok($few, '>', 100, "a page of 20 orders takes some buffers ($few)");
 	cmp_ok($now, '<', 1.5 * $few + 50, "… and of ten times as many rows hardly more ($now)");
 	is(sql("SELECT json_array_length(onec.orders_json('$key'))"), 20, '… for it is bounded');
-	is(sql("SELECT l ->> 'shipped' FROM onec.orders_json('$key') o, json_array_elements(o -> 0 -> 'lines') l LIMIT 1"), 1, '… and tells what has left of each line');
+	is(sql("SELECT l ->> 'shipped' FROM onec.orders_json('$key') o, json_array_elements(o -> 0 -> 'lines') l LIMIT 1"), 1, 'many: it tells what has left of each line');
 	diag("median ms of orders_json at $many orders: " . sql(q{DO $$ DECLARE t timestamptz; ms float[] := '{}'; BEGIN FOR i IN 1 .. 51 LOOP t := clock_timestamp();
 		PERFORM onec.orders_json('} . $key . q{'); ms := ms || extract(epoch FROM clock_timestamp() - t) * 1000; END LOOP;
 		PERFORM set_config('x.ms', (SELECT round(percentile_cont(.5) WITHIN GROUP (ORDER BY m)::numeric, 2)::text FROM unnest(ms) m), false); END $$; SELECT current_setting('x.ms')}));
