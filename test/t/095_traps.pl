@@ -12,7 +12,7 @@ binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_outpu
 my $onec = OnecTest->onec('--customers', 60, '--seed', 5);
 my $node = OnecTest->node('traps', cron => OnecTest->have_cron);
 
-OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '1'");
+OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow', retries '1', updatable 'on'");
 
 sub run { return OnecTest->try_text($node, @_); }
 sub sql { return OnecTest->rows($node, @_); }
