@@ -118,7 +118,7 @@ class Client {
 			DatabaseMetaData m = c.getMetaData();
 			int tables = 0, columns = 0, remarks = 0, rows = 0, keys = 0;
 			for (String schema : new String[] {"onec", "shop"})
-				try (ResultSet t = m.getTables(null, schema, "%", new String[] {"TABLE", "VIEW", "FOREIGN TABLE"})) {
+				try (ResultSet t = m.getTables(null, schema, "%", new String[] {"TABLE", "PARTITIONED TABLE", "VIEW", "FOREIGN TABLE"})) {
 					while (t.next()) {
 						tables++;
 						String name = t.getString("TABLE_NAME");
