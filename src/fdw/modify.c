@@ -18,7 +18,6 @@
 
 #include "access/htup_details.h"
 #include "access/sysattr.h"
-#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
@@ -34,7 +33,6 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/uuid.h"
 
 #include "fdw/modify.h"
 #include "table/columns.h"
@@ -69,7 +67,6 @@ typedef struct OnecModify
 	AttrNumber	whole_junk;
 	List	   *set;			/* attnums that an UPDATE sets */
 	bool		triggers;		/* BEFORE triggers may change more */
-	SPIPlanPtr	enqueue;
 	MemoryContext row;
 } OnecModify;
 
@@ -211,6 +208,16 @@ columns_set(PlannerInfo *root, Index rtindex, const OnecColumn *columns)
 	return set;
 }
 
+static void
+check_conflict(const ModifyTable *plan)
+{
+	if (plan->onConflictAction != ONCONFLICT_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("ON CONFLICT is not supported on foreign tables of 1C"),
+				 errhint("Give each row its " KEY ": what is sent twice under one key is written once.")));
+}
+
 List *
 onec_modify_plan(PlannerInfo *root, ModifyTable *plan, Index rtindex, int subplan_index)
 {
@@ -219,11 +226,7 @@ onec_modify_plan(PlannerInfo *root, ModifyTable *plan, Index rtindex, int subpla
 	OnecColumn *columns = onec_columns_of_table(relid, &ncolumns);
 
 	check_writable(relid, onec_options_of_table(relid));
-	if (plan->onConflictAction != ONCONFLICT_NONE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("ON CONFLICT is not supported on foreign tables of 1C"),
-				 errhint("Give each row its " KEY ": what is sent twice under one key is written once.")));
+	check_conflict(plan);
 	if (plan->operation != CMD_UPDATE)
 		return list_make1(NIL);
 	return list_make1(columns_set(root, rtindex, columns));
@@ -276,30 +279,33 @@ onec_modify_begin_insert(ModifyTableState *mtstate, ResultRelInfo *result)
 {
 	ModifyTable *plan = castNode(ModifyTable, mtstate->ps.plan);
 
-	if (plan != NULL && plan->onConflictAction != ONCONFLICT_NONE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("ON CONFLICT is not supported on foreign tables of 1C")));
+	if (plan != NULL)
+		check_conflict(plan);
 	/* a partition that is updated, too, has its state already, and takes rows of others by the same */
 	if (result->ri_FdwState == NULL)
 		result->ri_FdwState = begin(result->ri_RelationDesc, mtstate->ps.state);
 }
 
+/* The call, planned once for the whole session. */
 static SPIPlanPtr
-prepare_enqueue(void)
+planned_enqueue(void)
 {
+	static SPIPlanPtr planned = NULL;
 	Oid			types[ENQUEUE_ARGS] = {NAMEOID, TEXTOID, TEXTOID, UUIDOID, JSONBOID, TEXTOID};
-	SPIPlanPtr	plan = SPI_prepare(ENQUEUE, ENQUEUE_ARGS, types);
+	SPIPlanPtr	plan;
 
+	if (planned != NULL)
+		return planned;
+	plan = SPI_prepare(ENQUEUE, ENQUEUE_ARGS, types);
 	if (plan == NULL)
 		elog(ERROR, "onec.enqueue cannot be prepared: %s", SPI_result_code_string(SPI_result));
 	SPI_keepplan(plan);
-	return plan;
+	return planned = plan;
 }
 
 /* Queue one change; body and version may be (Datum) 0 for none. */
 static void
-enqueue(OnecModify *modify, const char *operation, Datum key, Datum body, Datum version)
+enqueue(const OnecModify *modify, const char *operation, Datum key, Datum body, Datum version)
 {
 	Datum		values[ENQUEUE_ARGS];
 	char		nulls[ENQUEUE_ARGS + 1] = "      ";
@@ -316,9 +322,7 @@ enqueue(OnecModify *modify, const char *operation, Datum key, Datum body, Datum 
 	nulls[ARG_VERSION] = version == (Datum) 0 ? 'n' : ' ';
 
 	SPI_connect();
-	if (modify->enqueue == NULL)
-		modify->enqueue = prepare_enqueue();
-	if (SPI_execute_plan(modify->enqueue, values, nulls, false, 0) != SPI_OK_SELECT)
+	if (SPI_execute_plan(planned_enqueue(), values, nulls, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "onec.enqueue failed");
 	SPI_finish();
 }

@@ -14,38 +14,24 @@
 
 #include <ctype.h>
 
-#include "fdw/import.h"
 #include "fmgr.h"
-#include "foreign/fdwapi.h"
-#include "foreign/foreign.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
 #include "protocol/odata/odata.h"
 #include "session/metadata.h"
 #include "session/session.h"
+#include "sql/wrapper.h"
 #include "table/options.h"
 #include "table/text.h"
 
 PG_FUNCTION_INFO_V1(onec_own_address);
 PG_FUNCTION_INFO_V1(onec_resource);
 
-/* The options of a server of ours that the caller may use. */
 static OnecOptions *
 options_of(const char *name)
 {
-	ForeignServer *server = GetForeignServerByName(name, false);
-	AclResult	acl = onec_server_aclcheck(server->serverid, GetUserId());
-
-	if (acl != ACLCHECK_OK)
-		aclcheck_error(acl, OBJECT_FOREIGN_SERVER, server->servername);
-	if (GetFdwRoutineByServerId(server->serverid)->ImportForeignSchema != onec_import_schema)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("server \"%s\" is not a server of onec_fdw", server->servername)));
-	return onec_options_of_server(server->serverid);
+	return onec_options_of_server(onec_wrapper_server(name)->serverid);
 }
 
 /* What follows "base" and a slash in "address", or NULL. */

@@ -24,8 +24,6 @@
 #include "table/encode.h"
 #include "table/types.h"
 
-#define ZERO_GUID "00000000-0000-0000-0000-000000000000"
-
 static JsonbValue
 string_value(const char *text)
 {
@@ -43,7 +41,7 @@ empty_value(const OnecColumn *column, Oid type)
 	switch (type)
 	{
 		case UUIDOID:
-			return string_value(ZERO_GUID);
+			return string_value(ONEC_EMPTY_GUID);
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
 		case DATEOID:

@@ -29,7 +29,6 @@
 #include "table/text.h"
 #include "table/types.h"
 
-#define EMPTY_GUID "00000000-0000-0000-0000-000000000000"
 /* Clocks were set by a day at most, and a time may be there twice or not at all. */
 #define NEAR_CHANGE (3 * USECS_PER_DAY)
 
@@ -239,7 +238,7 @@ onec_type_empty(const OnecColumn *column, bool empty_as_null, OnecLiteralKind *k
 	{
 		case CLASS_GUID:
 			*kind = ONEC_LIT_GUID;
-			return EMPTY_GUID;
+			return ONEC_EMPTY_GUID;
 		case CLASS_DATE:
 		case CLASS_INSTANT:
 			*kind = ONEC_LIT_DATETIME;

@@ -15,6 +15,7 @@
 #include "table/columns.h"
 
 #define ONEC_EMPTY_DATE "0001-01-01T00:00:00"	/* of 1C; reads as NULL */
+#define ONEC_EMPTY_GUID "00000000-0000-0000-0000-000000000000"	/* likewise */
 
 /* What 1C does with a comparison of a column, against what PostgreSQL does. */
 typedef enum OnecVerdict
