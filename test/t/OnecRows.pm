@@ -70,7 +70,7 @@ sub window
 	my ($target, $columns, $more) = @_;
 	return sql("BEGIN; CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS SELECT $columns FROM onec.$target t WHERE server = SRV @{[ $more // '' ]};
 		SELECT FROM public.short_stage('$target');
-		SELECT FROM onec_internal.complete_and_compare(SRV, '$target', 'true'); SELECT FROM onec_internal.write_window(SRV, '$target'); COMMIT");
+		SELECT FROM onec_internal.attribute_window(SRV, '$target'); SELECT FROM onec_internal.compare_unforgotten(SRV, '$target', 'true'); SELECT FROM onec_internal.write_window(SRV, '$target'); COMMIT");
 }
 
 1;

@@ -163,6 +163,61 @@ END $$;
 COMMENT ON FUNCTION onec_internal.attribute_staged_sales(name) IS
 	'Определить покупателя прочитанных строк продаж (служебная)';
 
+-- Whether the rows of card sales may be older than the lines of the same run: their own step, which comes
+-- first, was not read to its end or not believed.
+CREATE FUNCTION onec_internal.are_card_rows_old(server name) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT s.status NOT IN ('ok', 'not published') FROM onec.sync_step s
+					 JOIN onec.target t ON t.target = s.target AND 'documents' = ANY (t.touches)
+					 WHERE s.server = $1 ORDER BY s.run_id DESC LIMIT 1), false)
+$$;
+COMMENT ON FUNCTION onec_internal.are_card_rows_old(name) IS
+	'Могут ли продажи по картам быть старше строк продаж (служебная)';
+
+-- Staged lines of nobody, whose like here has its buyer by the register of card sales, keep him.  Returns how
+-- many.
+CREATE FUNCTION onec_internal.keep_buyers_of_staged(server name) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	kept bigint;
+BEGIN
+	UPDATE pg_temp.onec_stage s
+	SET customer_id = l.customer_id, card_id = l.card_id, attribution = l.attribution
+	FROM onec_internal.sale_line l
+	WHERE s.attribution = onec_internal.own_term('anonymous')
+	  AND l.attribution = onec_internal.own_term('card_register')
+	  AND l.server = onec_internal.number_of_server(keep_buyers_of_staged.server)
+	  AND l.register = s.register AND l.recorder = s.recorder AND l.recorder_type = s.recorder_type
+	  AND l.line_no = s.line_no AND l.copy = s.copy AND l.product_id IS NOT DISTINCT FROM s.product_id;
+	GET DIAGNOSTICS kept = ROW_COUNT;
+	RETURN kept;
+END $$;
+COMMENT ON FUNCTION onec_internal.keep_buyers_of_staged(name) IS
+	'Оставить строкам покупателей, которых дал регистр продаж по картам (служебная)';
+
+-- Who bought the lines of a window.  Where the card rows may be older, a line that has got another sum is
+-- like none of them: it keeps its buyer.  Returns how many did, for the window is to be read again.
+CREATE FUNCTION onec_internal.attribute_window(server name, target text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT onec_internal.has_buyer(target) THEN
+		RETURN 0;
+	END IF;
+	-- one column will do: the planner looks how many rows there are, and makes its plans anew
+	ANALYZE pg_temp.onec_stage (server);
+	PERFORM onec_internal.attribute_staged_sales(server);
+	RETURN CASE WHEN onec_internal.are_card_rows_old(server)
+				THEN onec_internal.keep_buyers_of_staged(server) ELSE 0 END;
+END $$;
+COMMENT ON FUNCTION onec_internal.attribute_window(name, text) IS
+	'Определить покупателей прочитанного окна (служебная)';
+
 -- The documents whose lines are attributed by what a window changes, into pg_temp.onec_document, before it is
 -- written: rows of card sales tell of their own documents, an owner that is new of all that his card has
 -- bought.
@@ -232,13 +287,7 @@ BEGIN
 							   ELSE onec_internal.own_term('anonymous') END;
 		ANALYZE pg_temp.onec_stage;
 		PERFORM onec_internal.attribute_staged_sales(server);
-		UPDATE pg_temp.onec_stage s
-		SET customer_id = l.customer_id, card_id = l.card_id, attribution = l.attribution
-		FROM onec_internal.sale_line l
-		WHERE s.attribution = onec_internal.own_term('anonymous')
-		  AND l.attribution = onec_internal.own_term('card_register') AND l.server = s.server
-		  AND l.register = s.register AND l.recorder = s.recorder AND l.recorder_type = s.recorder_type
-		  AND l.line_no = s.line_no AND l.copy = s.copy;
+		PERFORM onec_internal.keep_buyers_of_staged(server);
 		PERFORM onec_internal.drop_forgotten_from_staged(server, 'sale_line');
 		PERFORM onec_internal.compare_with_staged(server, 'sale_line', NULL);
 		PERFORM onec_internal.write_differences(server, 'sale_line');

@@ -27,23 +27,18 @@ CREATE FUNCTION onec_internal.reason_two_rows() RETURNS text
 COMMENT ON FUNCTION onec_internal.reason_two_rows() IS
 	'Чем объясняется сомнение в ключах с несколькими строками (служебная)';
 
--- Who bought, and who is forgotten; then what differs: how many rows.
-CREATE FUNCTION onec_internal.complete_and_compare(server name, target text, scope text,
-												   fresh boolean DEFAULT false) RETURNS bigint
+-- Without who is forgotten; then what differs: how many rows.
+CREATE FUNCTION onec_internal.compare_unforgotten(server name, target text, scope text,
+												  fresh boolean DEFAULT false) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF onec_internal.has_buyer(target) THEN
-		-- one column will do: the planner looks how many rows there are, and makes its plans anew
-		ANALYZE pg_temp.onec_stage (server);
-		PERFORM onec_internal.attribute_staged_sales(server);
-	END IF;
 	PERFORM onec_internal.drop_forgotten_from_staged(server, target);
 	RETURN onec_internal.compare_with_staged(server, target, scope, fresh);
 END $$;
-COMMENT ON FUNCTION onec_internal.complete_and_compare(name, text, text, boolean) IS
-	'Дополнить прочитанное и сравнить с тем, что здесь (служебная)';
+COMMENT ON FUNCTION onec_internal.compare_unforgotten(name, text, text, boolean) IS
+	'Сравнить прочитанное с тем, что здесь (служебная)';
 
 -- Whether the keys of pg_temp.onec_twice are known to have several rows: they had them in the reading before,
 -- or are here so.
@@ -149,7 +144,7 @@ CREATE FUNCTION onec_internal.read_window(server name, target text, condition te
 										  versions boolean, OUT read bigint, OUT keys bigint,
 										  OUT alike bigint, OUT surplus bigint, OUT differ bigint,
 										  OUT numbered bigint,
-										  OUT holes bigint, OUT doubt text, OUT fresh boolean)
+										  OUT holes bigint, OUT hole text, OUT doubt text, OUT fresh boolean)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -160,6 +155,7 @@ DECLARE
 	went record;
 	staged bigint;
 	counted bigint;
+	kept bigint;
 BEGIN
 	FOR attempt IN 1 .. 2 LOOP
 		SELECT * INTO went FROM onec_internal.stage_window(server, target, condition, scope,
@@ -191,8 +187,12 @@ BEGIN
 															  later), true);
 			END IF;
 		END IF;
+		kept := onec_internal.attribute_window(server, target);
+		hole := CASE WHEN holes > 0 THEN 'rows came without a property that others have'
+					 WHEN kept > 0 THEN 'the rows that tell who bought were not read' END;
+		holes := holes + kept;
 		fresh := NOT careful AND onec_internal.is_all_new(server, target, scope, later);
-		differ := onec_internal.complete_and_compare(server, target, scope, fresh)
+		differ := onec_internal.compare_unforgotten(server, target, scope, fresh)
 			+ CASE WHEN fresh THEN staged ELSE 0 END;
 		EXIT WHEN careful OR differ = 0;
 		keys := read - alike - onec_internal.drop_equal_doubles(target, counted = staged);
@@ -312,7 +312,7 @@ CREATE FUNCTION onec_internal.sync_part_of_table(server name, target text, condi
 												 OUT keys bigint, OUT inserted bigint,
 												 OUT updated bigint, OUT deleted bigint, OUT doubt text,
 												 OUT kept bigint, OUT numbered bigint,
-												 OUT holes bigint, OUT left_out bigint)
+												 OUT holes bigint, OUT hole text, OUT left_out bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -330,6 +330,7 @@ BEGIN
 		numbered := w.numbered;
 		doubt := w.doubt;
 		holes := w.holes;
+		hole := w.hole;
 		missing := w.differ > 0 AND EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NULL);
 		strange := NULL;
 		EXIT WHEN NOT missing;
@@ -393,7 +394,6 @@ DECLARE
 	later tsrange := CASE WHEN part_of IS NULL AND onec_internal.deletion_waits_for_end(server, target)
 						  THEN tsrange(from_ts, till_ts) END;
 	first record;
-	hole constant text := 'rows came without a property that others have';
 	w record;
 BEGIN
 	SELECT * INTO w FROM onec_internal.sync_part_of_table(server, target, whole, scope, from_ts, till_ts,
@@ -421,14 +421,14 @@ BEGIN
 										 coalesce(w.doubt, 'the run ended before the step did'));
 		PERFORM onec_internal.note_doubt(server, target, 'twice', from_ts, till_ts, w.numbered,
 										 onec_internal.reason_two_rows());
-		PERFORM onec_internal.note_doubt(server, target, 'hole', from_ts, till_ts, w.holes, hole);
+		PERFORM onec_internal.note_doubt(server, target, 'hole', from_ts, till_ts, w.holes, w.hole);
 	END IF;
 	read := w.read;
 	keys := w.keys;
 	inserted := w.inserted;
 	updated := w.updated;
 	deleted := w.deleted;
-	doubt := coalesce(w.doubt, CASE WHEN w.holes > 0 THEN hole END);
+	doubt := coalesce(w.doubt, w.hole);
 END $$;
 COMMENT ON FUNCTION onec_internal.sync_window(name, text, timestamp, timestamp, text, boolean) IS
 	'Заменить одно окно местной таблицы (служебная)';

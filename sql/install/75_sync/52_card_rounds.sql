@@ -69,7 +69,7 @@ BEGIN
 										 CASE WHEN read >= max_rows THEN start + read ELSE 0 END);
 	PERFORM onec_internal.drop_equal_doubles('discount_card', false);
 	PERFORM onec_internal.number_differing_doubles(server, 'discount_card');
-	PERFORM onec_internal.complete_and_compare(server, 'discount_card', NULL);
+	PERFORM onec_internal.compare_unforgotten(server, 'discount_card', NULL);
 	SELECT * INTO w FROM onec_internal.write_window(server, 'discount_card');
 	inserted := w.inserted;
 	updated := w.updated;

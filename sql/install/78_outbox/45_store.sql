@@ -90,7 +90,7 @@ BEGIN
 		PERFORM onec_internal.stage_objects(server, t.target, CASE t.part WHEN '' THEN objects ELSE (
 			SELECT coalesce(jsonb_agg(r || jsonb_build_object('Ref_Key', o -> 'Ref_Key')), '[]')
 			FROM jsonb_array_elements(objects) o, jsonb_array_elements(o -> t.part) r) END);
-		PERFORM onec_internal.complete_and_compare(server, t.target, format('%I IN (%s)', t.unit, keys));
+		PERFORM onec_internal.compare_unforgotten(server, t.target, format('%I IN (%s)', t.unit, keys));
 		PERFORM onec_internal.write_window(server, t.target);
 	END LOOP;
 	PERFORM onec_internal.drop_window_tables();
