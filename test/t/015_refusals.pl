@@ -40,7 +40,7 @@ my @queries = (
 	'SELECT md5(string_agg(Period::text, %%) ) FROM (SELECT Period FROM %s ORDER BY Period DESC NULLS LAST) x',
 	'SELECT string_agg(Сумма::text, %%) FROM (SELECT Сумма FROM %s WHERE Сумма > 0 ORDER BY Сумма DESC LIMIT 7) x',
 	'SELECT count(*) FROM (VALUES (1), (2), (3)) v (n), LATERAL (SELECT FROM %s WHERE LineNumber = v.n) x',
-	"SELECT count(*) FROM %s WHERE Контрагент_Key = ANY (ARRAY(SELECT DISTINCT Контрагент_Key FROM here LIMIT 90))",
+	"SELECT count(*) FROM %s WHERE Контрагент_Key = ANY (ARRAY(SELECT DISTINCT Контрагент_Key FROM here ORDER BY Контрагент_Key LIMIT 90))",
 );
 s/%%/','/ for @queries;
 my @want = map { sql(sprintf $_, 'here') } @queries;

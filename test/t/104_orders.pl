@@ -301,43 +301,5 @@ OnecTest->part('people', sub {
 	is_equal('by another role');
 });
 
-# ---- many rows ----
-OnecTest->part('many', sub {
-	my $many = $ENV{TEST_FULL} ? 300_000 : 20_000;
-	my $key = sql("SELECT phone FROM onec.site_user WHERE customer_id IS NOT NULL AND phone IS NOT NULL ORDER BY user_id LIMIT 1");
-	my $buffers = sub { return sql(<<"SQL") =~ /"Shared Hit Blocks": (\d+)/ ? $1 : -1 };
-SELECT onec.orders_json('$key');
-EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON, COSTS OFF) SELECT onec.orders_json('$key');
-SQL
-	my $fill = sub { sql(qq{
-		INSERT INTO onec.customer_order (server, order_id, number, date, customer_id, state_id, amount, lines)
-		SELECT 'shop', md5('order' || i)::uuid, i::text, '2020-01-01'::timestamp + i * interval '1 minute',
-			   (u.ids)[1 + i % cardinality(u.ids)], (SELECT state_id FROM onec.order_state LIMIT 1), 1000,
-			   (SELECT jsonb_agg(jsonb_build_object('line_no', l, 'product_id', (p.ids)[1 + (i * 7 + l) % cardinality(p.ids)], 'quantity', 1, 'price', 250, 'amount', 250)) FROM generate_series(1, 4) l)
-		FROM generate_series($_[0], $_[1]) i, (SELECT array_agg(customer_id) AS ids FROM (SELECT customer_id FROM onec.site_user WHERE phone IS NOT NULL
-				UNION ALL SELECT md5('c' || c)::uuid FROM generate_series(1, 2000) c) x) u, (SELECT array_agg(product_id) AS ids FROM onec.product) p;
-		INSERT INTO onec.order_payment (server, recorder, recorder_type, line_no, period, active, order_id, paid)
-			SELECT 'shop', md5('p' || i)::uuid, 'Document_X', 1, now(), true, md5('order' || i)::uuid, 1000 FROM generate_series($_[0], $_[1]) i;
-		INSERT INTO onec.order_shipment (server, recorder, recorder_type, line_no, period, active, order_id, product_id, quantity)
-			SELECT 'shop', md5('s' || i)::uuid, 'Document_X', l, now(), true, md5('order' || i)::uuid, (SELECT (o.lines -> (l - 1) ->> 'product_id')::uuid FROM onec.customer_order o
-				WHERE o.server = 'shop' AND o.order_id = md5('order' || i)::uuid), 1 FROM generate_series($_[0], $_[1]) i, generate_series(1, 4) l;
-		ANALYZE onec.customer_order, onec.order_payment, onec.order_shipment})
-	};
-
-	# everybody of the demo has so many orders, too
-	$fill->(1, 2000);
-	sql("UPDATE onec.customer_order SET customer_id = (SELECT customer_id FROM onec.site_user WHERE phone = '$key') WHERE number IN (SELECT i::text FROM generate_series(1, 400) i)");
-	my $few = $buffers->();
-	$fill->(2001, $many);
-	my $now = $buffers->();
-	cmp_ok($few, '>', 100, "a page of 20 orders takes some buffers ($few)");
-	cmp_ok($now, '<', 1.5 * $few + 50, "… and of ten times as many rows hardly more ($now)");
-	is(sql("SELECT json_array_length(onec.orders_json('$key'))"), 20, '… for it is bounded');
-	is(sql("SELECT l ->> 'shipped' FROM onec.orders_json('$key') o, json_array_elements(o -> 0 -> 'lines') l LIMIT 1"), 1, 'many: it tells what has left of each line');
-	diag("median ms of orders_json at $many orders: " . sql(q{DO $$ DECLARE t timestamptz; ms float[] := '{}'; BEGIN FOR i IN 1 .. 51 LOOP t := clock_timestamp();
-		PERFORM onec.orders_json('} . $key . q{'); ms := ms || extract(epoch FROM clock_timestamp() - t) * 1000; END LOOP;
-		PERFORM set_config('x.ms', (SELECT round(percentile_cont(.5) WITHIN GROUP (ORDER BY m)::numeric, 2)::text FROM unnest(ms) m), false); END $$; SELECT current_setting('x.ms')}));
-});
-
 $node->stop;
 done_testing();

@@ -217,38 +217,5 @@ is(sql("SET ROLE analyst; SELECT count(*) > 0 FROM onec.stock JOIN onec.price US
 	'who may read the shop reads stock and prices');
 is(OnecTest->try($node, 'SET ROLE analyst; TABLE onec_internal.stock')->{sqlstate}, '42501', '… by their views');
 
-# ---- a large shop ----
-my $many = $ENV{TEST_FULL} ? 100_000 : 10_000;
-sql(qq{
-	CREATE FUNCTION public.id(kind text, n int) RETURNS uuid LANGUAGE sql IMMUTABLE RETURN md5(kind || n)::uuid;
-	INSERT INTO onec.product (server, product_id, name, category_id) SELECT 'shop', id('p', n), 'Товар ' || n, (SELECT category_id FROM onec.category LIMIT 1) FROM generate_series(1, $many) n;
-	INSERT INTO onec.product_variant (server, variant_id, product_id, name) SELECT 'shop', id('v', n * 10 + v), id('p', n), 'р. ' || v FROM generate_series(1, $many) n, generate_series(1, 3) v;
-	INSERT INTO onec_internal.stock SELECT 'shop', id('p', n), id('v', n * 10 + v), s.store_id, v FROM generate_series(1, $many) n, generate_series(1, 3) v, (SELECT store_id FROM onec.store LIMIT 2) s;
-	INSERT INTO onec_internal.stock_reserved SELECT 'shop', product_id, variant_id, store_id, 1 FROM onec_internal.stock WHERE on_hand = 3 ON CONFLICT DO NOTHING;
-	INSERT INTO onec_internal.price SELECT 'shop', id('p', n), CASE WHEN k.name ~ 'сайта' THEN id('v', n * 10 + 1) ELSE '$zero' END, k.kind_id, now(), n FROM generate_series(1, $many) n, onec.price_kind k ON CONFLICT DO NOTHING;
-	INSERT INTO onec_internal.product_property SELECT 'shop', id('p', n), l, (SELECT property_id FROM onec.property_name ORDER BY 1 OFFSET l LIMIT 1), 'Значение' FROM generate_series(1, $many) n, generate_series(1, 4) l;
-	ANALYZE});
-my $page = sql(qq{SELECT onec.product_json(id('p', 77)); BEGIN; SELECT onec.product_json(id('p', 78)); SELECT 'scans ' || string_agg(relname || ' ' || seq_scan, ', ' ORDER BY 1) FROM pg_stat_xact_user_tables
-		WHERE seq_scan > 0 AND relname ~ '^(product|stock|price|price_history|product_property|product_variant|stock_reserved)\$';
-	SELECT 'looks up in ' || count(*) FROM pg_stat_xact_user_tables WHERE idx_scan > 0 AND relname ~ '^(product|stock|price|product_property|product_variant|stock_reserved)\$';
-	COMMIT; EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, COSTS OFF, SUMMARY OFF) SELECT onec.product_json(id('p', 79)), onec.stock_free(id('p', 79))});
-unlike($page, qr/scans/, 'a page reads no table through');
-like($page, qr/looks up in 6$/m, '… but looks up in each');
-my ($buffers) = $page =~ /shared hit=(\d+)/;
-cmp_ok($buffers, '<', 400, "… but $buffers pages of memory");
-if ($ENV{TEST_FULL})
-{
-	my $ms = sql(q{CREATE TABLE public.took (ms float8); DO $$
-		DECLARE began timestamptz; j json; BEGIN
-			FOR n IN 1 .. 2000 LOOP
-				began := clock_timestamp();
-				j := onec.product_json(id('p', n * 7));
-				INSERT INTO public.took VALUES (1000 * extract(epoch FROM clock_timestamp() - began));
-			END LOOP;
-		END $$; SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY ms)::numeric, 2) FROM public.took});
-	cmp_ok($ms, '<=', 3, "a page at $many products takes $ms ms");
-	OnecTest->figure("product_json at $many products, ms", $ms);
-}
-
 $node->stop;
 done_testing();

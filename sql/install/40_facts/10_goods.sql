@@ -41,12 +41,27 @@ COMMENT ON COLUMN onec.brand_map.slug IS 'Обозначение';
 COMMENT ON COLUMN onec.brand_map.title_ru IS 'По-русски';
 SELECT pg_catalog.pg_extension_config_dump('onec.brand_map', '');
 
--- A category of 1C as the site names it.
+-- A category of 1C as the site names it.  In PL/pgSQL, as the next one, so that a page of the site has their
+-- plans: none of them can be taken into another statement.
 CREATE FUNCTION onec_internal.category_slug(name text) RETURNS text
-	LANGUAGE sql STABLE PARALLEL SAFE
-	RETURN coalesce((SELECT m.slug FROM onec.category_map m WHERE name ~* m.pattern
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN coalesce((SELECT m.slug FROM onec.category_map m WHERE category_slug.name ~* m.pattern
 					 ORDER BY m.priority LIMIT 1), name);
+END $$;
 COMMENT ON FUNCTION onec_internal.category_slug(text) IS 'Обозначение категории по её названию (служебная)';
+
+CREATE FUNCTION onec_internal.category_title(slug text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN coalesce((SELECT m.title_ru FROM onec.category_map m WHERE m.slug = category_title.slug
+					 ORDER BY m.priority LIMIT 1), slug);
+END $$;
+COMMENT ON FUNCTION onec_internal.category_title(text) IS 'Название категории по её обозначению (служебная)';
 
 -- The category of a product is what 1C calls so, else the folder it lies in.
 CREATE VIEW onec_internal.product_with_category AS
@@ -81,10 +96,7 @@ CREATE FUNCTION onec_internal.goods_by_use(server name, products uuid[] DEFAULT 
 			SELECT n.category, onec_internal.category_slug(n.category) AS value
 			FROM (SELECT DISTINCT p.category FROM product p WHERE p.category IS NOT NULL) n),
 		titled AS MATERIALIZED (
-			SELECT s.category, s.value,
-				   coalesce((SELECT m.title_ru FROM onec.category_map m WHERE m.slug = s.value
-												  ORDER BY m.priority LIMIT 1), s.value) AS title
-			FROM slug s)
+			SELECT s.category, s.value, onec_internal.category_title(s.value) AS title FROM slug s)
 		SELECT p.product_id, p.name, p.brand_id, s.value, s.title,
 			   coalesce(s.value = ANY (l.excluded), false),
 			   coalesce(s.value = ANY (l.consumable), false), p.withdrawn

@@ -36,13 +36,17 @@ SELECT pg_catalog.pg_extension_config_dump('onec.loyalty_rule', '');
 -- The rule in force.  1C says of each movement whether it is a receipt or an expense, unless the register
 -- knows turnovers only.
 CREATE FUNCTION onec_internal.loyalty_rule_in_force(server name) RETURNS text
-	LANGUAGE sql STABLE PARALLEL SAFE
-	BEGIN ATOMIC
-		SELECT CASE s.rule WHEN 'auto' THEN
-					coalesce((SELECT r.rule FROM onec.loyalty_rule r WHERE r.server = $1), 'signed')
-						ELSE s.rule END
-		FROM (SELECT onec.get('loyalty.rule', $1) AS rule) s;
-	END;
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	told text := onec.get('loyalty.rule', server);
+BEGIN
+	RETURN CASE told
+		WHEN 'auto' THEN coalesce((SELECT r.rule FROM onec.loyalty_rule r
+								   WHERE r.server = loyalty_rule_in_force.server), 'signed')
+		ELSE told END;
+END $$;
 COMMENT ON FUNCTION onec_internal.loyalty_rule_in_force(name) IS
 	'Действующее правило сложения баллов (служебная)';
 

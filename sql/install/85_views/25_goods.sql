@@ -1,13 +1,7 @@
 -- What a page of the shop shows of a product: stock, prices, variants, properties; and all of it as JSON.
 
--- The bases whose register of reservations is read.
-CREATE VIEW onec_internal.reserving_server AS
-	SELECT s.server FROM onec_internal.known_servers s
-	JOIN onec.sync_state k ON k.server = s.server AND k.target = 'stock_reserved'
-	WHERE k.last_ok IS NOT NULL AND onec.get('endpoint.stock_reserved', s.server) <> '';
-COMMENT ON VIEW onec_internal.reserving_server IS 'Базы, чьи резервы прочитаны (служебное)';
-
--- Conditions on server and product go down to the keys of both tables.
+-- Conditions on server and product go down to the keys of both tables.  Reservations count where a register
+-- of them is named, and was read.
 CREATE VIEW onec.stock AS
 	SELECT s.server, s.product_id, nullif(s.variant_id, onec_internal.no_reference()) AS variant_id,
 		   nullif(s.store_id, onec_internal.no_reference()) AS store_id, coalesce(s.on_hand, 0) AS on_hand,
@@ -22,7 +16,8 @@ CREATE VIEW onec.stock AS
 				SELECT v.server, v.product_id, v.variant_id, v.store_id, NULL, v.reserved
 				FROM onec_internal.stock_reserved v) u
 		  GROUP BY u.server, u.product_id, u.variant_id, u.store_id) s
-	LEFT JOIN onec_internal.reserving_server r ON r.server = s.server
+	LEFT JOIN onec.sync_state r ON r.server = s.server AND r.target = 'stock_reserved'
+		AND r.last_ok IS NOT NULL AND onec.get('endpoint.stock_reserved', r.server) <> ''
 	WHERE s.on_hand IS NOT NULL OR r.server IS NOT NULL;
 COMMENT ON VIEW onec.stock IS
 	'Остатки товаров: чего здесь нет, того нет и в 1С; на какой момент — onec.sync_state.as_of';
@@ -98,10 +93,18 @@ COMMENT ON COLUMN onec.product_property.copy IS
 
 -- ---- for the site ----
 
+-- A page is asked for often: each of these is in PL/pgSQL, so that a session makes their plans once, and
+-- reads what it needs of a product by one statement, of all its variants together.
+
 -- When the stock of a base was read; NULL: it never was, and nobody knows what there is.
 CREATE FUNCTION onec_internal.stock_as_of(server name) RETURNS timestamptz
-	LANGUAGE sql STABLE PARALLEL SAFE
-	RETURN (SELECT k.as_of FROM onec.sync_state k WHERE k.server = $1 AND k.target = 'stock');
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT k.as_of FROM onec.sync_state k
+			WHERE k.server = stock_as_of.server AND k.target = 'stock');
+END $$;
 COMMENT ON FUNCTION onec_internal.stock_as_of(name) IS 'На какой момент прочитаны остатки (служебная)';
 
 CREATE FUNCTION onec.stock_free(product uuid, variant uuid DEFAULT NULL, store uuid DEFAULT NULL,
@@ -123,28 +126,28 @@ COMMENT ON FUNCTION onec.stock_free(uuid, uuid, uuid, name) IS
 	'Сколько товара свободно: всего, одной характеристики, на одном складе; 0 — нет, NULL — '
 	'остатки ещё не прочитаны';
 
--- In PL/pgSQL, so that a session makes their plans once.
---
--- Prices of a product, of one variant: its own, and where it has none of a kind, the product's.
-CREATE FUNCTION onec_internal.prices_json(server name, product uuid, variant uuid) RETURNS json
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
-AS $$
-#variable_conflict use_column
-BEGIN
-	RETURN (
-		SELECT coalesce(json_agg(json_build_object('kind_id', p.kind_id, 'kind', p.kind, 'price', p.price,
-												   'currency', p.currency,
-												   'since', to_char(p.since, 'YYYY-MM-DD"T"HH24:MI:SS'))
-								 ORDER BY p.kind, p.kind_id), '[]')
-		FROM (SELECT DISTINCT ON (q.kind_id) q.* FROM onec.price q
-			  WHERE q.server = $1 AND q.product_id = $2 AND (q.variant_id = $3 OR q.variant_id IS NULL)
-			  ORDER BY q.kind_id, q.variant_id NULLS LAST) p);
-END $$;
-COMMENT ON FUNCTION onec_internal.prices_json(name, uuid, uuid) IS 'Цены товара как JSON (служебная)';
+CREATE FUNCTION onec_internal.price_json(p onec.price) RETURNS json
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN json_build_object('kind_id', ($1).kind_id, 'kind', ($1).kind, 'price', ($1).price,
+							 'currency', ($1).currency,
+							 'since', to_char(($1).since, 'YYYY-MM-DD"T"HH24:MI:SS'));
+COMMENT ON FUNCTION onec_internal.price_json(onec.price) IS 'Одна цена как JSON (служебная)';
 
-CREATE FUNCTION onec_internal.stock_json(server name, product uuid) RETURNS json
+-- Those of the product itself.
+CREATE FUNCTION onec_internal.prices_json(server name, product uuid) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+	RETURN (
+		SELECT coalesce(json_agg(onec_internal.price_json(p) ORDER BY p.kind, p.kind_id), '[]'::json)
+		FROM onec.price p
+		WHERE p.server = prices_json.server AND p.product_id = product AND p.variant_id IS NULL);
+END $$;
+COMMENT ON FUNCTION onec_internal.prices_json(name, uuid) IS 'Цены товара как JSON (служебная)';
+
+CREATE FUNCTION onec_internal.stock_json(server name, product uuid, as_of timestamptz) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
@@ -152,22 +155,23 @@ AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN (
-		SELECT json_build_object('as_of', onec_internal.stock_as_of($1),
-			'on_hand', coalesce(sum(s.on_hand), 0), 'reserved', sum(s.reserved),
-			'free', greatest(coalesce(sum(s.free), 0), 0),
-			'stores', coalesce(json_agg(json_build_object('store_id', s.store_id, 'store', s.name,
+		SELECT json_build_object('as_of', $3, 'on_hand', coalesce(sum(s.on_hand), 0),
+			'reserved', sum(s.reserved), 'free', greatest(coalesce(sum(s.free), 0), 0),
+			'stores', coalesce(json_agg(json_build_object('store_id', s.store_id, 'store', n.name,
 														  'on_hand', s.on_hand, 'reserved', s.reserved,
-														  'free', s.free) ORDER BY s.name, s.store_id), '[]'))
-		FROM (SELECT t.store_id, n.name, sum(t.on_hand) AS on_hand, sum(t.reserved) AS reserved,
+														  'free', s.free) ORDER BY n.name, s.store_id), '[]'))
+		FROM (SELECT t.store_id, sum(t.on_hand) AS on_hand, sum(t.reserved) AS reserved,
 					 sum(t.free) AS free
-			  FROM onec.stock t LEFT JOIN onec.store n ON n.server = $1 AND n.store_id = t.store_id
-			  WHERE t.server = $1 AND t.product_id = $2 GROUP BY t.store_id, n.name) s
-		HAVING onec_internal.stock_as_of($1) IS NOT NULL);
+			  FROM onec.stock t WHERE t.server = $1 AND t.product_id = $2 GROUP BY t.store_id) s
+		LEFT JOIN onec.store n ON n.server = $1 AND n.store_id = s.store_id);
 END $$;
-COMMENT ON FUNCTION onec_internal.stock_json(name, uuid) IS 'Остатки товара как JSON (служебная)';
+COMMENT ON FUNCTION onec_internal.stock_json(name, uuid, timestamptz) IS
+	'Остатки товара как JSON (служебная)';
 
--- Variants of a product, and those that all products of its category have.
-CREATE FUNCTION onec_internal.variants_json(server name, product uuid, category uuid) RETURNS json
+-- Variants of a product, and those that all products of its category have.  The prices of one are its own,
+-- and where it has none of a kind, the product's.
+CREATE FUNCTION onec_internal.variants_json(server name, product uuid, category uuid,
+											as_of timestamptz) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
@@ -175,19 +179,24 @@ AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN (
+		WITH price AS MATERIALIZED (SELECT q.* FROM onec.price q
+									WHERE q.server = $1 AND q.product_id = $2),
+		free AS MATERIALIZED (SELECT t.variant_id, sum(t.free) AS free FROM onec.stock t
+							  WHERE t.server = $1 AND t.product_id = $2 GROUP BY t.variant_id)
 		SELECT coalesce(json_agg(json_build_object('variant_id', v.variant_id,
 				'name', coalesce(nullif(v.print_name, ''), v.name), 'code', v.code,
-				'free', CASE WHEN onec_internal.stock_as_of($1) IS NOT NULL
-							 THEN greatest(coalesce((SELECT sum(t.free) FROM onec.stock t
-													 WHERE t.server = $1 AND t.product_id = $2
-													   AND t.variant_id = v.variant_id), 0), 0) END,
-				'prices', onec_internal.prices_json($1, $2, v.variant_id))
-			ORDER BY v.code, v.name, v.variant_id), '[]')
-		FROM onec.product_variant v
+				'free', CASE WHEN $4 IS NOT NULL THEN greatest(coalesce(f.free, 0), 0) END,
+				'prices', (SELECT coalesce(json_agg(onec_internal.price_json(p)
+													ORDER BY p.kind, p.kind_id), '[]'::json)
+						   FROM (SELECT DISTINCT ON (q.kind_id) q.* FROM price q
+								 WHERE q.variant_id = v.variant_id OR q.variant_id IS NULL
+								 ORDER BY q.kind_id, q.variant_id NULLS LAST) p))
+			ORDER BY v.code, v.name, v.variant_id), '[]'::json)
+		FROM onec.product_variant v LEFT JOIN free f ON f.variant_id = v.variant_id
 		WHERE v.server = $1 AND v.product_id IN ($2, $3) AND NOT v.is_deleted
 		  AND v.deletion_mark IS NOT TRUE);
 END $$;
-COMMENT ON FUNCTION onec_internal.variants_json(name, uuid, uuid) IS
+COMMENT ON FUNCTION onec_internal.variants_json(name, uuid, uuid, timestamptz) IS
 	'Характеристики товара как JSON (служебная)';
 
 CREATE FUNCTION onec_internal.properties_json(server name, product uuid) RETURNS json
@@ -206,14 +215,11 @@ COMMENT ON FUNCTION onec_internal.properties_json(name, uuid) IS
 	'Дополнительные реквизиты товара как JSON (служебная)';
 
 -- Which pictures there are, the main one first; onec.image gives their bytes.
-CREATE FUNCTION onec_internal.images_json(server name, product uuid) RETURNS json
+CREATE FUNCTION onec_internal.images_json(server name, product uuid, main uuid) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
-DECLARE
-	main uuid := (SELECT p.picture_id FROM onec.product p
-				  WHERE p.server = images_json.server AND p.product_id = product);
 BEGIN
 	RETURN (SELECT coalesce(json_agg(json_build_object('file_id', i.file_id, 'type', i.type, 'size', i.size,
 						'sha256', encode(i.sha256, 'hex'))
@@ -222,7 +228,7 @@ BEGIN
 			WHERE i.server = images_json.server AND i.refused IS NULL
 			  AND (i.product_id = product OR i.file_id = main));
 END $$;
-COMMENT ON FUNCTION onec_internal.images_json(name, uuid) IS 'Картинки товара как JSON (служебная)';
+COMMENT ON FUNCTION onec_internal.images_json(name, uuid, uuid) IS 'Картинки товара как JSON (служебная)';
 
 CREATE FUNCTION onec.product_json(product uuid, server name DEFAULT NULL) RETURNS json
 	LANGUAGE plpgsql STABLE
@@ -232,19 +238,22 @@ AS $$
 #variable_conflict use_column
 DECLARE
 	srv name := onec_internal.server_meant($2);
+	as_of timestamptz := onec_internal.stock_as_of(srv);
 BEGIN
 	RETURN (
 		SELECT json_build_object('product_id', p.product_id, 'code', p.code, 'article', p.article,
 			'barcode', p.barcode, 'name', p.name, 'full_name', p.full_name, 'description', p.description,
-			'category', g.slug, 'category_title', g.title, 'brand', b.name, 'unit', u.name,
-			'vat', coalesce(v.name, p.vat), 'vat_rate', v.rate, 'withdrawn', g.withdrawn,
-			'prices', onec_internal.prices_json(srv, p.product_id, NULL),
-			'stock', onec_internal.stock_json(srv, p.product_id),
-			'variants', onec_internal.variants_json(srv, p.product_id, p.category_id),
+			'category', g.slug, 'category_title', onec_internal.category_title(g.slug), 'brand', b.name,
+			'unit', u.name, 'vat', coalesce(v.name, p.vat), 'vat_rate', v.rate, 'withdrawn', g.withdrawn,
+			'prices', onec_internal.prices_json(srv, p.product_id),
+			'stock', CASE WHEN as_of IS NOT NULL THEN onec_internal.stock_json(srv, p.product_id, as_of) END,
+			'variants', onec_internal.variants_json(srv, p.product_id, p.category_id, as_of),
 			'properties', onec_internal.properties_json(srv, p.product_id),
-			'images', onec_internal.images_json(srv, p.product_id))
+			'images', onec_internal.images_json(srv, p.product_id, p.picture_id))
 		FROM onec.product p
-		LEFT JOIN onec_internal.goods_by_use(srv, ARRAY[$1]) g ON g.product_id = p.product_id
+		CROSS JOIN LATERAL (SELECT onec_internal.category_slug(c.category) AS slug, c.withdrawn
+							FROM onec_internal.product_with_category c
+							WHERE c.server = srv AND c.product_id = p.product_id OFFSET 0) g
 		LEFT JOIN onec.brand b ON b.server = srv AND b.brand_id = p.brand_id
 		LEFT JOIN onec.unit u ON u.server = srv AND u.unit_id = p.unit_id
 		LEFT JOIN onec.vat_rate v

@@ -19,57 +19,63 @@ END $$;
 COMMENT ON FUNCTION onec_internal.was_read(name, text) IS
 	'Читалась ли таблица хоть раз целиком (служебная)';
 
--- One order as a page shows it, by one statement: a page has twenty of them.  What has left of a product is
--- dealt to the lines that have it, first to the first one.
-CREATE FUNCTION onec_internal.one_order_json(o onec.customer_order, payments_known boolean,
-											 shipments_known boolean) RETURNS json
+-- Orders as a page shows them: those named, by one statement, for a page has twenty of them.  What has left
+-- of a product is dealt to the lines that have it, first to the first one.
+CREATE FUNCTION onec_internal.these_orders_json(server name, orders uuid[]) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
+DECLARE
+	payments_known boolean := onec_internal.was_read(server, 'order_payment');
+	shipments_known boolean := onec_internal.was_read(server, 'order_shipment');
 BEGIN
 	RETURN (
-		SELECT json_build_object('order_id', o.order_id, 'number', o.number,
-			'date', to_char(o.date, 'YYYY-MM-DD"T"HH24:MI:SS'), 'posted', o.posted,
-			'state', (SELECT t.name FROM onec.order_state t
-					  WHERE t.server = o.server AND t.state_id = o.state_id),
-			'outcome', nullif(o.outcome, ''), 'ship_at', to_char(o.ship_at, 'YYYY-MM-DD"T"HH24:MI:SS'),
-			'store_id', o.store_id, 'amount', round(o.amount, 2),
-			'paid', CASE WHEN payments_known THEN round(coalesce(p.amount, 0), 2) END,
-			'paid_at', to_char(p.at, 'YYYY-MM-DD"T"HH24:MI:SS'),
-			'shipped', CASE WHEN shipments_known THEN coalesce(s.quantity, 0) END,
-			'shipped_at', to_char(s.at, 'YYYY-MM-DD"T"HH24:MI:SS'),
-			'lines', (
-				SELECT coalesce(json_agg(json_build_object('line_no', x.line_no, 'product_id', x.product_id,
+		SELECT coalesce(json_agg(json_build_object('order_id', o.order_id, 'number', o.number,
+				'date', to_char(o.date, 'YYYY-MM-DD"T"HH24:MI:SS'), 'posted', o.posted,
+				'state', (SELECT t.name FROM onec.order_state t
+						  WHERE t.server = these_orders_json.server AND t.state_id = o.state_id),
+				'outcome', nullif(o.outcome, ''), 'ship_at', to_char(o.ship_at, 'YYYY-MM-DD"T"HH24:MI:SS'),
+				'store_id', o.store_id, 'amount', round(o.amount, 2),
+				'paid', CASE WHEN payments_known THEN round(coalesce(p.amount, 0), 2) END,
+				'paid_at', to_char(p.at, 'YYYY-MM-DD"T"HH24:MI:SS'),
+				'shipped', CASE WHEN shipments_known THEN coalesce(s.quantity, 0) END,
+				'shipped_at', to_char(s.at, 'YYYY-MM-DD"T"HH24:MI:SS'), 'lines', l.list)
+			ORDER BY o.date DESC, o.order_id), '[]'::json)
+		FROM onec.customer_order o
+		CROSS JOIN LATERAL (
+			SELECT sum(coalesce(m.paid, 0) + coalesce(m.advance, 0)) AS amount,
+				   max(m.period) FILTER (WHERE coalesce(m.paid, 0) + coalesce(m.advance, 0) <> 0) AS at
+			FROM onec.order_payment m
+			WHERE m.server = these_orders_json.server AND m.order_id = o.order_id
+			  AND onec_internal.counts_for_order(m.active, m.kind)) p
+		CROSS JOIN LATERAL (
+			SELECT sum(g.quantity) AS quantity, max(g.at) AS at,
+				   jsonb_object_agg(concat(g.product_id, g.variant_id), g.quantity) AS goods
+			FROM (SELECT m.product_id, m.variant_id, sum(m.quantity) AS quantity, max(m.period) AS at
+				  FROM onec.order_shipment m
+				  WHERE m.server = these_orders_json.server AND m.order_id = o.order_id
+					AND onec_internal.counts_for_order(m.active, m.kind)
+				  GROUP BY 1, 2) g) s
+		CROSS JOIN LATERAL (
+			SELECT coalesce(json_agg(json_build_object('line_no', x.line_no, 'product_id', x.product_id,
 						'product', (SELECT g.name FROM onec.product g
-									WHERE g.server = o.server AND g.product_id = x.product_id),
+									WHERE g.server = these_orders_json.server
+									  AND g.product_id = x.product_id),
 						'variant_id', x.variant_id, 'quantity', x.quantity, 'price', x.price,
-						'amount', round(x.amount, 2), 'shipped', CASE WHEN shipments_known THEN
-							least(x.quantity, greatest(x.gone - x.before, 0)) END)
-					ORDER BY x.line_no), '[]'::json)
-				FROM (SELECT l.*, coalesce((s.goods ->> concat(l.product_id, l.variant_id))::numeric,
-										   0) AS gone,
-							 coalesce(sum(l.quantity) OVER (
-								PARTITION BY l.product_id, l.variant_id ORDER BY l.line_no
-								ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
-					  FROM jsonb_to_recordset(o.lines)
-						l (line_no bigint, product_id uuid, variant_id uuid, quantity numeric, price numeric,
-						   amount numeric)) x))
-		FROM (SELECT sum(coalesce(m.paid, 0) + coalesce(m.advance, 0)) AS amount,
-					 max(m.period) FILTER (WHERE coalesce(m.paid, 0) + coalesce(m.advance, 0) <> 0) AS at
-			  FROM onec.order_payment m
-			  WHERE m.server = o.server AND m.order_id = o.order_id
-				AND onec_internal.counts_for_order(m.active, m.kind)) p,
-			(SELECT sum(g.quantity) AS quantity, max(g.at) AS at,
-					jsonb_object_agg(concat(g.product_id, g.variant_id), g.quantity) AS goods
-			 FROM (SELECT m.product_id, m.variant_id, sum(m.quantity) AS quantity, max(m.period) AS at
-				   FROM onec.order_shipment m
-				   WHERE m.server = o.server AND m.order_id = o.order_id
-					 AND onec_internal.counts_for_order(m.active, m.kind)
-				   GROUP BY 1, 2) g) s);
+						'amount', round(x.amount, 2), 'shipped', CASE WHEN shipments_known
+							THEN least(x.quantity, greatest(x.gone - x.before, 0)) END)
+					ORDER BY x.line_no), '[]'::json) AS list
+			FROM (SELECT n.*, coalesce((s.goods ->> concat(n.product_id, n.variant_id))::numeric, 0) AS gone,
+						 coalesce(sum(n.quantity) OVER (
+							PARTITION BY n.product_id, n.variant_id ORDER BY n.line_no
+							ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+				  FROM jsonb_to_recordset(o.lines)
+					n (line_no bigint, product_id uuid, variant_id uuid, quantity numeric, price numeric,
+					   amount numeric)) x) l
+		WHERE o.server = these_orders_json.server AND o.order_id = ANY (orders));
 END $$;
-COMMENT ON FUNCTION onec_internal.one_order_json(onec.customer_order, boolean, boolean) IS
-	'Один заказ как JSON (служебная)';
+COMMENT ON FUNCTION onec_internal.these_orders_json(name, uuid[]) IS 'Названные заказы как JSON (служебная)';
 
 CREATE FUNCTION onec.orders_json(key text, max_rows int DEFAULT 20, server name DEFAULT NULL) RETURNS json
 	LANGUAGE plpgsql STABLE
@@ -78,18 +84,11 @@ CREATE FUNCTION onec.orders_json(key text, max_rows int DEFAULT 20, server name 
 AS $$
 DECLARE
 	u onec.site_user := onec_internal.person_by_key(key, server);
-	payments_known boolean := onec_internal.was_read(u.server, 'order_payment');
-	shipments_known boolean := onec_internal.was_read(u.server, 'order_shipment');
 BEGIN
-	IF u.user_id IS NULL THEN
-		RETURN NULL;
-	END IF;
-	RETURN coalesce((
-		SELECT json_agg(onec_internal.one_order_json(o, payments_known, shipments_known)
-						ORDER BY o.date DESC, o.order_id)
-		FROM (SELECT c.* FROM onec.customer_order c
-			  WHERE c.server = u.server AND c.customer_id = u.customer_id AND c.deletion_mark IS NOT TRUE
-			  ORDER BY c.date DESC LIMIT max_rows) o), '[]');
+	RETURN CASE WHEN u.user_id IS NOT NULL THEN onec_internal.these_orders_json(u.server, ARRAY(
+		SELECT c.order_id FROM onec.customer_order c
+		WHERE c.server = u.server AND c.customer_id = u.customer_id AND c.deletion_mark IS NOT TRUE
+		ORDER BY c.date DESC LIMIT max_rows)) END;
 END $$;
 COMMENT ON FUNCTION onec.orders_json(text, int, name) IS
 	'Заказы покупателя как JSON для сайта, сначала новые: состояние, строки, оплата, отгрузка; ключ — как у '
@@ -103,10 +102,9 @@ AS $$
 DECLARE
 	srv name := onec_internal.server_meant(server);
 BEGIN
-	RETURN (SELECT onec_internal.one_order_json(o, onec_internal.was_read(srv, 'order_payment'),
-												onec_internal.was_read(srv, 'order_shipment'))
-			FROM onec.customer_order o
-			WHERE o.server = srv AND o.order_id = order_json.order_id AND o.deletion_mark IS NOT TRUE);
+	RETURN onec_internal.these_orders_json(srv, ARRAY(
+		SELECT o.order_id FROM onec.customer_order o
+		WHERE o.server = srv AND o.order_id = order_json.order_id AND o.deletion_mark IS NOT TRUE)) -> 0;
 END $$;
 COMMENT ON FUNCTION onec.order_json(uuid, name) IS
 	'Один заказ как JSON, по ссылке 1С; чей он, проверяет сайт';
