@@ -233,7 +233,9 @@ FROM (VALUES ('discount_card', 'card', 'card_id'), ('counterparty', 'customer', 
 			 ('stock', 'stock', 'product_id'), ('stock_reserved', 'stock', 'product_id'),
 			 ('price', 'price', 'product_id'), ('store', 'store', 'store_id'),
 			 ('sale_line', 'customer', 'customer_id'), ('loyalty_movement', 'balance', 'card_id'),
-			 ('customer_order', 'order', 'order_id'), ('customer_profile', 'profile', 'customer_id'))
+			 ('customer_order', 'order', 'order_id'), ('order_payment', 'order', 'order_id'),
+			 ('order_shipment', 'order', 'order_id'), ('order_state', 'order_state', 'state_id'),
+			 ('product_image', 'image', 'product_id'), ('customer_profile', 'profile', 'customer_id'))
 	f (target, feeds, key)
 WHERE t.target = f.target;
 

@@ -81,6 +81,20 @@ END $$;
 COMMENT ON FUNCTION onec_internal.is_fed(name, text) IS
 	'Записываются ли изменения таблицы в ленту (служебная)';
 
+-- Tell that something about those whose references a query gives has changed.
+CREATE FUNCTION onec_internal.feed_changed(server name, target text, query text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec_internal.is_fed(server, target) THEN
+		PERFORM onec_internal.write_feed(server, target, format(
+			'SELECT DISTINCT k.key_id, ''changed'' AS change FROM (%s) k (key_id)', query));
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.feed_changed(name, text, text) IS
+	'Записать в ленту, о ком изменились строки (служебная)';
+
 -- Tell of what pg_temp.onec_change says, before it is written; or of all that is staged, if it is all new.
 -- Where the key is that of the object itself, it is new or gone; else whoever the row is about, or was, has
 -- changed: "same_key" finds the row t that is here by the entry s.

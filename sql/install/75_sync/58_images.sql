@@ -108,31 +108,43 @@ COMMENT ON FUNCTION onec_internal.batches_of_images(name) IS
 -- ---- what follows without a look at bytes ----
 
 -- Pictures that are no more go; what 1C says of a file is written down, and so are files that are refused by
--- that.
+-- that.  "touched" are the products whose pictures are others then.
 CREATE FUNCTION onec_internal.settle_images(server name, OUT inserted bigint, OUT updated bigint,
-											OUT deleted bigint)
+											OUT deleted bigint, OUT touched uuid[])
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	narrowed bigint;
+	done record;
 BEGIN
-	DELETE FROM onec.product_image i
-	WHERE i.server = settle_images.server
-	  AND NOT EXISTS (SELECT FROM onec_internal.wanted_images(settle_images.server) w
-					  WHERE w.file_id = i.file_id);
-	GET DIAGNOSTICS deleted = ROW_COUNT;
-	UPDATE onec.product_image i SET product_id = w.product_id, name = w.name
-	FROM onec_internal.wanted_images(settle_images.server) w
-	WHERE i.server = settle_images.server AND i.file_id = w.file_id
-	  AND (i.product_id, i.name) IS DISTINCT FROM (w.product_id, w.name);
-	GET DIAGNOSTICS updated = ROW_COUNT;
+	WITH gone AS (
+		DELETE FROM onec.product_image i
+		WHERE i.server = settle_images.server
+		  AND NOT EXISTS (SELECT FROM onec_internal.wanted_images(settle_images.server) w
+						  WHERE w.file_id = i.file_id)
+		RETURNING i.product_id)
+	SELECT count(*), array_agg(DISTINCT g.product_id) INTO deleted, touched FROM gone g;
+	WITH other AS (
+		UPDATE onec.product_image i SET product_id = w.product_id, name = w.name
+		FROM onec_internal.wanted_images(settle_images.server) w
+		JOIN onec.product_image b ON b.server = settle_images.server AND b.file_id = w.file_id
+		WHERE i.server = settle_images.server AND i.file_id = w.file_id
+		  AND (i.product_id, i.name) IS DISTINCT FROM (w.product_id, w.name)
+		RETURNING i.file_id, ARRAY[b.product_id, i.product_id] AS products)
+	SELECT count(DISTINCT o.file_id) AS rows, array_agg(DISTINCT p) AS products INTO done
+	FROM other o CROSS JOIN LATERAL unnest(o.products) p;
+	updated := done.rows;
+	touched := touched || done.products;
 	-- the bound may have been lowered
-	UPDATE onec.product_image i
-	SET refused = 'too large', type = NULL, sha256 = NULL, content = NULL
-	WHERE i.server = settle_images.server AND i.refused IS NULL
-	  AND i.size > onec.get('image.max_bytes', settle_images.server)::int;
-	GET DIAGNOSTICS narrowed = ROW_COUNT;
+	WITH narrowed AS (
+		UPDATE onec.product_image i
+		SET refused = 'too large', type = NULL, sha256 = NULL, content = NULL
+		WHERE i.server = settle_images.server AND i.refused IS NULL
+		  AND i.size > onec.get('image.max_bytes', settle_images.server)::int
+		RETURNING i.product_id)
+	SELECT count(*) AS rows, array_agg(DISTINCT n.product_id) AS products INTO done FROM narrowed n;
+	updated := updated + done.rows;
+	touched := touched || done.products;
 	WITH written AS (
 		INSERT INTO onec.product_image AS i (server, file_id, product_id, name, version, size, refused)
 		SELECT settle_images.server, w.file_id, w.product_id, w.name, w.version, w.size, w.refused
@@ -140,10 +152,10 @@ BEGIN
 		ON CONFLICT ON CONSTRAINT product_image_pkey DO UPDATE
 		SET version = excluded.version, size = excluded.size, refused = excluded.refused, type = NULL,
 			sha256 = NULL, content = NULL
-		RETURNING xmax = 0 AS is_new)
-	SELECT count(*) FILTER (WHERE x.is_new),
-		   updated + narrowed + count(*) FILTER (WHERE NOT x.is_new)
-	INTO inserted, updated FROM written x;
+		RETURNING xmax = 0 AS is_new, i.product_id)
+	SELECT count(*) FILTER (WHERE x.is_new), updated + count(*) FILTER (WHERE NOT x.is_new),
+		   touched || array_agg(DISTINCT x.product_id)
+	INTO inserted, updated, touched FROM written x;
 END $$;
 COMMENT ON FUNCTION onec_internal.settle_images(name) IS
 	'Убрать исчезнувшие картинки и отметить отвергнутые без чтения (служебная)';
@@ -280,9 +292,10 @@ END $$;
 COMMENT ON FUNCTION onec_internal.judge_staged_images(name) IS 'Проверить прочитанные картинки (служебная)';
 
 -- One batch.  A picture that is here stays where the bytes of its file's new state could not be had: the
--- next run asks again, and "doubt" tells of it.
+-- next run asks again, and "doubt" tells of it.  "touched" are the products whose pictures are others then.
 CREATE FUNCTION onec_internal.sync_some_images(server name, OUT read bigint, OUT inserted bigint,
-											   OUT updated bigint, OUT deleted bigint, OUT doubt text)
+											   OUT updated bigint, OUT deleted bigint, OUT doubt text,
+											   OUT touched uuid[])
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -294,7 +307,7 @@ BEGIN
 	updated := 0;
 	deleted := 0;
 	IF coalesce(current_setting('onec_place.images', true), '') = '' THEN
-		SELECT * INTO inserted, updated, deleted FROM onec_internal.settle_images(server);
+		SELECT * INTO inserted, updated, deleted, touched FROM onec_internal.settle_images(server);
 	END IF;
 	read := onec_internal.stage_images(server);
 	IF read > 0 THEN
@@ -319,11 +332,12 @@ BEGIN
 				sha256 = excluded.sha256, refused = excluded.refused, content = excluded.content
 			WHERE (i.version, i.size, i.sha256, i.refused) IS DISTINCT FROM
 				(excluded.version, excluded.size, excluded.sha256, excluded.refused)
-			RETURNING xmax = 0 AS is_new)
-		SELECT count(*) FILTER (WHERE w.is_new) AS new, count(*) FILTER (WHERE NOT w.is_new) AS old
-		INTO written FROM w;
+			RETURNING xmax = 0 AS is_new, i.product_id)
+		SELECT count(*) FILTER (WHERE w.is_new) AS new, count(*) FILTER (WHERE NOT w.is_new) AS old,
+			   array_agg(DISTINCT w.product_id) AS products INTO written FROM w;
 		inserted := inserted + written.new;
 		updated := updated + written.old;
+		touched := touched || written.products;
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.sync_some_images(name) IS

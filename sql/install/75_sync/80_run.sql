@@ -275,6 +275,7 @@ DECLARE
 	part_of text := CASE WHEN plan.user_id IS NOT NULL
 						 THEN onec_internal.purchases_of_person(plan.server, target, plan.user_id) END;
 	more record;
+	touched uuid[];
 BEGIN
 	truncated := false;
 	read := 0;
@@ -286,16 +287,14 @@ BEGIN
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
 		FROM onec_internal.refresh_people(plan.server, days IS NULL OR plan.size >= 3) f;
 	ELSIF way = 'profiles' THEN
-		IF onec_internal.is_fed(plan.server, target) THEN
-			PERFORM onec_internal.write_feed(plan.server, target, format(
-				'SELECT t.customer_id AS key_id, ''changed'' AS change FROM onec_internal.touched_customer t '
-				'WHERE t.server = %L', plan.server));
-		END IF;
+		PERFORM onec_internal.feed_changed(plan.server, target, format(
+			'SELECT t.customer_id FROM onec_internal.touched_customer t WHERE t.server = %L', plan.server));
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
 		FROM onec_internal.refresh_after_sync(plan.server, days IS NULL AND plan.size > 0, plan.size > 0) f;
 	ELSIF way = 'files' THEN
-		SELECT f.* INTO read, inserted, updated, deleted, doubt
+		SELECT f.* INTO read, inserted, updated, deleted, doubt, touched
 		FROM onec_internal.sync_some_images(plan.server) f;
+		PERFORM onec_internal.feed_changed(plan.server, target, format('SELECT unnest(%L::uuid[])', touched));
 	ELSIF way = 'derived' THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt
 		FROM onec_internal.sales_from_card_register(plan.server, plan.force) f;
