@@ -37,6 +37,12 @@ CREATE FOREIGN TABLE o_t (a text OPTIONS (property 'Code', edm_type 'Edm.String'
 SELECT * FROM o_t;
 ALTER FOREIGN TABLE o_t OPTIONS (ADD entity_set 'Catalog_A', ADD page_size '10');
 
+ALTER SERVER o1 OPTIONS (ADD write_mode 'later');
+ALTER SERVER o1 OPTIONS (ADD delete_mode 'Mark');
+ALTER SERVER o1 OPTIONS (ADD batch_size '0');
+ALTER SERVER o1 OPTIONS (ADD write_mode 'direct', ADD delete_mode 'physical', ADD batch_size '1');
+ALTER FOREIGN TABLE o_t OPTIONS (ADD write_mode 'outbox', ADD delete_mode 'error', ADD batch_size '1000');
+
 -- nothing is written to 1C unless its owner says so
 INSERT INTO o_t VALUES ('x');
 UPDATE o_t SET a = 'y';

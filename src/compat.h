@@ -18,6 +18,7 @@
 
 #include "access/stratnum.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_proc.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -51,6 +52,17 @@ onec_server_aclcheck(Oid serverid, Oid role)
 #endif
 }
 
+/* Whether "role" may call the function. */
+static inline AclResult
+onec_function_aclcheck(Oid function, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE);
+#else
+	return pg_proc_aclcheck(function, role, ACL_EXECUTE);
+#endif
+}
+
 /* The role whose user mapping serves a foreign scan. */
 static inline Oid
 onec_foreign_scan_user(ForeignScanState *node)
@@ -62,6 +74,21 @@ onec_foreign_scan_user(ForeignScanState *node)
 	int			rti = plan->scan.scanrelid > 0 ? (int) plan->scan.scanrelid :
 		bms_next_member(plan->fs_relids, -1);
 	Oid			user = exec_rt_fetch(rti, node->ss.ps.state)->checkAsUser;
+#endif
+
+	return OidIsValid(user) ? user : GetUserId();
+}
+
+/* The role whose user mapping serves what is written to a foreign table. */
+static inline Oid
+onec_foreign_modify_user(ResultRelInfo *result, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	Oid			user = ExecGetResultRelCheckAsUser(result, estate);
+#else
+	ResultRelInfo *root = result->ri_RootResultRelInfo ? result->ri_RootResultRelInfo : result;
+	Oid			user = root->ri_RangeTableIndex == 0 ? InvalidOid :
+		exec_rt_fetch(root->ri_RangeTableIndex, estate)->checkAsUser;
 #endif
 
 	return OidIsValid(user) ? user : GetUserId();

@@ -13,6 +13,7 @@
 
 #include "fdw/analyze.h"
 #include "fdw/async.h"
+#include "fdw/direct.h"
 #include "fdw/explain.h"
 #include "fdw/import.h"
 #include "fdw/lookup_path.h"
@@ -47,6 +48,10 @@ _PG_init(void)
 							 "A page with fewer rows than were asked for may end a set.",
 							 "If off, one more request always asks what follows.",
 							 &onec_short_page_ends, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
+	DefineCustomBoolVariable("onec_fdw.direct_modify",
+							 "Let tables of write_mode 'direct' be written inside a transaction block.",
+							 "What is sent is not undone by ROLLBACK.",
+							 &onec_direct_modify, false, PGC_USERSET, 0, NULL, NULL, NULL);
 	onec_lookup_init();
 	MarkGUCPrefixReserved("onec_fdw");
 }
@@ -73,6 +78,8 @@ onec_fdw_handler(PG_FUNCTION_ARGS)
 	routine->BeginForeignModify = onec_modify_begin;
 	routine->BeginForeignInsert = onec_modify_begin_insert;
 	routine->ExecForeignInsert = onec_modify_insert;
+	routine->GetForeignModifyBatchSize = onec_modify_batch_size;
+	routine->ExecForeignBatchInsert = onec_modify_insert_batch;
 	routine->ExecForeignUpdate = onec_modify_update;
 	routine->ExecForeignDelete = onec_modify_delete;
 	routine->ExplainForeignModify = onec_modify_explain;

@@ -3,9 +3,10 @@
  * modify.c
  *	  INSERT, UPDATE, DELETE and COPY on foreign tables whose server is updatable.
  *
- * Each row becomes one call of onec.enqueue() in the transaction of the statement: what is rolled back
- * was never sent, what is committed is delivered afterwards.  What belongs to the SQL statement is done
- * here; what a row may hold is checked there, by what $metadata says.
+ * Each row becomes a change in the outbox, in the transaction of the statement: what is rolled back was never
+ * sent, what is committed is delivered afterwards.  With write_mode 'direct' it is sent at once (direct.c).
+ * What belongs to the SQL statement is done here; what a row may hold is checked by the functions called
+ * (outbox.c), by what $metadata says.
  *
  * INSERT sends the columns that are not NULL, so that 1C fills the others; UPDATE those that are set, and
  * those that a trigger changed.  A row is told by Ref_Key, which an INSERT without one is given here.
@@ -21,12 +22,12 @@
 #include "catalog/pg_type.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
-#include "executor/spi.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/appendinfo.h"
 #include "optimizer/inherit.h"
 #include "optimizer/pathnode.h"
 #include "parser/parsetree.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
@@ -34,7 +35,9 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "fdw/direct.h"
 #include "fdw/modify.h"
+#include "fdw/outbox.h"
 #include "table/columns.h"
 #include "table/encode.h"
 #include "table/options.h"
@@ -48,14 +51,6 @@
 #define KEY_JUNK "onec_key"
 #define VERSION_JUNK "onec_version"
 
-/* What onec.enqueue() is asked for. */
-#define ENQUEUE \
-	"SELECT onec.enqueue($1, $2, $3, key => $4, body => $5, data_version => $6)"
-enum
-{
-	ARG_SERVER, ARG_SET, ARG_OPERATION, ARG_KEY, ARG_BODY, ARG_VERSION, ENQUEUE_ARGS
-};
-
 typedef struct OnecModify
 {
 	OnecOptions *options;
@@ -67,6 +62,9 @@ typedef struct OnecModify
 	AttrNumber	whole_junk;
 	List	   *set;			/* attnums that an UPDATE sets */
 	bool		triggers;		/* BEFORE triggers may change more */
+	OnecDirect *direct;			/* NULL: rows are queued */
+	FmgrInfo	enqueue;
+	FmgrInfo	enqueue_new;	/* for several rows at once */
 	MemoryContext row;
 } OnecModify;
 
@@ -102,7 +100,7 @@ unwritable(const OnecOptions *options)
 
 /* Refuse, with the reason, what cannot be written. */
 static void
-check_writable(Oid relid, const OnecOptions *options)
+check_writable(Oid relid, const OnecOptions *options, CmdType operation)
 {
 	const char *why = unwritable(options);
 
@@ -117,6 +115,11 @@ check_writable(Oid relid, const OnecOptions *options)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("foreign table \"%s\" cannot be written", get_rel_name(relid)),
 				 errdetail("%s", why)));
+	if (operation == CMD_DELETE && options->delete_mode == ONEC_DELETE_ERROR)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of foreign table \"%s\" are not deleted", get_rel_name(relid)),
+				 errdetail("Its option delete_mode is 'error'.")));
 }
 
 /* Refuse a column that is not the client's to set. */
@@ -147,7 +150,8 @@ onec_modify_is_updatable(Relation rel)
 
 	if (!options->updatable || unwritable(options) != NULL)
 		return 0;
-	return (1 << CMD_INSERT) | (1 << CMD_UPDATE) | (1 << CMD_DELETE);
+	return (1 << CMD_INSERT) | (1 << CMD_UPDATE) |
+		(options->delete_mode != ONEC_DELETE_ERROR ? 1 << CMD_DELETE : 0);
 }
 
 /* ---- planning ---- */
@@ -169,7 +173,7 @@ onec_modify_add_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *entry, 
 	OnecColumn *columns = onec_columns_of_table(relid, &ncolumns);
 	const OnecColumn *key = column_of(columns, ncolumns, KEY);
 
-	check_writable(relid, onec_options_of_table(relid));
+	check_writable(relid, onec_options_of_table(relid), root->parse->commandType);
 	if (key == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -225,7 +229,7 @@ onec_modify_plan(PlannerInfo *root, ModifyTable *plan, Index rtindex, int subpla
 	int			ncolumns;
 	OnecColumn *columns = onec_columns_of_table(relid, &ncolumns);
 
-	check_writable(relid, onec_options_of_table(relid));
+	check_writable(relid, onec_options_of_table(relid), plan->operation);
 	check_conflict(plan);
 	if (plan->operation != CMD_UPDATE)
 		return list_make1(NIL);
@@ -235,20 +239,29 @@ onec_modify_plan(PlannerInfo *root, ModifyTable *plan, Index rtindex, int subpla
 /* ---- execution ---- */
 
 static OnecModify *
-begin(Relation rel, EState *estate)
+begin(ResultRelInfo *result, EState *estate, CmdType operation)
 {
 	OnecModify *modify = palloc0(sizeof(OnecModify));
+	Relation	rel = result->ri_RelationDesc;
 	Oid			relid = RelationGetRelid(rel);
 	const OnecColumn *key;
 
 	modify->options = onec_options_of_table(relid);
-	check_writable(relid, modify->options);
+	check_writable(relid, modify->options, operation);
 	modify->columns = onec_columns_of_table(relid, &modify->ncolumns);
 	key = column_of(modify->columns, modify->ncolumns, KEY);
 	modify->key = key ? key->attnum : 0;
 	modify->triggers = rel->trigdesc != NULL && rel->trigdesc->trig_update_before_row;
 	modify->row = AllocSetContextCreate(estate->es_query_cxt, "onec_fdw row to write",
 										ALLOCSET_DEFAULT_SIZES);
+	if (modify->options->write_mode == ONEC_WRITE_DIRECT)
+		modify->direct = onec_direct_begin(result, estate, modify->options, modify->columns,
+										   modify->ncolumns);
+	else
+	{
+		onec_outbox_find(ONEC_TAKER_ENQUEUE, &modify->enqueue);
+		onec_outbox_find(ONEC_TAKER_ENQUEUE_NEW, &modify->enqueue_new);
+	}
 	return modify;
 }
 
@@ -261,7 +274,7 @@ onec_modify_begin(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_pr
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
-	modify = begin(result->ri_RelationDesc, mtstate->ps.state);
+	modify = begin(result, mtstate->ps.state, mtstate->operation);
 	modify->set = linitial(fdw_private);
 	if (mtstate->operation != CMD_INSERT)
 	{
@@ -283,48 +296,75 @@ onec_modify_begin_insert(ModifyTableState *mtstate, ResultRelInfo *result)
 		check_conflict(plan);
 	/* a partition that is updated, too, has its state already, and takes rows of others by the same */
 	if (result->ri_FdwState == NULL)
-		result->ri_FdwState = begin(result->ri_RelationDesc, mtstate->ps.state);
+		result->ri_FdwState = begin(result, mtstate->ps.state, CMD_INSERT);
 }
 
-/* The call, planned once for the whole session. */
-static SPIPlanPtr
-planned_enqueue(void)
-{
-	static SPIPlanPtr planned = NULL;
-	Oid			types[ENQUEUE_ARGS] = {NAMEOID, TEXTOID, TEXTOID, UUIDOID, JSONBOID, TEXTOID};
-	SPIPlanPtr	plan;
+/* ---- one change ---- */
 
-	if (planned != NULL)
-		return planned;
-	plan = SPI_prepare(ENQUEUE, ENQUEUE_ARGS, types);
-	if (plan == NULL)
-		elog(ERROR, "onec.enqueue cannot be prepared: %s", SPI_result_code_string(SPI_result));
-	SPI_keepplan(plan);
-	return planned = plan;
-}
-
-/* Queue one change; body and version may be (Datum) 0 for none. */
+/* Queue it; body and version may be (Datum) 0 for none. */
 static void
-enqueue(const OnecModify *modify, const char *operation, Datum key, Datum body, Datum version)
+enqueue(OnecModify *modify, const char *operation, Datum key, Datum body, Datum version)
 {
-	Datum		values[ENQUEUE_ARGS];
-	char		nulls[ENQUEUE_ARGS + 1] = "      ";
 	NameData	server;
+	NullableDatum arguments[9];
+
+	for (size_t i = 0; i < lengthof(arguments); i++)
+		arguments[i] = onec_outbox_argument((Datum) 0);
+	namestrcpy(&server, modify->options->server_name);
+	arguments[0] = onec_outbox_argument(NameGetDatum(&server));
+	arguments[1] = onec_outbox_argument(CStringGetTextDatum(modify->options->entity_set));
+	arguments[2] = onec_outbox_argument(CStringGetTextDatum(operation));
+	arguments[3] = onec_outbox_argument(key);
+	arguments[4] = onec_outbox_argument(body);
+	/* [5] depends_on, [6] idempotency, [8] merge_by: none */
+	arguments[7] = onec_outbox_argument(version);
+	(void) onec_outbox_call(&modify->enqueue, arguments, lengthof(arguments));
+}
+
+/* Queue many new objects; keys and bodies lie beside each other. */
+static void
+enqueue_new(OnecModify *modify, Datum *keys, Datum *bodies, int count)
+{
+	NameData	server;
+	NullableDatum arguments[4];
 
 	namestrcpy(&server, modify->options->server_name);
-	values[ARG_SERVER] = NameGetDatum(&server);
-	values[ARG_SET] = CStringGetTextDatum(modify->options->entity_set);
-	values[ARG_OPERATION] = CStringGetTextDatum(operation);
-	values[ARG_KEY] = key;
-	values[ARG_BODY] = body;
-	values[ARG_VERSION] = version;
-	nulls[ARG_BODY] = body == (Datum) 0 ? 'n' : ' ';
-	nulls[ARG_VERSION] = version == (Datum) 0 ? 'n' : ' ';
+	arguments[0] = onec_outbox_argument(NameGetDatum(&server));
+	arguments[1] = onec_outbox_argument(CStringGetTextDatum(modify->options->entity_set));
+	arguments[2] = onec_outbox_argument(PointerGetDatum(construct_array(keys, count, UUIDOID, UUID_LEN, false,
+																		TYPALIGN_CHAR)));
+	arguments[3] = onec_outbox_argument(PointerGetDatum(construct_array(bodies, count, JSONBOID, -1, false,
+																		TYPALIGN_INT)));
+	(void) onec_outbox_call(&modify->enqueue_new, arguments, lengthof(arguments));
+}
 
-	SPI_connect();
-	if (SPI_execute_plan(planned_enqueue(), values, nulls, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "onec.enqueue failed");
-	SPI_finish();
+/* Who wants to see a row after it was written. */
+static bool
+is_seen(const ResultRelInfo *result)
+{
+	const TriggerDesc *triggers = result->ri_TrigDesc;
+
+	return result->ri_projectReturning != NULL ||
+		(triggers != NULL && (triggers->trig_insert_after_row || triggers->trig_update_after_row));
+}
+
+/* Queue a change, or send it; in "slot" is then what is known of the row. */
+static void
+change(ResultRelInfo *result, const char *operation, Datum key, Datum body, Datum version,
+	   TupleTableSlot *slot)
+{
+	OnecModify *modify = result->ri_FdwState;
+
+	if (modify->direct == NULL)
+		enqueue(modify, operation, key, body, version);
+	else if (result->ri_WithCheckOptions != NIL)
+		/* it would be checked when nothing can be taken back */
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a view WITH CHECK OPTION cannot be written where rows are sent to 1C at once")));
+	else
+		onec_direct_send(modify->direct, operation, key, body, version,
+						 slot != NULL && is_seen(result) ? slot : NULL);
 }
 
 /* The body of an INSERT: what is not NULL. */
@@ -419,25 +459,71 @@ give_key(TupleTableSlot *slot, AttrNumber attnum, Datum key)
 							slot, true);
 }
 
+/* The key of a new row: the one it has, or one made here. */
+static Datum
+key_of_new(const OnecModify *modify, TupleTableSlot *slot)
+{
+	if (modify->key > 0 && !slot->tts_isnull[modify->key - 1])
+		return slot->tts_values[modify->key - 1];
+	return DirectFunctionCall1(gen_random_uuid, (Datum) 0);
+}
+
 TupleTableSlot *
 onec_modify_insert(EState *estate, ResultRelInfo *result, TupleTableSlot *slot, TupleTableSlot *plan_slot)
 {
 	OnecModify *modify = result->ri_FdwState;
 	MemoryContext old;
-	Datum		key;
+	Datum		key,
+				body;
 
 	slot_getallattrs(slot);
 	MemoryContextReset(modify->row);
 	old = MemoryContextSwitchTo(modify->row);
-	if (modify->key > 0 && !slot->tts_isnull[modify->key - 1])
-		key = slot->tts_values[modify->key - 1];
-	else
-		key = DirectFunctionCall1(gen_random_uuid, (Datum) 0);
-	enqueue(modify, "create", key, body_of_new(modify, slot), (Datum) 0);
-	MemoryContextSwitchTo(old);
+	key = key_of_new(modify, slot);
+	body = body_of_new(modify, slot);
 	if (modify->key > 0 && slot->tts_isnull[modify->key - 1])
 		give_key(slot, modify->key, key);
+	change(result, "create", key, body, (Datum) 0, slot);
+	MemoryContextSwitchTo(old);
 	return slot;
+}
+
+/* As postgres_fdw: one by one where somebody wants to see each row in its turn. */
+int
+onec_modify_batch_size(ResultRelInfo *result)
+{
+	const OnecModify *modify = result->ri_FdwState;
+	const TriggerDesc *triggers = result->ri_TrigDesc;
+
+	if (modify == NULL || modify->direct != NULL || result->ri_projectReturning != NULL ||
+		result->ri_WithCheckOptions != NIL ||
+		(triggers != NULL && (triggers->trig_insert_before_row || triggers->trig_insert_after_row)))
+		return 1;
+	return modify->options->batch_size;
+}
+
+TupleTableSlot **
+onec_modify_insert_batch(EState *estate, ResultRelInfo *result, TupleTableSlot **slots,
+						 TupleTableSlot **plan_slots, int *count)
+{
+	OnecModify *modify = result->ri_FdwState;
+	MemoryContext old;
+	Datum	   *keys,
+			   *bodies;
+
+	MemoryContextReset(modify->row);
+	old = MemoryContextSwitchTo(modify->row);
+	keys = palloc(sizeof(Datum) * *count);
+	bodies = palloc(sizeof(Datum) * *count);
+	for (int i = 0; i < *count; i++)
+	{
+		slot_getallattrs(slots[i]);
+		keys[i] = key_of_new(modify, slots[i]);
+		bodies[i] = body_of_new(modify, slots[i]);
+	}
+	enqueue_new(modify, keys, bodies, *count);
+	MemoryContextSwitchTo(old);
+	return slots;
 }
 
 TupleTableSlot *
@@ -449,8 +535,8 @@ onec_modify_update(EState *estate, ResultRelInfo *result, TupleTableSlot *slot, 
 	slot_getallattrs(slot);
 	MemoryContextReset(modify->row);
 	old = MemoryContextSwitchTo(modify->row);
-	enqueue(modify, "patch", key_of(modify, plan_slot), body_of_changed(modify, slot, plan_slot),
-			version_of(modify, plan_slot));
+	change(result, "patch", key_of(modify, plan_slot), body_of_changed(modify, slot, plan_slot),
+		   version_of(modify, plan_slot), slot);
 	MemoryContextSwitchTo(old);
 	return slot;
 }
@@ -479,7 +565,11 @@ onec_modify_delete(EState *estate, ResultRelInfo *result, TupleTableSlot *slot, 
 
 	MemoryContextReset(modify->row);
 	old = MemoryContextSwitchTo(modify->row);
-	enqueue(modify, "mark", key_of(modify, plan_slot), (Datum) 0, (Datum) 0);
+	/* what somebody has changed meanwhile may be marked, but is not thrown away */
+	if (modify->options->delete_mode == ONEC_DELETE_PHYSICAL)
+		change(result, "delete", key_of(modify, plan_slot), (Datum) 0, version_of(modify, plan_slot), NULL);
+	else
+		change(result, "mark", key_of(modify, plan_slot), (Datum) 0, (Datum) 0, NULL);
 	MemoryContextSwitchTo(old);
 	if (modify->whole_junk > 0)
 		show_row(modify, slot, plan_slot);
@@ -492,6 +582,16 @@ void
 onec_modify_explain(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private, int subplan_index,
 					ExplainState *es)
 {
-	if (es->verbose)
-		ExplainPropertyText("1C Write", "queued in onec.outbox", es);
+	const OnecOptions *options = onec_options_of_table(RelationGetRelid(result->ri_RelationDesc));
+	int			batch = onec_modify_batch_size(result);
+
+	if (!es->verbose)
+		return;
+	ExplainPropertyText("1C Write", options->write_mode == ONEC_WRITE_DIRECT ?
+						"sent at once, not undone by ROLLBACK" : "queued in onec.outbox", es);
+	if (mtstate->operation == CMD_DELETE)
+		ExplainPropertyText("1C Delete", options->delete_mode == ONEC_DELETE_PHYSICAL ?
+							"for good" : "mark of deletion", es);
+	if (batch > 1)
+		ExplainPropertyInteger("Batch Size", NULL, batch, es);
 }

@@ -17,7 +17,7 @@
 /*
  * As fdwapi.h has them.  What cannot be written is refused while the statement is planned, with the reason:
  * ERROR 55000 for a server or table that is read only, 0A000 for what 1C writes with something else, for
- * ON CONFLICT, and for columns that 1C computes.
+ * ON CONFLICT, and for columns that 1C computes.  Errors of rows: as onec.enqueue, and onec_direct_send().
  */
 extern int	onec_modify_is_updatable(Relation rel);
 extern void onec_modify_add_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *entry, Relation rel);
@@ -27,6 +27,10 @@ extern void onec_modify_begin(ModifyTableState *mtstate, ResultRelInfo *result, 
 extern void onec_modify_begin_insert(ModifyTableState *mtstate, ResultRelInfo *result);
 extern TupleTableSlot *onec_modify_insert(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 										  TupleTableSlot *plan_slot);
+extern int	onec_modify_batch_size(ResultRelInfo *result);
+extern TupleTableSlot **onec_modify_insert_batch(EState *estate, ResultRelInfo *result,
+												 TupleTableSlot **slots, TupleTableSlot **plan_slots,
+												 int *count);
 extern TupleTableSlot *onec_modify_update(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 										  TupleTableSlot *plan_slot);
 extern TupleTableSlot *onec_modify_delete(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,

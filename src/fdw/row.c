@@ -60,34 +60,57 @@ decoding_context(void *arg)
 			   reader->options->entity_set, decoding->row);
 }
 
-void
-onec_row_decode(OnecRowReader *reader, OnecPager *pager, const OnecField *fields, int64 number,
-				TupleTableSlot *slot)
+/* The fields into the slot; with "keep" those that are absent stay as they are there. */
+static void
+decode_fields(OnecRowReader *reader, const OnecField *fields, int64 number, bool keep, TupleTableSlot *slot)
 {
 	Decoding	decoding = {reader, NULL, number};
 	ErrorContextCallback callback = {error_context_stack, decoding_context, &decoding};
-	MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(reader->memory);
 
-	ExecClearTuple(slot);
-	MemoryContextReset(reader->memory);
-	/* a trigger may have put a row of its own into the slot of the last one */
-	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
 	error_context_stack = &callback;
-	if (reader->calls_out)
-		onec_pager_hold(pager, true);
-	old = MemoryContextSwitchTo(reader->memory);
 	for (int i = 0; i < reader->nwanted; i++)
 	{
 		int			at = reader->decoders[i].column.attnum - 1;
 
+		if (keep && fields[i].kind == ONEC_FIELD_ABSENT)
+			continue;
 		decoding.decoder = &reader->decoders[i];
 		slot->tts_values[at] = onec_decode(&reader->decoders[i], &fields[i],
 										   &slot->tts_isnull[at]);
 	}
+	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(old);
+}
+
+void
+onec_row_decode(OnecRowReader *reader, OnecPager *pager, const OnecField *fields, int64 number,
+				TupleTableSlot *slot)
+{
+	ExecClearTuple(slot);
+	MemoryContextReset(reader->memory);
+	/* a trigger may have put a row of its own into the slot of the last one */
+	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
+	if (reader->calls_out)
+		onec_pager_hold(pager, true);
+	decode_fields(reader, fields, number, false, slot);
 	if (reader->calls_out)
 		onec_pager_hold(pager, false);
-	error_context_stack = callback.previous;
+}
+
+void
+onec_row_decode_over(OnecRowReader *reader, const OnecField *fields, TupleTableSlot *given,
+					 TupleTableSlot *slot)
+{
+	int			natts = slot->tts_tupleDescriptor->natts;
+
+	ExecClearTuple(slot);
+	MemoryContextReset(reader->memory);
+	slot_getallattrs(given);
+	memcpy(slot->tts_values, given->tts_values, sizeof(Datum) * natts);
+	memcpy(slot->tts_isnull, given->tts_isnull, sizeof(bool) * natts);
+	decode_fields(reader, fields, 1, true, slot);
+	onec_row_store(reader, slot);
 }
 
 void

@@ -47,6 +47,14 @@ extern void onec_row_want(OnecRowReader *reader, const OnecColumn *column);
 extern void onec_row_decode(OnecRowReader *reader, OnecPager *pager, const OnecField *fields, int64 number,
 							TupleTableSlot *slot);
 
+/*
+ * Decode the fields of one object, with which 1C has answered, into a virtual slot of the table and store it;
+ * the other columns, and what the answer leaves out, are as in "given", the generated ones computed anew.
+ * The values last until the next row.
+ */
+extern void onec_row_decode_over(OnecRowReader *reader, const OnecField *fields, TupleTableSlot *given,
+								 TupleTableSlot *slot);
+
 /* The slot is complete but for the generated columns: compute them, and make it a row. */
 extern void onec_row_store(OnecRowReader *reader, TupleTableSlot *slot);
 

@@ -34,7 +34,7 @@ typedef struct OnecSpent
 /* What a request changes in 1C. */
 typedef struct OnecChange
 {
-	const char *method;			/* POST, PATCH */
+	const char *method;			/* POST, PATCH, DELETE */
 	const char *body;			/* JSON in UTF-8, or NULL */
 	const char *if_match;		/* value of the header, or NULL */
 } OnecChange;

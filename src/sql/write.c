@@ -4,8 +4,8 @@
  *	  What the outbox asks of C: one request that changes an object or looks at it, and what may be
  *	  written.
  *
- * Requests go out with the login of whoever calls.  Bodies and answers are about people: they are in no
- * message and no log.
+ * Requests go out with the login of whoever calls, or of whoever writes to a foreign table.  Bodies and
+ * answers are about people: they are in no message and no log.
  *
  * Memory: the caller's context.  Errors: ereport for what is wrong with the call; what 1C says is a result.
  *
@@ -75,7 +75,8 @@ onec_write_once(PG_FUNCTION_ARGS)
 		elog(ERROR, "onec_internal.write_once() must return a row");
 	if (!PG_ARGISNULL(3))
 		write.key = DatumGetCString(DirectFunctionCall1(uuid_out, PG_GETARG_DATUM(3)));
-	onec_write(onec_session_get(options, GetUserId()), options, &write, &written);
+	onec_write(onec_session_get(options, OidIsValid(onec_write_login) ? onec_write_login : GetUserId()),
+			   options, &write, &written);
 	values[0] = CStringGetTextDatum(onec_outcome_name(written.outcome));
 	values[1] = Int32GetDatum((int32) written.error.http_status);
 	nulls[1] = written.error.http_status == 0;

@@ -60,7 +60,7 @@ typedef enum OptionKind
 	KIND_BYTES,					/* with a unit, into int64 */
 	KIND_REAL,
 	KIND_BOOL,
-	KIND_PAGING,
+	KIND_CHOICE,				/* one of "words", stored as its place among them */
 	KIND_ZONE,
 	KIND_OR_ERROR,				/* a word of its own, or "error" */
 	KIND_EDM
@@ -77,10 +77,11 @@ typedef struct OptionDef
 	double		max;
 	const char *initial;		/* default, as a user would write it; NULL: none */
 	const char *word;			/* of KIND_OR_ERROR */
+	const char *const *words;	/* of KIND_CHOICE, in the order of its enum; ends in NULL */
 	bool		privileged;		/* weakens safety or names a file on the server */
 } OptionDef;
 
-/* An option read elsewhere, a text, a number with unit and range, a switch. */
+/* An option read elsewhere, a text, a number with unit and range, a switch, one of some words. */
 #define OTHER(n, w, k) \
 	{.name = (n), .where = (w), .kind = (k)}
 #define TEXT(n, w) \
@@ -91,6 +92,9 @@ typedef struct OptionDef
 #define SWITCH(n, w, dflt) \
 	{.name = #n, .where = (w), .kind = KIND_BOOL, .offset = offsetof(OnecOptions, n), \
 	 .initial = (dflt)}
+#define CHOICE(n, w, dflt, ...) \
+	{.name = #n, .where = (w), .kind = KIND_CHOICE, .offset = offsetof(OnecOptions, n), \
+	 .initial = (dflt), .words = (const char *const[]) {__VA_ARGS__, NULL}}
 #define PRIVILEGED(n, k, dflt) \
 	{.name = #n, .where = IN_SERVER, .kind = (k), .offset = offsetof(OnecOptions, n), \
 	 .initial = (dflt), .privileged = true}
@@ -101,8 +105,7 @@ static const OptionDef option_defs[] = {
 	NUMBER(connect_timeout, IN_SERVER, KIND_INT, GUC_UNIT_S, 1, 3600, "60"),
 	NUMBER(request_timeout, READING, KIND_INT, GUC_UNIT_S, 1, 86400, "300"),
 	NUMBER(retries, READING, KIND_INT, 0, 0, 100, "4"),
-	{.name = "paging",.where = READING,.kind = KIND_PAGING,
-		.offset = offsetof(OnecOptions, paging),.initial = "auto"},
+	CHOICE(paging, READING, "auto", "auto", "windows", "skip"),
 	NUMBER(page_size, READING, KIND_INT, 0, 0, 1000000, "0"),
 	NUMBER(page_bytes, READING, KIND_BYTES, GUC_UNIT_BYTE, 1024, 1073741824, "4MB"),
 	NUMBER(prefetch, READING, KIND_INT, 0, 0, 8, "1"),
@@ -125,6 +128,9 @@ static const OptionDef option_defs[] = {
 	{.name = "missing_property",.where = READING | IN_COLUMN,.kind = KIND_OR_ERROR,.word = "null",
 		.offset = offsetof(OnecOptions, missing_null),.initial = "error"},
 	SWITCH(updatable, READING, "off"),
+	CHOICE(write_mode, READING, "outbox", "outbox", "direct"),
+	CHOICE(delete_mode, READING, "mark", "mark", "physical", "error"),
+	NUMBER(batch_size, READING, KIND_INT, 0, 1, 65535, "100"),
 	NUMBER(request_cost, READING, KIND_REAL, 0, 0, 1e12, "1000"),
 	NUMBER(tuple_cost, READING, KIND_REAL, 0, 0, 1e12, "0.1"),
 	PRIVILEGED(ca_file, KIND_TEXT, NULL),
@@ -292,16 +298,26 @@ bool_value(const OptionDef *def, const char *value)
 	return result;
 }
 
-static OnecPaging
-paging_value(const OptionDef *def, const char *value)
+/* "auto, windows or skip" */
+static char *
+words_told(const char *const *words)
 {
-	if (strcmp(value, "windows") == 0)
-		return ONEC_PAGING_WINDOWS;
-	if (strcmp(value, "skip") == 0)
-		return ONEC_PAGING_SKIP;
-	if (strcmp(value, "auto") != 0)
-		refuse_value(def, value, "Use auto, windows or skip.");
-	return ONEC_PAGING_AUTO;
+	StringInfoData told;
+
+	initStringInfo(&told);
+	for (int i = 0; words[i] != NULL; i++)
+		appendStringInfo(&told, "%s%s", i == 0 ? "" : words[i + 1] != NULL ? ", " : " or ", words[i]);
+	return told.data;
+}
+
+static int
+choice_value(const OptionDef *def, const char *value)
+{
+	for (int i = 0; def->words[i] != NULL; i++)
+		if (strcmp(value, def->words[i]) == 0)
+			return i;
+	refuse_value(def, value, psprintf("Use %s.", words_told(def->words)));
+	return 0;
 }
 
 /* Whether an option that may say "error" says the other word. */
@@ -377,8 +393,8 @@ check_value(const OptionDef *def, const char *value)
 		case KIND_BOOL:
 			(void) bool_value(def, value);
 			break;
-		case KIND_PAGING:
-			(void) paging_value(def, value);
+		case KIND_CHOICE:
+			(void) choice_value(def, value);
 			break;
 		case KIND_ZONE:
 			if (pg_tzset(value) == NULL)
@@ -490,8 +506,8 @@ store_value(OnecOptions *options, const OptionDef *def, const char *value)
 		case KIND_BOOL:
 			*(bool *) field = bool_value(def, value);
 			break;
-		case KIND_PAGING:
-			*(OnecPaging *) field = paging_value(def, value);
+		case KIND_CHOICE:
+			*(int *) field = choice_value(def, value);
 			break;
 		case KIND_OR_ERROR:
 			*(bool *) field = not_error(def, value);

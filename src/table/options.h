@@ -20,6 +20,21 @@ typedef enum OnecPaging
 	ONEC_PAGING_SKIP
 } OnecPaging;
 
+/* What becomes of rows that are written here. */
+typedef enum OnecWriteMode
+{
+	ONEC_WRITE_OUTBOX,			/* queued in the transaction, sent after it */
+	ONEC_WRITE_DIRECT			/* sent at once */
+} OnecWriteMode;
+
+/* What DELETE does. */
+typedef enum OnecDeleteMode
+{
+	ONEC_DELETE_MARK,			/* the mark of deletion */
+	ONEC_DELETE_PHYSICAL,
+	ONEC_DELETE_ERROR
+} OnecDeleteMode;
+
 /* Options of a server, overlaid by those of a table if there is one. */
 typedef struct OnecOptions
 {
@@ -30,7 +45,7 @@ typedef struct OnecOptions
 	int			connect_timeout;	/* s */
 	int			request_timeout;	/* s */
 	int			retries;
-	OnecPaging	paging;
+	int			paging;			/* OnecPaging */
 	int			page_size;		/* rows; 0: automatic */
 	int64		page_bytes;
 	int			prefetch;
@@ -50,6 +65,9 @@ typedef struct OnecOptions
 	bool		converts_zones; /* dates with a zone are taken, and converted */
 	bool		missing_null;	/* a property that no row of a page has is NULL; else an error */
 	bool		updatable;		/* rows may be written */
+	int			write_mode;		/* OnecWriteMode */
+	int			delete_mode;	/* OnecDeleteMode */
+	int			batch_size;		/* rows that one INSERT queues at once */
 	bool		ignores_case;	/* 1C compares text without regard to case */
 	bool		tls_verify;		/* check the certificate */
 	double		request_cost;

@@ -30,6 +30,8 @@
 #define CODE_NO_ROW 9
 #define CODE_EXISTS 15
 
+Oid			onec_write_login = InvalidOid;
+
 const char *
 onec_outcome_name(OnecOutcome outcome)
 {

@@ -31,7 +31,7 @@ typedef enum OnecOutcome
 /* All in UTF-8. */
 typedef struct OnecWrite
 {
-	const char *method;			/* GET, POST, PATCH */
+	const char *method;			/* GET, POST, PATCH, DELETE */
 	const char *entity_set;
 	const char *key;			/* a GUID, or NULL */
 	const char *action;			/* Post, Unpost, or NULL */
@@ -54,6 +54,9 @@ typedef struct OnecWritten
  */
 extern void onec_write(OnecSession *session, const OnecOptions *options, const OnecWrite *write,
 					   OnecWritten *written);
+
+/* Whose login onec_internal.write_once() uses in place of its caller's; InvalidOid: the caller's. */
+extern Oid	onec_write_login;
 
 /* "stored", "missing" …: what SQL calls it. */
 extern const char *onec_outcome_name(OnecOutcome outcome);

@@ -84,6 +84,27 @@ is(queued(), 'create 11111111 {"Date": "2026-11-28T12:00:00", "Запасы": [{
 	. '"СостояниеЗаказа": "22222222-0000-4000-8000-000000000000", "СуммаВключаетНДС": true, "СостояниеЗаказа_Type": "StandardODATA.Catalog_СостоянияЗаказовПокупателей"}',
 	'dates without their fraction, numbers as numbers, texts whole, composite values, tabular sections');
 
+# ---- many rows at once ----
+sql(q{ALTER SERVER shop OPTIONS (ADD batch_size '3')});
+my $GROUP = '44444444-0000-4000-8000-000000000000';
+my $people = q{c."Catalog_Контрагенты" ("Ref_Key", "Description", "Parent_Key")};
+my $many = qq{INSERT INTO $people SELECT CASE i WHEN 2 THEN '$GROUP'::uuid END, 'П' || i, CASE WHEN i IN (1, 4, 7) THEN '$GROUP'::uuid END FROM generate_series(1, 7) i};
+like(sql("EXPLAIN (ANALYZE, VERBOSE, COSTS OFF, TIMING OFF, SUMMARY OFF) $many"), qr/Batch Size: 3/, 'INSERT … SELECT: rows are queued several at once');
+is(sql(q{WITH gone AS (DELETE FROM onec.outbox RETURNING *) SELECT body ->> 'Description' || ' ' || status || ' ' || cardinality(depends_on) || CASE WHEN depends_on <> '{}' THEN (SELECT ' ' || (p.body ->> 'Description')
+	FROM gone p WHERE p.id = g.depends_on[1]) ELSE '' END FROM gone g ORDER BY id}),
+	join("\n", 'П1 pending 0', 'П2 pending 0', 'П3 pending 0', 'П4 waiting 1 П2', 'П5 pending 0', 'П6 pending 0', 'П7 waiting 1 П2'),
+	'… in their order; what names an object made before waits for it, of the same batch or another');
+sql(qq{INSERT INTO $people VALUES ('$GROUP', 'первый', NULL), (NULL, 'второй', '$GROUP')});
+is(sql('SELECT string_agg(status, $$ $$ ORDER BY id) FROM onec.outbox'), 'pending waiting', '… of the same batch');
+queued();
+sql(q{ALTER SERVER shop OPTIONS (DROP batch_size)});
+is(sql(qq{SET track_functions = 'all'; INSERT INTO $CARDS ("Description") SELECT 'К' || i FROM generate_series(1, 1000) i; SELECT pg_stat_force_next_flush()}), '', '1000 rows');
+OnecTest->wait_for(sub { sql("SELECT count(*) FROM pg_stat_user_functions WHERE funcname = 'enqueue_new'") ne '0' }, 'statistics');
+is(sql("SELECT calls FROM pg_stat_user_functions WHERE funcname = 'enqueue_new'") . ' ' . sql('SELECT count(*) FROM onec.outbox'), '10 1000', '… are ten calls');
+sql('DELETE FROM onec.outbox');
+refused(qq{INSERT INTO $CARDS ("Description", "КодКартыШтрихкод") SELECT 'К', repeat('7', CASE i WHEN 5 THEN 500 ELSE 1 END) FROM generate_series(1, 7) i}, '22023', qr/"КодКартыШтрихкод" of .* is a text of/, 'one of many rows that does not fit');
+refused(qq{INSERT INTO $CARDS ("Ref_Key", "Description") SELECT CASE i WHEN 5 THEN '00000000-0000-0000-0000-000000000000'::uuid END, 'К' FROM generate_series(1, 7) i}, '22023', qr/needs the key/, 'one of many rows under the empty key');
+
 # ---- in the transaction of the statement ----
 sql(qq{BEGIN; INSERT INTO $CARDS ("Description") VALUES ('x'); ROLLBACK});
 is(queued(), '', 'rolled back: nothing is queued');

@@ -23,7 +23,8 @@ CREATE TABLE onec.outbox (
 	server name NOT NULL,
 	id bigint GENERATED ALWAYS AS IDENTITY,
 	entity_set text NOT NULL,
-	operation text NOT NULL CHECK (operation IN ('create', 'patch', 'merge_rows', 'post', 'unpost', 'mark')),
+	operation text NOT NULL CHECK (operation IN ('create', 'patch', 'merge_rows', 'post', 'unpost', 'mark',
+												 'delete')),
 	key uuid NOT NULL,
 	body jsonb,
 	data_version text,
@@ -57,7 +58,7 @@ COMMENT ON COLUMN onec.outbox.id IS 'Номер';
 COMMENT ON COLUMN onec.outbox.entity_set IS 'Набор 1С';
 COMMENT ON COLUMN onec.outbox.operation IS
 	'Что сделать: create — создать, patch — изменить, merge_rows — дополнить табличные части, post — '
-	'провести, unpost — отменить проведение, mark — пометить на удаление';
+	'провести, unpost — отменить проведение, mark — пометить на удаление, delete — удалить из базы';
 COMMENT ON COLUMN onec.outbox.key IS 'Ссылка на объект; для нового придумана здесь';
 COMMENT ON COLUMN onec.outbox.body IS 'Что записать: свойства и табличные части';
 COMMENT ON COLUMN onec.outbox.data_version IS 'Какую версию объекта видел тот, кто меняет; NULL — любую';

@@ -77,6 +77,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.refuse_change(text, text) IS 'Отказать с объяснением (служебная)';
 
+-- Whether objects of a set may be deleted for good: the owner of the server, or of a table, has said so.
+CREATE FUNCTION onec_internal.is_deletable(server name, entity_set text) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM pg_foreign_server s
+				   WHERE s.srvname = $1 AND ('delete_mode=physical' = ANY (s.srvoptions) OR EXISTS (
+					   SELECT FROM pg_foreign_table t WHERE t.ftserver = s.oid
+						 AND t.ftoptions @> ARRAY['delete_mode=physical', 'entity_set=' || $2])));
+COMMENT ON FUNCTION onec_internal.is_deletable(name, text) IS
+	'Разрешено ли удалять объекты набора из базы (служебная)';
+
 -- What an operation needs, and what it must not have.
 CREATE FUNCTION onec_internal.check_change(server name, entity_set text, operation text, key uuid, body jsonb,
 										   merge_by text[]) RETURNS void
@@ -87,7 +98,7 @@ DECLARE
 	missing text;
 BEGIN
 	PERFORM onec_internal.checked_word('operation', coalesce(operation, ''),
-									   '{create,patch,merge_rows,post,unpost,mark}');
+									   '{create,patch,merge_rows,post,unpost,mark,delete}');
 	IF NOT EXISTS (SELECT FROM onec_internal.outbox_property p
 				   WHERE p.server = check_change.server AND p.entity_set = check_change.entity_set) THEN
 		PERFORM onec_internal.checked_word('entity set that can be written', coalesce(entity_set, ''), ARRAY(
@@ -97,7 +108,11 @@ BEGIN
 		PERFORM onec_internal.refuse_change(format('operation "%s" needs the key of the object', operation));
 	ELSIF operation IN ('post', 'unpost') AND entity_set NOT LIKE 'Document\_%' THEN
 		PERFORM onec_internal.refuse_change(format('"%s" is no document: it cannot be posted', entity_set));
-	ELSIF (body IS NULL) <> (operation IN ('post', 'unpost', 'mark')) THEN
+	ELSIF operation = 'delete' AND NOT onec_internal.is_deletable(server, entity_set) THEN
+		PERFORM onec_internal.refuse_change(format('objects of "%s" are marked, not deleted', entity_set),
+			format('operation "mark"; or, where nothing else refers to them: ALTER SERVER %I OPTIONS (ADD '
+				   'delete_mode ''physical'');', server));
+	ELSIF (body IS NULL) <> (operation IN ('post', 'unpost', 'mark', 'delete')) THEN
 		PERFORM onec_internal.refuse_change(format(CASE WHEN body IS NULL THEN 'operation "%s" needs a body'
 			ELSE 'operation "%s" takes no body' END, operation));
 	ELSIF (cardinality(merge_by) > 0) IS NOT TRUE AND operation = 'merge_rows' OR merge_by IS NOT NULL

@@ -80,6 +80,23 @@ END $$;
 COMMENT ON FUNCTION onec_internal.with_stored(onec.outbox, onec_internal.write_result) IS
 	'Исход вместе с тем, что записано (служебная)';
 
+-- The one request that creates.
+CREATE FUNCTION onec_internal.ask_for_new(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result := onec_internal.ask_1c(work, 'POST', NULL,
+		onec_internal.wire_body(work.server, work.entity_set, work.body, work.key));
+BEGIN
+	result := onec_internal.with_stored(work, result);
+	IF result.verdict = 'stored' THEN
+		result.remote_key := nullif((result.stored ->> 'Ref_Key')::uuid, work.key);
+	END IF;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION onec_internal.ask_for_new(onec.outbox) IS 'Запрос, который создаёт объект (служебная)';
+
 -- A creation that may have reached 1C is looked up by its key, which tells only where 1C takes the keys it is
 -- sent.  Until that is known (by any creation that was answered) it stays unknown: better late than twice.
 CREATE FUNCTION onec_internal.carry_create(work onec.outbox) RETURNS onec_internal.write_result
@@ -102,8 +119,7 @@ BEGIN
 				'base takes keys that it is sent is not known yet');
 		END IF;
 	END IF;
-	result := onec_internal.with_stored(work, onec_internal.ask_1c(work, 'POST', NULL,
-		onec_internal.wire_body(work.server, work.entity_set, work.body, work.key)));
+	result := onec_internal.ask_for_new(work);
 	IF result.verdict = 'exists' THEN
 		result := onec_internal.ask_1c(work, 'GET');
 		IF result.verdict = 'stored' AND work.attempts = 1
@@ -114,8 +130,6 @@ BEGIN
 			RETURN onec_internal.told_verdict(result, 'unknown',
 				'the key is taken, but nothing can be read by it');
 		END IF;
-	ELSIF result.verdict = 'stored' THEN
-		result.remote_key := nullif((result.stored ->> 'Ref_Key')::uuid, work.key);
 	END IF;
 	RETURN onec_internal.write_verdict(work, result, work.body);
 END $$;
@@ -197,6 +211,26 @@ END $$;
 COMMENT ON FUNCTION onec_internal.carry_post(onec.outbox) IS
 	'Провести документ в 1С или отменить проведение (служебная)';
 
+-- Gone for good.  What is not there was deleted by an earlier attempt, or there was no such object.
+CREATE FUNCTION onec_internal.carry_delete(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result := onec_internal.ask_1c(work, 'GET');
+BEGIN
+	IF result.verdict = 'stored' AND result.stored ->> 'DataVersion' <> work.data_version THEN
+		RETURN onec_internal.told_verdict(result, 'conflict',
+			'the object has been changed since it was read');
+	ELSIF result.verdict = 'stored' THEN
+		result := onec_internal.ask_1c(work, 'DELETE', NULL, NULL, result.stored ->> 'DataVersion');
+	ELSIF result.verdict = 'missing' AND work.maybe_sent THEN
+		result.verdict := 'stored';
+	END IF;
+	RETURN onec_internal.write_verdict(work, result, NULL);
+END $$;
+COMMENT ON FUNCTION onec_internal.carry_delete(onec.outbox) IS 'Удалить объект из 1С (служебная)';
+
 CREATE FUNCTION onec_internal.carry_write(work onec.outbox) RETURNS onec_internal.write_result
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -207,7 +241,11 @@ DECLARE
 	detail text;
 	place text;
 BEGIN
-	RETURN CASE WHEN work.operation = 'create' THEN onec_internal.carry_create(work)
+	-- what has no row is tried once, so nothing has to be looked up later
+	RETURN CASE WHEN work.operation = 'create' AND work.id IS NULL THEN onec_internal.write_verdict(work,
+					onec_internal.ask_for_new(work), work.body)
+				WHEN work.operation = 'create' THEN onec_internal.carry_create(work)
+				WHEN work.operation = 'delete' THEN onec_internal.carry_delete(work)
 				WHEN work.operation IN ('post', 'unpost') THEN onec_internal.carry_post(work)
 				ELSE onec_internal.carry_patch(work) END;
 EXCEPTION WHEN others THEN
