@@ -3,10 +3,10 @@
  * fuzz_json_rows.c
  *	  libFuzzer target: any bytes as a page.
  *
- * Promises checked: nothing is read outside of the window (by the sanitizers); a page gives
- * the same outcome in one piece and in many, and after whatever pages were read before it; what is accepted
- * is JSON for a strict json-c too; values are valid UTF-8 without NUL.  The same bytes go through the error
- * body and service document readers.
+ * Promises checked: nothing is read outside of the window (by the sanitizers); a page gives the same
+ * outcome byte by byte and many bytes at a time, in one piece and in many, and after whatever pages were
+ * read before it; what is accepted is JSON for a strict json-c too; values are valid UTF-8 without NUL.
+ * The same bytes go through the error body and service document readers.
  *
  * The first byte of the input chooses the size of the pieces; test/fuzz/json_rows holds seeds.
  *
@@ -23,6 +23,7 @@
 #include "protocol/json/error_body.h"
 #include "protocol/json/json_rows.h"
 #include "protocol/json/json_scan.h"
+#include "protocol/json/json_usual.h"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -109,6 +110,30 @@ check_oracle(const char *page, size_t len)
 	json_tokener_free(tokener);
 }
 
+/* Going such a way, a page has the outcome of the plain scanner, which knows no shape. */
+static void
+check_way(OnecUsualWay way, OnecRows *kept, const char *page, size_t len, size_t step, const OnecBuf *plain,
+		  OnecRowsStatus status)
+{
+	OnecRows   *fresh = onec_rows_create(names, NNAMES);
+	OnecBuf		whole;
+	OnecBuf		pieces;
+
+	onec_buf_init(&whole);
+	onec_buf_init(&pieces);
+	if (onec_usual_choose(way))
+	{
+		check(read_page(fresh, page, len, len, &whole) == status);
+		check(whole.len == plain->len && memcmp(whole.data, plain->data, plain->len) == 0);
+		onec_rows_reset(kept, true);
+		check(read_page(kept, page, len, step, &pieces) == status);
+		check(pieces.len == plain->len && memcmp(pieces.data, plain->data, plain->len) == 0);
+	}
+	onec_rows_free(fresh);
+	onec_buf_free(&whole);
+	onec_buf_free(&pieces);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -116,28 +141,25 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *page = (const char *) data + 1;
 	OnecRows   *fresh;
 	OnecError	error = {.kind = ONEC_OK};
-	OnecBuf		whole;
-	OnecBuf		pieces;
+	OnecBuf		plain;
 	OnecRowsStatus status;
 
 	if (size == 0)
 		return 0;
 	size--;
-	onec_buf_init(&whole);
-	onec_buf_init(&pieces);
+	onec_buf_init(&plain);
 	if (kept == NULL)
 		kept = onec_rows_create(names, NNAMES);
 	fresh = onec_rows_create(names, NNAMES);
-	status = read_page(fresh, page, size, size, &whole);
+	(void) onec_usual_choose(ONEC_USUAL_NONE);
+	status = read_page(fresh, page, size, size, &plain);
 	onec_rows_free(fresh);
-	onec_rows_reset(kept, true);
-	check(read_page(kept, page, size, (size_t) data[0] % 32 + 1, &pieces) == status);
-	check(whole.len == pieces.len && memcmp(whole.data, pieces.data, whole.len) == 0);
+	check_way(ONEC_USUAL_16, kept, page, size, (size_t) data[0] % 32 + 1, &plain, status);
+	check_way(ONEC_USUAL_32, kept, page, size, (size_t) data[0] + 1, &plain, status);
 	if (status == ONEC_ROWS_END)
 		check_oracle(page, size);
 	onec_error_body(page, size, &error);
 	check(onec_json_utf8(error.message, strlen(error.message)));
-	onec_buf_free(&whole);
-	onec_buf_free(&pieces);
+	onec_buf_free(&plain);
 	return 0;
 }

@@ -3,11 +3,13 @@
  * test_json_shape.c
  *	  Rows of one page that are not alike: members lacking, moved, repeated, of other kinds, spaced otherwise.
  *
- * The scanner goes by the shape of the rows before; whatever that was, the values have to be those that
- * json-c finds.
+ * The scanner goes by the shape of the rows before, so many bytes at a time; whatever that was, the
+ * values have to be those that json-c finds.
  *
  *-------------------------------------------------------------------------
  */
+#include "protocol/json/json_usual.h"
+
 #include "json_oracle.h"
 
 #define MEMBERS 24
@@ -297,10 +299,16 @@ test_refusals(void)
 int
 main(void)
 {
-	for (size_t i = 0; i < sizeof(varieties) / sizeof(varieties[0]); i++)
-		test_variety(&varieties[i]);
-	test_wide_rows();
-	test_lengths();
-	test_refusals();
+	for (OnecUsualWay way = ONEC_USUAL_NONE; way <= ONEC_USUAL_32; way++)
+	{
+		if (!onec_usual_choose(way))
+			continue;
+		printf("# way %d\n", (int) way);
+		for (size_t i = 0; i < sizeof(varieties) / sizeof(varieties[0]); i++)
+			test_variety(&varieties[i]);
+		test_wide_rows();
+		test_lengths();
+		test_refusals();
+	}
 	return tap_done();
 }

@@ -35,6 +35,7 @@
 #include "protocol/json/json_columns.h"
 #include "protocol/json/json_scan.h"
 #include "protocol/json/json_shape.h"
+#include "protocol/json/json_usual.h"
 
 #define REFUSED_TEXT 65536		/* bytes of a foreign document worth waiting for */
 
@@ -301,9 +302,11 @@ scan_row(OnecCursor *c)
 
 	for (int member = 0; result == ONEC_JSON_OK; member++)
 	{
-		OnecBridge *bridge = onec_shape_find(&rows->shape, &member, c->p, c->end);
+		OnecBridge *bridge;
 		int			column = -1;
 
+		member = onec_usual_members(c, &rows->shape, member, rows->fields, &rows->taken);
+		bridge = onec_shape_find(&rows->shape, &member, c->p, c->end);
 		if (bridge != NULL)
 		{
 			c->p += bridge->len;
@@ -317,10 +320,8 @@ scan_row(OnecCursor *c)
 	if (result != ONEC_JSON_END)
 		return result;
 	for (int i = 0; rows->columns.repeated && i < rows->columns.count; i++)
-	{
 		if (rows->columns.list[i].same_as >= 0)
 			rows->fields[i] = rows->fields[rows->columns.list[i].same_as];
-	}
 	if (rows->taken == rows->columns.distinct)
 		rows->columns.all_seen = true;
 	else

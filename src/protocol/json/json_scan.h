@@ -178,38 +178,6 @@ onec_json_special(const char *p, const char *end, uint64_t *high)
 	return onec_json_special_end(p, end, high);
 }
 
-/*
- * Behind an opening quote: whether the string has "len" bytes and none of them is a backslash; *ascii says
- * whether all are ASCII.  False may also mean that it was not looked at closely: this is for guesses at
- * strings that are not very short.
- */
-static inline bool
-onec_json_plain(const char *p, const char *end, size_t len, bool *ascii)
-{
-#ifdef __SSE2__
-	const char *last;
-	__m128i		passed;
-	__m128i		marks;
-
-	if (len < 16 || (size_t) (end - p) <= len || p[len] != '"')
-		return false;
-	last = p + len - 16;
-	passed = _mm_loadu_si128((const __m128i *) last);
-	marks = onec_json_marks(passed);
-	for (; p < last; p += 16)
-	{
-		__m128i		bytes = _mm_loadu_si128((const __m128i *) p);
-
-		marks = _mm_or_si128(marks, onec_json_marks(bytes));
-		passed = _mm_or_si128(passed, bytes);
-	}
-	*ascii = _mm_movemask_epi8(passed) == 0;
-	return _mm_movemask_epi8(marks) == 0;
-#else
-	return false;
-#endif
-}
-
 /* Behind an opening quote: go behind the closing one. */
 static inline OnecJsonScan
 onec_json_string(OnecCursor *c, OnecText *text)

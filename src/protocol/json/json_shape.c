@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/json/json_usual.h"
+
 #define FIRST_ROOM 32
 
 /* Whether there is, or could be had, a place for member "at". */
@@ -44,13 +46,14 @@ onec_shape_learn(OnecShape *shape, int at, const char *text, size_t len, int col
 {
 	OnecBridge *bridge;
 
-	if (at > shape->count || !make_room(shape, at))
+	if (!onec_usual_wants_shape() || at > shape->count || !make_room(shape, at))
 		return;
 	bridge = &shape->bridges[at];
 	bridge->len = len <= ONEC_BRIDGE_BYTES ? (unsigned) len : 0;
 	bridge->column = column;
-	bridge->usual = 0;
+	memset(bridge->text, 0, ONEC_BRIDGE_BYTES);
 	memcpy(bridge->text, text, bridge->len);
+	onec_shape_expect(bridge, 0);
 	if (at == shape->count)
 		shape->count++;
 }

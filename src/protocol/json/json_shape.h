@@ -7,7 +7,7 @@
  * the same bytes in row after row: a comma, white space, a name in its quotes, a colon.  Such a bridge is
  * parsed once, and afterwards only compared with what comes: equal bytes in an equal place mean the same.
  * Members that some rows lack are passed over.  A string is first supposed to have the length of the one
- * before, as identifiers, dates and links have.  Only json_rows.c uses it.
+ * before, as identifiers, dates and links have (json_usual.h).  Only json_rows.c and json_usual.c use it.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "protocol/json/json_scan.h"
 
@@ -34,11 +35,15 @@
 /* Longer strings have no usual length. */
 #define ONEC_USUAL_MOST 1024
 
+/* Most bytes that json_usual.c looks at at a time. */
+#define ONEC_USUAL_WIDTH 32
+
 typedef struct OnecBridge
 {
 	unsigned	len;			/* 0: none is known here */
+	unsigned	usual;			/* bytes of the last string behind it, if it was one and not too long */
+	size_t		room;			/* bytes from here on that may be looked at for both */
 	int			column;			/* wanted column of the member, or -1 */
-	unsigned	usual;			/* bytes of the last string behind it; 0: none is known */
 	char		text[ONEC_BRIDGE_BYTES];
 } OnecBridge;
 
@@ -86,25 +91,23 @@ onec_shape_find(const OnecShape *shape, int *at, const char *p, const char *end)
 	return NULL;
 }
 
+/* What is to be expected behind a bridge from now on: a string of "len" bytes, if it is one. */
+static inline void
+onec_shape_expect(OnecBridge *bridge, size_t len)
+{
+	bridge->usual = len <= ONEC_USUAL_MOST ? (unsigned) len : 0;
+	/* with two quotes */
+	bridge->room = bridge->len > 0 ? bridge->len + bridge->usual + 2 + ONEC_USUAL_WIDTH : SIZE_MAX;
+}
+
 /* What onec_json_string() does, for a value behind "bridge", or NULL. */
 static inline OnecJsonScan
 onec_shape_string(OnecBridge *bridge, OnecCursor *c, OnecText *text)
 {
-	OnecJsonScan	result;
+	OnecJsonScan	result = onec_json_string(c, text);
 
-	if (bridge == NULL)
-		return onec_json_string(c, text);
-	if (onec_json_plain(c->p, c->end, bridge->usual, &text->ascii))
-	{
-		text->start = c->p;
-		text->len = bridge->usual;
-		text->escaped = false;
-		c->p += text->len + 1;
-		return ONEC_JSON_OK;
-	}
-	result = onec_json_string(c, text);
-	if (result == ONEC_JSON_OK)
-		bridge->usual = text->len <= ONEC_USUAL_MOST ? (unsigned) text->len : 0;
+	if (result == ONEC_JSON_OK && bridge != NULL)
+		onec_shape_expect(bridge, text->len);
 	return result;
 }
 
