@@ -101,11 +101,6 @@ class LyingControl(control.Control):
         since = int(query.get("since", 0))
         return [one for one in self.server.liar.lies if one["n"] > since]
 
-    def get_rows(self, query: dict, body: Any) -> Any:
-        base = self.server.service.base
-        with self.server.service.lock:
-            return corner.rows(base, query["sets"].split(",") if "sets" in query else list(base.sets))
-
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 test/liar", description="A demo 1C base that lies when told to.")

@@ -1,14 +1,13 @@
 """A corner shop: the demo shop's sets with so few rows that a whole sync takes a moment, all within some weeks of today.
 
 What random edits of documents do not do, "remove" does: an object of a catalog is gone, as after 1C's own deletion of what
-was marked.  "rows" gives the base's rows as they are, for a test to compare its store with.
+was marked.
 """
 
 from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import goods as shelf
@@ -16,7 +15,7 @@ import orders
 from edits import Edits
 from goods import Goods
 from ledger import SALE, SALES, Entry, Ledger, Line, guid
-from model import EMPTY_DATE, EMPTY_GUID, Base, Row
+from model import EMPTY_GUID, Base, Row
 from people import Person, People
 from schema import empty_base
 from truth import Truth
@@ -103,17 +102,3 @@ class CornerEdits(Edits):
         if section in self.base.sets:
             self._drop(section, [line for line in self.rows(section) if line["Ref_Key"] == gone["Ref_Key"]])
         return {"set": name, "key": gone["Ref_Key"]}
-
-
-def rows(base: Base, names: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """The rows of sets as plain values; what is empty in 1C is null."""
-    return {name: [{field: plain(value) for field, value in row.items() if not isinstance(value, list)}
-                   for row in base.record_set(name).rows] for name in names}
-
-
-def plain(value: Any) -> Any:
-    if value in (EMPTY_GUID, EMPTY_DATE):
-        return None
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ")
-    return str(value) if isinstance(value, Decimal) else value

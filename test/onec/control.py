@@ -7,11 +7,14 @@ import json
 import os
 import socketserver
 import threading
+from datetime import datetime
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import structure
+from model import EMPTY_DATE, EMPTY_GUID, Base
 from server import Server
 
 
@@ -44,6 +47,11 @@ class Control:
             raise ValueError("this base keeps no truth")
         with self.server.service.lock:
             return truth.as_dict()
+
+    def get_rows(self, query: dict, body: Any) -> Any:
+        base = self.server.service.base
+        with self.server.service.lock:
+            return rows(base, query["sets"].split(",") if "sets" in query else list(base.sets))
 
     def post_edit(self, query: dict, body: Any) -> Any:
         edits = self.server.service.base.edits
@@ -107,6 +115,20 @@ class Control:
         # The answer goes out first.
         threading.Timer(0.1, os._exit, (0,)).start()
         return {"ok": True}
+
+
+def rows(base: Base, names: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of sets as plain values, for a test to compare its store with; what is empty in 1C is null."""
+    return {name: [{field: plain(value) for field, value in row.items() if not isinstance(value, list)}
+                   for row in base.record_set(name).rows] for name in names}
+
+
+def plain(value: Any) -> Any:
+    if value in (EMPTY_GUID, EMPTY_DATE):
+        return None
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    return str(value) if isinstance(value, Decimal) else value
 
 
 def dumps(value: Any) -> str:

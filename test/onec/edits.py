@@ -19,7 +19,8 @@ return or a shift report.
   rename_product   product?, name?
   grow             cards?, products?, customers?       so many more, in no receipt
   order_new, order_state, order_line, order_move, order_delete: see orders.py
-  price_set, price_drop, stock_move, stock_gone, reserve, unreserve, variant_new, property_set, random_goods: see wares.py
+  price_set, price_drop, stock_move, stock_gone, reserve, unreserve, variant_new, property_set, term_change, term_gone,
+  price_list, random_goods: see wares.py
   order_pay, order_refund, order_ship: see parcels.py; picture_new, picture_replace, picture_remove: see pictures.py
   random           n, seed                             n of the above, and n of orders
   random_site      n, seed                             n of what becomes of orders, and n of pictures
@@ -43,7 +44,7 @@ from wares import WareEdits
 CARDS, CUSTOMERS, GOODS = "Catalog_ДисконтныеКарты", "Catalog_Контрагенты", "Catalog_Номенклатура"
 CONTACTS = "Catalog_Контрагенты_КонтактнаяИнформация"
 LOTS, POINTS = REGISTERS[3], REGISTERS[2]
-GOODS_EDITS = ("price_", "stock_", "reserve", "unreserve", "variant_", "property_", "random_goods")
+GOODS_EDITS = ("price_", "stock_", "reserve", "unreserve", "variant_", "property_", "term_", "random_goods")
 PROTECTED = ("70000000001", "70000000002")  # examples rely on them: never chosen, only named
 
 

@@ -24,6 +24,9 @@ RESERVED, KINDS = "AccumulationRegister_РезервыТоваров_RecordType"
 GOODS, VARIANTS = "Catalog_Номенклатура", "Catalog_ХарактеристикиНоменклатуры"
 PROPERTIES, ARRIVALS = "Catalog_Номенклатура_ДополнительныеРеквизиты", "Document_ПриходнаяНакладная"
 ORDER = PREFIX + "Document_ЗаказПокупателя"
+VALUES = "Catalog_ЗначенияСвойствОбъектов"
+TERMS = ("Catalog_КлассификаторЕдиницИзмерения", "Catalog_СтавкиНДС", VALUES, "Catalog_Валюты", KINDS, VARIANTS,
+         "ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения", "Catalog_СостоянияЗаказовПокупателей")
 COMING, TAKEN_BACK, SHARED, SOLD_OUT, RESERVATIONS, NOT_IN_STOCK = 12, 9, 7, 8, 25, 4
 FUTURE = datetime(2090, 1, 1)
 
@@ -212,6 +215,15 @@ class WareEdits:
             wares.price(wares.last_price() + timedelta(minutes=1), kind, product, EMPTY_GUID, 0, False)
         return {"product": product, "kind": kind}
 
+    def op_price_list(self, given: dict) -> dict:
+        """rows: so many products of somebody else's list get a price, which is another each time"""
+        wares, kind = self.wares, self.wares.rows(KINDS)[0]["Ref_Key"]
+        at, of = wares.last_price() + timedelta(minutes=1), wares.rng.randrange(100)
+        wares.rows(PRICES).extend({"Period": at, "ВидЦен_Key": kind, "Номенклатура_Key": guid(wares.seed, "listed", n),
+                                   "Характеристика_Key": EMPTY_GUID, "Цена": money(100 * n + of), "Актуальность": True}
+                                  for n in range(1, int(given["rows"]) + 1))
+        return {"rows": given["rows"]}
+
     def _held(self, given: dict, name: str) -> tuple[str, str, str]:
         found = [key for key, count in self.wares.held(name).items() if count > 0 and given.get("product") in (None, key[0])]
         if not found:
@@ -259,12 +271,30 @@ class WareEdits:
         rows = [row for row in self.wares.rows(PROPERTIES) if row["Ref_Key"] == product and row["Значение_Type"] == "Edm.String"]
         for row in rows:
             row["Значение"] = given.get("value") or f"Новая {self.wares.rng.randrange(1000)}"
+        self._touch(next(row for row in self.wares.rows(GOODS) if row["Ref_Key"] == product))
         return {"product": product, "rows": len(rows)}
+
+    def op_term_change(self, given: dict) -> dict:
+        """set?: a word of those that goods and orders use is another one, or is marked, or unmarked"""
+        rng = self.wares.rng
+        name = given.get("set") or rng.choice(TERMS)
+        row = rng.choice(self.wares.rows(name))
+        if rng.random() < .3:
+            row["DeletionMark"] = not row["DeletionMark"]
+        else:
+            row["Description"] = f"{row['Description'].split(' №')[0]} №{rng.randrange(1000)}"
+        self._touch(row)
+        return {"set": name, "key": row["Ref_Key"]}
+
+    def op_term_gone(self, given: dict) -> dict:
+        """a variant, or a value of a property, is no more"""
+        rows = self.wares.rows(self.wares.rng.choice((VARIANTS, VALUES)))
+        return {"key": rows.pop(self.wares.rng.randrange(len(rows)))["Ref_Key"]} if len(rows) > 5 else {}
 
     def op_random_goods(self, given: dict) -> dict:
         """n, seed: n of the above, by the stream of the goods"""
         names = ("price_set", "price_set", "price_drop", "stock_move", "stock_move", "stock_gone", "reserve", "unreserve",
-                 "variant_new", "property_set")
+                 "variant_new", "property_set", "term_change", "term_gone")
         if "seed" in given:
             self.wares.rng = random.Random(f"wares/{given['seed']}")
         done = []

@@ -7,6 +7,7 @@ use utf8;
 use HTTP::Tiny;
 use JSON::PP;
 use OnecTest;
+use StoreTruth;
 use Test::More;
 
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
@@ -76,33 +77,12 @@ sub is_equal
 	return;
 }
 
-# What is to become of a file, by the rules in words.
-sub verdict
-{
-	my ($file) = @_;
-
-	return 'gone' if $file->{marked};
-	return 'not a picture' if $file->{extension} !~ /^(jpg|png|webp|gif)$/;
-	return 'too large' if $file->{said} > $bound;
-	return 'another host' if $file->{way} eq 'elsewhere';
-	return 'no data' if !defined $file->{size};
-	return 'too large' if $file->{size} > $bound;
-	return 'not a picture' if $file->{head} !~ /^(ffd8ff|89504e47|47494638|52494646.{8}57454250)/;
-	# how each kind ends; a WebP says how long it is
-	return 'truncated' if $file->{head} =~ /^52494646/ ? unpack('V', pack 'H8', substr $file->{head}, 8) + 8 > $file->{size}
-	  : $file->{tail} !~ ($file->{head} =~ /^ff/ ? qr/ffd9$/ : $file->{head} =~ /^89/ ? qr/49454e44ae426082$/ : qr/3b$/);
-	return "stored $file->{sha256}";
-}
-
 sub is_right_pictures
 {
 	my ($what, $true) = @_;
-	my %wanted = map { $_ => verdict($true->{files}{$_}) } keys %{ $true->{files} };
-	my %found = map { split /\|/ } split /\n/, sql("SELECT file_id, coalesce(refused, 'stored ' || encode(sha256, 'hex')) FROM onec.product_image");
+	my %wanted = StoreTruth->pictures_wanted($true, $bound);
 
-	delete $wanted{$_} for grep { $wanted{$_} eq 'gone' } keys %wanted;
-	is_deeply(\%found, \%wanted, "$what: each file is kept, or refused by name");
-	is(sql("SELECT count(*) FROM onec.product_image WHERE refused IS NULL AND (sha256(content) <> sha256 OR octet_length(content) <> size)"), 0, "$what: … with its own bytes");
+	is(join("\n", StoreTruth->wrong_pictures($node, 'shop', $true, $bound)), '', "$what: each file is kept, with its own bytes, or refused by name");
 	my %main = map { $_ => $true->{main}{$_} } grep { ($wanted{ $true->{main}{$_} } // '') =~ /stored/ } keys %{ $true->{main} };
 	my %given = map { split /\|/ } split /\n/, sql("SELECT p.product_id, i.file_id FROM onec.product p CROSS JOIN LATERAL onec.image(p.product_id) i
 		WHERE p.product_id IN (SELECT product_id FROM onec.product WHERE picture_id = i.file_id)");

@@ -8,6 +8,12 @@
 #	                                             # after a run of so many days (undef: a full one)
 #	my @sets = StoreTruth->strangers($node, 'shop');  # take "force"
 #	my @bad = StoreTruth->inexact($node, 'shop');
+#
+# Of a demo 1C with --site also what only a site shows, but for stock and prices, which functions of registers give:
+#
+#	StoreTruth->of_site;                         # before create
+#	my @bad = StoreTruth->differences($node, 'shop', StoreTruth->site_tables);
+#	my @bad = StoreTruth->wrong_pictures($node, 'shop', $onec->control('GET', '/truth')->{pictures}, $max_bytes);
 package StoreTruth;
 
 use strict;
@@ -56,15 +62,51 @@ my %tables = (
 		ship_at=d:ДатаОтгрузки store_id=u:СтруктурнаяЕдиницаПродажи_Key organization_id=u:Организация_Key
 		amount=n:СуммаДокумента lines=l:Запасы' ],
 );
+# What only a site shows.
+my %site = (
+	unit => [ 'Catalog_КлассификаторЕдиницИзмерения', 'unit_id=u:Ref_Key', 'code=:Code name=:Description full_name=:НаименованиеПолное deletion_mark=b:DeletionMark' ],
+	vat_rate => [ 'Catalog_СтавкиНДС', 'vat_rate_id=u:Ref_Key', 'name=:Description rate=n:Ставка deletion_mark=b:DeletionMark' ],
+	product_variant => [ 'Catalog_ХарактеристикиНоменклатуры', 'variant_id=u:Ref_Key', 'product_id=u:Owner code=:Code name=:Description
+		print_name=:НаименованиеДляПечати deletion_mark=b:DeletionMark' ],
+	property_name => [ 'ChartOfCharacteristicTypes_ДополнительныеРеквизитыИСведения', 'property_id=u:Ref_Key', 'name=:Description title=:Заголовок deletion_mark=b:DeletionMark' ],
+	property_value => [ 'Catalog_ЗначенияСвойствОбъектов', 'value_id=u:Ref_Key', 'property_id=u:Owner_Key name=:Description deletion_mark=b:DeletionMark' ],
+	product_property => [ 'Catalog_Номенклатура_ДополнительныеРеквизиты', 'product_id=u:Ref_Key line_no=n:LineNumber', 'property_id=u:Свойство_Key value=:Значение
+		value_type=t:Значение_Type long_text=:ТекстоваяСтрока' ],
+	currency => [ 'Catalog_Валюты', 'currency_id=u:Ref_Key', 'code=:Code name=:Description deletion_mark=b:DeletionMark' ],
+	price_kind => [ 'Catalog_ВидыЦен', 'kind_id=u:Ref_Key', 'code=:Code name=:Description currency_id=u:ВалютаЦены_Key with_vat=b:ЦенаВключаетНДС deletion_mark=b:DeletionMark' ],
+	price_history => [ 'InformationRegister_ЦеныНоменклатуры', 'product_id=u:Номенклатура_Key variant_id=u:Характеристика_Key kind_id=u:ВидЦен_Key since=d:Period',
+		'price=n:Цена is_actual=b:Актуальность' ],
+	order_state => [ 'Catalog_СостоянияЗаказовПокупателей', 'state_id=u:Ref_Key', 'code=:Code name=:Description deletion_mark=b:DeletionMark' ],
+	order_payment => [ 'AccumulationRegister_ОплатаСчетовИЗаказов_RecordType', $recorder, 'period=d:Period active=b:Active order_id=u:СчетНаОплату paid=n:СуммаОплаты
+		advance=n:СуммаАванса' ],
+	order_shipment => [ 'AccumulationRegister_ЗаказыПокупателей_RecordType', $recorder, 'period=d:Period active=b:Active kind=:RecordType order_id=u:ЗаказПокупателя_Key
+		product_id=u:Номенклатура_Key variant_id=u:Характеристика_Key quantity=n:Количество' ],
+	product_file => [ 'Catalog_НоменклатураПрисоединенныеФайлы', 'file_id=u:Ref_Key', 'version=:DataVersion product_id=u:ВладелецФайла_Key name=:Description
+		extension=:Расширение size=n:Размер deletion_mark=b:DeletionMark' ],
+	stored_file => [ 'InformationRegister_ХранилищеФайлов', 'file_id=u:Файл', 'storage_id=u:ХранилищеДвоичныхДанных_Key' ],
+);
+my $card_of_product = 'full_name=:НаименованиеПолное barcode=:Штрихкод description=:Описание unit_id=u:ЕдиницаИзмерения_Key vat=:СтавкаНДС_Key picture_id=u:ФайлКартинки_Key';
+
 # Tabular sections, as the column of kind "l" has them.
 my %sections = (
 	'Document_ЗаказПокупателя_Запасы' => 'line_no=n:LineNumber product_id=u:Номенклатура variant_id=u:Характеристика_Key
 		quantity=n:Количество price=n:Цена amount=n:Всего',
 );
 my %casts = (u => '::uuid', n => '::numeric', b => '::boolean', d => '::timestamp', '' => '', i => '');
-my %is_catalog = map { $_ => 1 } qw(discount_card counterparty product category brand store);
+my %is_catalog = map { $_ => 1 } qw(discount_card counterparty product category brand store unit vat_rate product_variant property_name property_value currency
+	price_kind order_state product_file stored_file);
 
 sub tables { return sort keys %tables; }
+
+# What a site shows: its own tables, and those of the shop that it shows more of.
+sub site_tables { return sort keys %site, 'product', 'customer_order'; }
+
+sub of_site
+{
+	%tables = (%tables, %site);
+	$tables{product}[2] .= " $card_of_product";
+	return;
+}
 
 sub _columns
 {
@@ -208,20 +250,26 @@ sub strangers
 	} $class->tables);
 }
 
-# Where the store differs from the base, after a run that was told the truth.
-sub inexact
+# Rows that the store and the base differ in, of these tables.
+sub differences
 {
-	my ($class, $node, $server) = @_;
-	my $sql = join "\nUNION ALL\n", map {
+	my ($class, $node, $server, @of) = @_;
+
+	return _run($node, join "\nUNION ALL\n", map {
 		my $t = $_;
 		my $columns = join ', ', _names(@{ $tables{$t} }[ 1, 2 ]);
 		my $here = "SELECT $columns FROM onec.$t WHERE server = '$server'" . ($is_catalog{$t} ? ' AND NOT is_deleted' : '');
 
 		(_found($t, 'not as in 1C', "$here EXCEPT ALL SELECT $columns FROM truth.$t", $columns),
 			_found($t, 'missing', "SELECT $columns FROM truth.$t EXCEPT ALL $here", $columns))
-	} $class->tables;
+	} @of);
+}
 
-	return _run($node, "$sql UNION ALL " . _found('sale_line', 'buyer is wrong', "SELECT a.recorder, a.line_no, a.customer_id AS here, a.attribution, t.customer_id AS truth FROM truth.buyer t
+# Where the store differs from the base, after a run that was told the truth.
+sub inexact
+{
+	my ($class, $node, $server) = @_;
+	return ($class->differences($node, $server, $class->tables), _run($node, _found('sale_line', 'buyer is wrong', "SELECT a.recorder, a.line_no, a.customer_id AS here, a.attribution, t.customer_id AS truth FROM truth.buyer t
 		JOIN onec.sale_line a USING (recorder, recorder_type, line_no) WHERE a.server = '$server' AND a.customer_id IS DISTINCT FROM t.customer_id",
 		'recorder, line_no, here, attribution, truth')
 		. " UNION ALL " . _found('customer_profile', 'revenue is not that of the lines', "SELECT p.customer_id, p.total_revenue FROM onec.customer_profile p
@@ -229,7 +277,47 @@ sub inexact
 				WHERE l.server = p.server AND l.active AND l.recorder_type <> 'Document_ВводНачальныхОстатков' AND l.period < current_date + 1
 				AND p.customer_id = CASE WHEN l.attribution <> 'anonymous' THEN coalesce(l.customer_id, l.card_id) END)", 'customer_id')
 		. " UNION ALL SELECT 'run', s.target || ': ' || s.status, 1, left(s.message, 200) FROM onec.sync_step s WHERE s.server = '$server' AND s.status NOT IN ('ok', 'not published')
-			AND s.run_id = (SELECT max(run_id) FROM onec.sync_run WHERE server = '$server')");
+			AND s.run_id = (SELECT max(run_id) FROM onec.sync_run WHERE server = '$server')"));
+}
+
+# What is to become of a file, by the rules in words; $bound is image.max_bytes.
+sub _verdict
+{
+	my ($file, $bound) = @_;
+
+	return 'gone' if $file->{marked};
+	return 'not a picture' if $file->{extension} !~ /^(jpg|png|webp|gif)$/;
+	return 'too large' if $file->{said} > $bound;
+	return 'another host' if $file->{way} eq 'elsewhere';
+	return 'no data' if !defined $file->{size};
+	return 'too large' if $file->{size} > $bound;
+	return 'not a picture' if $file->{head} !~ /^(ffd8ff|89504e47|47494638|52494646.{8}57454250)/;
+	# how each kind ends; a WebP says how long it is
+	return 'truncated' if $file->{head} =~ /^52494646/ ? unpack('V', pack 'H8', substr $file->{head}, 8) + 8 > $file->{size}
+	  : $file->{tail} !~ ($file->{head} =~ /^ff/ ? qr/ffd9$/ : $file->{head} =~ /^89/ ? qr/49454e44ae426082$/ : qr/3b$/);
+	return "stored $file->{sha256}";
+}
+
+# What is to become of each file of the base's own account, by id, but for those that are to be gone.
+sub pictures_wanted
+{
+	my ($class, $truth, $bound) = @_;
+	my %wanted = map { $_ => _verdict($truth->{files}{$_}, $bound) } keys %{ $truth->{files} };
+
+	return map { $_ => $wanted{$_} } grep { $wanted{$_} ne 'gone' } keys %wanted;
+}
+
+# Files that became something else here than they are to, and pictures whose bytes are not what is said of them.
+sub wrong_pictures
+{
+	my ($class, $node, $server, $truth, $bound) = @_;
+	my %wanted = $class->pictures_wanted($truth, $bound);
+	my %found = map { split /\|/ } _run($node, "SELECT file_id, coalesce(refused, 'stored ' || encode(sha256, 'hex')) FROM onec.product_image WHERE server = '$server'");
+
+	return ((map { "picture $_: " . ($found{$_} // 'none') . ' instead of ' . ($wanted{$_} // 'none') } grep { ($found{$_} // '') ne ($wanted{$_} // '') }
+				sort keys %{ { %found, %wanted } }),
+		_run($node, _found('product_image', 'bytes are not its own', "SELECT file_id, 1 AS one FROM onec.product_image WHERE server = '$server' AND refused IS NULL
+			AND (sha256(content) <> sha256 OR octet_length(content) <> size)", 'file_id')));
 }
 
 1;
