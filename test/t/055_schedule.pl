@@ -443,11 +443,20 @@ SKIP:
 	{
 		sql("SELECT onec.set('nightly.hour', (extract(hour FROM onec.local_now('shop') + interval '12 hours'))::text)", database => $database);
 	}
+	# a mirror goes with the jobs, too
+	OnecTest->rows($node, q{CREATE SCHEMA mirrored; SELECT onec.mirror('shop', 'Catalog_Номенклатура', 'none', 'mirrored', 'goods')});
+	my $mirrored = sub {
+		my ($what, $since) = @_;
+		my $name = $onec->control('POST', '/edit', { op => 'rename_product', product => sql('SELECT product_id FROM onec.product WHERE NOT is_folder ORDER BY 1 LIMIT 1'), name => "Имя $what" });
+		return sub { is(OnecTest->rows($node, "SELECT description, (SELECT status || (last_ok > '$since') FROM onec.mirrors) FROM mirrored.goods WHERE ref_key = '$name->{product}'"), "Имя $what|oktrue", "… and what is mirrored: $what"); };
+	};
 	my $since = sql('SELECT clock_timestamp()');
+	my $comes = $mirrored->('by connections', $since);
 	ok(let_run(sub { good_runs(3, $since) > 0 && good_runs(3, $since, database => 'branch') > 0
 				&& sql("SELECT count(*) FROM cron.job_run_details WHERE command LIKE '%housekeeping%' AND status = 'succeeded'") > 0 },
 			'onec:shop:interval', 'onec:shop:housekeeping', 'onec:branch.shop:interval'),
 		'by connections: pg_cron runs the sync here and in another database, and the housekeeping');
+	$comes->();
 	check_old();
 	is(status("last_status, last_start > '$since'", 'shop', 'interval'), 'succeeded|t', 'the status tells of the last run');
 	equal('what pg_cron has read', database => 'branch');
@@ -455,10 +464,12 @@ SKIP:
 
 	restart("cron.use_background_workers = on\n");
 	$since = sql('SELECT clock_timestamp()');
+	$comes = $mirrored->('by workers', $since);
 	ok(let_run(sub { good_runs(30, $since) > 0 && good_runs(30, $since, database => 'branch') > 0
 				&& sql("SELECT count(*) FROM cron.job_run_details WHERE command LIKE '%housekeeping%' AND status = 'succeeded' AND start_time > '$since'") > 0 },
 			'onec:shop:nightly', 'onec:shop:housekeeping', 'onec:branch.shop:nightly'),
 		'by background workers: pg_cron runs the nightly sync here and in another database, and the housekeeping');
+	$comes->();
 	is(sql("SELECT string_agg(DISTINCT status, ', ') FROM cron.job_run_details WHERE start_time > '$since'"), 'succeeded', 'and is content');
 	check_both('by background workers') if $ENV{TEST_FULL};
 

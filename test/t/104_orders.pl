@@ -20,7 +20,9 @@ my $node = OnecTest->node('site');
 sub sql { return OnecTest->rows($node, @_); }
 sub edit { return $onec->control('POST', '/edit', {@_}); }
 sub truth { return $onec->control('GET', '/truth'); }
-sub sync { sql("CALL onec.sync('shop', full_reload => true, steps => '{products,orders,images}')"); return; }
+# All of it, or what pictures need alone: orders are read by months.
+sub sync { my ($steps) = @_; sql("CALL onec.sync('shop', full_reload => true, steps => '{" . ($steps // 'products,orders,images') . "}')"); return; }
+sub sync_pictures { return sync('products,images'); }
 sub status { return sql("SELECT string_agg(DISTINCT status, ',') FROM onec.sync_status WHERE target IN ('order_state', 'order_payment', 'order_shipment',
 	'product_file', 'stored_file', 'product_image')"); }
 sub written { return sql("SELECT sum(rows_inserted + rows_updated + rows_deleted) FROM onec.sync_step WHERE run_id = (SELECT max(run_id) FROM onec.sync_run)"); }
@@ -119,11 +121,11 @@ OnecTest->part('truth', sub {
 	my ($file, $way) = split /\|/, sql("SELECT file_id, encode(sha256, 'hex') FROM onec.product_image WHERE refused IS NULL ORDER BY file_id LIMIT 1");
 	$onec->control('POST', '/log/clear');
 	edit(op => 'picture_replace', file => $file);
-	sync();
+	sync_pictures();
 	is(written(), 2, 'a picture that is replaced is two rows, of the file and its bytes');
 	cmp_ok(scalar(asked_for_bytes()), '<=', 3, '… and only its bytes are asked for');
 	edit(op => 'picture_remove', file => $file);
-	sync();
+	sync_pictures();
 	is(sql("SELECT count(*) FROM onec.product_image WHERE file_id = '$file'"), 0, 'a picture that is removed goes');
 	is_equal('edits one by one');
 	for my $n (1 .. $ENV{TEST_FULL} ? 12 : 2)
@@ -144,11 +146,11 @@ OnecTest->part('faults', sub {
 	my $count = sql('SELECT count(*) FROM onec.product_image');
 	fault(match => 'Catalog_ХранилищеДвоичныхДанных', status => 404, error => { code => 9, message => 'Entity instance not found' });
 	edit(op => 'picture_replace', file => $file, way => 'storage');
-	sync();
+	sync_pictures();
 	is(sql("SELECT encode(sha256, 'hex') FROM onec.product_image WHERE file_id = '$file'"), $old, 'faults: a picture stays where the bytes of the new one are withheld');
 	like(status(), qr/incomplete/, '… and the step says so');
 	$onec->control('POST', '/faults/clear', {});
-	sync();
+	sync_pictures();
 	isnt(sql("SELECT encode(sha256, 'hex') FROM onec.product_image WHERE file_id = '$file'"), $old, 'the next run brings them');
 	is_equal('after a store that was empty');
 	fault(match => "$_\\?", body => '{"value": []}') for 'ПрисоединенныеФайлы', 'InformationRegister_ХранилищеФайлов', 'ОплатаСчетовИЗаказов_RecordType',
@@ -158,7 +160,7 @@ OnecTest->part('faults', sub {
 	$onec->control('POST', '/faults/clear', {});
 	fault(match => 'Catalog_Номенклатура\?', replace => [ [ '"ФайлКартинки_Key"', '"Файл_Key"' ] ]);
 	my $main = sql('SELECT count(picture_id) FROM onec.product');
-	sync();
+	sync_pictures();
 	is(sql('SELECT count(picture_id) FROM onec.product'), $main, 'products that come without the property keep their picture');
 	$onec->control('POST', '/faults/clear', {});
 	for my $n (1 .. $ENV{TEST_FULL} ? 10 : 1)
@@ -181,6 +183,7 @@ OnecTest->part('links', sub {
 	my ($path) = $root =~ m{^http://[^/]+(.*)};
 	my $good = "Catalog_Файлы(guid'00000000-0000-0000-0000-000000000001')/ФайлХранилище";
 
+	sync();
 	is(sql("SELECT onec_internal.own_address('shop', \$a\$$_\$a\$)"), $good, "a link below the base: $_") for $good, "$root/$good", "$path/$good";
 	is(sql("SELECT onec_internal.own_address('shop', \$a\$$_\$a\$) IS NULL"), 't', "a link that leads away: $_")
 	  for 'http://pictures.invalid/a.jpg', '//pictures.invalid/a.jpg', "$root.invalid/$good", 'http://127.0.0.1:1/a', '/etc/passwd', 'file:///etc/passwd',
@@ -188,33 +191,33 @@ OnecTest->part('links', sub {
 	is(OnecTest->try_text($node, "SELECT onec_internal.resource('shop', 'http://pictures.invalid/a.jpg', 1000)")->{sqlstate}, '42501', '… is followed by nobody');
 	fault(match => 'ФайлХранилище\?*$', status => 302, headers => { Location => 'http://pictures.invalid/a.jpg' });
 	my $one = edit(op => 'picture_new', way => 'link', kind => 'jpg');
-	sync();
+	sync_pictures();
 	is(sql("SELECT refused FROM onec.product_image WHERE file_id = '$one->{file}'"), 'another host', 'a redirect is not followed, and refused');
 	$onec->control('POST', '/faults/clear', {});
 	edit(op => 'picture_replace', file => $one->{file}, way => 'link', kind => 'png');
 	my $two = edit(op => 'picture_new', way => 'link', kind => 'jpg', size => 2 * $bound, said => 100);
-	sync();
+	sync_pictures();
 	is(sql("SELECT coalesce(refused, type) FROM onec.product_image WHERE file_id = '$one->{file}'"), 'image/png', 'when it has changed it is looked at again');
 	is(sql("SELECT refused FROM onec.product_image WHERE file_id = '$two->{file}'"), 'too large', 'of a link that leads to more than the bound no more is read');
 	is_equal('links');
 
 	my $large = sql("SELECT count(*) FROM onec.product_image WHERE refused = 'too large'");
 	sql("SELECT onec.set('image.max_bytes', '100000')");
-	sync();
+	sync_pictures();
 	is(sql("SELECT count(*) FROM onec.product_image WHERE refused = 'too large'"), 0, 'a wider bound lets in what was too large');
 	sql("SELECT onec.set('image.max_total', (SELECT sum(size) + 10 FROM onec.product_image WHERE refused IS NULL)::text)");
 	my $three = edit(op => 'picture_new', way => 'own', kind => 'gif', size => 2000);
-	sync();
+	sync_pictures();
 	is(sql("SELECT refused FROM onec.product_image WHERE file_id = '$three->{file}'"), 'no room', 'pictures have room up to image.max_total');
 	$onec->control('POST', '/log/clear');
-	sync();
+	sync_pictures();
 	is(scalar(asked_for_bytes()), 0, '… and are not asked for again');
 	sql("SELECT onec.set('image.max_total', NULL), onec.set('image.max_bytes', '$bound')");
-	sync();
+	sync_pictures();
 	is(sql("SELECT coalesce(refused, type) FROM onec.product_image WHERE file_id = '$three->{file}'"), 'image/gif', '… when there is room they come');
 	sql("SELECT onec.set('image.enabled', 'false')");
 	$onec->control('POST', '/log/clear');
-	sync();
+	sync_pictures();
 	is(scalar(grep { $_->{path} =~ /Файл|Хранилищ/ } @{ $onec->control('GET', '/log') }), 0, 'image.enabled: nothing is asked for where pictures are not wanted');
 	sql("SELECT onec.set('image.enabled', 'true')");
 });

@@ -188,6 +188,26 @@ sql("SELECT onec.set('endpoint.stock_reserved', NULL, 'shop')");
 is(sql("SELECT count(*) FROM onec.stock WHERE reserved IS NOT NULL"), 0, 'reservations of a register that is named no more count no more');
 sql("SELECT onec.set('endpoint.stock_reserved', 'AccumulationRegister_РезервыТоваров', 'shop')");
 
+# ---- a long price list ----
+my $list = $ENV{TEST_FULL} ? 100_000 : 5000;
+sub listed
+{
+	edit(op => 'price_list', rows => $list) if $_[0];
+	$onec->control('POST', '/log/clear', {});
+	my $began = time;
+	my $cpu = sql("CALL onec.sync('shop', steps => '{prices}'); SELECT round(split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::numeric / 1e9, 1)");
+	my ($bytes, $rows) = (0, of('price', 'rows_read'));
+	$bytes += $_->{bytes} for asked($slice);
+	diag("| price list of $rows rows: " . scalar(asked($slice)) . " request, $bytes bytes, " . (time - $began) . " s, $cpu s of the backend") if $ENV{TEST_FULL};
+	OnecTest->figure("worst CPU of the backend for a price list of $list rows, s", $cpu) if $ENV{TEST_FULL};
+	return scalar(asked($slice));
+}
+is(listed(1) . of('price', 'status, rows_inserted'), "1ok|$list", "a price list of $list rows: one request, one pass");
+$versions = versions();
+is(listed(0) . of('price', 'status, rows_updated') . (versions() eq $versions), '1ok|01', '… which writes no row the second time');
+is(listed(1) . of('price', "status, rows_updated > $list * 0.9"), '1ok|t', 'all other prices are one request again');
+is(join("\n", wrong(1)), '', '… as in 1C');
+
 # ---- a page of the site ----
 sql("CREATE ROLE site; SELECT onec.grant_site('site'); CREATE ROLE analyst; SELECT onec.grant_reader('analyst'); CREATE ROLE nobody");
 my ($product, $variant) = split /\|/, sql("SELECT product_id, variant_id FROM onec.stock WHERE variant_id IS NOT NULL AND reserved = 0 AND free > 0 ORDER BY 1, 2 LIMIT 1");

@@ -1,6 +1,7 @@
 # A page of the shop (product_json, orders_json, profile_json) comes from local tables by look-ups, however large they are: no table is
 # read through, few pages of memory are touched, few statements run, and their number does not grow with what the page shows.
-# TEST_FULL=1 makes the shop one of 100,000 products and 1,050,000 lines, and looks at milliseconds: 3 a page.
+# TEST_FULL=1 makes the shop one of 100,000 products and 1,050,000 lines, and looks at milliseconds of the
+# processor: 3 a page.
 use strict;
 use warnings;
 use utf8;
@@ -87,18 +88,22 @@ for my $page (@pages)
 is(sql(q{SELECT string_agg(l ->> 'shipped', ' ' ORDER BY (l ->> 'line_no')::int) FROM json_array_elements(onec.order_json(id('o', 1)) -> 'lines') l}), '1 1 1 1 0',
 	'what has left of a product is dealt to the lines that have it, one after the other');
 
-# Milliseconds of one call of many, in a session that has its plans: the median.
+# Milliseconds of one call, of many in a session that has its plans: the mean of the processor's time, which others on the machine do
+# not change, and the median by the clock.
 if ($full)
 {
+	sql("CREATE FUNCTION public.cpu() RETURNS float8 LANGUAGE sql VOLATILE AS 'SELECT split_part(pg_read_file(''/proc/self/schedstat''), '' '', 1)::float8 / 1e6'");
 	for my $page (@pages)
 	{
 		my ($name, $call) = @$page;
-		my $ms = sql('DO $$ DECLARE t timestamptz; ms float8[] := \'{}\'; BEGIN FOR n IN 1 .. 1500 LOOP t := clock_timestamp(); PERFORM ' . sprintf($call, 'n * 3') . q{;
-			ms := ms || 1000 * extract(epoch FROM clock_timestamp() - t)::float8; END LOOP;
-			PERFORM set_config('x.ms', (SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY m)::numeric, 2)::text FROM unnest(ms) m), false); END $$; SELECT current_setting('x.ms')});
+		my ($cpu, $median) = split /\|/, sql('DO $$ DECLARE t timestamptz; c float8; ms float8[] := \'{}\'; BEGIN PERFORM ' . sprintf($call, 1) . '; c := public.cpu(); FOR n IN 1 .. 1500 LOOP
+			t := clock_timestamp(); PERFORM ' . sprintf($call, 'n * 3') . q{; ms := ms || 1000 * extract(epoch FROM clock_timestamp() - t)::float8; END LOOP;
+			PERFORM set_config('x.ms', concat_ws('|', round(((public.cpu() - c) / 1500)::numeric, 2), (SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY m)::numeric, 2) FROM unnest(ms) m)), false);
+			END $$; SELECT current_setting('x.ms')});
 
-		cmp_ok($ms, '<=', 3, "$name at $products products and $lines lines takes $ms ms");
-		OnecTest->figure("worst median of $name at $products products and $lines lines, ms", $ms);
+		cmp_ok($cpu, '<=', 3, "$name at $products products and $lines lines takes $cpu ms of the processor, $median by the clock");
+		OnecTest->figure("worst time of $name at $products products and $lines lines, ms of the processor", $cpu);
+		OnecTest->figure("worst median of $name at $products products and $lines lines, ms", $median);
 	}
 }
 

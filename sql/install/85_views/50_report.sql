@@ -413,7 +413,9 @@ CREATE FUNCTION onec_internal.report_style() RETURNS text
 		'.bar{background:var(--card);border-radius:4px;height:14px}.bar '
 		'span{display:block;height:14px;border-radius:4px;background:#1f6fb2}.value{text-align:right}'
 		'@media(max-width:480px){body{padding:12px}th,td{padding:4px 5px}thead th{white-space:normal}'
-		'.heat{min-width:22px}}'
+		-- names give way, so that the figures beside them are seen
+		'#stock th:first-child{white-space:normal;min-width:112px}#stock :is(th,td):nth-child(5),'
+		'#orders .wide+.wide :is(th,td):nth-child(4){min-width:84px}.heat{min-width:22px}}'
 		'@media print{body{max-width:none;font-size:12px}section{break-inside:avoid}.heat,.bar span,.legend '
 		'i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}';
 COMMENT ON FUNCTION onec_internal.report_style() IS 'Оформление отчёта (служебная)';
