@@ -195,7 +195,7 @@ sub listed
 	edit(op => 'price_list', rows => $list) if $_[0];
 	$onec->control('POST', '/log/clear', {});
 	my $began = time;
-	my $cpu = sql("CALL onec.sync('shop', steps => '{prices}'); SELECT round(split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::numeric / 1e9, 1)");
+	my $cpu = sql("CALL onec.sync('shop', steps => '{prices}'); SELECT round(substring(pg_read_file('/proc/self/schedstat'), '^[0-9]+')::numeric / 1e9, 1)");
 	my ($bytes, $rows) = (0, of('price', 'rows_read'));
 	$bytes += $_->{bytes} for asked($slice);
 	diag("| price list of $rows rows: " . scalar(asked($slice)) . " request, $bytes bytes, " . (time - $began) . " s, $cpu s of the backend") if $ENV{TEST_FULL};
@@ -212,7 +212,7 @@ is(join("\n", wrong(1)), '', '… as in 1C');
 sql("CREATE ROLE site; SELECT onec.grant_site('site'); CREATE ROLE analyst; SELECT onec.grant_reader('analyst'); CREATE ROLE nobody");
 my ($product, $variant) = split /\|/, sql("SELECT product_id, variant_id FROM onec.stock WHERE variant_id IS NOT NULL AND reserved = 0 AND free > 0 ORDER BY 1, 2 LIMIT 1");
 my $json = JSON::PP->new->decode(sql("SET ROLE site; SELECT onec.product_json('$product')"));
-is_deeply([ map { $json->{$_} } qw(product_id category unit vat_rate withdrawn) ], [ $product, 'rings', 'шт', sql("SELECT rate FROM onec.vat_rate v JOIN onec.product p ON p.vat = v.vat_rate_id::text WHERE product_id = '$product'"), JSON::PP::false ],
+is_deeply([ map { $json->{$_} } qw(product_id category unit vat_rate withdrawn) ], [ $product, 'rings', sql("SELECT u.name FROM onec.unit u JOIN onec.product p USING (unit_id) WHERE product_id = '$product'"), sql("SELECT rate FROM onec.vat_rate v JOIN onec.product p ON p.vat = v.vat_rate_id::text WHERE product_id = '$product'"), JSON::PP::false ],
 	'product_json: the card');
 is(join(',', map { "$_->{kind} $_->{price}" } @{ $json->{prices} }),
 	sql("SELECT string_agg(kind || ' ' || price, ',' ORDER BY kind) FROM onec.price WHERE product_id = '$product' AND variant_id IS NULL"), '… its prices');

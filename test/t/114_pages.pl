@@ -92,7 +92,7 @@ is(sql(q{SELECT string_agg(l ->> 'shipped', ' ' ORDER BY (l ->> 'line_no')::int)
 # not change, and the median by the clock.
 if ($full)
 {
-	sql("CREATE FUNCTION public.cpu() RETURNS float8 LANGUAGE sql VOLATILE AS 'SELECT split_part(pg_read_file(''/proc/self/schedstat''), '' '', 1)::float8 / 1e6'");
+	sql("CREATE FUNCTION public.cpu() RETURNS float8 LANGUAGE sql VOLATILE AS 'SELECT substring(pg_read_file(''/proc/self/schedstat''), ''^[0-9]+'')::float8 / 1e6'");
 	for my $page (@pages)
 	{
 		my ($name, $call) = @$page;
