@@ -188,7 +188,7 @@ onec_modify_add_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *entry, 
 
 /* The attnums that an UPDATE sets, each of which may be. */
 static List *
-columns_set(PlannerInfo *root, Index rtindex, const OnecColumn *columns)
+columns_set(PlannerInfo *root, Index rtindex, Oid relid, const OnecColumn *columns)
 {
 	Bitmapset  *updated = get_rel_all_updated_cols(root, find_base_rel(root, rtindex));
 	List	   *set = NIL;
@@ -200,8 +200,13 @@ columns_set(PlannerInfo *root, Index rtindex, const OnecColumn *columns)
 		const OnecColumn *column = &columns[attnum - 1];
 
 		/* a generated one is computed here, of others that are set */
-		if (attnum <= 0 || column->attnum == 0)
+		if (attnum <= 0 || get_attgenerated(relid, attnum))
 			continue;
+		if (column->attnum == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("column \"%s\" cannot be written", get_attname(relid, attnum, false)),
+					 errdetail("1C has no such property (missing_property 'null').")));
 		if (strcmp(column->property, KEY) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -233,7 +238,7 @@ onec_modify_plan(PlannerInfo *root, ModifyTable *plan, Index rtindex, int subpla
 	check_conflict(plan);
 	if (plan->operation != CMD_UPDATE)
 		return list_make1(NIL);
-	return list_make1(columns_set(root, rtindex, columns));
+	return list_make1(columns_set(root, rtindex, relid, columns));
 }
 
 /* ---- execution ---- */

@@ -140,6 +140,31 @@ sql(q{CREATE TABLE wanted ("Ref_Key" uuid, "Description" text, kind text) PARTIT
 sql(qq{INSERT INTO wanted VALUES ('$OWN', 'в часть', 'card'), (NULL, 'здесь', 'else')});
 is(queued() . sql('SELECT count(*) FROM wanted_else'), 'create 11111111 {"Description": "в часть"}1', 'rows are routed to a partition');
 
+sql(q{UPDATE wanted SET kind = 'card' WHERE kind = 'else' AND "Description" = 'здесь'});
+like(queued() . sql('SELECT count(*) FROM wanted_else'), qr/^create \w+ \{"Description": "здесь"\}0$/, '… and moved to one');
+sql(q{CREATE FOREIGN TABLE labelled ("Ref_Key" uuid, "Description" text, label text GENERATED ALWAYS AS ('№ ' || "Description") STORED) SERVER shop OPTIONS (entity_set 'Catalog_ДисконтныеКарты', key 'Ref_Key')});
+is(sql(qq{INSERT INTO labelled ("Ref_Key", "Description") VALUES ('$OWN', '1') RETURNING label; UPDATE labelled SET "Description" = '2' WHERE "Ref_Key" = '$card' RETURNING label}), "№ 1\n№ 2", 'generated columns are computed');
+is(queued(), qq(create 11111111 {"Description": "1"}\npatch $short {"Description": "2"}), '… and not sent');
+
+# ---- programs, other sessions ----
+sql(qq{DO \$\$ DECLARE r record; BEGIN
+	FOR r IN SELECT "Ref_Key" AS id FROM $CARDS WHERE "Ref_Key" = '$card' LOOP
+		UPDATE $CARDS SET "Description" = 'цикл' WHERE "Ref_Key" = r.id;
+		BEGIN INSERT INTO $CARDS ("Description") VALUES ('отменено'); RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN NULL; END;
+	END LOOP; END \$\$});
+is(queued(), qq(patch $short {"Description": "цикл"}), 'a loop of PL/pgSQL; what a handler undoes is not queued');
+sql(qq{CREATE TABLE lots AS SELECT i FROM generate_series(1, 2000) i; ANALYZE lots; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
+	INSERT INTO $CARDS ("Description") SELECT 'К' || count(*) FROM lots; UPDATE $CARDS SET "Description" = 'К' || (SELECT max(i) FROM lots) WHERE "Ref_Key" = '$card'});
+like(queued(), qr/^create \w+ \{"Description": "К2000"\}\npatch $short \{"Description": "К2000"\}$/, 'where other plans would be parallel');
+sql(qq{DELETE FROM mine; INSERT INTO mine VALUES ('$card', 'до')});
+my $first = OnecTest->background($node, q{BEGIN; UPDATE mine SET name = 'после'; SELECT pg_sleep(60)});
+my $first_pid = $first->pid;
+my $second = OnecTest->background($node, qq{UPDATE mine m SET name = m.name || ' ' || (k."Ref_Key" = m.card) FROM $CARDS k WHERE k."Ref_Key" = m.card AND m.name <> 'x'; UPDATE $CARDS k SET "Description" = m.name FROM mine m WHERE k."Ref_Key" = m.card}, name => 'second');
+OnecTest->wait_for(sub { sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'second' AND wait_event_type = 'Lock'") eq '1' }, 'the lock');
+sql("SELECT pg_cancel_backend($first_pid)");
+$_->wait for $first, $second;
+is(queued(), qq(patch $short {"Description": "до true"}), 'a row that another session held, and gave back: looked at again beside the row of 1C');
+
 # ---- what is refused, by name ----
 my @REFUSED = (
 	[ qq{INSERT INTO $CARDS ("Ref_Key", "Description") VALUES ('$OWN', 'x') ON CONFLICT DO NOTHING}, '0A000', qr/ON CONFLICT is not supported.*Ref_Key/s, 'ON CONFLICT' ],
@@ -147,6 +172,9 @@ my @REFUSED = (
 	[ q{DELETE FROM c."AccumulationRegister_Продажи_RecordType"}, '0A000', qr/written by the document/, 'records of a register' ],
 	[ q{UPDATE c."Catalog_Контрагенты_КонтактнаяИнформация" SET "Тип" = 'x'}, '0A000', qr/written with their owner/, 'rows of a tabular section' ],
 	[ q{INSERT INTO c."InformationRegister_ЦеныНоменклатуры" ("Цена") VALUES (1)}, '0A000', qr/objects with a reference/, 'records of an information register' ],
+	[ q{UPDATE wanted SET kind = 'else' WHERE kind = 'card'}, '0A000', qr/column "kind" cannot be written.*no such property/s, 'a row moved out of a partition' ],
+	[ qq{BEGIN; DECLARE k CURSOR FOR SELECT * FROM $CARDS; FETCH k; UPDATE $CARDS SET "Description" = 'x' WHERE CURRENT OF k}, '0A000', qr/WHERE CURRENT OF is not supported/, 'WHERE CURRENT OF' ],
+	[ q{UPDATE labelled SET label = 'x'}, '428C9', qr/column "label" can only be updated to DEFAULT/, 'a generated column' ],
 	[ qq{UPDATE $CARDS SET "Ref_Key" = '$OWN'}, '0A000', qr/"Ref_Key" cannot be changed/, 'another key' ],
 	[ qq{UPDATE $CARDS SET "DataVersion" = 'x'}, '0A000', qr/"DataVersion" cannot be written/, 'the version' ],
 	[ qq{INSERT INTO $CARDS ("DataVersion") VALUES ('x')}, '0A000', qr/"DataVersion" cannot be written/, '… of an INSERT' ],

@@ -228,6 +228,10 @@ sql(q{ALTER FOREIGN TABLE c."Catalog_ДисконтныеКарты" OPTIONS (SE
 sent();
 is(sql(qq{DELETE FROM $CARDS WHERE "Ref_Key" = '$OWN' RETURNING "Code" <> ''}), 't', "delete_mode 'physical'");
 is(sent() . (object($OWN) ? 'there' : ''), 'DELETE', '… is gone, by one request');
+sql(qq{CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN UPDATE $CARDS SET "Комментарий" = 'ещё нужна' WHERE "Ref_Key" = OLD."Ref_Key"; RETURN OLD; END \$\$;
+	CREATE TRIGGER touch BEFORE DELETE ON $CARDS FOR EACH ROW EXECUTE FUNCTION touch()});
+is(try(qq{DELETE FROM $CARDS WHERE "Ref_Key" = '$theirs'})->{sqlstate} . (object($theirs) ? ' there' : ''), '40001 there', 'physical: somebody has changed it since it was read');
+sent();
 sql(q{ALTER FOREIGN TABLE queued OPTIONS (ADD delete_mode 'physical')});
 sql(qq{DELETE FROM queued WHERE "Ref_Key" = '$key'});
 is(sql('SELECT operation FROM onec.outbox'), 'delete', '… of a table that queues');
@@ -239,6 +243,52 @@ is(sql("SELECT status FROM onec.write_status('$key', 'shop')"), 'unknown', '… 
 sql(q{CALL onec.deliver('shop', 1)});
 is(sql("SELECT status FROM onec.write_status('$key', 'shop')") . (object($key) ? 'there' : ''), 'done', '… is found gone, and done');
 is(sent(), 'DELETE', '… by one request');
+
+# ---- nothing of what is written is told: neither by EXPLAIN, nor in the log, nor to other sessions ----
+my $name = 'Тайнова Ирина';
+sql(qq{CREATE TABLE people (id int, name text, phone text); INSERT INTO people SELECT i, '$name', '$PHONE' FROM generate_series(1, 3) i;
+	ALTER FOREIGN TABLE queued ADD phone text OPTIONS (property 'КодКартыШтрихкод')});
+# (of parameters of nested statements, which auto_explain knows from 16 on, a superuser has to say that he does not want them)
+$node->append_conf('postgresql.conf', "session_preload_libraries = 'auto_explain'\nauto_explain.log_min_duration = 0\nauto_explain.log_nested_statements = on\nauto_explain.log_verbose = on\n"
+	  . "log_error_verbosity = verbose\nonec_fdw.log_requests = on\n" . ($node->pg_version >= 16 ? "auto_explain.log_parameter_max_length = 0\n" : ''));
+$node->reload;
+my $from = -s $node->logfile;
+my $told = '';
+for my $table ('queued ("Description", phone)', qq{$CARDS ("Description", "КодКартыШтрихкод")})
+{
+	my ($of, $phone) = ($table =~ /^(\S+) .* "?(\w+)"?\)$/);
+	for my $case (
+		"INSERT INTO $table SELECT name, phone FROM people",
+		"EXPLAIN (ANALYZE, VERBOSE) INSERT INTO $table SELECT name, phone FROM people WHERE id = 1",
+		"INSERT INTO $table SELECT name, phone FROM people WHERE id = 1 RETURNING \"Ref_Key\"",
+		"WITH p AS (SELECT * FROM people WHERE id = 1) UPDATE $of SET \"Description\" = p.name, \"$phone\" = p.phone FROM p WHERE \"Ref_Key\" = '$theirs'",
+		"EXPLAIN (ANALYZE, VERBOSE) UPDATE $of SET \"Description\" = p.name, \"$phone\" = p.phone FROM people p WHERE p.id = 2 AND \"Ref_Key\" = '$theirs'",
+		"INSERT INTO $table SELECT name, repeat(phone, 100) FROM people",
+		"INSERT INTO $table SELECT name, repeat(phone, 100) FROM people WHERE id = 1 RETURNING \"Ref_Key\"")
+	{
+		my $answer = try($case);
+		$told .= "$case\n$answer->{stdout}\n$answer->{stderr}\n";
+		sql("DELETE FROM onec.outbox") if $of eq 'queued';
+	}
+}
+# what 1C says of it, may quote it: to the client
+for my $rule ({ status => 500, html => "$name $PHONE" }, { status => 200, html => "{$name $PHONE" }, { error => { code => -1, message => "$name $PHONE" } }, { cut_at => 300 })
+{
+	fault(method => 'POST', %$rule, times => 1);
+	isnt(try(qq{INSERT INTO $CARDS ("Description", "КодКартыШтрихкод") SELECT name, phone FROM people WHERE id = 1})->{sqlstate}, '00000', 'an answer that quotes what was sent: ' . join(' ', sort keys %$rule));
+}
+calm();
+my $slow = OnecTest->background($node, qq{INSERT INTO $CARDS ("Description", "КодКартыШтрихкод") SELECT name, phone FROM people WHERE id = 1}, name => 'writer');
+fault(method => 'POST', delay_ms => 300);
+$told .= sql(q{SELECT query FROM pg_stat_activity WHERE application_name = 'writer'});
+$slow->wait;
+calm();
+like($told, qr/1C Write/, 'EXPLAIN (ANALYZE, VERBOSE), errors, pg_stat_activity …');
+unlike($told, qr/$PHONE|$name/, '… tell nothing of what was written');
+my $logged = substr(do { open(my $log, '<:raw', $node->logfile); local $/; <$log> }, $from);
+utf8::decode($logged);
+like($logged, qr/Query Text: .*onec\.outbox.*ERROR:.*POST $SET/s, 'the log, with all plans of nested statements, errors and requests …');
+unlike($logged, qr/$PHONE|$name/, '… tells nothing of it');
 
 $node->stop;
 done_testing();

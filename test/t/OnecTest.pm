@@ -54,7 +54,9 @@ sub node
 	  if $options{cron};
 	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
 	$node->start;
-	$node->safe_psql('postgres', 'CREATE EXTENSION onec_fdw') unless defined $options{create} && !$options{create};
+	return $node if defined $options{create} && !$options{create};
+	$node->safe_psql('postgres', 'CREATE EXTENSION onec_fdw');
+	$node->safe_psql('postgres', PostgreSQL::Test::Utils::slurp_file("$ROOT/test/data/updatable.sql")) if $ENV{TEST_UPDATABLE};
 	return $node;
 }
 

@@ -202,6 +202,7 @@ CREATE FUNCTION onec.enqueue(server name, entity_set text, operation text, key u
 							 merge_by text[] DEFAULT NULL, OUT id bigint, OUT object_key uuid)
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan -- no plan of its own for each body: see 35_rows.sql
 AS $$
 DECLARE
 	row onec.outbox;

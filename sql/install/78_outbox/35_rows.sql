@@ -46,6 +46,8 @@ CREATE FUNCTION onec_internal.enqueue_new(server name, entity_set text, keys uui
 	RETURNS void
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	-- a plan of its own for each call would hold the bodies, and auto_explain may log plans
+	SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	srv name;

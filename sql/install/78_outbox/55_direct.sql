@@ -27,6 +27,7 @@ CREATE FUNCTION onec_internal.write_now(server name, entity_set text, operation 
 										OUT stored jsonb, OUT differs text)
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan -- see 35_rows.sql
 AS $$
 DECLARE
 	work onec.outbox;
