@@ -105,7 +105,7 @@ OnecTest->part('truth', sub {
 	$onec->control('POST', '/log/clear');
 	my $rows = sql("SELECT md5(string_agg(xmin::text, ',' ORDER BY file_id)) FROM onec.product_image");
 	sync();
-	is(written() . status(), '0ok', 'a second run writes no row');
+	is(written() . status(), '0ok', 'truth: a second run writes no row');
 	is(scalar(asked_for_bytes()), 0, 'truth: a second run asks for no byte of a picture');
 	is(sql("SELECT md5(string_agg(xmin::text, ',' ORDER BY file_id)) FROM onec.product_image"), $rows, '… of any table');
 

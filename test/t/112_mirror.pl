@@ -48,6 +48,15 @@ sub all_equal
 # Which rows are written by a run: the xmin of all rows of a table.
 sub xmins { return sql(join ' UNION ALL ', map { "SELECT md5(string_agg(xmin::text, ',' ORDER BY xmin::text)) FROM $_" } split /\n/, sql("SELECT table_name FROM onec.mirrors UNION ALL SELECT unnest(sections) FROM onec.mirrors ORDER BY 1")); }
 
+# Parts that stand for themselves begin with all sets of the small base mirrored and read.
+sub mirrored
+{
+	return if sql("SELECT count(*) FROM onec.mirrors WHERE server = 'tiny'");
+	sql("SELECT count(*) FROM onec.entity_sets('tiny') e, onec.mirror('tiny', e.entity_set, 'none', 'm')");
+	mirrors('tiny');
+	return;
+}
+
 OnecTest->part('tiny', sub {
 	my @sets = $truth->sets;
 	my $before = $tiny->control('GET', '/counters')->{requests};
@@ -84,6 +93,7 @@ KEYS
 sub structure { my ($onec, %given) = @_; return $onec->control('POST', '/structure', {%given}); }
 
 OnecTest->part('edits', sub {
+	mirrored();
 	sql(q{CREATE INDEX mine ON m."catalog_Товары" (lower(description)); CREATE STATISTICS m.mine ON code, description FROM m."catalog_Товары"});
 	for my $turn (1 .. ($ENV{TEST_FULL} ? 40 : 3))
 	{
@@ -121,8 +131,8 @@ OnecTest->part('edits', sub {
 	my @long = split /\n/, sql(q{SELECT attname FROM pg_attribute WHERE attrelid = 'm."catalog_Товары"'::regclass AND attname ~ '^Новое' ORDER BY attnum});
 	is(scalar(@long), 2, 'names that are alike within 63 bytes are two columns') or diag("@long");
 	$names{'Catalog_Товары'} = { 'НовоеПолеСОченьДлиннымИменемКотороеНеВлезаетВСтолбец' => $long[0], 'НовоеПолеСОченьДлиннымИменемКотороеНеВлезаетВСтолбецТоже' => $long[1] };
-	all_equal($truth, 'tiny', 'Z4: properties that were added and renamed', %names);
-	is(sql(q{SELECT sum("Сумма") FROM m."document_Чек"}), $sums, 'Z5: a property that is gone keeps its column and its values');
+	all_equal($truth, 'tiny', 'Z4: edits: properties that were added and renamed', %names);
+	is(sql(q{SELECT sum("Сумма") FROM m."document_Чек"}), $sums, 'Z5: edits: a property that is gone keeps its column and its values');
 	is(sql("SELECT entity_set, gone FROM onec.mirrors WHERE gone <> '{}' ORDER BY entity_set"), "Catalog_Склады|{description}\nDocument_Чек|{Сумма}", 'Z5: … and is reported');
 	is(sql(q{SELECT count(*) FROM pg_indexes WHERE schemaname = 'm' AND indexname = 'mine'}), 1, "the user's index is there");
 	my $rows = xmins();
@@ -151,7 +161,7 @@ OnecTest->part('sections', sub {
 	my $same = sub {
 		my ($what) = @_;
 		$truth->load;
-		is($truth->differences($goods, 'Catalog_Товары', binary => 1) . $truth->differences($lines, 'Catalog_Товары_Состав'), '', "$what: objects and lines equal 1C");
+		is($truth->differences($goods, 'Catalog_Товары', binary => 1) . $truth->differences($lines, 'Catalog_Товары_Состав'), '', "sections, $what: objects and lines equal 1C");
 	};
 	my $run = sub { sql("CALL onec.sync('tiny', full_reload => true, steps => '{mirrors}')"); return sql("SELECT xmin, * FROM $lines ORDER BY ref_key, linenumber"); };
 
@@ -205,6 +215,10 @@ OnecTest->part('words', sub {
 # ---- tables that are somebody's ----
 OnecTest->part('hostile', sub {
 	my $table = 'm."catalog_Склады"';
+
+	mirrored();
+	# a few others are enough to see that it fails alone
+	sql("SELECT onec.unmirror(mirror, true) FROM onec.mirrors WHERE server = 'tiny' AND entity_set NOT IN ('Catalog_Склады', 'Catalog_Товары', 'Document_Чек')");
 	my $status = sub { mirrors('tiny'); return sql("SELECT status || ': ' || coalesce(message, '') FROM onec.mirrors WHERE mirror = 'catalog_Склады'"); };
 
 	sql(qq{CREATE ROLE weak; CREATE SCHEMA weak AUTHORIZATION weak; GRANT CREATE ON DATABASE postgres TO weak; GRANT USAGE ON SCHEMA m TO weak;
@@ -228,7 +242,7 @@ OnecTest->part('hostile', sub {
 
 		sql("GRANT CREATE ON SCHEMA m TO weak; SET ROLE weak; $do; RESET ROLE; TRUNCATE public.ran");
 		$tiny->control('POST', '/edit', { code => '001', name => 'Склад ' . rand });
-		like($status->(), qr/^failed: .*catalog_Склады.* has \Q$what\E, which would run with the rights of role/, "Z9: $what of a weaker owner: the step fails by name");
+		like($status->(), qr/^failed: .*catalog_Склады.* has \Q$what\E, which would run with the rights of role/, "Z9: hostile: $what of a weaker owner: the step fails by name");
 		is(sql("SELECT count(*) FROM public.ran") . sql("SELECT count(*) FROM onec.mirrors WHERE server = 'tiny' AND status <> 'ok'"), '01', '… none of it ran, and it fails alone');
 		fails("SELECT onec_internal.hold_own_tables('catalog_Склады')", '42501', '… nor is anything else done in it');
 		sql("SET ROLE weak; $undo");
@@ -236,7 +250,7 @@ OnecTest->part('hostile', sub {
 	is($status->(), 'ok: ', 'Z9: without it all is in order') or diag(sql("SELECT $table.* FROM $table"));
 	# a view, another table in its place, a schema that is called something else
 	sql("SET ROLE weak; ALTER TABLE $table RENAME TO stores; CREATE VIEW $table AS SELECT *, weak.check() FROM m.stores");
-	like($status->(), qr/^no table: .*not there or is no ordinary table/, 'Z10: a view in its place');
+	like($status->(), qr/^no table: .*not there or is no ordinary table/, 'Z10: hostile: a view in its place');
 	sql("DROP VIEW $table");
 	like($status->(), qr/^no table: .*catalog_Склады.*is not there/, 'Z10: a table that is gone');
 	is(sql("SELECT status FROM onec.mirrors WHERE mirror = 'catalog_Склады'"), 'no table', 'Z10: … which onec.mirrors shows');
@@ -332,7 +346,7 @@ OnecTest->part('shop', sub {
 	my $sales = sql('SELECT count(*) FROM sh."accumulationregister_Продажи_recordtype"');
 	like($count->(), qr/^1 [1-9]\d* \d+ 1 [1-9]/, 'somebody has rows in mirrors');
 	like(sql("SELECT string_agg(table_name, ', ' ORDER BY table_name) FROM onec.forget('$who', 'shop') WHERE table_name ~ '^sh'"), qr/sh\.catalog_Контрагенты.*sh\.document_ЗаказПокупателя/, 'forget erases them');
-	is($count->(), '0 0 0 0 0', 'none is left, nor one of a reference of several types');
+	is($count->(), '0 0 0 0 0', 'shop: none is left, nor one of a reference of several types');
 	is(sql("SELECT count(*) FROM $lines l WHERE NOT EXISTS (SELECT FROM $orders o WHERE o.ref_key = l.ref_key)"), 0, 'nor lines of them');
 	is(sql('SELECT count(*) FROM sh."accumulationregister_Продажи_recordtype"'), $sales, 'sales are masked, and stay');
 	mirrors('shop');

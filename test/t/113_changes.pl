@@ -385,8 +385,8 @@ OnecTest->part('kinds', sub {
 	my %fed = map { my ($target, @rest) = split /\|/; $target => \@rest } split /\n/, sql("SELECT target, onec_internal.table_of_target(target), feed_key, feeds FROM onec.target WHERE server IS NULL AND feeds IS NOT NULL AND source IN ('set', 'files') ORDER BY ordinal");
 	my $rows = sub { my ($table, $key) = @{ $fed{ $_[0] } }; return "SELECT t.$key AS k, to_jsonb(t) - 'content' AS r FROM $table t WHERE server = " . sql("SELECT onec_internal.server_in('$table', 'kinds')"); };
 
-	shows("SELECT string_agg(DISTINCT change, ',') FROM onec.change_feed WHERE server = 'kinds' AND target IN ('customer_order', 'product', 'order_state')", 'new', 'feed: what was not here yet is new');
-	shows("SELECT string_agg(target, ',') FROM unnest('{" . join(',', keys %fed) . "}'::text[]) target WHERE target NOT IN (SELECT target FROM onec.change_feed WHERE server = 'kinds')", '', 'feed: every target that is fed is told of');
+	shows("SELECT string_agg(DISTINCT change, ',') FROM onec.change_feed WHERE server = 'kinds' AND target IN ('customer_order', 'product', 'order_state')", 'new', 'kinds: what was not here yet is new');
+	shows("SELECT string_agg(target, ',') FROM unnest('{" . join(',', keys %fed) . "}'::text[]) target WHERE target NOT IN (SELECT target FROM onec.change_feed WHERE server = 'kinds')", '', 'kinds: every target that is fed is told of');
 	sql('CREATE SCHEMA was');
 	for my $turn (1 .. ($ENV{TEST_FULL} ? 30 : 2))
 	{
@@ -394,14 +394,14 @@ OnecTest->part('kinds', sub {
 		sql(join ';', map { "DROP TABLE IF EXISTS was.$_; CREATE TABLE was.$_ AS " . $rows->($_) } sort keys %fed);
 		$does->(op => $_, n => 8, seed => "kinds $turn") for qw(random random_goods random_site);
 		$does->(op => 'order_state', state => 1 + $turn % 3);
-		is($sync->(), 'ok', "feed, turn $turn: a run");
+		is($sync->(), 'ok', "kinds, turn $turn: a run");
 		my $differ = sql(join ' UNION ALL ', map {
 			my $now = $rows->($_);
 			my $others = "SELECT k FROM (($now EXCEPT ALL TABLE was.$_) UNION ALL (TABLE was.$_ EXCEPT ALL $now)) x WHERE k IS NOT NULL";
 			my $told = "SELECT key_id FROM onec.change_feed WHERE server = 'kinds' AND position > $at AND target = '$_' AND kind = '$fed{$_}[2]'";
 			"(SELECT '$_ not told', k::text FROM ($others EXCEPT $told) y (k) LIMIT 2)", "(SELECT '$_ told for nothing', k::text FROM ($told EXCEPT $others) y (k) LIMIT 2)"
 		} sort keys %fed);
-		is($differ, '', "feed, turn $turn: it has the keys of what is another, and no more");
+		is($differ, '', "kinds, turn $turn: it has the keys of what is another, and no more");
 		note(sql("SELECT string_agg(target || ' ' || n, ', ') FROM (SELECT target, count(*) n FROM onec.change_feed WHERE server = 'kinds' AND position > $at GROUP BY 1) x"));
 	}
 	# one by one
@@ -412,20 +412,20 @@ OnecTest->part('kinds', sub {
 		return sql("SELECT string_agg(DISTINCT kind || ' ' || change || ' ' || target, ', ' ORDER BY kind || ' ' || change || ' ' || target) FROM onec.change_feed WHERE server = 'kinds' AND position > $at AND kind <> 'profile'");
 	};
 	my $order = sql("SELECT order_id FROM onec.customer_order WHERE server = 'kinds' AND deletion_mark IS NOT TRUE AND posted AND jsonb_array_length(lines) > 0 ORDER BY date DESC LIMIT 1");
-	is($told->(op => 'order_pay', order => $order, amount => 77), 'order changed order_payment', 'feed: a payment is a change of its order');
-	is($told->(op => 'order_ship', order => $order, lines => 1), 'order changed order_shipment', 'feed: and so is a shipment');
+	is($told->(op => 'order_pay', order => $order, amount => 77), 'order changed order_payment', 'kinds: a payment is a change of its order');
+	is($told->(op => 'order_ship', order => $order, lines => 1), 'order changed order_shipment', 'kinds: and so is a shipment');
 	my $new;
 	for my $case ([ 'a picture' => op => 'picture_new', way => 'own', kind => 'png' ], [ 'one that is replaced' => op => 'picture_replace' ], [ 'one that is gone' => op => 'picture_remove' ])
 	{
 		my ($what, @does) = @$case;
 		push @does, file => $new if $new;
 		# a product may have it as its main one
-		like($told->(@does), qr/^image changed product_image(, product changed product)?$/, "feed: $what is a change of its product's pictures");
+		like($told->(@does), qr/^image changed product_image(, product changed product)?$/, "kinds: $what is a change of its product's pictures");
 		$new ||= sql("SELECT file_id FROM onec.product_image WHERE server = 'kinds' AND (product_id, 'image') IN (SELECT key_id, kind FROM onec.change_feed WHERE server = 'kinds' ORDER BY position DESC LIMIT 1) ORDER BY xmin::text::bigint DESC LIMIT 1");
 	}
 	my $at = sql("SELECT onec.feed_position('kinds')");
 	$sync->();
-	shows("SELECT onec.feed_position('kinds')", $at, 'feed: nothing new tells nothing');
+	shows("SELECT onec.feed_position('kinds')", $at, 'kinds: nothing new tells nothing');
 });
 
 # ---- as large as in a shop that grows ----
