@@ -453,7 +453,7 @@ class Edits(OrderEdits, WareEdits, ParcelEdits, PictureEdits):
         for _ in range(int(given.get("n", 1))):
             try:
                 done.append(self.apply({"op": self.rng.choice(names), "physically": self.rng.random() < .5}))
-            except ValueError as error:  # in a small shop nothing fitting may be left
+            except (LookupError, ValueError) as error:  # in a small shop nothing fitting may be left
                 done.append({"op": "none", "why": str(error)})
         return {"done": done + self.random_order_edits(int(given.get("n", 1)))}
 

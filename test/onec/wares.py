@@ -302,7 +302,7 @@ class WareEdits:
             name = self.wares.rng.choice(names)
             try:
                 done.append({"op": name} | getattr(self, "op_" + name)({"physically": self.wares.rng.random() < .5}))
-            except ValueError as error:
+            except (LookupError, ValueError) as error:
                 done.append({"op": "none", "why": str(error)})
         return {"done": done}
 
