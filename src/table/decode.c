@@ -102,34 +102,41 @@ decode_guid(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	return UUIDPGetDatum(uuid);
 }
 
+/* Append the digits at "p" to a number; returns what stands behind them. */
+static inline const char *
+add_digits(const char *p, const char *end, uint64 *number)
+{
+	for (; p < end && (unsigned char) (*p - '0') < 10; p++)
+		*number = *number * 10 + (*p - '0');
+	return p;
+}
+
 /* A plain decimal of few digits; "scale" counts those after the point. */
 static bool
 parse_decimal(const char *text, size_t len, int64 *value, int *scale)
 {
-	size_t		at = len > 0 && text[0] == '-' ? 1 : 0;
-	bool		negative = at == 1;
-	int			ndigits = 0;
-	int64		number = 0;
+	const char *end = text + len;
+	bool		negative = len > 0 && *text == '-';
+	const char *first = text + negative;
+	const char *point;
+	uint64		number = 0;
 
-	*scale = -1;
-	for (; at < len; at++)
-	{
-		if (text[at] == '.')
-		{
-			if (*scale >= 0 || ndigits == 0)
-				return false;
-			*scale = 0;
-			continue;
-		}
-		if (text[at] < '0' || text[at] > '9' || ++ndigits > SAFE_DIGITS)
-			return false;
-		number = number * 10 + (text[at] - '0');
-		if (*scale >= 0)
-			++*scale;
-	}
-	if (ndigits == 0 || *scale == 0)
+	/* with a sign and a point */
+	if (len > SAFE_DIGITS + 2)
 		return false;
-	*value = negative ? -number : number;
+	point = add_digits(first, end, &number);
+	*scale = 0;
+	if (point < end && *point == '.')
+	{
+		*scale = (int) (end - point) - 1;
+		if (*scale == 0 || add_digits(point + 1, end, &number) < end)
+			return false;
+	}
+	else if (point < end)
+		return false;
+	if (point == first || point - first + *scale > SAFE_DIGITS)
+		return false;
+	*value = negative ? -(int64) number : (int64) number;
 	return true;
 }
 

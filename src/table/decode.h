@@ -39,6 +39,8 @@ struct OnecDecoder
 	void	   *domain;			/* what domain_check() keeps */
 	MemoryContext context;		/* … where */
 	const char *entity_set;		/* for messages */
+	char		day[11];		/* the last "YYYY-MM-DDT", of which rows in the order of dates have many */
+	Timestamp	midnight;		/* … where it begins */
 	union
 	{
 		pg_uuid_t	uuid;

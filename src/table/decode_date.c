@@ -35,32 +35,42 @@ digits(const char *text, int n)
 	return value;
 }
 
+/* YYYY-MM-DDT, a day that exists: keep it as the last one; false for any other form. */
+static pg_noinline bool
+parse_day(OnecDecoder *decoder, const char *t)
+{
+	int			year = digits(t, 4);
+	int			month = digits(t + 5, 2);
+	int			day = digits(t + 8, 2);
+
+	if (t[4] != '-' || t[7] != '-' || t[10] != 'T' || year < 1 || month < 1 || month > 12 || day < 1)
+		return false;
+	if (day > day_tab[isleap(year)][month - 1])
+		return false;
+	memcpy(decoder->day, t, sizeof(decoder->day));
+	decoder->midnight = ((int64) date2j(year, month, day) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+	return true;
+}
+
 /* YYYY-MM-DDTHH:MM:SS, a date that exists; false for any other form. */
 static pg_attribute_always_inline bool
-parse_datetime(const char *t, size_t len, Timestamp *out)
+parse_datetime(OnecDecoder *decoder, const OnecField *field, Timestamp *out)
 {
-	int			year;
-	int			month;
-	int			day;
+	const char *t = field->text;
 	int			hour;
 	int			minute;
 	int			second;
 
-	if (len != 19 || t[4] != '-' || t[7] != '-' || t[10] != 'T' || t[13] != ':' || t[16] != ':')
+	if (field->len != 19 || t[13] != ':' || t[16] != ':')
 		return false;
-	year = digits(t, 4);
-	month = digits(t + 5, 2);
-	day = digits(t + 8, 2);
 	hour = digits(t + 11, 2);
 	minute = digits(t + 14, 2);
 	second = digits(t + 17, 2);
-	if (year < 1 || month < 1 || month > 12 || day < 1 || hour < 0 || hour > 23 ||
-		minute < 0 || minute > 59 || second < 0 || second > 59)
+	if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59)
 		return false;
-	if (day > day_tab[isleap(year)][month - 1])
+	if (memcmp(t, decoder->day, sizeof(decoder->day)) != 0 && !parse_day(decoder, t))
 		return false;
-	*out = ((int64) date2j(year, month, day) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY +
-		((hour * 60 + minute) * 60 + second) * USECS_PER_SEC;
+	*out = decoder->midnight + ((hour * 60 + minute) * 60 + second) * USECS_PER_SEC;
 	return true;
 }
 
@@ -119,7 +129,7 @@ local_date(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 	Timestamp	stamp;
 	OnecDate	date;
 
-	if (!parse_datetime(field->text, field->len, &stamp))
+	if (!parse_datetime(decoder, field, &stamp))
 	{
 		date = unusual_date(decoder, field);
 		stamp = !date.zoned ? date.stamp :
@@ -150,7 +160,7 @@ onec_decode_instant(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
 	OnecDate	date = {0};
 
-	if (!parse_datetime(field->text, field->len, &date.stamp))
+	if (!parse_datetime(decoder, field, &date.stamp))
 		date = unusual_date(decoder, field);
 	*isnull = date.stamp == ONEC_EMPTY_STAMP && decoder->empty_as_null;
 	if (*isnull)

@@ -17,34 +17,53 @@
 #if defined(__SSE2__)
 #define HAVE_16
 #include <immintrin.h>
-#elif defined(__aarch64__) && defined(__ARM_NEON)
+#elif defined(__aarch64__) && defined(__ARM_NEON) && defined(__AARCH64EL__)
 #define HAVE_16
 #include <arm_neon.h>
 #endif
 
 #ifdef HAVE_16
+#define EVERY_BYTE UINT64_C(0x0101010101010101)
+
+/* How many digits stand at "p", where eight bytes can be read: up to eight. */
+static inline int
+digits(const char *p)
+{
+	uint64_t	turned = onec_json_word(p) ^ EVERY_BYTE * '0';
+	uint64_t	others = (turned | (turned + EVERY_BYTE * (0x80 - 10))) & EVERY_BYTE * 0x80;
+
+	return others == 0 ? 8 : __builtin_ctzll(others) / 8;
+}
+
+/* Behind all digits at "p"; NULL when there is none, or not enough behind them. */
+static inline const char *
+behind_digits(const char *p, const char *end)
+{
+	const char *first = p;
+
+	while (end - p >= 8)
+	{
+		int			n = digits(p);
+
+		p += n;
+		if (n < 8)
+			return p > first ? p : NULL;
+	}
+	return NULL;
+}
+
 /* Behind a number as JSON has it, of digits and a point; NULL when something else stands there. */
 static inline const char *
 number(const char *p, const char *end)
 {
-	const char *first;
+	const char *first = p + (*p == '-');
 
-	p += *p == '-';
-	first = p;
-	while (p < end && (unsigned) (*p - '0') < 10)
-		p++;
-	if (p == first || (*first == '0' && p > first + 1))
+	p = behind_digits(first, end);
+	if (p == NULL || (*first == '0' && p > first + 1))
 		return NULL;
-	if (p < end && *p == '.')
-	{
-		first = ++p;
-		while (p < end && (unsigned) (*p - '0') < 10)
-			p++;
-		if (p == first)
-			return NULL;
-	}
-	/* at the end of the window it may be cut */
-	return p == end || *p == 'e' || *p == 'E' ? NULL : p;
+	if (*p == '.' && (p = behind_digits(p + 1, end)) == NULL)
+		return NULL;
+	return *p == 'e' || *p == 'E' ? NULL : p;
 }
 
 /* Behind a number or a word, of which a few bytes can be read; NULL when something else stands there. */
