@@ -98,7 +98,8 @@ remember_written(void)
 static void
 refuse_transaction_block(Relation rel)
 {
-	if ((IsTransactionBlock() || IsSubTransaction()) && !onec_direct_modify)
+	/* an exception handler is one, too */
+	if (IsTransactionBlock() && !onec_direct_modify)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("foreign table \"%s\" cannot be written inside a transaction block",
