@@ -21,7 +21,7 @@
 #include "compat.h"
 #include "fdw/outbox.h"
 
-#define MOST_ARGUMENTS 9
+#define MOST_ARGUMENTS 10
 
 typedef struct TakerDef
 {
@@ -32,8 +32,8 @@ typedef struct TakerDef
 } TakerDef;
 
 static const TakerDef takers[] = {
-	[ONEC_TAKER_ENQUEUE] = {"onec", "enqueue", 9,
-	{NAMEOID, TEXTOID, TEXTOID, UUIDOID, JSONBOID, INT8ARRAYOID, TEXTOID, TEXTOID, TEXTARRAYOID}},
+	[ONEC_TAKER_ENQUEUE] = {"onec", "enqueue", 10,
+	{NAMEOID, TEXTOID, TEXTOID, UUIDOID, JSONBOID, INT8ARRAYOID, TEXTOID, TEXTOID, TEXTARRAYOID, BOOLOID}},
 	[ONEC_TAKER_ENQUEUE_NEW] = {"onec_internal", "enqueue_new", 4,
 	{NAMEOID, TEXTOID, UUIDARRAYOID, JSONBARRAYOID}},
 	[ONEC_TAKER_WRITE_NOW] = {"onec_internal", "write_now", 6,
@@ -72,9 +72,9 @@ onec_outbox_call(FmgrInfo *info, const NullableDatum *arguments, int narguments)
 	LOCAL_FCINFO(fcinfo, MOST_ARGUMENTS);
 	Datum		result;
 
-	InitFunctionCallInfoData(*fcinfo, info, narguments, DEFAULT_COLLATION_OID, NULL, NULL);
-	for (int i = 0; i < narguments; i++)
-		fcinfo->args[i] = arguments[i];
+	InitFunctionCallInfoData(*fcinfo, info, info->fn_nargs, DEFAULT_COLLATION_OID, NULL, NULL);
+	for (int i = 0; i < info->fn_nargs; i++)
+		fcinfo->args[i] = i < narguments ? arguments[i] : onec_outbox_argument((Datum) 0);
 	result = FunctionCallInvoke(fcinfo);
 	return fcinfo->isnull ? (Datum) 0 : result;
 }

@@ -32,7 +32,7 @@ onec_outbox_argument(Datum value)
 	return (NullableDatum) {.value = value,.isnull = value == (Datum) 0};
 }
 
-/* Call it: its result, in the current context; (Datum) 0 for none. */
+/* Call it, with NULL for what is not given: its result, in the current context; (Datum) 0 for none. */
 extern Datum onec_outbox_call(FmgrInfo *info, const NullableDatum *arguments, int narguments);
 
 #endif							/* ONEC_OUTBOX_H */

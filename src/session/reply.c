@@ -173,8 +173,8 @@ send_request(OnecReply *reply)
 		request.body = reply->change->body;
 		request.body_len = reply->change->body ? strlen(reply->change->body) : 0;
 		request.if_match = reply->change->if_match;
+		request.load_mode = reply->change->load_mode ? "true" : NULL;
 	}
-
 	reply->generation = session->generation;
 	reply->log = onec_log_begin(session->server_name, session->key.userid, reply->text.data);
 	count_for_all(reply, ONEC_TOTAL_REQUESTS, 1);

@@ -37,6 +37,7 @@ typedef struct OnecChange
 	const char *method;			/* POST, PATCH, DELETE */
 	const char *body;			/* JSON in UTF-8, or NULL */
 	const char *if_match;		/* value of the header, or NULL */
+	bool		load_mode;		/* past the checks of the configuration */
 } OnecChange;
 
 /*

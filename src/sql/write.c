@@ -4,8 +4,8 @@
  *	  What the outbox asks of C: one request that changes an object or looks at it, and what may be
  *	  written.
  *
- * Requests go out with the login of whoever calls, or of whoever writes to a foreign table.  Bodies and
- * answers are about people: they are in no message and no log.
+ * Requests go out with the login of whoever calls, of whoever writes to a foreign table, or of option
+ * write_user.  Bodies and answers are about people: they are in no message and no log.
  *
  * Memory: the caller's context.  Errors: ereport for what is wrong with the call; what 1C says is a result.
  *
@@ -31,12 +31,19 @@
 #include "writing/change.h"
 
 PG_FUNCTION_INFO_V1(onec_write_once);
+PG_FUNCTION_INFO_V1(onec_write_address_of);
 PG_FUNCTION_INFO_V1(onec_published_properties);
 
 static const char *
 text_argument(FunctionCallInfo fcinfo, int n)
 {
 	return PG_ARGISNULL(n) ? NULL : onec_utf8(text_to_cstring(PG_GETARG_TEXT_PP(n)));
+}
+
+static const char *
+key_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : DatumGetCString(DirectFunctionCall1(uuid_out, PG_GETARG_DATUM(n)));
 }
 
 /* The options of a server that may be written to, unless it is only looked at. */
@@ -55,7 +62,7 @@ options_for(const char *server, const char *method)
 
 /*
  * onec_internal.write_once(server name, method text, entity_set text, key uuid, action text, body json,
- * if_match text): outcome, status, code, message, answer, retry_after, ms
+ * if_match text, load_mode boolean): outcome, status, code, message, answer, retry_after, ms
  */
 Datum
 onec_write_once(PG_FUNCTION_ARGS)
@@ -63,7 +70,7 @@ onec_write_once(PG_FUNCTION_ARGS)
 	char	   *server = NameStr(*PG_GETARG_NAME(0));
 	OnecWrite	write = {.method = text_argument(fcinfo, 1),.entity_set = text_argument(fcinfo, 2),
 		.action = text_argument(fcinfo, 4),.body = text_argument(fcinfo, 5),
-	.if_match = text_argument(fcinfo, 6)};
+	.if_match = text_argument(fcinfo, 6),.load_mode = PG_GETARG_BOOL(7)};
 	OnecOptions *options = options_for(server, write.method);
 	TimestampTz began = GetCurrentTimestamp();
 	OnecWritten written;
@@ -73,10 +80,9 @@ onec_write_once(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "onec_internal.write_once() must return a row");
-	if (!PG_ARGISNULL(3))
-		write.key = DatumGetCString(DirectFunctionCall1(uuid_out, PG_GETARG_DATUM(3)));
-	onec_write(onec_session_get(options, OidIsValid(onec_write_login) ? onec_write_login : GetUserId()),
-			   options, &write, &written);
+	write.key = key_argument(fcinfo, 3);
+	onec_write(onec_session_get(options, OidIsValid(onec_write_login) ? onec_write_login
+								: onec_options_writer(options)), options, &write, &written);
 	values[0] = CStringGetTextDatum(onec_outcome_name(written.outcome));
 	values[1] = Int32GetDatum((int32) written.error.http_status);
 	nulls[1] = written.error.http_status == 0;
@@ -90,6 +96,18 @@ onec_write_once(PG_FUNCTION_ARGS)
 	nulls[5] = written.retry_after < 0;
 	values[6] = Float8GetDatum((double) (GetCurrentTimestamp() - began) / 1000);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* onec_internal.write_address(server name, entity_set text, key uuid, action text) */
+Datum
+onec_write_address_of(PG_FUNCTION_ARGS)
+{
+	ForeignServer *server = onec_wrapper_server(NameStr(*PG_GETARG_NAME(0)));
+	OnecWrite	write = {.entity_set = text_argument(fcinfo, 1),.key = key_argument(fcinfo, 2),
+	.action = text_argument(fcinfo, 3)};
+
+	PG_RETURN_TEXT_P(cstring_to_text(onec_server_text(
+		onec_write_address(onec_options_of_server(server->serverid), &write))));
 }
 
 /* ---- what may be written ---- */

@@ -131,6 +131,7 @@ static const OptionDef option_defs[] = {
 	CHOICE(write_mode, READING, "outbox", "outbox", "direct"),
 	CHOICE(delete_mode, READING, "mark", "mark", "physical", "error"),
 	NUMBER(batch_size, READING, KIND_INT, 0, 1, 65535, "100"),
+	TEXT(write_user, IN_SERVER),
 	NUMBER(request_cost, READING, KIND_REAL, 0, 0, 1e12, "1000"),
 	NUMBER(tuple_cost, READING, KIND_REAL, 0, 0, 1e12, "0.1"),
 	PRIVILEGED(ca_file, KIND_TEXT, NULL),
@@ -582,6 +583,24 @@ basic_header(const char *user, const char *password)
 		elog(ERROR, "could not encode the login");
 	header[6 + done] = '\0';
 	return header;
+}
+
+Oid
+onec_options_writer(const OnecOptions *options)
+{
+	Oid			role;
+
+	if (options->write_user == NULL)
+		return GetUserId();
+	role = get_role_oid(options->write_user, false);
+	/* whoever owns the server has said so, and may not lend what is not theirs */
+	if (!has_privs_of_role(GetForeignServer(options->serverid)->owner, role))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("the owner of server \"%s\" may not act as role \"%s\"", options->server_name,
+						options->write_user),
+				 errhint("Option \"write_user\" names a role whose privileges the server's owner has.")));
+	return role;
 }
 
 char *

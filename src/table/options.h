@@ -68,6 +68,7 @@ typedef struct OnecOptions
 	int			write_mode;		/* OnecWriteMode */
 	int			delete_mode;	/* OnecDeleteMode */
 	int			batch_size;		/* rows that one INSERT queues at once */
+	char	   *write_user;		/* the role whose login delivers; NULL: whoever delivers */
 	bool		ignores_case;	/* 1C compares text without regard to case */
 	bool		tls_verify;		/* check the certificate */
 	double		request_cost;
@@ -85,6 +86,9 @@ typedef struct OnecOptions
 /* Both palloc in the current context.  ERROR: HV00B-class codes for missing required options. */
 extern OnecOptions *onec_options_of_server(Oid serverid);
 extern OnecOptions *onec_options_of_table(Oid relid);
+
+/* Whose login delivers: the caller's, or that of "write_user"; ERROR where the owner may not say so. */
+extern Oid	onec_options_writer(const OnecOptions *options);
 
 /*
  * The value of the Authorization header for "userid" at the server, palloc'd: "Basic …".

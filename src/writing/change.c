@@ -133,29 +133,63 @@ take_answer(OnecWritten *written, const StringInfoData *answer)
 	written->answer_len = answer->len - skip;
 }
 
+/* What is asked for, in memory of its own. */
+typedef struct Asked
+{
+	OnecExpr	key;
+	OnecExpr	no;
+	OnecArgument operational;
+	OnecRequest request;
+} Asked;
+
+static OnecRequest *
+ask(Asked *asked, const OnecWrite *write)
+{
+	asked->key = (OnecExpr) {.kind = ONEC_EXPR_LITERAL,.lit_kind = ONEC_LIT_GUID,.lit_text = write->key};
+	asked->request = (OnecRequest) {.entity_set = write->entity_set,.key = write->key ? &asked->key : NULL,
+		.top = -1};
+	if (write->action != NULL)
+	{
+		/* operational posting wants the document to be of today */
+		asked->no = (OnecExpr) {.kind = ONEC_EXPR_LITERAL,.lit_kind = ONEC_LIT_BOOL,.lit_text = "false"};
+		asked->operational = (OnecArgument) {"PostingModeOperational", &asked->no};
+		asked->request.function = write->action;
+		asked->request.arguments = &asked->operational;
+		asked->request.narguments = 1;
+	}
+	return &asked->request;
+}
+
+char *
+onec_write_address(const OnecOptions *options, const OnecWrite *write)
+{
+	Asked		asked;
+	OnecBuf		url;
+	char	   *address;
+
+	onec_buf_init(&url);
+	if (!onec_odata_url(options->root, ask(&asked, write), &url))
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	address = pstrdup(url.data);
+	onec_buf_free(&url);
+	return address;
+}
+
 void
 onec_write(OnecSession *session, const OnecOptions *options, const OnecWrite *write, OnecWritten *written)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "onec change", ALLOCSET_SMALL_SIZES);
-	OnecExpr	key = {.kind = ONEC_EXPR_LITERAL,.lit_kind = ONEC_LIT_GUID,.lit_text = write->key};
-	OnecExpr	no = {.kind = ONEC_EXPR_LITERAL,.lit_kind = ONEC_LIT_BOOL,.lit_text = "false"};
-	OnecArgument operational = {"PostingModeOperational", &no};
-	OnecRequest request = {.entity_set = write->entity_set,.key = write->key ? &key : NULL,.top = -1};
-	OnecChange	change = {write->method, write->body, write->if_match};
+	Asked		asked;
+	OnecChange	change = {write->method, write->body, write->if_match, write->load_mode};
 	bool		changes = strcmp(write->method, "GET") != 0;
 	StringInfoData answer;
 	OnecReply  *reply;
 
 	memset(written, 0, sizeof(*written));
 	initStringInfo(&answer);
-	if (write->action != NULL)
-	{
-		/* operational posting wants the document to be of today */
-		request.function = write->action;
-		request.arguments = &operational;
-		request.narguments = 1;
-	}
-	reply = onec_session_start_change(session, options, &request, changes ? &change : NULL, NULL);
+	reply = onec_session_start_change(session, options, ask(&asked, write), changes ? &change : NULL, NULL);
 	onec_reply_attach(reply, context);
 	read_answer(reply, &answer, &written->error);
 	written->outcome = outcome_of(&written->error, onec_reply_sent(reply));

@@ -37,6 +37,7 @@ typedef struct OnecWrite
 	const char *action;			/* Post, Unpost, or NULL */
 	const char *body;			/* JSON, or NULL */
 	const char *if_match;		/* DataVersion, or NULL */
+	bool		load_mode;		/* past the checks of the configuration */
 } OnecWrite;
 
 typedef struct OnecWritten
@@ -57,6 +58,9 @@ extern void onec_write(OnecSession *session, const OnecOptions *options, const O
 
 /* Whose login onec_internal.write_once() uses in place of its caller's; InvalidOid: the caller's. */
 extern Oid	onec_write_login;
+
+/* The address that it would be sent to, palloc'd, UTF-8. */
+extern char *onec_write_address(const OnecOptions *options, const OnecWrite *write);
 
 /* "stored", "missing" …: what SQL calls it. */
 extern const char *onec_outcome_name(OnecOutcome outcome);

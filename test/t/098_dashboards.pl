@@ -16,7 +16,7 @@ my $onec = OnecTest->onec('--customers', 60);
 my $place = "$OnecTest::ROOT/doc/dashboards";
 
 OnecTest->server($node, $onec, name => 'demo', options => "timezone 'Europe/Moscow'");
-OnecTest->rows($node, "SELECT FROM onec.setup('demo'); CALL onec.sync('demo', full_reload => true);
+OnecTest->rows($node, "ALTER SERVER demo OPTIONS (ADD updatable 'on'); SELECT FROM onec.setup('demo'); CALL onec.sync('demo', full_reload => true);
 	CREATE ROLE bi LOGIN; SELECT onec.grant_reader('bi')");
 
 # As the role reads it, without time and with none of its rows an error.

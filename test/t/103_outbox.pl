@@ -12,7 +12,7 @@ use Time::HiRes qw(sleep);
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
 my $onec = OnecTest->onec('--customers', 60, '--seed', 4);
-my $node = OnecTest->node('outbox', conf => "log_min_duration_statement = -1\nlog_statement = 'none'\n");
+my $node = OnecTest->node('outbox', conf => "log_min_duration_statement = -1\nlog_statement = 'none'\nrestart_after_crash = on\n");
 my ($CUSTOMERS, $CARDS, $ORDERS) = qw(Catalog_Контрагенты Catalog_ДисконтныеКарты Document_ЗаказПокупателя);
 my $BONUS = 'Document_НачислениеСписаниеБонусныхБаллов';
 
@@ -44,7 +44,7 @@ sub asked
 sub fault { $onec->control('POST', '/faults', {@_}); return; }
 sub calm { $onec->control('POST', '/faults/clear', {}); $onec->control('POST', '/modes/clear', {}); return; }
 
-OnecTest->server($node, $onec, name => 'shop', options => "session 'off', request_timeout '20'");
+OnecTest->server($node, $onec, name => 'shop', options => "session 'off', request_timeout '20', retries '0'");
 sql("SELECT onec.set('outbox.settle_seconds', '0'), onec.set('outbox.retry_min_seconds', '0'), onec.set('outbox.retry_max_seconds', '1')");
 
 # ---- a server is read only until its owner says otherwise ----
@@ -264,6 +264,7 @@ put($CARDS, 'create', body => { Description => 'Четвёртая' });
 deliver();
 is(sql("SELECT string_agg(status || attempts, ' ' ORDER BY id) FROM onec.outbox"), 'pending1 pending0', 'nobody answers: one row is tried, the others are not');
 $onec->start;
+$asked = 0;
 sql("SELECT onec.outbox_retry(id) FROM onec.outbox");
 deliver();
 is(sql('SELECT count(*) FROM onec.outbox'), '0', '… and delivered when somebody does');
@@ -293,111 +294,237 @@ OnecTest->try_text($node, "CALL onec.deliver('shop')", user => 'worker');
 is(object($CARDS, $card)->{ВладелецКарты_Key}, $customer, 'then both are there');
 calm();
 
-# ---- a base that gives keys of its own ----
+# ---- a base that gives keys of its own: creations carry a mark, by which they are found again ----
+sub unlearned { sql("SELECT onec.outbox_skip(id) FROM onec.outbox; DELETE FROM onec_internal.outbox_remote; DELETE FROM onec_internal.outbox_marker; UPDATE onec_internal.outbox_base SET client_keys = NULL"); return; }
+sub remote_key { return sql("SELECT remote_key FROM onec_internal.outbox_remote WHERE key = '$_[0]'"); }
+sub stored_as { my ($name) = @_; return scalar grep { $_->{operation} eq 'create' && $_->{body}{Description} eq $name } @{ $onec->control('GET', '/stored') }; }
 $onec->control('POST', '/modes', { client_keys => JSON::PP::false });
-sql('UPDATE onec_internal.outbox_base SET client_keys = NULL');
-my $first = put($CUSTOMERS, 'create', body => { Description => 'Чужой ключ' });
-put($CUSTOMERS, 'patch', key => $first, body => { Комментарий => 'найден' });
-$card = put($CARDS, 'create', body => { Description => 'Не войдёт', ВладелецКарты_Key => $first });
+unlearned();
+my $first = put($CUSTOMERS, 'create', body => { Description => 'Чужой ключ', Комментарий => 'с сайта' });
+put($CUSTOMERS, 'patch', key => $first, body => { НаименованиеПолное => 'найден' });
+$card = put($CARDS, 'create', body => { Description => 'Карта с пометкой', ВладелецКарты_Key => $first });
 deliver();
-my $remote = sql("SELECT remote_key FROM onec.outbox_history WHERE key = '$first' AND operation = 'create'");
+my $remote = remote_key($first);
 isnt($remote, '', 'is found out at the first delivery');
-is(object($CUSTOMERS, $remote)->{Комментарий}, 'найден', 'later changes under the site\'s key find the object');
-like(standing($card), qr/^blocked: the base gives new objects keys of its own/, 'other creations are not sent');
-is(enqueue($CARDS, 'create', body => {})->{sqlstate}, '0A000', 'nor put there any more');
-sql("SELECT onec.outbox_skip(id) FROM onec.outbox; DELETE FROM onec_internal.outbox_remote; UPDATE onec_internal.outbox_base SET client_keys = NULL");
-$card = put($CARDS, 'create', body => { Description => 'Потерян ответ' });
+is(join('|', @{ object($CUSTOMERS, $remote) }{qw(НаименованиеПолное Комментарий)}), "найден|с сайта [$first]", 'later changes under the site\'s key find the object; the mark stands behind the comment');
+is(object($CARDS, remote_key($card))->{ВладелецКарты_Key}, $remote, 'what names it is sent with 1C\'s key');
+is(sql("SELECT b.client_keys, count(*), bool_and(m.is_kept), min(m.property) FROM onec_internal.outbox_base b, onec_internal.outbox_marker m GROUP BY 1"), 'f|2|t|Комментарий', 'the base gives keys of its own, and keeps marks: remembered');
+is(sql("SELECT stored_diff FROM onec.outbox_history WHERE key = '$first' AND operation = 'create'"), '', 'the mark is no difference');
+is(standing($remote), 'done; done', 'asked for by 1C\'s key it is the same object');
+put($CUSTOMERS, 'patch', key => $remote, body => { НаименованиеПолное => 'под ключом 1С' });
+is(sql("SELECT key FROM onec.outbox"), $first, '… and its changes stand in one line');
+deliver();
+for my $case ([ 'stored, the reply lost', { close => JSON::PP::true, commit => JSON::PP::true }, 0 ], [ 'cut before it is stored', { close => JSON::PP::true }, 1 ])
+{
+	my ($what, $rule, $again) = @$case;
+	$card = put($CARDS, 'create', body => { Description => $what });
+	fault(method => 'POST', %$rule, times => 1);
+	deliver(1);
+	like(standing($card), qr/^unknown/, "$what: unknown");
+	asked();
+	deliver(1);
+	is(standing($card), 'done', '… and then done');
+	is_deeply([ asked() ], [ "GET $CARDS", $again ? "POST $CARDS" : ("GET $CARDS", "GET $CARDS()") ], $again ? '… sent again when its mark was not found' : '… found by its mark, not sent again');
+	is(stored_as($what), 1, '… stored once');
+	is(object($CARDS, remote_key($card))->{Description}, $what, '… and known by the site\'s key');
+}
+$card = put($CARDS, 'create', body => { Description => 'Без отборов' });
 fault(method => 'POST', close => JSON::PP::true, commit => JSON::PP::true, times => 1);
-deliver(1) for 1 .. 3;
-like(standing($card), qr/^unknown: nothing of this key is there, but/, 'an unknown outcome, before that is known: not sent again');
-is(scalar(grep { $_->{body}{Description} eq 'Потерян ответ' } @{ $onec->control('GET', '/stored') }), 1, '… so it is there once');
-sql("SELECT onec.outbox_skip(id) FROM onec.outbox; UPDATE onec_internal.outbox_base SET client_keys = NULL");
+$onec->control('POST', '/modes', { refuse_filter => JSON::PP::true });
+deliver() for 1 .. 3;
+is(standing($card) . stored_as('Без отборов'), 'done1', 'a base that refuses conditions is read whole for the mark');
+$card = put($CARDS, 'create', body => { Description => 'Нет ответа' });
+fault(method => 'POST', close => JSON::PP::true, commit => JSON::PP::true, times => 1);
+deliver(1);
+fault(method => 'GET', status => 503, times => 20);
+deliver(1);
+like(standing($card), qr/^unknown: /, 'what cannot be looked for stays unknown');
 calm();
+$onec->control('POST', '/modes', { client_keys => JSON::PP::false });
+sql("SELECT onec.outbox_retry(id) FROM onec.outbox");
+deliver();
+is(standing($card) . stored_as('Нет ответа'), 'done1', '… until it can be');
+put($CARDS, 'create', key => $card, body => { Description => 'Второй раз' });
+deliver();
+is(standing($card) . stored_as('Второй раз'), 'done; conflict: another object has this key0', 'a key of the site that is taken');
+# before anything is known, too, an unknown outcome can be cleared up
+unlearned();
+$card = put($CARDS, 'create', body => { Description => 'Первая вообще' });
+fault(method => 'POST', close => JSON::PP::true, commit => JSON::PP::true, times => 1);
+deliver() for 1 .. 2;
+is(standing($card) . stored_as('Первая вообще'), 'done1', 'the first creation of all, the reply lost: found by its mark');
+unlearned();
+$card = put($CARDS, 'create', body => { Description => 'Первая обрезана' });
+fault(method => 'POST', close => JSON::PP::true, times => 1);
+deliver(1) for 1 .. 3;
+like(standing($card) . stored_as('Первая обрезана'), qr/^unknown: nothing of this key or mark is there.*0$/, '… or cut: not there, but whether marks are kept nobody knows: not sent again');
+sql("UPDATE onec.outbox SET not_before = now() + interval '1 hour'");
+put($CARDS, 'create', body => { Description => 'Вторая показала' });
+deliver();
+sql("SELECT onec.outbox_retry(id) FROM onec.outbox");
+deliver();
+is(standing($card) . stored_as('Первая обрезана'), 'done1', '… until another creation has shown it');
+# a handler that empties what would carry it
+unlearned();
+$onec->control('POST', '/modes', { reset_fields => 'Контрагенты.Комментарий' });
+put($CUSTOMERS, 'create', body => { Description => 'Без пометки' });
+my $late = put($CUSTOMERS, 'create', body => { Description => 'Поздний' });
+deliver();
+like(standing($late), qr/^blocked: the base gives new objects keys of its own/, 'a set that keeps no mark: what waits is not sent');
+like(enqueue($CUSTOMERS, 'create', body => {})->{stderr}, qr/0A000: server "shop" gives .*no property of "$CUSTOMERS" can carry.*outbox\.marker/s, '… nor is more put there');
+sql("SELECT onec.set('outbox.marker', '{Комментарий,НаименованиеПолное}', 'shop')");
+sql("SELECT onec.outbox_retry(id) FROM onec.outbox");
+deliver();
+is(object($CUSTOMERS, remote_key($late))->{НаименованиеПолное}, "[$late]", '… until a property is named that can');
+calm();
+unlearned();
+sql("SELECT onec.set('outbox.marker', NULL, 'shop')");
 
 # ---- exactly once, under faults in half of all requests, two workers at once that are killed ----
-OnecTest->part('once', sub {
-	my $chains = $ENV{TEST_FULL} ? 400 : 12;
-	my $seed = $ENV{TEST_SEED} || ($ENV{TEST_FULL} ? int(rand(1e6)) : 19);
-	my (@people, %count);
+# Writes of one chain: a customer, a card of theirs, a change of them, an order and its posting, points and their posting.
+my $CHAIN = 7;
 
-	note("seed $seed, $chains chains of 5 writes");
-	srand($seed);
-	sql("ALTER SERVER shop OPTIONS (SET request_timeout '3', DROP session)");
-	$onec->control('POST', '/stored/clear', {});
+# What meets requests, by chance: half of all that change.
+sub faults
+{
+	my ($seed) = @_;
 	my $at = 0;
 	my @rules = map { { %$_, chance => $_->{chance} || .07, seed => $seed + $at++, method => $_->{method} || 'POST|PATCH' } } (
 		{ close => JSON::PP::true }, { close => JSON::PP::true, commit => JSON::PP::true }, { reset => JSON::PP::true, cut_at => 40 },
 		{ status => 502 }, { status => 502, commit => JSON::PP::true }, { status => 500, commit => JSON::PP::true },
 		{ error => { code => -1, message => 'Конфликт блокировок при выполнении транзакции' } }, { exception => 'Не обнаружено свободной лицензии!' },
 		{ status => 429 }, { hang => JSON::PP::true, commit => JSON::PP::true, chance => .01 },
-		# 1C stores it when nobody listens any more: the key sees to it that it is there once
-		{ close => JSON::PP::true, commit_after_ms => 200, method => 'POST', match => "^($CUSTOMERS|$CARDS|$ORDERS)\\b(?!\\()" },
+		# 1C stores it when nobody listens any more
+		{ close => JSON::PP::true, commit_after_ms => 200 },
 		{ status => 503, method => 'GET', chance => .1 }, { close => JSON::PP::true, method => 'GET', chance => .05 });
 	$onec->control('POST', '/faults', \@rules);
-	for my $n (1 .. $chains)
+	return;
+}
+
+# A chain put into the outbox by one transaction: the keys that a site has got.
+sub chain
+{
+	my ($n) = @_;
+	my %one = (name => "Цепочка $n", phone => sprintf('7000555%04d', $n));
+	my $put = sub { my ($as, $from, $set, $operation, @more) = @_;
+		return "$as AS MATERIALIZED (SELECT e.* FROM " . join(', ', @$from, "onec.enqueue('shop', '$set', '$operation', " . join(', ', @more) . ') e') . ')'; };
+	my $body = sub { my ($body, $more) = @_; return 'body => ' . literal(json($body)) . '::jsonb' . ($more ? " || jsonb_build_object($more)" : ''); };
+	my $answer = OnecTest->rows($node, 'WITH ' . join(",\n", $put->('c', [], $CUSTOMERS, 'create', $body->({ Description => $one{name}, НомерТелефонаДляПоиска => $one{phone} })),
+		$put->('d', ['c'], $CARDS, 'create', $body->({ Description => $one{name} }, "'ВладелецКарты_Key', c.object_key"), 'depends_on => ARRAY[c.id]'),
+		$put->('p', ['c'], $CUSTOMERS, 'patch', 'key => c.object_key', $body->({ Комментарий => "заказ $n", КонтактнаяИнформация => [ { Тип => 'Телефон', НомерТелефона => $one{phone} } ] })),
+		$put->('o', ['c'], $ORDERS, 'create', $body->({ %order, Запасы => \@lines, Комментарий => "заказ $n" }, "'Контрагент_Key', c.object_key"), 'depends_on => ARRAY[c.id]'),
+		$put->('z', ['o'], $ORDERS, 'post', 'key => o.object_key', 'depends_on => ARRAY[o.id]'),
+		$put->('b', ['d'], $BONUS, 'create', "body => jsonb_build_object('Date', '2026-11-28T10:00:00', 'БонуснаяПрограмма_Key', '$uuid', 'Комментарий', 'баллы $n', 'НачисленияБонусов', jsonb_build_array("
+			. "jsonb_build_object('БонуснаяКарта_Key', d.object_key, 'Количество', $n)))", 'depends_on => ARRAY[d.id]'),
+		$put->('y', ['b'], $BONUS, 'post', 'key => b.object_key', 'depends_on => ARRAY[b.id]'))
+	  . ' SELECT c.object_key, d.object_key, o.object_key, b.object_key, p.id, z.id, y.id FROM c, d, o, b, p, z, y');
+	@one{qw(customer card order points)} = split(/\|/, $answer);
+	return \%one;
+}
+
+# The server dies, and those who work with it; then it is started again.
+sub crash
+{
+	my ($workers) = @_;
+	my ($server) = OnecTest->contents($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	$node->kill9;
+	$_->wait for splice @$workers;
+	OnecTest->wait_for(sub { return !kill 0, $server; }, 'its end');
+	$node->start;
+	return;
+}
+
+# Two workers at once until nothing waits; some of their backends are terminated, and with TEST_FULL some and the server are killed (-9) at
+# random moments.  What happened, by its name.
+sub work_off
+{
+	my ($kills) = @_;
+	my %count = (rounds => 0, terminated => 0, 'backends killed' => 0, 'servers killed' => 0);
+	while (sql('SELECT count(*) FROM onec.outbox') > 0 && $count{rounds}++ < ($ENV{TEST_FULL} ? 1500 : 200))
 	{
-		my %one = (name => "Цепочка $n", phone => sprintf('7000555%04d', $n));
-		my $answer = OnecTest->rows($node, 'WITH c AS MATERIALIZED (SELECT * FROM onec.enqueue(' . literal('shop') . ", '$CUSTOMERS', 'create', body => "
-			  . literal(json({ Description => $one{name}, НомерТелефонаДляПоиска => $one{phone} })) . ")),
-			d AS MATERIALIZED (SELECT e.* FROM c, onec.enqueue('shop', '$CARDS', 'create', body => jsonb_build_object('Description', "
-			  . literal($one{name}) . ", 'ВладелецКарты_Key', c.object_key), depends_on => ARRAY[c.id]) e),
-			p AS MATERIALIZED (SELECT e.* FROM c, onec.enqueue('shop', '$CUSTOMERS', 'patch', key => c.object_key, body => " . literal(json({ Комментарий => "заказ $n",
-				КонтактнаяИнформация => [ { Тип => 'Телефон', НомерТелефона => $one{phone} } ] })) . ") e),
-			o AS MATERIALIZED (SELECT e.* FROM c, onec.enqueue('shop', '$ORDERS', 'create', body => " . literal(json({ %order, Запасы => \@lines, Комментарий => "заказ $n" }))
-			  . "::jsonb || jsonb_build_object('Контрагент_Key', c.object_key), depends_on => ARRAY[c.id]) e),
-			z AS MATERIALIZED (SELECT e.* FROM o, onec.enqueue('shop', '$ORDERS', 'post', key => o.object_key, depends_on => ARRAY[o.id]) e)
-			SELECT c.object_key, d.object_key, o.object_key, p.id, z.id FROM c, d, p, o, z");
-		@one{qw(customer card order)} = split(/\|/, $answer);
-		push @people, \%one;
-	}
-	my $rounds = 0;
-	while (sql('SELECT count(*) FROM onec.outbox') > 0 && $rounds++ < ($ENV{TEST_FULL} ? 3000 : 300))
-	{
-		my @workers = map { OnecTest->background($node, "CALL onec.deliver('shop')", name => "worker_${rounds}_$_") } 1, 2;
-		if ($rounds % 3 == 1)
+		# what passes ends a call: a job's next minute, here the next call of the same session
+		my $calls = join(";\n", ("CALL onec.deliver('shop', max_rows => 30, max_seconds => 20)") x ($kills ? 6 : 4));
+		my @workers = map { OnecTest->background($node, $calls, name => "worker_$count{rounds}_$_") } 1, 2;
+		if ($kills || $count{rounds} % 3 == 1)
 		{
-			sleep(rand(.5));
+			sleep(rand($kills ? 1.5 : .5));
+			my $pid = sql("SELECT coalesce(min(pid), 0) FROM pg_stat_activity WHERE application_name LIKE 'worker_$count{rounds}_%' AND state = 'active'");
+			if ($pid && $kills > $count{'backends killed'} + $count{'servers killed'})
+			{
+				if ($count{'backends killed'} <= $count{'servers killed'}) { kill 'KILL', $pid; $count{'backends killed'}++; }
+				else { crash(\@workers); $count{'servers killed'}++; }
+			}
 			# whoever it meets, at whatever it is
-			sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'worker_${rounds}_1'");
-			$count{killed}++;
-		}
-		if ($ENV{TEST_FULL} && $rounds % 40 == 0)
-		{
-			my $pid = sql("SELECT min(pid) FROM pg_stat_activity WHERE application_name LIKE 'worker_${rounds}_%'");
-			kill 'KILL', $pid if $pid;
-			$count{crashed}++ if $pid;
+			elsif ($pid) { sql("SELECT pg_terminate_backend($pid)"); $count{terminated}++; }
 		}
 		$_->wait for @workers;
-		$node->poll_query_until('postgres', 'SELECT true') if $ENV{TEST_FULL};
+		OnecTest->wait_for(sub { return eval { $node->safe_psql('postgres', 'SELECT 1') } }, 'the server') if $kills;
 		sleep(.05);
 	}
-	note("$rounds rounds, " . join(', ', map { "$count{$_} $_" } sort keys %count));
-	is(sql("SELECT string_agg(format('%s %s %s: %s', id, operation, status, message), E'\\n') FROM (SELECT * FROM onec.outbox LIMIT 5) o"), '', "seed $seed: all is delivered");
+	return %count;
+}
+
+# What of a chain is not in 1C as it was sent, once.
+sub wrong_of
+{
+	my ($one, $created, $posted) = @_;
+	my %key = map { ($_ => remote_key($one->{$_}) || $one->{$_}) } qw(customer card order points);
+	my ($customer, $card, $order, $points) = (object($CUSTOMERS, $key{customer}), object($CARDS, $key{card}), object($ORDERS, $key{order}), object($BONUS, $key{points}));
+	my @wrong;
+	push @wrong, "$one->{name}: customer" unless $customer && $customer->{Description} eq $one->{name} && $customer->{Комментарий} =~ /^заказ \d+$/
+	  && $customer->{КонтактнаяИнформация}[0]{НомерТелефона} eq $one->{phone} && @{ $customer->{КонтактнаяИнформация} } == 1;
+	push @wrong, "$one->{name}: card" unless $card && $card->{ВладелецКарты_Key} eq $key{customer} && $card->{Description} eq $one->{name};
+	push @wrong, "$one->{name}: order" unless $order && $order->{Контрагент_Key} eq $key{customer} && $order->{Posted} && @{ $order->{Запасы} } == 2;
+	push @wrong, "$one->{name}: points" unless $points && $points->{НачисленияБонусов}[0]{БонуснаяКарта_Key} eq $key{card} && $points->{Posted};
+	push @wrong, "$one->{name}: $_ created " . ($created->{ $key{$_} } || 0) for grep { ($created->{ $key{$_} } || 0) != 1 } keys %key;
+	push @wrong, "$one->{name}: $_ posted " . ($posted->{ $key{$_} } || 0) for grep { ($posted->{ $key{$_} } || 0) != 1 } qw(order points);
+	return @wrong;
+}
+
+sub once
+{
+	my ($way, $client_keys) = @_;
+	my $chains = $ENV{TEST_FULL} ? 290 : 6;
+	my $seed = $ENV{TEST_SEED} || ($ENV{TEST_FULL} ? int(rand(1e6)) : 19);
+
+	note("$way: seed $seed, $chains chains of $CHAIN writes");
+	srand($seed);
+	calm();
+	unlearned();
+	$onec->control('POST', '/modes', { client_keys => $client_keys });
+	$onec->control('POST', '/stored/clear', {});
+	$onec->control('POST', '/counters/clear', {});
+	faults($seed);
+	my @people = map { chain($_) } 1 .. $chains;
+	my $began = time;
+	my %count = work_off($ENV{TEST_FULL} ? 20 : 0);
+	my $took = time - $began;
+	my $requests = $onec->control('GET', '/counters')->{requests};
+	note("$way: " . join(', ', map { "$count{$_} $_" } sort keys %count) . ", $requests requests, $took s");
+	is(sql("SELECT string_agg(format('%s %s %s: %s', id, operation, status, message), E'\\n') FROM (SELECT * FROM onec.outbox LIMIT 5) o"), '', "$way, seed $seed: all is delivered");
 	# late ones have had their time
 	OnecTest->wait_for(sub { sleep(.3); return 1; }, 'late ones');
+	$onec->control('POST', '/faults/clear', {});
 	my (%created, %posted);
 	for my $stored (@{ $onec->control('GET', '/stored') })
 	{
 		$created{ $stored->{key} }++ if $stored->{operation} eq 'create';
 		$posted{ $stored->{key} }++ if $stored->{operation} eq 'post';
 	}
-	my @wrong;
-	for my $one (@people)
-	{
-		my ($customer, $card, $order) = (object($CUSTOMERS, $one->{customer}), object($CARDS, $one->{card}), object($ORDERS, $one->{order}));
-		push @wrong, "$one->{name}: customer" unless $customer && $customer->{Description} eq $one->{name} && $customer->{Комментарий} =~ /заказ/
-		  && $customer->{КонтактнаяИнформация}[0]{НомерТелефона} eq $one->{phone} && @{ $customer->{КонтактнаяИнформация} } == 1;
-		push @wrong, "$one->{name}: card" unless $card && $card->{ВладелецКарты_Key} eq $one->{customer} && $card->{Description} eq $one->{name};
-		push @wrong, "$one->{name}: order" unless $order && $order->{Контрагент_Key} eq $one->{customer} && $order->{Posted} && @{ $order->{Запасы} } == 2;
-		push @wrong, "$one->{name}: created " . ($created{ $one->{$_} } || 0) for grep { ($created{ $one->{$_} } || 0) != 1 } qw(customer card order);
-		push @wrong, "$one->{name}: posted " . ($posted{ $one->{order} } || 0) unless ($posted{ $one->{order} } || 0) == 1;
-	}
-	is(join("\n", @wrong), '', "seed $seed: each object is there once, with what was sent, each order posted once");
-	is(scalar(keys %created), 3 * $chains, "seed $seed: and nothing else was created");
-	OnecTest->figure('writes delivered under faults', 5 * $chains);
-	OnecTest->figure('writes lost or doubled', scalar(@wrong));
-	$onec->control('POST', '/faults/clear', {});
-});
+	my @wrong = map { wrong_of($_, \%created, \%posted) } @people;
+	is(join("\n", @wrong), '', "$way, seed $seed: each object is there once, with what was sent, each document posted once");
+	is(scalar(keys %created), 4 * $chains, "$way, seed $seed: and nothing else was created");
+	is(sql('SELECT client_keys FROM onec_internal.outbox_base'), $client_keys ? 't' : 'f', "$way: was what was tried");
+	cmp_ok($count{'backends killed'} + $count{'servers killed'}, '>=', 20, "$way: killed as often as was meant") if $ENV{TEST_FULL};
+	OnecTest->figure("$way: writes delivered under faults", $CHAIN * $chains);
+	OnecTest->figure("$way: writes lost or doubled", scalar(@wrong));
+	return;
+}
+sql("ALTER SERVER shop OPTIONS (SET request_timeout '3', DROP session); SELECT onec.set('outbox.settle_seconds', '1')");
+OnecTest->part('once', sub { once('client keys', JSON::PP::true); });
+OnecTest->part('once_marked', sub { once('marks', JSON::PP::false); });
+calm();
+sql("SELECT onec.set('outbox.settle_seconds', '0')");
 
 # ---- nothing of a body is told ----
 my $log = OnecTest->contents($node->logfile);

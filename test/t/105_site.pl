@@ -57,6 +57,8 @@ OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Mosc
 sql('CREATE ROLE site LOGIN');
 like(OnecTest->try_text($node, "SELECT onec.grant_site_writer('site')")->{stderr}, qr/55000: server "shop" is read only/, 'a server is read only until its owner says otherwise');
 sql("ALTER SERVER shop OPTIONS (ADD updatable 'on'); SELECT onec.setup('shop'); CALL onec.sync('shop')");
+# the tests below leave transactions prepared
+sql("SELECT onec.set('outbox.notify', 'false')");
 my @orders = sort { $b->{Date} cmp $a->{Date} } grep { $_->{Posted} } http('GET', $ORDERS);
 my @products = map { $_->{Ref_Key} } grep { !$_->{IsFolder} } http('GET', 'Catalog_Номенклатура');
 my @customers = http('GET', $CUSTOMERS);
@@ -317,6 +319,36 @@ deliver();
 sql("CALL onec.sync('shop')");
 is(sql("SELECT count(*) FROM onec.counterparty WHERE customer_id IN ('$anna', '$marina')"), '0', 'and nobody brings them back');
 isnt(site(customer(name => 'Анна Новая', phone => '70000009101')), $anna, 'who comes again is somebody new');
+
+# ---- a base that gives keys of its own: a site goes on with those that it was given, or with 1C's ----
+$onec->control('POST', '/modes', { client_keys => JSON::PP::false });
+my $masha = site(customer(name => 'Маша', phone => '70000009301', card => '70000009301'));
+deliver();
+my ($hers) = grep { $_->{НомерТелефонаДляПоиска} eq '70000009301' } http('GET', $CUSTOMERS);
+my ($her_card) = grep { $_->{КодКартыШтрихкод} eq '70000009301' } http('GET', $CARDS);
+isnt($hers->{Ref_Key}, $masha, '1C has given a key of its own');
+is($her_card->{ВладелецКарты_Key}, $hers->{Ref_Key}, '… and the card names it');
+is(site(customer(name => 'Мария', phone => '70000009301')), $masha, 'the customer is found, under the key that the site has');
+$card = site("issue_card('shop', '$masha', " . said({ barcode => '70000009301' }) . ')');
+is(site("issue_card('shop', '$hers->{Ref_Key}', " . said({ barcode => '70000009301' }) . ')'), $card, '… and the card, by either key of its owner');
+my %by = map { ($_ => site("place_order('shop', " . said({ customer => $_, lines => [ $lines[0] ] }) . ')')) } $masha, $hers->{Ref_Key};
+site("change_contact('shop', '$_->[0]', email => '$_->[1]')") for [ $masha, 'm1@shop.example' ], [ $hers->{Ref_Key}, 'm2@shop.example' ];
+site("award_points('shop', '$card', 10)");
+is(sql("SELECT string_agg(body ->> 'АдресЭПДляПоиска', ' ' ORDER BY id) || count(DISTINCT key) FROM onec.outbox WHERE operation = 'patch'"), 'm1@shop.example m2@shop.example1', 'changes under either stand in one line');
+deliver();
+is(sql('SELECT count(*) FROM onec.outbox'), '0', 'all of it is delivered');
+is(scalar(grep { $_->{Контрагент_Key} eq $hers->{Ref_Key} && $_->{Posted} } http('GET', $ORDERS)), 2, 'orders under either are theirs, and posted');
+is(object($CUSTOMERS, $hers->{Ref_Key})->{АдресЭПДляПоиска}, 'm2@shop.example', 'the last change is the last');
+is(sql("SELECT (onec.order_json('$by{$masha}') ->> 'order_id')::uuid = onec_internal.key_in_1c('shop', '$by{$masha}') AND onec.customer_json('$masha') ->> 'phone' = '70000009301'"), 't', 'a site reads its order and its customer by the keys that it has');
+sql("CALL onec.sync('shop', steps => '{loyalty}')");
+is(balance($her_card->{Ref_Key}), 10, 'points are on the card');
+site("spend_points('shop', '$her_card->{Ref_Key}', 4)");
+is(try_site("spend_points('shop', '$card', 6.5)")->{sqlstate}, '23514', 'what was spent under one key counts under the other');
+deliver();
+is(OnecTest->rows($node, "SELECT count(*) FROM onec.write_status('$hers->{Ref_Key}', 'shop')", user => 'site'), OnecTest->rows($node, "SELECT count(*) FROM onec.write_status('$masha', 'shop')", user => 'site'), 'how it stands is told by either');
+sql("SELECT * FROM onec.forget('8 000 000 93 01')");
+is(sql("SELECT count(*) FROM onec.outbox_history WHERE body::text ~ '70000009301|Маша|m1\@shop|$masha|$hers->{Ref_Key}'"), '0', 'forgotten under both');
+is(sql("SELECT count(*) FROM onec_internal.site_person WHERE customer_id = '$masha'"), '0', '… wherever a site has asked for them');
 
 $node->stop;
 done_testing();

@@ -492,7 +492,7 @@ CREATE FUNCTION onec_internal.person_by_key(key text, server name) RETURNS onec.
 AS $$
 DECLARE
 	srv name := onec_internal.server_meant(server);
-	id uuid := onec_internal.reference_uuid(key);
+	id uuid := onec_internal.key_in_1c(srv, onec_internal.reference_uuid(key));
 	wanted text;
 	u onec.site_user;
 BEGIN

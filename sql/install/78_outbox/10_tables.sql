@@ -13,6 +13,13 @@ INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, descript
 	 'Не реже чем через столько секунд повторять отправку'),
 	('outbox.lease_seconds', 'int', '3600', NULL, 60, 86400,
 	 'Через сколько секунд строка, которую отправляют, считается брошенной, даже если процесс жив'),
+	('outbox.deliver_seconds', 'int', '60', NULL, 1, 60,
+	 'Как часто задание deliver отправляет очередь, секунд; чаще раза в минуту — с pg_cron 1.5 и новее'),
+	('outbox.notify', 'bool', 'true', NULL, NULL, NULL,
+	 'Сообщать о строках очереди: NOTIFY onec_outbox; выключите, если сайт фиксирует транзакции в две фазы '
+	 '(PREPARE TRANSACTION)'),
+	('outbox.preview', 'bool', 'false', NULL, NULL, NULL,
+	 'Ничего не отправлять: новые строки очереди только показываются (состояние preview, onec.rehearse)'),
 	('outbox.key_days', 'int', '90', NULL, 1, 36500,
 	 'Сколько дней после доставки помнить ключи идемпотентности'),
 	('outbox.keep_days', 'int', '30', NULL, 0, 36500,
@@ -45,11 +52,14 @@ CREATE TABLE onec.outbox (
 	http_status int,
 	code int,
 	message text,
+	marker text,
+	load_mode boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (server, id)
 );
 -- what may be due, in its order; what stands before a row of the same key
 CREATE INDEX outbox_due ON onec.outbox (server, id) WHERE status IN ('pending', 'waiting', 'unknown',
 	'sending');
+CREATE INDEX outbox_sending ON onec.outbox (server, id) WHERE status = 'sending';
 CREATE INDEX outbox_of_key ON onec.outbox (server, key, id);
 COMMENT ON TABLE onec.outbox IS
 	'Что ждёт записи в 1С: изменения, поставленные в очередь onec.enqueue и ещё не доставленные';
@@ -70,7 +80,7 @@ COMMENT ON COLUMN onec.outbox.requested_at IS 'Когда поставлено';
 COMMENT ON COLUMN onec.outbox.status IS
 	'Состояние: pending — ждёт отправки, waiting — ждёт других строк, sending — отправляется, unknown — '
 	'исход неясен, blocked — нет права или база не готова, conflict — объект изменён другим, failed — 1С '
-	'отказала';
+	'отказала, preview — не отправляется (настройка outbox.preview)';
 COMMENT ON COLUMN onec.outbox.attempts IS 'Сколько раз бралась в работу';
 COMMENT ON COLUMN onec.outbox.maybe_sent IS 'Могла ли уже дойти до 1С';
 COMMENT ON COLUMN onec.outbox.not_before IS 'Раньше этого не отправлять';
@@ -81,6 +91,10 @@ COMMENT ON COLUMN onec.outbox.worker_start IS 'Когда начался это�
 COMMENT ON COLUMN onec.outbox.http_status IS 'Код HTTP последнего ответа';
 COMMENT ON COLUMN onec.outbox.code IS 'Номер ошибки OData последнего ответа';
 COMMENT ON COLUMN onec.outbox.message IS 'Что ответила 1С или почему строка стоит';
+COMMENT ON COLUMN onec.outbox.load_mode IS
+	'Писать с заголовком 1C_OData-DataLoadMode: без проверок и заполнений конфигурации';
+COMMENT ON COLUMN onec.outbox.marker IS
+	'Свойство, в котором новый объект помечен ссылкой сайта: база может дать ему свою';
 SELECT pg_catalog.pg_extension_config_dump('onec.outbox', '');
 
 CREATE TABLE onec.outbox_history (
@@ -106,6 +120,7 @@ CREATE TABLE onec.outbox_history (
 	PRIMARY KEY (server, id, done_at)
 ) PARTITION BY RANGE (done_at);
 CREATE INDEX outbox_history_of_key ON onec.outbox_history (server, key);
+CREATE INDEX outbox_history_done ON onec.outbox_history (server, done_at);
 COMMENT ON TABLE onec.outbox_history IS 'Что записано в 1С или пропущено; разделена по месяцам';
 COMMENT ON COLUMN onec.outbox_history.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.outbox_history.id IS 'Номер в очереди';
@@ -160,19 +175,6 @@ COMMENT ON COLUMN onec.outbox_allowed.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.outbox_allowed.role IS 'Роль';
 COMMENT ON COLUMN onec.outbox_allowed.entity_set IS 'Набор 1С';
 SELECT pg_catalog.pg_extension_config_dump('onec.outbox_allowed', '');
-
-CREATE TABLE onec_internal.outbox_remote (
-	server name NOT NULL,
-	key uuid NOT NULL,
-	remote_key uuid NOT NULL,
-	PRIMARY KEY (server, key)
-);
-COMMENT ON TABLE onec_internal.outbox_remote IS
-	'Ссылки, которые 1С дала вместо присланных: то, что названо прежней, отправляется с новой (служебное)';
-COMMENT ON COLUMN onec_internal.outbox_remote.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec_internal.outbox_remote.key IS 'Ссылка, которую получил сайт';
-COMMENT ON COLUMN onec_internal.outbox_remote.remote_key IS 'Ссылка в 1С';
-SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_remote', '');
 
 -- The month's part of the history; whoever comes second finds it made.
 CREATE FUNCTION onec_internal.make_history_part(at timestamptz) RETURNS void

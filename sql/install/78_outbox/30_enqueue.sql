@@ -171,12 +171,50 @@ END $$;
 COMMENT ON FUNCTION onec_internal.known_change(name, text, text, text) IS
 	'Строка с этим ключом идемпотентности (служебная)';
 
+-- In a base that gives new objects keys of its own a creation needs a mark.
+CREATE FUNCTION onec_internal.check_markable(server name, entity_set text, body jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec_internal.marker_property(server, entity_set, body) IS NULL THEN
+		RAISE feature_not_supported USING
+			MESSAGE = format('server "%s" gives new objects keys of its own, and no property of "%s" can '
+							 'carry a mark', server, entity_set),
+			DETAIL = 'Whether a creation with an unknown outcome was stored could not be found out there.',
+			HINT = format('SELECT onec.set(''outbox.marker'', …, %L) names properties that can, texts with '
+						  'room for 39 characters more.', server);
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.check_markable(name, text, jsonb) IS
+	'Отказать, если новый объект нечем пометить (служебная)';
+
+-- The status that a row begins with.
+CREATE FUNCTION onec_internal.first_status(server name, depends_on bigint[]) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN onec.get('outbox.preview', $1)::boolean THEN 'preview'
+				WHEN coalesce($2, '{}') = '{}' THEN 'pending' ELSE 'waiting' END;
+COMMENT ON FUNCTION onec_internal.first_status(name, bigint[]) IS
+	'Состояние новой строки очереди (служебная)';
+
+-- Whoever waits for work, or for an outcome, need not poll: channel onec_outbox, the number of the row and
+-- its status.
+CREATE FUNCTION onec_internal.tell_outbox(server name, id bigint, status text) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN onec.get('outbox.notify', $1)::boolean
+				THEN pg_notify('onec_outbox', format('%s %s', $2, $3)) END;
+COMMENT ON FUNCTION onec_internal.tell_outbox(name, bigint, text) IS
+	'Сообщить о строке очереди: NOTIFY onec_outbox, номер и состояние (служебная)';
+
 CREATE FUNCTION onec_internal.put_into_outbox(o onec.outbox) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	number bigint := nextval(pg_get_serial_sequence('onec.outbox', 'id'));
+	status text := onec_internal.first_status(o.server, o.depends_on);
 BEGIN
 	IF o.idempotency IS NOT NULL THEN
 		INSERT INTO onec_internal.outbox_key (server, idempotency, id, entity_set, operation, key)
@@ -187,10 +225,10 @@ BEGIN
 		END IF;
 	END IF;
 	INSERT INTO onec.outbox (server, id, entity_set, operation, key, body, data_version, merge_by, depends_on,
-							 idempotency, requested_by, status) OVERRIDING SYSTEM VALUE
+							 idempotency, requested_by, status, load_mode) OVERRIDING SYSTEM VALUE
 	VALUES (o.server, number, o.entity_set, o.operation, o.key, o.body, o.data_version, o.merge_by,
-		o.depends_on,
-			o.idempotency, o.requested_by, CASE WHEN o.depends_on = '{}' THEN 'pending' ELSE 'waiting' END);
+			o.depends_on, o.idempotency, o.requested_by, status, o.load_mode);
+	PERFORM onec_internal.tell_outbox(o.server, number, status);
 	RETURN number;
 END $$;
 COMMENT ON FUNCTION onec_internal.put_into_outbox(onec.outbox) IS
@@ -199,7 +237,8 @@ COMMENT ON FUNCTION onec_internal.put_into_outbox(onec.outbox) IS
 CREATE FUNCTION onec.enqueue(server name, entity_set text, operation text, key uuid DEFAULT NULL,
 							 body jsonb DEFAULT NULL, depends_on bigint[] DEFAULT NULL,
 							 idempotency text DEFAULT NULL, data_version text DEFAULT NULL,
-							 merge_by text[] DEFAULT NULL, OUT id bigint, OUT object_key uuid)
+							 merge_by text[] DEFAULT NULL, load_mode boolean DEFAULT false, OUT id bigint,
+							 OUT object_key uuid)
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan -- no plan of its own for each body: see 35_rows.sql
@@ -211,6 +250,10 @@ BEGIN
 	row.server := onec_internal.written_server(server);
 	row.requested_by := onec_internal.calling_role();
 	PERFORM onec_internal.check_allowed(row.server, row.requested_by, entity_set);
+	IF load_mode AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = row.requested_by) THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = 'only a superuser may write past the checks of the configuration (load_mode)';
+	END IF;
 	IF idempotency IS NOT NULL THEN
 		SELECT k.id, k.key INTO id, object_key
 		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
@@ -219,18 +262,17 @@ BEGIN
 		END IF;
 	END IF;
 	PERFORM onec_internal.check_change(row.server, entity_set, operation, key, body, merge_by);
-	IF operation = 'create' AND (SELECT NOT b.client_keys FROM onec_internal.outbox_base b
-								 WHERE b.server = row.server) THEN
-		RAISE feature_not_supported USING
-			MESSAGE = format('server "%s" gives new objects keys of its own', row.server),
-			DETAIL = 'Whether a creation with an unknown outcome was stored could not be found out there.';
+	IF operation = 'create' AND NOT onec_internal.client_keys(row.server) THEN
+		PERFORM onec_internal.check_markable(row.server, entity_set, body);
 	END IF;
 	row.entity_set := entity_set;
 	row.operation := operation;
-	row.key := coalesce(key, gen_random_uuid());
+	-- one name for one object, so that its changes keep their order
+	row.key := coalesce(onec_internal.site_key(row.server, key), gen_random_uuid());
 	row.body := CASE operation WHEN 'mark' THEN '{"DeletionMark": true}' ELSE body END;
 	row.data_version := data_version;
 	row.merge_by := merge_by;
+	row.load_mode := coalesce(load_mode, false);
 	row.depends_on := ARRAY(SELECT DISTINCT d FROM unnest(
 		depends_on || onec_internal.named_in_body(row.server, body)) d ORDER BY 1);
 	row.idempotency := idempotency;
@@ -242,9 +284,10 @@ BEGIN
 		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[]) IS
+COMMENT ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[], boolean)
+IS
 	'Поставить изменение объекта 1С в очередь в своей транзакции: отправится после её фиксации. Проверяет '
 	'тело по метаданным базы; возвращает номер строки и ссылку на объект. С тем же ключом идемпотентности '
-	'второй раз ничего не ставит';
-REVOKE EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[])
+	'второй раз ничего не ставит. load_mode — писать без проверок конфигурации, только суперпользователю';
+REVOKE EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[], boolean)
 	FROM PUBLIC;

@@ -62,15 +62,20 @@ BEGIN
 		coalesce(onec_internal.first_faulty(srv, entity_set, bodies), '{}')], ARRAY[
 		CASE WHEN '00000000-0000-0000-0000-000000000000' = ANY (keys)
 			 THEN '00000000-0000-0000-0000-000000000000'::uuid END]) c (b, k);
+	IF NOT onec_internal.client_keys(srv) THEN
+		PERFORM onec_internal.check_markable(srv, enqueue_new.entity_set, b) FROM unnest(bodies) b;
+	END IF;
 	SELECT array_agg(nextval(pg_get_serial_sequence('onec.outbox', 'id')) ORDER BY n) INTO ids
 	FROM unnest(keys) WITH ORDINALITY g (key, n);
 	INSERT INTO onec.outbox (server, id, entity_set, operation, key, body, depends_on, requested_by, status)
 		OVERRIDING SYSTEM VALUE
 	SELECT srv, g.id, enqueue_new.entity_set, 'create', g.key, g.body, coalesce(d.depends_on, '{}'), who,
-		   CASE WHEN d.depends_on IS NULL THEN 'pending' ELSE 'waiting' END
+		   onec_internal.first_status(srv, d.depends_on)
 	FROM unnest(ids, keys, bodies) g (id, key, body)
 	LEFT JOIN onec_internal.named_in_bodies(srv, ids, keys, bodies) d ON d.id = g.id
 	ORDER BY g.id;
+	PERFORM onec_internal.tell_outbox(srv, o.id, o.status) FROM onec.outbox o
+	WHERE o.server = srv AND o.id = ANY (ids);
 END $$;
 COMMENT ON FUNCTION onec_internal.enqueue_new(name, text, uuid[], jsonb[]) IS
 	'Поставить в очередь создание многих объектов сразу (служебная)';

@@ -10,7 +10,8 @@ CREATE TYPE onec_internal.write_result AS (
 	retry_after int,
 	stored jsonb,
 	diff jsonb,
-	remote_key uuid
+	remote_key uuid,
+	marked boolean
 );
 COMMENT ON TYPE onec_internal.write_result IS 'Чем кончилась отправка строки (служебный)';
 
@@ -30,27 +31,14 @@ $$;
 COMMENT ON FUNCTION onec_internal.mapping_stamp(name, name) IS
 	'Отпечаток сервера и сопоставления пользователя (служебная)';
 
-CREATE FUNCTION onec_internal.client_keys(server name) RETURNS boolean
-	LANGUAGE sql STABLE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-	RETURN (SELECT b.client_keys FROM onec_internal.outbox_base b WHERE b.server = $1);
-COMMENT ON FUNCTION onec_internal.client_keys(name) IS 'Берёт ли база ключ, который ей прислали (служебная)';
-
-CREATE FUNCTION onec_internal.key_in_1c(server name, key uuid) RETURNS uuid
-	LANGUAGE sql STABLE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-	RETURN coalesce((SELECT r.remote_key FROM onec_internal.outbox_remote r WHERE r.server = $1
-		AND r.key = $2), $2);
-COMMENT ON FUNCTION onec_internal.key_in_1c(name, uuid) IS 'Ссылка, под которой объект знает 1С (служебная)';
-
 -- Rows whose worker is gone, or does nothing any more since it was cancelled: what became of them nobody
--- knows.  1C may still be at work on them.
+-- knows, nor when their request went out.  1C may still be at work on them.
 CREATE FUNCTION onec_internal.take_back_leases(server name) RETURNS void
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	UPDATE onec.outbox o SET status = 'unknown', maybe_sent = true,
-		not_before = o.leased_at + make_interval(secs => onec.get('outbox.settle_seconds', $1)::int),
+		not_before = clock_timestamp() + make_interval(secs => onec.get('outbox.settle_seconds', $1)::int),
 		message = 'the delivery was interrupted'
 	WHERE o.server = $1 AND o.id IN (
 		SELECT l.id FROM onec.outbox l
@@ -73,19 +61,24 @@ CREATE FUNCTION onec_internal.lease_write(server name, stamp text) RETURNS onec.
 AS $$
 DECLARE
 	taken onec.outbox;
-	at timestamptz := clock_timestamp();
+	at timestamptz;
 BEGIN
 	IF EXISTS (SELECT FROM onec_internal.outbox_base b
 			   WHERE b.server = lease_write.server AND b.stopped_for = stamp) THEN
 		RETURN NULL;
 	END IF;
 	PERFORM onec_internal.take_back_leases(server);
+	at := clock_timestamp();
 	SELECT o.* INTO taken FROM onec.outbox o
 	WHERE o.server = lease_write.server AND o.status IN ('pending', 'waiting', 'unknown')
 		AND o.not_before <= at
+	  -- OFFSET 0: looked up for the few rows before the first that is due, and not joined for all that wait
 	  AND NOT EXISTS (SELECT FROM onec.outbox e
-					  WHERE e.server = o.server AND e.key = o.key AND e.id < o.id AND e.status <> 'preview')
-	  AND NOT EXISTS (SELECT FROM onec.outbox d WHERE d.server = o.server AND d.id = ANY (o.depends_on))
+					  WHERE e.server = o.server AND e.key = o.key AND e.id < o.id AND e.status <> 'preview'
+					  OFFSET 0)
+	  AND NOT EXISTS (SELECT FROM unnest(o.depends_on) n (id)
+					  CROSS JOIN LATERAL (SELECT FROM onec.outbox d
+										  WHERE d.server = o.server AND d.id = n.id OFFSET 0) d OFFSET 0)
 	ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED;
 	IF taken.id IS NULL THEN
 		RETURN NULL;
@@ -93,6 +86,8 @@ BEGIN
 	UPDATE onec.outbox o SET status = 'sending', attempts = o.attempts + 1, leased_at = at,
 		lease_until = at + make_interval(secs => onec.get('outbox.lease_seconds', o.server)::int),
 		worker = pg_backend_pid(), message = NULL, http_status = NULL, code = NULL,
+		-- what may be in 1C already is looked for by the mark that it was sent with
+		marker = onec_internal.marker_of(o),
 		worker_start = (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid())
 	WHERE o.server = taken.server AND o.id = taken.id
 	RETURNING * INTO taken;
@@ -132,13 +127,14 @@ BEGIN
 			result.http_status, result.message, result.diff,
 			coalesce(result.stored ->> 'Number', result.stored ->> 'Code'), result.stored ->> 'DataVersion');
 	DELETE FROM onec.outbox o WHERE o.server = work.server AND o.id = work.id;
+	PERFORM onec_internal.tell_outbox(work.server, work.id, result.verdict);
 	UPDATE onec_internal.outbox_key k SET kept_since = at
 	WHERE k.server = work.server AND k.idempotency = work.idempotency;
 END $$;
 COMMENT ON FUNCTION onec_internal.write_done(onec.outbox, onec_internal.write_result) IS
 	'Перенести строку в историю (служебная)';
 
--- What the first creations tell of the base.
+-- What creations tell of the base: whose keys it takes, and whether marks are kept there.
 CREATE FUNCTION onec_internal.note_client_keys(work onec.outbox, result onec_internal.write_result)
 	RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -153,9 +149,15 @@ BEGIN
 		INSERT INTO onec_internal.outbox_remote AS r (server, key, remote_key)
 		VALUES (work.server, work.key, result.remote_key) ON CONFLICT DO NOTHING;
 	END IF;
+	IF result.marked IS NOT NULL THEN
+		INSERT INTO onec_internal.outbox_marker AS m (server, entity_set, property, is_kept)
+		VALUES (work.server, work.entity_set, work.marker, result.marked)
+		ON CONFLICT ON CONSTRAINT outbox_marker_pkey DO UPDATE SET is_kept = excluded.is_kept
+		WHERE m.is_kept <> excluded.is_kept;
+	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.note_client_keys(onec.outbox, onec_internal.write_result) IS
-	'Запомнить, взяла ли база присланный ключ (служебная)';
+	'Запомнить, взяла ли база присланный ключ и осталась ли пометка (служебная)';
 
 CREATE FUNCTION onec_internal.stop_deliveries(server name, stamp text, why text) RETURNS void
 	LANGUAGE sql VOLATILE
@@ -202,6 +204,9 @@ BEGIN
 		not_before = clock_timestamp() + wait, http_status = result.http_status, code = result.code,
 		message = result.message
 	WHERE o.server = work.server AND o.id = work.id;
+	IF result.verdict IN ('failed', 'conflict', 'blocked') THEN
+		PERFORM onec_internal.tell_outbox(work.server, work.id, result.verdict);
+	END IF;
 	RETURN result.verdict <> 'login' AND (result.verdict <> 'passing' OR result.code IS NOT NULL);
 END $$;
 COMMENT ON FUNCTION onec_internal.settle_write(onec.outbox, onec_internal.write_result, text) IS

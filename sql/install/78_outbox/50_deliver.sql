@@ -5,27 +5,30 @@
 
 CREATE FUNCTION onec_internal.write_once(
 	server name, method text, entity_set text, key uuid, action text, body json, if_match text,
+	load_mode boolean DEFAULT false,
 	OUT outcome text, OUT http_status int, OUT code int, OUT message text, OUT answer text,
 		OUT retry_after int,
 	OUT ms double precision)
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_write_once';
-COMMENT ON FUNCTION onec_internal.write_once(name, text, text, uuid, text, json, text) IS
+COMMENT ON FUNCTION onec_internal.write_once(name, text, text, uuid, text, json, text, boolean) IS
 	'Один запрос к 1С, который меняет или читает один объект, и его исход: stored, missing, exists, '
 	'changed, refused, rights, login, passing, unknown (служебная)';
 
 CREATE FUNCTION onec_internal.ask_1c(work onec.outbox, method text, action text DEFAULT NULL,
-									 body json DEFAULT NULL, if_match text DEFAULT NULL)
+									 body json DEFAULT NULL, if_match text DEFAULT NULL,
+									 key uuid DEFAULT NULL)
 	RETURNS onec_internal.write_result
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT ROW(w.outcome, w.http_status, w.code, w.message, w.retry_after, w.answer::jsonb, NULL,
+	SELECT ROW(w.outcome, w.http_status, w.code, w.message, w.retry_after, w.answer::jsonb, NULL, NULL,
 			   NULL)::onec_internal.write_result
 	FROM onec_internal.write_once(($1).server, $2, ($1).entity_set,
 								  CASE WHEN $2 <> 'POST' OR $3 IS NOT NULL
-									   THEN onec_internal.key_in_1c(($1).server, ($1).key) END, $3, $4, $5) w
+									   THEN coalesce($6, onec_internal.key_in_1c(($1).server, ($1).key)) END,
+								  $3, $4, $5, ($1).load_mode) w
 $$;
-COMMENT ON FUNCTION onec_internal.ask_1c(onec.outbox, text, text, json, text) IS
+COMMENT ON FUNCTION onec_internal.ask_1c(onec.outbox, text, text, json, text, uuid) IS
 	'Запрос к 1С о строке очереди (служебная)';
 
 -- The verdict on the row, of the outcome of its last request; "sent" is what 1C was to store.
@@ -80,58 +83,135 @@ END $$;
 COMMENT ON FUNCTION onec_internal.with_stored(onec.outbox, onec_internal.write_result) IS
 	'Исход вместе с тем, что записано (служебная)';
 
+-- The object that an earlier attempt may have created: by its key, unless the base is known to take none,
+-- and by its mark.  What cannot be read now is to be read later.
+CREATE FUNCTION onec_internal.find_created(work onec.outbox, honoured boolean)
+	RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result;
+	found_keys uuid[];
+	said text;
+	detail text;
+	place text;
+BEGIN
+	result.verdict := 'missing';
+	IF honoured IS NOT FALSE OR onec_internal.key_in_1c(work.server, work.key) <> work.key THEN
+		result := onec_internal.ask_1c(work, 'GET');
+	END IF;
+	IF result.verdict <> 'missing' OR work.marker IS NULL OR honoured THEN
+		RETURN result;
+	END IF;
+	found_keys := ARRAY(SELECT m.key FROM onec_internal.marked_objects(work.server, work.entity_set,
+		work.marker, work.key::text) m);
+	RETURN CASE cardinality(found_keys) WHEN 0 THEN result
+		WHEN 1 THEN onec_internal.ask_1c(work, 'GET', key => found_keys[1])
+		ELSE onec_internal.told_verdict(result, 'conflict', 'several objects carry its mark') END;
+EXCEPTION WHEN others THEN
+	GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
+	RETURN onec_internal.told_verdict(result, 'passing',
+									  onec_internal.message_without_values(SQLSTATE, said, detail, place));
+END $$;
+COMMENT ON FUNCTION onec_internal.find_created(onec.outbox, boolean) IS
+	'Объект, который могла создать прежняя попытка (служебная)';
+
+-- Why nobody can tell whether a creation that may have reached 1C was stored, though nothing was found; NULL:
+-- it was not.  What nothing will ever tell is "blocked", the rest "unknown": better late than twice.
+CREATE FUNCTION onec_internal.doubt_of_absence(work onec.outbox, honoured boolean, OUT verdict text,
+											   OUT why text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN d.why IS NOT NULL THEN CASE WHEN d.is_final THEN 'blocked' ELSE 'unknown' END END, d.why
+	FROM (SELECT coalesce(NOT $2 AND (($1).marker IS NULL OR NOT k.kept), false) AS is_final, CASE
+			WHEN $2 THEN NULL
+			WHEN NOT $2 AND (($1).marker IS NULL OR NOT k.kept)
+				THEN 'the base gives new objects keys of its own, and this one carried no mark: whether it '
+					 'was stored a person has to see'
+			WHEN ($1).marker IS NULL OR k.kept IS FALSE
+				THEN 'nothing of this key is there, but whether the base takes keys that it is sent is not '
+					 'known yet'
+			WHEN k.kept IS NULL
+				THEN 'nothing of this key or mark is there, but whether the base keeps either is not known '
+					 'yet' END AS why
+		  FROM (SELECT onec_internal.is_marker_kept(($1).server, ($1).entity_set, ($1).marker)) k (kept)) d
+$$;
+COMMENT ON FUNCTION onec_internal.doubt_of_absence(onec.outbox, boolean) IS
+	'Почему ненайденное всё же может быть записано (служебная)';
+
+-- With the key that 1C gave in place of the one sent, and whether the mark was kept.
+CREATE FUNCTION onec_internal.with_own_key(work onec.outbox, result onec_internal.write_result)
+	RETURNS onec_internal.write_result
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF result.verdict = 'stored' THEN
+		result.remote_key := nullif((result.stored ->> 'Ref_Key')::uuid, work.key);
+		result.marked := CASE WHEN work.marker IS NOT NULL
+			THEN position(work.key::text IN coalesce(result.stored ->> work.marker, '')) > 0 END;
+	END IF;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION onec_internal.with_own_key(onec.outbox, onec_internal.write_result) IS
+	'Исход с ключом, который дала 1С (служебная)';
+
 -- The one request that creates.
-CREATE FUNCTION onec_internal.ask_for_new(work onec.outbox) RETURNS onec_internal.write_result
+CREATE FUNCTION onec_internal.ask_for_new(work onec.outbox, sent jsonb) RETURNS onec_internal.write_result
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	result onec_internal.write_result := onec_internal.ask_1c(work, 'POST', NULL,
-		onec_internal.wire_body(work.server, work.entity_set, work.body, work.key));
+		onec_internal.wire_body(work.server, work.entity_set, sent, work.key));
 BEGIN
-	result := onec_internal.with_stored(work, result);
-	IF result.verdict = 'stored' THEN
-		result.remote_key := nullif((result.stored ->> 'Ref_Key')::uuid, work.key);
-	END IF;
-	RETURN result;
+	RETURN onec_internal.with_own_key(work, onec_internal.with_stored(work, result));
 END $$;
-COMMENT ON FUNCTION onec_internal.ask_for_new(onec.outbox) IS 'Запрос, который создаёт объект (служебная)';
+COMMENT ON FUNCTION onec_internal.ask_for_new(onec.outbox, jsonb) IS
+	'Запрос, который создаёт объект (служебная)';
 
--- A creation that may have reached 1C is looked up by its key, which tells only where 1C takes the keys it is
--- sent.  Until that is known (by any creation that was answered) it stays unknown: better late than twice.
+-- A creation that may have reached 1C is looked for first, and sent again only if it is known not to be
+-- there.
 CREATE FUNCTION onec_internal.carry_create(work onec.outbox) RETURNS onec_internal.write_result
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	result onec_internal.write_result;
+	doubt record;
 	honoured boolean := onec_internal.client_keys(work.server);
+	sent jsonb := onec_internal.marked_body(work.body, work.marker, work.key);
 BEGIN
-	IF honoured IS FALSE THEN
-		RETURN onec_internal.told_verdict(result, 'blocked', 'the base gives new objects keys of its own');
-	ELSIF work.attempts > 1 THEN
-		result := onec_internal.ask_1c(work, 'GET');
-		IF result.verdict <> 'missing' THEN
-			RETURN onec_internal.write_verdict(work, result, work.body);
-		ELSIF work.maybe_sent AND honoured IS NOT TRUE THEN
-			RETURN onec_internal.told_verdict(result, 'unknown',
-				'nothing of this key is there, but whether the '
-				'base takes keys that it is sent is not known yet');
+	IF work.attempts > 1 OR onec_internal.key_in_1c(work.server, work.key) <> work.key THEN
+		result := onec_internal.with_own_key(work, onec_internal.find_created(work, honoured));
+		SELECT * INTO doubt FROM onec_internal.doubt_of_absence(work, honoured);
+		IF result.verdict = 'stored' AND NOT work.maybe_sent AND onec_internal.stored_diff(work.server,
+			work.entity_set, sent, result.stored) IS NOT NULL THEN
+			RETURN onec_internal.told_verdict(result, 'conflict', 'another object has this key');
+		ELSIF result.verdict <> 'missing' THEN
+			RETURN onec_internal.write_verdict(work, result, sent);
+		ELSIF work.maybe_sent AND doubt.verdict IS NOT NULL THEN
+			RETURN onec_internal.told_verdict(result, doubt.verdict, doubt.why);
 		END IF;
 	END IF;
-	result := onec_internal.ask_for_new(work);
+	IF honoured IS FALSE AND work.marker IS NULL THEN
+		RETURN onec_internal.told_verdict(result, 'blocked', 'the base gives new objects keys of its own, '
+			'and no property of this one can carry a mark (setting outbox.marker)');
+	END IF;
+	result := onec_internal.ask_for_new(work, sent);
 	IF result.verdict = 'exists' THEN
 		result := onec_internal.ask_1c(work, 'GET');
 		IF result.verdict = 'stored' AND work.attempts = 1
-			AND onec_internal.stored_diff(work.server, work.entity_set, work.body,
-				result.stored) IS NOT NULL THEN
+			AND onec_internal.stored_diff(work.server, work.entity_set, sent, result.stored) IS NOT NULL THEN
 			RETURN onec_internal.told_verdict(result, 'conflict', 'another object has this key');
 		ELSIF result.verdict = 'missing' THEN
 			RETURN onec_internal.told_verdict(result, 'unknown',
 				'the key is taken, but nothing can be read by it');
 		END IF;
 	END IF;
-	RETURN onec_internal.write_verdict(work, result, work.body);
+	RETURN onec_internal.write_verdict(work, result, sent);
 END $$;
 COMMENT ON FUNCTION onec_internal.carry_create(onec.outbox) IS 'Создать объект в 1С (служебная)';
 
@@ -243,7 +323,7 @@ DECLARE
 BEGIN
 	-- what has no row is tried once, so nothing has to be looked up later
 	RETURN CASE WHEN work.operation = 'create' AND work.id IS NULL THEN onec_internal.write_verdict(work,
-					onec_internal.ask_for_new(work), work.body)
+					onec_internal.ask_for_new(work, work.body), work.body)
 				WHEN work.operation = 'create' THEN onec_internal.carry_create(work)
 				WHEN work.operation = 'delete' THEN onec_internal.carry_delete(work)
 				WHEN work.operation IN ('post', 'unpost') THEN onec_internal.carry_post(work)
@@ -256,23 +336,35 @@ END $$;
 COMMENT ON FUNCTION onec_internal.carry_write(onec.outbox) IS
 	'Отправить строку очереди; ошибка — неясный исход (служебная)';
 
--- The server, if it may be delivered to now and the caller has a login there.
+-- The role whose login delivers: option "write_user" of the server, or the caller.
+CREATE FUNCTION onec_internal.writing_role(server name) RETURNS name
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce((SELECT o.option_value::name FROM pg_foreign_server s,
+						 pg_options_to_table(s.srvoptions) o
+					 WHERE s.srvname = $1 AND o.option_name = 'write_user'), current_user);
+COMMENT ON FUNCTION onec_internal.writing_role(name) IS 'Роль, логином которой отправляется (служебная)';
+
+-- The server, if it may be delivered to now and there is a login for that.
 CREATE FUNCTION onec_internal.delivering_server(server name) RETURNS name
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	writer name;
 BEGIN
 	PERFORM onec_internal.must_write('deliver');
 	server := onec_internal.live_server_meant(server);
+	writer := onec_internal.writing_role(server);
 	IF NOT onec_internal.is_updatable(server) THEN
 		RAISE NOTICE 'server "%" is not updatable now: nothing is delivered', server;
 		RETURN NULL;
 	ELSIF NOT EXISTS (SELECT FROM pg_user_mappings m JOIN pg_roles r ON m.umuser IN (0, r.oid)
-					  WHERE m.srvname = delivering_server.server AND r.rolname = current_user) THEN
+					  WHERE m.srvname = delivering_server.server AND r.rolname = writer) THEN
 		RAISE undefined_object USING
-			MESSAGE = format('role "%s" has no login at server "%s"', current_user, server),
+			MESSAGE = format('role "%s" has no login at server "%s"', writer, server),
 			HINT = format('CREATE USER MAPPING FOR %I SERVER %I OPTIONS (user …, password …);',
-				current_user, server);
+				writer, server);
 	END IF;
 	RETURN server;
 END $$;
@@ -348,7 +440,7 @@ BEGIN
 	began := pg_catalog.clock_timestamp();
 	WHILE going AND server IS NOT NULL AND NOT onec_internal.is_delivery_over(done, max_rows, began,
 		max_seconds) LOOP
-		stamp := onec_internal.mapping_stamp(server, current_user);
+		stamp := onec_internal.mapping_stamp(server, onec_internal.writing_role(server));
 		work := onec_internal.lease_write(server, stamp);
 		COMMIT;
 		EXIT WHEN work.id IS NULL;

@@ -38,6 +38,7 @@ BEGIN
 	work.requested_by := onec_internal.calling_role();
 	PERFORM onec_internal.check_allowed(work.server, work.requested_by, entity_set);
 	PERFORM onec_internal.check_change(work.server, entity_set, operation, key, body, NULL);
+	key := onec_internal.site_key(work.server, key);
 	PERFORM onec_internal.check_nothing_waits(work.server, key, body);
 	IF NOT onec_internal.is_updatable(work.server) THEN
 		RAISE object_not_in_prerequisite_state USING
@@ -51,6 +52,7 @@ BEGIN
 	work.data_version := data_version;
 	work.attempts := 1;
 	work.maybe_sent := false;
+	work.load_mode := false;
 	result := onec_internal.carry_write(work);
 	IF result.verdict = 'done' THEN
 		IF operation = 'create' THEN

@@ -8,18 +8,19 @@ CREATE FUNCTION onec.write_status(key uuid, server name DEFAULT NULL)
 	LANGUAGE sql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT w.* FROM (
+	SELECT w.* FROM (SELECT m.server, onec_internal.site_key(m.server, $1) AS key
+		FROM onec_internal.server_meant($2) m (server)) s CROSS JOIN LATERAL (
 		SELECT o.id, o.entity_set, o.operation, o.status, NULL::text AS number, NULL::text AS data_version,
 			o.message
 		FROM onec.outbox o
-		WHERE o.server = onec_internal.server_meant($2) AND o.key = $1
+		WHERE o.server = s.server AND o.key = s.key
 		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
 			WHERE r.rolname = o.requested_by),
 						  'USAGE')
 		UNION ALL
 		SELECT h.id, h.entity_set, h.operation, h.status, h.number, h.data_version, h.message
 		FROM onec.outbox_history h
-		WHERE h.server = onec_internal.server_meant($2) AND h.key = $1
+		WHERE h.server = s.server AND h.key = s.key
 		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
 			WHERE r.rolname = h.requested_by),
 						  'USAGE')) w
@@ -45,8 +46,7 @@ BEGIN
 	FROM unnest(entity_sets) e ON CONFLICT DO NOTHING;
 	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, '
-		'text, '
-				   'text[]), onec.write_status(uuid, name) TO %s', role);
+				   'text, text[], boolean), onec.write_status(uuid, name) TO %s', role);
 END $$;
 COMMENT ON FUNCTION onec.allow_write(regrole, text[], name) IS
 	'Разрешить роли ставить в очередь изменения этих наборов; таблиц очереди она не читает';

@@ -101,11 +101,13 @@ CREATE FUNCTION onec_internal.came_to_nothing(server name, id uuid) RETURNS bool
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT EXISTS (SELECT FROM onec.counterparty c
-				   WHERE c.server = $1 AND c.customer_id = $2 AND (c.is_deleted OR c.deletion_mark))
+				   WHERE c.server = $1 AND c.customer_id = k.in_1c AND (c.is_deleted OR c.deletion_mark))
 		OR EXISTS (SELECT FROM onec.discount_card d
-				   WHERE d.server = $1 AND d.card_id = $2 AND (d.is_deleted OR d.deletion_mark))
+				   WHERE d.server = $1 AND d.card_id = k.in_1c AND (d.is_deleted OR d.deletion_mark))
 		OR EXISTS (SELECT FROM onec.outbox_history h
-				   WHERE h.server = $1 AND h.key = $2 AND h.operation = 'create' AND h.status = 'skipped')
+				   WHERE h.server = $1 AND h.key = onec_internal.site_key($1, $2) AND h.operation = 'create'
+					 AND h.status = 'skipped')
+	FROM (SELECT onec_internal.key_in_1c($1, $2) OFFSET 0) k (in_1c)
 $$;
 COMMENT ON FUNCTION onec_internal.came_to_nothing(name, uuid) IS
 	'Не появится ли объект, который просил сайт: пропущен или удалён (служебная)';
@@ -185,13 +187,17 @@ CREATE FUNCTION onec_internal.put_card(server name, customer uuid, said jsonb, i
 AS $$
 DECLARE
 	entity_set text := onec_internal.write_set(server, 'card');
+	-- all by the keys that a site has been given
+	customer uuid := onec_internal.site_key(server, customer);
 	code text := btrim(said ->> 'barcode');
 	known record;
 	key uuid := onec_internal.key_said(said);
 	card jsonb := said || jsonb_build_object('owner', customer, 'barcode', code,
 											 'description', coalesce(said ->> 'description', code));
 BEGIN
-	SELECT * INTO known FROM onec_internal.card_known(server, code);
+	SELECT onec_internal.site_key(server, c.card_id) AS card_id, onec_internal.site_key(server, c.owner_id)
+		AS owner_id INTO known
+	FROM onec_internal.card_known(server, code) c;
 	IF known.card_id IS NULL THEN
 		SELECT h.card_id, h.customer_id AS owner_id INTO known
 		FROM onec_internal.hold_person(server, 'card', code, customer, key) h;
@@ -249,17 +255,20 @@ CREATE FUNCTION onec_internal.must_be_known(server name, object text, key uuid) 
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	in_1c uuid := onec_internal.key_in_1c(server, key);
+	at_site uuid := onec_internal.site_key(server, key);
 BEGIN
 	IF key IS NULL OR onec_internal.came_to_nothing(server, key) OR NOT (
 		EXISTS (SELECT FROM onec.counterparty c
-				WHERE object = 'customer' AND c.server = must_be_known.server AND c.customer_id = key)
+				WHERE object = 'customer' AND c.server = must_be_known.server AND c.customer_id = in_1c)
 		OR EXISTS (SELECT FROM onec.discount_card d
-				   WHERE object = 'card' AND d.server = must_be_known.server AND d.card_id = key)
+				   WHERE object = 'card' AND d.server = must_be_known.server AND d.card_id = in_1c)
 		OR EXISTS (SELECT FROM onec.outbox o
-				   WHERE o.server = must_be_known.server AND o.key = must_be_known.key
+				   WHERE o.server = must_be_known.server AND o.key = at_site
 					 AND o.entity_set = onec_internal.write_set(must_be_known.server, object))
 		OR EXISTS (SELECT FROM onec.outbox_history h
-				   WHERE h.server = must_be_known.server AND h.key = must_be_known.key
+				   WHERE h.server = must_be_known.server AND h.key = at_site
 					 AND h.entity_set = onec_internal.write_set(must_be_known.server, object))) THEN
 		RAISE no_data_found USING
 			MESSAGE = format('no %s of server "%s" is known by this key', object, server),
@@ -277,7 +286,7 @@ CREATE FUNCTION onec_internal.hold_or_find(server name, person uuid, number text
 AS $$
 DECLARE
 	plain text := lower(btrim(address) COLLATE "default");
-	other uuid := onec_internal.person_known(server, number, plain, code);
+	other uuid := onec_internal.site_key(server, onec_internal.person_known(server, number, plain, code));
 	w record;
 BEGIN
 	FOR w IN SELECT k.kind, k.value FROM (VALUES (1, 'phone', number), (2, 'email', plain)) k (n, kind, value)
@@ -378,6 +387,7 @@ BEGIN
 		RAISE invalid_parameter_value USING MESSAGE = 'change_contact needs a "phone" or an "email"';
 	END IF;
 	PERFORM onec_internal.must_be_known(srv, 'customer', customer);
+	customer := onec_internal.site_key(srv, customer);
 	IF part IS NOT NULL THEN
 		before := ARRAY[(onec.enqueue(srv, entity_set, 'merge_rows', customer,
 			jsonb_build_object(part, onec_internal.write_bodies(srv, 'customer.contacts',

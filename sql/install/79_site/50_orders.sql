@@ -112,7 +112,8 @@ DECLARE
 BEGIN
 	PERFORM onec.enqueue(srv, entity_set, operation, key, idempotency => idempotency, depends_on => ARRAY(
 		SELECT o.id FROM onec.outbox o
-		WHERE o.server = srv AND o.key = put_step.key AND o.operation = 'create'));
+		WHERE o.server = srv AND o.key = onec_internal.site_key(srv, put_step.key)
+		  AND o.operation = 'create'));
 	RETURN key;
 END $$;
 COMMENT ON FUNCTION onec_internal.put_step(name, text, text, uuid, text) IS

@@ -85,6 +85,16 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec_internal.is_interval_due(name) IS 'Пора ли частой синхронизации (служебная)';
 
+-- How often the outbox is delivered: each minute, or so many seconds apart where pg_cron counts them.
+CREATE FUNCTION onec_internal.deliver_cron(server name, version text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT CASE WHEN s.seconds < 60 AND regexp_match($2, '^(\d+)\.(\d+)')::int[] >= '{1,5}'
+						THEN format('%s seconds', s.seconds) ELSE '* * * * *' END
+			FROM (SELECT onec.get('outbox.deliver_seconds', $1)::int) s (seconds));
+COMMENT ON FUNCTION onec_internal.deliver_cron(name, text) IS
+	'Расписание доставки для этой версии pg_cron (служебная)';
+
 -- The jobs, and what each is called in pg_cron, whose names end at 63 bytes.  A job of another database than
 -- pg_cron's has that in its name: there may be a server of the same name in each.
 CREATE FUNCTION onec_internal.job_names(server name, database name DEFAULT NULL)
@@ -95,7 +105,7 @@ AS $$
 	SELECT v.job, format('onec:%s:%s',
 						 CASE WHEN octet_length(w.owner) > 45 THEN md5(w.owner) ELSE w.owner END, v.job)
 	FROM (SELECT concat_ws('.', $2, $1) AS owner) w,
-		(VALUES ('interval'), ('nightly'), ('weekly'), ('housekeeping'), ('history')) v (job)
+		(VALUES ('interval'), ('nightly'), ('weekly'), ('housekeeping'), ('deliver'), ('history')) v (job)
 	-- history is cleaned by a job of its own only where that of the housekeeping is out of reach
 	WHERE $2 IS NOT NULL OR v.job <> 'history'
 $$;
@@ -125,8 +135,13 @@ BEGIN
 					  || onec_internal.cron_day_of_sunday(server, hour, minute, at, clock)),
 					 -- after the night: it sets the clock for the next one
 					 (4, 'housekeeping', onec_internal.cron_time(server, (hour + 1) % 24, minute, at, clock)
-					  || ' * * *')) v (place, job, cron)
+					  || ' * * *'),
+					 (5, 'deliver', onec_internal.deliver_cron(jobs_of_server.server, (
+						 SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pg_cron'))))
+					 v (place, job, cron)
 			ON v.job = n.job
+		-- only where something is written
+		WHERE v.job <> 'deliver' OR onec_internal.is_updatable(jobs_of_server.server)
 		ORDER BY v.place;
 END $$;
 COMMENT ON FUNCTION onec_internal.jobs_of_server(name, timestamptz, text) IS
@@ -435,7 +450,8 @@ CREATE FUNCTION onec_internal.has_nothing_to_do(server name, job text) RETURNS b
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT $2 = 'interval'
+	SELECT $2 = 'deliver' AND NOT onec_internal.is_updatable($1)
+		OR $2 = 'interval'
 		AND NOT (onec.get('sync.enabled', $1)::boolean AND onec_internal.is_interval_due($1))
 		OR $2 = 'nightly' AND NOT onec.get('nightly.enabled', $1)::boolean
 		OR onec_internal.leaves_turn_to_larger($1, $2)
@@ -463,6 +479,10 @@ BEGIN
 	IF job OPERATOR(pg_catalog.=) 'housekeeping' THEN
 		PERFORM onec_internal.housekeep_and_tell(server);
 		RETURN;
+	ELSIF job OPERATOR(pg_catalog.=) 'deliver' THEN
+		-- the next minute's goes on
+		CALL onec.deliver(server, max_seconds => 50);
+		RETURN;
 	END IF;
 	CALL onec_internal.carry_out(onec_internal.plan_of_job(server, job));
 	IF job OPERATOR(pg_catalog.=) 'weekly' THEN
@@ -488,7 +508,7 @@ BEGIN
 END $$;
 COMMENT ON PROCEDURE onec.run_job(text, name) IS
 	'Выполнить задание: interval — частая синхронизация, nightly — ночная, weekly — полная сверка, '
-	'housekeeping — уборка журналов. '
+	'housekeeping — уборка журналов, deliver — доставка очереди записи. '
 	'Большее, которому помешали, выполняет следующее';
 REVOKE EXECUTE ON PROCEDURE onec.run_job(text, name) FROM PUBLIC;
 
@@ -504,5 +524,5 @@ BEGIN
 END $$;
 COMMENT ON PROCEDURE onec.run_now(text, name) IS
 	'Выполнить задание сейчас, даже если оно выключено или его время не пришло: interval, '
-	'nightly, weekly, housekeeping';
+	'nightly, weekly, housekeeping, deliver';
 REVOKE EXECUTE ON PROCEDURE onec.run_now(text, name) FROM PUBLIC;

@@ -13,8 +13,8 @@ COMMENT ON FUNCTION onec_internal.cron_field_values(text, int) IS
 	'Значения, которые допускает поле расписания (служебная)';
 
 -- The next minute a schedule of pg_cron means, on the clock of "zone", after a moment.  Known are the forms
--- that are used here: minute and hour as a number, * or */N, every day or one day of the week; NULL for
--- others.
+-- that are used here: minute and hour as a number, * or */N, every day or one day of the week; or so many
+-- seconds apart; NULL for others.
 CREATE FUNCTION onec_internal.next_cron_run(cron text, zone text, after timestamptz) RETURNS timestamptz
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -24,6 +24,9 @@ DECLARE
 	day date := (after AT TIME ZONE zone)::date - 1;
 	coming timestamptz;
 BEGIN
+	IF cron ~ '^\d+ seconds$' THEN
+		RETURN after + make_interval(secs => split_part(cron, ' ', 1)::int);
+	END IF;
 	FOR i IN 1 .. 10 LOOP
 		-- seven is Sunday, too
 		IF form[3] = '*' OR extract(dow FROM day) = form[3]::int % 7 THEN
@@ -135,7 +138,7 @@ CREATE VIEW onec.schedule_status AS
 COMMENT ON VIEW onec.schedule_status IS
 	'Задания pg_cron: когда следующий запуск, чем кончился последний, что сделать';
 COMMENT ON COLUMN onec.schedule_status.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.schedule_status.job IS 'Задание: interval, nightly, weekly, housekeeping';
+COMMENT ON COLUMN onec.schedule_status.job IS 'Задание: interval, nightly, weekly, housekeeping, deliver';
 COMMENT ON COLUMN onec.schedule_status.cron IS 'Расписание в pg_cron; NULL — задания нет или его не видно';
 COMMENT ON COLUMN onec.schedule_status.active IS 'Включено ли задание';
 COMMENT ON COLUMN onec.schedule_status.next_run_gmt IS 'Следующий запуск по Гринвичу';
@@ -159,9 +162,14 @@ DECLARE
 	lag numeric;
 BEGIN
 	PERFORM onec_internal.checked_word('step', step,
-									   ARRAY(SELECT s.step FROM onec_internal.sync_steps(srv, NULL) s
+									   ARRAY(SELECT 'outbox' UNION
+											 SELECT s.step FROM onec_internal.sync_steps(srv, NULL) s
 											 UNION SELECT s.target FROM onec_internal.sync_steps(srv, NULL) s
 											 ORDER BY 1));
+	-- no step of a sync: what goes the other way
+	IF 'outbox' = step THEN
+		RETURN onec_internal.outbox_lag(srv);
+	END IF;
 	SELECT CASE WHEN count(*) = count(t.last_ok)
 				THEN extract(epoch FROM clock_timestamp() - min(t.last_ok)) END INTO lag
 	FROM onec_internal.sync_steps(srv, NULL) s
@@ -174,7 +182,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec.lag_seconds(text, name) IS
 	'Сколько секунд прошло с последнего успешного конца шага (cards, counterparties, products, stores, '
-	'purchases, loyalty, orders, profiles) или чтения таблицы; NULL — его ещё не было';
+	'purchases, loyalty, orders, profiles) или чтения таблицы; NULL — его ещё не было. outbox — сколько ждёт '
+	'самая старая недоставленная строка очереди записи, 0 — никакая, NULL — в базу не пишут';
 
 -- Is the process still at a run of this base?  The lock tells that a run holds while it works, whoever asks
 -- and whatever is shown of activities.  A session that goes on after its run was cancelled is at a later

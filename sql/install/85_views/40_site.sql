@@ -104,7 +104,8 @@ DECLARE
 BEGIN
 	RETURN onec_internal.these_orders_json(srv, ARRAY(
 		SELECT o.order_id FROM onec.customer_order o
-		WHERE o.server = srv AND o.order_id = order_json.order_id AND o.deletion_mark IS NOT TRUE)) -> 0;
+		WHERE o.server = srv AND o.order_id = onec_internal.key_in_1c(srv, order_json.order_id)
+		  AND o.deletion_mark IS NOT TRUE)) -> 0;
 END $$;
 COMMENT ON FUNCTION onec.order_json(uuid, name) IS
 	'Один заказ как JSON, по ссылке 1С; чей он, проверяет сайт';

@@ -332,6 +332,25 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec_internal.report_freshness(name) IS 'Раздел отчёта: свежесть данных (служебная)';
 
+-- Nothing where nothing is written.
+CREATE FUNCTION onec_internal.report_outbox(server name) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT onec_internal.report_section('outbox', 'Запись в 1С',
+		'Что сайт поставил в очередь и что ещё не в 1С; стоит — ждёт решения человека.',
+		onec_internal.report_table('{Ждут,Неясно,Стоят,Самая старая с,Последняя доставка,Что делать}',
+			'<tr><td>' || concat_ws('</td><td>', o.pending + o.waiting + o.sending, o.unknown,
+				o.blocked + o.conflict + o.failed,
+				coalesce(to_char(o.oldest_at AT TIME ZONE z.zone, 'DD.MM.YYYY HH24:MI'), '–'),
+				coalesce(to_char(o.last_done_at AT TIME ZONE z.zone, 'DD.MM.YYYY HH24:MI'), '–'),
+				onec_internal.html_text(coalesce(o.hint, 'ничего'))) || '</td></tr>'))
+	FROM onec.outbox_status o
+	CROSS JOIN (SELECT onec_internal.server_zone($1) AS zone) z
+	WHERE o.server = $1
+$$;
+COMMENT ON FUNCTION onec_internal.report_outbox(name) IS 'Раздел отчёта: запись в 1С (служебная)';
+
 CREATE FUNCTION onec_internal.report_quality(server name) RETURNS text
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -460,6 +479,7 @@ BEGIN
 		|| onec_internal.report_section('points', 'Сгорают баллы', 'В ближайшие 30 дней.',
 										onec_internal.report_points(srv,
 											onec_internal.moment_meant(srv, as_of)))
+		|| coalesce(onec_internal.report_outbox(srv), '')
 		|| onec_internal.report_section('quality', 'Замечания к данным', 'Что стоит исправить в 1С.',
 										onec_internal.report_quality(srv))
 		|| onec_internal.report_section('freshness', 'Свежесть', 'Последняя синхронизация.',

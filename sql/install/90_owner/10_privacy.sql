@@ -7,7 +7,7 @@ CREATE FUNCTION onec_internal.people_meant(server name, key text) RETURNS SETOF 
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	id uuid := onec_internal.reference_uuid(btrim(key));
+	id uuid := onec_internal.key_in_1c(server, onec_internal.reference_uuid(btrim(key)));
 	country text := onec.get('phone.country', server);
 	wanted text := onec.normalize_phone(key, country);
 BEGIN
@@ -27,7 +27,7 @@ BEGIN
 		WHERE u.server = people_meant.server AND (u.login = btrim(key) OR u.phone = wanted)
 		UNION SELECT c.user_id FROM onec.customer_card c
 		WHERE c.server = people_meant.server AND c.phone = wanted
-		UNION SELECT p.customer_id FROM onec_internal.site_person p
+		UNION SELECT onec_internal.key_in_1c(p.server, p.customer_id) FROM onec_internal.site_person p
 		WHERE p.server = people_meant.server AND (p.kind, p.value) = ('phone', wanted)
 		UNION SELECT coalesce(d.owner_id, d.card_id) FROM onec.discount_card d
 			WHERE d.server = people_meant.server AND wanted IS NOT NULL
@@ -63,8 +63,10 @@ AS $$
 		  WHERE u.server = $1 AND $2 IN (u.user_id, u.customer_id)
 		  UNION ALL SELECT l.card_id FROM onec.card_sale_line l WHERE l.server = $1 AND l.owner_id = $2
 		  UNION ALL SELECT l.card_id FROM onec.loyalty_lot l WHERE l.server = $1 AND l.owner_id = $2
-		  UNION ALL SELECT p.card_id FROM onec_internal.site_person p
-		  WHERE p.server = $1 AND p.customer_id = $2) x
+		  UNION ALL SELECT u.id FROM onec_internal.site_person p
+		  CROSS JOIN LATERAL unnest(ARRAY[p.customer_id, p.card_id,
+										  onec_internal.key_in_1c($1, p.card_id)]) u (id)
+		  WHERE p.server = $1 AND p.customer_id IN ($2, onec_internal.site_key($1, $2))) x
 	WHERE x.id IS NOT NULL
 	  AND NOT EXISTS (SELECT FROM onec.discount_card o
 					  WHERE o.server = $1 AND o.card_id = x.id AND coalesce(o.owner_id, o.card_id) <> $2)
@@ -182,6 +184,9 @@ CREATE FUNCTION onec_internal.forget_written(server name, ids uuid[], words text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	-- the keys that the site was given, where 1C has given others
+	ids uuid[] := ids || ARRAY(SELECT r.key FROM onec_internal.outbox_remote r
+							   WHERE r.server = forget_written.server AND r.remote_key = ANY (ids));
 	tells text[] := ids::text[] || ARRAY(SELECT w FROM unnest(words) w WHERE w ~ '@|^\d{10}$');
 	keys uuid[];
 	waiting bigint[];

@@ -52,7 +52,7 @@ DECLARE
 		clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,
 		store_summary,revenue_month,product_pair,bestseller,recommendation_feed,site_user_masked,
 		customer_360_masked,purchase_masked,sync_run,sync_step,sync_state,sync_status,sync_progress,drift,
-		data_quality,change_feed,image_summary}';
+		data_quality,change_feed,image_summary,outbox_status}';
 	behind text[] := '{base,live_servers,base_clock,refusal,largest_page,known_servers,
 		shop_rules,product_with_category,counted_line,counted_part,counted_points,taste_word}';
 	helpers text;

@@ -47,6 +47,7 @@ typedef struct OnecHttpRequest
 	const char *body;			/* JSON in UTF-8, with POST and PATCH; need not live longer than the call */
 	size_t		body_len;		/* 0: none */
 	const char *if_match;		/* value of the header, or NULL */
+	const char *load_mode;		/* value of 1C_OData-DataLoadMode, or NULL */
 	const char *ca_file;		/* PEM file, or NULL for the system's */
 	bool		insecure;		/* do not verify the certificate */
 	long		connect_timeout_ms; /* covers DNS, TCP and TLS; > 0 */

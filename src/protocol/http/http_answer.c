@@ -310,7 +310,8 @@ onec_answer_explain(OnecTransfer *transfer, CURLcode code)
 		case CURLE_USE_SSL_FAILED:
 			explain_tls(transfer, code);
 			break;
-		case CURLE_SEND_FAIL_REWIND:	/* it would have been sent again, see http_body.c */
+		case CURLE_SEND_FAIL_REWIND:	/* it would have been sent again, see http_body.c … */
+		case CURLE_ABORTED_BY_CALLBACK:	/* … and http_transfer.c */
 		case CURLE_GOT_NOTHING:
 			onec_fail(error, ONEC_ERR_BROKEN, "connection closed without an answer");
 			break;

@@ -67,7 +67,7 @@ onec_http_body_set(CURL *easy, OnecTransfer *transfer, const OnecHttpRequest *re
 	{
 		if (code == CURLE_OK && !bare)
 			code = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
-		return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) : code;
+		return code;
 	}
 	/* without a way back in it, libcurl cannot send it again */
 	if (code == CURLE_OK)

@@ -79,6 +79,7 @@ struct OnecTransfer
 	int64_t		speed_bytes;	/* bytes when it began */
 
 	bool		connected;		/* the request could be sent */
+	bool		once;			/* … and must not be again */
 	bool		paused;
 	bool		pinned;			/* the caller reads the window: keep it still */
 	bool		ended;

@@ -299,7 +299,7 @@ onec_transfer_release(OnecTransfer *transfer)
 
 /* ---------- the request ---------- */
 
-/* The connection stands and the request is about to be sent. */
+/* The connection stands and the request is about to be sent; again, after a kept one died under it. */
 static int
 ready_callback(void *arg, char *peer_ip, char *own_ip, int peer_port, int own_port)
 {
@@ -309,6 +309,8 @@ ready_callback(void *arg, char *peer_ip, char *own_ip, int peer_port, int own_po
 	(void) own_ip;
 	(void) peer_port;
 	(void) own_port;
+	if (transfer->once && transfer->connected)
+		return CURL_PREREQFUNC_ABORT;
 	transfer->connected = true;
 	onec_transfer_moved(transfer);
 	return CURL_PREREQFUNC_OK;
@@ -322,6 +324,8 @@ socket_made_callback(void *arg, curl_socket_t fd, curlsocktype purpose)
 
 	(void) fd;
 	(void) purpose;
+	if (transfer->once && transfer->connected)
+		return CURL_SOCKOPT_ERROR;
 	if (transfer->connected)
 	{
 		transfer->connected = false;
@@ -480,6 +484,7 @@ onec_transfer_create(OnecHttp *http, const OnecHttpRequest *request, OnecError *
 	transfer->max_response = request->max_response;
 	transfer->high_water = request->high_water;
 	transfer->retry_after_s = -1;
+	transfer->once = post;
 	transfer->started_at = onec_http_now();
 	transfer->connect_by = transfer->started_at + (int64_t) request->connect_timeout_ms * 1000;
 	transfer->answer_by = transfer->started_at + (int64_t) request->request_timeout_ms * 1000;
@@ -495,6 +500,7 @@ onec_transfer_create(OnecHttp *http, const OnecHttpRequest *request, OnecError *
 		add_header(transfer, "IBSession", request->ib_session, error) &&
 		add_header(transfer, "Cookie", request->cookie, error) &&
 		add_header(transfer, "If-Match", request->if_match, error) &&
+		add_header(transfer, "1C_OData-DataLoadMode", request->load_mode, error) &&
 		add_header(transfer, "Content-Type", full ? BODY_TYPE : post ? "" : NULL, error) &&
 		add_header(transfer, "Expect", full ? "" : NULL, error);
 	transfer->easy = good ? curl_easy_init() : NULL;
