@@ -28,6 +28,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--no-dirt", action="store_true", help="a shop without planted dirt")
     parser.add_argument("--unthinned", action="store_true", help="no seasons and no returns: the bare purchase process")
     parser.add_argument("--site", action="store_true", help="publish what only a site asks for, too: pictures, payments …")
+    parser.add_argument("--plan", action="store_true", help="publish an exchange plan with nodes, and tell its changes")
     parser.add_argument("--tiny", action="store_true", help="serve the small base of tiny.py instead of the shop")
     parser.add_argument("--rows", type=int, default=0, metavar="N", help="with --tiny: so many goods more")
     parser.add_argument("--lines", type=int, default=0, metavar="N", help="with --tiny: so many sales more")
@@ -50,8 +51,12 @@ def build(options: argparse.Namespace) -> Base:
         import tiny
         return tiny.small_base(options.rows, options.lines, options.shape)
     import shop
-    return shop.build(seed=options.seed, customers=options.customers, timezone=options.timezone,
+    base = shop.build(seed=options.seed, customers=options.customers, timezone=options.timezone,
                       dirt=not options.no_dirt, unthinned=options.unthinned, site=options.site)
+    if options.plan:
+        import plan
+        base.sets[plan.NAME] = plan.node_set()
+    return base
 
 
 def stop(*_: object) -> None:

@@ -81,6 +81,13 @@ class Control:
         with self.server.service.lock:
             return self.server.service.writes.object(query["set"], query["key"])
 
+    def get_plan(self, query: dict, body: Any) -> Any:
+        found = self.server.service.writes.plan
+        with self.server.service.lock:
+            found.look()
+            return {node["Code"]: {"key": node["Ref_Key"], "sent": node["SentNo"], "received": node["ReceivedNo"], "registered": [
+                [name, key, number] for (name, key), number in found.registered.get(node["Ref_Key"], {}).items()]} for node in found.nodes}
+
     def get_faults(self, query: dict, body: Any) -> Any:
         return [rule.shown() for rule in self.server.faults.rules]
 

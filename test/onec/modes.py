@@ -53,6 +53,15 @@ class Modes:
     post_without_movements: Any = False  # pattern of documents that are posted and leave nothing in registers
     unlimited_refused: bool = False  # comparing a text of unlimited length answers 500
 
+    # of an exchange plan (--plan)
+    plan_sets: Any = "^(Catalog_(ДисконтныеКарты|Контрагенты|Номенклатура)|Document_ЗаказПокупателя)$"  # which sets it has
+    plan_misses: Any = False  # pattern of "Set GUID": objects whose changes nobody registers
+    plan_lies: Any = False  # pattern of "Set GUID": objects that live and are told of as deleted
+    plan_form: str = "atom"  # of the message: atom, json
+    plan_says: str = "type"  # what of an object in JSON says of which set it is: type, address, nothing
+    plan_counts: bool = True  # false: a confirmation leaves ReceivedNo as it was
+    plan_quotes: str = "plain"  # doubled: quotes inside the parameter DataExchangePoint are taken so only
+
 
 def hits(mode: Any, name: str) -> bool:
     return mode is True or (isinstance(mode, str) and mode != "" and re.search(mode, name) is not None)

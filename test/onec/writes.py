@@ -11,6 +11,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import plan
 from bodies import Given, Reader, defaults, parse
 from configuration import LOCKED, NO_LICENCE, Configuration, refused
 from model import EMPTY_DATE, EMPTY_GUID, EntitySet, Row
@@ -36,6 +37,7 @@ class Writes:
         self.configuration = Configuration(self.modes, self.base.timezone)
         self.posting = Posting(self.base)
         self.stored = Stored()
+        self.plan = plan.Plan(self) if plan.NAME in self.base.sets else None
 
     def answer(self, method: str, request: Request, headers: dict[str, str], body: bytes) -> Reply:
         name, arguments = split_call(request.segments[0] if request.segments else "")
@@ -43,6 +45,8 @@ class Writes:
             raise Refusal(501, 0, "Не поддерживается")
         if method not in ("POST", "PATCH", "DELETE"):
             raise Refusal(405, 6, f"Метод {method} не поддерживается")
+        if self.plan and method == "POST" and name in plan.ACTIONS:
+            return self.plan.answer(request)
         found = self.base.sets.get(name)
         if found is None:
             raise Refusal(404, 8, f'"{name}" entity is not found')
