@@ -252,7 +252,7 @@ make_reply(OnecSession *session, const OnecOptions *options, const OnecRequest *
 	session->replies = reply;
 	reply->log.slot = -1;
 	reply->retry_after_s = -1;
-	reply->expect = request->resource != NULL ? ONEC_EXPECT_ANY :
+	reply->expect = request->resource != NULL || onec_odata_is_action(request) ? ONEC_EXPECT_ANY :
 		request->metadata ? ONEC_EXPECT_XML :
 		request->count ? ONEC_EXPECT_TEXT : ONEC_EXPECT_JSON;
 	reply->parts = parts_of(request);

@@ -97,7 +97,7 @@ typedef enum OnecExpect
 	ONEC_EXPECT_JSON,
 	ONEC_EXPECT_TEXT,			/* a count */
 	ONEC_EXPECT_XML,			/* $metadata */
-	ONEC_EXPECT_ANY				/* what a link leads to */
+	ONEC_EXPECT_ANY				/* what a link leads to; what 1C chooses */
 } OnecExpect;
 
 typedef struct OnecReplyTie OnecReplyTie;

@@ -132,6 +132,9 @@ static const OptionDef option_defs[] = {
 	CHOICE(delete_mode, READING, "mark", "mark", "physical", "error"),
 	NUMBER(batch_size, READING, KIND_INT, 0, 1, 65535, "100"),
 	TEXT(write_user, IN_SERVER),
+	CHOICE(change_source, IN_SERVER, "read", "read", "plan"),
+	TEXT(exchange_plan, IN_SERVER),
+	TEXT(exchange_node, IN_SERVER),
 	NUMBER(request_cost, READING, KIND_REAL, 0, 0, 1e12, "1000"),
 	NUMBER(tuple_cost, READING, KIND_REAL, 0, 0, 1e12, "0.1"),
 	PRIVILEGED(ca_file, KIND_TEXT, NULL),
@@ -449,6 +452,30 @@ check_together(int place, bool has_url, bool has_user, bool has_password, bool h
 				 errmsg("option \"password\" needs \"user\" beside it")));
 }
 
+/* Who asks an exchange plan names it, and his node in it: nobody else's may be changed. */
+static void
+check_plan(List *options)
+{
+	bool		asks = false;
+	int			named = 0;
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *elem = lfirst_node(DefElem, lc);
+
+		if (strcmp(elem->defname, "change_source") == 0)
+			asks = strcmp(defGetString(elem), "plan") == 0;
+		named += strcmp(elem->defname, "exchange_plan") == 0 || strcmp(elem->defname, "exchange_node") == 0;
+	}
+	if (asks && named < 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+				 errmsg("option \"change_source\" needs \"exchange_plan\" and \"exchange_node\" beside it"),
+				 errhint("Name the exchange plan and a node of it that nobody else uses: OPTIONS "
+						 "(exchange_plan 'ExchangePlan_Сайт', exchange_node '002').")));
+}
+
 /*
  * onec_fdw_validator(options text[], catalog oid): called by CREATE and ALTER of servers, user mappings,
  * tables and columns.
@@ -480,6 +507,8 @@ onec_fdw_validator(PG_FUNCTION_ARGS)
 		has_token |= strcmp(def->name, "token") == 0;
 	}
 	check_together(place, has_url, has_user, has_password, has_token);
+	if (place == IN_SERVER)
+		check_plan(options);
 	PG_RETURN_VOID();
 }
 

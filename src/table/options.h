@@ -35,6 +35,13 @@ typedef enum OnecDeleteMode
 	ONEC_DELETE_ERROR
 } OnecDeleteMode;
 
+/* What tells a sync which objects have changed. */
+typedef enum OnecChangeSource
+{
+	ONEC_CHANGES_READ,			/* reading the sets */
+	ONEC_CHANGES_PLAN			/* an exchange plan, the node of which may be changed */
+} OnecChangeSource;
+
 /* Options of a server, overlaid by those of a table if there is one. */
 typedef struct OnecOptions
 {
@@ -69,6 +76,9 @@ typedef struct OnecOptions
 	int			delete_mode;	/* OnecDeleteMode */
 	int			batch_size;		/* rows that one INSERT queues at once */
 	char	   *write_user;		/* the role whose login delivers; NULL: whoever delivers */
+	int			change_source;	/* OnecChangeSource */
+	char	   *exchange_plan;	/* its set; NULL: not given */
+	char	   *exchange_node;	/* key or code of the node; NULL: not given */
 	bool		ignores_case;	/* 1C compares text without regard to case */
 	bool		tls_verify;		/* check the certificate */
 	double		request_cost;

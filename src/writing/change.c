@@ -178,25 +178,33 @@ onec_write_address(const OnecOptions *options, const OnecWrite *write)
 }
 
 void
-onec_write(OnecSession *session, const OnecOptions *options, const OnecWrite *write, OnecWritten *written)
+onec_write_request(OnecSession *session, const OnecOptions *options, const OnecRequest *request,
+				   const OnecChange *change, OnecWritten *written)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "onec change", ALLOCSET_SMALL_SIZES);
-	Asked		asked;
-	OnecChange	change = {write->method, write->body, write->if_match, write->load_mode};
-	bool		changes = strcmp(write->method, "GET") != 0;
 	StringInfoData answer;
 	OnecReply  *reply;
 
 	memset(written, 0, sizeof(*written));
 	initStringInfo(&answer);
-	reply = onec_session_start_change(session, options, ask(&asked, write), changes ? &change : NULL, NULL);
+	reply = onec_session_start_change(session, options, request, change, NULL);
 	onec_reply_attach(reply, context);
 	read_answer(reply, &answer, &written->error);
 	written->outcome = outcome_of(&written->error, onec_reply_sent(reply));
-	if (!changes)
+	if (change == NULL)
 		written->outcome = outcome_of_reading(written->outcome);
 	written->retry_after = onec_reply_retry_after(reply);
 	take_answer(written, &answer);
 	onec_reply_free(reply);
 	MemoryContextDelete(context);
+}
+
+void
+onec_write(OnecSession *session, const OnecOptions *options, const OnecWrite *write, OnecWritten *written)
+{
+	OnecChange	change = {write->method, write->body, write->if_match, write->load_mode};
+	bool		changes = strcmp(write->method, "GET") != 0;
+	Asked		asked;
+
+	onec_write_request(session, options, ask(&asked, write), changes ? &change : NULL, written);
 }

@@ -11,6 +11,8 @@
 #include "postgres.h"
 
 #include "onec_error.h"
+#include "protocol/odata/odata.h"
+#include "session/reply.h"
 #include "session/session.h"
 #include "table/options.h"
 
@@ -55,6 +57,10 @@ typedef struct OnecWritten
  */
 extern void onec_write(OnecSession *session, const OnecOptions *options, const OnecWrite *write,
 					   OnecWritten *written);
+
+/* The same for a request that is made already; "change" is NULL where nothing is changed. */
+extern void onec_write_request(OnecSession *session, const OnecOptions *options, const OnecRequest *request,
+							   const OnecChange *change, OnecWritten *written);
 
 /* Whose login onec_internal.write_once() uses in place of its caller's; InvalidOid: the caller's. */
 extern Oid	onec_write_login;

@@ -177,6 +177,9 @@ test_requests(void)
 	const char *select[] = {"Ref_Key", "Имя"};
 	OnecOrder	order[] = {{"Period", true}, {"Ref_Key", false}};
 	OnecArgument arguments[] = {{"Period", &date}, {"Condition", &eq}};
+	OnecExpr	address = literal(ONEC_LIT_PARAM, "'http://h/P(guid'00-1')'");
+	OnecExpr	number = literal(ONEC_LIT_NUMBER, "7");
+	OnecArgument point[] = {{"DataExchangePoint", &address}, {"MessageNo", &number}};
 	OnecRequest request = {.entity_set = "Catalog_Б", .top = -1, .skip = -1};
 	OnecBuf		text;
 
@@ -214,6 +217,10 @@ test_requests(void)
 		   "a function");
 	request = (OnecRequest) {.metadata = true, .top = -1, .skip = -1};
 	is_str(url_of(&request), ROOT "/$metadata", "metadata");
+	request = (OnecRequest) {.function = "SelectChanges", .arguments = point, .narguments = 2, .top = -1};
+	is_str(url_of(&request), ROOT "/SelectChanges"
+		   "?DataExchangePoint=%27http%3A%2F%2Fh%2FP%28guid%2700-1%27%29%27&MessageNo=7",
+		   "a function of the base itself, in the form that is 1C's own");
 	request = (OnecRequest) {.entity_set = "../../x?$top=1&%2e", .top = -1, .skip = -1};
 	is_str(url_of(&request),
 		   ROOT "/..%2F..%2Fx%3F%24top%3D1%26%252e?$format=application%2Fjson%3Bodata%3Dnometadata"

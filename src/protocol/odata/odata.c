@@ -405,6 +405,12 @@ put_number(Output *output, const char *name, int64_t number)
 	onec_buf_free(&value);
 }
 
+bool
+onec_odata_is_action(const OnecRequest *request)
+{
+	return request->entity_set == NULL && request->function != NULL;
+}
+
 /* The parts of the path below the root. */
 static void
 put_path(Output *output, const OnecRequest *request, OnecBuf *part)
@@ -428,7 +434,8 @@ put_path(Output *output, const OnecRequest *request, OnecBuf *part)
 	}
 	if (request->function != NULL)
 	{
-		onec_buf_putc(output->out, '/');
+		if (request->entity_set != NULL)
+			onec_buf_putc(output->out, '/');
 		onec_buf_puts(part, request->function);
 		put(output, part, "");
 		onec_buf_clear(part);
@@ -500,7 +507,7 @@ put_request(Output *output, const OnecRequest *request, OnecBuf *part)
 	put_path(output, request, part);
 	if (request->metadata)
 		return;
-	if (output->encoded && !request->count)
+	if (output->encoded && !request->count && !onec_odata_is_action(request))
 	{
 		onec_buf_puts(part, FORMAT);
 		put_option(output, "$format", part, "");

@@ -73,12 +73,12 @@ typedef struct OnecArgument
 
 typedef struct OnecRequest
 {
-	const char *entity_set;		/* NULL asks for the service document */
+	const char *entity_set;		/* NULL asks for the service document, or for a function of the base itself */
 	const char *resource;		/* not NULL: what follows the root, as 1C itself has written it in a link; the
 								 * rest is not looked at, and the answer may be anything */
 	bool		metadata;		/* $metadata instead of a set */
 	const OnecExpr *key;		/* LITERAL: one entity, Set(guid'…') */
-	const char *function;		/* Balance, SliceLast …, or NULL */
+	const char *function;		/* Balance, SliceLast …; SelectChanges … of the base; or NULL */
 	const OnecArgument *arguments;	/* travel in the query string */
 	int			narguments;
 	bool		count;			/* …/$count */
@@ -102,11 +102,15 @@ extern bool onec_odata_root(const char *url, OnecBuf *out, const char **why);
 
 /*
  * Append the URL of "request" below "root" (as onec_odata_root made it), percent-encoded.
- * Data requests carry $format=application/json;odata=nometadata.  Options come in the
+ * Data requests carry $format=application/json;odata=nometadata, but for functions of the base, which
+ * answer in the form that is 1C's own.  Options come in the
  * fixed order $format, arguments, $select, $filter, $orderby, $top, $skip, allowedOnly, so
  * that tests can compare whole URLs.  False only when out of memory.
  */
 extern bool onec_odata_url(const char *root, const OnecRequest *request, OnecBuf *out);
+
+/* Whether it calls a function of the base itself (SelectChanges), not of a set. */
+extern bool onec_odata_is_action(const OnecRequest *request);
 
 /*
  * The same for people: only what follows the root, nothing percent-encoded, without
