@@ -157,14 +157,16 @@ sub create
 	return;
 }
 
+# Of some tables only, if they are named.
 sub load
 {
-	my ($class, $node, $liar) = @_;
-	my $json = $liar->control_text('GET', '/rows?sets=' . join(',', map { _encoded($_) } (map { $tables{$_}[0] } $class->tables), sort keys %sections));
+	my ($class, $node, $liar, @of) = @_;
+	my @tables = @of ? @of : $class->tables;
+	my $json = $liar->control_text('GET', '/rows?sets=' . join(',', map { _encoded($_) } (map { $tables{$_}[0] } @tables), sort keys %sections));
 
 	utf8::decode($json);
 	_run($node, "TRUNCATE truth.row; INSERT INTO truth.row SELECT e.key, jsonb_array_elements(e.value) FROM jsonb_each(\$rows\$$json\$rows\$::jsonb) e;" .
-		join('', map { "TRUNCATE truth.$_; INSERT INTO truth.$_ TABLE truth.${_}_now; ANALYZE truth.$_;" } $class->tables));
+		join('', map { "TRUNCATE truth.$_; INSERT INTO truth.$_ TABLE truth.${_}_now; ANALYZE truth.$_;" } @tables));
 	return;
 }
 

@@ -265,6 +265,52 @@ END $$;
 COMMENT ON FUNCTION onec_internal.diagnose_composite(name) IS
 	'Проверить, ищет ли база по значениям составного типа (служебная)';
 
+-- Whether an exchange plan can tell what has changed: its node, and the tables that are read by it.
+CREATE FUNCTION onec_internal.diagnose_plan(server name)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	w record;
+	t record;
+	p onec_internal.plan_state;
+	plans text := (SELECT string_agg(e.entity_set, ', ' ORDER BY e.entity_set)
+				   FROM onec.entity_sets(diagnose_plan.server) e
+				   WHERE e.entity_set ~ '^ExchangePlan_[^_]+$');
+BEGIN
+	SELECT * INTO w FROM onec_internal.plan_wanted(server);
+	IF w.plan IS NULL THEN
+		RETURN QUERY SELECT 'exchange plan'::text, 'ok'::text, 'not asked; published: ' || plans,
+			format('Если в нём есть узел, которым больше никто не пользуется: ALTER SERVER %I OPTIONS (ADD '
+				   'change_source ''plan'', ADD exchange_plan …, ADD exchange_node …);', server)
+			WHERE plans IS NOT NULL;
+		RETURN;
+	END IF;
+	SELECT * INTO p FROM onec_internal.plan_state s WHERE s.server = diagnose_plan.server;
+	SELECT * INTO t FROM onec_internal.try_statement(format(
+		'SELECT format(''message %%s received, %%s sent'', n.received, n.sent) '
+		'FROM onec_internal.plan_node(%L, %L, NULL) n', server, w.named));
+	RETURN QUERY SELECT 'exchange plan'::text,
+		CASE WHEN t.error IS NOT NULL THEN 'failed' WHEN p.failed IS NOT NULL THEN 'warning' ELSE 'ok' END,
+		coalesce(t.error, p.failed, t.value),
+		CASE WHEN t.error IS NOT NULL
+			 THEN 'Опубликуйте план обмена, дайте пользователю 1С право читать и менять его и назовите узел: '
+				  'ALTER SERVER, параметры exchange_plan и exchange_node'
+			 WHEN p.failed ~ 'somebody else'
+			 THEN format('Если узлом больше никто не пользуется: SELECT onec.take_exchange_node(%L);', server)
+			 WHEN p.failed IS NOT NULL THEN 'Таблицы читаются без плана' END;
+	RETURN QUERY SELECT u.target || ': exchange plan',
+		CASE WHEN u.broken IS NULL THEN 'ok' ELSE 'warning' END,
+		coalesce(u.broken, CASE WHEN u.checked_at IS NULL THEN 'told of, not compared yet'
+								ELSE 'told of; compared at ' || date_trunc('second', u.checked_at) END),
+		CASE WHEN u.broken IS NOT NULL
+			 THEN 'План сообщает не обо всём: неделю таблица читается без него' END
+		FROM onec_internal.plan_use u WHERE u.server = diagnose_plan.server ORDER BY 1;
+END $$;
+COMMENT ON FUNCTION onec_internal.diagnose_plan(name) IS
+	'Может ли план обмена сообщать об изменениях (служебная)';
+
 CREATE FUNCTION onec.diagnose(server name DEFAULT NULL)
 	RETURNS TABLE ("check" text, status text, detail text, advice text)
 	LANGUAGE plpgsql VOLATILE
@@ -305,6 +351,7 @@ BEGIN
 			RETURN QUERY SELECT d.* FROM onec_internal.diagnose_target(srv, v.target) d;
 		END IF;
 	END LOOP;
+	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_plan(srv) d;
 	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_case(srv) d;
 	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_composite(srv) d;
 	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_shop(srv) d;

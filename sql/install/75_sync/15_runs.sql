@@ -74,6 +74,8 @@ CREATE TABLE onec.sync_step (
 	went_back boolean NOT NULL DEFAULT false,
 	covered tsmultirange NOT NULL DEFAULT '{}',
 	covered_keys bigint NOT NULL DEFAULT 0,
+	objects_told bigint,
+	resumed boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (server, run_id, ordinal)
 );
 COMMENT ON TABLE onec.sync_step IS 'Шаги запусков синхронизации';
@@ -106,6 +108,10 @@ COMMENT ON COLUMN onec.sync_step.empty_windows IS 'Сколько последн
 COMMENT ON COLUMN onec.sync_step.covered IS
 	'Время прочитанных окон, которые ещё не сверены с количеством в 1С';
 COMMENT ON COLUMN onec.sync_step.covered_keys IS 'Сколько разных строк в них прочитано';
+COMMENT ON COLUMN onec.sync_step.objects_told IS
+	'О скольких объектах сообщил план обмена, если шаг прочитал только их; NULL — читал без него';
+COMMENT ON COLUMN onec.sync_step.resumed IS
+	'Шаг продолжил полное чтение, начатое прежним запуском: часть таблицы прочитана тогда';
 COMMENT ON COLUMN onec.sync_step.went_back IS
 	'Взяты ли уже дни, откуда документы перенесли в прочитанные окна';
 

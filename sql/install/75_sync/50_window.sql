@@ -305,10 +305,12 @@ COMMENT ON FUNCTION onec_internal.rows_that_1c_counts(name, text, text, timestam
 -- Make the rows of "scope" equal to those that 1C has for "condition"; without a scope nothing is taken for
 -- deleted.  The times say what 1C is to count; NULL: it cannot.  "doubt" says why rows that were missing are
 -- still here, "kept" how many; "numbered" tells of keys that have several rows.  With "later", documents that
--- lose rows, or of which other days have a part, wait for onec_internal.settle_waiting.
+-- lose rows, or of which other days have a part, wait for onec_internal.settle_waiting.  "by_plan": an
+-- exchange plan has told of these rows.
 CREATE FUNCTION onec_internal.sync_part_of_table(server name, target text, condition text, scope text,
 												 from_ts timestamp, till_ts timestamp,
-												 force boolean, later tsrange, OUT read bigint,
+												 force boolean, later tsrange,
+												 by_plan boolean DEFAULT false, OUT read bigint,
 												 OUT keys bigint, OUT inserted bigint,
 												 OUT updated bigint, OUT deleted bigint, OUT doubt text,
 												 OUT kept bigint, OUT numbered bigint,
@@ -337,7 +339,8 @@ BEGIN
 		IF numbered > 0 AND NOT onec_internal.has_copies(target) THEN
 			doubt := 'several objects have one key';
 		END IF;
-		doubt := coalesce(doubt, onec_internal.why_unproven(server, target, from_ts, till_ts, scope, w.read,
+		doubt := coalesce(doubt, CASE WHEN by_plan THEN onec_internal.why_not_told(server, target) END,
+						  onec_internal.why_unproven(server, target, from_ts, till_ts, scope, w.read,
 															w.keys, w.alike,
 			later IS NOT NULL AND onec_internal.any_documents_wait()));
 		strange := onec_internal.why_strange(server, target, scope, from_ts, till_ts, force);
@@ -359,6 +362,9 @@ BEGIN
 		kept := greatest(onec_internal.withhold_deletion(server, target, scope, later, false), 1);
 	END IF;
 	PERFORM onec_internal.check_versions(server, target, doubt IS NULL AND holes = 0 AND numbered = 0);
+	IF NOT by_plan AND from_ts IS NOT NULL AND scope IS NOT NULL AND NOT w.fresh THEN
+		PERFORM onec_internal.note_untold(server, target);
+	END IF;
 	IF w.differ = 0 THEN
 		PERFORM onec_internal.keep_versions(server, target, 0);
 		PERFORM onec_internal.drop_window_tables(false);
@@ -375,7 +381,7 @@ BEGIN
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.sync_part_of_table(name, text, text, text, timestamp, timestamp,
-													 boolean, tsrange) IS
+													 boolean, tsrange, boolean) IS
 	'Сделать часть местной таблицы равной прочитанному (служебная)';
 
 -- Replace one window, from "from_ts" to before "till_ts", the ends of time for what is read whole.  With

@@ -137,6 +137,21 @@ END $$;
 COMMENT ON FUNCTION onec_internal.wanted_windows(onec_internal.sync_plan, text, int) IS
 	'Окна шага (служебная)';
 
+-- The windows that a step which reads everything has left to the next one for want of time; NULL: none.
+CREATE FUNCTION onec_internal.windows_left(plan onec_internal.sync_plan, run bigint, target text,
+										   days int) RETURNS tsrange[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN days IS NULL AND NOT (plan).afresh THEN (
+		SELECT nullif(s.windows, '{}') FROM onec.sync_step s
+		JOIN onec.sync_run r ON r.server = s.server AND r.run_id = s.run_id
+		WHERE s.server = (plan).server AND s.target = windows_left.target AND s.run_id < run
+		  AND s.days IS NULL
+		  AND s.windows IS NOT NULL AND r.size > 0 AND r.started_at > now() - interval '8 days'
+		ORDER BY s.run_id DESC LIMIT 1) END;
+COMMENT ON FUNCTION onec_internal.windows_left(onec_internal.sync_plan, bigint, text, int) IS
+	'Окна, которые прежний запуск не успел прочитать (служебная)';
+
 -- The windows of a step, oldest first.  One that reads everything goes on where such a one ended for want of
 -- time.
 CREATE FUNCTION onec_internal.windows_in_order(plan onec_internal.sync_plan, run bigint, target text,
@@ -145,23 +160,15 @@ CREATE FUNCTION onec_internal.windows_in_order(plan onec_internal.sync_plan, run
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	windows tsrange[];
+	windows tsrange[] := onec_internal.windows_left(plan, run, target, days);
 BEGIN
-	IF days IS NULL AND NOT plan.afresh THEN
-		windows := (SELECT nullif(s.windows, '{}') FROM onec.sync_step s
-					JOIN onec.sync_run r ON r.server = s.server AND r.run_id = s.run_id
-					WHERE s.server = plan.server AND s.target = windows_in_order.target AND s.run_id < run
-					  AND s.days IS NULL
-					  AND s.windows IS NOT NULL AND r.size > 0 AND r.started_at > now() - interval '8 days'
-					ORDER BY s.run_id DESC LIMIT 1);
-		-- what that one could not prove lies behind the place
-		IF windows IS NOT NULL THEN
-			windows := ARRAY(
-				SELECT tsrange(d.from_ts, d.till_ts) AS w FROM onec_internal.sync_doubt d
-				WHERE d.server = plan.server AND d.target = windows_in_order.target AND d.kind = 'unproven'
-				  AND NOT EXISTS (SELECT FROM unnest(windows) w WHERE w @> tsrange(d.from_ts, d.till_ts))
-				UNION SELECT unnest(windows) ORDER BY w);
-		END IF;
+	-- what that one could not prove lies behind the place
+	IF windows IS NOT NULL THEN
+		windows := ARRAY(
+			SELECT tsrange(d.from_ts, d.till_ts) AS w FROM onec_internal.sync_doubt d
+			WHERE d.server = plan.server AND d.target = windows_in_order.target AND d.kind = 'unproven'
+			  AND NOT EXISTS (SELECT FROM unnest(windows) w WHERE w @> tsrange(d.from_ts, d.till_ts))
+			UNION SELECT unnest(windows) ORDER BY w);
 	END IF;
 	RETURN coalesce(windows, ARRAY(
 		SELECT tsrange(greatest(w.from_ts, k.since), w.till_ts)
@@ -279,16 +286,19 @@ BEGIN
 		AND NOT EXISTS (SELECT FROM onec.sync_state t
 						WHERE t.server = s.server AND t.target = s.target AND t.place > 0) THEN
 		INSERT INTO onec.sync_state AS t (server, target, complete_from, last_ok, as_of)
-		VALUES (s.server, s.target,
-				CASE WHEN s.days IS NULL THEN onec_internal.first_moment()
-					 ELSE onec.local_now(s.server)::date - s.days END,
-				clock_timestamp(), s.started_at)
+		SELECT s.server, s.target,
+			   CASE WHEN s.days IS NULL THEN onec_internal.first_moment()
+					ELSE onec.local_now(s.server)::date - s.days END,
+			   clock_timestamp(),
+			   CASE WHEN s.objects_told IS NULL THEN s.started_at
+					ELSE (SELECT p.asked_at FROM onec_internal.plan_state p WHERE p.server = s.server) END
 		ON CONFLICT ON CONSTRAINT sync_state_pkey DO UPDATE
 		SET complete_from = least(t.complete_from, excluded.complete_from), last_ok = excluded.last_ok,
 			as_of = excluded.as_of;
 		DELETE FROM onec_internal.sync_doubt d
 		WHERE d.server = s.server AND d.target = s.target AND d.kind IN ('unproven', 'hole')
 		  AND d.found_at < s.started_at;
+		PERFORM onec_internal.end_step_of_plan(s);
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.end_step(onec_internal.sync_plan, bigint, onec.sync_step) IS

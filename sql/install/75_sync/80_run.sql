@@ -133,11 +133,12 @@ BEGIN
 							  WHEN bool_or(s.status = 'incomplete') THEN 'incomplete'
 							  ELSE 'ok' END
 				  FROM onec.sync_step s WHERE s.server = r.server AND s.run_id = r.run_id),
-		message = (SELECT string_agg(DISTINCT CASE s.status WHEN 'skipped' THEN s.message
-												   ELSE s.target || ': ' || s.message END, '; ')
+		message = nullif(concat_ws('; ', onec_internal.plan_failure(r.server, r.run_id),
+				  (SELECT string_agg(DISTINCT CASE s.status WHEN 'skipped' THEN s.message
+											  ELSE s.target || ': ' || s.message END, '; ')
 				   FROM onec.sync_step s
 				   WHERE s.server = r.server AND s.run_id = r.run_id
-					 AND s.status IN ('failed', 'incomplete', 'skipped'))
+					 AND s.status IN ('failed', 'incomplete', 'skipped'))), '')
 	WHERE r.server = plan.server AND r.run_id = run;
 	-- when all of what is compared is read, what had drifted is
 	UPDATE onec.drift d SET repaired_at = clock_timestamp()
@@ -244,8 +245,17 @@ BEGIN
 				UPDATE onec.sync_step t SET days = NULL
 				WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
 			END IF;
-			s.windows := onec_internal.windows_in_order(plan, run, s.target, s.days);
-			UPDATE onec.sync_step t SET windows = s.windows, windows_total = cardinality(s.windows)
+			SELECT o.days, o.told INTO s.days, s.objects_told
+			FROM onec_internal.objects_told(plan, run, s.target, s.days) o;
+			s.windows := CASE WHEN s.objects_told IS NULL
+							  THEN onec_internal.windows_in_order(plan, run, s.target, s.days)
+							  ELSE ARRAY[tsrange(onec_internal.first_moment(),
+												 onec_internal.last_moment())] END;
+			UPDATE onec.sync_step t SET windows = s.windows, windows_total = cardinality(s.windows),
+				days = s.days, objects_told = s.objects_told,
+				resumed = onec_internal.windows_left(plan, run, s.target, s.days) IS NOT NULL
+					OR EXISTS (SELECT FROM onec.sync_state k
+							   WHERE k.server = t.server AND k.target = t.target AND k.place > 0)
 			WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
 		END IF;
 	EXCEPTION WHEN OTHERS THEN
@@ -263,7 +273,7 @@ COMMENT ON FUNCTION onec_internal.begin_next_step(onec_internal.sync_plan, bigin
 
 -- Do what one window of a step takes.
 CREATE FUNCTION onec_internal.do_window(plan onec_internal.sync_plan, target text, from_ts timestamp,
-										till_ts timestamp, days int,
+										till_ts timestamp, days int, told bigint,
 										OUT read bigint, OUT keys bigint, OUT inserted bigint,
 										OUT updated bigint, OUT deleted bigint,
 										OUT doubt text, OUT truncated boolean)
@@ -298,6 +308,9 @@ BEGIN
 	ELSIF way = 'derived' THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt
 		FROM onec_internal.sales_from_card_register(plan.server, plan.force) f;
+	ELSIF told IS NOT NULL THEN
+		SELECT f.* INTO read, keys, inserted, updated, deleted, doubt
+		FROM onec_internal.sync_told(plan.server, target, plan.force) f;
 	ELSIF (SELECT t.is_limited FROM onec.target t WHERE t.target = do_window.target)
 		AND NOT onec_internal.cards_fit_limit(plan.server, plan.cards_limit)
 		-- keys and versions of all are less than some of them whole
@@ -316,7 +329,8 @@ BEGIN
 		END IF;
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec_internal.do_window(onec_internal.sync_plan, text, timestamp, timestamp, int) IS
+COMMENT ON FUNCTION onec_internal.do_window(onec_internal.sync_plan, text, timestamp, timestamp, int,
+											bigint) IS
 	'Выполнить одно окно шага (служебная)';
 
 -- The end of a step's windows, or of those that it went back to: what has waited is settled.
@@ -417,7 +431,8 @@ BEGIN
 			END IF;
 			PERFORM onec_internal.end_step(plan, run, s);
 		ELSE
-			SELECT * INTO did FROM onec_internal.do_window(plan, s.target, lower(w), upper(w), s.days);
+			SELECT * INTO did FROM onec_internal.do_window(plan, s.target, lower(w), upper(w), s.days,
+															   s.objects_told);
 			s.windows := s.windows[2:];
 			IF did.read = 0 AND s.empty_windows > 0 THEN
 				s.windows := onec_internal.join_empty_windows(plan.server, s.target, s.windows);
@@ -436,7 +451,8 @@ BEGIN
 			rows_inserted = t.rows_inserted + did.inserted,
 			rows_updated = t.rows_updated + did.updated, rows_deleted = t.rows_deleted + did.deleted,
 			truncated = t.truncated OR did.truncated, message = coalesce(t.message, did.doubt),
-			covered = CASE WHEN onec_internal.deletion_waits_for_end(t.server, t.target)
+			covered = CASE WHEN t.objects_told IS NULL
+								AND onec_internal.deletion_waits_for_end(t.server, t.target)
 						   THEN t.covered + tsmultirange(w) ELSE '{}' END,
 			covered_keys = t.covered_keys + did.keys,
 			empty_windows = CASE WHEN did.read = 0 THEN t.empty_windows + 1 ELSE 0 END
@@ -462,6 +478,7 @@ AS $$
 DECLARE
 	since pg_catalog.timestamptz := pg_catalog.clock_timestamp();
 	begun pg_catalog.record;
+	part pg_catalog.text := 'look';
 	step int;
 BEGIN
 	-- whatever the session's default is: each window sees what others have committed before it
@@ -476,6 +493,10 @@ BEGIN
 	IF begun.run IS NULL THEN
 		RETURN;
 	END IF;
+	WHILE part IS NOT NULL LOOP
+		part := onec_internal.take_message(plan, begun.run, part);
+		COMMIT AND CHAIN;
+	END LOOP;
 	LOOP
 		step := onec_internal.begin_next_step(plan, begun.run);
 		COMMIT AND CHAIN;
