@@ -29,7 +29,7 @@ my %value = (
 	map({ $_ . '.key' => 'pg_catalog.gen_random_uuid()' } qw(mark_deleted post_document unpost_document)),
 	map({ $_ . '.customer' => 'pg_catalog.gen_random_uuid()' } qw(issue_card change_contact)),
 	map({ $_ => '2' } qw(x t_x r a b p q m v spend horizon)), t => '9', alpha => '3');
-my %state = (check_loyalty => '42P01', schedule => '0A000', forget_server => '55006',
+my %state = (check_loyalty => '42P01', schedule => '0A000', forget_server => '55006', take_exchange_node => '55000',
 	map({ $_ => '22023|22004|P0002|55000|42704|02000' } qw(award_points spend_points issue_card change_contact create_customer place_order enqueue mark_deleted post_document
 		unpost_document set_write_default setup_write unmirror outbox_retry outbox_skip mirror)));
 # Arguments that have a default, but lead another way.
