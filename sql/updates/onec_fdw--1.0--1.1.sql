@@ -1,44 +1,6 @@
 -- What makes onec_fdw 1.1 of 1.0, sha256 5b5b83d2aa6528b046277648ba07428a3effc10d5c2a9e91f280e404f231c600.
 \echo Use "ALTER EXTENSION onec_fdw UPDATE" to load this file. \quit
 
-CREATE OR REPLACE FUNCTION onec_internal.is_strange_beside(server name, target text, from_ts timestamp,
-												till_ts timestamp) RETURNS boolean
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	tab text := onec_internal.table_of_target(target);
-	date_column name := onec_internal.date_column(target);
-	beside record;
-	known boolean := false;
-BEGIN
-	FOR beside IN EXECUTE format('
-		SELECT min(x.at) AS first, max(x.at) AS last
-		FROM (SELECT %1$I AS at FROM %2$s WHERE server = %3$s AND %1$I < $1
-			  ORDER BY %1$I DESC LIMIT 20) x
-		UNION ALL
-		SELECT min(x.at), max(x.at)
-		FROM (SELECT %1$I AS at FROM %2$s WHERE server = %3$s AND %1$I >= $2
-			  ORDER BY %1$I LIMIT 20) x', date_column, tab, onec_internal.server_in(tab, server))
-		USING from_ts, till_ts
-	LOOP
-		CONTINUE WHEN beside.first IS NULL;
-		PERFORM onec_internal.stage_rows(server, target,
-										 format('f.%1$I >= %2$L::timestamp AND f.%1$I <= %3$L::timestamp',
-												date_column, beside.first, beside.last), '', 'onec_found');
-		known := onec_internal.holds_known_rows(server, target, 'onec_found');
-		EXIT WHEN known;
-	END LOOP;
-	IF NOT known AND to_regclass('pg_temp.onec_waiting_row') IS NOT NULL THEN
-		known := onec_internal.holds_missing_rows(target, 'onec_waiting_row', 'true');
-	END IF;
-	IF NOT known THEN
-		known := (SELECT m.there FROM onec_internal.ask_for_missing_rows(server, target, 'true') m);
-	END IF;
-	RETURN NOT known;
-END $$;
-
-SELECT onec_internal.finish_script();
 ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
 INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('stock.enabled', 'bool', 'false', NULL, NULL, NULL, 'Читать остатки и резервы товаров', true)
 ON CONFLICT DO NOTHING;
@@ -52,13 +14,25 @@ ON CONFLICT DO NOTHING;
 ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
 
 -- by hand: table onec.target
-ALTER TABLE onec.target ADD function text CHECK (function IN ('Balance', 'SliceLast')), ADD other_sets text[],
-	ADD CHECK (function IS NULL OR source = 'set' AND date_column IS NULL);
+ALTER TABLE onec.target DROP CONSTRAINT target_source_check,
+	ADD CONSTRAINT target_source_check CHECK (source IN ('set', 'people', 'profiles', 'files')),
+	ADD function text CHECK (function IN ('Balance', 'SliceLast')), ADD other_sets text[],
+	ADD CHECK (function IS NULL OR source = 'set' AND date_column IS NULL),
+	ADD feeds text, ADD feed_key name, ADD CHECK ((feeds IS NULL) = (feed_key IS NULL));
+--   -	source text NOT NULL CHECK (source IN ('set', 'people', 'profiles')),
+--   +	source text NOT NULL CHECK (source IN ('set', 'people', 'profiles', 'files')),
 --   +	function text CHECK (function IN ('Balance', 'SliceLast')),
 --   +	other_sets text[],
+--   +	feeds text,
+--   +	feed_key name,
 --   -	CHECK (purge = 'none' OR date_column IS NOT NULL)
 --   +	CHECK (purge = 'none' OR date_column IS NOT NULL),
---   +	CHECK (function IS NULL OR source = 'set' AND date_column IS NULL)
+--   +	CHECK (function IS NULL OR source = 'set' AND date_column IS NULL),
+--   +	CHECK ((feeds IS NULL) = (feed_key IS NULL))
+
+COMMENT ON COLUMN onec.target.source IS
+	'Откуда строки: set — набор 1С, people — из карт и контрагентов, profiles — из покупок, files — '
+	'содержимое файлов, которое спрашивается по ключам, когда файл изменился';
 
 COMMENT ON COLUMN onec.target.function IS
 	'Виртуальная таблица регистра, из которой читается: Balance — остатки, складываются по ключу; '
@@ -66,6 +40,11 @@ COMMENT ON COLUMN onec.target.function IS
 
 COMMENT ON COLUMN onec.target.other_sets IS
 	'Под какими ещё именами базы публикуют этот набор: берётся первое опубликованное';
+
+COMMENT ON COLUMN onec.target.feeds IS
+	'О чьих изменениях сообщает onec.change_feed: customer, product, order …; NULL — ни о чьих';
+
+COMMENT ON COLUMN onec.target.feed_key IS 'Столбец со ссылкой на того, кто изменился';
 
 ALTER TABLE onec.target DISABLE TRIGGER keep_edit;
 INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
@@ -135,6 +114,83 @@ INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table
 ON CONFLICT DO NOTHING;
 ALTER TABLE onec.target ENABLE ALWAYS TRIGGER keep_edit;
 
+ALTER TABLE onec.target DISABLE TRIGGER keep_edit;
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('order_state', 30, 'orders', 'Состояния заказов', 'set', 'Catalog_СостоянияЗаказовПокупателей',
+	 'order_state', '{state_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'order_details.enabled', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('order_payment', 31, 'orders', 'Оплата заказов', 'set',
+	 'AccumulationRegister_ОплатаСчетовИЗаказов_RecordType', 'order_payment',
+		'{recorder,recorder_type}', 'period',
+		false, '{}', 'none', 'date', '{}', true, 'order_details.enabled',
+		'{AccumulationRegister_РасчетыСПокупателями_RecordType}', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('order_shipment', 32, 'orders', 'Отгрузка заказов', 'set',
+	 'AccumulationRegister_ЗаказыПокупателей_RecordType', 'order_shipment',
+		'{recorder,recorder_type}', 'period',
+		false, '{}', 'none', 'date', '{}', true, 'order_details.enabled', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('product_file', 33, 'images', 'Присоединённые файлы товаров', 'set',
+	 'Catalog_НоменклатураПрисоединенныеФайлы', 'product_file', '{file_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'image.enabled', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('stored_file', 34, 'images', 'Где хранятся файлы', 'set', 'InformationRegister_ХранилищеФайлов',
+	 'stored_file', '{file_id}', NULL,
+		true, '{}', 'none', 'none', '{}', true, 'image.enabled', NULL, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
+		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('product_image', 39, 'images', 'Картинки товаров', 'files', NULL, 'product_image', '{file_id}', NULL,
+		false, '{}', 'none', 'none', '{}', true, 'image.enabled', NULL, true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.target ENABLE ALWAYS TRIGGER keep_edit;
+
+-- by hand: UPDATE onec.target t SET feeds = f.feeds, feed_key = f.key F
+ALTER TABLE onec.target DISABLE TRIGGER keep_edit;
+UPDATE onec.target t SET feeds = f.feeds, feed_key = f.key
+FROM (VALUES ('discount_card', 'card', 'card_id'), ('counterparty', 'customer', 'customer_id'),
+			 ('counterparty_contact', 'customer', 'customer_id'), ('category', 'category', 'category_id'),
+			 ('brand', 'brand', 'brand_id'), ('product', 'product', 'product_id'),
+			 ('product_property', 'product', 'product_id'), ('product_variant', 'product', 'product_id'),
+			 ('stock', 'stock', 'product_id'), ('stock_reserved', 'stock', 'product_id'),
+			 ('price', 'price', 'product_id'), ('store', 'store', 'store_id'),
+			 ('sale_line', 'customer', 'customer_id'), ('loyalty_movement', 'balance', 'card_id'),
+			 ('customer_order', 'order', 'order_id'), ('order_payment', 'order', 'order_id'),
+			 ('order_shipment', 'order', 'order_id'), ('order_state', 'order_state', 'state_id'),
+			 ('product_image', 'image', 'product_id'), ('customer_profile', 'profile', 'customer_id'))
+	f (target, feeds, key)
+WHERE t.target = f.target;
+ALTER TABLE onec.target ENABLE ALWAYS TRIGGER keep_edit;
+--   -
+--   +UPDATE onec.target t SET feeds = f.feeds, feed_key = f.key
+--   +FROM (VALUES ('discount_card', 'card', 'card_id'), ('counterparty', 'customer', 'customer_id'),
+--   +			 ('counterparty_contact', 'customer', 'customer_id'), ('category', 'category', 'category_id'),
+--   +			 ('brand', 'brand', 'brand_id'), ('product', 'product', 'product_id'),
+--   +			 ('product_property', 'product', 'product_id'), ('product_variant', 'product', 'product_id'),
+--   +			 ('stock', 'stock', 'product_id'), ('stock_reserved', 'stock', 'product_id'),
+--   +			 ('price', 'price', 'product_id'), ('store', 'store', 'store_id'),
+--   +			 ('sale_line', 'customer', 'customer_id'), ('loyalty_movement', 'balance', 'card_id'),
+--   +			 ('customer_order', 'order', 'order_id'), ('order_payment', 'order', 'order_id'),
+--   +			 ('order_shipment', 'order', 'order_id'), ('order_state', 'order_state', 'state_id'),
+--   +			 ('product_image', 'image', 'product_id'), ('customer_profile', 'profile', 'customer_id'))
+--   +	f (target, feeds, key)
+--   +WHERE t.target = f.target;
+
+CREATE FUNCTION onec_internal.is_switched_on(server name, t onec.target) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN t.switch IS NULL OR onec.get(t.switch, server)::boolean;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.is_switched_on(name, onec.target) IS
+	'Включено ли чтение таблицы (служебная)';
+
 CREATE FUNCTION onec_internal.sets_to_try(server name, target text) RETURNS text[]
 	LANGUAGE sql STABLE PARALLEL SAFE
 	BEGIN ATOMIC
@@ -148,13 +204,27 @@ CREATE FUNCTION onec_internal.sets_to_try(server name, target text) RETURNS text
 COMMENT ON FUNCTION onec_internal.sets_to_try(name, text) IS
 	'Наборы 1С, среди которых ищется опубликованный (служебная)';
 
+CREATE OR REPLACE FUNCTION onec_internal.table_of_target(target text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT format('%I.%I', CASE WHEN c.relkind = 'v' AND t.table_schema = 'onec' THEN 'onec_internal'
+										ELSE t.table_schema END, t.table_name)
+			FROM onec.target t
+			LEFT JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', t.table_schema, t.table_name))
+			WHERE t.target = table_of_target.target);
+END $$;
+
 -- by hand: table onec.product
-ALTER TABLE onec.product ADD full_name text, ADD barcode text, ADD description text, ADD unit_id uuid, ADD vat text;
+ALTER TABLE onec.product ADD full_name text, ADD barcode text, ADD description text, ADD unit_id uuid,
+	ADD vat text, ADD picture_id uuid;
 --   +	full_name text,
 --   +	barcode text,
 --   +	description text,
 --   +	unit_id uuid,
 --   +	vat text,
+--   +	picture_id uuid,
 
 COMMENT ON COLUMN onec.product.full_name IS 'Полное наименование';
 
@@ -166,6 +236,11 @@ COMMENT ON COLUMN onec.product.unit_id IS 'Единица измерения';
 
 COMMENT ON COLUMN onec.product.vat IS
 	'Ставка НДС: ссылка на неё или, если у товара перечисление, её вид — Общая, Пониженная';
+
+COMMENT ON COLUMN onec.product.picture_id IS 'Файл главной картинки';
+
+DROP INDEX onec.customer_order_customer;
+CREATE INDEX customer_order_customer ON onec.customer_order (server, customer_id, date);
 
 CREATE TABLE onec.unit (
 	server name NOT NULL,
@@ -446,6 +521,656 @@ SELECT pg_catalog.pg_extension_config_dump('onec_internal.stock', '');
 
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.stock_reserved', '');
 
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, description, is_seed) VALUES ('order_details.enabled', 'bool', 'false', 'Читать состояния, оплату и отгрузку заказов', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec.order_state (
+	server name NOT NULL,
+	state_id uuid NOT NULL,
+	code text,
+	name text,
+	deletion_mark boolean,
+	is_deleted boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, state_id)
+);
+
+COMMENT ON TABLE onec.order_state IS 'Состояния заказов покупателей';
+
+COMMENT ON COLUMN onec.order_state.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.order_state.state_id IS 'Ссылка на состояние в 1С';
+
+COMMENT ON COLUMN onec.order_state.code IS 'Код';
+
+COMMENT ON COLUMN onec.order_state.name IS 'Наименование';
+
+COMMENT ON COLUMN onec.order_state.deletion_mark IS 'Пометка удаления в 1С';
+
+COMMENT ON COLUMN onec.order_state.is_deleted IS 'В 1С состояния больше нет';
+
+CREATE TABLE onec.order_payment (
+	server name NOT NULL,
+	recorder uuid NOT NULL,
+	recorder_type text NOT NULL,
+	line_no bigint NOT NULL,
+	period timestamp,
+	active boolean,
+	kind text,
+	order_id uuid,
+	paid numeric,
+	advance numeric,
+	copy smallint NOT NULL DEFAULT 0,
+	PRIMARY KEY (server, recorder, recorder_type, line_no, copy)
+);
+
+CREATE INDEX order_payment_period ON onec.order_payment (server, period);
+
+CREATE INDEX order_payment_order ON onec.order_payment (server, order_id);
+
+COMMENT ON TABLE onec.order_payment IS 'Движения регистра оплаты заказов';
+
+COMMENT ON COLUMN onec.order_payment.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.order_payment.recorder IS 'Регистратор (документ)';
+
+COMMENT ON COLUMN onec.order_payment.recorder_type IS 'Вид регистратора';
+
+COMMENT ON COLUMN onec.order_payment.line_no IS 'Номер строки';
+
+COMMENT ON COLUMN onec.order_payment.period IS 'Дата и время, местные для базы 1С';
+
+COMMENT ON COLUMN onec.order_payment.active IS 'Движение включено';
+
+COMMENT ON COLUMN onec.order_payment.kind IS
+	'Receipt — приход (долг), Expense — расход (оплата); NULL — регистр оборотов, где каждая строка — оплата';
+
+COMMENT ON COLUMN onec.order_payment.order_id IS 'Заказ';
+
+COMMENT ON COLUMN onec.order_payment.paid IS 'Оплачено';
+
+COMMENT ON COLUMN onec.order_payment.advance IS 'Оплачено вперёд, если регистр держит аванс отдельно';
+
+COMMENT ON COLUMN onec.order_payment.copy IS
+	'Которая из строк с одним ключом, если в 1С он не единственный';
+
+CREATE TABLE onec.order_shipment (
+	server name NOT NULL,
+	recorder uuid NOT NULL,
+	recorder_type text NOT NULL,
+	line_no bigint NOT NULL,
+	period timestamp,
+	active boolean,
+	kind text,
+	order_id uuid,
+	product_id uuid,
+	variant_id uuid,
+	quantity numeric,
+	copy smallint NOT NULL DEFAULT 0,
+	PRIMARY KEY (server, recorder, recorder_type, line_no, copy)
+);
+
+CREATE INDEX order_shipment_period ON onec.order_shipment (server, period);
+
+CREATE INDEX order_shipment_order ON onec.order_shipment (server, order_id);
+
+COMMENT ON TABLE onec.order_shipment IS 'Движения регистра заказов: что заказано и что отгружено';
+
+COMMENT ON COLUMN onec.order_shipment.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.order_shipment.recorder IS 'Регистратор (документ)';
+
+COMMENT ON COLUMN onec.order_shipment.recorder_type IS 'Вид регистратора';
+
+COMMENT ON COLUMN onec.order_shipment.line_no IS 'Номер строки';
+
+COMMENT ON COLUMN onec.order_shipment.period IS 'Дата и время, местные для базы 1С';
+
+COMMENT ON COLUMN onec.order_shipment.active IS 'Движение включено';
+
+COMMENT ON COLUMN onec.order_shipment.kind IS
+	'Receipt — приход (заказано), Expense — расход (отгружено); NULL — регистр оборотов, где каждая строка — '
+	'отгрузка';
+
+COMMENT ON COLUMN onec.order_shipment.order_id IS 'Заказ';
+
+COMMENT ON COLUMN onec.order_shipment.product_id IS 'Товар';
+
+COMMENT ON COLUMN onec.order_shipment.variant_id IS 'Характеристика товара';
+
+COMMENT ON COLUMN onec.order_shipment.quantity IS 'Количество';
+
+COMMENT ON COLUMN onec.order_shipment.copy IS
+	'Которая из строк с одним ключом, если в 1С он не единственный';
+
+SELECT pg_catalog.pg_extension_config_dump('onec.order_state', '');
+
+SELECT pg_catalog.pg_extension_config_dump('onec.order_payment', '');
+
+SELECT pg_catalog.pg_extension_config_dump('onec.order_shipment', '');
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('sync.versions', 'text', 'auto', '{auto,on,off}', NULL, NULL,
+	 'Читать ли у справочников и документов сначала ключи и DataVersion, а целиком — только изменившиеся: '
+	 'auto — где это дешевле, on — всегда, off — никогда', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec_internal.row_version (
+	key_id uuid NOT NULL,
+	row_hash bigint NOT NULL,
+	server smallint NOT NULL,
+	target onec_internal.term_number NOT NULL,
+	version text NOT NULL CHECK (version <> ''),
+	PRIMARY KEY (server, target, key_id)
+);
+
+COMMENT ON TABLE onec_internal.row_version IS
+	'Версии объектов 1С (DataVersion), с которыми записаны местные строки';
+
+COMMENT ON COLUMN onec_internal.row_version.key_id IS 'Ссылка на объект';
+
+COMMENT ON COLUMN onec_internal.row_version.row_hash IS 'Хеш его строк, какими они записаны';
+
+COMMENT ON COLUMN onec_internal.row_version.server IS 'Номер внешнего сервера';
+
+COMMENT ON COLUMN onec_internal.row_version.target IS 'Номер имени таблицы';
+
+COMMENT ON COLUMN onec_internal.row_version.version IS 'DataVersion';
+
+CREATE TABLE onec_internal.version_use (
+	server name NOT NULL,
+	target text NOT NULL,
+	signature text NOT NULL,
+	whole_bytes numeric,
+	header_bytes numeric,
+	key_bytes numeric,
+	changed_share numeric,
+	broken text,
+	broken_at timestamptz,
+	PRIMARY KEY (server, target)
+);
+
+COMMENT ON TABLE onec_internal.version_use IS
+	'Во что обходится чтение наборов целиком и сначала по версиям: по этому выбирает sync.versions = auto';
+
+COMMENT ON COLUMN onec_internal.version_use.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.version_use.target IS 'Таблица';
+
+COMMENT ON COLUMN onec_internal.version_use.signature IS
+	'Из чего сделаны строки: если другое, прежние версии не годятся';
+
+COMMENT ON COLUMN onec_internal.version_use.whole_bytes IS 'Байтов на строку, когда набор читается целиком';
+
+COMMENT ON COLUMN onec_internal.version_use.header_bytes IS 'Байтов на ключ с версией';
+
+COMMENT ON COLUMN onec_internal.version_use.key_bytes IS 'Байтов на строку, прочитанную по ключу';
+
+COMMENT ON COLUMN onec_internal.version_use.changed_share IS 'Какая доля объектов изменилась в последний раз';
+
+COMMENT ON COLUMN onec_internal.version_use.broken IS 'Почему версиям этого набора нельзя верить';
+
+COMMENT ON COLUMN onec_internal.version_use.broken_at IS 'Когда замечено';
+
+CREATE TABLE onec_internal.outbox_remote (
+	server name NOT NULL,
+	key uuid NOT NULL,
+	remote_key uuid NOT NULL,
+	PRIMARY KEY (server, key)
+);
+
+CREATE INDEX outbox_remote_key ON onec_internal.outbox_remote (server, remote_key);
+
+COMMENT ON TABLE onec_internal.outbox_remote IS
+	'Ссылки, которые 1С дала вместо присланных: то, что названо прежней, отправляется с новой (служебное)';
+
+COMMENT ON COLUMN onec_internal.outbox_remote.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.outbox_remote.key IS 'Ссылка, которую получил сайт';
+
+COMMENT ON COLUMN onec_internal.outbox_remote.remote_key IS 'Ссылка в 1С';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_remote', '');
+
+CREATE FUNCTION onec_internal.key_in_1c(server name, key uuid) RETURNS uuid
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce((SELECT r.remote_key FROM onec_internal.outbox_remote r WHERE r.server = $1
+		AND r.key = $2), $2);
+
+COMMENT ON FUNCTION onec_internal.key_in_1c(name, uuid) IS 'Ссылка, под которой объект знает 1С (служебная)';
+
+CREATE FUNCTION onec_internal.site_key(server name, key uuid) RETURNS uuid
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce((SELECT r.key FROM onec_internal.outbox_remote r WHERE r.server = $1
+		AND r.remote_key = $2), $2);
+
+COMMENT ON FUNCTION onec_internal.site_key(name, uuid) IS
+	'Ссылка, под которой объект знает сайт: очередь называет его ею (служебная)';
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('sync.plan_hours', 'int', '24', NULL, 1, 8760,
+	 'Если изменения сообщает план обмена (change_source ''plan''): раз в сколько часов таблицы всё же '
+	 'читаются без него', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec_internal.plan_state (
+	server name PRIMARY KEY,
+	plan text NOT NULL,
+	named text NOT NULL,
+	node uuid,
+	message_no bigint,
+	taken boolean NOT NULL DEFAULT false,
+	asked_at timestamptz,
+	kept_at timestamptz,
+	confirmed_at timestamptz,
+	run_id bigint,
+	failed text,
+	failed_run bigint
+);
+
+COMMENT ON TABLE onec_internal.plan_state IS 'До какого сообщения узла плана обмена дошёл обмен (служебная)';
+
+COMMENT ON COLUMN onec_internal.plan_state.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.plan_state.plan IS 'План обмена';
+
+COMMENT ON COLUMN onec_internal.plan_state.named IS 'Как узел назван в параметре exchange_node';
+
+COMMENT ON COLUMN onec_internal.plan_state.node IS 'Ссылка на узел; NULL — ещё не найден';
+
+COMMENT ON COLUMN onec_internal.plan_state.message_no IS
+	'Номер последнего сообщения, которое спрашивали; NULL — ни одного';
+
+COMMENT ON COLUMN onec_internal.plan_state.taken IS
+	'Владелец сказал, что узел наш, какой бы номер у него ни был: onec.take_exchange_node';
+
+COMMENT ON COLUMN onec_internal.plan_state.asked_at IS 'Когда его спросили';
+
+COMMENT ON COLUMN onec_internal.plan_state.kept_at IS 'Когда записано, что оно сообщило; NULL — ещё нет';
+
+COMMENT ON COLUMN onec_internal.plan_state.confirmed_at IS
+	'Когда 1С приняла подтверждение; NULL — это неизвестно, или подтверждать нечего';
+
+COMMENT ON COLUMN onec_internal.plan_state.run_id IS 'Какой запуск спросил последним';
+
+COMMENT ON COLUMN onec_internal.plan_state.failed IS 'Почему план обмена не спросили в последний раз';
+
+COMMENT ON COLUMN onec_internal.plan_state.failed_run IS 'В каком запуске';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.plan_state', '');
+
+CREATE TABLE onec_internal.plan_change (
+	server name NOT NULL,
+	target text NOT NULL,
+	key_id uuid NOT NULL,
+	gone boolean NOT NULL,
+	PRIMARY KEY (server, target, key_id)
+);
+
+COMMENT ON TABLE onec_internal.plan_change IS
+	'Объекты, об изменении которых сообщил план обмена: строка есть, пока её таблица не прочитана '
+	'(служебная)';
+
+COMMENT ON COLUMN onec_internal.plan_change.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.plan_change.target IS 'Таблица';
+
+COMMENT ON COLUMN onec_internal.plan_change.key_id IS 'Ссылка на объект';
+
+COMMENT ON COLUMN onec_internal.plan_change.gone IS 'План сообщил, что объект удалён';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.plan_change', '');
+
+CREATE TABLE onec_internal.plan_use (
+	server name NOT NULL,
+	target text NOT NULL,
+	signature text NOT NULL,
+	told_at timestamptz NOT NULL,
+	checked_at timestamptz,
+	broken text,
+	broken_at timestamptz,
+	PRIMARY KEY (server, target)
+);
+
+COMMENT ON TABLE onec_internal.plan_use IS
+	'О каких таблицах сообщает план обмена и можно ли ему верить (служебная)';
+
+COMMENT ON COLUMN onec_internal.plan_use.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.plan_use.target IS 'Таблица';
+
+COMMENT ON COLUMN onec_internal.plan_use.signature IS
+	'Из чего сделаны строки: если другое, читаются без плана';
+
+COMMENT ON COLUMN onec_internal.plan_use.told_at IS 'Когда план впервые сообщил о её объекте';
+
+COMMENT ON COLUMN onec_internal.plan_use.checked_at IS
+	'Когда она после этого в последний раз прочитана без плана';
+
+COMMENT ON COLUMN onec_internal.plan_use.broken IS 'Почему плану об этой таблице нельзя верить';
+
+COMMENT ON COLUMN onec_internal.plan_use.broken_at IS 'Когда это замечено в последний раз';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.plan_use', '');
+
+CREATE TABLE onec_internal.plan_untold (
+	server name NOT NULL,
+	target text NOT NULL,
+	key_id uuid NOT NULL,
+	PRIMARY KEY (server, target, key_id)
+);
+
+COMMENT ON TABLE onec_internal.plan_untold IS
+	'Объекты, которые изменились, а план обмена о них не сообщил: должен в следующем сообщении (служебная)';
+
+COMMENT ON COLUMN onec_internal.plan_untold.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.plan_untold.target IS 'Таблица';
+
+COMMENT ON COLUMN onec_internal.plan_untold.key_id IS 'Ссылка на объект';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.plan_untold', '');
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('image.enabled', 'bool', 'false', NULL, NULL, NULL, 'Читать картинки товаров', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('image.max_bytes', 'int', '5000000', NULL, 1, 100000000,
+	 'Наибольшая картинка, байтов; бо́льшие не хранятся', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('image.max_total', 'numeric', '2000000000', NULL, 0, NULL,
+	 'Сколько байтов картинок одной базы хранить; на остальные места не будет', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('image.storage', 'text', 'Catalog_ХранилищеДвоичныхДанных', NULL, NULL, NULL,
+	 'Набор 1С с содержимым файлов, на который ссылается регистр файлов', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec.product_file (
+	server name NOT NULL,
+	file_id uuid NOT NULL,
+	version text,
+	product_id uuid,
+	name text,
+	extension text,
+	size bigint,
+	deletion_mark boolean,
+	is_deleted boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, file_id)
+);
+
+COMMENT ON TABLE onec.product_file IS 'Файлы, присоединённые к товарам';
+
+COMMENT ON COLUMN onec.product_file.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.product_file.file_id IS 'Ссылка на файл в 1С';
+
+COMMENT ON COLUMN onec.product_file.version IS 'Версия данных: меняется, когда файл записан заново';
+
+COMMENT ON COLUMN onec.product_file.product_id IS 'Товар';
+
+COMMENT ON COLUMN onec.product_file.name IS 'Наименование';
+
+COMMENT ON COLUMN onec.product_file.extension IS 'Расширение';
+
+COMMENT ON COLUMN onec.product_file.size IS 'Размер, байтов, как его знает 1С';
+
+COMMENT ON COLUMN onec.product_file.deletion_mark IS 'Пометка удаления в 1С';
+
+COMMENT ON COLUMN onec.product_file.is_deleted IS 'В 1С файла больше нет';
+
+CREATE TABLE onec.stored_file (
+	server name NOT NULL,
+	file_id uuid NOT NULL,
+	storage_id uuid,
+	is_deleted boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, file_id)
+);
+
+COMMENT ON TABLE onec.stored_file IS 'В каком хранилище лежит содержимое файла';
+
+COMMENT ON COLUMN onec.stored_file.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.stored_file.file_id IS 'Файл';
+
+COMMENT ON COLUMN onec.stored_file.storage_id IS 'Хранилище двоичных данных';
+
+COMMENT ON COLUMN onec.stored_file.is_deleted IS 'В 1С записи больше нет';
+
+CREATE TABLE onec.product_image (
+	server name NOT NULL,
+	file_id uuid NOT NULL,
+	product_id uuid NOT NULL,
+	name text,
+	version text NOT NULL,
+	type text,
+	size bigint,
+	sha256 bytea,
+	refused text,
+	content bytea,
+	PRIMARY KEY (server, file_id),
+	CHECK ((refused IS NULL) = (content IS NOT NULL AND type IS NOT NULL AND sha256 IS NOT NULL))
+);
+
+ALTER TABLE onec.product_image ALTER COLUMN content SET STORAGE EXTERNAL;
+
+CREATE INDEX product_image_product ON onec.product_image (server, product_id, name);
+
+COMMENT ON TABLE onec.product_image IS
+	'Картинки товаров с содержимым; отвергнутые файлы — с причиной и без содержимого';
+
+COMMENT ON COLUMN onec.product_image.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.product_image.file_id IS 'Файл';
+
+COMMENT ON COLUMN onec.product_image.product_id IS 'Товар';
+
+COMMENT ON COLUMN onec.product_image.name IS 'Наименование файла';
+
+COMMENT ON COLUMN onec.product_image.version IS 'При каком состоянии файла содержимое прочитано';
+
+COMMENT ON COLUMN onec.product_image.type IS
+	'Тип по первым байтам: image/jpeg, image/png, image/webp, image/gif';
+
+COMMENT ON COLUMN onec.product_image.size IS 'Размер, байтов';
+
+COMMENT ON COLUMN onec.product_image.sha256 IS 'SHA-256 содержимого';
+
+COMMENT ON COLUMN onec.product_image.refused IS
+	'Почему файл не хранится: too large — больше image.max_bytes, no room — не хватило image.max_total, '
+	'not a picture — это не JPEG, PNG, WebP или GIF, truncated — оборван, no data — 1С не дала '
+	'содержимого, another host — ссылка ведёт не на этот сервер';
+
+COMMENT ON COLUMN onec.product_image.content IS 'Содержимое';
+
+SELECT pg_catalog.pg_extension_config_dump('onec.product_file', '');
+
+SELECT pg_catalog.pg_extension_config_dump('onec.stored_file', '');
+
+SELECT pg_catalog.pg_extension_config_dump('onec.product_image', '');
+
+CREATE OR REPLACE FUNCTION onec_internal.category_slug(name text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN coalesce((SELECT m.slug FROM onec.category_map m WHERE category_slug.name ~* m.pattern
+					 ORDER BY m.priority LIMIT 1), name);
+END $$;
+
+CREATE FUNCTION onec_internal.category_title(slug text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN coalesce((SELECT m.title_ru FROM onec.category_map m WHERE m.slug = category_title.slug
+					 ORDER BY m.priority LIMIT 1), slug);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.category_title(text) IS 'Название категории по её обозначению (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.goods_by_use(server name, products uuid[] DEFAULT NULL)
+	RETURNS TABLE (product_id uuid, name text, brand_id uuid, slug text, title text, excluded boolean,
+				   consumable boolean, withdrawn boolean)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	BEGIN ATOMIC
+		WITH list AS MATERIALIZED (
+			SELECT onec.get('affinity.exclude_categories', $1)::text[] AS excluded,
+				   onec.get('recommend.consumable_categories', $1)::text[] AS consumable),
+		-- of the two arms one is empty before it begins
+		product AS MATERIALIZED (
+			SELECT p.* FROM onec_internal.product_with_category p WHERE p.server = $1 AND $2 IS NULL
+			UNION ALL
+			SELECT p.* FROM onec_internal.product_with_category p
+			WHERE p.server = $1 AND p.product_id = ANY ($2)),
+		-- many products have few categories: each name is looked up once
+		slug AS MATERIALIZED (
+			SELECT n.category, onec_internal.category_slug(n.category) AS value
+			FROM (SELECT DISTINCT p.category FROM product p WHERE p.category IS NOT NULL) n),
+		titled AS MATERIALIZED (
+			SELECT s.category, s.value, onec_internal.category_title(s.value) AS title FROM slug s)
+		SELECT p.product_id, p.name, p.brand_id, s.value, s.title,
+			   coalesce(s.value = ANY (l.excluded), false),
+			   coalesce(s.value = ANY (l.consumable), false), p.withdrawn
+		FROM product p LEFT JOIN titled s ON s.category = p.category CROSS JOIN list l;
+	END;
+
+CREATE OR REPLACE FUNCTION onec_internal.loyalty_rule_in_force(server name) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	told text := onec.get('loyalty.rule', server);
+BEGIN
+	RETURN CASE told
+		WHEN 'auto' THEN coalesce((SELECT r.rule FROM onec.loyalty_rule r
+								   WHERE r.server = loyalty_rule_in_force.server), 'signed')
+		ELSE told END;
+END $$;
+
+CREATE FUNCTION onec_internal.people_lock_key(server name) RETURNS bigint
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN hashtextextended('onec people ' || server, 0);
+
+COMMENT ON FUNCTION onec_internal.people_lock_key(name) IS 'Ключ блокировки строк о людях (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.lock_people(server name, alone boolean) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	key bigint := onec_internal.people_lock_key(server);
+BEGIN
+	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+		RAISE invalid_transaction_state USING
+			MESSAGE = 'rows about people are written and erased in READ COMMITTED only',
+			DETAIL = 'Whoever is forgotten meanwhile would be seen, or left, by a transaction '
+					 'that looks at an older state.',
+			HINT = 'SET default_transaction_isolation = ''read committed'' first.';
+	ELSIF alone THEN
+		PERFORM pg_advisory_xact_lock(key);
+	ELSE
+		PERFORM pg_advisory_xact_lock_shared(key);
+	END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.tables_about_people() RETURNS TABLE (table_name text, relation text,
+	people name[], erasure text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT concat(nullif(t.table_schema, 'onec') || '.', t.table_name),
+		   onec_internal.table_of_target(t.target), t.people, t.erasure
+	FROM onec.target t WHERE t.erasure <> 'none'
+		AND to_regclass(onec_internal.table_of_target(t.target)) IS NOT NULL
+	UNION ALL
+	SELECT c.relname::text, c.oid::regclass::text, array_agg(a.attname ORDER BY a.attnum), 'delete'
+	FROM pg_class c
+	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		AND a.atttypid = 'uuid'::regtype
+	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+		AND e.extname = 'onec_fdw'
+	WHERE c.relkind IN ('r', 'p') AND c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+	  -- key_id: of whatever object, people among them
+	  AND a.attname IN ('customer_id', 'user_id', 'owner_id', 'card_id', 'discount_card_id', 'key_id')
+	  AND NOT EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname)
+	GROUP BY c.oid, c.relname
+$$;
+
+CREATE FUNCTION onec_internal.is_text_column(relation text, field name) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(relation) AND a.attname = field
+				   AND a.atttypid = 'text'::regtype);
+
+COMMENT ON FUNCTION onec_internal.is_text_column(text, name) IS 'Текст ли этот столбец (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.erasure_statement(relation text, server name, people name[], erasure text,
+												has_buyer boolean, also text DEFAULT NULL) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format(CASE WHEN $4 = 'delete' THEN 'DELETE FROM %1$s t WHERE t.server = %4$s AND (%2$s)'
+		WHEN $5 THEN
+			'UPDATE %1$s t SET card_id = NULL, customer_id = CASE WHEN t.customer_id <> ALL '
+			'($1) THEN t.customer_id END, '
+			'attribution = CASE WHEN t.customer_id <> ALL ($1) THEN t.attribution ELSE %5$s END %6$s '
+			'WHERE t.server = %4$s AND (%2$s)'
+		ELSE 'UPDATE %1$s t SET %3$s WHERE t.server = %4$s AND (%2$s)' END,
+		$1, concat_ws(' OR ', string_agg(format(CASE WHEN onec_internal.is_text_column($1, p)
+											 THEN 'onec_internal.reference_uuid(t.%I) = ANY ($1)'
+											 ELSE 't.%I = ANY ($1)' END, p), ' OR '), $6),
+		string_agg(format('%I = NULL', p), ', '), onec_internal.server_in($1, $2),
+		onec_internal.own_term('anonymous'),
+		CASE WHEN onec_internal.has_column($1, 'person_id')
+			 THEN ', person_id = CASE WHEN t.customer_id <> ALL ($1) THEN t.customer_id '
+				  'ELSE t.recorder END' END)
+	FROM unnest($3) p
+$$;
+
+CREATE OR REPLACE FUNCTION onec_internal.person_by_key(key text, server name) RETURNS onec.site_user
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+	id uuid := onec_internal.key_in_1c(srv, onec_internal.reference_uuid(key));
+	wanted text;
+	u onec.site_user;
+BEGIN
+	IF id IS NOT NULL THEN
+		SELECT t.* INTO u FROM onec.site_user t
+		WHERE t.server = srv AND t.user_id IN (SELECT id UNION ALL SELECT c.user_id FROM onec.customer_card c
+											   WHERE c.server = srv AND c.card_id = id)
+		LIMIT 1;
+		RETURN u;
+	END IF;
+	-- what a number without its country means depends on the shop
+	wanted := onec.normalize_phone(key, onec.get('phone.country', srv));
+	SELECT t.* INTO u FROM onec.site_user t WHERE t.server = srv AND t.phone = wanted
+	ORDER BY t.conflict_phone, t.is_active DESC, t.user_id LIMIT 1;
+	RETURN u;
+END $$;
+
+-- by hand: table onec.field_source
+ALTER TABLE onec.field_source DROP CONSTRAINT field_source_kind_check, ADD COLUMN empty text,
+	ADD CONSTRAINT field_source_kind_check CHECK (kind IN ('ref', 'type', 'text', 'numeric', 'timestamp',
+		'boolean', 'bigint', 'rows', 'smallint', 'integer', 'bytea', 'jsonb'));
+--   -									   'bigint', 'rows')),
+--   +									   'bigint', 'rows', 'smallint', 'integer', 'bytea', 'jsonb')),
+--   +	empty text,
+
+COMMENT ON COLUMN onec.field_source.kind IS
+	'Вид значения; rows — табличная часть, jsonb — она же, как её пишет 1С';
+
+COMMENT ON COLUMN onec.field_source.empty IS 'Что стоит вместо пустого значения в ключе; NULL — ничего';
+
 ALTER TABLE onec.field_source DISABLE TRIGGER keep_edit;
 INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product', 10, 'full_name', 'text', '{НаименованиеПолное}', false, true)
 ON CONFLICT DO NOTHING;
@@ -457,6 +1182,87 @@ INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key,
 	 false, true)
 ON CONFLICT DO NOTHING;
 INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product', 14, 'vat', 'text', '{СтавкаНДС_Key,ВидСтавкиНДС,СтавкаНДС}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product', 30, 'picture_id', 'ref', '{ФайлКартинки_Key,ФайлКартинки}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_state', 1, 'state_id', 'ref', '{Ref_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_state', 2, 'code', 'text', '{Code}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_state', 3, 'name', 'text', '{Description}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_state', 4, 'deletion_mark', 'boolean', '{DeletionMark}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 1, 'recorder', 'ref', '{Recorder,Recorder_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 2, 'recorder_type', 'type', '{Recorder_Type}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 3, 'line_no', 'bigint', '{LineNumber}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 4, 'period', 'timestamp', '{Period}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 5, 'active', 'boolean', '{Active}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 6, 'kind', 'text', '{RecordType}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 7, 'order_id', 'ref',
+	 '{СчетНаОплату,СчетНаОплату_Key,Заказ_Key,Заказ,ЗаказПокупателя_Key,ЗаказПокупателя}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 8, 'paid', 'numeric', '{СуммаОплаты,Сумма}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 9, 'advance', 'numeric', '{СуммаАванса}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 1, 'recorder', 'ref', '{Recorder,Recorder_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 2, 'recorder_type', 'type', '{Recorder_Type}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 3, 'line_no', 'bigint', '{LineNumber}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 4, 'period', 'timestamp', '{Period}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 5, 'active', 'boolean', '{Active}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 6, 'kind', 'text', '{RecordType}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 7, 'order_id', 'ref', '{ЗаказПокупателя_Key,ЗаказПокупателя,Заказ_Key,Заказ}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 8, 'product_id', 'ref', '{Номенклатура_Key,Номенклатура}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 9, 'variant_id', 'ref', '{Характеристика_Key}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 10, 'quantity', 'numeric', '{Количество}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 1, 'file_id', 'ref', '{Ref_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 2, 'version', 'text', '{DataVersion}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 3, 'product_id', 'ref', '{ВладелецФайла_Key,ВладелецФайла,Owner_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 4, 'name', 'text', '{Description}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 5, 'extension', 'text', '{Расширение}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 6, 'size', 'bigint', '{Размер}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 7, 'deletion_mark', 'boolean', '{DeletionMark}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('stored_file', 1, 'file_id', 'ref', '{Файл,Файл_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('stored_file', 2, 'storage_id', 'ref', '{ХранилищеДвоичныхДанных_Key,ХранилищеДвоичныхДанных}', true, true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.field_source ENABLE ALWAYS TRIGGER keep_edit;
+
+ALTER TABLE onec.field_source DISABLE TRIGGER keep_edit;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.storage', 1, 'storage_id', 'ref', '{Ref_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.storage', 2, 'content', 'bytea', '{ДвоичныеДанные_Base64Data}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.file', 1, 'file_id', 'ref', '{Ref_Key}', true, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.file', 2, 'content', 'bytea',
+	 '{ФайлХранилище_Base64Data,ДвоичныеДанныеФайла_Base64Data}', false, true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.file', 3, 'stream', 'bytea', '{ФайлХранилище}', false, true)
 ON CONFLICT DO NOTHING;
 ALTER TABLE onec.field_source ENABLE ALWAYS TRIGGER keep_edit;
 
@@ -587,6 +1393,23 @@ INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key,
 ON CONFLICT DO NOTHING;
 ALTER TABLE onec.field_source ENABLE ALWAYS TRIGGER keep_edit;
 
+CREATE OR REPLACE FUNCTION onec_internal.columns_to_make(server name, target text,
+											  entity_set text) RETURNS onec_internal.made_column[]
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT array_agg(ROW(r.field, r.pg_type, ARRAY['property=' || r.property, 'edm_type=' || r.edm_type],
+						 r.property)::onec_internal.made_column ORDER BY r.ordinal)
+	FROM (SELECT f.ordinal, f.field, f.property, f.edm_type, f.pg_type
+		  FROM onec_internal.resolved_fields($1, $2, $3) f WHERE f.property IS NOT NULL
+		  UNION ALL
+		  SELECT 1000000, 'data_version', p.property, p.edm_type, p.pg_type FROM onec.properties($1, $3) p
+		  WHERE p.property = 'DataVersion'
+			AND NOT EXISTS (SELECT FROM onec.field_source f
+							WHERE f.target = $2 AND ('DataVersion' = ANY (f.candidates)
+													 OR f.field = 'data_version'))) r
+$$;
+
 CREATE FUNCTION onec_internal.is_part_of_key(target text, field name) RETURNS boolean
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -638,599 +1461,6 @@ END $$;
 COMMENT ON FUNCTION onec_internal.create_function_table(name, text, text) IS
 	'Создать внешнюю таблицу для виртуальной таблицы регистра или изменить её (служебная)';
 
-CREATE OR REPLACE FUNCTION onec_internal.set_up_target(server name, target text, published text, key text, nested text,
-											OUT status text, OUT changes text[])
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	sums text := (onec_internal.target_named(target)).sums;
-	w record;
-BEGIN
-	IF nested IS NOT NULL THEN
-		SELECT * INTO w FROM onec_internal.create_nested_table(server, target, nested);
-	ELSIF published IS NOT NULL AND (onec_internal.target_named(target)).function IS NOT NULL THEN
-		SELECT * INTO w FROM onec_internal.create_function_table(server, target, published);
-	ELSIF published IS NOT NULL THEN
-		SELECT * INTO w FROM onec_internal.create_target_table(server, target, published, key);
-	ELSE
-		SELECT 'not published' AS status, onec_internal.drop_target_table(server, target) AS changes INTO w;
-	END IF;
-	changes := w.changes;
-	IF w.status IS NULL AND nested IS NULL AND sums = 'turnovers' THEN
-		changes := changes || onec_internal.create_turnover_table(server, target, published);
-	ELSIF w.status IS NULL AND nested IS NULL AND sums = 'balance' THEN
-		changes := changes || onec_internal.create_balance_table(server, target, published);
-	END IF;
-	status := coalesce(w.status, CASE WHEN w.changes[1] LIKE '%: created' THEN 'created'
-									  WHEN ': kept, ' = ALL (SELECT substring(c FROM ': kept, ')
-															 FROM unnest(changes) c) THEN 'kept'
-																 ELSE 'changed' END);
-	changes := nullif(array_remove(changes, target || ': created'), '{}');
-END $$;
-
-CREATE OR REPLACE FUNCTION onec.setup(server name DEFAULT NULL)
-	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[], changes text[])
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec_internal.live_server_meant(server);
-	t record;
-BEGIN
-	PERFORM onec_internal.must_write('setup');
-	PERFORM onec_internal.remember_base(srv);
-	IF to_regnamespace(quote_ident(srv)) IS NULL THEN
-		EXECUTE format('CREATE SCHEMA %I', srv);
-		EXECUTE format('COMMENT ON SCHEMA %I IS %L', srv, 'Магазин в базе 1С ' || srv);
-	END IF;
-	FOR t IN
-		SELECT DISTINCT ON (d.target) d.target, d.wanted[1] AS wanted, s.entity_set, s.key,
-			   n.entity_set AS nested
-		FROM (SELECT k.target, onec_internal.sets_to_try(srv, k.target) AS wanted
-			  FROM onec_internal.sync_steps(srv, NULL) k WHERE k.source = 'set') d
-		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = ANY (d.wanted)
-		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted[1] ~ '_RecordType$'
-			AND n.entity_set = left(d.wanted[1], -11)
-		-- of what has no name nothing is told, but what was made when it had one goes
-		WHERE d.wanted[1] <> '' OR to_regclass(format('%I.%I', srv, d.target)) IS NOT NULL
-		ORDER BY d.target, array_position(d.wanted, s.entity_set)
-	LOOP
-		target := t.target;
-		entity_set := coalesce(t.nested, t.entity_set, t.wanted);
-		SELECT * INTO status, changes
-		FROM onec_internal.set_up_target(srv, t.target, t.entity_set, t.key, t.nested);
-		SELECT count(*) FILTER (WHERE p.published),
-			   array_agg(p.field ORDER BY p.ordinal) FILTER (WHERE NOT p.published)
-		INTO columns, missing
-		FROM (SELECT f.field, f.ordinal, onec_internal.publishes_field(srv, f.target, f.field) AS published
-			  FROM onec.field_source f
-			  WHERE f.target = t.target AND status <> 'not published') p;
-		RETURN NEXT;
-	END LOOP;
-END $$;
-
-CREATE OR REPLACE FUNCTION onec.diagnose(server name DEFAULT NULL)
-	RETURNS TABLE ("check" text, status text, detail text, advice text)
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec_internal.live_server_meant(server);
-	zone text := (SELECT s.timezone FROM onec_internal.live_servers s WHERE s.server = srv);
-	t record;
-	v record;
-BEGIN
-	SELECT * INTO t
-	FROM onec_internal.try_statement(format('SELECT count(*) FROM onec.entity_sets(%L)', srv));
-	RETURN QUERY SELECT 'connection and metadata'::text,
-		CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END,
-		coalesce(t.value || ' entity sets', t.error),
-		CASE WHEN t.error IS NOT NULL
-			 THEN 'Проверьте адрес, логин и пароль: ALTER SERVER, ALTER USER MAPPING' END;
-	IF t.error IS NOT NULL THEN
-		RETURN;
-	END IF;
-	RETURN QUERY SELECT 'time zone'::text, CASE WHEN zone IS NULL THEN 'warning' ELSE 'ok' END,
-		coalesce(zone, 'not set, that of the session is used: ' || current_setting('TimeZone')),
-		CASE WHEN zone IS NULL
-			 THEN format('ALTER SERVER %I OPTIONS (ADD timezone ''Europe/Moscow'');', srv) END;
-	-- what is switched off is nobody's trouble, and a register's balances are long in coming
-	FOR v IN
-		SELECT k.target FROM onec_internal.sync_steps(srv, NULL) k
-		WHERE k.source = 'set' AND k.entity_set <> '' AND k.function IS NULL
-		  AND (k.switch IS NULL OR onec.get(k.switch, srv)::boolean)
-		ORDER BY 1
-	LOOP
-		IF to_regclass(format('%I.%I', srv, v.target)) IS NULL THEN
-			RETURN QUERY SELECT v.target, 'warning',
-				onec_internal.entity_set_of(srv, v.target) || ' is not published, or onec.setup was not run',
-				format('SELECT * FROM onec.setup(%L);', srv);
-		ELSE
-			RETURN QUERY SELECT d.* FROM onec_internal.diagnose_target(srv, v.target) d;
-		END IF;
-	END LOOP;
-	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_case(srv) d;
-	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_composite(srv) d;
-	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_shop(srv) d;
-	-- a standby looks, too, but what it finds it cannot remember
-	IF NOT current_setting('transaction_read_only')::boolean THEN
-		PERFORM onec.remember_refusals(srv);
-	END IF;
-END $$;
-
--- by hand: table onec.sync_state
-ALTER TABLE onec.sync_state ADD as_of timestamptz;
---   +	as_of timestamptz,
-
-COMMENT ON COLUMN onec.sync_state.as_of IS
-	'На какой момент таблица равна 1С: когда началось последнее полное прочтение';
-
-CREATE FUNCTION onec_internal.function_arguments(server name, target text) RETURNS text
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	relation regclass := to_regclass(format('%I.%I', server, target));
-BEGIN
-	RETURN (SELECT string_agg(format('f.%I = %L::%s', a.attname, v.value, a.atttypid::regtype), ' AND ')
-			FROM onec.target t
-			CROSS JOIN LATERAL (VALUES
-				('Balance', 'dimensions_arg', (
-					SELECT regexp_replace(o.option_value, '_Key(?=,|$)', '', 'g') FROM pg_foreign_table r
-					CROSS JOIN LATERAL pg_options_to_table(r.ftoptions) o
-					WHERE r.ftrelid = relation AND o.option_name = 'dimensions')),
-				('SliceLast', 'period_arg', date_trunc('second',
-														onec.local_now(function_arguments.server))::text))
-				v (function, name, value)
-			JOIN pg_attribute a ON a.attrelid = relation AND a.attname = v.name AND a.attnum > 0
-			WHERE t.target = function_arguments.target AND v.function = t.function);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.function_arguments(name, text) IS
-	'С какими аргументами спрашивается виртуальная таблица регистра (служебная)';
-
-CREATE FUNCTION onec_internal.no_reference() RETURNS uuid
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN '00000000-0000-0000-0000-000000000000'::uuid;
-
-COMMENT ON FUNCTION onec_internal.no_reference() IS 'Пустая ссылка 1С (служебная)';
-
-DROP FUNCTION onec_internal.stage_select_list;
-CREATE FUNCTION onec_internal.stage_select_list(server name, target text, OUT list text, OUT grouped text)
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	adds boolean := (onec_internal.target_named(target)).function IS NOT DISTINCT FROM 'Balance';
-BEGIN
-	SELECT string_agg(format(CASE WHEN k.is_filled THEN 'coalesce(%s, onec_internal.no_reference())'
-								  ELSE '%s' END,
-		CASE
-			WHEN a.attname IS NULL AND f.kind = 'type' THEN '''''::text'
-			WHEN a.attname IS NULL THEN 'NULL::' || onec_internal.type_of_kind(f.kind)
-			WHEN f.kind = 'rows' THEN onec_internal.tabular_part($1, $2, f.field)
-			WHEN f.kind = 'ref' AND a.atttypid = 'text'::regtype
-				THEN format('onec_internal.reference_uuid(f.%I)', f.field)
-			WHEN f.kind = 'type' THEN format('onec_internal.type_word(f.%I)', f.field)
-			ELSE format(CASE WHEN adds AND f.kind = 'numeric' THEN 'sum(f.%I::%s)' ELSE 'f.%I::%s' END,
-						f.field, onec_internal.type_of_kind(f.kind))
-		END) || format(' AS %I', f.field), ', ' ORDER BY f.ordinal),
-		   'GROUP BY ' || string_agg(f.place::text, ', ' ORDER BY f.ordinal)
-			   FILTER (WHERE adds AND f.kind <> 'numeric')
-	INTO list, grouped
-	FROM (SELECT s.*, row_number() OVER (ORDER BY s.ordinal) AS place FROM onec.field_source s
-		  WHERE s.target = stage_select_list.target) f
-	CROSS JOIN LATERAL (SELECT f.kind = 'ref' AND NOT f.is_key
-							AND onec_internal.is_part_of_key(f.target, f.field) AS is_filled) k
-	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', server, stage_select_list.target))
-		AND a.attname = f.field AND a.attnum > 0 AND NOT a.attisdropped;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.stage_select_list(name, text) IS
-	'Выражения, которыми строки 1С становятся местными (служебная)';
-
-CREATE OR REPLACE FUNCTION onec_internal.stage_rows(server name, target text, condition text, part text DEFAULT '',
-										 into_table text DEFAULT 'onec_stage')
-	RETURNS bigint
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-	SET work_mem = '64MB'
-AS $$
-DECLARE
-	made record;
-	value record;
-BEGIN
-	PERFORM onec_internal.new_server_number(server);
-	SELECT * INTO made FROM onec_internal.stage_columns(target);
-	SELECT * INTO value FROM onec_internal.stage_select_list(server, target);
-	RETURN onec_internal.fill_table(into_table, target, format(
-		'SELECT %s AS server, %s FROM (SELECT %s FROM %I.%I f WHERE %s %s %s) r%s',
-		onec_internal.server_in(onec_internal.table_of_target(target), server), made.list,
-		value.list, server, target,
-		concat_ws(' AND ', condition, onec_internal.function_arguments(server, target)), value.grouped,
-		coalesce(nullif(part, ''), 'OFFSET 0'), made.joins));
-END $$;
-
-CREATE OR REPLACE FUNCTION onec_internal.begins_step(server name, target text) RETURNS boolean
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT $2 = (SELECT s.target
-				 FROM onec_internal.sync_steps($1, ARRAY[(onec_internal.target_named($2)).step]) s
-				 WHERE onec_internal.way_of_step($1, s.target) = 'read' ORDER BY s.ordinal LIMIT 1)
-$$;
-
-CREATE OR REPLACE FUNCTION onec_internal.end_step(plan onec_internal.sync_plan, run bigint,
-									   s onec.sync_step) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	UPDATE onec.sync_step t SET status = CASE WHEN t.message IS NULL THEN 'ok' ELSE 'incomplete' END,
-		finished_at = clock_timestamp()
-	WHERE t.server = s.server AND t.run_id = run AND t.ordinal = s.ordinal;
-	DELETE FROM onec_internal.login_refusal l WHERE l.server = s.server AND s.requests > 0;
-	-- what is purged, but goes on being read, goes again
-	IF s.target = (SELECT t.target FROM onec.target t WHERE t.purge NOT IN ('date', 'none')
-				   ORDER BY t.ordinal DESC LIMIT 1) THEN
-		PERFORM onec_internal.purge_before(s.server, b.purged_before) FROM onec_internal.base b
-			WHERE b.server = s.server AND b.purged_before IS NOT NULL;
-	END IF;
-	IF plan.size > 0 AND s.message IS NULL
-		AND NOT EXISTS (SELECT FROM onec.sync_state t
-						WHERE t.server = s.server AND t.target = s.target AND t.place > 0) THEN
-		INSERT INTO onec.sync_state AS t (server, target, complete_from, last_ok, as_of)
-		VALUES (s.server, s.target,
-				CASE WHEN s.days IS NULL THEN onec_internal.first_moment()
-					 ELSE onec.local_now(s.server)::date - s.days END,
-				clock_timestamp(), s.started_at)
-		ON CONFLICT ON CONSTRAINT sync_state_pkey DO UPDATE
-		SET complete_from = least(t.complete_from, excluded.complete_from), last_ok = excluded.last_ok,
-			as_of = excluded.as_of;
-		DELETE FROM onec_internal.sync_doubt d
-		WHERE d.server = s.server AND d.target = s.target AND d.kind IN ('unproven', 'hole')
-		  AND d.found_at < s.started_at;
-	END IF;
-END $$;
-
-CREATE VIEW onec_internal.reserving_server AS
-	SELECT s.server FROM onec_internal.known_servers s
-	JOIN onec.sync_state k ON k.server = s.server AND k.target = 'stock_reserved'
-	WHERE k.last_ok IS NOT NULL AND onec.get('endpoint.stock_reserved', s.server) <> '';
-
-COMMENT ON VIEW onec_internal.reserving_server IS 'Базы, чьи резервы прочитаны (служебное)';
-
-CREATE VIEW onec.stock AS
-	SELECT s.server, s.product_id, nullif(s.variant_id, onec_internal.no_reference()) AS variant_id,
-		   nullif(s.store_id, onec_internal.no_reference()) AS store_id, coalesce(s.on_hand, 0) AS on_hand,
-		   CASE WHEN r.server IS NOT NULL THEN coalesce(s.reserved, 0) END AS reserved,
-		   coalesce(s.on_hand, 0) - CASE WHEN r.server IS NOT NULL THEN coalesce(s.reserved, 0)
-										 ELSE 0 END AS free
-	FROM (SELECT u.server, u.product_id, u.variant_id, u.store_id, sum(u.on_hand) AS on_hand,
-				 sum(u.reserved) AS reserved
-		  FROM (SELECT h.server, h.product_id, h.variant_id, h.store_id, h.on_hand, NULL::numeric AS reserved
-				FROM onec_internal.stock h
-				UNION ALL
-				SELECT v.server, v.product_id, v.variant_id, v.store_id, NULL, v.reserved
-				FROM onec_internal.stock_reserved v) u
-		  GROUP BY u.server, u.product_id, u.variant_id, u.store_id) s
-	LEFT JOIN onec_internal.reserving_server r ON r.server = s.server
-	WHERE s.on_hand IS NOT NULL OR r.server IS NOT NULL;
-
-COMMENT ON VIEW onec.stock IS
-	'Остатки товаров: чего здесь нет, того нет и в 1С; на какой момент — onec.sync_state.as_of';
-
-COMMENT ON COLUMN onec.stock.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.stock.product_id IS 'Товар';
-
-COMMENT ON COLUMN onec.stock.variant_id IS 'Характеристика товара; NULL — без неё';
-
-COMMENT ON COLUMN onec.stock.store_id IS 'Склад; NULL — без него';
-
-COMMENT ON COLUMN onec.stock.on_hand IS 'В наличии';
-
-COMMENT ON COLUMN onec.stock.reserved IS 'В резерве; NULL — регистр резервов не назван';
-
-COMMENT ON COLUMN onec.stock.free IS 'Свободно: в наличии без резерва';
-
-CREATE VIEW onec.price AS
-	SELECT p.server, p.product_id, nullif(p.variant_id, onec_internal.no_reference()) AS variant_id,
-		   nullif(p.kind_id, onec_internal.no_reference()) AS kind_id, k.name AS kind, p.price,
-		   c.name AS currency, p.since, p.currency_id, p.is_actual,
-		   onec.moment(p.server, p.since) AS since_tz
-	FROM onec_internal.price p
-	LEFT JOIN onec.price_kind k ON k.server = p.server AND k.kind_id = p.kind_id
-	LEFT JOIN onec.currency c
-		ON c.server = p.server AND c.currency_id = coalesce(p.currency_id, k.currency_id)
-	WHERE p.is_actual IS NOT FALSE;
-
-COMMENT ON VIEW onec.price IS 'Цены товаров, которые действуют';
-
-COMMENT ON COLUMN onec.price.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.price.product_id IS 'Товар';
-
-COMMENT ON COLUMN onec.price.variant_id IS 'Характеристика товара; NULL — цена товара без характеристики';
-
-COMMENT ON COLUMN onec.price.kind_id IS 'Вид цен';
-
-COMMENT ON COLUMN onec.price.kind IS 'Название вида цен';
-
-COMMENT ON COLUMN onec.price.price IS 'Цена';
-
-COMMENT ON COLUMN onec.price.currency IS 'Валюта: цены, а без неё — вида цен';
-
-COMMENT ON COLUMN onec.price.since IS 'С какого времени действует, местное для базы 1С';
-
-COMMENT ON COLUMN onec.price.currency_id IS 'Валюта цены, если она записана в регистре';
-
-COMMENT ON COLUMN onec.price.is_actual IS 'Актуальность в 1С; цен, снятых ею, здесь нет';
-
-CREATE VIEW onec.price_history AS
-	SELECT s.server, h.product_id, nullif(h.variant_id, onec_internal.no_reference()) AS variant_id,
-		   nullif(h.kind_id, onec_internal.no_reference()) AS kind_id, h.since, h.price, h.currency_id,
-		   h.is_actual, onec.moment(s.server, h.since) AS since_tz
-	FROM onec_internal.price_history h JOIN onec_internal.server_number s ON s.number = h.server;
-
-COMMENT ON VIEW onec.price_history IS 'Прежние, нынешние и будущие цены товаров, если они читаются';
-
-COMMENT ON COLUMN onec.price_history.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.price_history.product_id IS 'Товар';
-
-COMMENT ON COLUMN onec.price_history.variant_id IS
-	'Характеристика товара; NULL — цена товара без характеристики';
-
-COMMENT ON COLUMN onec.price_history.kind_id IS 'Вид цен';
-
-COMMENT ON COLUMN onec.price_history.since IS 'С какого времени действует, местное для базы 1С';
-
-COMMENT ON COLUMN onec.price_history.price IS 'Цена';
-
-COMMENT ON COLUMN onec.price_history.currency_id IS 'Валюта цены, если она записана в регистре';
-
-COMMENT ON COLUMN onec.price_history.is_actual IS 'Актуальность в 1С: снятая цена — ложь';
-
-CREATE VIEW onec.product_property AS
-	SELECT p.server, p.product_id, p.line_no, p.property_id,
-		   coalesce(nullif(n.title, ''), n.name) AS property,
-		   coalesce(v.name, nullif(p.long_text, ''), p.value) AS text, p.value, p.value_type, p.long_text,
-		   p.copy
-	FROM onec_internal.product_property p
-	LEFT JOIN onec.property_name n ON n.server = p.server AND n.property_id = p.property_id
-	LEFT JOIN onec.property_value v
-		ON v.server = p.server AND v.value_id = onec_internal.reference_uuid(p.value);
-
-COMMENT ON VIEW onec.product_property IS
-	'Дополнительные реквизиты товаров с названиями реквизитов и значений';
-
-COMMENT ON COLUMN onec.product_property.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.product_property.product_id IS 'Товар';
-
-COMMENT ON COLUMN onec.product_property.line_no IS 'Номер строки';
-
-COMMENT ON COLUMN onec.product_property.property_id IS 'Реквизит';
-
-COMMENT ON COLUMN onec.product_property.property IS 'Заголовок реквизита, а без него — наименование';
-
-COMMENT ON COLUMN onec.product_property.text IS
-	'Значение, как его видят люди: название того, на что оно ссылается, длинный текст или само значение';
-
-COMMENT ON COLUMN onec.product_property.value IS 'Значение, как его хранит 1С';
-
-COMMENT ON COLUMN onec.product_property.value_type IS 'Вид значения';
-
-COMMENT ON COLUMN onec.product_property.long_text IS 'Длинный текст';
-
-COMMENT ON COLUMN onec.product_property.copy IS
-	'Которая из строк с одним ключом, если в 1С он не единственный';
-
-CREATE FUNCTION onec_internal.stock_as_of(server name) RETURNS timestamptz
-	LANGUAGE sql STABLE PARALLEL SAFE
-	RETURN (SELECT k.as_of FROM onec.sync_state k WHERE k.server = $1 AND k.target = 'stock');
-
-COMMENT ON FUNCTION onec_internal.stock_as_of(name) IS 'На какой момент прочитаны остатки (служебная)';
-
-CREATE FUNCTION onec.stock_free(product uuid, variant uuid DEFAULT NULL, store uuid DEFAULT NULL,
-								server name DEFAULT NULL) RETURNS numeric
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
-AS $$
-DECLARE
-	srv name := onec_internal.server_meant(server);
-BEGIN
-	RETURN CASE WHEN onec_internal.stock_as_of(srv) IS NOT NULL
-				THEN greatest(coalesce((SELECT sum(s.free) FROM onec.stock s
-										WHERE s.server = srv AND s.product_id = product
-										  AND (s.variant_id = variant OR variant IS NULL)
-										  AND (s.store_id = store OR store IS NULL)), 0), 0) END;
-END $$;
-
-COMMENT ON FUNCTION onec.stock_free(uuid, uuid, uuid, name) IS
-	'Сколько товара свободно: всего, одной характеристики, на одном складе; 0 — нет, NULL — '
-	'остатки ещё не прочитаны';
-
-CREATE FUNCTION onec_internal.prices_json(server name, product uuid, variant uuid) RETURNS json
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
-AS $$
-#variable_conflict use_column
-BEGIN
-	RETURN (
-		SELECT coalesce(json_agg(json_build_object('kind_id', p.kind_id, 'kind', p.kind, 'price', p.price,
-												   'currency', p.currency,
-												   'since', to_char(p.since, 'YYYY-MM-DD"T"HH24:MI:SS'))
-								 ORDER BY p.kind, p.kind_id), '[]')
-		FROM (SELECT DISTINCT ON (q.kind_id) q.* FROM onec.price q
-			  WHERE q.server = $1 AND q.product_id = $2 AND (q.variant_id = $3 OR q.variant_id IS NULL)
-			  ORDER BY q.kind_id, q.variant_id NULLS LAST) p);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.prices_json(name, uuid, uuid) IS 'Цены товара как JSON (служебная)';
-
-CREATE FUNCTION onec_internal.stock_json(server name, product uuid) RETURNS json
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
-AS $$
-#variable_conflict use_column
-BEGIN
-	RETURN (
-		SELECT json_build_object('as_of', onec_internal.stock_as_of($1),
-			'on_hand', coalesce(sum(s.on_hand), 0), 'reserved', sum(s.reserved),
-			'free', greatest(coalesce(sum(s.free), 0), 0),
-			'stores', coalesce(json_agg(json_build_object('store_id', s.store_id, 'store', s.name,
-														  'on_hand', s.on_hand, 'reserved', s.reserved,
-														  'free', s.free) ORDER BY s.name, s.store_id), '[]'))
-		FROM (SELECT t.store_id, n.name, sum(t.on_hand) AS on_hand, sum(t.reserved) AS reserved,
-					 sum(t.free) AS free
-			  FROM onec.stock t LEFT JOIN onec.store n ON n.server = $1 AND n.store_id = t.store_id
-			  WHERE t.server = $1 AND t.product_id = $2 GROUP BY t.store_id, n.name) s
-		HAVING onec_internal.stock_as_of($1) IS NOT NULL);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.stock_json(name, uuid) IS 'Остатки товара как JSON (служебная)';
-
-CREATE FUNCTION onec_internal.variants_json(server name, product uuid, category uuid) RETURNS json
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
-AS $$
-#variable_conflict use_column
-BEGIN
-	RETURN (
-		SELECT coalesce(json_agg(json_build_object('variant_id', v.variant_id,
-				'name', coalesce(nullif(v.print_name, ''), v.name), 'code', v.code,
-				'free', CASE WHEN onec_internal.stock_as_of($1) IS NOT NULL
-							 THEN greatest(coalesce((SELECT sum(t.free) FROM onec.stock t
-													 WHERE t.server = $1 AND t.product_id = $2
-													   AND t.variant_id = v.variant_id), 0), 0) END,
-				'prices', onec_internal.prices_json($1, $2, v.variant_id))
-			ORDER BY v.code, v.name, v.variant_id), '[]')
-		FROM onec.product_variant v
-		WHERE v.server = $1 AND v.product_id IN ($2, $3) AND NOT v.is_deleted
-		  AND v.deletion_mark IS NOT TRUE);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.variants_json(name, uuid, uuid) IS
-	'Характеристики товара как JSON (служебная)';
-
-CREATE FUNCTION onec_internal.properties_json(server name, product uuid) RETURNS json
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
-AS $$
-#variable_conflict use_column
-BEGIN
-	RETURN (
-		SELECT coalesce(json_agg(json_build_object('property', p.property, 'value', p.text)
-								 ORDER BY p.line_no, p.copy), '[]')
-		FROM onec.product_property p WHERE p.server = $1 AND p.product_id = $2);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.properties_json(name, uuid) IS
-	'Дополнительные реквизиты товара как JSON (служебная)';
-
-CREATE FUNCTION onec_internal.images_json(server name, product uuid) RETURNS json
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT '[]'::json
-$$;
-
-COMMENT ON FUNCTION onec_internal.images_json(name, uuid) IS 'Картинки товара как JSON (служебная)';
-
-CREATE FUNCTION onec.product_json(product uuid, server name DEFAULT NULL) RETURNS json
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
-AS $$
-#variable_conflict use_column
-DECLARE
-	srv name := onec_internal.server_meant($2);
-BEGIN
-	RETURN (
-		SELECT json_build_object('product_id', p.product_id, 'code', p.code, 'article', p.article,
-			'barcode', p.barcode, 'name', p.name, 'full_name', p.full_name, 'description', p.description,
-			'category', g.slug, 'category_title', g.title, 'brand', b.name, 'unit', u.name,
-			'vat', coalesce(v.name, p.vat), 'vat_rate', v.rate, 'withdrawn', g.withdrawn,
-			'prices', onec_internal.prices_json(srv, p.product_id, NULL),
-			'stock', onec_internal.stock_json(srv, p.product_id),
-			'variants', onec_internal.variants_json(srv, p.product_id, p.category_id),
-			'properties', onec_internal.properties_json(srv, p.product_id),
-			'images', onec_internal.images_json(srv, p.product_id))
-		FROM onec.product p
-		LEFT JOIN onec_internal.goods_by_use(srv, ARRAY[$1]) g ON g.product_id = p.product_id
-		LEFT JOIN onec.brand b ON b.server = srv AND b.brand_id = p.brand_id
-		LEFT JOIN onec.unit u ON u.server = srv AND u.unit_id = p.unit_id
-		LEFT JOIN onec.vat_rate v
-			ON v.server = srv AND v.vat_rate_id = onec_internal.reference_uuid(p.vat)
-		WHERE p.server = srv AND p.product_id = $1);
-END $$;
-
-COMMENT ON FUNCTION onec.product_json(uuid, name) IS
-	'Товар как JSON для сайта: карточка, цены, остатки по складам, характеристики, дополнительные '
-	'реквизиты; NULL — такого товара нет';
-
-ALTER FUNCTION onec.product_json(uuid, name) SECURITY DEFINER;
-
-ALTER FUNCTION onec.stock_free(uuid, uuid, uuid, name) SECURITY DEFINER;
-
-REVOKE EXECUTE ON FUNCTION onec.customer_json(text, name), onec.purchases_json(text, int, int, name),
-	onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date),
-	onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name) FROM PUBLIC;
-
-CREATE OR REPLACE FUNCTION onec.grant_site(role regrole) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.customer_json(text, name), '
-				   'onec.purchases_json(text, int, int, name), '
-		'onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date), '
-		'onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name) TO %s', role);
-END $$;
-
-COMMENT ON FUNCTION onec.grant_site(regrole) IS
-	'Дать роли сайта профиль, покупки и рекомендации одного покупателя по ключу: customer_json, '
-	'purchases_json, profile_json, recommend; и товар: product_json, stock_free; таблиц она не читает';
-
--- by hand: INSERT INTO onec.setting … FROM onec.target: rows that are made of those above
-ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
-INSERT INTO onec.setting (key, type, initial, description, is_seed)
-	SELECT 'endpoint.' || t.target, 'text', t.entity_set, 'Набор 1С: ' || t.title, true FROM onec.target t
-	WHERE t.source = 'set' AND t.server IS NULL
-ON CONFLICT DO NOTHING;
-ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
-
--- What the short tables hold is what their views say.
-DO $$
-DECLARE
-	c record;
-BEGIN
-	FOR c IN SELECT t.relname, obj_description(v.oid, 'pg_class') AS table_comment, a.attname,
-				 col_description(v.oid, b.attnum) AS comment
-			 FROM pg_catalog.pg_class t
-			 JOIN pg_catalog.pg_class v ON v.relname = t.relname AND v.relnamespace = 'onec'::regnamespace
-				 AND v.relkind = 'v'
-			 JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0
-			 LEFT JOIN pg_catalog.pg_attribute b ON b.attrelid = v.oid AND b.attname = a.attname
-			 WHERE t.relnamespace = 'onec_internal'::regnamespace AND t.relkind = 'r' LOOP
-		EXECUTE format('COMMENT ON TABLE onec_internal.%I IS %L', c.relname,
-					   c.table_comment || ': хранение; читайте представление onec.' || c.relname);
-		EXECUTE format('COMMENT ON COLUMN onec_internal.%I.%I IS %L', c.relname, c.attname, c.comment);
-	END LOOP;
-END $$;
-COMMENT ON COLUMN onec_internal.sale_line.person_id IS
-	'Чья строка: покупателя, без него карты, а если он неизвестен — документа; часть ключа';
-
-SELECT onec_internal.finish_script();
 CREATE TABLE onec_internal.outbox_base (
 	server name PRIMARY KEY,
 	since timestamptz NOT NULL DEFAULT now(),
@@ -1343,1948 +1573,80 @@ END $$;
 COMMENT ON FUNCTION onec_internal.keep_properties(name) IS
 	'Запомнить, что в базу можно писать и какие у её объектов свойства (служебная)';
 
-CREATE OR REPLACE FUNCTION onec.setup(server name DEFAULT NULL)
-	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[], changes text[])
+CREATE FUNCTION onec_internal.create_bytes_table(server name, relation text, title text, fields text,
+												 entity_set text) RETURNS text[]
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	srv name := onec_internal.live_server_meant(server);
-	t record;
+	key text := (SELECT s.key FROM onec.entity_sets(server) s
+				 WHERE s.entity_set = create_bytes_table.entity_set);
 BEGIN
-	PERFORM onec_internal.must_write('setup');
-	PERFORM onec_internal.remember_base(srv);
-	IF to_regnamespace(quote_ident(srv)) IS NULL THEN
-		EXECUTE format('CREATE SCHEMA %I', srv);
-		EXECUTE format('COMMENT ON SCHEMA %I IS %L', srv, 'Магазин в базе 1С ' || srv);
+	IF key IS NULL OR EXISTS (SELECT FROM onec_internal.resolved_fields(server, fields, entity_set) r
+							  WHERE r.is_key AND r.property IS NULL) THEN
+		RETURN onec_internal.drop_made_by_setup(server, relation, title);
 	END IF;
-	FOR t IN
-		SELECT DISTINCT ON (d.target) d.target, d.wanted[1] AS wanted, s.entity_set, s.key,
-			   n.entity_set AS nested
-		FROM (SELECT k.target, onec_internal.sets_to_try(srv, k.target) AS wanted
-			  FROM onec_internal.sync_steps(srv, NULL) k WHERE k.source = 'set') d
-		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = ANY (d.wanted)
-		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted[1] ~ '_RecordType$'
-			AND n.entity_set = left(d.wanted[1], -11)
-		-- of what has no name nothing is told, but what was made when it had one goes
-		WHERE d.wanted[1] <> '' OR to_regclass(format('%I.%I', srv, d.target)) IS NOT NULL
-		ORDER BY d.target, array_position(d.wanted, s.entity_set)
-	LOOP
-		target := t.target;
-		entity_set := coalesce(t.nested, t.entity_set, t.wanted);
-		SELECT * INTO status, changes
-		FROM onec_internal.set_up_target(srv, t.target, t.entity_set, t.key, t.nested);
-		SELECT count(*) FILTER (WHERE p.published),
-			   array_agg(p.field ORDER BY p.ordinal) FILTER (WHERE NOT p.published)
-		INTO columns, missing
-		FROM (SELECT f.field, f.ordinal, onec_internal.publishes_field(srv, f.target, f.field) AS published
-			  FROM onec.field_source f
-			  WHERE f.target = t.target AND status <> 'not published') p;
-		RETURN NEXT;
-	END LOOP;
-	PERFORM onec_internal.keep_properties(srv);
+	RETURN onec_internal.make_table(server, relation, title, entity_set,
+									ARRAY['entity_set=' || entity_set, 'key=' || key],
+									onec_internal.columns_to_make(server, fields, entity_set));
 END $$;
 
-ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.settle_seconds', 'int', '300', NULL, 0, 86400,
-	 'Через сколько секунд после неясного исхода смотреть, записан ли объект: 1С может ещё работать', true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.retry_min_seconds', 'int', '30', NULL, 0, 86400,
-	 'Через сколько секунд повторить отправку в первый раз; дальше вдвое дольше', true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.retry_max_seconds', 'int', '3600', NULL, 1, 86400,
-	 'Не реже чем через столько секунд повторять отправку', true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.lease_seconds', 'int', '3600', NULL, 60, 86400,
-	 'Через сколько секунд строка, которую отправляют, считается брошенной, даже если процесс жив', true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.key_days', 'int', '90', NULL, 1, 36500,
-	 'Сколько дней после доставки помнить ключи идемпотентности', true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.keep_days', 'int', '30', NULL, 0, 36500,
-	 'Через сколько дней после доставки стереть содержание записанного; 0 — не стирать', true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.history_days', 'int', '365', NULL, 1, 36500, 'Сколько дней хранить историю доставки', true)
-ON CONFLICT DO NOTHING;
-ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+COMMENT ON FUNCTION onec_internal.create_bytes_table(name, text, text, text, text) IS
+	'Создать таблицу содержимого файлов (служебная)';
 
-CREATE TABLE onec.outbox (
-	server name NOT NULL,
-	id bigint GENERATED ALWAYS AS IDENTITY,
-	entity_set text NOT NULL,
-	operation text NOT NULL CHECK (operation IN ('create', 'patch', 'merge_rows', 'post', 'unpost', 'mark')),
-	key uuid NOT NULL,
-	body jsonb,
-	data_version text,
-	merge_by text[],
-	depends_on bigint[] NOT NULL DEFAULT '{}',
-	idempotency text,
-	requested_by name NOT NULL,
-	requested_at timestamptz NOT NULL DEFAULT now(),
-	status text NOT NULL CHECK (status IN ('pending', 'sending', 'waiting', 'blocked', 'conflict', 'unknown',
-										   'failed', 'preview')),
-	attempts int NOT NULL DEFAULT 0,
-	maybe_sent boolean NOT NULL DEFAULT false,
-	not_before timestamptz NOT NULL DEFAULT now(),
-	leased_at timestamptz,
-	lease_until timestamptz,
-	worker int,
-	worker_start timestamptz,
-	http_status int,
-	code int,
-	message text,
-	PRIMARY KEY (server, id)
-);
-
-CREATE INDEX outbox_due ON onec.outbox (server, id) WHERE status IN ('pending', 'waiting', 'unknown',
-	'sending');
-
-CREATE INDEX outbox_of_key ON onec.outbox (server, key, id);
-
-COMMENT ON TABLE onec.outbox IS
-	'Что ждёт записи в 1С: изменения, поставленные в очередь onec.enqueue и ещё не доставленные';
-
-COMMENT ON COLUMN onec.outbox.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.outbox.id IS 'Номер';
-
-COMMENT ON COLUMN onec.outbox.entity_set IS 'Набор 1С';
-
-COMMENT ON COLUMN onec.outbox.operation IS
-	'Что сделать: create — создать, patch — изменить, merge_rows — дополнить табличные части, post — '
-	'провести, unpost — отменить проведение, mark — пометить на удаление';
-
-COMMENT ON COLUMN onec.outbox.key IS 'Ссылка на объект; для нового придумана здесь';
-
-COMMENT ON COLUMN onec.outbox.body IS 'Что записать: свойства и табличные части';
-
-COMMENT ON COLUMN onec.outbox.data_version IS 'Какую версию объекта видел тот, кто меняет; NULL — любую';
-
-COMMENT ON COLUMN onec.outbox.merge_by IS 'По каким полям узнаётся строка табличной части (merge_rows)';
-
-COMMENT ON COLUMN onec.outbox.depends_on IS 'Каких строк очереди ждёт';
-
-COMMENT ON COLUMN onec.outbox.idempotency IS 'Ключ идемпотентности: второй раз то же не ставится';
-
-COMMENT ON COLUMN onec.outbox.requested_by IS 'Роль, поставившая в очередь';
-
-COMMENT ON COLUMN onec.outbox.requested_at IS 'Когда поставлено';
-
-COMMENT ON COLUMN onec.outbox.status IS
-	'Состояние: pending — ждёт отправки, waiting — ждёт других строк, sending — отправляется, unknown — '
-	'исход неясен, blocked — нет права или база не готова, conflict — объект изменён другим, failed — 1С '
-	'отказала';
-
-COMMENT ON COLUMN onec.outbox.attempts IS 'Сколько раз бралась в работу';
-
-COMMENT ON COLUMN onec.outbox.maybe_sent IS 'Могла ли уже дойти до 1С';
-
-COMMENT ON COLUMN onec.outbox.not_before IS 'Раньше этого не отправлять';
-
-COMMENT ON COLUMN onec.outbox.leased_at IS 'Когда взята в работу';
-
-COMMENT ON COLUMN onec.outbox.lease_until IS 'До какого времени она за тем, кто её взял';
-
-COMMENT ON COLUMN onec.outbox.worker IS 'Процесс сервера, который её взял';
-
-COMMENT ON COLUMN onec.outbox.worker_start IS 'Когда начался этот процесс';
-
-COMMENT ON COLUMN onec.outbox.http_status IS 'Код HTTP последнего ответа';
-
-COMMENT ON COLUMN onec.outbox.code IS 'Номер ошибки OData последнего ответа';
-
-COMMENT ON COLUMN onec.outbox.message IS 'Что ответила 1С или почему строка стоит';
-
-SELECT pg_catalog.pg_extension_config_dump('onec.outbox', '');
-
-CREATE TABLE onec.outbox_history (
-	server name NOT NULL,
-	id bigint NOT NULL,
-	done_at timestamptz NOT NULL,
-	entity_set text NOT NULL,
-	operation text NOT NULL,
-	key uuid NOT NULL,
-	remote_key uuid,
-	body jsonb,
-	depends_on bigint[] NOT NULL,
-	idempotency text,
-	requested_by name NOT NULL,
-	requested_at timestamptz NOT NULL,
-	status text NOT NULL CHECK (status IN ('done', 'skipped')),
-	attempts int NOT NULL,
-	http_status int,
-	message text,
-	stored_diff jsonb,
-	number text,
-	data_version text,
-	PRIMARY KEY (server, id, done_at)
-) PARTITION BY RANGE (done_at);
-
-CREATE INDEX outbox_history_of_key ON onec.outbox_history (server, key);
-
-COMMENT ON TABLE onec.outbox_history IS 'Что записано в 1С или пропущено; разделена по месяцам';
-
-COMMENT ON COLUMN onec.outbox_history.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.outbox_history.id IS 'Номер в очереди';
-
-COMMENT ON COLUMN onec.outbox_history.done_at IS 'Когда доставлено или пропущено';
-
-COMMENT ON COLUMN onec.outbox_history.entity_set IS 'Набор 1С';
-
-COMMENT ON COLUMN onec.outbox_history.operation IS 'Что сделано';
-
-COMMENT ON COLUMN onec.outbox_history.key IS 'Ссылка, которую получил сайт';
-
-COMMENT ON COLUMN onec.outbox_history.remote_key IS 'Ссылка, которую дала 1С, если она другая';
-
-COMMENT ON COLUMN onec.outbox_history.body IS 'Что просили записать; через outbox.keep_days стирается';
-
-COMMENT ON COLUMN onec.outbox_history.depends_on IS 'Каких строк ждала';
-
-COMMENT ON COLUMN onec.outbox_history.idempotency IS 'Ключ идемпотентности';
-
-COMMENT ON COLUMN onec.outbox_history.requested_by IS 'Роль, поставившая в очередь';
-
-COMMENT ON COLUMN onec.outbox_history.requested_at IS 'Когда поставлено';
-
-COMMENT ON COLUMN onec.outbox_history.status IS 'done — доставлено, skipped — пропущено';
-
-COMMENT ON COLUMN onec.outbox_history.attempts IS 'Сколько раз бралась в работу';
-
-COMMENT ON COLUMN onec.outbox_history.http_status IS 'Код HTTP последнего ответа';
-
-COMMENT ON COLUMN onec.outbox_history.message IS 'Пояснение';
-
-COMMENT ON COLUMN onec.outbox_history.stored_diff IS
-	'Что 1С записала не так, как просили: свойство и записанное; через outbox.keep_days стирается';
-
-COMMENT ON COLUMN onec.outbox_history.number IS 'Номер или код, который дала 1С';
-
-COMMENT ON COLUMN onec.outbox_history.data_version IS 'Версия объекта после записи';
-
-CREATE TABLE onec_internal.outbox_key (
-	server name NOT NULL,
-	idempotency text NOT NULL,
-	id bigint NOT NULL,
-	entity_set text NOT NULL,
-	operation text NOT NULL,
-	key uuid NOT NULL,
-	kept_since timestamptz NOT NULL DEFAULT now(),
-	PRIMARY KEY (server, idempotency)
-);
-
-COMMENT ON TABLE onec_internal.outbox_key IS 'Ключи идемпотентности (служебное)';
-
-COMMENT ON COLUMN onec_internal.outbox_key.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec_internal.outbox_key.idempotency IS 'Ключ идемпотентности';
-
-COMMENT ON COLUMN onec_internal.outbox_key.id IS 'Номер в очереди';
-
-COMMENT ON COLUMN onec_internal.outbox_key.entity_set IS 'Набор 1С';
-
-COMMENT ON COLUMN onec_internal.outbox_key.operation IS 'Что сделать';
-
-COMMENT ON COLUMN onec_internal.outbox_key.key IS 'Ссылка на объект';
-
-COMMENT ON COLUMN onec_internal.outbox_key.kept_since IS
-	'Когда поставлено, а после доставки — когда доставлено';
-
-SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_key', '');
-
-CREATE TABLE onec.outbox_allowed (
-	server name NOT NULL,
-	role name NOT NULL,
-	entity_set text NOT NULL,
-	PRIMARY KEY (server, role, entity_set)
-);
-
-COMMENT ON TABLE onec.outbox_allowed IS 'Кому что можно ставить в очередь записи; меняет onec.allow_write';
-
-COMMENT ON COLUMN onec.outbox_allowed.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.outbox_allowed.role IS 'Роль';
-
-COMMENT ON COLUMN onec.outbox_allowed.entity_set IS 'Набор 1С';
-
-SELECT pg_catalog.pg_extension_config_dump('onec.outbox_allowed', '');
-
-CREATE TABLE onec_internal.outbox_remote (
-	server name NOT NULL,
-	key uuid NOT NULL,
-	remote_key uuid NOT NULL,
-	PRIMARY KEY (server, key)
-);
-
-COMMENT ON TABLE onec_internal.outbox_remote IS
-	'Ссылки, которые 1С дала вместо присланных: то, что названо прежней, отправляется с новой (служебное)';
-
-COMMENT ON COLUMN onec_internal.outbox_remote.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec_internal.outbox_remote.key IS 'Ссылка, которую получил сайт';
-
-COMMENT ON COLUMN onec_internal.outbox_remote.remote_key IS 'Ссылка в 1С';
-
-SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_remote', '');
-
-CREATE FUNCTION onec_internal.make_history_part(at timestamptz) RETURNS void
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-	SET timezone = 'UTC'
-AS $$
-DECLARE
-	month date := date_trunc('month', at)::date;
-	part text := to_char(month, '"outbox_history_"YYYY"_"MM');
-BEGIN
-	IF to_regclass(format('onec_internal.%I', part)) IS NOT NULL THEN
-		RETURN;
-	END IF;
-	EXECUTE format('CREATE TABLE onec_internal.%I PARTITION OF onec.outbox_history FOR VALUES FROM (%L) TO '
-		'(%L)',
-				   part, month::timestamptz, (month + interval '1 month')::timestamptz);
-	EXECUTE format('COMMENT ON TABLE onec_internal.%I IS %L', part, 'Часть onec.outbox_history (служебное)');
-EXCEPTION WHEN duplicate_table THEN
-	NULL;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.make_history_part(timestamptz) IS
-	'Создать часть истории за месяц, если её нет (служебная)';
-
-CREATE FUNCTION onec_internal.value_fault(edm_type text, length int, value jsonb, kind text) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT CASE
-		WHEN $1 = 'Collection' AND (jsonb_typeof($3) <> 'array' OR EXISTS (
-			SELECT FROM jsonb_array_elements(CASE jsonb_typeof($3) WHEN 'array' THEN $3 ELSE '[]' END) r
-			WHERE jsonb_typeof(r) <> 'object')) THEN 'is a tabular part: a list of rows is expected'
-		WHEN $1 = 'Collection' OR v.type = 'null' THEN NULL
-		WHEN $1 = 'Stream' THEN 'holds a file: write it as _Base64Data'
-		WHEN $1 = 'Complex' OR v.type IN ('array', 'object') THEN 'takes one value'
-		WHEN $1 = 'Guid' THEN CASE WHEN v.type = 'string'
-			AND v.text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-			THEN NULL ELSE 'is a reference: a UUID is expected' END
-		WHEN $1 = 'Boolean' THEN CASE WHEN v.type = 'boolean' THEN NULL ELSE 'is true or false' END
-		WHEN $1 = 'Double' THEN CASE WHEN v.type = 'number' THEN NULL ELSE 'is a number' END
-		WHEN $1 IN ('Int16', 'Int32', 'Int64') THEN CASE WHEN v.type <> 'number' THEN 'is a whole number'
-			WHEN v.text::numeric <> trunc(v.text::numeric)
-				OR abs(v.text::numeric + 0.5) > 2.0 ^ (substr($1, 4)::int - 1)
-			THEN format('is a whole number of %s bits', substr($1, 4)) END
-		WHEN $1 = 'DateTime' THEN CASE WHEN v.type <> 'string' OR v.text !~ ('^(?!0000)\d{4}-(0[1-9]|1[0-2])-'
-				'(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?)?$')
-			THEN 'is a date of the base''s own clock: 2026-11-28T10:00:00, without a zone'
-			WHEN substr(v.text, 9, 2)::int > extract(day FROM make_date(substr(v.text, 1, 4)::int,
-				substr(v.text, 6, 2)::int, 1) + interval '1 month -1 day') THEN 'is no day of that month' END
-		WHEN $1 = 'Binary' THEN CASE WHEN v.type = 'string' AND v.text ~ '^[A-Za-z0-9+/\s]*={0,2}$' THEN NULL
-			ELSE 'is binary: base64 is expected' END
-		WHEN $1 = 'Composite' THEN CASE
-			WHEN v.text = '' OR $4 = 'StandardODATA.Undefined' THEN NULL
-			WHEN $4 IS NULL THEN 'may be of several types: name the one in the property of its name and _Type'
-			WHEN $4 ~ '^StandardODATA\.(Catalog|Document|ChartOf\w*|ExchangePlan|BusinessProcess|Task)_'
-				THEN onec_internal.value_fault('Guid', 0, $3, NULL)
-			WHEN $4 !~ '^(StandardODATA|Edm)\.' THEN 'has a type that is none of 1C''s' END
-		WHEN v.type <> 'string' THEN 'is a text'
-		WHEN $2 > 0 AND length(v.text) > $2 THEN format('is a text of %s characters at most', $2) END
-	FROM (SELECT jsonb_typeof($3), $3 #>> '{}') v (type, text)
-$$;
-
-COMMENT ON FUNCTION onec_internal.value_fault(text, int, jsonb, text) IS
-	'Что не так со значением; NULL — всё так (служебная)';
-
-CREATE FUNCTION onec_internal.body_members(body jsonb)
-	RETURNS TABLE (part text, line bigint, name text, value jsonb, kind text)
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT '', 0, e.key, e.value, $1 ->> (e.key || '_Type') FROM jsonb_each($1) e
-	UNION ALL
-	SELECT e.key, r.line, f.key, f.value, r.of ->> (f.key || '_Type')
-	FROM jsonb_each($1) e
-	CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(e.value) WHEN 'array' THEN e.value
-		ELSE '[]' END)
-		WITH ORDINALITY r (of, line)
-	CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(r.of) WHEN 'object' THEN r.of ELSE '{}' END) f
-$$;
-
-COMMENT ON FUNCTION onec_internal.body_members(jsonb) IS
-	'Поля объекта и строк его табличных частей (служебная)';
-
-CREATE FUNCTION onec_internal.body_fault(server name, entity_set text, body jsonb, OUT field text,
-	OUT fault text,
-										 OUT near text)
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT CASE m.part WHEN '' THEN m.name ELSE format('%s[%s].%s', m.part, m.line, m.name) END, f.fault,
-		   CASE WHEN p.property IS NULL THEN onec_internal.nearest_words(m.name, ARRAY(
-			   SELECT k.property FROM onec_internal.outbox_property k
-			   WHERE k.server = $1 AND k.entity_set = $2 AND k.part = m.part)) END
-	FROM onec_internal.body_members($3) m
-	LEFT JOIN onec_internal.outbox_property p
-		ON p.server = $1 AND p.entity_set = $2 AND p.part = m.part AND p.property = m.name
-	CROSS JOIN LATERAL (SELECT CASE
-		WHEN p.property IS NULL THEN 'is no property of it'
-		WHEN m.name = 'DataVersion' THEN 'is 1C''s own; the version read is an argument: data_version'
-		WHEN m.name = 'Posted' THEN 'is not written: the operations post and unpost do that'
-		WHEN m.name = 'Ref_Key' THEN 'is the key, which is an argument'
-		WHEN m.name = 'LineNumber' AND m.part <> '' THEN
-			CASE WHEN m.value #>> '{}' <> m.line::text THEN 'is not the place of its row in the list' END
-		ELSE onec_internal.value_fault(p.edm_type, p.length, m.value, m.kind) END) f (fault)
-	WHERE f.fault IS NOT NULL
-	ORDER BY m.part, m.line, m.name LIMIT 1
-$$;
-
-COMMENT ON FUNCTION onec_internal.body_fault(name, text, jsonb) IS
-	'Что в теле записи не так: поле, ошибка, похожие имена (служебная)';
-
-CREATE FUNCTION onec_internal.wire_value(edm_type text, value jsonb) RETURNS json
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT CASE
-		WHEN jsonb_typeof($2) = 'null' THEN CASE
-			WHEN $1 = 'Guid' THEN '"00000000-0000-0000-0000-000000000000"'::json
-			WHEN $1 = 'DateTime' THEN '"0001-01-01T00:00:00"' WHEN $1 = 'Boolean' THEN 'false'
-			WHEN $1 IN ('Double', 'Int16', 'Int32', 'Int64') THEN '0' ELSE '""' END
-		WHEN $1 = 'DateTime' THEN to_json(rpad(left($2 #>> '{}', 19), 19, 'T00:00:00'))
-		ELSE $2::json END
-$$;
-
-COMMENT ON FUNCTION onec_internal.wire_value(text, jsonb) IS 'Значение, как его берёт 1С (служебная)';
-
-CREATE FUNCTION onec_internal.wire_rows(server name, entity_set text, part text, given jsonb) RETURNS json
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT coalesce(json_agg(r.wire ORDER BY r.line), '[]')
-	FROM (SELECT g.line, json_object_agg(p.property, CASE p.property WHEN 'LineNumber' THEN to_json(g.line)
-				ELSE onec_internal.wire_value(p.edm_type, g.of -> p.property) END ORDER BY p.ordinal) AS wire
-		  FROM jsonb_array_elements($4) WITH ORDINALITY g (of, line)
-		  JOIN onec_internal.outbox_property p ON p.server = $1 AND p.entity_set = $2 AND p.part = $3
-			  AND (g.of ? p.property OR p.property = 'LineNumber') AND p.property <> 'Ref_Key'
-		  GROUP BY g.line) r
-$$;
-
-COMMENT ON FUNCTION onec_internal.wire_rows(name, text, text, jsonb) IS
-	'Строки табличной части с номерами, как их берёт 1С (служебная)';
-
-CREATE FUNCTION onec_internal.with_remote_keys(server name, body jsonb) RETURNS jsonb
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	told text := body::text;
-	k record;
-BEGIN
-	IF EXISTS (SELECT FROM onec_internal.outbox_remote r WHERE r.server = with_remote_keys.server) THEN
-		FOR k IN SELECT r.key, r.remote_key FROM onec_internal.outbox_remote r
-			WHERE r.server = with_remote_keys.server AND r.key IN (
-				SELECT m[1]::uuid
-				FROM regexp_matches(told, '"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"',
-					'g') m) LOOP
-			told := regexp_replace(told, format('"%s"', k.key), format('"%s"', k.remote_key), 'gi');
-		END LOOP;
-	END IF;
-	RETURN told::jsonb;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.with_remote_keys(name, jsonb) IS
-	'Тело записи со ссылками, которые дала 1С (служебная)';
-
-CREATE FUNCTION onec_internal.wire_body(server name, entity_set text, body jsonb, key uuid) RETURNS json
-	LANGUAGE sql STABLE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT coalesce(json_object_agg(w.name, w.value ORDER BY w.ordinal, w.place), '{}')
-	FROM (SELECT 0 AS ordinal, 0 AS place, 'Ref_Key' AS name, to_json($4) AS value WHERE $4 IS NOT NULL
-		  UNION ALL
-		  SELECT p.ordinal, t.place, CASE t.place WHEN 0 THEN p.property || '@odata.type' ELSE p.property END,
-				 CASE WHEN t.place = 0 THEN to_json(p.type_name)
-					  WHEN p.edm_type = 'Collection'
-						  THEN onec_internal.wire_rows($1, $2, p.property, e.value)
-					  ELSE onec_internal.wire_value(p.edm_type, e.value) END
-		  FROM jsonb_each(onec_internal.with_remote_keys($1, $3)) e
-		  JOIN onec_internal.outbox_property p
-			  ON p.server = $1 AND p.entity_set = $2 AND p.part = '' AND p.property = e.key
-		  JOIN (VALUES (0), (1)) t (place) ON t.place = 1 OR p.edm_type = 'Collection') w
-$$;
-
-COMMENT ON FUNCTION onec_internal.wire_body(name, text, jsonb, uuid) IS 'Тело запроса к 1С (служебная)';
-
-CREATE FUNCTION onec_internal.plain_value(edm_type text, value jsonb) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT nullif(CASE
-		WHEN $1 = 'DateTime' THEN nullif(rpad(left(v.text, 19), 19, 'T00:00:00'), '0001-01-01T00:00:00')
-		WHEN $1 IN ('Double', 'Int16', 'Int32', 'Int64') AND v.text ~ '^-?\d+(\.\d+)?([eE][-+]?\d+)?$'
-			THEN nullif(trim_scale(v.text::numeric)::text, '0')
-		WHEN $1 = 'Boolean' THEN nullif(lower(v.text), 'false')
-		WHEN $1 IN ('Guid', 'Composite') THEN nullif(lower(v.text), '00000000-0000-0000-0000-000000000000')
-		ELSE nullif(v.text, 'StandardODATA.Undefined') END, '')
-	FROM (SELECT $2 #>> '{}') v (text)
-$$;
-
-COMMENT ON FUNCTION onec_internal.plain_value(text, jsonb) IS 'Значение в одном написании (служебная)';
-
-CREATE FUNCTION onec_internal.rows_differ(server name, entity_set text, part text, sent jsonb,
-										  stored jsonb) RETURNS boolean
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT jsonb_array_length($4) <> jsonb_array_length($5) OR EXISTS (
-		SELECT FROM jsonb_array_elements($4) WITH ORDINALITY s (of, line)
-		JOIN (SELECT r.of, row_number() OVER (ORDER BY (r.of ->> 'LineNumber')::numeric, r.line) AS line
-			  FROM jsonb_array_elements($5) WITH ORDINALITY r (of, line)) t ON t.line = s.line
-		CROSS JOIN LATERAL jsonb_each(s.of) f
-		JOIN onec_internal.outbox_property p
-			ON p.server = $1 AND p.entity_set = $2 AND p.part = $3 AND p.property = f.key
-		WHERE p.property <> 'Ref_Key' AND t.of ? f.key
-		  AND onec_internal.plain_value(p.edm_type, f.value)
-			  IS DISTINCT FROM onec_internal.plain_value(p.edm_type, t.of -> f.key))
-$$;
-
-COMMENT ON FUNCTION onec_internal.rows_differ(name, text, text, jsonb, jsonb) IS
-	'Отличаются ли записанные строки табличной части от отправленных (служебная)';
-
-CREATE FUNCTION onec_internal.stored_diff(server name, entity_set text, sent jsonb, stored jsonb)
-	RETURNS jsonb
-	LANGUAGE sql STABLE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT jsonb_object_agg(e.key, $4 -> e.key)
-	FROM jsonb_each(onec_internal.with_remote_keys($1, $3)) e
-	JOIN onec_internal.outbox_property p
-		ON p.server = $1 AND p.entity_set = $2 AND p.part = '' AND p.property = e.key
-	WHERE $4 ? e.key
-	  AND CASE WHEN p.edm_type = 'Collection'
-			   THEN jsonb_typeof($4 -> e.key) <> 'array'
-				   OR onec_internal.rows_differ($1, $2, e.key, e.value, $4 -> e.key)
-			   ELSE onec_internal.plain_value(p.edm_type, e.value)
-				   IS DISTINCT FROM onec_internal.plain_value(p.edm_type, $4 -> e.key) END
-$$;
-
-COMMENT ON FUNCTION onec_internal.stored_diff(name, text, jsonb, jsonb) IS
-	'Что 1С записала не так, как отправлено (служебная)';
-
-CREATE FUNCTION onec_internal.merged_rows(stored jsonb, given jsonb, by text[]) RETURNS jsonb
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	WITH one AS (
-		SELECT s.line, s.of - '{LineNumber,Ref_Key}'::text[] AS of,
-			   ARRAY(SELECT coalesce(lower(s.of ->> b), '') FROM unnest($3) WITH ORDINALITY w (b, n)
-				ORDER BY n) AS key
-		FROM jsonb_array_elements($1) WITH ORDINALITY s (of, line)),
-	other AS (
-		SELECT g.line, g.of - '{LineNumber,Ref_Key}'::text[] AS of,
-			   ARRAY(SELECT coalesce(lower(g.of ->> b), '') FROM unnest($3) WITH ORDINALITY w (b, n)
-				ORDER BY n) AS key
-		FROM jsonb_array_elements($2) WITH ORDINALITY g (of, line))
-	SELECT coalesce(jsonb_agg(m.of ORDER BY m.place, m.line), '[]')
-	FROM (SELECT 1 AS place, o.line, o.of || coalesce((SELECT g.of FROM other g WHERE g.key = o.key
-													   ORDER BY g.line DESC LIMIT 1), '{}') AS of FROM one o
-		  UNION ALL
-		  SELECT 2, g.line, g.of FROM other g
-		  WHERE NOT EXISTS (SELECT FROM one o WHERE o.key = g.key)
-			AND NOT EXISTS (SELECT FROM other l WHERE l.key = g.key AND l.line > g.line)) m
-$$;
-
-COMMENT ON FUNCTION onec_internal.merged_rows(jsonb, jsonb, text[]) IS
-	'Табличная часть, дополненная строками (служебная)';
-
-CREATE FUNCTION onec_internal.calling_role() RETURNS name
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-	RETURN coalesce(nullif(current_setting('role'), 'none')::name, session_user);
-
-COMMENT ON FUNCTION onec_internal.calling_role() IS 'Роль того, кто вызывает (служебная)';
-
-CREATE FUNCTION onec_internal.written_server(server name) RETURNS name
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	server := onec_internal.server_meant(server);
-	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = written_server.server) THEN
-		RAISE object_not_in_prerequisite_state USING
-			MESSAGE = CASE WHEN onec_internal.is_updatable(server)
-						   THEN format('what server "%s" takes is not known yet', server)
-						   ELSE format('server "%s" is read only', server) END,
-			HINT = concat(CASE WHEN NOT onec_internal.is_updatable(server) THEN
-				format('If the shop is to write to 1C: ALTER SERVER %I OPTIONS (ADD updatable ''on''); then ',
-					   server) END, format('SELECT * FROM onec.setup(%L);', server));
-	END IF;
-	RETURN server;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.written_server(name) IS
-	'Сервер, в который можно или можно было писать, иначе ошибка (служебная)';
-
-CREATE FUNCTION onec_internal.check_allowed(server name, role name, entity_set text) RETURNS void
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = check_allowed.role) AND NOT EXISTS (
-		SELECT FROM onec.outbox_allowed a JOIN pg_roles r ON r.rolname = a.role
-		WHERE a.server = check_allowed.server AND a.entity_set = check_allowed.entity_set
-		  AND pg_has_role(check_allowed.role, r.oid, 'USAGE')) THEN
-		RAISE insufficient_privilege USING
-			MESSAGE = format('role "%s" may not write "%s" of server "%s"', role, entity_set, server),
-			HINT = format('SELECT onec.allow_write(%L, %L, %L);', role, ARRAY[entity_set], server);
-	END IF;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.check_allowed(name, name, text) IS 'Может ли роль писать набор (служебная)';
-
-CREATE FUNCTION onec_internal.check_body(server name, entity_set text, body jsonb) RETURNS void
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	f record;
-BEGIN
-	IF jsonb_typeof(body) <> 'object' THEN
-		RAISE invalid_parameter_value USING MESSAGE = 'the body must be an object: properties and values';
-	END IF;
-	SELECT * INTO f FROM onec_internal.body_fault(server, entity_set, body);
-	IF f.field IS NOT NULL THEN
-		RAISE invalid_parameter_value USING
-			MESSAGE = format('"%s" of "%s" %s', f.field, entity_set, f.fault),
-			HINT = coalesce('Perhaps you meant: ' || f.near || '.',
-				format('SELECT * FROM onec.properties(%L, %L) '
-				'lists what the object has; after a change in 1C run onec.setup again.', server, entity_set));
-	END IF;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.check_body(name, text, jsonb) IS
-	'Отказать, если тело записи не подходит объекту (служебная)';
-
-CREATE FUNCTION onec_internal.refuse_change(why text, hint text DEFAULT NULL) RETURNS void
-	LANGUAGE plpgsql IMMUTABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	RAISE invalid_parameter_value USING MESSAGE = why, HINT = coalesce(hint, '');
-END $$;
-
-COMMENT ON FUNCTION onec_internal.refuse_change(text, text) IS 'Отказать с объяснением (служебная)';
-
-CREATE FUNCTION onec_internal.check_change(server name, entity_set text, operation text, key uuid, body jsonb,
-										   merge_by text[]) RETURNS void
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	missing text;
-BEGIN
-	PERFORM onec_internal.checked_word('operation', coalesce(operation, ''),
-									   '{create,patch,merge_rows,post,unpost,mark}');
-	IF NOT EXISTS (SELECT FROM onec_internal.outbox_property p
-				   WHERE p.server = check_change.server AND p.entity_set = check_change.entity_set) THEN
-		PERFORM onec_internal.checked_word('entity set that can be written', coalesce(entity_set, ''), ARRAY(
-			SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p
-			WHERE p.server = check_change.server ORDER BY 1));
-	ELSIF key = '00000000-0000-0000-0000-000000000000' OR key IS NULL AND operation <> 'create' THEN
-		PERFORM onec_internal.refuse_change(format('operation "%s" needs the key of the object', operation));
-	ELSIF operation IN ('post', 'unpost') AND entity_set NOT LIKE 'Document\_%' THEN
-		PERFORM onec_internal.refuse_change(format('"%s" is no document: it cannot be posted', entity_set));
-	ELSIF (body IS NULL) <> (operation IN ('post', 'unpost', 'mark')) THEN
-		PERFORM onec_internal.refuse_change(format(CASE WHEN body IS NULL THEN 'operation "%s" needs a body'
-			ELSE 'operation "%s" takes no body' END, operation));
-	ELSIF (cardinality(merge_by) > 0) IS NOT TRUE AND operation = 'merge_rows' OR merge_by IS NOT NULL
-		AND operation <> 'merge_rows' THEN
-		PERFORM onec_internal.refuse_change('merge_by names the fields by which merge_rows knows a row');
-	END IF;
-	IF body IS NOT NULL THEN
-		PERFORM onec_internal.check_body(server, entity_set, body);
-	END IF;
-	SELECT format('%s of "%s"', b.name, e.key) INTO missing
-	FROM jsonb_each(body) e CROSS JOIN unnest(merge_by) b (name)
-	WHERE NOT EXISTS (SELECT FROM onec_internal.outbox_property p
-					  WHERE (p.server, p.entity_set, p.part, p.property)
-						  = (check_change.server, check_change.entity_set, e.key, b.name)) LIMIT 1;
-	IF operation = 'merge_rows' AND missing IS NOT NULL THEN
-		PERFORM onec_internal.refuse_change(format('merge_rows knows no %s: its body has tabular parts '
-			'only, and merge_by fields of them', missing));
-	END IF;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.check_change(name, text, text, uuid, jsonb, text[]) IS
-	'Отказать, если изменение не может быть сделано (служебная)';
-
-CREATE FUNCTION onec_internal.named_in_body(server name, body jsonb) RETURNS bigint[]
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT coalesce(array_agg(DISTINCT o.id), '{}')
-	FROM onec_internal.body_members($2) m
-	JOIN onec.outbox o ON o.server = $1 AND o.operation = 'create' AND o.key = onec_internal.reference_uuid(
-		m.value #>> '{}')
-	WHERE jsonb_typeof(m.value) = 'string'
-$$;
-
-COMMENT ON FUNCTION onec_internal.named_in_body(name, jsonb) IS
-	'Строки очереди, создающие объекты, на которые ссылается тело (служебная)';
-
-CREATE FUNCTION onec_internal.known_change(server name, entity_set text, operation text, idempotency text,
-										   OUT id bigint, OUT key uuid)
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	k onec_internal.outbox_key;
-BEGIN
-	SELECT * INTO k FROM onec_internal.outbox_key o
-	WHERE o.server = known_change.server AND o.idempotency = known_change.idempotency;
-	IF (k.entity_set, k.operation) <> (entity_set, operation) THEN
-		RAISE unique_violation USING
-			MESSAGE = 'the idempotency key has been used for another change',
-			DETAIL = format('It was to %s "%s", outbox row %s.', k.operation, k.entity_set, k.id);
-	END IF;
-	id := k.id;
-	key := k.key;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.known_change(name, text, text, text) IS
-	'Строка с этим ключом идемпотентности (служебная)';
-
-CREATE FUNCTION onec_internal.put_into_outbox(o onec.outbox) RETURNS bigint
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	number bigint := nextval(pg_get_serial_sequence('onec.outbox', 'id'));
-BEGIN
-	IF o.idempotency IS NOT NULL THEN
-		INSERT INTO onec_internal.outbox_key (server, idempotency, id, entity_set, operation, key)
-		VALUES (o.server, o.idempotency, number, o.entity_set, o.operation, o.key)
-		ON CONFLICT ON CONSTRAINT outbox_key_pkey DO NOTHING;
-		IF NOT FOUND THEN
-			RETURN NULL;
-		END IF;
-	END IF;
-	INSERT INTO onec.outbox (server, id, entity_set, operation, key, body, data_version, merge_by, depends_on,
-							 idempotency, requested_by, status) OVERRIDING SYSTEM VALUE
-	VALUES (o.server, number, o.entity_set, o.operation, o.key, o.body, o.data_version, o.merge_by,
-		o.depends_on,
-			o.idempotency, o.requested_by, CASE WHEN o.depends_on = '{}' THEN 'pending' ELSE 'waiting' END);
-	RETURN number;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.put_into_outbox(onec.outbox) IS
-	'Поставить строку в очередь; NULL — ключ идемпотентности уже есть (служебная)';
-
-CREATE FUNCTION onec.enqueue(server name, entity_set text, operation text, key uuid DEFAULT NULL,
-							 body jsonb DEFAULT NULL, depends_on bigint[] DEFAULT NULL,
-							 idempotency text DEFAULT NULL, data_version text DEFAULT NULL,
-							 merge_by text[] DEFAULT NULL, OUT id bigint, OUT object_key uuid)
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	row onec.outbox;
-BEGIN
-	PERFORM onec_internal.must_write('enqueue');
-	row.server := onec_internal.written_server(server);
-	row.requested_by := onec_internal.calling_role();
-	PERFORM onec_internal.check_allowed(row.server, row.requested_by, entity_set);
-	IF idempotency IS NOT NULL THEN
-		SELECT k.id, k.key INTO id, object_key
-		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
-		IF id IS NOT NULL THEN
-			RETURN;
-		END IF;
-	END IF;
-	PERFORM onec_internal.check_change(row.server, entity_set, operation, key, body, merge_by);
-	IF operation = 'create' AND (SELECT NOT b.client_keys FROM onec_internal.outbox_base b
-								 WHERE b.server = row.server) THEN
-		RAISE feature_not_supported USING
-			MESSAGE = format('server "%s" gives new objects keys of its own', row.server),
-			DETAIL = 'Whether a creation with an unknown outcome was stored could not be found out there.';
-	END IF;
-	row.entity_set := entity_set;
-	row.operation := operation;
-	row.key := coalesce(key, gen_random_uuid());
-	row.body := CASE operation WHEN 'mark' THEN '{"DeletionMark": true}' ELSE body END;
-	row.data_version := data_version;
-	row.merge_by := merge_by;
-	row.depends_on := ARRAY(SELECT DISTINCT d FROM unnest(
-		depends_on || onec_internal.named_in_body(row.server, body)) d ORDER BY 1);
-	row.idempotency := idempotency;
-	id := onec_internal.put_into_outbox(row);
-	object_key := row.key;
-	IF id IS NULL THEN
-		-- somebody else's, committed just now
-		SELECT k.id, k.key INTO id, object_key
-		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
-	END IF;
-END $$;
-
-COMMENT ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[]) IS
-	'Поставить изменение объекта 1С в очередь в своей транзакции: отправится после её фиксации. Проверяет '
-	'тело по метаданным базы; возвращает номер строки и ссылку на объект. С тем же ключом идемпотентности '
-	'второй раз ничего не ставит';
-
-REVOKE EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[])
-	FROM PUBLIC;
-
-CREATE TYPE onec_internal.write_result AS (
-	verdict text,
-	http_status int,
-	code int,
-	message text,
-	retry_after int,
-	stored jsonb,
-	diff jsonb,
-	remote_key uuid
-);
-
-COMMENT ON TYPE onec_internal.write_result IS 'Чем кончилась отправка строки (служебный)';
-
-CREATE FUNCTION onec_internal.mapping_stamp(server name, role name) RETURNS text
-	LANGUAGE sql STABLE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT concat_ws(':', s.oid, s.xmin, m.oid, m.xmin)
-	FROM pg_foreign_server s
-	LEFT JOIN LATERAL (SELECT u.oid, u.xmin FROM pg_user_mapping u
-					   WHERE u.umserver = s.oid AND u.umuser IN (0, (SELECT r.oid FROM pg_roles r
-						WHERE r.rolname = $2))
-					   ORDER BY u.umuser DESC LIMIT 1) m ON true
-	WHERE s.srvname = $1
-$$;
-
-COMMENT ON FUNCTION onec_internal.mapping_stamp(name, name) IS
-	'Отпечаток сервера и сопоставления пользователя (служебная)';
-
-CREATE FUNCTION onec_internal.client_keys(server name) RETURNS boolean
-	LANGUAGE sql STABLE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-	RETURN (SELECT b.client_keys FROM onec_internal.outbox_base b WHERE b.server = $1);
-
-COMMENT ON FUNCTION onec_internal.client_keys(name) IS 'Берёт ли база ключ, который ей прислали (служебная)';
-
-CREATE FUNCTION onec_internal.key_in_1c(server name, key uuid) RETURNS uuid
-	LANGUAGE sql STABLE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-	RETURN coalesce((SELECT r.remote_key FROM onec_internal.outbox_remote r WHERE r.server = $1
-		AND r.key = $2), $2);
-
-COMMENT ON FUNCTION onec_internal.key_in_1c(name, uuid) IS 'Ссылка, под которой объект знает 1С (служебная)';
-
-CREATE FUNCTION onec_internal.take_back_leases(server name) RETURNS void
+CREATE FUNCTION onec_internal.create_tables_of_bytes(server name) RETURNS text[]
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	UPDATE onec.outbox o SET status = 'unknown', maybe_sent = true,
-		not_before = o.leased_at + make_interval(secs => onec.get('outbox.settle_seconds', $1)::int),
-		message = 'the delivery was interrupted'
-	WHERE o.server = $1 AND o.id IN (
-		SELECT l.id FROM onec.outbox l
-		WHERE l.server = $1 AND l.status = 'sending'
-		  AND (l.lease_until < clock_timestamp() OR NOT EXISTS (
-			  SELECT FROM pg_stat_activity a
-			  WHERE a.pid = l.worker AND a.backend_start = l.worker_start
-				AND a.pid <> pg_backend_pid() AND a.state IN ('active', 'disabled')))
-		FOR UPDATE SKIP LOCKED)
+	SELECT onec_internal.create_bytes_table($1, 'file_storage', 'Содержимое файлов в хранилище',
+											'product_image.storage', onec.get('image.storage', $1))
+		|| onec_internal.create_bytes_table($1, 'file_content', 'Содержимое файлов',
+											'product_image.file',
+											onec_internal.entity_set_of($1, 'product_file'))
 $$;
 
-COMMENT ON FUNCTION onec_internal.take_back_leases(name) IS
-	'Вернуть строки, отправка которых прервалась: их исход неясен (служебная)';
+COMMENT ON FUNCTION onec_internal.create_tables_of_bytes(name) IS
+	'Создать таблицы содержимого файлов (служебная)';
 
-CREATE FUNCTION onec_internal.lease_write(server name, stamp text) RETURNS onec.outbox
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	taken onec.outbox;
-	at timestamptz := clock_timestamp();
-BEGIN
-	IF EXISTS (SELECT FROM onec_internal.outbox_base b
-			   WHERE b.server = lease_write.server AND b.stopped_for = stamp) THEN
-		RETURN NULL;
-	END IF;
-	PERFORM onec_internal.take_back_leases(server);
-	SELECT o.* INTO taken FROM onec.outbox o
-	WHERE o.server = lease_write.server AND o.status IN ('pending', 'waiting', 'unknown')
-		AND o.not_before <= at
-	  AND NOT EXISTS (SELECT FROM onec.outbox e
-					  WHERE e.server = o.server AND e.key = o.key AND e.id < o.id AND e.status <> 'preview')
-	  AND NOT EXISTS (SELECT FROM onec.outbox d WHERE d.server = o.server AND d.id = ANY (o.depends_on))
-	ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED;
-	IF taken.id IS NULL THEN
-		RETURN NULL;
-	END IF;
-	UPDATE onec.outbox o SET status = 'sending', attempts = o.attempts + 1, leased_at = at,
-		lease_until = at + make_interval(secs => onec.get('outbox.lease_seconds', o.server)::int),
-		worker = pg_backend_pid(), message = NULL, http_status = NULL, code = NULL,
-		worker_start = (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid())
-	WHERE o.server = taken.server AND o.id = taken.id
-	RETURNING * INTO taken;
-	RETURN taken;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.lease_write(name, text) IS
-	'Взять следующую строку очереди для отправки (служебная)';
-
-CREATE FUNCTION onec_internal.write_delay(server name, attempts int, asked int) RETURNS interval
+CREATE FUNCTION onec_internal.has_tables_of_bytes(server name) RETURNS boolean
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT make_interval(secs => greatest(coalesce($3, 0), least(onec.get('outbox.retry_max_seconds',
-		$1)::int,
-		onec.get('outbox.retry_min_seconds', $1)::int * 2.0 ^ least(greatest($2 - 1, 0), 20))))
-$$;
+	RETURN to_regclass(format('%I.file_storage', $1)) IS NOT NULL
+		OR to_regclass(format('%I.file_content', $1)) IS NOT NULL;
 
-COMMENT ON FUNCTION onec_internal.write_delay(name, int, int) IS
-	'Через сколько повторить отправку (служебная)';
+COMMENT ON FUNCTION onec_internal.has_tables_of_bytes(name) IS
+	'Есть ли откуда читать содержимое файлов (служебная)';
 
-CREATE FUNCTION onec_internal.write_done(work onec.outbox, result onec_internal.write_result) RETURNS void
+CREATE OR REPLACE FUNCTION onec_internal.set_up_target(server name, target text, published text, key text, nested text,
+											OUT status text, OUT changes text[])
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	at timestamptz := clock_timestamp();
+	sums text := (onec_internal.target_named(target)).sums;
+	w record;
 BEGIN
-	PERFORM onec_internal.make_history_part(at);
-	INSERT INTO onec.outbox_history (server, id, done_at, entity_set, operation, key, remote_key, body,
-		depends_on,
-									 idempotency, requested_by, requested_at, status, attempts,
-										http_status, message,
-									 stored_diff, number, data_version)
-	VALUES (work.server, work.id, at, work.entity_set, work.operation, work.key, result.remote_key, work.body,
-			work.depends_on, work.idempotency, work.requested_by, work.requested_at, result.verdict,
-				work.attempts,
-			result.http_status, result.message, result.diff,
-			coalesce(result.stored ->> 'Number', result.stored ->> 'Code'), result.stored ->> 'DataVersion');
-	DELETE FROM onec.outbox o WHERE o.server = work.server AND o.id = work.id;
-	UPDATE onec_internal.outbox_key k SET kept_since = at
-	WHERE k.server = work.server AND k.idempotency = work.idempotency;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.write_done(onec.outbox, onec_internal.write_result) IS
-	'Перенести строку в историю (служебная)';
-
-CREATE FUNCTION onec_internal.note_client_keys(work onec.outbox, result onec_internal.write_result)
-	RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	honoured boolean := result.remote_key IS NULL;
-BEGIN
-	UPDATE onec_internal.outbox_base b SET client_keys = honoured
-	WHERE b.server = work.server AND b.client_keys IS DISTINCT FROM honoured;
-	IF NOT honoured THEN
-		INSERT INTO onec_internal.outbox_remote AS r (server, key, remote_key)
-		VALUES (work.server, work.key, result.remote_key) ON CONFLICT DO NOTHING;
-	END IF;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.note_client_keys(onec.outbox, onec_internal.write_result) IS
-	'Запомнить, взяла ли база присланный ключ (служебная)';
-
-CREATE FUNCTION onec_internal.stop_deliveries(server name, stamp text, why text) RETURNS void
-	LANGUAGE sql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	UPDATE onec_internal.outbox_base b SET stopped_for = $2, stopped_at = clock_timestamp(), message = $3
-	WHERE b.server = $1
-$$;
-
-COMMENT ON FUNCTION onec_internal.stop_deliveries(name, text, text) IS
-	'Не отправлять ничего, пока не изменится логин (служебная)';
-
-CREATE FUNCTION onec_internal.settle_write(work onec.outbox, result onec_internal.write_result,
-										   stamp text) RETURNS boolean
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	wait interval := onec_internal.write_delay(work.server, work.attempts, result.retry_after);
-BEGIN
-	PERFORM FROM onec.outbox o
-	WHERE o.server = work.server AND o.id = work.id AND o.status = 'sending' AND o.attempts = work.attempts
-	FOR UPDATE;
-	IF NOT FOUND THEN
-		RETURN true;
-	ELSIF result.verdict = 'done' THEN
-		IF work.operation = 'create' THEN
-			PERFORM onec_internal.note_client_keys(work, result);
-		END IF;
-		PERFORM onec_internal.write_done(work, result);
-		RETURN true;
-	ELSIF result.verdict = 'unknown' THEN
-		wait := greatest(wait, make_interval(secs => onec.get('outbox.settle_seconds', work.server)::int));
-	ELSIF result.verdict = 'login' THEN
-		PERFORM onec_internal.stop_deliveries(work.server, stamp, result.message);
-		wait := interval '0';
-	END IF;
-	UPDATE onec.outbox o SET
-		status = CASE WHEN result.verdict IN ('passing', 'login') THEN
-					CASE WHEN o.maybe_sent THEN 'unknown' ELSE 'pending' END ELSE result.verdict END,
-		maybe_sent = o.maybe_sent OR result.verdict = 'unknown',
-		not_before = clock_timestamp() + wait, http_status = result.http_status, code = result.code,
-		message = result.message
-	WHERE o.server = work.server AND o.id = work.id;
-	RETURN result.verdict <> 'login' AND (result.verdict <> 'passing' OR result.code IS NOT NULL);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.settle_write(onec.outbox, onec_internal.write_result, text) IS
-	'Записать исход отправки; есть ли смысл продолжать (служебная)';
-
-CREATE FUNCTION onec_internal.write_once(
-	server name, method text, entity_set text, key uuid, action text, body json, if_match text,
-	OUT outcome text, OUT http_status int, OUT code int, OUT message text, OUT answer text,
-		OUT retry_after int,
-	OUT ms double precision)
-	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_write_once';
-
-COMMENT ON FUNCTION onec_internal.write_once(name, text, text, uuid, text, json, text) IS
-	'Один запрос к 1С, который меняет или читает один объект, и его исход: stored, missing, exists, '
-	'changed, refused, rights, login, passing, unknown (служебная)';
-
-CREATE FUNCTION onec_internal.ask_1c(work onec.outbox, method text, action text DEFAULT NULL,
-									 body json DEFAULT NULL, if_match text DEFAULT NULL)
-	RETURNS onec_internal.write_result
-	LANGUAGE sql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT ROW(w.outcome, w.http_status, w.code, w.message, w.retry_after, w.answer::jsonb, NULL,
-			   NULL)::onec_internal.write_result
-	FROM onec_internal.write_once(($1).server, $2, ($1).entity_set,
-								  CASE WHEN $2 <> 'POST' OR $3 IS NOT NULL
-									   THEN onec_internal.key_in_1c(($1).server, ($1).key) END, $3, $4, $5) w
-$$;
-
-COMMENT ON FUNCTION onec_internal.ask_1c(onec.outbox, text, text, json, text) IS
-	'Запрос к 1С о строке очереди (служебная)';
-
-CREATE FUNCTION onec_internal.write_verdict(work onec.outbox, result onec_internal.write_result,
-											sent jsonb) RETURNS onec_internal.write_result
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF result.verdict = 'stored' THEN
-		result.diff := onec_internal.stored_diff(work.server, work.entity_set, sent, result.stored);
-	END IF;
-	result.message := coalesce(result.message, CASE result.verdict WHEN 'missing' THEN 'no such object' END);
-	result.verdict := CASE result.verdict WHEN 'stored' THEN 'done' WHEN 'missing' THEN 'failed'
-		WHEN 'refused' THEN 'failed' WHEN 'exists' THEN 'failed' WHEN 'changed' THEN 'conflict'
-		WHEN 'rights' THEN 'blocked' ELSE result.verdict END;
-	RETURN result;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.write_verdict(onec.outbox, onec_internal.write_result, jsonb) IS
-	'Чем кончилась отправка строки по исходу последнего запроса (служебная)';
-
-CREATE FUNCTION onec_internal.told_verdict(result onec_internal.write_result, verdict text,
-										   message text) RETURNS onec_internal.write_result
-	LANGUAGE plpgsql IMMUTABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	result.verdict := verdict;
-	result.message := message;
-	RETURN result;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.told_verdict(onec_internal.write_result, text, text) IS
-	'Исход с пояснением (служебная)';
-
-CREATE FUNCTION onec_internal.with_stored(work onec.outbox,
-										  result onec_internal.write_result)
-											RETURNS onec_internal.write_result
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF result.verdict = 'stored' AND result.stored IS NULL THEN
-		result := onec_internal.ask_1c(work, 'GET');
-		IF result.verdict <> 'stored' THEN
-			RETURN onec_internal.told_verdict(result, 'unknown',
-				'answered well, but the object cannot be read');
-		END IF;
-	END IF;
-	RETURN result;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.with_stored(onec.outbox, onec_internal.write_result) IS
-	'Исход вместе с тем, что записано (служебная)';
-
-CREATE FUNCTION onec_internal.carry_create(work onec.outbox) RETURNS onec_internal.write_result
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	result onec_internal.write_result;
-	honoured boolean := onec_internal.client_keys(work.server);
-BEGIN
-	IF honoured IS FALSE THEN
-		RETURN onec_internal.told_verdict(result, 'blocked', 'the base gives new objects keys of its own');
-	ELSIF work.attempts > 1 THEN
-		result := onec_internal.ask_1c(work, 'GET');
-		IF result.verdict <> 'missing' THEN
-			RETURN onec_internal.write_verdict(work, result, work.body);
-		ELSIF work.maybe_sent AND honoured IS NOT TRUE THEN
-			RETURN onec_internal.told_verdict(result, 'unknown',
-				'nothing of this key is there, but whether the '
-				'base takes keys that it is sent is not known yet');
-		END IF;
-	END IF;
-	result := onec_internal.with_stored(work, onec_internal.ask_1c(work, 'POST', NULL,
-		onec_internal.wire_body(work.server, work.entity_set, work.body, work.key)));
-	IF result.verdict = 'exists' THEN
-		result := onec_internal.ask_1c(work, 'GET');
-		IF result.verdict = 'stored' AND work.attempts = 1
-			AND onec_internal.stored_diff(work.server, work.entity_set, work.body,
-				result.stored) IS NOT NULL THEN
-			RETURN onec_internal.told_verdict(result, 'conflict', 'another object has this key');
-		ELSIF result.verdict = 'missing' THEN
-			RETURN onec_internal.told_verdict(result, 'unknown',
-				'the key is taken, but nothing can be read by it');
-		END IF;
-	ELSIF result.verdict = 'stored' THEN
-		result.remote_key := nullif((result.stored ->> 'Ref_Key')::uuid, work.key);
-	END IF;
-	RETURN onec_internal.write_verdict(work, result, work.body);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.carry_create(onec.outbox) IS 'Создать объект в 1С (служебная)';
-
-CREATE FUNCTION onec_internal.body_to_store(work onec.outbox, stored jsonb) RETURNS jsonb
-	LANGUAGE sql STABLE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT CASE WHEN ($1).operation <> 'merge_rows' THEN ($1).body
-		ELSE (SELECT jsonb_object_agg(e.key, onec_internal.merged_rows(coalesce($2 -> e.key, '[]'), e.value,
-																	   ($1).merge_by))
-			  FROM jsonb_each(onec_internal.with_remote_keys(($1).server, ($1).body)) e) END
-$$;
-
-COMMENT ON FUNCTION onec_internal.body_to_store(onec.outbox, jsonb) IS
-	'Что должно оказаться в 1С (служебная)';
-
-CREATE FUNCTION onec_internal.carry_patch(work onec.outbox) RETURNS onec_internal.write_result
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	result onec_internal.write_result := onec_internal.ask_1c(work, 'GET');
-	sent jsonb := onec_internal.body_to_store(work, result.stored);
-	version text := result.stored ->> 'DataVersion';
-BEGIN
-	IF result.verdict <> 'stored' THEN
-		RETURN onec_internal.write_verdict(work, result, sent);
-	ELSIF onec_internal.stored_diff(work.server, work.entity_set, sent, result.stored) IS NULL
-		AND (work.maybe_sent OR version IS NOT DISTINCT FROM coalesce(work.data_version, version)) THEN
-		RETURN onec_internal.write_verdict(work, result, sent);
-	ELSIF version <> work.data_version THEN
-		RETURN onec_internal.told_verdict(result, 'conflict',
-			'the object has been changed since it was read');
-	END IF;
-	result := onec_internal.ask_1c(work, 'PATCH', NULL, onec_internal.wire_body(work.server,
-		work.entity_set, sent,
-		NULL), version);
-	IF result.verdict = 'changed' AND work.data_version IS NULL THEN
-		RETURN onec_internal.told_verdict(result, 'passing', 'the object was changed meanwhile');
-	END IF;
-	RETURN onec_internal.write_verdict(work, onec_internal.with_stored(work, result), sent);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.carry_patch(onec.outbox) IS 'Изменить объект в 1С (служебная)';
-
-CREATE FUNCTION onec_internal.carry_post(work onec.outbox) RETURNS onec_internal.write_result
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	result onec_internal.write_result;
-	wanted text := CASE work.operation WHEN 'post' THEN 'true' ELSE 'false' END;
-BEGIN
-	IF work.attempts > 1 OR work.data_version IS NOT NULL THEN
-		result := onec_internal.ask_1c(work, 'GET');
-		IF result.verdict <> 'stored' OR work.maybe_sent AND result.stored ->> 'Posted' = wanted THEN
-			RETURN onec_internal.write_verdict(work, result, NULL);
-		ELSIF result.stored ->> 'DataVersion' <> work.data_version THEN
-			RETURN onec_internal.told_verdict(result, 'conflict',
-				'the document has been changed since it was read');
-		END IF;
-	END IF;
-	result := onec_internal.ask_1c(work, 'POST', initcap(work.operation));
-	IF result.verdict = 'stored' THEN
-		result.stored := NULL;
-		result := onec_internal.with_stored(work, result);
-		IF result.verdict = 'stored' AND result.stored ->> 'Posted' IS DISTINCT FROM wanted THEN
-			RETURN onec_internal.told_verdict(result, 'failed', 'answered well, but the document is not '
-				|| CASE work.operation WHEN 'post' THEN 'posted' ELSE 'unposted' END);
-		END IF;
-	END IF;
-	RETURN onec_internal.write_verdict(work, result, NULL);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.carry_post(onec.outbox) IS
-	'Провести документ в 1С или отменить проведение (служебная)';
-
-CREATE FUNCTION onec_internal.carry_write(work onec.outbox) RETURNS onec_internal.write_result
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	result onec_internal.write_result;
-	said text;
-	detail text;
-	place text;
-BEGIN
-	RETURN CASE WHEN work.operation = 'create' THEN onec_internal.carry_create(work)
-				WHEN work.operation IN ('post', 'unpost') THEN onec_internal.carry_post(work)
-				ELSE onec_internal.carry_patch(work) END;
-EXCEPTION WHEN others THEN
-	GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
-	RETURN onec_internal.told_verdict(result, 'unknown',
-									  onec_internal.message_without_values(SQLSTATE, said, detail, place));
-END $$;
-
-COMMENT ON FUNCTION onec_internal.carry_write(onec.outbox) IS
-	'Отправить строку очереди; ошибка — неясный исход (служебная)';
-
-CREATE FUNCTION onec_internal.delivering_server(server name) RETURNS name
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	PERFORM onec_internal.must_write('deliver');
-	server := onec_internal.live_server_meant(server);
-	IF NOT onec_internal.is_updatable(server) THEN
-		RAISE NOTICE 'server "%" is not updatable now: nothing is delivered', server;
-		RETURN NULL;
-	ELSIF NOT EXISTS (SELECT FROM pg_user_mappings m JOIN pg_roles r ON m.umuser IN (0, r.oid)
-					  WHERE m.srvname = delivering_server.server AND r.rolname = current_user) THEN
-		RAISE undefined_object USING
-			MESSAGE = format('role "%s" has no login at server "%s"', current_user, server),
-			HINT = format('CREATE USER MAPPING FOR %I SERVER %I OPTIONS (user …, password …);',
-				current_user, server);
-	END IF;
-	RETURN server;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.delivering_server(name) IS
-	'Сервер, в который сейчас можно отправлять; NULL — выключено (служебная)';
-
-CREATE FUNCTION onec_internal.is_delivery_over(done int, max_rows int, began timestamptz,
-											   max_seconds int) RETURNS boolean
-	LANGUAGE sql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-	RETURN coalesce($1 >= $2, false) OR coalesce(clock_timestamp() >= $3 + make_interval(secs => $4), false);
-
-COMMENT ON FUNCTION onec_internal.is_delivery_over(int, int, timestamptz, int) IS
-	'Довольно ли отправлено (служебная)';
-
-CREATE PROCEDURE onec.deliver(server name DEFAULT NULL, max_rows int DEFAULT NULL,
-	max_seconds int DEFAULT NULL)
-	LANGUAGE plpgsql
-AS $$
-DECLARE
-	work onec.outbox;
-	began pg_catalog.timestamptz;
-	stamp pg_catalog.text;
-	done int := 0;
-	going boolean := true;
-BEGIN
-	IF onec_internal.in_transaction_block() THEN
-		PERFORM onec_internal.refuse_transaction_block('deliver');
-	END IF;
-	COMMIT;
-	server := onec_internal.delivering_server(server);
-	began := pg_catalog.clock_timestamp();
-	WHILE going AND server IS NOT NULL AND NOT onec_internal.is_delivery_over(done, max_rows, began,
-		max_seconds) LOOP
-		stamp := onec_internal.mapping_stamp(server, current_user);
-		work := onec_internal.lease_write(server, stamp);
-		COMMIT;
-		EXIT WHEN work.id IS NULL;
-		going := onec_internal.settle_write(work, onec_internal.carry_write(work), stamp);
-		COMMIT;
-		done := done OPERATOR(pg_catalog.+) 1;
-	END LOOP;
-END $$;
-
-COMMENT ON PROCEDURE onec.deliver(name, int, int) IS
-	'Отправить в 1С то, что ждёт в очереди: каждая строка — один изменяющий запрос и две фиксации, до и '
-	'после него. Не больше max_rows строк и max_seconds секунд; можно вызывать одновременно';
-
-REVOKE EXECUTE ON PROCEDURE onec.deliver(name, int, int) FROM PUBLIC;
-
-CREATE FUNCTION onec.write_status(key uuid, server name DEFAULT NULL)
-	RETURNS TABLE (id bigint, entity_set text, operation text, status text, number text, data_version text,
-				   message text)
-	LANGUAGE sql STABLE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT w.* FROM (
-		SELECT o.id, o.entity_set, o.operation, o.status, NULL::text AS number, NULL::text AS data_version,
-			o.message
-		FROM onec.outbox o
-		WHERE o.server = onec_internal.server_meant($2) AND o.key = $1
-		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
-			WHERE r.rolname = o.requested_by),
-						  'USAGE')
-		UNION ALL
-		SELECT h.id, h.entity_set, h.operation, h.status, h.number, h.data_version, h.message
-		FROM onec.outbox_history h
-		WHERE h.server = onec_internal.server_meant($2) AND h.key = $1
-		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
-			WHERE r.rolname = h.requested_by),
-						  'USAGE')) w
-	ORDER BY w.id
-$$;
-
-COMMENT ON FUNCTION onec.write_status(uuid, name) IS
-	'Где изменения объекта, которые поставила эта роль: состояние, номер или код, который дала 1С, её ответ';
-
-REVOKE EXECUTE ON FUNCTION onec.write_status(uuid, name) FROM PUBLIC;
-
-CREATE FUNCTION onec.allow_write(role regrole, entity_sets text[], server name DEFAULT NULL) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec_internal.written_server(server);
-BEGIN
-	PERFORM onec_internal.checked_word('entity set that can be written', e, ARRAY(
-		SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p WHERE p.server = srv))
-	FROM unnest(entity_sets) e;
-	INSERT INTO onec.outbox_allowed (server, role, entity_set)
-	SELECT srv, (SELECT r.rolname FROM pg_roles r WHERE r.oid = allow_write.role), e
-	FROM unnest(entity_sets) e ON CONFLICT DO NOTHING;
-	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, '
-		'text, '
-				   'text[]), onec.write_status(uuid, name) TO %s', role);
-END $$;
-
-COMMENT ON FUNCTION onec.allow_write(regrole, text[], name) IS
-	'Разрешить роли ставить в очередь изменения этих наборов; таблиц очереди она не читает';
-
-REVOKE EXECUTE ON FUNCTION onec.allow_write(regrole, text[], name) FROM PUBLIC;
-
-CREATE FUNCTION onec.outbox_retry(id bigint) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	UPDATE onec.outbox o SET status = CASE WHEN o.maybe_sent THEN 'unknown' ELSE 'pending' END,
-		not_before = now()
-	WHERE o.id = outbox_retry.id AND o.status <> 'sending';
-	IF NOT FOUND THEN
-		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
-	END IF;
-END $$;
-
-COMMENT ON FUNCTION onec.outbox_retry(bigint) IS
-	'Отправить строку очереди ещё раз, не дожидаясь срока; прежде смотрится, не записана ли она уже';
-
-REVOKE EXECUTE ON FUNCTION onec.outbox_retry(bigint) FROM PUBLIC;
-
-CREATE FUNCTION onec.outbox_skip(id bigint, why text DEFAULT NULL) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	work onec.outbox;
-	result onec_internal.write_result;
-BEGIN
-	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_skip.id AND o.status <> 'sending' FOR UPDATE;
-	IF work.id IS NULL THEN
-		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
-	END IF;
-	PERFORM onec_internal.write_done(work, onec_internal.told_verdict(result, 'skipped', why));
-END $$;
-
-COMMENT ON FUNCTION onec.outbox_skip(bigint, text) IS
-	'Не отправлять строку очереди: она уходит в историю, и то, что её ждало, больше не ждёт';
-
-REVOKE EXECUTE ON FUNCTION onec.outbox_skip(bigint, text) FROM PUBLIC;
-
-CREATE FUNCTION onec_internal.drop_old_history(days int) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	part regclass;
-BEGIN
-	FOR part IN SELECT i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-		WHERE i.inhparent = 'onec.outbox_history'::regclass AND c.relname ~ '^outbox_history_\d{4}_\d\d$'
-		  AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 '
-			'month' < now() - make_interval(days => days) LOOP
-		EXECUTE format('DROP TABLE %s', part);
-	END LOOP;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.drop_old_history(int) IS 'Удалить старые части истории (служебная)';
-
-CREATE FUNCTION onec_internal.housekeep_outbox(server name) RETURNS void
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	keep_days int := onec.get('outbox.keep_days', server)::int;
-BEGIN
-	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = housekeep_outbox.server) THEN
-		RETURN;
-	END IF;
-	PERFORM onec_internal.make_history_part(now() + interval '7 days');
-	-- parts hold all servers: the longest time that one of them wants
-	PERFORM onec_internal.drop_old_history(
-		(SELECT max(onec.get('outbox.history_days', b.server)::int) FROM onec_internal.outbox_base b));
-	UPDATE onec.outbox_history h SET body = NULL, stored_diff = NULL
-	WHERE h.server = housekeep_outbox.server AND keep_days > 0
-		AND h.done_at < now() - make_interval(days => keep_days)
-	  AND (h.body IS NOT NULL OR h.stored_diff IS NOT NULL);
-	DELETE FROM onec_internal.outbox_key k
-	WHERE k.server = housekeep_outbox.server
-	  AND k.kept_since < now() - make_interval(days => onec.get('outbox.key_days',
-		housekeep_outbox.server)::int)
-	  AND NOT EXISTS (SELECT FROM onec.outbox o WHERE o.server = k.server AND o.id = k.id);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.housekeep_outbox(name) IS
-	'Уборка очереди записи: тела, ключи, старые части истории (служебная)';
-
-CREATE OR REPLACE FUNCTION onec_internal.housekeep(server name, OUT job_runs bigint, OUT runs bigint, OUT drifts bigint,
-										OUT moved bigint)
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	run_days int := onec.get('keep.run_days', server)::int;
-	drift_days int := onec.get('keep.drift_days', server)::int;
-BEGIN
-	job_runs := onec_internal.forget_job_runs(server, onec.get('keep.job_days', server)::int);
-	-- the newest run, and the newest that did something, tell how things stand
-	DELETE FROM onec.sync_run r
-	WHERE r.server = housekeep.server AND run_days > 0
-	  AND r.started_at < now() - make_interval(days => run_days) AND r.status <> 'running'
-	  AND r.run_id < (SELECT max(n.run_id) FILTER (WHERE n.status NOT LIKE 'skipped%') FROM onec.sync_run n
-					  WHERE n.server = housekeep.server);
-	GET DIAGNOSTICS runs = ROW_COUNT;
-	DELETE FROM onec.sync_step s
-	WHERE s.server = housekeep.server
-	  AND NOT EXISTS (SELECT FROM onec.sync_run r WHERE r.server = s.server AND r.run_id = s.run_id);
-	DELETE FROM onec.drift d
-	WHERE d.server = housekeep.server AND drift_days > 0
-	  AND d.repaired_at < now() - make_interval(days => drift_days);
-	GET DIAGNOSTICS drifts = ROW_COUNT;
-	IF onec_internal.purchases_kept_since(server, 'sale_line') > onec_internal.first_moment() THEN
-		PERFORM onec_internal.purge_before(server, onec_internal.purchases_kept_since(server,
-			'sale_line')::date);
-	END IF;
-	PERFORM onec_internal.housekeep_outbox(server);
-	moved := onec_internal.reschedule_jobs(server);
-END $$;
-
-CREATE OR REPLACE FUNCTION onec.grant_sync(role regrole, server name DEFAULT NULL) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec_internal.live_server_meant(server);
-	filled text;
-	read text;
-	called text;
-	helpers record;
-	entries text := '^(sync|run_job$|run_now$|deliver$|refresh_|fit_clv$|(forget|remember)_refusals$|'
-					'(check|choose)_loyalty|check_amounts$)';
-BEGIN
-	SELECT string_agg(c.oid::regclass::text, ', ') FILTER (WHERE c.relkind = 'r' AND a.attname IS NOT NULL
-														   AND c.relname NOT IN ('config', 'target',
-															   'forgotten', 'server_number')),
-		   string_agg(c.oid::regclass::text, ', ')
-	INTO filled, read
-	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
-	WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND c.relname !~ '^outbox'
-	  AND (c.relkind = 'r' OR c.relkind = 'v' AND c.relnamespace = 'onec'::regnamespace
-		   AND EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname));
-	SELECT string_agg(p.oid::regprocedure::text, ', ') INTO called FROM pg_proc p
-	WHERE p.pronamespace = 'onec'::regnamespace AND p.proname ~ entries;
-	SELECT h.routines, h.relations INTO helpers FROM onec_internal.needed_helpers(
-		ARRAY(SELECT format('onec.%s', p.proname) FROM pg_proc p
-			  WHERE p.pronamespace = 'onec'::regnamespace
-				AND (p.proname ~ entries OR has_function_privilege('public', p.oid, 'EXECUTE')))) h;
-	EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %s', current_database(), role);
-	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal, %I TO %s', srv, role);
-	EXECUTE format('GRANT USAGE ON FOREIGN SERVER %I TO %s', srv, role);
-	EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %s', srv, role);
-	EXECUTE format('GRANT SELECT ON %s, %s TO %s', read, helpers.relations, role);
-	EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO %s', filled, role);
-	EXECUTE format('GRANT INSERT ON onec.forgotten TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON ROUTINE %s, %s TO %s', called, helpers.routines, role);
-	IF NOT EXISTS (SELECT FROM pg_user_mappings m WHERE m.srvname = srv AND m.umuser IN (0, role)) THEN
-		RAISE WARNING USING
-			MESSAGE = format('role "%s" has no login at server "%s" yet', role, srv),
-			HINT = format('CREATE USER MAPPING FOR %s SERVER %I OPTIONS (user …, password …);', role, srv);
-	END IF;
-END $$;
-
-SELECT onec_internal.finish_script();
-CREATE OR REPLACE VIEW onec.sync_progress AS
-	SELECT s.server, s.run_id, s.step, s.target, s.windows_done, s.windows_total, s.rows_read, s.requests,
-		   clock_timestamp() - s.started_at AS elapsed,
-		   round(s.rows_read / nullif(extract(epoch FROM clock_timestamp() - s.started_at), 0),
-				 0) AS rows_per_second,
-		   CASE WHEN s.windows_done > 0 THEN
-				(clock_timestamp() - s.started_at) / s.windows_done
-					* (s.windows_total - s.windows_done) END AS remaining,
-		   floor(100.0 * s.windows_done / nullif(s.windows_total, 0))::int AS percent
-	FROM onec.sync_step s JOIN onec.sync_run r ON r.server = s.server AND r.run_id = s.run_id
-	WHERE r.status = 'running' AND s.status = 'running';
-
-COMMENT ON COLUMN onec.sync_progress.percent IS 'Какая часть окон прочитана, в процентах';
-
-ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('sync.first_models', 'bool', 'true', NULL, NULL, NULL,
-	 'После первой полной синхронизации построить модель покупок, пары товаров и рекомендации, не дожидаясь '
-	 'воскресенья', true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('sync.progress_seconds', 'numeric', '5', NULL, 0, 86400,
-	 'Первая загрузка таблицы, начатая вручную, раз в столько секунд сообщает, сколько прочитано и сколько '
-	 'осталось; 0 — не сообщать', true)
-ON CONFLICT DO NOTHING;
-ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
-
-CREATE FUNCTION onec_internal.tell_progress(plan onec_internal.sync_plan, run bigint, place int,
-											since timestamptz) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	every numeric := onec.get('sync.progress_seconds', plan.server)::numeric;
-	p record;
-BEGIN
-	IF plan.job IS NOT NULL OR every = 0 THEN
-		RETURN;
-	END IF;
-	SELECT s.target, s.rows_read, 100 * s.windows_done / s.windows_total AS percent,
-		   n.elapsed / s.windows_done * (s.windows_total - s.windows_done) AS remaining INTO p
-	FROM onec.sync_step s CROSS JOIN LATERAL (SELECT clock_timestamp() - s.started_at) n (elapsed)
-	WHERE s.server = plan.server AND s.run_id = run AND s.ordinal = place
-	  AND s.windows_done BETWEEN 1 AND s.windows_total - 1
-	  AND div(extract(epoch FROM since - s.started_at), every) < div(extract(epoch FROM n.elapsed), every)
-	  AND NOT EXISTS (SELECT FROM onec.sync_state t
-					  WHERE t.server = s.server AND t.target = s.target AND t.last_ok IS NOT NULL)
-	  AND (SELECT a.backend_type FROM pg_stat_activity a WHERE a.pid = pg_backend_pid()) = 'client backend';
-	IF p.target IS NOT NULL THEN
-		RAISE NOTICE USING MESSAGE = format('%s: %s rows, %s %%, about %s left', p.target, p.rows_read,
-			p.percent, date_trunc('second', p.remaining + interval '0.5 seconds'));
-	END IF;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.tell_progress(onec_internal.sync_plan, bigint, int, timestamptz) IS
-	'Сообщить о ходе первой загрузки таблицы (служебная)';
-
-CREATE FUNCTION onec_internal.models_are_due(plan onec_internal.sync_plan, run bigint) RETURNS boolean
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT ($1).size >= 2 AND ($1).job IS DISTINCT FROM 'weekly'
-		AND onec.get('sync.first_models', ($1).server)::boolean
-		AND NOT EXISTS (SELECT FROM onec.clv_model m WHERE m.server = ($1).server)
-		AND EXISTS (SELECT FROM onec_internal.profile_state p WHERE p.server = ($1).server)
-		AND NOT EXISTS (SELECT FROM onec.sync_step s JOIN onec.target t ON t.target = s.target
-						WHERE s.server = ($1).server AND s.run_id = $2
-						  AND (s.step = onec_internal.compared_step() OR t.source <> 'set')
-						  AND s.status NOT IN ('ok', 'incomplete', 'not published'))
-$$;
-
-COMMENT ON FUNCTION onec_internal.models_are_due(onec_internal.sync_plan, bigint) IS
-	'Пора ли впервые построить модели (служебная)';
-
-CREATE FUNCTION onec_internal.refresh_first_models(plan onec_internal.sync_plan, run bigint) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF onec_internal.models_are_due(plan, run) THEN
-		PERFORM onec.refresh_models(plan.server);
-	END IF;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.refresh_first_models(onec_internal.sync_plan, bigint) IS
-	'Построить модели, пары и рекомендации после первой полной синхронизации (служебная)';
-
-CREATE OR REPLACE FUNCTION onec_internal.do_next_window(plan onec_internal.sync_plan, run bigint,
-											 place int) RETURNS boolean
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	s onec.sync_step;
-	w tsrange;
-	did record;
-	asked bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec_internal.session_totals() t);
-	since timestamptz := clock_timestamp();
-	-- what else stops a run has failed a step, and is looked for before the next one
-	stop text := CASE WHEN plan.minutes > 0 THEN onec_internal.reason_to_stop(plan, run) END;
-	code text;
-	said text;
-	detail text;
-	context text;
-BEGIN
-	SELECT t.* INTO s FROM onec.sync_step t
-	WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place AND t.status = 'running';
-	w := s.windows[1];
-	IF s.ordinal IS NULL THEN
-		RETURN false;
-	END IF;
-	IF w IS NULL AND onec_internal.any_documents_wait() THEN
-		RETURN onec_internal.settle_step(plan, run, s, asked);
-	END IF;
-	IF w IS NULL AND NOT s.went_back AND plan.user_id IS NULL THEN
-		s.windows := onec_internal.days_left_behind(plan.server, s.target, s.started_at);
-		w := s.windows[1];
-		UPDATE onec.sync_step t
-		SET went_back = true, windows = s.windows, windows_total = t.windows_total + cardinality(s.windows)
-		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place AND w IS NOT NULL;
-	END IF;
-	-- a step that was begun reads one window at least, lest a run that is always late stands still
-	IF stop IS NOT NULL AND s.windows_done > 0 AND w IS NOT NULL THEN
-		PERFORM onec_internal.stop_run_here(plan, run, stop);
-		RETURN false;
-	END IF;
-	BEGIN
-		IF w IS NULL THEN
-			IF plan.size > 0 AND (onec_internal.target_named(s.target)).sums = 'balance' THEN
-				PERFORM onec_internal.check_points_with_1c(plan, s);
-			END IF;
-			PERFORM onec_internal.end_step(plan, run, s);
-		ELSE
-			SELECT * INTO did FROM onec_internal.do_window(plan, s.target, lower(w), upper(w), s.days);
-			s.windows := s.windows[2:];
-			IF did.read = 0 AND s.empty_windows > 0 THEN
-				s.windows := onec_internal.join_empty_windows(plan.server, s.target, s.windows);
-			END IF;
-		END IF;
-	EXCEPTION WHEN OTHERS THEN
-		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
-			context = PG_EXCEPTION_CONTEXT;
-		PERFORM onec_internal.note_step_failure(plan.server, run, place, code,
-												onec_internal.message_without_values(code, said,
-													detail, context));
-	END;
-	IF w IS NOT NULL AND code IS NULL THEN
-		UPDATE onec.sync_step t
-		SET windows = s.windows, windows_done = t.windows_done + 1, rows_read = t.rows_read + did.read,
-			rows_inserted = t.rows_inserted + did.inserted,
-			rows_updated = t.rows_updated + did.updated, rows_deleted = t.rows_deleted + did.deleted,
-			truncated = t.truncated OR did.truncated, message = coalesce(t.message, did.doubt),
-			covered = CASE WHEN onec_internal.deletion_waits_for_end(t.server, t.target)
-						   THEN t.covered + tsmultirange(w) ELSE '{}' END,
-			covered_keys = t.covered_keys + did.keys,
-			empty_windows = CASE WHEN did.read = 0 THEN t.empty_windows + 1 ELSE 0 END
-		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place;
-	END IF;
-	PERFORM onec_internal.account_requests(plan.server, run, place, asked);
-	IF w IS NULL OR code IS NOT NULL THEN
-		PERFORM onec_internal.tell_of_step(plan.server, run, place);
+	IF nested IS NOT NULL THEN
+		SELECT * INTO w FROM onec_internal.create_nested_table(server, target, nested);
+	ELSIF published IS NOT NULL AND (onec_internal.target_named(target)).function IS NOT NULL THEN
+		SELECT * INTO w FROM onec_internal.create_function_table(server, target, published);
+	ELSIF published IS NOT NULL THEN
+		SELECT * INTO w FROM onec_internal.create_target_table(server, target, published, key);
 	ELSE
-		PERFORM onec_internal.tell_progress(plan, run, place, since);
+		SELECT 'not published' AS status, onec_internal.drop_target_table(server, target) AS changes INTO w;
 	END IF;
-	IF w IS NULL AND code IS NULL THEN
-		RAISE NOTICE USING MESSAGE = onec_internal.step_summary(plan.server, run, place);
+	changes := w.changes;
+	IF w.status IS NULL AND nested IS NULL AND sums = 'turnovers' THEN
+		changes := changes || onec_internal.create_turnover_table(server, target, published);
+	ELSIF w.status IS NULL AND nested IS NULL AND sums = 'balance' THEN
+		changes := changes || onec_internal.create_balance_table(server, target, published);
 	END IF;
-	RETURN w IS NOT NULL AND code IS NULL;
+	status := coalesce(w.status, CASE WHEN w.changes[1] LIKE '%: created' THEN 'created'
+									  WHEN ': kept, ' = ALL (SELECT substring(c FROM ': kept, ')
+															 FROM unnest(changes) c) THEN 'kept'
+																 ELSE 'changed' END);
+	changes := nullif(array_remove(changes, target || ': created'), '{}');
 END $$;
-
-CREATE OR REPLACE PROCEDURE onec_internal.carry_out(plan onec_internal.sync_plan)
-	LANGUAGE plpgsql
-AS $$
-DECLARE
-	since pg_catalog.timestamptz := pg_catalog.clock_timestamp();
-	begun pg_catalog.record;
-	step int;
-BEGIN
-	-- whatever the session's default is: each window sees what others have committed before it
-	COMMIT;
-	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-	LOOP
-		SELECT * INTO begun FROM onec_internal.begin_run(plan, since);
-		COMMIT AND CHAIN;
-		EXIT WHEN NOT begun.wait;
-		PERFORM pg_catalog.pg_sleep(0.5);
-	END LOOP;
-	IF begun.run IS NULL THEN
-		RETURN;
-	END IF;
-	LOOP
-		step := onec_internal.begin_next_step(plan, begun.run);
-		COMMIT AND CHAIN;
-		EXIT WHEN step IS NULL;
-		WHILE onec_internal.do_next_window(plan, begun.run, step) LOOP
-			COMMIT AND CHAIN;
-		END LOOP;
-		COMMIT AND CHAIN;
-	END LOOP;
-	PERFORM onec_internal.end_run(plan, begun.run);
-	COMMIT;
-	PERFORM onec_internal.release_run();
-	PERFORM onec_internal.refresh_first_models(plan, begun.run);
-	COMMIT;
-END $$;
-
-CREATE OR REPLACE FUNCTION onec_internal.report_rfm(server name, day date) RETURNS text
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	WITH scored AS MATERIALIZED (
-		SELECT c.r_score, c.f_score, c.monetary, c.segment, c.segment_title FROM onec.customer_rfm c
-		WHERE c.server = $1 AND $2 = onec.local_now($1)::date
-		UNION ALL
-		SELECT r.r_score, r.f_score, r.monetary, r.segment, r.segment_title FROM onec.rfm($1, $2) r
-		WHERE $2 <> onec.local_now($1)::date),
-	cell AS (
-		SELECT c.r_score, c.f_score, count(*) AS customers, sum(c.monetary) AS net FROM scored c
-		WHERE c.r_score IS NOT NULL GROUP BY 1, 2),
-	line AS (
-		SELECT f.f, string_agg(onec_internal.report_heat_cell(coalesce(c.customers, 0)::text,
-															  c.customers::numeric / (SELECT max(x.customers)
-																  FROM cell x),
-				'выручка ' || onec_internal.spaced_number(coalesce(c.net, 0))), '' ORDER BY r.r) AS cells
-		FROM generate_series(1, 5) f (f) CROSS JOIN generate_series(1, 5) r (r)
-		LEFT JOIN cell c ON c.r_score = r.r AND c.f_score = f.f GROUP BY 1)
-	SELECT onec_internal.report_table('{частота \\ давность,1 — давно,2,3,4,5 — недавно}',
-									  string_agg(format('<tr><th>%s</th>%s</tr>',
-														CASE l.f WHEN 5 THEN '5 — часто'
-															 WHEN 1 THEN '1 — редко'
-															 ELSE l.f::text END, l.cells), ''
-																 ORDER BY l.f DESC))
-		   || (SELECT onec_internal.report_table('{Сегмент,Покупателей,Выручка,Доля выручки}',
-												 string_agg(onec_internal.report_row(ARRAY[s.segment_title,
-													 s.customers::text,
-													 onec_internal.spaced_number(s.monetary),
-					onec_internal.percent(s.monetary_share)]), '' ORDER BY s.monetary DESC, s.segment))
-			   FROM (SELECT c.segment, c.segment_title, count(*) AS customers, sum(c.monetary) AS monetary,
-							round(sum(c.monetary) / nullif(sum(sum(c.monetary)) OVER (), 0),
-								  4) AS monetary_share
-					 FROM scored c GROUP BY 1, 2) s)
-	FROM line l WHERE EXISTS (SELECT FROM cell)
-$$;
-
-CREATE FUNCTION onec_internal.report_stock(server name, day date) RETURNS text
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	WITH sold AS MATERIALIZED (
-		SELECT p.product_id, p.store_id, sum(p.quantity) AS quantity, sum(p.amount) AS amount
-		FROM onec.purchase p
-		WHERE p.server = $1 AND p.period >= $2 - 29 AND p.period < $2 + 1 AND p.product_id IS NOT NULL
-		GROUP BY 1, 2 HAVING sum(p.quantity) > 0),
-	free AS MATERIALIZED (
-		SELECT s.product_id, s.store_id, sum(s.free) AS free FROM onec.stock s
-		WHERE s.server = $1 GROUP BY 1, 2),
-	short AS (
-		SELECT s.*, greatest(coalesce(f.free, 0), 0) AS free,
-			   row_number() OVER (ORDER BY s.amount DESC, s.product_id, s.store_id) AS n
-		FROM sold s LEFT JOIN free f
-			ON f.product_id = s.product_id AND f.store_id IS NOT DISTINCT FROM s.store_id
-		WHERE coalesce(f.free, 0) * 30 < s.quantity * 14 AND EXISTS (SELECT FROM free)
-		  AND $2 = onec.local_now($1)::date)
-	SELECT onec_internal.report_table('{Товар,Хватит на дней,Свободно,Продано за 30 дней,Магазин}',
-									  string_agg(onec_internal.report_row(ARRAY[coalesce(p.name, '–'),
-										  floor(s.free * 30 / s.quantity)::text,
-										  onec_internal.spaced_number(s.free),
-										  onec_internal.spaced_number(s.quantity),
-										  coalesce(t.name, '–')]), '' ORDER BY s.n))
-	FROM short s
-	LEFT JOIN onec.product p ON p.server = $1 AND p.product_id = s.product_id
-	LEFT JOIN onec.store t ON t.server = $1 AND t.store_id = s.store_id
-	WHERE s.n <= 20
-$$;
-
-COMMENT ON FUNCTION onec_internal.report_stock(name, date) IS
-	'Раздел отчёта: чего не хватит на две недели (служебная)';
-
-CREATE FUNCTION onec_internal.report_orders(server name, day date) RETURNS text
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	WITH work AS MATERIALIZED (
-		SELECT o.number, o.date, o.ship_at, o.amount, coalesce(s.name, '–') AS store,
-			   CASE WHEN o.ship_at < $2 THEN 1 WHEN o.ship_at < $2 + 1 THEN 2 WHEN o.ship_at < $2 + 7 THEN 3
-					WHEN o.ship_at IS NOT NULL THEN 4 ELSE 5 END AS place
-		FROM onec.customer_order o LEFT JOIN onec.store s ON s.server = $1 AND s.store_id = o.store_id
-		WHERE o.server = $1 AND o.date < $2 + 1 AND o.posted IS NOT FALSE AND o.deletion_mark IS NOT TRUE
-		  AND coalesce(o.outcome, '') = ''),
-	soon AS (
-		SELECT w.*, row_number() OVER (ORDER BY abs(w.ship_at::date - $2), w.ship_at, w.date, w.number) AS n
-		FROM work w)
-	SELECT onec_internal.report_table('{Отгрузить,Заказов,Сумма}', (
-			SELECT string_agg(onec_internal.report_row(ARRAY[t.title, t.orders::text,
-															 onec_internal.spaced_number(t.amount)]), ''
-							  ORDER BY t.place)
-			FROM (SELECT w.place, (ARRAY['просрочено', 'сегодня', 'за неделю', 'позже', 'без срока'])[w.place]
-								  AS title,
-						 count(*) AS orders, sum(w.amount) AS amount
-				  FROM work w GROUP BY w.place) t))
-		|| onec_internal.report_table('{Заказ,Отгрузить,Сумма,Магазин,Принят}',
-									  string_agg(onec_internal.report_row(ARRAY[coalesce(s.number, '–'),
-										  coalesce(to_char(s.ship_at, 'DD.MM.YYYY'), '–'),
-										  onec_internal.spaced_number(s.amount), s.store,
-										  to_char(s.date, 'DD.MM.YYYY')]), ''
-											  ORDER BY s.ship_at, s.n))
-	FROM soon s WHERE s.n <= 20
-$$;
-
-COMMENT ON FUNCTION onec_internal.report_orders(name, date) IS 'Раздел отчёта: заказы в работе (служебная)';
-
-CREATE OR REPLACE FUNCTION onec_internal.report_style() RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN ':root{color-scheme:light '
-		   'dark;--ink:#1d2530;--dim:#66707d;--line:#d9dee5;--back:#fff;--card:#f4f6f9}'
-		'@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--dim:#9aa5b1;--line:#3a434e;--back:#171c22;'
-		'--card:#222932}}'
-		'body{margin:0 '
-		'auto;padding:16px;max-width:960px;background:var(--back);color:var(--ink);font:15px/1.45 '
-		'system-ui,sans-serif}'
-		'h1{font-size:24px;margin:8px 0 2px}h2{font-size:18px;margin:32px 0 '
-		'2px}.hint,.none,footer{color:var(--dim);font-size:13px;margin:0 0 10px}'
-		'.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:14px 0}'
-		'.cards div{background:var(--card);border-radius:8px;padding:12px}.cards '
-		'b{display:block;font-size:22px}.cards span{color:var(--dim);font-size:13px}'
-		'.cards '
-		'em{display:block;font-style:normal;font-size:13px}.wide{overflow-x:auto;margin-bottom:10px}'
-		'table{border-collapse:collapse;font-size:13px}'
-		'th,td{padding:4px 8px;border-bottom:1px solid '
-		'var(--line);text-align:right;white-space:nowrap}th:first-child{text-align:left;font-weight:600;'
-		'position:sticky;left:0;background:var(--back)}'
-		'thead th{color:var(--dim);font-weight:400}#calls :is(th,td):nth-child(3),#quality '
-		':is(th,td):nth-child(3),#freshness :is(th,td):nth-child(2),'
-		'#orders .wide+.wide :is(th,td):nth-child(4),#stock :is(th,td):nth-child(5)'
-		'{text-align:left;white-space:normal;min-width:180px}.heat{text-align:center;min-width:26px}'
-		-- the newest months are at the right: there a narrow screen begins
-		'#revenue .wide{direction:rtl}svg{direction:ltr;min-width:640px;width:100%;height:auto}'
-		'svg line{stroke:var(--line)}.axis{fill:var(--dim);font-size:11px}.mid{text-anchor:middle}.legend '
-		'span{display:inline-block;margin-right:14px;font-size:13px}'
-		'.legend i{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px}'
-		'.s1{fill:#1f6fb2;background:#1f6fb2}.s2{fill:#e08a2e;background:#e08a2e}.s3{fill:#3a9a6b;'
-		'background:#3a9a6b}.s4{fill:#b4478f;background:#b4478f}'
-		'.s5{fill:#8a6fd1;background:#8a6fd1}.s6{fill:#8b95a1;background:#8b95a1}'
-		'.bars{display:grid;grid-template-columns:minmax(90px,max-content) 1fr max-content;gap:6px '
-		'10px;align-items:center;font-size:13px}'
-		'.bar{background:var(--card);border-radius:4px;height:14px}.bar '
-		'span{display:block;height:14px;border-radius:4px;background:#1f6fb2}.value{text-align:right}'
-		'@media(max-width:480px){body{padding:12px}th,td{padding:4px 5px}thead th{white-space:normal}'
-		'.heat{min-width:22px}}'
-		'@media print{body{max-width:none;font-size:12px}section{break-inside:avoid}.heat,.bar span,.legend '
-		'i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}';
-
-CREATE OR REPLACE FUNCTION onec.report(server name DEFAULT NULL, as_of date DEFAULT NULL) RETURNS text
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET jit = off
-AS $$
-DECLARE
-	srv name := onec_internal.server_meant(server);
-	day date := coalesce(as_of, onec.local_now(srv)::date);
-BEGIN
-	RETURN format(E'<!DOCTYPE html>\n<html lang="ru">\n<head><meta charset="utf-8"/><meta name="viewport" '
-				  'content="width=device-width, initial-scale=1"/>'
-				  '<title>Магазин %1$s, %2$s</title><link rel="icon" '
-				  'href="data:,"/><style>%3$s</style></head>\n<body>\n<h1>Магазин %1$s</h1>\n<p '
-				  'class="hint">На %2$s, по данным 1С</p>\n',
-				  onec_internal.html_text(srv), to_char(day, 'DD.MM.YYYY'), onec_internal.report_style())
-		|| coalesce(onec_internal.report_head(srv, day), '')
-		|| onec_internal.report_section('revenue', 'Выручка по месяцам',
-										'За вычетом возвратов, по магазинам.',
-										onec_internal.report_revenue(srv, day))
-		|| onec_internal.report_section('categories', 'Категории за год', 'Выручка за 365 дней.',
-										onec_internal.report_categories(srv, day))
-		|| onec_internal.report_section('rfm', 'Давность и частота',
-										'Сколько покупателей с каждой парой баллов; чем темнее, тем больше.',
-										onec_internal.report_rfm(srv, day))
-		|| onec_internal.report_section('cohorts', 'Возвращаются ли покупатели',
-										'Процент пришедших снова через столько месяцев после первой покупки.',
-										onec_internal.report_cohorts(srv, day))
-		|| onec_internal.report_section('calls', 'Кому позвонить',
-										'Первые двадцать; полностью — onec.call_list.',
-										onec_internal.report_calls(srv, as_of))
-		|| onec_internal.report_section('stock', 'Скоро кончится',
-										'Чего при продажах последних 30 дней не хватит на две недели; '
-										'сначала то, что приносит больше.',
-										onec_internal.report_stock(srv, day))
-		|| onec_internal.report_section('orders', 'Заказы в работе',
-										'Проведены и не завершены; внизу двадцать, чей срок ближе всего.',
-										onec_internal.report_orders(srv, day))
-		|| onec_internal.report_section('points', 'Сгорают баллы', 'В ближайшие 30 дней.',
-										onec_internal.report_points(srv,
-											onec_internal.moment_meant(srv, as_of)))
-		|| onec_internal.report_section('quality', 'Замечания к данным', 'Что стоит исправить в 1С.',
-										onec_internal.report_quality(srv))
-		|| onec_internal.report_section('freshness', 'Свежесть', 'Последняя синхронизация.',
-										onec_internal.report_freshness(srv))
-		|| E'<footer>onec_fdw: SELECT onec.report()</footer>\n</body>\n</html>\n';
-END $$;
-
-COMMENT ON FUNCTION onec.report(name, date) IS
-	'Отчёт о магазине одной страницей HTML: выручка, RFM, когорты, категории, кому позвонить, что скоро '
-	'кончится, заказы в работе, сгорающие баллы, свежесть; без сети и сценариев, телефоны скрыты';
-
-SELECT onec_internal.finish_script();
-CREATE OR REPLACE FUNCTION onec_internal.table_of_target(target text) RETURNS text
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	RETURN (SELECT format('%I.%I', CASE WHEN c.relkind = 'v' AND t.table_schema = 'onec' THEN 'onec_internal'
-										ELSE t.table_schema END, t.table_name)
-			FROM onec.target t
-			LEFT JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', t.table_schema, t.table_name))
-			WHERE t.target = table_of_target.target);
-END $$;
-
-CREATE FUNCTION onec_internal.is_text_column(relation text, field name) RETURNS boolean
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-	RETURN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(relation) AND a.attname = field
-				   AND a.atttypid = 'text'::regtype);
-
-COMMENT ON FUNCTION onec_internal.is_text_column(text, name) IS 'Текст ли этот столбец (служебная)';
-
-CREATE OR REPLACE FUNCTION onec_internal.erasure_statement(relation text, server name, people name[], erasure text,
-												has_buyer boolean, also text DEFAULT NULL) RETURNS text
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT format(CASE WHEN $4 = 'delete' THEN 'DELETE FROM %1$s t WHERE t.server = %4$s AND (%2$s)'
-		WHEN $5 THEN
-			'UPDATE %1$s t SET card_id = NULL, customer_id = CASE WHEN t.customer_id <> ALL '
-			'($1) THEN t.customer_id END, '
-			'attribution = CASE WHEN t.customer_id <> ALL ($1) THEN t.attribution ELSE %5$s END %6$s '
-			'WHERE t.server = %4$s AND (%2$s)'
-		ELSE 'UPDATE %1$s t SET %3$s WHERE t.server = %4$s AND (%2$s)' END,
-		$1, concat_ws(' OR ', string_agg(format(CASE WHEN onec_internal.is_text_column($1, p)
-											 THEN 'onec_internal.reference_uuid(t.%I) = ANY ($1)'
-											 ELSE 't.%I = ANY ($1)' END, p), ' OR '), $6),
-		string_agg(format('%I = NULL', p), ', '), onec_internal.server_in($1, $2),
-		onec_internal.own_term('anonymous'),
-		CASE WHEN onec_internal.has_column($1, 'person_id')
-			 THEN ', person_id = CASE WHEN t.customer_id <> ALL ($1) THEN t.customer_id '
-				  'ELSE t.recorder END' END)
-	FROM unnest($3) p
-$$;
-
--- by hand: table onec.field_source
-ALTER TABLE onec.field_source DROP CONSTRAINT field_source_kind_check, ADD COLUMN empty text,
-	ADD CONSTRAINT field_source_kind_check CHECK (kind IN ('ref', 'type', 'text', 'numeric', 'timestamp',
-		'boolean', 'bigint', 'rows', 'smallint', 'integer', 'bytea', 'jsonb'));
-
-COMMENT ON COLUMN onec.field_source.kind IS
-	'Вид значения; rows — табличная часть, jsonb — она же, как её пишет 1С';
-
-COMMENT ON COLUMN onec.field_source.empty IS 'Что стоит вместо пустого значения в ключе; NULL — ничего';
 
 CREATE FUNCTION onec_internal.make_schema_of_server(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -3316,13 +1678,14 @@ BEGIN
 		SELECT DISTINCT ON (d.target) d.target, d.wanted[1] AS wanted, s.entity_set, s.key,
 			   n.entity_set AS nested
 		FROM (SELECT k.target, onec_internal.sets_to_try(srv, k.target) AS wanted,
-					 k.server IS NULL AS is_shops
+					 k.server IS NULL AS is_shops, onec_internal.is_switched_on(srv, k) AS is_on
 			  FROM onec_internal.sync_steps(srv, NULL) k WHERE k.source = 'set') d
 		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = ANY (d.wanted)
 		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted[1] ~ '_RecordType$'
 			AND n.entity_set = left(d.wanted[1], -11) AND d.is_shops
-		-- of what has no name nothing is told, but what was made when it had one goes
-		WHERE d.wanted[1] <> '' OR to_regclass(format('%I.%I', srv, d.target)) IS NOT NULL
+		-- of what has no name, or is neither wanted nor there, nothing is told; but what was made once goes
+		WHERE d.wanted[1] <> '' AND (d.is_on OR s.entity_set IS NOT NULL OR n.entity_set IS NOT NULL)
+			OR to_regclass(format('%I.%I', srv, d.target)) IS NOT NULL
 		ORDER BY d.target, array_position(d.wanted, s.entity_set)
 	LOOP
 		target := t.target;
@@ -3338,6 +1701,267 @@ BEGIN
 		RETURN NEXT;
 	END LOOP;
 	PERFORM onec_internal.keep_properties(srv);
+	FOR target, entity_set IN SELECT k.target, onec.get('image.storage', srv)
+		FROM onec_internal.sync_steps(srv, NULL) k
+		WHERE k.source = 'files' AND (onec_internal.is_switched_on(srv, k)
+			OR onec_internal.has_tables_of_bytes(srv)) LOOP
+		changes := onec_internal.create_tables_of_bytes(srv);
+		status := CASE WHEN NOT onec_internal.has_tables_of_bytes(srv) THEN 'not published'
+					   WHEN changes = '{}' THEN 'kept'
+					   WHEN changes[1] LIKE '%: created' THEN 'created' ELSE 'changed' END;
+		columns := NULL;
+		missing := NULL;
+		changes := nullif(changes, '{}');
+		RETURN NEXT;
+	END LOOP;
+END $$;
+
+CREATE FUNCTION onec_internal.plan_nodes(server name, node uuid) RETURNS text
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_plan_nodes';
+
+COMMENT ON FUNCTION onec_internal.plan_nodes(name, uuid) IS
+	'Узлы плана обмена, или один, как их пишет 1С в JSON (служебная)';
+
+CREATE FUNCTION onec_internal.plan_changes(server name, node uuid, number bigint)
+	RETURNS TABLE (entity_set text, key_id uuid, gone boolean)
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_plan_changes';
+
+COMMENT ON FUNCTION onec_internal.plan_changes(name, uuid, bigint) IS
+	'SelectChanges: о каких объектах сообщает план обмена; узел запоминает номер (служебная)';
+
+CREATE FUNCTION onec_internal.plan_received(server name, node uuid, number bigint) RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_plan_received';
+
+COMMENT ON FUNCTION onec_internal.plan_received(name, uuid, bigint) IS
+	'NotifyChangesReceived: 1С может забыть сообщённое до этого номера (служебная)';
+
+CREATE FUNCTION onec_internal.plan_wanted(server name, OUT plan text, OUT named text) RETURNS SETOF record
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT w.plan, w.named
+	FROM pg_foreign_server s CROSS JOIN LATERAL (
+		SELECT max(o.option_value) FILTER (WHERE o.option_name = 'change_source') AS source,
+			   max(o.option_value) FILTER (WHERE o.option_name = 'exchange_plan') AS plan,
+			   max(o.option_value) FILTER (WHERE o.option_name = 'exchange_node') AS named
+		FROM pg_options_to_table(s.srvoptions) o) w
+	WHERE s.srvname = $1 AND w.source = 'plan'
+$$;
+
+COMMENT ON FUNCTION onec_internal.plan_wanted(name) IS
+	'План обмена и узел из параметров сервера, если изменения сообщает план (служебная)';
+
+CREATE FUNCTION onec_internal.plan_node(server name, named text, known uuid, OUT node uuid, OUT sent bigint,
+										OUT received bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	answer jsonb := ltrim(onec_internal.plan_nodes(server, known), chr(65279))::jsonb;
+	own boolean;
+BEGIN
+	SELECT (r ->> 'Ref_Key')::uuid, coalesce(r ->> 'SentNo', '0')::bigint,
+		   coalesce(r ->> 'ReceivedNo', '0')::bigint, coalesce(r ->> 'ThisNode', 'false')::boolean
+	INTO node, sent, received, own
+	FROM jsonb_array_elements(coalesce(answer -> 'value', jsonb_build_array(answer))) r
+	WHERE known IS NOT NULL OR r ->> 'Ref_Key' = lower(named) OR btrim(r ->> 'Code') = btrim(named)
+	ORDER BY r ->> 'Ref_Key' = lower(named) DESC LIMIT 1;
+	IF node IS NULL THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = 'the exchange plan has no node of that key or code';
+	ELSIF own THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = 'the node is that of the base itself, for which nothing is registered';
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.plan_node(name, text, uuid) IS
+	'Узел плана обмена, какой он в 1С (служебная)';
+
+CREATE FUNCTION onec_internal.who_else_asks(server name, node uuid) RETURNS name
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT p.server FROM onec_internal.plan_state p
+	JOIN pg_foreign_server s ON s.srvname = p.server
+	JOIN pg_foreign_server own ON own.srvname = $1
+	CROSS JOIN LATERAL onec_internal.plan_wanted(p.server) w
+	WHERE p.server <> $1 AND p.node = $2 AND p.message_no IS NOT NULL
+	  AND (SELECT o.option_value FROM pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url')
+		  = (SELECT o.option_value FROM pg_options_to_table(own.srvoptions) o WHERE o.option_name = 'url')
+	LIMIT 1
+$$;
+
+COMMENT ON FUNCTION onec_internal.who_else_asks(name, uuid) IS
+	'Какой ещё сервер спрашивает этот узел (служебная)';
+
+CREATE FUNCTION onec_internal.diagnose_versions(server name, target text)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT $2 || ': versions', CASE WHEN u.broken IS NULL THEN 'ok' ELSE 'warning' END,
+		   coalesce(u.broken, format(
+				'bytes: %s a row, %s a key with version, %s a row by key; changed: %s %%',
+				coalesce(round(u.whole_bytes)::text, '?'), coalesce(round(u.header_bytes)::text, '?'),
+				coalesce(round(u.key_bytes)::text, '?'),
+				coalesce(round(100 * u.changed_share, 1)::text, '?'))),
+		   CASE WHEN u.broken IS NOT NULL THEN
+				'Набор читается целиком. Если 1С снова меняет DataVersion при каждой записи: '
+				|| format('SELECT onec.set(%L, %L, %L);', 'sync.versions', 'on', $1) END
+	FROM onec_internal.version_use u WHERE u.server = $1 AND u.target = $2
+$$;
+
+COMMENT ON FUNCTION onec_internal.diagnose_versions(name, text) IS
+	'Можно ли верить DataVersion набора и что она экономит (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.diagnose_target(server name, target text)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := format('%I.%I', server, target);
+	date_column text := onec_internal.date_column(target);
+	missing text;
+	t record;
+BEGIN
+	SELECT string_agg(f.field, ', ' ORDER BY f.ordinal) FILTER (WHERE a.attname IS NULL) INTO missing
+	FROM onec.field_source f
+	LEFT JOIN pg_attribute a ON a.attrelid = tab::regclass AND a.attname = f.field AND NOT a.attisdropped
+	WHERE f.target = diagnose_target.target;
+	SELECT * INTO t FROM onec_internal.try_statement(format('SELECT count(*) FROM %s', tab));
+	RETURN QUERY SELECT target || ': rows', CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END,
+		coalesce(t.value, t.error),
+		CASE WHEN t.error IS NOT NULL THEN 'Дайте пользователю 1С право чтения этого объекта' END;
+	IF t.error IS NOT NULL THEN
+		RETURN;
+	END IF;
+	RETURN QUERY SELECT v.* FROM onec_internal.diagnose_versions(server, target) v;
+	IF missing IS NOT NULL THEN
+		RETURN QUERY SELECT target || ': fields', 'warning', 'no property for ' || missing,
+			'Добавьте имя свойства в onec.field_source и повторите onec.setup, если '
+			'оно есть под другим именем'::text;
+	END IF;
+	IF date_column IS NOT NULL THEN
+		SELECT * INTO t
+		FROM onec_internal.try_statement(format('SELECT %1$I FROM %2$s WHERE %1$I IS NOT NULL '
+												'ORDER BY %1$I DESC LIMIT 1', date_column, tab));
+		RETURN QUERY SELECT target || ': newest', CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END,
+			coalesce(t.value, t.error, 'no rows'), NULL::text;
+		-- where the rows were sorted here, there is nothing to find out
+		IF EXISTS (SELECT FROM onec_internal.requests_of_table(server, tab) r
+				   WHERE r.status = 200 AND r.url ~ '[$]orderby=[^&]* desc')
+			AND onec_internal.base_ignores_order(tab, date_column, t.value::timestamp) THEN
+			RETURN QUERY SELECT target || ': order', 'failed',
+				'1C takes the order and gives rows as they lie'::text,
+				onec_internal.option_statement(diagnose_target.server, 'push_order', 'off');
+		END IF;
+		RETURN QUERY
+			SELECT target || ': conditions and order',
+				   CASE WHEN bool_or(r.status <> 200) THEN 'warning' ELSE 'ok' END,
+				   coalesce('refused: ' || string_agg(DISTINCT left(r.error, 120), '; ')
+							FILTER (WHERE r.status <> 200), 'accepted'),
+				   CASE WHEN bool_or(r.status <> 200)
+						THEN onec_internal.option_statement(diagnose_target.server, 'push_order', 'off') END
+			FROM onec_internal.requests_of_table(diagnose_target.server, tab) r;
+	END IF;
+END $$;
+
+CREATE FUNCTION onec_internal.diagnose_plan(server name)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	w record;
+	t record;
+	p onec_internal.plan_state;
+	plans text := (SELECT string_agg(e.entity_set, ', ' ORDER BY e.entity_set)
+				   FROM onec.entity_sets(diagnose_plan.server) e
+				   WHERE e.entity_set ~ '^ExchangePlan_[^_]+$');
+BEGIN
+	SELECT * INTO w FROM onec_internal.plan_wanted(server);
+	IF w.plan IS NULL THEN
+		RETURN QUERY SELECT 'exchange plan'::text, 'ok'::text, 'not asked; published: ' || plans,
+			format('Если в нём есть узел, которым больше никто не пользуется: ALTER SERVER %I OPTIONS (ADD '
+				   'change_source ''plan'', ADD exchange_plan …, ADD exchange_node …);', server)
+			WHERE plans IS NOT NULL;
+		RETURN;
+	END IF;
+	SELECT * INTO p FROM onec_internal.plan_state s WHERE s.server = diagnose_plan.server;
+	SELECT * INTO t FROM onec_internal.try_statement(format(
+		'SELECT format(''message %%s received, %%s sent'', n.received, n.sent) '
+		'FROM onec_internal.plan_node(%L, %L, NULL) n', server, w.named));
+	RETURN QUERY SELECT 'exchange plan'::text,
+		CASE WHEN t.error IS NOT NULL THEN 'failed' WHEN p.failed IS NOT NULL THEN 'warning' ELSE 'ok' END,
+		coalesce(t.error, p.failed, t.value),
+		CASE WHEN t.error IS NOT NULL
+			 THEN 'Опубликуйте план обмена, дайте пользователю 1С право читать и менять его и назовите узел: '
+				  'ALTER SERVER, параметры exchange_plan и exchange_node'
+			 WHEN p.failed ~ 'somebody else'
+			 THEN format('Если узлом больше никто не пользуется: SELECT onec.take_exchange_node(%L);', server)
+			 WHEN p.failed IS NOT NULL THEN 'Таблицы читаются без плана' END;
+	RETURN QUERY SELECT u.target || ': exchange plan',
+		CASE WHEN u.broken IS NULL THEN 'ok' ELSE 'warning' END,
+		coalesce(u.broken, CASE WHEN u.checked_at IS NULL THEN 'told of, not compared yet'
+								ELSE 'told of; compared at ' || date_trunc('second', u.checked_at) END),
+		CASE WHEN u.broken IS NOT NULL
+			 THEN 'План сообщает не обо всём: неделю таблица читается без него' END
+		FROM onec_internal.plan_use u WHERE u.server = diagnose_plan.server ORDER BY 1;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.diagnose_plan(name) IS
+	'Может ли план обмена сообщать об изменениях (служебная)';
+
+CREATE OR REPLACE FUNCTION onec.diagnose(server name DEFAULT NULL)
+	RETURNS TABLE ("check" text, status text, detail text, advice text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.live_server_meant(server);
+	zone text := (SELECT s.timezone FROM onec_internal.live_servers s WHERE s.server = srv);
+	t record;
+	v record;
+BEGIN
+	SELECT * INTO t
+	FROM onec_internal.try_statement(format('SELECT count(*) FROM onec.entity_sets(%L)', srv));
+	RETURN QUERY SELECT 'connection and metadata'::text,
+		CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END,
+		coalesce(t.value || ' entity sets', t.error),
+		CASE WHEN t.error IS NOT NULL
+			 THEN 'Проверьте адрес, логин и пароль: ALTER SERVER, ALTER USER MAPPING' END;
+	IF t.error IS NOT NULL THEN
+		RETURN;
+	END IF;
+	RETURN QUERY SELECT 'time zone'::text, CASE WHEN zone IS NULL THEN 'warning' ELSE 'ok' END,
+		coalesce(zone, 'not set, that of the session is used: ' || current_setting('TimeZone')),
+		CASE WHEN zone IS NULL
+			 THEN format('ALTER SERVER %I OPTIONS (ADD timezone ''Europe/Moscow'');', srv) END;
+	-- what is switched off is nobody's trouble, and a register's balances are long in coming
+	FOR v IN
+		SELECT k.target FROM onec_internal.sync_steps(srv, NULL) k
+		WHERE k.source = 'set' AND k.entity_set <> '' AND k.function IS NULL
+		  AND onec_internal.is_switched_on(srv, k)
+		ORDER BY 1
+	LOOP
+		IF to_regclass(format('%I.%I', srv, v.target)) IS NULL THEN
+			RETURN QUERY SELECT v.target, 'warning',
+				onec_internal.entity_set_of(srv, v.target) || ' is not published, or onec.setup was not run',
+				format('SELECT * FROM onec.setup(%L);', srv);
+		ELSE
+			RETURN QUERY SELECT d.* FROM onec_internal.diagnose_target(srv, v.target) d;
+		END IF;
+	END LOOP;
+	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_plan(srv) d;
+	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_case(srv) d;
+	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_composite(srv) d;
+	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_shop(srv) d;
+	-- a standby looks, too, but what it finds it cannot remember
+	IF NOT current_setting('transaction_read_only')::boolean THEN
+		PERFORM onec.remember_refusals(srv);
+	END IF;
 END $$;
 
 CREATE TABLE onec_internal.mirror (
@@ -4068,6 +2692,38 @@ BEGIN
 	END LOOP;
 END $$;
 
+-- by hand: table onec.sync_step
+ALTER TABLE onec.sync_step ADD objects_told bigint, ADD resumed boolean NOT NULL DEFAULT false;
+--   +	objects_told bigint,
+--   +	resumed boolean NOT NULL DEFAULT false,
+
+COMMENT ON COLUMN onec.sync_step.objects_told IS
+	'О скольких объектах сообщил план обмена, если шаг прочитал только их; NULL — читал без него';
+
+COMMENT ON COLUMN onec.sync_step.resumed IS
+	'Шаг продолжил полное чтение, начатое прежним запуском: часть таблицы прочитана тогда';
+
+-- by hand: table onec.sync_state
+ALTER TABLE onec.sync_state ADD as_of timestamptz;
+--   +	as_of timestamptz,
+
+COMMENT ON COLUMN onec.sync_state.as_of IS
+	'На какой момент таблица равна 1С: когда началось последнее полное прочтение';
+
+CREATE OR REPLACE VIEW onec.sync_progress AS
+	SELECT s.server, s.run_id, s.step, s.target, s.windows_done, s.windows_total, s.rows_read, s.requests,
+		   clock_timestamp() - s.started_at AS elapsed,
+		   round(s.rows_read / nullif(extract(epoch FROM clock_timestamp() - s.started_at), 0),
+				 0) AS rows_per_second,
+		   CASE WHEN s.windows_done > 0 THEN
+				(clock_timestamp() - s.started_at) / s.windows_done
+					* (s.windows_total - s.windows_done) END AS remaining,
+		   floor(100.0 * s.windows_done / nullif(s.windows_total, 0))::int AS percent
+	FROM onec.sync_step s JOIN onec.sync_run r ON r.server = s.server AND r.run_id = s.run_id
+	WHERE r.status = 'running' AND s.status = 'running';
+
+COMMENT ON COLUMN onec.sync_progress.percent IS 'Какая часть окон прочитана, в процентах';
+
 CREATE FUNCTION onec_internal.staged_fields(server name, target text) RETURNS SETOF onec.field_source
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -4080,7 +2736,38 @@ $$;
 COMMENT ON FUNCTION onec_internal.staged_fields(name, text) IS
 	'Поля, которые читаются во временную таблицу (служебная)';
 
-CREATE OR REPLACE FUNCTION onec_internal.stage_select_list(server name, target text, OUT list text, OUT grouped text)
+CREATE FUNCTION onec_internal.function_arguments(server name, target text) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	relation regclass := to_regclass(format('%I.%I', server, target));
+BEGIN
+	RETURN (SELECT string_agg(format('f.%I = %L::%s', a.attname, v.value, a.atttypid::regtype), ' AND ')
+			FROM onec.target t
+			CROSS JOIN LATERAL (VALUES
+				('Balance', 'dimensions_arg', (
+					SELECT regexp_replace(o.option_value, '_Key(?=,|$)', '', 'g') FROM pg_foreign_table r
+					CROSS JOIN LATERAL pg_options_to_table(r.ftoptions) o
+					WHERE r.ftrelid = relation AND o.option_name = 'dimensions')),
+				('SliceLast', 'period_arg', date_trunc('second',
+														onec.local_now(function_arguments.server))::text))
+				v (function, name, value)
+			JOIN pg_attribute a ON a.attrelid = relation AND a.attname = v.name AND a.attnum > 0
+			WHERE t.target = function_arguments.target AND v.function = t.function);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.function_arguments(name, text) IS
+	'С какими аргументами спрашивается виртуальная таблица регистра (служебная)';
+
+CREATE FUNCTION onec_internal.no_reference() RETURNS uuid
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN '00000000-0000-0000-0000-000000000000'::uuid;
+
+COMMENT ON FUNCTION onec_internal.no_reference() IS 'Пустая ссылка 1С (служебная)';
+
+DROP FUNCTION onec_internal.stage_select_list;
+CREATE FUNCTION onec_internal.stage_select_list(server name, target text, OUT list text, OUT grouped text)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -4110,6 +2797,9 @@ BEGIN
 	LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', server, stage_select_list.target))
 		AND a.attname = f.field AND a.attnum > 0 AND NOT a.attisdropped;
 END $$;
+
+COMMENT ON FUNCTION onec_internal.stage_select_list(name, text) IS
+	'Выражения, которыми строки 1С становятся местными (служебная)';
 
 DROP FUNCTION onec_internal.stage_columns;
 CREATE FUNCTION onec_internal.stage_columns(server name, target text, OUT list text, OUT joins text)
@@ -4154,986 +2844,6 @@ END $$;
 
 COMMENT ON FUNCTION onec_internal.stage_columns(name, text) IS
 	'Столбцы прочитанных строк: слова заменены номерами (служебная)';
-
-CREATE OR REPLACE FUNCTION onec_internal.stage_rows(server name, target text, condition text, part text DEFAULT '',
-										 into_table text DEFAULT 'onec_stage')
-	RETURNS bigint
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-	SET work_mem = '64MB'
-AS $$
-DECLARE
-	made record;
-	value record;
-BEGIN
-	PERFORM onec_internal.new_server_number(server);
-	SELECT * INTO made FROM onec_internal.stage_columns(server, target);
-	SELECT * INTO value FROM onec_internal.stage_select_list(server, target);
-	RETURN onec_internal.fill_table(into_table, target, format(
-		'SELECT %s AS server, %s FROM (SELECT %s FROM %I.%I f WHERE %s %s %s) r%s',
-		onec_internal.server_in(onec_internal.table_of_target(target), server), made.list,
-		value.list, server, target,
-		concat_ws(' AND ', condition, onec_internal.function_arguments(server, target)), value.grouped,
-		coalesce(nullif(part, ''), 'OFFSET 0'), made.joins));
-END $$;
-
-CREATE OR REPLACE FUNCTION onec_internal.questions_about_missing(server name, target text) RETURNS TABLE (condition text)
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	tab text := onec_internal.table_of_target(target);
-	key name := (onec_internal.unit_columns(target))[1];
-	date_column name := onec_internal.date_column(target);
-BEGIN
-	IF EXISTS (SELECT FROM pg_attribute a
-			   WHERE a.attrelid = onec_internal.foreign_table(server, target) AND a.attname = key
-			   AND a.atttypid = 'uuid'::regtype) AND NOT onec_internal.is_nested(server, target)
-		-- 1C is not asked for an empty part of a key, nor for one dimension of many
-		AND NOT EXISTS (SELECT FROM onec.field_source f
-						WHERE f.target = questions_about_missing.target AND f.field = key
-						  AND f.empty IS NOT NULL) THEN
-		RETURN QUERY EXECUTE format('
-			SELECT format(''f.%%I IN (%%s)'', %1$L, string_agg(quote_literal(u.key), '', '' ORDER BY u.key))
-			FROM (SELECT k.key, row_number() OVER (ORDER BY k.key) - 1 AS n
-				  FROM (SELECT DISTINCT c.%2$I AS key FROM pg_temp.onec_change c WHERE c.place IS NULL) k
-				  ORDER BY k.key LIMIT 1000) u
-			GROUP BY u.n / 25', key, key);
-	ELSIF date_column IS NOT NULL AND NOT onec_internal.is_nested(server, target)
-		AND onec_internal.went_by_skip(server, target) THEN
-		RETURN QUERY EXECUTE format('
-			WITH day AS MATERIALIZED (
-				SELECT DISTINCT t.%1$I::date AS day FROM %2$s t JOIN pg_temp.onec_change c ON (%3$s) = (%4$s)
-				WHERE t.server = %5$s AND c.place IS NULL AND t.%1$I IS NOT NULL)
-			SELECT format(''f.%%1$I >= %%2$L::timestamp AND f.%%1$I < %%3$L::timestamp'', %1$L,
-						  d.day, d.day + 1)
-			FROM day d WHERE (SELECT count(*) FROM day) <= 31',
-			date_column, tab, onec_internal.stage_key_columns(target, 't'),
-			onec_internal.stage_key_columns(target, 'c'), onec_internal.server_in(tab, server));
-	END IF;
-END $$;
-
-CREATE FUNCTION onec_internal.widen_mirror(fields_of text, properties jsonb) RETURNS name[]
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	place record;
-	tab regclass;
-	added name[];
-	c onec_internal.made_column;
-BEGIN
-	SELECT x.table_schema, x.table_name INTO place
-	FROM (SELECT t.target AS fields_of, t.table_schema, t.table_name
-		  FROM onec.target t JOIN onec_internal.mirror m ON m.target = t.target
-		  UNION ALL SELECT concat_ws('.', s.target, s.field), s.table_schema, s.table_name
-		  FROM onec_internal.mirror_section s) x
-	WHERE x.fields_of = widen_mirror.fields_of;
-	PERFORM onec_internal.hold_schema(place.table_schema);
-	tab := to_regclass(format('%I.%I', place.table_schema, place.table_name));
-	added := onec_internal.add_fields(fields_of, properties, onec_internal.names_of_sync() || ARRAY(
-		SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = tab AND NOT a.attisdropped));
-	FOREACH c IN ARRAY onec_internal.columns_of_fields(fields_of) LOOP
-		CONTINUE WHEN c.name <> ALL (added);
-		EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', tab, c.name, c.type);
-		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', tab, c.name, c.title);
-	END LOOP;
-	RETURN added;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.widen_mirror(text, jsonb) IS
-	'Добавить в таблицу зеркала столбцы для новых свойств (служебная)';
-
-CREATE FUNCTION onec_internal.alter_mirror(target text, made onec_internal.made_column[]) RETURNS text[]
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	t onec.target := onec_internal.target_named(target);
-BEGIN
-	IF NOT onec_internal.is_mirror(target)
-		OR EXISTS (SELECT FROM unnest(made) u
-				   WHERE (u.type IN ('uuid', 'timestamp', 'numeric', 'int2', 'int4', 'int8', 'bool', 'bytea',
-									 'jsonb', 'text')) IS NOT TRUE
-					  OR EXISTS (SELECT FROM unnest(u.options) o WHERE o !~ '^(property|edm_type)=')) THEN
-		RAISE insufficient_privilege USING MESSAGE = format('"%s" cannot be altered so', target);
-	END IF;
-	UPDATE onec_internal.mirror m SET looked_at = now() WHERE m.target = alter_mirror.target;
-	RETURN onec_internal.make_table(t.server, target, t.title, t.entity_set, '{}', made);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.alter_mirror(text, onec_internal.made_column[]) IS
-	'Привести внешнюю таблицу зеркала к свойствам набора (служебная)';
-
-CREATE FUNCTION onec_internal.check_types(fields_of text, properties jsonb) RETURNS void
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	other record;
-BEGIN
-	SELECT x.property, x.edm_type, f.field, onec_internal.type_of_kind(f.kind) AS type INTO other
-	FROM jsonb_to_recordset(properties) x (property text, edm_type text, kind text)
-	JOIN onec.field_source f ON f.target = fields_of AND f.candidates = ARRAY[x.property] AND f.kind <> x.kind
-	LIMIT 1;
-	IF other.field IS NOT NULL THEN
-		RAISE datatype_mismatch USING
-			MESSAGE = format('property "%s" is of type %s now, and column "%s" is %s', other.property,
-							 other.edm_type, other.field, other.type),
-			HINT = 'Make the mirror anew: onec.unmirror, onec.mirror.';
-	END IF;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.check_types(text, jsonb) IS
-	'Проверить, что свойства того же типа, что и столбцы (служебная)';
-
-CREATE FUNCTION onec_internal.is_metadata_due(plan onec_internal.sync_plan, run bigint,
-											  target text) RETURNS boolean
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT ($1).job IS NULL OR ($1).size >= 3 OR m.looked_at < now() - interval '1 day'
-		OR (SELECT s.error_code FROM onec.sync_step s
-			WHERE s.server = ($1).server AND s.target = $3 AND s.run_id < $2
-			ORDER BY s.run_id DESC LIMIT 1) IN ('HV005', 'HV00R')
-	FROM onec_internal.mirror m WHERE m.target = $3
-$$;
-
-COMMENT ON FUNCTION onec_internal.is_metadata_due(onec_internal.sync_plan, bigint, text) IS
-	'Пора ли сверить зеркало с $metadata (служебная)';
-
-CREATE FUNCTION onec_internal.follow_metadata(plan onec_internal.sync_plan, run bigint, target text)
-	RETURNS boolean
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	t onec.target := onec_internal.target_named(target);
-	m onec_internal.mirror;
-	s record;
-	added name[] := '{}';
-	changes text[];
-	properties jsonb;
-	mark text := format('%s %s', plan.server, run);
-BEGIN
-	SELECT x.* INTO m FROM onec_internal.mirror x WHERE x.target = follow_metadata.target;
-	IF m.target IS NULL OR onec_internal.is_metadata_due(plan, run, target) IS NOT TRUE THEN
-		RETURN false;
-	ELSIF current_setting('onec_mirror.metadata_of', true) IS DISTINCT FROM mark THEN
-		-- asked anew once in a run
-		PERFORM count(*) FROM onec.entity_sets(plan.server);
-		PERFORM set_config('onec_mirror.metadata_of', mark, false);
-	END IF;
-	PERFORM onec_internal.hold_own_tables(target);
-	properties := onec_internal.properties_as_json(plan.server, t.entity_set, m.with_binary);
-	FOR s IN SELECT target AS fields_of, properties AS told
-			 UNION ALL SELECT concat_ws('.', x.target, x.field),
-							  onec_internal.properties_as_json(plan.server, x.entity_set, m.with_binary)
-			 FROM onec_internal.mirror_section x
-			 JOIN onec.field_source f ON f.target = x.target AND f.field = x.field
-			 WHERE x.target = follow_metadata.target
-			   -- what describes the lines goes with them
-			   AND properties @> jsonb_build_array(jsonb_build_object('property', f.candidates[1])) LOOP
-		PERFORM onec_internal.check_types(s.fields_of, s.told);
-		added := added || onec_internal.widen_mirror(s.fields_of, s.told);
-	END LOOP;
-	changes := onec_internal.alter_mirror(target,
-										  onec_internal.columns_to_make(plan.server, target, t.entity_set));
-	IF changes <> '{}' OR added <> '{}' THEN
-		RAISE NOTICE USING MESSAGE = format('mirror "%s": %s', target, concat_ws(', ',
-			'new columns ' || nullif(array_to_string(added, ', '), ''),
-			nullif(array_to_string(changes, ', '), '')));
-		-- what runs have read before, they have read without them
-		DELETE FROM onec.sync_state x WHERE x.server = plan.server AND x.target = follow_metadata.target;
-		UPDATE onec.sync_step x SET windows = NULL
-		WHERE x.server = plan.server AND x.target = follow_metadata.target AND x.run_id < run
-		  AND x.windows IS NOT NULL;
-	END IF;
-	RETURN changes <> '{}' OR added <> '{}';
-END $$;
-
-COMMENT ON FUNCTION onec_internal.follow_metadata(onec_internal.sync_plan, bigint, text) IS
-	'Сверить столбцы зеркала со свойствами набора (служебная)';
-
-CREATE OR REPLACE FUNCTION onec_internal.begin_next_step(plan onec_internal.sync_plan, run bigint) RETURNS int
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	s onec.sync_step;
-	asked bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec_internal.session_totals() t);
-	stop text := onec_internal.reason_to_stop(plan, run);
-	code text;
-	said text;
-	detail text;
-	context text;
-BEGIN
-	PERFORM onec_internal.drop_waiting_documents();
-	PERFORM onec_internal.drop_window_tables();
-	PERFORM onec_internal.analyze_what_changed();
-	IF stop IS NOT NULL THEN
-		PERFORM onec_internal.stop_run_here(plan, run, stop);
-		RETURN NULL;
-	END IF;
-	UPDATE onec.sync_step t SET status = 'running', started_at = clock_timestamp(),
-		days = onec_internal.days_of_step(plan, t.target)
-	WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = (SELECT n.ordinal FROM onec.sync_step n
-		WHERE n.server = plan.server AND n.run_id = run AND n.status = 'waiting' ORDER BY n.turn LIMIT 1)
-	RETURNING t.* INTO s;
-	IF s.ordinal IS NULL THEN
-		RETURN NULL;
-	END IF;
-	BEGIN
-		IF onec_internal.way_of_step(plan.server, s.target) = 'none' THEN
-			UPDATE onec.sync_step t SET status = 'not published', finished_at = clock_timestamp()
-			WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
-		ELSE
-			IF onec_internal.follow_metadata(plan, run, s.target) THEN
-				s.days := NULL;
-				UPDATE onec.sync_step t SET days = NULL
-				WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
-			END IF;
-			s.windows := onec_internal.windows_in_order(plan, run, s.target, s.days);
-			UPDATE onec.sync_step t SET windows = s.windows, windows_total = cardinality(s.windows)
-			WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
-		END IF;
-	EXCEPTION WHEN OTHERS THEN
-		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
-			context = PG_EXCEPTION_CONTEXT;
-		PERFORM onec_internal.note_step_failure(plan.server, run, s.ordinal, code,
-												onec_internal.message_without_values(code, said,
-													detail, context));
-	END;
-	PERFORM onec_internal.account_requests(plan.server, run, s.ordinal, asked);
-	RETURN s.ordinal;
-END $$;
-
-CREATE OR REPLACE FUNCTION onec_internal.settle_step(plan onec_internal.sync_plan, run bigint, s onec.sync_step,
-										  asked bigint[]) RETURNS boolean
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	did record;
-	code text;
-	said text;
-	detail text;
-	context text;
-BEGIN
-	BEGIN
-		PERFORM onec_internal.hold_own_tables(s.target);
-		SELECT * INTO did FROM onec_internal.settle_waiting(plan.server, s);
-		UPDATE onec.sync_step t
-		SET rows_inserted = t.rows_inserted + did.inserted, rows_updated = t.rows_updated + did.updated,
-			rows_deleted = t.rows_deleted + did.deleted, message = coalesce(t.message, did.doubt),
-			covered = '{}', covered_keys = 0
-		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
-	EXCEPTION WHEN OTHERS THEN
-		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
-			context = PG_EXCEPTION_CONTEXT;
-		PERFORM onec_internal.drop_waiting_documents();
-		PERFORM onec_internal.note_step_failure(plan.server, run, s.ordinal, code,
-												onec_internal.message_without_values(code, said,
-													detail, context));
-	END;
-	PERFORM onec_internal.account_requests(plan.server, run, s.ordinal, asked);
-	RETURN code IS NULL;
-END $$;
-
-CREATE OR REPLACE FUNCTION onec_internal.do_next_window(plan onec_internal.sync_plan, run bigint,
-											 place int) RETURNS boolean
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	s onec.sync_step;
-	w tsrange;
-	did record;
-	asked bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec_internal.session_totals() t);
-	since timestamptz := clock_timestamp();
-	-- what else stops a run has failed a step, and is looked for before the next one
-	stop text := CASE WHEN plan.minutes > 0 THEN onec_internal.reason_to_stop(plan, run) END;
-	code text;
-	said text;
-	detail text;
-	context text;
-BEGIN
-	SELECT t.* INTO s FROM onec.sync_step t
-	WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place AND t.status = 'running';
-	w := s.windows[1];
-	IF s.ordinal IS NULL THEN
-		RETURN false;
-	END IF;
-	IF w IS NULL AND onec_internal.any_documents_wait() THEN
-		RETURN onec_internal.settle_step(plan, run, s, asked);
-	END IF;
-	IF w IS NULL AND NOT s.went_back AND plan.user_id IS NULL THEN
-		s.windows := onec_internal.days_left_behind(plan.server, s.target, s.started_at);
-		w := s.windows[1];
-		UPDATE onec.sync_step t
-		SET went_back = true, windows = s.windows, windows_total = t.windows_total + cardinality(s.windows)
-		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place AND w IS NOT NULL;
-	END IF;
-	-- a step that was begun reads one window at least, lest a run that is always late stands still
-	IF stop IS NOT NULL AND s.windows_done > 0 AND w IS NOT NULL THEN
-		PERFORM onec_internal.stop_run_here(plan, run, stop);
-		RETURN false;
-	END IF;
-	BEGIN
-		PERFORM onec_internal.hold_own_tables(s.target);
-		IF w IS NULL THEN
-			IF plan.size > 0 AND (onec_internal.target_named(s.target)).sums = 'balance' THEN
-				PERFORM onec_internal.check_points_with_1c(plan, s);
-			END IF;
-			PERFORM onec_internal.end_step(plan, run, s);
-		ELSE
-			SELECT * INTO did FROM onec_internal.do_window(plan, s.target, lower(w), upper(w), s.days);
-			s.windows := s.windows[2:];
-			IF did.read = 0 AND s.empty_windows > 0 THEN
-				s.windows := onec_internal.join_empty_windows(plan.server, s.target, s.windows);
-			END IF;
-		END IF;
-	EXCEPTION WHEN OTHERS THEN
-		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
-			context = PG_EXCEPTION_CONTEXT;
-		PERFORM onec_internal.note_step_failure(plan.server, run, place, code,
-												onec_internal.message_without_values(code, said,
-													detail, context));
-	END;
-	IF w IS NOT NULL AND code IS NULL THEN
-		UPDATE onec.sync_step t
-		SET windows = s.windows, windows_done = t.windows_done + 1, rows_read = t.rows_read + did.read,
-			rows_inserted = t.rows_inserted + did.inserted,
-			rows_updated = t.rows_updated + did.updated, rows_deleted = t.rows_deleted + did.deleted,
-			truncated = t.truncated OR did.truncated, message = coalesce(t.message, did.doubt),
-			covered = CASE WHEN onec_internal.deletion_waits_for_end(t.server, t.target)
-						   THEN t.covered + tsmultirange(w) ELSE '{}' END,
-			covered_keys = t.covered_keys + did.keys,
-			empty_windows = CASE WHEN did.read = 0 THEN t.empty_windows + 1 ELSE 0 END
-		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place;
-	END IF;
-	PERFORM onec_internal.account_requests(plan.server, run, place, asked);
-	IF w IS NULL OR code IS NOT NULL THEN
-		PERFORM onec_internal.tell_of_step(plan.server, run, place);
-	ELSE
-		PERFORM onec_internal.tell_progress(plan, run, place, since);
-	END IF;
-	IF w IS NULL AND code IS NULL THEN
-		RAISE NOTICE USING MESSAGE = onec_internal.step_summary(plan.server, run, place);
-	END IF;
-	RETURN w IS NOT NULL AND code IS NULL;
-END $$;
-
-CREATE OR REPLACE FUNCTION onec_internal.report_freshness(server name) RETURNS text
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT onec_internal.report_table('{Таблица,Состояние,Прочитана,Строк,Изменений}',
-									  string_agg(onec_internal.report_row(ARRAY[
-			coalesce((SELECT CASE t.table_schema WHEN 'onec'
-							 THEN obj_description(to_regclass(onec_internal.table_of_target(t.target)),
-												  'pg_class')
-							 ELSE concat_ws(': ', t.title, t.entity_set) END
-					  FROM onec.target t WHERE t.target = s.target), s.target),
-			CASE s.status WHEN 'ok' THEN 'в порядке' WHEN 'failed' THEN 'ошибка: ' || coalesce(s.message, '')
-				 WHEN 'not published' THEN 'не опубликована' ELSE s.status END,
-			coalesce(to_char(s.last_ok AT TIME ZONE z.zone, 'DD.MM.YYYY HH24:MI'), '–'),
-			onec_internal.spaced_number(s.rows_read),
-			onec_internal.spaced_number(s.rows_inserted + s.rows_updated + s.rows_deleted)]), ''
-				ORDER BY s.started_at, s.target))
-	FROM onec.sync_status s
-	CROSS JOIN (SELECT onec_internal.server_zone($1) AS zone) z
-	WHERE s.server = $1
-$$;
-
-CREATE VIEW onec.mirrors AS
-	SELECT t.server, t.target AS mirror, t.entity_set,
-		   format('%I.%I', t.table_schema, t.table_name) AS table_name,
-		   ARRAY(SELECT format('%I.%I', s.table_schema, s.table_name) FROM onec_internal.mirror_section s
-				 WHERE s.target = t.target ORDER BY s.field) AS sections,
-		   CASE WHEN c.oid IS NULL THEN 'no table' ELSE coalesce(l.status, 'never read') END AS status,
-		   k.last_ok, now() - k.last_ok AS age, l.rows_read, l.rows_written, l.message,
-		   greatest(c.reltuples, 0)::bigint AS rows_about, pg_catalog.pg_total_relation_size(c.oid) AS bytes,
-		   t.date_column, t.people, t.erasure,
-		   ARRAY(SELECT f.field FROM onec.field_source f
-				 WHERE f.target = t.target AND NOT EXISTS (
-					SELECT FROM pg_catalog.pg_attribute a
-					JOIN pg_catalog.pg_class r ON r.oid = a.attrelid AND r.relname = t.target
-					JOIN pg_catalog.pg_namespace w ON w.oid = r.relnamespace AND w.nspname = t.server
-					WHERE a.attname = f.field AND NOT a.attisdropped
-					  AND ('missing_property=null' = ANY (a.attfdwoptions)) IS NOT TRUE)
-				 ORDER BY f.ordinal) AS gone,
-		   m.looked_at
-	FROM onec_internal.mirror m
-	JOIN onec.target t ON t.target = m.target
-	LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = t.table_schema
-	LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.table_name AND c.relkind = 'r'
-	LEFT JOIN onec.sync_state k ON k.server = t.server AND k.target = t.target
-	LEFT JOIN LATERAL (
-		SELECT s.status, s.rows_read, s.rows_inserted + s.rows_updated + s.rows_deleted AS rows_written,
-			   s.message
-		FROM onec.sync_step s
-		WHERE s.server = t.server AND s.target = t.target AND s.status <> 'waiting'
-		ORDER BY s.run_id DESC LIMIT 1) l ON true
-	ORDER BY t.server, t.ordinal;
-
-COMMENT ON VIEW onec.mirrors IS 'Зеркала: что куда читается, насколько свежо и что в 1С пропало';
-
-COMMENT ON COLUMN onec.mirrors.mirror IS 'Имя зеркала: для onec.unmirror и в журнале запусков';
-
-COMMENT ON COLUMN onec.mirrors.entity_set IS 'Набор 1С';
-
-COMMENT ON COLUMN onec.mirrors.table_name IS 'Местная таблица';
-
-COMMENT ON COLUMN onec.mirrors.sections IS 'Таблицы её табличных частей';
-
-COMMENT ON COLUMN onec.mirrors.status IS
-	'Итог последнего чтения; never read — ещё не читалось, no table — таблицы нет на месте';
-
-COMMENT ON COLUMN onec.mirrors.last_ok IS 'Когда в последний раз прочитано целиком';
-
-COMMENT ON COLUMN onec.mirrors.age IS 'Сколько с тех пор прошло';
-
-COMMENT ON COLUMN onec.mirrors.rows_read IS 'Прочитано строк последним чтением';
-
-COMMENT ON COLUMN onec.mirrors.rows_written IS 'Из них записано: добавлено, изменено, удалено';
-
-COMMENT ON COLUMN onec.mirrors.message IS 'Пояснение последнего чтения';
-
-COMMENT ON COLUMN onec.mirrors.rows_about IS 'Сколько строк в таблице, примерно';
-
-COMMENT ON COLUMN onec.mirrors.bytes IS 'Сколько она занимает, с индексами';
-
-COMMENT ON COLUMN onec.mirrors.people IS 'Столбцы, которые говорят, чья строка';
-
-COMMENT ON COLUMN onec.mirrors.erasure IS 'Что делает с такими строками onec.forget';
-
-COMMENT ON COLUMN onec.mirrors.gone IS
-	'Столбцы, свойств которых в 1С больше нет: остаются с прежними значениями';
-
-COMMENT ON COLUMN onec.mirrors.looked_at IS 'Когда свойства сверялись с $metadata';
-
-CREATE OR REPLACE FUNCTION onec_internal.forget_person(server name, key text) RETURNS TABLE (table_name text,
-	rows bigint)
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := server;
-	people uuid[];
-	ids uuid[];
-	words text[];
-	w record;
-	total bigint := 0;
-BEGIN
-	-- looked for before anybody has to wait, and once more what came meanwhile
-	people := ARRAY(SELECT m FROM onec_internal.people_meant(srv, key) m ORDER BY m);
-	IF cardinality(people) > 1 THEN
-		RAISE cardinality_violation USING
-			MESSAGE = format('%s people have this telephone', cardinality(people)),
-			DETAIL = format('Their identifiers: %s.', array_to_string(people, ', ')),
-			HINT = 'Forget each of them by identifier.';
-	END IF;
-	ids := onec_internal.ids_of_person(srv, people[1]);
-	words := onec_internal.words_naming_person(srv, ids);
-	PERFORM onec_internal.lock_people(srv, true);
-	ids := ids || onec_internal.ids_of_person(srv, people[1]);
-	FOR w IN SELECT * FROM onec_internal.tables_about_people() ORDER BY 1 LOOP
-		PERFORM onec_internal.hold_own_tables(t.target) FROM onec.target t
-			WHERE onec_internal.table_of_target(t.target) = w.relation;
-		EXECUTE onec_internal.erasure_statement(w.relation, srv, w.people, w.erasure,
-												onec_internal.has_column(w.relation, 'attribution'))
-			USING ids;
-		GET DIAGNOSTICS rows = ROW_COUNT;
-		total := total + rows;
-		IF rows > 0 THEN
-			RAISE NOTICE USING MESSAGE = format('%s: %s rows', w.table_name, rows);
-			-- the planner's statistics hold samples of telephones and names
-			IF onec_internal.statistics_name(w.relation::regclass, words) THEN
-				EXECUTE format('ANALYZE %s', w.relation);
-			END IF;
-			table_name := w.table_name;
-			RETURN NEXT;
-		END IF;
-	END LOOP;
-	-- the key is not repeated: the server's log is no place for a telephone
-	IF total = 0 AND NOT EXISTS (SELECT FROM onec.forgotten f WHERE f.server = srv AND f.id = people[1]) THEN
-		RAISE no_data_found USING MESSAGE = format('nobody on server "%s" is known by this key', srv),
-			HINT = 'A key is a telephone in any spelling, the login, or the identifier '
-				   'of a card or of a customer.';
-	END IF;
-	INSERT INTO onec.forgotten (server, id) SELECT DISTINCT srv, i FROM unnest(ids) i
-	ON CONFLICT DO NOTHING;
-	PERFORM onec_internal.refresh_all_people_next(srv);
-	FOR table_name, rows IN SELECT m.table_name, m.rows
-		FROM onec_internal.forget_messages_naming(srv, words) m LOOP
-		RETURN NEXT;
-	END LOOP;
-END $$;
-
-CREATE OR REPLACE FUNCTION onec.purge(before date, server name DEFAULT NULL, dry_run boolean DEFAULT false)
-	RETURNS TABLE (table_name text, rows bigint)
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec_internal.server_meant(server);
-	told jsonb;
-BEGIN
-	PERFORM onec_internal.must_write('purge');
-	IF (before <= onec.local_now(srv)::date) IS NOT TRUE OR NOT isfinite(before) THEN
-		RAISE invalid_parameter_value USING MESSAGE = 'purge needs a day that is not in the future';
-	END IF;
-	PERFORM onec_internal.hold_own_tables(t.target) FROM onec_internal.sync_steps(srv, NULL) t
-		WHERE t.purge <> 'none';
-	BEGIN
-		told := (SELECT jsonb_agg(p) FROM onec_internal.purge_before(srv, before) p);
-		IF dry_run THEN
-			RAISE SQLSTATE 'OC001';
-		END IF;
-	EXCEPTION WHEN SQLSTATE 'OC001' THEN
-		NULL;
-	END;
-	RETURN QUERY SELECT r.table_name, r.rows FROM jsonb_to_recordset(told) r (table_name text, rows bigint);
-END $$;
-
-CREATE FUNCTION onec.unmirror(mirror text, drop_table boolean DEFAULT false) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	t onec.target;
-	s record;
-	tab regclass;
-	present boolean;
-BEGIN
-	PERFORM onec_internal.must_write('unmirror');
-	SELECT k.* INTO t FROM onec.target k JOIN onec_internal.mirror m ON m.target = k.target
-	WHERE unmirror.mirror IN (k.target, format('%I.%I', k.table_schema, k.table_name))
-	ORDER BY k.target <> unmirror.mirror LIMIT 1;
-	IF t.target IS NULL THEN
-		RAISE undefined_object USING MESSAGE = format('there is no mirror "%s"', unmirror.mirror),
-			HINT = 'SELECT mirror, table_name FROM onec.mirrors lists them.';
-	END IF;
-	-- no run is to find it half gone
-	PERFORM pg_advisory_xact_lock(hashtextextended('onec mirror', 0));
-	IF NOT pg_try_advisory_xact_lock(onec_internal.run_lock_key(t.server)) THEN
-		RAISE object_in_use USING MESSAGE = format('a sync of "%s" is at work', t.server),
-			HINT = format('Wait for its end, or SELECT onec.cancel(server => %L).', t.server);
-	END IF;
-	FOR s IN SELECT t.table_schema, t.table_name, true AS is_object
-			 UNION ALL SELECT m.table_schema, m.table_name, false FROM onec_internal.mirror_section m
-			 WHERE m.target = t.target LOOP
-		tab := to_regclass(format('%I.%I', s.table_schema, s.table_name));
-		CONTINUE WHEN tab IS NULL;
-		IF drop_table THEN
-			EXECUTE format('DROP TABLE %s', tab);
-		ELSIF s.is_object THEN
-			EXECUTE format('DROP TRIGGER IF EXISTS onec_rows_insert ON %1$s; '
-						   'DROP TRIGGER IF EXISTS onec_rows_update ON %1$s; '
-						   'DROP TRIGGER IF EXISTS onec_rows_delete ON %1$s', tab);
-		END IF;
-	END LOOP;
-	PERFORM onec_internal.drop_made_by_setup(t.server, t.target, t.title);
-	DELETE FROM onec.sync_state x WHERE x.server = t.server AND x.target = t.target;
-	DELETE FROM onec_internal.sync_doubt x WHERE x.server = t.server AND x.target = t.target;
-	DELETE FROM onec.target k WHERE k.target = t.target;
-END $$;
-
-COMMENT ON FUNCTION onec.unmirror(text, boolean) IS
-	'Больше не вести зеркало (по имени или таблице); его таблицы остаются, если не сказано drop_table';
-
-REVOKE EXECUTE ON FUNCTION onec.unmirror(text, boolean) FROM PUBLIC;
-
-CREATE OR REPLACE FUNCTION onec_internal.tables_by_server() RETURNS SETOF text
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT c.oid::regclass::text FROM pg_class c
-	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
-	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
-	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
-		AND e.extname = 'onec_fdw'
-	WHERE c.relkind IN ('r', 'p') AND c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
-	  AND c.oid <> 'onec_internal.server_number'::regclass
-	UNION
-	SELECT onec_internal.table_of_target(t.target) FROM onec.target t
-	WHERE onec_internal.has_column(onec_internal.table_of_target(t.target), 'server')
-	ORDER BY 1
-$$;
-
-CREATE OR REPLACE FUNCTION onec_internal.rename_base(old name, new name) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	tab text;
-BEGIN
-	IF EXISTS (SELECT FROM onec_internal.base b WHERE b.server = new) THEN
-		RAISE object_in_use USING
-			MESSAGE = format('the store already has data of a server "%s"', new),
-			HINT = format('SELECT * FROM onec.forget_server(%L) deletes them, once '
-						  'no server bears that name.', new);
-	ELSIF onec_internal.is_schema_of_setup(old) AND to_regnamespace(quote_ident(new)) IS NOT NULL THEN
-		RAISE duplicate_schema USING
-			MESSAGE = format('schema "%s" exists already', new),
-			DETAIL = format('The tables of the shop are in schema "%s", which is called as the server is.',
-							old);
-	ELSIF NOT pg_try_advisory_xact_lock(onec_internal.run_lock_key(old)) THEN
-		RAISE object_in_use USING
-			MESSAGE = format('a sync of "%s" is at work', old),
-				HINT = format('Wait for its end, or SELECT onec.cancel(server => %L).', old);
-	END IF;
-	-- a number goes on being that of the base; one of the new name has no rows
-	DELETE FROM onec_internal.server_number n WHERE n.server = new;
-	UPDATE onec_internal.server_number n SET server = new WHERE n.server = old;
-	FOR tab IN SELECT t FROM onec_internal.tables_by_server() t
-			   JOIN pg_attribute a ON a.attrelid = t::regclass AND a.attname = 'server'
-			   WHERE a.atttypid = 'name'::regtype LOOP
-		PERFORM onec_internal.hold_table(k.target, k.table_schema, k.table_name) FROM onec.target k
-			WHERE k.table_schema <> 'onec' AND onec_internal.table_of_target(k.target) = tab;
-		EXECUTE format('UPDATE %s SET server = $2 WHERE server = $1', tab) USING old, new;
-	END LOOP;
-	UPDATE onec_internal.base b SET former = array_remove(b.former, new) || old WHERE b.server = new;
-	IF onec_internal.is_schema_of_setup(old) THEN
-		EXECUTE format('ALTER SCHEMA %I RENAME TO %I', old, new);
-		EXECUTE format('COMMENT ON SCHEMA %I IS %L', new, 'Магазин в базе 1С ' || new);
-	END IF;
-	PERFORM onec_internal.rename_jobs(old, new);
-END $$;
-
-CREATE OR REPLACE FUNCTION onec.forget_server(server name) RETURNS TABLE (table_name text, rows bigint)
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec_internal.server_meant(coalesce(server, '?'));
-BEGIN
-	IF EXISTS (SELECT FROM onec_internal.live_servers s WHERE s.server = srv) THEN
-		RAISE object_in_use USING
-			MESSAGE = format('server "%s" still exists', srv),
-			HINT = format('DROP SERVER %I CASCADE first; what the store has of it '
-						  'stays until it is forgotten.', srv);
-	END IF;
-	PERFORM onec_internal.rename_jobs(srv, NULL);
-	IF onec_internal.is_schema_of_setup(srv)
-		AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident(srv))) THEN
-		EXECUTE format('DROP SCHEMA %I', srv);
-	END IF;
-	FOR table_name IN SELECT t FROM onec_internal.tables_by_server() t
-					  WHERE t <> 'onec.forgotten'
-					  -- what is somebody's first, while it is known what belongs to it
-					  ORDER BY t ~ '^onec(_internal)?\.', t LOOP
-		PERFORM onec_internal.hold_table(k.target, k.table_schema, k.table_name) FROM onec.target k
-			WHERE k.table_schema <> 'onec'
-			  AND onec_internal.table_of_target(k.target) = forget_server.table_name;
-		EXECUTE format('DELETE FROM %s t WHERE t.server = %s', table_name,
-					   onec_internal.server_in(table_name, srv));
-		GET DIAGNOSTICS rows = ROW_COUNT;
-		table_name := regexp_replace(table_name, '^onec(_internal)?\.', '');
-		IF rows > 0 THEN
-			RETURN NEXT;
-		END IF;
-	END LOOP;
-END $$;
-
-CREATE OR REPLACE FUNCTION onec.grant_reader(role regrole) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	open text[] := '{setting,config,settings,field_source,env_name,target,server_capability,
-		stat_server,stat_server_error,mirrors,
-		receipt,customer_order_line,loyalty_balance,loyalty_rule,category_map,brand_map,frequency_class,
-		rfm_segment,customer_affinity,customer_outlook,outlook_baseline,outlook,customer_rfm,rfm_summary,
-		clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,
-		store_summary,revenue_month,product_pair,bestseller,recommendation_feed,site_user_masked,
-		customer_360_masked,purchase_masked,sync_run,sync_step,sync_state,sync_status,sync_progress,drift,
-		data_quality}';
-	behind text[] := '{base,live_servers,base_clock,refusal,largest_page,known_servers,
-		shop_rules,product_with_category,counted_line,counted_part,counted_points,taste_word}';
-	helpers text;
-BEGIN
-	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal TO %s', role);
-	-- whatever an earlier version or a hasty hand gave
-	EXECUTE format('REVOKE SELECT ON ALL TABLES IN SCHEMA onec, onec_internal FROM %s', role);
-	EXECUTE format('GRANT SELECT ON %s TO %s',
-		(SELECT string_agg(format('onec.%I', c.relname), ', ') FROM pg_class c
-		 WHERE c.relnamespace = 'onec'::regnamespace AND (c.relname = ANY (open)
-			OR EXISTS (SELECT FROM onec.target t
-					   WHERE t.table_schema = 'onec' AND t.table_name = c.relname AND t.is_open))), role);
-	-- a view reads with its owner's rights, but calls with those of whoever asks
-	EXECUTE format('GRANT SELECT ON %s TO %s',
-				   (SELECT string_agg(format('onec_internal.%I', b), ', ') FROM unnest(behind) b), role);
-	SELECT h.routines INTO helpers FROM onec_internal.needed_helpers(
-		ARRAY(SELECT format('onec.%s', c.relname) FROM pg_class c
-			  WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind = 'v'
-				AND has_table_privilege(role, c.oid, 'SELECT')
-			  UNION ALL
-			  SELECT format('onec.%s', p.proname) FROM pg_proc p
-			  WHERE p.pronamespace = 'onec'::regnamespace
-				AND has_function_privilege('public', p.oid, 'EXECUTE'))) h;
-	EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', helpers, role);
-END $$;
-
-CREATE OR REPLACE FUNCTION onec.grant_sync(role regrole, server name DEFAULT NULL) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec_internal.live_server_meant(server);
-	filled text;
-	read text;
-	called text;
-	helpers record;
-	entries text := '^(sync|run_job$|run_now$|deliver$|refresh_|fit_clv$|(forget|remember)_refusals$|'
-					'(check|choose)_loyalty|check_amounts$|entity_sets$|properties$)';
-BEGIN
-	SELECT string_agg(c.oid::regclass::text, ', ') FILTER (WHERE c.relkind = 'r' AND a.attname IS NOT NULL
-														   AND c.relname NOT IN ('config', 'target',
-															   'forgotten', 'server_number', 'mirror',
-															   'mirror_section')),
-		   string_agg(c.oid::regclass::text, ', ')
-	INTO filled, read
-	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
-	WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace) AND c.relname !~ '^outbox'
-	  AND (c.relkind = 'r' OR c.relkind = 'v' AND c.relnamespace = 'onec'::regnamespace
-		   AND EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname));
-	SELECT string_agg(p.oid::regprocedure::text, ', ') INTO called FROM pg_proc p
-	WHERE p.pronamespace = 'onec'::regnamespace AND p.proname ~ entries;
-	SELECT h.routines, h.relations INTO helpers FROM onec_internal.needed_helpers(
-		ARRAY(SELECT format('onec.%s', p.proname) FROM pg_proc p
-			  WHERE p.pronamespace = 'onec'::regnamespace
-				AND (p.proname ~ entries OR has_function_privilege('public', p.oid, 'EXECUTE')))) h;
-	EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %s', current_database(), role);
-	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal, %I TO %s', srv, role);
-	EXECUTE format('GRANT USAGE ON FOREIGN SERVER %I TO %s', srv, role);
-	EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %s', srv, role);
-	EXECUTE format('GRANT SELECT ON %s, %s TO %s', read, helpers.relations, role);
-	EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO %s', filled, role);
-	EXECUTE format('GRANT INSERT ON onec.forgotten TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON ROUTINE %s, %s TO %s', called, helpers.routines, role);
-	IF NOT EXISTS (SELECT FROM pg_user_mappings m WHERE m.srvname = srv AND m.umuser IN (0, role)) THEN
-		RAISE WARNING USING
-			MESSAGE = format('role "%s" has no login at server "%s" yet', role, srv),
-			HINT = format('CREATE USER MAPPING FOR %s SERVER %I OPTIONS (user …, password …);', role, srv);
-	END IF;
-END $$;
-
-SELECT onec_internal.finish_script();
-
--- Of whose changes the feed tells.
-ALTER TABLE onec.target ADD feeds text, ADD feed_key name, ADD CHECK ((feeds IS NULL) = (feed_key IS NULL));
-
-COMMENT ON COLUMN onec.target.feeds IS
-	'О чьих изменениях сообщает onec.change_feed: customer, product, order …; NULL — ни о чьих';
-
-COMMENT ON COLUMN onec.target.feed_key IS 'Столбец со ссылкой на того, кто изменился';
-
--- by hand: UPDATE onec.target t SET feeds = f.feeds, feed_key = f.key F
-ALTER TABLE onec.target DISABLE TRIGGER keep_edit;
-UPDATE onec.target t SET feeds = f.feeds, feed_key = f.key
-FROM (VALUES ('discount_card', 'card', 'card_id'), ('counterparty', 'customer', 'customer_id'),
-			 ('counterparty_contact', 'customer', 'customer_id'), ('category', 'category', 'category_id'),
-			 ('brand', 'brand', 'brand_id'), ('product', 'product', 'product_id'),
-			 ('product_property', 'product', 'product_id'), ('product_variant', 'product', 'product_id'),
-			 ('stock', 'stock', 'product_id'), ('stock_reserved', 'stock', 'product_id'),
-			 ('price', 'price', 'product_id'), ('store', 'store', 'store_id'),
-			 ('sale_line', 'customer', 'customer_id'), ('loyalty_movement', 'balance', 'card_id'),
-			 ('customer_order', 'order', 'order_id'), ('customer_profile', 'profile', 'customer_id'))
-	f (target, feeds, key)
-WHERE t.target = f.target;
-ALTER TABLE onec.target ENABLE ALWAYS TRIGGER keep_edit;
---   -
---   +UPDATE onec.target t SET feeds = f.feeds, feed_key = f.key
---   +FROM (VALUES ('discount_card', 'card', 'card_id'), ('counterparty', 'customer', 'customer_id'),
---   +			 ('counterparty_contact', 'customer', 'customer_id'), ('category', 'category', 'category_id'),
---   +			 ('brand', 'brand', 'brand_id'), ('product', 'product', 'product_id'),
---   +			 ('product_property', 'product', 'product_id'), ('product_variant', 'product', 'product_id'),
---   +			 ('stock', 'stock', 'product_id'), ('stock_reserved', 'stock', 'product_id'),
---   +			 ('price', 'price', 'product_id'), ('store', 'store', 'store_id'),
---   +			 ('sale_line', 'customer', 'customer_id'), ('loyalty_movement', 'balance', 'card_id'),
---   +			 ('customer_order', 'order', 'order_id'), ('customer_profile', 'profile', 'customer_id'))
---   +	f (target, feeds, key)
---   +WHERE t.target = f.target;
-
-ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('sync.versions', 'text', 'auto', '{auto,on,off}', NULL, NULL,
-	 'Читать ли у справочников и документов сначала ключи и DataVersion, а целиком — только изменившиеся: '
-	 'auto — где это дешевле, on — всегда, off — никогда', true)
-ON CONFLICT DO NOTHING;
-ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
-
-CREATE TABLE onec_internal.row_version (
-	key_id uuid NOT NULL,
-	row_hash bigint NOT NULL,
-	server smallint NOT NULL,
-	target onec_internal.term_number NOT NULL,
-	version text NOT NULL CHECK (version <> ''),
-	PRIMARY KEY (server, target, key_id)
-);
-
-COMMENT ON TABLE onec_internal.row_version IS
-	'Версии объектов 1С (DataVersion), с которыми записаны местные строки';
-
-COMMENT ON COLUMN onec_internal.row_version.key_id IS 'Ссылка на объект';
-
-COMMENT ON COLUMN onec_internal.row_version.row_hash IS 'Хеш его строк, какими они записаны';
-
-COMMENT ON COLUMN onec_internal.row_version.server IS 'Номер внешнего сервера';
-
-COMMENT ON COLUMN onec_internal.row_version.target IS 'Номер имени таблицы';
-
-COMMENT ON COLUMN onec_internal.row_version.version IS 'DataVersion';
-
-CREATE TABLE onec_internal.version_use (
-	server name NOT NULL,
-	target text NOT NULL,
-	signature text NOT NULL,
-	whole_bytes numeric,
-	header_bytes numeric,
-	key_bytes numeric,
-	changed_share numeric,
-	broken text,
-	broken_at timestamptz,
-	PRIMARY KEY (server, target)
-);
-
-COMMENT ON TABLE onec_internal.version_use IS
-	'Во что обходится чтение наборов целиком и сначала по версиям: по этому выбирает sync.versions = auto';
-
-COMMENT ON COLUMN onec_internal.version_use.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec_internal.version_use.target IS 'Таблица';
-
-COMMENT ON COLUMN onec_internal.version_use.signature IS
-	'Из чего сделаны строки: если другое, прежние версии не годятся';
-
-COMMENT ON COLUMN onec_internal.version_use.whole_bytes IS 'Байтов на строку, когда набор читается целиком';
-
-COMMENT ON COLUMN onec_internal.version_use.header_bytes IS 'Байтов на ключ с версией';
-
-COMMENT ON COLUMN onec_internal.version_use.key_bytes IS 'Байтов на строку, прочитанную по ключу';
-
-COMMENT ON COLUMN onec_internal.version_use.changed_share IS 'Какая доля объектов изменилась в последний раз';
-
-COMMENT ON COLUMN onec_internal.version_use.broken IS 'Почему версиям этого набора нельзя верить';
-
-COMMENT ON COLUMN onec_internal.version_use.broken_at IS 'Когда замечено';
-
-CREATE OR REPLACE FUNCTION onec_internal.tables_about_people() RETURNS TABLE (table_name text, relation text,
-	people name[], erasure text)
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT concat(nullif(t.table_schema, 'onec') || '.', t.table_name),
-		   onec_internal.table_of_target(t.target), t.people, t.erasure
-	FROM onec.target t WHERE t.erasure <> 'none'
-		AND to_regclass(onec_internal.table_of_target(t.target)) IS NOT NULL
-	UNION ALL
-	SELECT c.relname::text, c.oid::regclass::text, array_agg(a.attname ORDER BY a.attnum), 'delete'
-	FROM pg_class c
-	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-		AND a.atttypid = 'uuid'::regtype
-	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
-	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
-		AND e.extname = 'onec_fdw'
-	WHERE c.relkind IN ('r', 'p') AND c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
-	  -- key_id: of whatever object, people among them
-	  AND a.attname IN ('customer_id', 'user_id', 'owner_id', 'card_id', 'discount_card_id', 'key_id')
-	  AND NOT EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname)
-	GROUP BY c.oid, c.relname
-$$;
-
-CREATE OR REPLACE FUNCTION onec_internal.columns_to_make(server name, target text,
-											  entity_set text) RETURNS onec_internal.made_column[]
-	LANGUAGE sql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT array_agg(ROW(r.field, r.pg_type, ARRAY['property=' || r.property, 'edm_type=' || r.edm_type],
-						 r.property)::onec_internal.made_column ORDER BY r.ordinal)
-	FROM (SELECT f.ordinal, f.field, f.property, f.edm_type, f.pg_type
-		  FROM onec_internal.resolved_fields($1, $2, $3) f WHERE f.property IS NOT NULL
-		  UNION ALL
-		  SELECT 1000000, 'data_version', p.property, p.edm_type, p.pg_type FROM onec.properties($1, $3) p
-		  WHERE p.property = 'DataVersion'
-			AND NOT EXISTS (SELECT FROM onec.field_source f
-							WHERE f.target = $2 AND ('DataVersion' = ANY (f.candidates)
-													 OR f.field = 'data_version'))) r
-$$;
-
-CREATE FUNCTION onec_internal.diagnose_versions(server name, target text)
-	RETURNS TABLE ("check" text, status text, detail text, advice text)
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT $2 || ': versions', CASE WHEN u.broken IS NULL THEN 'ok' ELSE 'warning' END,
-		   coalesce(u.broken, format(
-				'bytes: %s a row, %s a key with version, %s a row by key; changed: %s %%',
-				coalesce(round(u.whole_bytes)::text, '?'), coalesce(round(u.header_bytes)::text, '?'),
-				coalesce(round(u.key_bytes)::text, '?'),
-				coalesce(round(100 * u.changed_share, 1)::text, '?'))),
-		   CASE WHEN u.broken IS NOT NULL THEN
-				'Набор читается целиком. Если 1С снова меняет DataVersion при каждой записи: '
-				|| format('SELECT onec.set(%L, %L, %L);', 'sync.versions', 'on', $1) END
-	FROM onec_internal.version_use u WHERE u.server = $1 AND u.target = $2
-$$;
-
-COMMENT ON FUNCTION onec_internal.diagnose_versions(name, text) IS
-	'Можно ли верить DataVersion набора и что она экономит (служебная)';
-
-CREATE OR REPLACE FUNCTION onec_internal.diagnose_target(server name, target text)
-	RETURNS TABLE ("check" text, status text, detail text, advice text)
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	tab text := format('%I.%I', server, target);
-	date_column text := onec_internal.date_column(target);
-	missing text;
-	t record;
-BEGIN
-	SELECT string_agg(f.field, ', ' ORDER BY f.ordinal) FILTER (WHERE a.attname IS NULL) INTO missing
-	FROM onec.field_source f
-	LEFT JOIN pg_attribute a ON a.attrelid = tab::regclass AND a.attname = f.field AND NOT a.attisdropped
-	WHERE f.target = diagnose_target.target;
-	SELECT * INTO t FROM onec_internal.try_statement(format('SELECT count(*) FROM %s', tab));
-	RETURN QUERY SELECT target || ': rows', CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END,
-		coalesce(t.value, t.error),
-		CASE WHEN t.error IS NOT NULL THEN 'Дайте пользователю 1С право чтения этого объекта' END;
-	IF t.error IS NOT NULL THEN
-		RETURN;
-	END IF;
-	RETURN QUERY SELECT v.* FROM onec_internal.diagnose_versions(server, target) v;
-	IF missing IS NOT NULL THEN
-		RETURN QUERY SELECT target || ': fields', 'warning', 'no property for ' || missing,
-			'Добавьте имя свойства в onec.field_source и повторите onec.setup, если '
-			'оно есть под другим именем'::text;
-	END IF;
-	IF date_column IS NOT NULL THEN
-		SELECT * INTO t
-		FROM onec_internal.try_statement(format('SELECT %1$I FROM %2$s WHERE %1$I IS NOT NULL '
-												'ORDER BY %1$I DESC LIMIT 1', date_column, tab));
-		RETURN QUERY SELECT target || ': newest', CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END,
-			coalesce(t.value, t.error, 'no rows'), NULL::text;
-		-- where the rows were sorted here, there is nothing to find out
-		IF EXISTS (SELECT FROM onec_internal.requests_of_table(server, tab) r
-				   WHERE r.status = 200 AND r.url ~ '[$]orderby=[^&]* desc')
-			AND onec_internal.base_ignores_order(tab, date_column, t.value::timestamp) THEN
-			RETURN QUERY SELECT target || ': order', 'failed',
-				'1C takes the order and gives rows as they lie'::text,
-				onec_internal.option_statement(diagnose_target.server, 'push_order', 'off');
-		END IF;
-		RETURN QUERY
-			SELECT target || ': conditions and order',
-				   CASE WHEN bool_or(r.status <> 200) THEN 'warning' ELSE 'ok' END,
-				   coalesce('refused: ' || string_agg(DISTINCT left(r.error, 120), '; ')
-							FILTER (WHERE r.status <> 200), 'accepted'),
-				   CASE WHEN bool_or(r.status <> 200)
-						THEN onec_internal.option_statement(diagnose_target.server, 'push_order', 'off') END
-			FROM onec_internal.requests_of_table(diagnose_target.server, tab) r;
-	END IF;
-END $$;
 
 CREATE FUNCTION onec_internal.version_column(server name, target text) RETURNS name
 	LANGUAGE plpgsql STABLE
@@ -5274,6 +2984,20 @@ END $$;
 
 COMMENT ON FUNCTION onec_internal.is_fed(name, text) IS
 	'Записываются ли изменения таблицы в ленту (служебная)';
+
+CREATE FUNCTION onec_internal.feed_changed(server name, target text, query text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec_internal.is_fed(server, target) THEN
+		PERFORM onec_internal.write_feed(server, target, format(
+			'SELECT DISTINCT k.key_id, ''changed'' AS change FROM (%s) k (key_id)', query));
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.feed_changed(name, text, text) IS
+	'Записать в ленту, о ком изменились строки (служебная)';
 
 CREATE FUNCTION onec_internal.feed_window(server name, target text, fresh boolean, same_key text)
 	RETURNS void
@@ -5434,6 +3158,171 @@ BEGIN
 	IF todo.redated OR moved > 0 AND onec_internal.date_column(target) IS NOT NULL THEN
 		PERFORM onec_internal.note_days_left_behind(server, target, part.same_key);
 	END IF;
+END $$;
+
+CREATE FUNCTION onec_internal.are_card_rows_old(server name) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT s.status NOT IN ('ok', 'not published') FROM onec.sync_step s
+					 JOIN onec.target t ON t.target = s.target AND 'documents' = ANY (t.touches)
+					 WHERE s.server = $1 ORDER BY s.run_id DESC LIMIT 1), false)
+$$;
+
+COMMENT ON FUNCTION onec_internal.are_card_rows_old(name) IS
+	'Могут ли продажи по картам быть старше строк продаж (служебная)';
+
+CREATE FUNCTION onec_internal.keep_buyers_of_staged(server name) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	kept bigint;
+BEGIN
+	UPDATE pg_temp.onec_stage s
+	SET customer_id = l.customer_id, card_id = l.card_id, attribution = l.attribution
+	FROM onec_internal.sale_line l
+	WHERE s.attribution = onec_internal.own_term('anonymous')
+	  AND l.attribution = onec_internal.own_term('card_register')
+	  AND l.server = onec_internal.number_of_server(keep_buyers_of_staged.server)
+	  AND l.register = s.register AND l.recorder = s.recorder AND l.recorder_type = s.recorder_type
+	  AND l.line_no = s.line_no AND l.copy = s.copy AND l.product_id IS NOT DISTINCT FROM s.product_id;
+	GET DIAGNOSTICS kept = ROW_COUNT;
+	RETURN kept;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.keep_buyers_of_staged(name) IS
+	'Оставить строкам покупателей, которых дал регистр продаж по картам (служебная)';
+
+CREATE FUNCTION onec_internal.attribute_window(server name, target text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT onec_internal.has_buyer(target) THEN
+		RETURN 0;
+	END IF;
+	-- one column will do: the planner looks how many rows there are, and makes its plans anew
+	ANALYZE pg_temp.onec_stage (server);
+	PERFORM onec_internal.attribute_staged_sales(server);
+	RETURN CASE WHEN onec_internal.are_card_rows_old(server)
+				THEN onec_internal.keep_buyers_of_staged(server) ELSE 0 END;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.attribute_window(name, text) IS
+	'Определить покупателей прочитанного окна (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.attribute_noted_documents(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	own_card boolean := onec_internal.publishes_field(server, 'sale_line', 'card_id');
+	lines bigint;
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_temp.onec_document) THEN
+		RETURN;
+	END IF;
+	CREATE TEMPORARY TABLE onec_stage ON COMMIT DROP AS
+		SELECT l.* FROM onec_internal.sale_line l
+		JOIN pg_temp.onec_document d ON d.recorder = l.recorder AND d.recorder_type = l.recorder_type
+		WHERE l.server = onec_internal.number_of_server(attribute_noted_documents.server)
+		  AND l.register = onec_internal.own_term('sales');
+	GET DIAGNOSTICS lines = ROW_COUNT;
+	IF lines > 0 THEN
+		UPDATE pg_temp.onec_stage s
+		SET customer_id = CASE s.attribution WHEN onec_internal.own_term('counterparty')
+							   THEN s.customer_id END,
+			card_id = CASE WHEN s.attribution = onec_internal.own_term('card')
+							OR s.attribution = onec_internal.own_term('counterparty')
+						   AND own_card THEN s.card_id END,
+			attribution = CASE s.attribution WHEN onec_internal.own_term('counterparty') THEN s.attribution
+							   ELSE onec_internal.own_term('anonymous') END;
+		ANALYZE pg_temp.onec_stage;
+		PERFORM onec_internal.attribute_staged_sales(server);
+		PERFORM onec_internal.keep_buyers_of_staged(server);
+		PERFORM onec_internal.drop_forgotten_from_staged(server, 'sale_line');
+		PERFORM onec_internal.compare_with_staged(server, 'sale_line', NULL);
+		PERFORM onec_internal.write_differences(server, 'sale_line');
+	END IF;
+	DROP TABLE pg_temp.onec_stage, pg_temp.onec_document;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.questions_about_missing(server name, target text) RETURNS TABLE (condition text)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := onec_internal.table_of_target(target);
+	key name := (onec_internal.unit_columns(target))[1];
+	date_column name := onec_internal.date_column(target);
+BEGIN
+	IF EXISTS (SELECT FROM pg_attribute a
+			   WHERE a.attrelid = onec_internal.foreign_table(server, target) AND a.attname = key
+			   AND a.atttypid = 'uuid'::regtype) AND NOT onec_internal.is_nested(server, target)
+		-- 1C is not asked for an empty part of a key, nor for one dimension of many
+		AND NOT EXISTS (SELECT FROM onec.field_source f
+						WHERE f.target = questions_about_missing.target AND f.field = key
+						  AND f.empty IS NOT NULL) THEN
+		RETURN QUERY EXECUTE format('
+			SELECT format(''f.%%I IN (%%s)'', %1$L, string_agg(quote_literal(u.key), '', '' ORDER BY u.key))
+			FROM (SELECT k.key, row_number() OVER (ORDER BY k.key) - 1 AS n
+				  FROM (SELECT DISTINCT c.%2$I AS key FROM pg_temp.onec_change c WHERE c.place IS NULL) k
+				  ORDER BY k.key LIMIT 1000) u
+			GROUP BY u.n / 25', key, key);
+	ELSIF date_column IS NOT NULL AND NOT onec_internal.is_nested(server, target)
+		AND onec_internal.went_by_skip(server, target) THEN
+		RETURN QUERY EXECUTE format('
+			WITH day AS MATERIALIZED (
+				SELECT DISTINCT t.%1$I::date AS day FROM %2$s t JOIN pg_temp.onec_change c ON (%3$s) = (%4$s)
+				WHERE t.server = %5$s AND c.place IS NULL AND t.%1$I IS NOT NULL)
+			SELECT format(''f.%%1$I >= %%2$L::timestamp AND f.%%1$I < %%3$L::timestamp'', %1$L,
+						  d.day, d.day + 1)
+			FROM day d WHERE (SELECT count(*) FROM day) <= 31',
+			date_column, tab, onec_internal.stage_key_columns(target, 't'),
+			onec_internal.stage_key_columns(target, 'c'), onec_internal.server_in(tab, server));
+	END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.is_strange_beside(server name, target text, from_ts timestamp,
+												till_ts timestamp) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := onec_internal.table_of_target(target);
+	date_column name := onec_internal.date_column(target);
+	beside record;
+	known boolean := false;
+BEGIN
+	-- what an exchange plan has told of comes with others that are here
+	IF date_column IS NULL THEN
+		RETURN true;
+	END IF;
+	FOR beside IN EXECUTE format('
+		SELECT min(x.at) AS first, max(x.at) AS last
+		FROM (SELECT %1$I AS at FROM %2$s WHERE server = %3$s AND %1$I < $1
+			  ORDER BY %1$I DESC LIMIT 20) x
+		UNION ALL
+		SELECT min(x.at), max(x.at)
+		FROM (SELECT %1$I AS at FROM %2$s WHERE server = %3$s AND %1$I >= $2
+			  ORDER BY %1$I LIMIT 20) x', date_column, tab, onec_internal.server_in(tab, server))
+		USING from_ts, till_ts
+	LOOP
+		CONTINUE WHEN beside.first IS NULL;
+		PERFORM onec_internal.stage_rows(server, target,
+										 format('f.%1$I >= %2$L::timestamp AND f.%1$I <= %3$L::timestamp',
+												date_column, beside.first, beside.last), '', 'onec_found');
+		known := onec_internal.holds_known_rows(server, target, 'onec_found');
+		EXIT WHEN known;
+	END LOOP;
+	IF NOT known AND to_regclass('pg_temp.onec_waiting_row') IS NOT NULL THEN
+		known := onec_internal.holds_missing_rows(target, 'onec_waiting_row', 'true');
+	END IF;
+	IF NOT known THEN
+		known := (SELECT m.there FROM onec_internal.ask_for_missing_rows(server, target, 'true') m);
+	END IF;
+	RETURN NOT known;
 END $$;
 
 CREATE FUNCTION onec_internal.source_set(server name, target text) RETURNS text
@@ -5944,12 +3833,409 @@ END $$;
 COMMENT ON FUNCTION onec_internal.drop_lost_versions(name, text) IS
 	'Удалить версии объектов, которых здесь больше нет (служебная)';
 
+CREATE FUNCTION onec_internal.next_message(p onec_internal.plan_state, sent bigint, received bigint,
+										   OUT number bigint, OUT again boolean, OUT afresh boolean)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- what 1C may say of the last message: at least what it has agreed to, at most what was told to it
+	agreed bigint := p.message_no - CASE WHEN p.confirmed_at IS NULL THEN 1 ELSE 0 END;
+	told bigint := p.message_no - CASE WHEN p.kept_at IS NULL THEN 1 ELSE 0 END;
+BEGIN
+	IF p.message_no IS NULL AND (sent > 0 OR received > 0) AND p.taken IS NOT TRUE THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('the node has had messages before (%s sent, %s received): somebody else may use '
+							 'it', sent, received);
+	ELSIF received > told THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('somebody else has confirmed message %s of the node', received);
+	END IF;
+	afresh := coalesce(received < agreed, false);
+	again := NOT afresh AND p.kept_at IS NOT NULL AND received < p.message_no;
+	number := CASE WHEN again THEN p.message_no ELSE received END + 1;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.next_message(onec_internal.plan_state, bigint, bigint) IS
+	'Номер следующего сообщения узла; ошибка, если узлом пользуется кто-то ещё (служебная)';
+
+CREATE FUNCTION onec_internal.note_plan_failure(server name, run bigint, told text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	INSERT INTO onec_internal.plan_state AS p (server, plan, named, failed, failed_run)
+	SELECT note_plan_failure.server, w.plan, w.named, told, run
+	FROM onec_internal.plan_wanted(note_plan_failure.server) w
+	ON CONFLICT ON CONSTRAINT plan_state_pkey DO UPDATE SET failed = told, failed_run = run;
+	RAISE WARNING USING MESSAGE = format('exchange plan of "%s": %s', server, told);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.note_plan_failure(name, bigint, text) IS
+	'Записать, почему план обмена не спрошен (служебная)';
+
+CREATE FUNCTION onec_internal.plan_failure(server name, run bigint) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT 'exchange plan: ' || p.failed FROM onec_internal.plan_state p
+			WHERE p.server = $1 AND p.failed_run = $2);
+
+COMMENT ON FUNCTION onec_internal.plan_failure(name, bigint) IS
+	'Что запуск говорит о плане обмена (служебная)';
+
+CREATE FUNCTION onec_internal.distrust_plan(server name, plan text) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	DELETE FROM onec_internal.plan_use u
+	WHERE u.server = $1 AND NOT EXISTS (SELECT FROM onec_internal.plan_state p
+										WHERE p.server = u.server AND p.plan = $2);
+	UPDATE onec_internal.plan_use u SET checked_at = NULL WHERE u.server = $1 AND u.checked_at IS NOT NULL;
+	DELETE FROM onec_internal.plan_untold u WHERE u.server = $1;
+$$;
+
+COMMENT ON FUNCTION onec_internal.distrust_plan(name, text) IS
+	'Прочитать все таблицы ещё раз без плана обмена (служебная)';
+
+CREATE FUNCTION onec_internal.look_at_node(server name, run bigint, plan text, named text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	p onec_internal.plan_state;
+	n record;
+	m record;
+	other name;
+BEGIN
+	SELECT s.* INTO p FROM onec_internal.plan_state s
+	WHERE s.server = look_at_node.server AND s.plan = look_at_node.plan AND s.named = look_at_node.named;
+	SELECT * INTO n FROM onec_internal.plan_node(server, named, p.node);
+	other := onec_internal.who_else_asks(server, n.node);
+	IF other IS NOT NULL THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('server "%s" asks the same node', other);
+	END IF;
+	SELECT * INTO m FROM onec_internal.next_message(p, n.sent, n.received);
+	IF m.again THEN
+		PERFORM onec_internal.plan_received(server, n.node, p.message_no);
+	END IF;
+	IF p.server IS NULL OR m.afresh THEN
+		PERFORM onec_internal.distrust_plan(server, plan);
+	END IF;
+	INSERT INTO onec_internal.plan_state AS s (server, plan, named, node, message_no, asked_at)
+	VALUES (server, plan, named, n.node, m.number, clock_timestamp())
+	ON CONFLICT ON CONSTRAINT plan_state_pkey DO UPDATE SET plan = excluded.plan, named = excluded.named,
+		node = excluded.node, message_no = excluded.message_no, asked_at = excluded.asked_at, taken = false,
+		kept_at = NULL, confirmed_at = NULL, run_id = NULL, failed = NULL, failed_run = NULL;
+	IF m.afresh THEN
+		PERFORM onec_internal.note_plan_failure(server, run, format(
+			'the base is older than its last message: the node is at %s', n.received));
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.look_at_node(name, bigint, text, text) IS
+	'Посмотреть на узел и выбрать номер сообщения (служебная)';
+
+CREATE FUNCTION onec_internal.targets_of_plan(server name) RETURNS TABLE (target text, entity_set text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT t.target, onec_internal.source_set($1, o.owner)
+	FROM onec_internal.sync_steps($1, NULL) t
+	CROSS JOIN LATERAL (SELECT CASE WHEN t.source = 'set' AND t.function IS NULL
+										 AND onec_internal.is_switched_on($1, t)
+									THEN onec_internal.version_owner($1, t.target) END) o (owner)
+	WHERE o.owner IS NOT NULL
+$$;
+
+COMMENT ON FUNCTION onec_internal.targets_of_plan(name) IS
+	'Таблицы, об изменениях которых может сообщить план обмена, и чьи это изменения (служебная)';
+
+CREATE FUNCTION onec_internal.judge_untold(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE onec_internal.plan_use u
+	SET broken = format('%s objects have changed, and the plan has not told so', x.n), broken_at = now()
+	FROM (SELECT n.target, count(*) AS n FROM onec_internal.plan_untold n
+		  WHERE n.server = judge_untold.server
+			AND NOT EXISTS (SELECT FROM onec_internal.plan_change c
+							WHERE c.server = n.server AND c.target = n.target AND c.key_id = n.key_id)
+		  GROUP BY 1) x
+	WHERE u.server = judge_untold.server AND u.target = x.target;
+	DELETE FROM onec_internal.plan_untold n WHERE n.server = judge_untold.server;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.judge_untold(name) IS
+	'Сообщил ли план обмена о том, что изменилось без него (служебная)';
+
+CREATE FUNCTION onec_internal.keep_message(server name, run bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	p onec_internal.plan_state;
+	told bigint;
+BEGIN
+	SELECT s.* INTO p FROM onec_internal.plan_state s WHERE s.server = keep_message.server;
+	told := onec_internal.fill_table('onec_told', 'told', format(
+		'SELECT c.entity_set, c.key_id, bool_or(c.gone) AS gone '
+		'FROM onec_internal.plan_changes(%L, %L, %L) c GROUP BY 1, 2', server, p.node, p.message_no));
+	INSERT INTO onec_internal.plan_change AS c (server, target, key_id, gone)
+	SELECT keep_message.server, t.target, x.key_id, x.gone
+	FROM onec_internal.targets_of_plan(keep_message.server) t
+	JOIN pg_temp.onec_told x ON x.entity_set = t.entity_set AND x.key_id IS NOT NULL
+	ON CONFLICT ON CONSTRAINT plan_change_pkey DO UPDATE SET gone = excluded.gone
+		WHERE c.gone <> excluded.gone;
+	PERFORM onec_internal.judge_untold(server);
+	INSERT INTO onec_internal.plan_use (server, target, signature, told_at)
+	SELECT c.server, c.target, onec_internal.version_signature(c.server, c.target), p.asked_at
+	FROM (SELECT DISTINCT k.server, k.target FROM onec_internal.plan_change k
+		  WHERE k.server = keep_message.server) c
+	ON CONFLICT ON CONSTRAINT plan_use_pkey DO NOTHING;
+	UPDATE onec_internal.plan_state s
+	SET run_id = run, kept_at = CASE WHEN told > 0 THEN clock_timestamp() END
+	WHERE s.server = keep_message.server;
+	DROP TABLE pg_temp.onec_told;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.keep_message(name, bigint) IS
+	'Спросить сообщение плана обмена и записать, о чём оно (служебная)';
+
+CREATE FUNCTION onec_internal.take_message(plan onec_internal.sync_plan, run bigint, part text) RETURNS text
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	w record;
+	p onec_internal.plan_state;
+	code text;
+	said text;
+	detail text;
+	context text;
+BEGIN
+	SELECT * INTO w FROM onec_internal.plan_wanted(plan.server);
+	IF w.plan IS NULL OR plan.size = 0 THEN
+		RETURN NULL;
+	END IF;
+	-- what is confirmed must be on disk
+	IF current_setting('synchronous_commit') = 'off' THEN
+		PERFORM set_config('synchronous_commit', 'local', true);
+	END IF;
+	BEGIN
+		IF part = 'look' THEN
+			PERFORM onec_internal.look_at_node(plan.server, run, w.plan, w.named);
+		ELSIF part = 'keep' THEN
+			PERFORM onec_internal.keep_message(plan.server, run);
+		ELSE
+			SELECT s.* INTO p FROM onec_internal.plan_state s WHERE s.server = plan.server;
+			IF p.kept_at IS NOT NULL THEN
+				PERFORM onec_internal.plan_received(plan.server, p.node, p.message_no);
+				UPDATE onec_internal.plan_state s SET confirmed_at = clock_timestamp()
+				WHERE s.server = plan.server;
+			END IF;
+		END IF;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			context = PG_EXCEPTION_CONTEXT;
+		PERFORM onec_internal.note_plan_failure(plan.server, run,
+			onec_internal.message_without_values(code, said, detail, context));
+	END;
+	RETURN CASE WHEN code IS NULL THEN CASE part WHEN 'look' THEN 'keep' WHEN 'keep' THEN 'confirm' END END;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.take_message(onec_internal.sync_plan, bigint, text) IS
+	'Одна из частей сообщения плана обмена: look, keep, confirm; какая следующая (служебная)';
+
+CREATE FUNCTION onec.take_exchange_node(server name DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.live_server_meant(server);
+	w record;
+BEGIN
+	SELECT * INTO w FROM onec_internal.plan_wanted(srv);
+	IF w.plan IS NULL THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('server "%s" asks no exchange plan', srv),
+			HINT = format('ALTER SERVER %I OPTIONS (ADD change_source ''plan'', ADD exchange_plan …, ADD '
+						  'exchange_node …);', srv);
+	END IF;
+	PERFORM onec_internal.distrust_plan(srv, w.plan);
+	DELETE FROM onec_internal.plan_state p WHERE p.server = srv;
+	INSERT INTO onec_internal.plan_state (server, plan, named, taken) VALUES (srv, w.plan, w.named, true);
+END $$;
+
+COMMENT ON FUNCTION onec.take_exchange_node(name) IS
+	'Считать узел плана обмена (exchange_node) своим: продолжить с номера сообщения, который у него сейчас. '
+	'Нужно, если узлом пользовались раньше или базу восстановили из копии; другой читатель этого узла '
+	'изменений больше не увидит';
+
+REVOKE EXECUTE ON FUNCTION onec.take_exchange_node(name) FROM PUBLIC;
+
+CREATE FUNCTION onec_internal.objects_told(plan onec_internal.sync_plan, run bigint, target text,
+										   INOUT days int, OUT told bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	held bigint;
+BEGIN
+	IF days IS NULL OR plan.deep OR plan.from_ts IS NOT NULL OR plan.user_id IS NOT NULL OR NOT EXISTS (
+		SELECT FROM onec_internal.plan_state p
+		JOIN onec_internal.plan_use u ON u.server = p.server AND u.target = objects_told.target
+		WHERE p.server = plan.server AND p.run_id = run
+		  AND u.checked_at > now() - make_interval(hours => onec.get('sync.plan_hours', plan.server)::int)
+		  AND coalesce(u.broken_at < now() - interval '7 days', true)
+		  AND u.signature = onec_internal.version_signature(plan.server, objects_told.target))
+		OR EXISTS (SELECT FROM onec_internal.plan_untold n
+				   WHERE n.server = plan.server AND n.target = objects_told.target)
+		OR EXISTS (SELECT FROM onec_internal.sync_doubt d
+				   WHERE d.server = plan.server AND d.target = objects_told.target)
+		OR EXISTS (SELECT FROM onec.sync_state s WHERE s.server = plan.server
+				   AND s.target = objects_told.target AND s.place > 0) THEN
+		RETURN;
+	END IF;
+	PERFORM onec_internal.hold_own_tables(target);
+	told := (SELECT count(*) FROM onec_internal.plan_change c
+			 WHERE c.server = plan.server AND c.target = objects_told.target);
+	IF told > 1000 THEN
+		EXECUTE format('SELECT count(*) FROM %s WHERE server = %s', onec_internal.table_of_target(target),
+					   onec_internal.server_in(onec_internal.table_of_target(target), plan.server)) INTO held;
+	END IF;
+	IF told > least(held / 10, 10000) THEN
+		told := NULL;
+		days := CASE WHEN onec_internal.date_column(target) IS NULL THEN days END;
+	ELSIF told > 0 AND onec_internal.witnesses(plan.server, target) = '{}' THEN
+		told := NULL;
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.objects_told(onec_internal.sync_plan, bigint, text, int) IS
+	'О скольких объектах таблицы сообщил план обмена; NULL — читать без него (служебная)';
+
+CREATE FUNCTION onec_internal.witnesses(server name, target text) RETURNS uuid[]
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text := onec_internal.table_of_target(target);
+	found uuid[];
+BEGIN
+	EXECUTE format('SELECT array_agg(w.id) FROM (
+			SELECT DISTINCT t.%1$I AS id FROM %2$s t WHERE t.server = %3$s %4$s
+			  AND NOT EXISTS (SELECT FROM onec_internal.plan_change c
+							  WHERE c.server = $1 AND c.target = $2 AND c.key_id = t.%1$I) LIMIT 3) w',
+		(onec_internal.unit_columns(target))[1], tab, onec_internal.server_in(tab, server),
+		CASE WHEN onec_internal.has_deletion_mark(target) THEN 'AND NOT t.is_deleted' END)
+		INTO found USING server, target;
+	RETURN coalesce(found, '{}');
+END $$;
+
+COMMENT ON FUNCTION onec_internal.witnesses(name, text) IS
+	'Объекты, о которых план обмена не сообщал: по ним видно, что отвечает та же база (служебная)';
+
+CREATE FUNCTION onec_internal.why_not_told(server name, target text) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	is_own boolean := onec_internal.version_owner(server, target) = target;
+	untold bigint;
+BEGIN
+	EXECUTE format('SELECT count(*) FROM pg_temp.onec_change c WHERE c.place IS NULL AND NOT EXISTS (
+						SELECT FROM onec_internal.plan_change p
+						WHERE p.server = $1 AND p.target = $2 AND p.key_id = c.%I AND (p.gone OR NOT $3))',
+				   (onec_internal.unit_columns(target))[1]) INTO untold USING server, target, is_own;
+	RETURN CASE WHEN untold > 0
+				THEN format('%s rows are missing that the exchange plan has not told to be gone', untold) END;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.why_not_told(name, text) IS
+	'Почему недостающее не считается удалённым: план обмена о нём не сообщал; NULL — сообщал (служебная)';
+
+CREATE FUNCTION onec_internal.note_untold(server name, target text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM onec_internal.plan_use u
+				   JOIN onec_internal.plan_state p ON p.server = u.server
+				   JOIN onec.sync_run r ON r.server = p.server AND r.run_id = p.run_id
+				   WHERE u.server = note_untold.server AND u.target = note_untold.target
+					 AND u.checked_at IS NOT NULL AND r.status = 'running')
+		OR NOT EXISTS (SELECT FROM pg_temp.onec_change) THEN
+		RETURN;
+	END IF;
+	IF (SELECT u.signature FROM onec_internal.plan_use u
+		WHERE u.server = note_untold.server AND u.target = note_untold.target)
+	   = onec_internal.version_signature(server, target) THEN
+		EXECUTE format('INSERT INTO onec_internal.plan_untold (server, target, key_id)
+			SELECT DISTINCT $1, $2, x.id
+			FROM (SELECT coalesce(c.%1$I, s.%1$I) AS id FROM pg_temp.onec_change c
+				  LEFT JOIN pg_temp.onec_stage s ON s.ctid = c.place) x
+			WHERE NOT EXISTS (SELECT FROM onec_internal.plan_change p
+							  WHERE p.server = $1 AND p.target = $2 AND p.key_id = x.id) LIMIT 1000
+			ON CONFLICT ON CONSTRAINT plan_untold_pkey DO NOTHING', (onec_internal.unit_columns(target))[1])
+			USING server, target;
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.note_untold(name, text) IS
+	'Записать, о чём план обмена должен сообщить следующим сообщением (служебная)';
+
+CREATE FUNCTION onec_internal.end_step_of_plan(s onec.sync_step) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	date_column name := onec_internal.date_column(s.target);
+	tab text;
+BEGIN
+	IF s.resumed OR NOT EXISTS (SELECT FROM onec_internal.plan_use u
+								WHERE u.server = s.server AND u.target = s.target) THEN
+		RETURN;
+	END IF;
+	IF s.objects_told IS NOT NULL OR s.days IS NULL OR date_column IS NULL THEN
+		DELETE FROM onec_internal.plan_change c WHERE c.server = s.server AND c.target = s.target;
+	ELSE
+		tab := onec_internal.table_of_target(s.target);
+		EXECUTE format('DELETE FROM onec_internal.plan_change c USING %1$s t
+						WHERE c.server = $1 AND c.target = $2 AND t.server = %2$s AND t.%3$I = c.key_id
+						  AND t.%4$I >= $3', tab, onec_internal.server_in(tab, s.server),
+					   (onec_internal.unit_columns(s.target))[1], date_column)
+			USING s.server, s.target, onec.local_now(s.server)::date - s.days;
+	END IF;
+	UPDATE onec_internal.plan_use u
+	SET checked_at = s.started_at, signature = onec_internal.version_signature(s.server, s.target)
+	WHERE u.server = s.server AND u.target = s.target AND s.objects_told IS NULL
+	  AND u.told_at <= s.started_at;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.end_step_of_plan(onec.sync_step) IS
+	'Записать, что сообщённое планом обмена прочитано (служебная)';
+
+CREATE FUNCTION onec_internal.compare_unforgotten(server name, target text, scope text,
+												  fresh boolean DEFAULT false) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec_internal.drop_forgotten_from_staged(server, target);
+	RETURN onec_internal.compare_with_staged(server, target, scope, fresh);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.compare_unforgotten(name, text, text, boolean) IS
+	'Сравнить прочитанное с тем, что здесь (служебная)';
+
 DROP FUNCTION onec_internal.read_window;
 CREATE FUNCTION onec_internal.read_window(server name, target text, condition text, scope text, later tsrange,
 										  versions boolean, OUT read bigint, OUT keys bigint,
 										  OUT alike bigint, OUT surplus bigint, OUT differ bigint,
 										  OUT numbered bigint,
-										  OUT holes bigint, OUT doubt text, OUT fresh boolean)
+										  OUT holes bigint, OUT hole text, OUT doubt text, OUT fresh boolean)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -5960,6 +4246,7 @@ DECLARE
 	went record;
 	staged bigint;
 	counted bigint;
+	kept bigint;
 BEGIN
 	FOR attempt IN 1 .. 2 LOOP
 		SELECT * INTO went FROM onec_internal.stage_window(server, target, condition, scope,
@@ -5991,8 +4278,12 @@ BEGIN
 															  later), true);
 			END IF;
 		END IF;
+		kept := onec_internal.attribute_window(server, target);
+		hole := CASE WHEN holes > 0 THEN 'rows came without a property that others have'
+					 WHEN kept > 0 THEN 'the rows that tell who bought were not read' END;
+		holes := holes + kept;
 		fresh := NOT careful AND onec_internal.is_all_new(server, target, scope, later);
-		differ := onec_internal.complete_and_compare(server, target, scope, fresh)
+		differ := onec_internal.compare_unforgotten(server, target, scope, fresh)
 			+ CASE WHEN fresh THEN staged ELSE 0 END;
 		EXIT WHEN careful OR differ = 0;
 		keys := read - alike - onec_internal.drop_equal_doubles(target, counted = staged);
@@ -6044,13 +4335,15 @@ BEGIN
 	END IF;
 END $$;
 
-CREATE OR REPLACE FUNCTION onec_internal.sync_part_of_table(server name, target text, condition text, scope text,
+DROP FUNCTION onec_internal.sync_part_of_table;
+CREATE FUNCTION onec_internal.sync_part_of_table(server name, target text, condition text, scope text,
 												 from_ts timestamp, till_ts timestamp,
-												 force boolean, later tsrange, OUT read bigint,
+												 force boolean, later tsrange,
+												 by_plan boolean DEFAULT false, OUT read bigint,
 												 OUT keys bigint, OUT inserted bigint,
 												 OUT updated bigint, OUT deleted bigint, OUT doubt text,
 												 OUT kept bigint, OUT numbered bigint,
-												 OUT holes bigint, OUT left_out bigint)
+												 OUT holes bigint, OUT hole text, OUT left_out bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -6068,13 +4361,15 @@ BEGIN
 		numbered := w.numbered;
 		doubt := w.doubt;
 		holes := w.holes;
+		hole := w.hole;
 		missing := w.differ > 0 AND EXISTS (SELECT FROM pg_temp.onec_change c WHERE c.place IS NULL);
 		strange := NULL;
 		EXIT WHEN NOT missing;
 		IF numbered > 0 AND NOT onec_internal.has_copies(target) THEN
 			doubt := 'several objects have one key';
 		END IF;
-		doubt := coalesce(doubt, onec_internal.why_unproven(server, target, from_ts, till_ts, scope, w.read,
+		doubt := coalesce(doubt, CASE WHEN by_plan THEN onec_internal.why_not_told(server, target) END,
+						  onec_internal.why_unproven(server, target, from_ts, till_ts, scope, w.read,
 															w.keys, w.alike,
 			later IS NOT NULL AND onec_internal.any_documents_wait()));
 		strange := onec_internal.why_strange(server, target, scope, from_ts, till_ts, force);
@@ -6096,6 +4391,9 @@ BEGIN
 		kept := greatest(onec_internal.withhold_deletion(server, target, scope, later, false), 1);
 	END IF;
 	PERFORM onec_internal.check_versions(server, target, doubt IS NULL AND holes = 0 AND numbered = 0);
+	IF NOT by_plan AND from_ts IS NOT NULL AND scope IS NOT NULL AND NOT w.fresh THEN
+		PERFORM onec_internal.note_untold(server, target);
+	END IF;
 	IF w.differ = 0 THEN
 		PERFORM onec_internal.keep_versions(server, target, 0);
 		PERFORM onec_internal.drop_window_tables(false);
@@ -6112,687 +4410,139 @@ BEGIN
 	END IF;
 END $$;
 
-CREATE OR REPLACE FUNCTION onec_internal.do_window(plan onec_internal.sync_plan, target text, from_ts timestamp,
-										till_ts timestamp, days int,
-										OUT read bigint, OUT keys bigint, OUT inserted bigint,
-										OUT updated bigint, OUT deleted bigint,
-										OUT doubt text, OUT truncated boolean)
+COMMENT ON FUNCTION onec_internal.sync_part_of_table(name, text, text, text, timestamp, timestamp,
+													 boolean, tsrange, boolean) IS
+	'Сделать часть местной таблицы равной прочитанному (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.sync_window(server name, target text, from_ts timestamp, till_ts timestamp,
+										  part_of text, force boolean,
+										  OUT read bigint, OUT keys bigint, OUT inserted bigint,
+										  OUT updated bigint, OUT deleted bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	way text := onec_internal.way_of_step(plan.server, target);
-	part_of text := CASE WHEN plan.user_id IS NOT NULL
-						 THEN onec_internal.purchases_of_person(plan.server, target, plan.user_id) END;
-	more record;
+	condition text := onec_internal.window_condition(target, from_ts, till_ts);
+	whole text := concat_ws(' AND ', condition, part_of);
+	scope text := CASE WHEN part_of IS NULL THEN condition END;
+	later tsrange := CASE WHEN part_of IS NULL AND onec_internal.deletion_waits_for_end(server, target)
+						  THEN tsrange(from_ts, till_ts) END;
+	first record;
+	w record;
 BEGIN
-	truncated := false;
-	read := 0;
-	keys := 0;
-	IF way IN ('people', 'profiles') THEN
-		PERFORM onec_internal.drop_forgotten_from_staged(plan.server, target);
+	SELECT * INTO w FROM onec_internal.sync_part_of_table(server, target, whole, scope, from_ts, till_ts,
+														  force, later);
+	IF w.left_out > 0 THEN
+		-- keys that the other windows have, too: the window is read with an eye on them
+		PERFORM onec_internal.note_doubt(server, target, 'twice', from_ts, till_ts, w.left_out,
+										 onec_internal.reason_two_rows());
+		first := w;
+		SELECT * INTO w FROM onec_internal.sync_part_of_table(server, target, whole, scope, from_ts, till_ts,
+															  force, later);
+		w.inserted := w.inserted + first.inserted;
+		w.updated := w.updated + first.updated;
+		w.deleted := w.deleted + first.deleted;
+		w.doubt := coalesce(w.doubt, first.doubt,
+							CASE WHEN w.left_out > 0 AND onec_internal.has_copies(target) THEN
+			'documents have moved while they were read' END);
+		w.kept := greatest(w.kept, first.kept, CASE WHEN w.doubt IS NOT NULL THEN 1 END);
+		w.numbered := w.numbered + w.left_out;
 	END IF;
-	IF way = 'people' THEN
-		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
-		FROM onec_internal.refresh_people(plan.server, days IS NULL OR plan.size >= 3) f;
-	ELSIF way = 'profiles' THEN
-		IF onec_internal.is_fed(plan.server, target) THEN
-			PERFORM onec_internal.write_feed(plan.server, target, format(
-				'SELECT t.customer_id AS key_id, ''changed'' AS change FROM onec_internal.touched_customer t '
-				'WHERE t.server = %L', plan.server));
-		END IF;
-		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
-		FROM onec_internal.refresh_after_sync(plan.server, days IS NULL AND plan.size > 0, plan.size > 0) f;
-	ELSIF way = 'derived' THEN
-		SELECT f.* INTO read, inserted, updated, deleted, doubt
-		FROM onec_internal.sales_from_card_register(plan.server, plan.force) f;
-	ELSIF (SELECT t.is_limited FROM onec.target t WHERE t.target = do_window.target)
-		AND NOT onec_internal.cards_fit_limit(plan.server, plan.cards_limit)
-		-- keys and versions of all are less than some of them whole
-		AND onec_internal.version_way(plan.server, target, 'true') <> 'header' THEN
-		SELECT f.* INTO read, inserted, updated, deleted, doubt, truncated
-		FROM onec_internal.sync_some_cards(plan.server, plan.cards_limit, plan.force) f;
-	ELSE
-		SELECT f.* INTO read, keys, inserted, updated, deleted, doubt
-		FROM onec_internal.sync_window(plan.server, target, from_ts, till_ts, part_of, plan.force) f;
-		IF onec_internal.has_buyer(target) AND plan.user_id IS NOT NULL THEN
-			SELECT * INTO more FROM onec_internal.sync_documents_by_card(plan.server, plan.user_id,
-				from_ts, till_ts);
-			read := read + more.read;
-			inserted := inserted + more.inserted;
-			updated := updated + more.updated;
-		END IF;
+	IF part_of IS NULL AND (w.kept > 0 OR w.numbered > 0 OR w.holes > 0 OR EXISTS (
+			SELECT FROM onec_internal.sync_doubt d
+			WHERE d.server = sync_window.server AND d.target = sync_window.target)) THEN
+		PERFORM onec_internal.note_doubt(server, target, 'unproven', from_ts, till_ts, w.kept,
+										 coalesce(w.doubt, 'the run ended before the step did'));
+		PERFORM onec_internal.note_doubt(server, target, 'twice', from_ts, till_ts, w.numbered,
+										 onec_internal.reason_two_rows());
+		PERFORM onec_internal.note_doubt(server, target, 'hole', from_ts, till_ts, w.holes, w.hole);
+	END IF;
+	read := w.read;
+	keys := w.keys;
+	inserted := w.inserted;
+	updated := w.updated;
+	deleted := w.deleted;
+	doubt := coalesce(w.doubt, w.hole);
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.sync_some_cards(server name, max_rows int, force boolean, OUT read bigint,
+											  OUT inserted bigint, OUT updated bigint,
+											  OUT deleted bigint, OUT doubt text, OUT truncated boolean)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	start bigint := coalesce((SELECT t.place FROM onec.sync_state t
+							  WHERE t.server = sync_some_cards.server AND t.target = 'discount_card'), 0);
+	holes bigint;
+	w record;
+BEGIN
+	IF start = 0 THEN
+		DELETE FROM onec_internal.card_seen s WHERE s.server = sync_some_cards.server;
+	END IF;
+	PERFORM onec_internal.drop_window_tables();
+	read := onec_internal.stage_rows(server, 'discount_card', 'true',
+									 format('LIMIT %s OFFSET %s', max_rows, start));
+	holes := onec_internal.keep_lacking_values(server, 'discount_card',
+											   (SELECT r.lacked FROM onec_internal.last_reading(server,
+												   'discount_card') r));
+	truncated := read >= max_rows OR start > 0;
+	INSERT INTO onec_internal.card_seen (server, card_id, known)
+	SELECT s.server, s.card_id,
+		   EXISTS (SELECT FROM onec.discount_card d WHERE d.server = s.server AND d.card_id = s.card_id)
+	FROM pg_temp.onec_stage s WHERE s.card_id IS NOT NULL ON CONFLICT DO NOTHING;
+	PERFORM onec_internal.remember_place(server, 'discount_card',
+										 CASE WHEN read >= max_rows THEN start + read ELSE 0 END);
+	PERFORM onec_internal.drop_equal_doubles('discount_card', false);
+	PERFORM onec_internal.number_differing_doubles(server, 'discount_card');
+	PERFORM onec_internal.compare_unforgotten(server, 'discount_card', NULL);
+	SELECT * INTO w FROM onec_internal.write_window(server, 'discount_card');
+	inserted := w.inserted;
+	updated := w.updated;
+	deleted := 0;
+	IF read < max_rows THEN
+		SELECT * INTO w FROM onec_internal.delete_unseen_cards(server, force);
+		deleted := w.deleted;
+		doubt := w.doubt;
+	END IF;
+	IF holes > 0 THEN
+		doubt := coalesce(doubt, 'cards came without a property that others have');
 	END IF;
 END $$;
 
-CREATE OR REPLACE FUNCTION onec_internal.housekeep(server name, OUT job_runs bigint, OUT runs bigint, OUT drifts bigint,
-										OUT moved bigint)
+CREATE FUNCTION onec_internal.sync_told(server name, target text, force boolean, OUT read bigint,
+										OUT keys bigint, OUT inserted bigint, OUT updated bigint,
+										OUT deleted bigint, OUT doubt text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	run_days int := onec.get('keep.run_days', server)::int;
-	drift_days int := onec.get('keep.drift_days', server)::int;
+	asked text := (SELECT string_agg(quote_literal(k.id), ', ' ORDER BY k.id)
+				   FROM (SELECT c.key_id AS id FROM onec_internal.plan_change c
+						 WHERE c.server = sync_told.server AND c.target = sync_told.target
+						 UNION SELECT unnest(onec_internal.witnesses(sync_told.server, sync_told.target))) k
+				   WHERE EXISTS (SELECT FROM onec_internal.plan_change c
+								 WHERE c.server = sync_told.server AND c.target = sync_told.target));
+	condition text := format('%I IN (%s)', (onec_internal.unit_columns(target))[1], asked);
+	w record;
 BEGIN
-	job_runs := onec_internal.forget_job_runs(server, onec.get('keep.job_days', server)::int);
-	-- the newest run, and the newest that did something, tell how things stand
-	DELETE FROM onec.sync_run r
-	WHERE r.server = housekeep.server AND run_days > 0
-	  AND r.started_at < now() - make_interval(days => run_days) AND r.status <> 'running'
-	  AND r.run_id < (SELECT max(n.run_id) FILTER (WHERE n.status NOT LIKE 'skipped%') FROM onec.sync_run n
-					  WHERE n.server = housekeep.server);
-	GET DIAGNOSTICS runs = ROW_COUNT;
-	DELETE FROM onec.sync_step s
-	WHERE s.server = housekeep.server
-	  AND NOT EXISTS (SELECT FROM onec.sync_run r WHERE r.server = s.server AND r.run_id = s.run_id);
-	DELETE FROM onec.drift d
-	WHERE d.server = housekeep.server AND drift_days > 0
-	  AND d.repaired_at < now() - make_interval(days => drift_days);
-	GET DIAGNOSTICS drifts = ROW_COUNT;
-	PERFORM onec_internal.drop_lost_versions(u.server, u.target) FROM onec_internal.version_use u
-		WHERE u.server = housekeep.server AND onec_internal.table_of_target(u.target) IS NOT NULL;
-	PERFORM onec_internal.trim_feed(server);
-	IF onec_internal.purchases_kept_since(server, 'sale_line') > onec_internal.first_moment() THEN
-		PERFORM onec_internal.purge_before(server, onec_internal.purchases_kept_since(server,
-			'sale_line')::date);
-	END IF;
-	PERFORM onec_internal.housekeep_outbox(server);
-	moved := onec_internal.reschedule_jobs(server);
-END $$;
-
-CREATE OR REPLACE FUNCTION onec.grant_reader(role regrole) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	open text[] := '{setting,config,settings,field_source,env_name,target,server_capability,
-		stat_server,stat_server_error,mirrors,
-		receipt,customer_order_line,loyalty_balance,loyalty_rule,category_map,brand_map,frequency_class,
-		rfm_segment,customer_affinity,customer_outlook,outlook_baseline,outlook,customer_rfm,rfm_summary,
-		clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,
-		store_summary,revenue_month,product_pair,bestseller,recommendation_feed,site_user_masked,
-		customer_360_masked,purchase_masked,sync_run,sync_step,sync_state,sync_status,sync_progress,drift,
-		data_quality,change_feed}';
-	behind text[] := '{base,live_servers,base_clock,refusal,largest_page,known_servers,
-		shop_rules,product_with_category,counted_line,counted_part,counted_points,taste_word}';
-	helpers text;
-BEGIN
-	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal TO %s', role);
-	-- whatever an earlier version or a hasty hand gave
-	EXECUTE format('REVOKE SELECT ON ALL TABLES IN SCHEMA onec, onec_internal FROM %s', role);
-	EXECUTE format('GRANT SELECT ON %s TO %s',
-		(SELECT string_agg(format('onec.%I', c.relname), ', ') FROM pg_class c
-		 WHERE c.relnamespace = 'onec'::regnamespace AND (c.relname = ANY (open)
-			OR EXISTS (SELECT FROM onec.target t
-					   WHERE t.table_schema = 'onec' AND t.table_name = c.relname AND t.is_open))), role);
-	-- a view reads with its owner's rights, but calls with those of whoever asks
-	EXECUTE format('GRANT SELECT ON %s TO %s',
-				   (SELECT string_agg(format('onec_internal.%I', b), ', ') FROM unnest(behind) b), role);
-	SELECT h.routines INTO helpers FROM onec_internal.needed_helpers(
-		ARRAY(SELECT format('onec.%s', c.relname) FROM pg_class c
-			  WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind = 'v'
-				AND has_table_privilege(role, c.oid, 'SELECT')
-			  UNION ALL
-			  SELECT format('onec.%s', p.proname) FROM pg_proc p
-			  WHERE p.pronamespace = 'onec'::regnamespace
-				AND has_function_privilege('public', p.oid, 'EXECUTE'))) h;
-	EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', helpers, role);
-END $$;
-
-CREATE OR REPLACE FUNCTION onec.grant_site(role regrole) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.customer_json(text, name), '
-				   'onec.purchases_json(text, int, int, name), '
-		'onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date), '
-		'onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name), '
-		'onec.feed_position(name), onec.changes_since(bigint, name, int) TO %s', role);
-END $$;
-
-COMMENT ON FUNCTION onec.grant_site(regrole) IS
-	'Дать роли сайта профиль, покупки и рекомендации одного покупателя по ключу: customer_json, '
-	'purchases_json, profile_json, recommend; товар: product_json, stock_free; и ленту изменений: '
-	'changes_since; таблиц она не читает';
-
-SELECT onec_internal.finish_script();
--- what the draft takes for done: orders and pictures
-ALTER TABLE onec.target DROP CONSTRAINT target_source_check,
-	ADD CONSTRAINT target_source_check CHECK (source IN ('set', 'people', 'profiles', 'files'));
-ALTER TABLE onec.product ADD COLUMN picture_id uuid;
-
-COMMENT ON COLUMN onec.target.source IS
-	'Откуда строки: set — набор 1С, people — из карт и контрагентов, profiles — из покупок, files — '
-	'содержимое файлов, которое спрашивается по ключам, когда файл изменился';
-
-ALTER TABLE onec.target DISABLE TRIGGER keep_edit;
-INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
-		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('order_state', 30, 'orders', 'Состояния заказов', 'set', 'Catalog_СостоянияЗаказовПокупателей',
-	 'order_state', '{state_id}', NULL,
-		true, '{}', 'none', 'none', '{}', true, 'order_details.enabled', NULL, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
-		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('order_payment', 31, 'orders', 'Оплата заказов', 'set',
-	 'AccumulationRegister_ОплатаСчетовИЗаказов_RecordType', 'order_payment',
-		'{recorder,recorder_type}', 'period',
-		false, '{}', 'none', 'date', '{}', true, 'order_details.enabled',
-		'{AccumulationRegister_РасчетыСПокупателями_RecordType}', true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
-		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('order_shipment', 32, 'orders', 'Отгрузка заказов', 'set',
-	 'AccumulationRegister_ЗаказыПокупателей_RecordType', 'order_shipment',
-		'{recorder,recorder_type}', 'period',
-		false, '{}', 'none', 'date', '{}', true, 'order_details.enabled', NULL, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
-		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('product_file', 33, 'images', 'Присоединённые файлы товаров', 'set',
-	 'Catalog_НоменклатураПрисоединенныеФайлы', 'product_file', '{file_id}', NULL,
-		true, '{}', 'none', 'none', '{}', true, 'image.enabled', NULL, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
-		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('stored_file', 34, 'images', 'Где хранятся файлы', 'set', 'InformationRegister_ХранилищеФайлов',
-	 'stored_file', '{file_id}', NULL,
-		true, '{}', 'none', 'none', '{}', true, 'image.enabled', NULL, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.target (target, ordinal, step, title, source, entity_set, table_name, unit, date_column,
-		marks_deleted, people, erasure, purge, touches, is_open, switch, other_sets, is_seed) VALUES ('product_image', 39, 'images', 'Картинки товаров', 'files', NULL, 'product_image', '{file_id}', NULL,
-		false, '{}', 'none', 'none', '{}', true, 'image.enabled', NULL, true)
-ON CONFLICT DO NOTHING;
-ALTER TABLE onec.target ENABLE ALWAYS TRIGGER keep_edit;
-
-CREATE FUNCTION onec_internal.is_switched_on(server name, t onec.target) RETURNS boolean
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	RETURN t.switch IS NULL OR onec.get(t.switch, server)::boolean;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.is_switched_on(name, onec.target) IS
-	'Включено ли чтение таблицы (служебная)';
-
-COMMENT ON COLUMN onec.product.picture_id IS 'Файл главной картинки';
-
-DROP INDEX onec.customer_order_customer;
-CREATE INDEX customer_order_customer ON onec.customer_order (server, customer_id, date);
-
-ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
-INSERT INTO onec.setting (key, type, initial, description, is_seed) VALUES ('order_details.enabled', 'bool', 'false', 'Читать состояния, оплату и отгрузку заказов', true)
-ON CONFLICT DO NOTHING;
-ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
-
-CREATE TABLE onec.order_state (
-	server name NOT NULL,
-	state_id uuid NOT NULL,
-	code text,
-	name text,
-	deletion_mark boolean,
-	is_deleted boolean NOT NULL DEFAULT false,
-	PRIMARY KEY (server, state_id)
-);
-
-COMMENT ON TABLE onec.order_state IS 'Состояния заказов покупателей';
-
-COMMENT ON COLUMN onec.order_state.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.order_state.state_id IS 'Ссылка на состояние в 1С';
-
-COMMENT ON COLUMN onec.order_state.code IS 'Код';
-
-COMMENT ON COLUMN onec.order_state.name IS 'Наименование';
-
-COMMENT ON COLUMN onec.order_state.deletion_mark IS 'Пометка удаления в 1С';
-
-COMMENT ON COLUMN onec.order_state.is_deleted IS 'В 1С состояния больше нет';
-
-CREATE TABLE onec.order_payment (
-	server name NOT NULL,
-	recorder uuid NOT NULL,
-	recorder_type text NOT NULL,
-	line_no bigint NOT NULL,
-	period timestamp,
-	active boolean,
-	kind text,
-	order_id uuid,
-	paid numeric,
-	advance numeric,
-	copy smallint NOT NULL DEFAULT 0,
-	PRIMARY KEY (server, recorder, recorder_type, line_no, copy)
-);
-
-CREATE INDEX order_payment_period ON onec.order_payment (server, period);
-
-CREATE INDEX order_payment_order ON onec.order_payment (server, order_id);
-
-COMMENT ON TABLE onec.order_payment IS 'Движения регистра оплаты заказов';
-
-COMMENT ON COLUMN onec.order_payment.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.order_payment.recorder IS 'Регистратор (документ)';
-
-COMMENT ON COLUMN onec.order_payment.recorder_type IS 'Вид регистратора';
-
-COMMENT ON COLUMN onec.order_payment.line_no IS 'Номер строки';
-
-COMMENT ON COLUMN onec.order_payment.period IS 'Дата и время, местные для базы 1С';
-
-COMMENT ON COLUMN onec.order_payment.active IS 'Движение включено';
-
-COMMENT ON COLUMN onec.order_payment.kind IS
-	'Receipt — приход (долг), Expense — расход (оплата); NULL — регистр оборотов, где каждая строка — оплата';
-
-COMMENT ON COLUMN onec.order_payment.order_id IS 'Заказ';
-
-COMMENT ON COLUMN onec.order_payment.paid IS 'Оплачено';
-
-COMMENT ON COLUMN onec.order_payment.advance IS 'Оплачено вперёд, если регистр держит аванс отдельно';
-
-COMMENT ON COLUMN onec.order_payment.copy IS
-	'Которая из строк с одним ключом, если в 1С он не единственный';
-
-CREATE TABLE onec.order_shipment (
-	server name NOT NULL,
-	recorder uuid NOT NULL,
-	recorder_type text NOT NULL,
-	line_no bigint NOT NULL,
-	period timestamp,
-	active boolean,
-	kind text,
-	order_id uuid,
-	product_id uuid,
-	variant_id uuid,
-	quantity numeric,
-	copy smallint NOT NULL DEFAULT 0,
-	PRIMARY KEY (server, recorder, recorder_type, line_no, copy)
-);
-
-CREATE INDEX order_shipment_period ON onec.order_shipment (server, period);
-
-CREATE INDEX order_shipment_order ON onec.order_shipment (server, order_id);
-
-COMMENT ON TABLE onec.order_shipment IS 'Движения регистра заказов: что заказано и что отгружено';
-
-COMMENT ON COLUMN onec.order_shipment.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.order_shipment.recorder IS 'Регистратор (документ)';
-
-COMMENT ON COLUMN onec.order_shipment.recorder_type IS 'Вид регистратора';
-
-COMMENT ON COLUMN onec.order_shipment.line_no IS 'Номер строки';
-
-COMMENT ON COLUMN onec.order_shipment.period IS 'Дата и время, местные для базы 1С';
-
-COMMENT ON COLUMN onec.order_shipment.active IS 'Движение включено';
-
-COMMENT ON COLUMN onec.order_shipment.kind IS
-	'Receipt — приход (заказано), Expense — расход (отгружено); NULL — регистр оборотов, где каждая строка — '
-	'отгрузка';
-
-COMMENT ON COLUMN onec.order_shipment.order_id IS 'Заказ';
-
-COMMENT ON COLUMN onec.order_shipment.product_id IS 'Товар';
-
-COMMENT ON COLUMN onec.order_shipment.variant_id IS 'Характеристика товара';
-
-COMMENT ON COLUMN onec.order_shipment.quantity IS 'Количество';
-
-COMMENT ON COLUMN onec.order_shipment.copy IS
-	'Которая из строк с одним ключом, если в 1С он не единственный';
-
-SELECT pg_catalog.pg_extension_config_dump('onec.order_state', '');
-
-SELECT pg_catalog.pg_extension_config_dump('onec.order_payment', '');
-
-SELECT pg_catalog.pg_extension_config_dump('onec.order_shipment', '');
-
-ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('image.enabled', 'bool', 'false', NULL, NULL, NULL, 'Читать картинки товаров', true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('image.max_bytes', 'int', '5000000', NULL, 1, 100000000,
-	 'Наибольшая картинка, байтов; бо́льшие не хранятся', true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('image.max_total', 'numeric', '2000000000', NULL, 0, NULL,
-	 'Сколько байтов картинок одной базы хранить; на остальные места не будет', true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('image.storage', 'text', 'Catalog_ХранилищеДвоичныхДанных', NULL, NULL, NULL,
-	 'Набор 1С с содержимым файлов, на который ссылается регистр файлов', true)
-ON CONFLICT DO NOTHING;
-ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
-
-CREATE TABLE onec.product_file (
-	server name NOT NULL,
-	file_id uuid NOT NULL,
-	version text,
-	product_id uuid,
-	name text,
-	extension text,
-	size bigint,
-	deletion_mark boolean,
-	is_deleted boolean NOT NULL DEFAULT false,
-	PRIMARY KEY (server, file_id)
-);
-
-COMMENT ON TABLE onec.product_file IS 'Файлы, присоединённые к товарам';
-
-COMMENT ON COLUMN onec.product_file.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.product_file.file_id IS 'Ссылка на файл в 1С';
-
-COMMENT ON COLUMN onec.product_file.version IS 'Версия данных: меняется, когда файл записан заново';
-
-COMMENT ON COLUMN onec.product_file.product_id IS 'Товар';
-
-COMMENT ON COLUMN onec.product_file.name IS 'Наименование';
-
-COMMENT ON COLUMN onec.product_file.extension IS 'Расширение';
-
-COMMENT ON COLUMN onec.product_file.size IS 'Размер, байтов, как его знает 1С';
-
-COMMENT ON COLUMN onec.product_file.deletion_mark IS 'Пометка удаления в 1С';
-
-COMMENT ON COLUMN onec.product_file.is_deleted IS 'В 1С файла больше нет';
-
-CREATE TABLE onec.stored_file (
-	server name NOT NULL,
-	file_id uuid NOT NULL,
-	storage_id uuid,
-	is_deleted boolean NOT NULL DEFAULT false,
-	PRIMARY KEY (server, file_id)
-);
-
-COMMENT ON TABLE onec.stored_file IS 'В каком хранилище лежит содержимое файла';
-
-COMMENT ON COLUMN onec.stored_file.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.stored_file.file_id IS 'Файл';
-
-COMMENT ON COLUMN onec.stored_file.storage_id IS 'Хранилище двоичных данных';
-
-COMMENT ON COLUMN onec.stored_file.is_deleted IS 'В 1С записи больше нет';
-
-CREATE TABLE onec.product_image (
-	server name NOT NULL,
-	file_id uuid NOT NULL,
-	product_id uuid NOT NULL,
-	name text,
-	version text NOT NULL,
-	type text,
-	size bigint,
-	sha256 bytea,
-	refused text,
-	content bytea,
-	PRIMARY KEY (server, file_id),
-	CHECK ((refused IS NULL) = (content IS NOT NULL AND type IS NOT NULL AND sha256 IS NOT NULL))
-);
-
-ALTER TABLE onec.product_image ALTER COLUMN content SET STORAGE EXTERNAL;
-
-CREATE INDEX product_image_product ON onec.product_image (server, product_id, name);
-
-COMMENT ON TABLE onec.product_image IS
-	'Картинки товаров с содержимым; отвергнутые файлы — с причиной и без содержимого';
-
-COMMENT ON COLUMN onec.product_image.server IS 'Внешний сервер';
-
-COMMENT ON COLUMN onec.product_image.file_id IS 'Файл';
-
-COMMENT ON COLUMN onec.product_image.product_id IS 'Товар';
-
-COMMENT ON COLUMN onec.product_image.name IS 'Наименование файла';
-
-COMMENT ON COLUMN onec.product_image.version IS 'При каком состоянии файла содержимое прочитано';
-
-COMMENT ON COLUMN onec.product_image.type IS
-	'Тип по первым байтам: image/jpeg, image/png, image/webp, image/gif';
-
-COMMENT ON COLUMN onec.product_image.size IS 'Размер, байтов';
-
-COMMENT ON COLUMN onec.product_image.sha256 IS 'SHA-256 содержимого';
-
-COMMENT ON COLUMN onec.product_image.refused IS
-	'Почему файл не хранится: too large — больше image.max_bytes, no room — не хватило image.max_total, '
-	'not a picture — это не JPEG, PNG, WebP или GIF, truncated — оборван, no data — 1С не дала '
-	'содержимого, another host — ссылка ведёт не на этот сервер';
-
-COMMENT ON COLUMN onec.product_image.content IS 'Содержимое';
-
-SELECT pg_catalog.pg_extension_config_dump('onec.product_file', '');
-
-SELECT pg_catalog.pg_extension_config_dump('onec.stored_file', '');
-
-SELECT pg_catalog.pg_extension_config_dump('onec.product_image', '');
-
-ALTER TABLE onec.field_source DISABLE TRIGGER keep_edit;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product', 30, 'picture_id', 'ref', '{ФайлКартинки_Key,ФайлКартинки}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_state', 1, 'state_id', 'ref', '{Ref_Key}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_state', 2, 'code', 'text', '{Code}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_state', 3, 'name', 'text', '{Description}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_state', 4, 'deletion_mark', 'boolean', '{DeletionMark}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 1, 'recorder', 'ref', '{Recorder,Recorder_Key}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 2, 'recorder_type', 'type', '{Recorder_Type}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 3, 'line_no', 'bigint', '{LineNumber}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 4, 'period', 'timestamp', '{Period}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 5, 'active', 'boolean', '{Active}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 6, 'kind', 'text', '{RecordType}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 7, 'order_id', 'ref',
-	 '{СчетНаОплату,СчетНаОплату_Key,Заказ_Key,Заказ,ЗаказПокупателя_Key,ЗаказПокупателя}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 8, 'paid', 'numeric', '{СуммаОплаты,Сумма}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_payment', 9, 'advance', 'numeric', '{СуммаАванса}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 1, 'recorder', 'ref', '{Recorder,Recorder_Key}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 2, 'recorder_type', 'type', '{Recorder_Type}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 3, 'line_no', 'bigint', '{LineNumber}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 4, 'period', 'timestamp', '{Period}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 5, 'active', 'boolean', '{Active}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 6, 'kind', 'text', '{RecordType}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 7, 'order_id', 'ref', '{ЗаказПокупателя_Key,ЗаказПокупателя,Заказ_Key,Заказ}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 8, 'product_id', 'ref', '{Номенклатура_Key,Номенклатура}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 9, 'variant_id', 'ref', '{Характеристика_Key}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('order_shipment', 10, 'quantity', 'numeric', '{Количество}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 1, 'file_id', 'ref', '{Ref_Key}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 2, 'version', 'text', '{DataVersion}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 3, 'product_id', 'ref', '{ВладелецФайла_Key,ВладелецФайла,Owner_Key}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 4, 'name', 'text', '{Description}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 5, 'extension', 'text', '{Расширение}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 6, 'size', 'bigint', '{Размер}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_file', 7, 'deletion_mark', 'boolean', '{DeletionMark}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('stored_file', 1, 'file_id', 'ref', '{Файл,Файл_Key}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('stored_file', 2, 'storage_id', 'ref', '{ХранилищеДвоичныхДанных_Key,ХранилищеДвоичныхДанных}', true, true)
-ON CONFLICT DO NOTHING;
-ALTER TABLE onec.field_source ENABLE ALWAYS TRIGGER keep_edit;
-
-ALTER TABLE onec.field_source DISABLE TRIGGER keep_edit;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.storage', 1, 'storage_id', 'ref', '{Ref_Key}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.storage', 2, 'content', 'bytea', '{ДвоичныеДанные_Base64Data}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.file', 1, 'file_id', 'ref', '{Ref_Key}', true, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.file', 2, 'content', 'bytea',
-	 '{ФайлХранилище_Base64Data,ДвоичныеДанныеФайла_Base64Data}', false, true)
-ON CONFLICT DO NOTHING;
-INSERT INTO onec.field_source (target, ordinal, field, kind, candidates, is_key, is_seed) VALUES ('product_image.file', 3, 'stream', 'bytea', '{ФайлХранилище}', false, true)
-ON CONFLICT DO NOTHING;
-ALTER TABLE onec.field_source ENABLE ALWAYS TRIGGER keep_edit;
-
-CREATE FUNCTION onec_internal.create_bytes_table(server name, relation text, title text, fields text,
-												 entity_set text) RETURNS text[]
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	key text := (SELECT s.key FROM onec.entity_sets(server) s
-				 WHERE s.entity_set = create_bytes_table.entity_set);
-BEGIN
-	IF key IS NULL OR EXISTS (SELECT FROM onec_internal.resolved_fields(server, fields, entity_set) r
-							  WHERE r.is_key AND r.property IS NULL) THEN
-		RETURN onec_internal.drop_made_by_setup(server, relation, title);
-	END IF;
-	RETURN onec_internal.make_table(server, relation, title, entity_set,
-									ARRAY['entity_set=' || entity_set, 'key=' || key],
-									onec_internal.columns_to_make(server, fields, entity_set));
-END $$;
-
-COMMENT ON FUNCTION onec_internal.create_bytes_table(name, text, text, text, text) IS
-	'Создать таблицу содержимого файлов (служебная)';
-
-CREATE FUNCTION onec_internal.create_tables_of_bytes(server name) RETURNS text[]
-	LANGUAGE sql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT onec_internal.create_bytes_table($1, 'file_storage', 'Содержимое файлов в хранилище',
-											'product_image.storage', onec.get('image.storage', $1))
-		|| onec_internal.create_bytes_table($1, 'file_content', 'Содержимое файлов',
-											'product_image.file',
-											onec_internal.entity_set_of($1, 'product_file'))
-$$;
-
-COMMENT ON FUNCTION onec_internal.create_tables_of_bytes(name) IS
-	'Создать таблицы содержимого файлов (служебная)';
-
-CREATE FUNCTION onec_internal.has_tables_of_bytes(server name) RETURNS boolean
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-	RETURN to_regclass(format('%I.file_storage', $1)) IS NOT NULL
-		OR to_regclass(format('%I.file_content', $1)) IS NOT NULL;
-
-COMMENT ON FUNCTION onec_internal.has_tables_of_bytes(name) IS
-	'Есть ли откуда читать содержимое файлов (служебная)';
-
-CREATE OR REPLACE FUNCTION onec.setup(server name DEFAULT NULL)
-	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[], changes text[])
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec_internal.live_server_meant(server);
-	t record;
-BEGIN
-	PERFORM onec_internal.must_write('setup');
-	PERFORM onec_internal.make_schema_of_server(srv);
-	FOR t IN
-		SELECT DISTINCT ON (d.target) d.target, d.wanted[1] AS wanted, s.entity_set, s.key,
-			   n.entity_set AS nested
-		FROM (SELECT k.target, onec_internal.sets_to_try(srv, k.target) AS wanted,
-					 k.server IS NULL AS is_shops, onec_internal.is_switched_on(srv, k) AS is_on
-			  FROM onec_internal.sync_steps(srv, NULL) k WHERE k.source = 'set') d
-		LEFT JOIN onec.entity_sets(srv) s ON s.entity_set = ANY (d.wanted)
-		LEFT JOIN onec.entity_sets(srv) n ON s.entity_set IS NULL AND d.wanted[1] ~ '_RecordType$'
-			AND n.entity_set = left(d.wanted[1], -11) AND d.is_shops
-		-- of what has no name, or is neither wanted nor there, nothing is told; but what was made once goes
-		WHERE d.wanted[1] <> '' AND (d.is_on OR s.entity_set IS NOT NULL OR n.entity_set IS NOT NULL)
-			OR to_regclass(format('%I.%I', srv, d.target)) IS NOT NULL
-		ORDER BY d.target, array_position(d.wanted, s.entity_set)
-	LOOP
-		target := t.target;
-		entity_set := coalesce(t.nested, t.entity_set, t.wanted);
-		SELECT * INTO status, changes
-		FROM onec_internal.set_up_target(srv, t.target, t.entity_set, t.key, t.nested);
-		SELECT count(*) FILTER (WHERE p.published),
-			   array_agg(p.field ORDER BY p.ordinal) FILTER (WHERE NOT p.published)
-		INTO columns, missing
-		FROM (SELECT f.field, f.ordinal, onec_internal.publishes_field(srv, f.target, f.field) AS published
-			  FROM onec.field_source f
-			  WHERE f.target = t.target AND status <> 'not published') p;
-		RETURN NEXT;
-	END LOOP;
-	PERFORM onec_internal.keep_properties(srv);
-	FOR target, entity_set IN SELECT k.target, onec.get('image.storage', srv)
-		FROM onec_internal.sync_steps(srv, NULL) k
-		WHERE k.source = 'files' AND (onec_internal.is_switched_on(srv, k)
-			OR onec_internal.has_tables_of_bytes(srv)) LOOP
-		changes := onec_internal.create_tables_of_bytes(srv);
-		status := CASE WHEN NOT onec_internal.has_tables_of_bytes(srv) THEN 'not published'
-					   WHEN changes = '{}' THEN 'kept'
-					   WHEN changes[1] LIKE '%: created' THEN 'created' ELSE 'changed' END;
-		columns := NULL;
-		missing := NULL;
-		changes := nullif(changes, '{}');
-		RETURN NEXT;
-	END LOOP;
-END $$;
-
-CREATE OR REPLACE FUNCTION onec.diagnose(server name DEFAULT NULL)
-	RETURNS TABLE ("check" text, status text, detail text, advice text)
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec_internal.live_server_meant(server);
-	zone text := (SELECT s.timezone FROM onec_internal.live_servers s WHERE s.server = srv);
-	t record;
-	v record;
-BEGIN
-	SELECT * INTO t
-	FROM onec_internal.try_statement(format('SELECT count(*) FROM onec.entity_sets(%L)', srv));
-	RETURN QUERY SELECT 'connection and metadata'::text,
-		CASE WHEN t.error IS NULL THEN 'ok' ELSE 'failed' END,
-		coalesce(t.value || ' entity sets', t.error),
-		CASE WHEN t.error IS NOT NULL
-			 THEN 'Проверьте адрес, логин и пароль: ALTER SERVER, ALTER USER MAPPING' END;
-	IF t.error IS NOT NULL THEN
+	IF asked IS NULL THEN
+		SELECT 0, 0, 0, 0, 0 INTO read, keys, inserted, updated, deleted;
 		RETURN;
 	END IF;
-	RETURN QUERY SELECT 'time zone'::text, CASE WHEN zone IS NULL THEN 'warning' ELSE 'ok' END,
-		coalesce(zone, 'not set, that of the session is used: ' || current_setting('TimeZone')),
-		CASE WHEN zone IS NULL
-			 THEN format('ALTER SERVER %I OPTIONS (ADD timezone ''Europe/Moscow'');', srv) END;
-	-- what is switched off is nobody's trouble, and a register's balances are long in coming
-	FOR v IN
-		SELECT k.target FROM onec_internal.sync_steps(srv, NULL) k
-		WHERE k.source = 'set' AND k.entity_set <> '' AND k.function IS NULL
-		  AND onec_internal.is_switched_on(srv, k)
-		ORDER BY 1
-	LOOP
-		IF to_regclass(format('%I.%I', srv, v.target)) IS NULL THEN
-			RETURN QUERY SELECT v.target, 'warning',
-				onec_internal.entity_set_of(srv, v.target) || ' is not published, or onec.setup was not run',
-				format('SELECT * FROM onec.setup(%L);', srv);
-		ELSE
-			RETURN QUERY SELECT d.* FROM onec_internal.diagnose_target(srv, v.target) d;
-		END IF;
-	END LOOP;
-	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_case(srv) d;
-	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_composite(srv) d;
-	RETURN QUERY SELECT d.* FROM onec_internal.diagnose_shop(srv) d;
-	-- a standby looks, too, but what it finds it cannot remember
-	IF NOT current_setting('transaction_read_only')::boolean THEN
-		PERFORM onec.remember_refusals(srv);
-	END IF;
+	SELECT * INTO w FROM onec_internal.sync_part_of_table(server, target, condition, condition, NULL, NULL,
+														  force, NULL, true);
+	read := w.read;
+	keys := w.keys;
+	inserted := w.inserted;
+	updated := w.updated;
+	deleted := w.deleted;
+	doubt := coalesce(w.doubt, CASE WHEN w.holes > 0 THEN 'rows came without a property that others have'
+									WHEN w.numbered > 0 THEN onec_internal.reason_two_rows() END);
 END $$;
+
+COMMENT ON FUNCTION onec_internal.sync_told(name, text, boolean) IS
+	'Прочитать то, о чём сообщил план обмена (служебная)';
 
 CREATE FUNCTION onec_internal.own_address(server name, address text) RETURNS text
 	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'onec_own_address';
@@ -6888,29 +4638,41 @@ COMMENT ON FUNCTION onec_internal.batches_of_images(name) IS
 	'За сколько раз читать содержимое картинок (служебная)';
 
 CREATE FUNCTION onec_internal.settle_images(server name, OUT inserted bigint, OUT updated bigint,
-											OUT deleted bigint)
+											OUT deleted bigint, OUT touched uuid[])
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	narrowed bigint;
+	done record;
 BEGIN
-	DELETE FROM onec.product_image i
-	WHERE i.server = settle_images.server
-	  AND NOT EXISTS (SELECT FROM onec_internal.wanted_images(settle_images.server) w
-					  WHERE w.file_id = i.file_id);
-	GET DIAGNOSTICS deleted = ROW_COUNT;
-	UPDATE onec.product_image i SET product_id = w.product_id, name = w.name
-	FROM onec_internal.wanted_images(settle_images.server) w
-	WHERE i.server = settle_images.server AND i.file_id = w.file_id
-	  AND (i.product_id, i.name) IS DISTINCT FROM (w.product_id, w.name);
-	GET DIAGNOSTICS updated = ROW_COUNT;
+	WITH gone AS (
+		DELETE FROM onec.product_image i
+		WHERE i.server = settle_images.server
+		  AND NOT EXISTS (SELECT FROM onec_internal.wanted_images(settle_images.server) w
+						  WHERE w.file_id = i.file_id)
+		RETURNING i.product_id)
+	SELECT count(*), array_agg(DISTINCT g.product_id) INTO deleted, touched FROM gone g;
+	WITH other AS (
+		UPDATE onec.product_image i SET product_id = w.product_id, name = w.name
+		FROM onec_internal.wanted_images(settle_images.server) w
+		JOIN onec.product_image b ON b.server = settle_images.server AND b.file_id = w.file_id
+		WHERE i.server = settle_images.server AND i.file_id = w.file_id
+		  AND (i.product_id, i.name) IS DISTINCT FROM (w.product_id, w.name)
+		RETURNING i.file_id, ARRAY[b.product_id, i.product_id] AS products)
+	SELECT count(DISTINCT o.file_id) AS rows, array_agg(DISTINCT p) AS products INTO done
+	FROM other o CROSS JOIN LATERAL unnest(o.products) p;
+	updated := done.rows;
+	touched := touched || done.products;
 	-- the bound may have been lowered
-	UPDATE onec.product_image i
-	SET refused = 'too large', type = NULL, sha256 = NULL, content = NULL
-	WHERE i.server = settle_images.server AND i.refused IS NULL
-	  AND i.size > onec.get('image.max_bytes', settle_images.server)::int;
-	GET DIAGNOSTICS narrowed = ROW_COUNT;
+	WITH narrowed AS (
+		UPDATE onec.product_image i
+		SET refused = 'too large', type = NULL, sha256 = NULL, content = NULL
+		WHERE i.server = settle_images.server AND i.refused IS NULL
+		  AND i.size > onec.get('image.max_bytes', settle_images.server)::int
+		RETURNING i.product_id)
+	SELECT count(*) AS rows, array_agg(DISTINCT n.product_id) AS products INTO done FROM narrowed n;
+	updated := updated + done.rows;
+	touched := touched || done.products;
 	WITH written AS (
 		INSERT INTO onec.product_image AS i (server, file_id, product_id, name, version, size, refused)
 		SELECT settle_images.server, w.file_id, w.product_id, w.name, w.version, w.size, w.refused
@@ -6918,10 +4680,10 @@ BEGIN
 		ON CONFLICT ON CONSTRAINT product_image_pkey DO UPDATE
 		SET version = excluded.version, size = excluded.size, refused = excluded.refused, type = NULL,
 			sha256 = NULL, content = NULL
-		RETURNING xmax = 0 AS is_new)
-	SELECT count(*) FILTER (WHERE x.is_new),
-		   updated + narrowed + count(*) FILTER (WHERE NOT x.is_new)
-	INTO inserted, updated FROM written x;
+		RETURNING xmax = 0 AS is_new, i.product_id)
+	SELECT count(*) FILTER (WHERE x.is_new), updated + count(*) FILTER (WHERE NOT x.is_new),
+		   touched || array_agg(DISTINCT x.product_id)
+	INTO inserted, updated, touched FROM written x;
 END $$;
 
 COMMENT ON FUNCTION onec_internal.settle_images(name) IS
@@ -7056,7 +4818,8 @@ END $$;
 COMMENT ON FUNCTION onec_internal.judge_staged_images(name) IS 'Проверить прочитанные картинки (служебная)';
 
 CREATE FUNCTION onec_internal.sync_some_images(server name, OUT read bigint, OUT inserted bigint,
-											   OUT updated bigint, OUT deleted bigint, OUT doubt text)
+											   OUT updated bigint, OUT deleted bigint, OUT doubt text,
+											   OUT touched uuid[])
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -7068,7 +4831,7 @@ BEGIN
 	updated := 0;
 	deleted := 0;
 	IF coalesce(current_setting('onec_place.images', true), '') = '' THEN
-		SELECT * INTO inserted, updated, deleted FROM onec_internal.settle_images(server);
+		SELECT * INTO inserted, updated, deleted, touched FROM onec_internal.settle_images(server);
 	END IF;
 	read := onec_internal.stage_images(server);
 	IF read > 0 THEN
@@ -7093,16 +4856,159 @@ BEGIN
 				sha256 = excluded.sha256, refused = excluded.refused, content = excluded.content
 			WHERE (i.version, i.size, i.sha256, i.refused) IS DISTINCT FROM
 				(excluded.version, excluded.size, excluded.sha256, excluded.refused)
-			RETURNING xmax = 0 AS is_new)
-		SELECT count(*) FILTER (WHERE w.is_new) AS new, count(*) FILTER (WHERE NOT w.is_new) AS old
-		INTO written FROM w;
+			RETURNING xmax = 0 AS is_new, i.product_id)
+		SELECT count(*) FILTER (WHERE w.is_new) AS new, count(*) FILTER (WHERE NOT w.is_new) AS old,
+			   array_agg(DISTINCT w.product_id) AS products INTO written FROM w;
 		inserted := inserted + written.new;
 		updated := updated + written.old;
+		touched := touched || written.products;
 	END IF;
 END $$;
 
 COMMENT ON FUNCTION onec_internal.sync_some_images(name) IS
 	'Прочитать часть изменившихся картинок (служебная)';
+
+CREATE FUNCTION onec_internal.widen_mirror(fields_of text, properties jsonb) RETURNS name[]
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	place record;
+	tab regclass;
+	added name[];
+	c onec_internal.made_column;
+BEGIN
+	SELECT x.table_schema, x.table_name INTO place
+	FROM (SELECT t.target AS fields_of, t.table_schema, t.table_name
+		  FROM onec.target t JOIN onec_internal.mirror m ON m.target = t.target
+		  UNION ALL SELECT concat_ws('.', s.target, s.field), s.table_schema, s.table_name
+		  FROM onec_internal.mirror_section s) x
+	WHERE x.fields_of = widen_mirror.fields_of;
+	PERFORM onec_internal.hold_schema(place.table_schema);
+	tab := to_regclass(format('%I.%I', place.table_schema, place.table_name));
+	added := onec_internal.add_fields(fields_of, properties, onec_internal.names_of_sync() || ARRAY(
+		SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = tab AND NOT a.attisdropped));
+	FOREACH c IN ARRAY onec_internal.columns_of_fields(fields_of) LOOP
+		CONTINUE WHEN c.name <> ALL (added);
+		EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s', tab, c.name, c.type);
+		EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', tab, c.name, c.title);
+	END LOOP;
+	RETURN added;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.widen_mirror(text, jsonb) IS
+	'Добавить в таблицу зеркала столбцы для новых свойств (служебная)';
+
+CREATE FUNCTION onec_internal.alter_mirror(target text, made onec_internal.made_column[]) RETURNS text[]
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t onec.target := onec_internal.target_named(target);
+BEGIN
+	IF NOT onec_internal.is_mirror(target)
+		OR EXISTS (SELECT FROM unnest(made) u
+				   WHERE (u.type IN ('uuid', 'timestamp', 'numeric', 'int2', 'int4', 'int8', 'bool', 'bytea',
+									 'jsonb', 'text')) IS NOT TRUE
+					  OR EXISTS (SELECT FROM unnest(u.options) o WHERE o !~ '^(property|edm_type)=')) THEN
+		RAISE insufficient_privilege USING MESSAGE = format('"%s" cannot be altered so', target);
+	END IF;
+	UPDATE onec_internal.mirror m SET looked_at = now() WHERE m.target = alter_mirror.target;
+	RETURN onec_internal.make_table(t.server, target, t.title, t.entity_set, '{}', made);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.alter_mirror(text, onec_internal.made_column[]) IS
+	'Привести внешнюю таблицу зеркала к свойствам набора (служебная)';
+
+CREATE FUNCTION onec_internal.check_types(fields_of text, properties jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	other record;
+BEGIN
+	SELECT x.property, x.edm_type, f.field, onec_internal.type_of_kind(f.kind) AS type INTO other
+	FROM jsonb_to_recordset(properties) x (property text, edm_type text, kind text)
+	JOIN onec.field_source f ON f.target = fields_of AND f.candidates = ARRAY[x.property] AND f.kind <> x.kind
+	LIMIT 1;
+	IF other.field IS NOT NULL THEN
+		RAISE datatype_mismatch USING
+			MESSAGE = format('property "%s" is of type %s now, and column "%s" is %s', other.property,
+							 other.edm_type, other.field, other.type),
+			HINT = 'Make the mirror anew: onec.unmirror, onec.mirror.';
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_types(text, jsonb) IS
+	'Проверить, что свойства того же типа, что и столбцы (служебная)';
+
+CREATE FUNCTION onec_internal.is_metadata_due(plan onec_internal.sync_plan, run bigint,
+											  target text) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT ($1).job IS NULL OR ($1).size >= 3 OR m.looked_at < now() - interval '1 day'
+		OR (SELECT s.error_code FROM onec.sync_step s
+			WHERE s.server = ($1).server AND s.target = $3 AND s.run_id < $2
+			ORDER BY s.run_id DESC LIMIT 1) IN ('HV005', 'HV00R')
+	FROM onec_internal.mirror m WHERE m.target = $3
+$$;
+
+COMMENT ON FUNCTION onec_internal.is_metadata_due(onec_internal.sync_plan, bigint, text) IS
+	'Пора ли сверить зеркало с $metadata (служебная)';
+
+CREATE FUNCTION onec_internal.follow_metadata(plan onec_internal.sync_plan, run bigint, target text)
+	RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t onec.target := onec_internal.target_named(target);
+	m onec_internal.mirror;
+	s record;
+	added name[] := '{}';
+	changes text[];
+	properties jsonb;
+	mark text := format('%s %s', plan.server, run);
+BEGIN
+	SELECT x.* INTO m FROM onec_internal.mirror x WHERE x.target = follow_metadata.target;
+	IF m.target IS NULL OR onec_internal.is_metadata_due(plan, run, target) IS NOT TRUE THEN
+		RETURN false;
+	ELSIF current_setting('onec_mirror.metadata_of', true) IS DISTINCT FROM mark THEN
+		-- asked anew once in a run
+		PERFORM count(*) FROM onec.entity_sets(plan.server);
+		PERFORM set_config('onec_mirror.metadata_of', mark, false);
+	END IF;
+	PERFORM onec_internal.hold_own_tables(target);
+	properties := onec_internal.properties_as_json(plan.server, t.entity_set, m.with_binary);
+	FOR s IN SELECT target AS fields_of, properties AS told
+			 UNION ALL SELECT concat_ws('.', x.target, x.field),
+							  onec_internal.properties_as_json(plan.server, x.entity_set, m.with_binary)
+			 FROM onec_internal.mirror_section x
+			 JOIN onec.field_source f ON f.target = x.target AND f.field = x.field
+			 WHERE x.target = follow_metadata.target
+			   -- what describes the lines goes with them
+			   AND properties @> jsonb_build_array(jsonb_build_object('property', f.candidates[1])) LOOP
+		PERFORM onec_internal.check_types(s.fields_of, s.told);
+		added := added || onec_internal.widen_mirror(s.fields_of, s.told);
+	END LOOP;
+	changes := onec_internal.alter_mirror(target,
+										  onec_internal.columns_to_make(plan.server, target, t.entity_set));
+	IF changes <> '{}' OR added <> '{}' THEN
+		RAISE NOTICE USING MESSAGE = format('mirror "%s": %s', target, concat_ws(', ',
+			'new columns ' || nullif(array_to_string(added, ', '), ''),
+			nullif(array_to_string(changes, ', '), '')));
+		-- what runs have read before, they have read without them
+		DELETE FROM onec.sync_state x WHERE x.server = plan.server AND x.target = follow_metadata.target;
+		UPDATE onec.sync_step x SET windows = NULL
+		WHERE x.server = plan.server AND x.target = follow_metadata.target AND x.run_id < run
+		  AND x.windows IS NOT NULL;
+	END IF;
+	RETURN changes <> '{}' OR added <> '{}';
+END $$;
+
+COMMENT ON FUNCTION onec_internal.follow_metadata(onec_internal.sync_plan, bigint, text) IS
+	'Сверить столбцы зеркала со свойствами набора (служебная)';
 
 CREATE OR REPLACE FUNCTION onec_internal.way_of_step(server name, target text) RETURNS text
 	LANGUAGE plpgsql STABLE
@@ -7119,6 +5025,15 @@ BEGIN
 					THEN 'derived'
 				ELSE 'none' END;
 END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.begins_step(server name, target text) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT $2 = (SELECT s.target
+				 FROM onec_internal.sync_steps($1, ARRAY[(onec_internal.target_named($2)).step]) s
+				 WHERE onec_internal.way_of_step($1, s.target) = 'read' ORDER BY s.ordinal LIMIT 1)
+$$;
 
 CREATE OR REPLACE FUNCTION onec_internal.wanted_windows(plan onec_internal.sync_plan, target text,
 											 days int) RETURNS TABLE (from_ts timestamp, till_ts timestamp)
@@ -7145,6 +5060,151 @@ BEGIN
 	END IF;
 END $$;
 
+CREATE FUNCTION onec_internal.windows_left(plan onec_internal.sync_plan, run bigint, target text,
+										   days int) RETURNS tsrange[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN days IS NULL AND NOT (plan).afresh THEN (
+		SELECT nullif(s.windows, '{}') FROM onec.sync_step s
+		JOIN onec.sync_run r ON r.server = s.server AND r.run_id = s.run_id
+		WHERE s.server = (plan).server AND s.target = windows_left.target AND s.run_id < run
+		  AND s.days IS NULL
+		  AND s.windows IS NOT NULL AND r.size > 0 AND r.started_at > now() - interval '8 days'
+		ORDER BY s.run_id DESC LIMIT 1) END;
+
+COMMENT ON FUNCTION onec_internal.windows_left(onec_internal.sync_plan, bigint, text, int) IS
+	'Окна, которые прежний запуск не успел прочитать (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.windows_in_order(plan onec_internal.sync_plan, run bigint, target text,
+											   days int) RETURNS tsrange[]
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	windows tsrange[] := onec_internal.windows_left(plan, run, target, days);
+BEGIN
+	-- what that one could not prove lies behind the place
+	IF windows IS NOT NULL THEN
+		windows := ARRAY(
+			SELECT tsrange(d.from_ts, d.till_ts) AS w FROM onec_internal.sync_doubt d
+			WHERE d.server = plan.server AND d.target = windows_in_order.target AND d.kind = 'unproven'
+			  AND NOT EXISTS (SELECT FROM unnest(windows) w WHERE w @> tsrange(d.from_ts, d.till_ts))
+			UNION SELECT unnest(windows) ORDER BY w);
+	END IF;
+	RETURN coalesce(windows, ARRAY(
+		SELECT tsrange(greatest(w.from_ts, k.since), w.till_ts)
+		FROM onec_internal.wanted_windows(plan, target, days) w,
+			onec_internal.purchases_kept_since(plan.server, target) k (since)
+		WHERE greatest(w.from_ts, k.since) < w.till_ts ORDER BY w.from_ts));
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.end_step(plan onec_internal.sync_plan, run bigint,
+									   s onec.sync_step) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE onec.sync_step t SET status = CASE WHEN t.message IS NULL THEN 'ok' ELSE 'incomplete' END,
+		finished_at = clock_timestamp()
+	WHERE t.server = s.server AND t.run_id = run AND t.ordinal = s.ordinal;
+	DELETE FROM onec_internal.login_refusal l WHERE l.server = s.server AND s.requests > 0;
+	-- what is purged, but goes on being read, goes again
+	IF s.target = (SELECT t.target FROM onec.target t WHERE t.purge NOT IN ('date', 'none')
+				   ORDER BY t.ordinal DESC LIMIT 1) THEN
+		PERFORM onec_internal.purge_before(s.server, b.purged_before) FROM onec_internal.base b
+			WHERE b.server = s.server AND b.purged_before IS NOT NULL;
+	END IF;
+	IF plan.size > 0 AND s.message IS NULL
+		AND NOT EXISTS (SELECT FROM onec.sync_state t
+						WHERE t.server = s.server AND t.target = s.target AND t.place > 0) THEN
+		INSERT INTO onec.sync_state AS t (server, target, complete_from, last_ok, as_of)
+		SELECT s.server, s.target,
+			   CASE WHEN s.days IS NULL THEN onec_internal.first_moment()
+					ELSE onec.local_now(s.server)::date - s.days END,
+			   clock_timestamp(),
+			   CASE WHEN s.objects_told IS NULL THEN s.started_at
+					ELSE (SELECT p.asked_at FROM onec_internal.plan_state p WHERE p.server = s.server) END
+		ON CONFLICT ON CONSTRAINT sync_state_pkey DO UPDATE
+		SET complete_from = least(t.complete_from, excluded.complete_from), last_ok = excluded.last_ok,
+			as_of = excluded.as_of;
+		DELETE FROM onec_internal.sync_doubt d
+		WHERE d.server = s.server AND d.target = s.target AND d.kind IN ('unproven', 'hole')
+		  AND d.found_at < s.started_at;
+		PERFORM onec_internal.end_step_of_plan(s);
+	END IF;
+END $$;
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('sync.first_models', 'bool', 'true', NULL, NULL, NULL,
+	 'После первой полной синхронизации построить модель покупок, пары товаров и рекомендации, не дожидаясь '
+	 'воскресенья', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('sync.progress_seconds', 'numeric', '5', NULL, 0, 86400,
+	 'Первая загрузка таблицы, начатая вручную, раз в столько секунд сообщает, сколько прочитано и сколько '
+	 'осталось; 0 — не сообщать', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE FUNCTION onec_internal.tell_progress(plan onec_internal.sync_plan, run bigint, place int,
+											since timestamptz) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	every numeric := onec.get('sync.progress_seconds', plan.server)::numeric;
+	p record;
+BEGIN
+	IF plan.job IS NOT NULL OR every = 0 THEN
+		RETURN;
+	END IF;
+	SELECT s.target, s.rows_read, 100 * s.windows_done / s.windows_total AS percent,
+		   n.elapsed / s.windows_done * (s.windows_total - s.windows_done) AS remaining INTO p
+	FROM onec.sync_step s CROSS JOIN LATERAL (SELECT clock_timestamp() - s.started_at) n (elapsed)
+	WHERE s.server = plan.server AND s.run_id = run AND s.ordinal = place
+	  AND s.windows_done BETWEEN 1 AND s.windows_total - 1
+	  AND div(extract(epoch FROM since - s.started_at), every) < div(extract(epoch FROM n.elapsed), every)
+	  AND NOT EXISTS (SELECT FROM onec.sync_state t
+					  WHERE t.server = s.server AND t.target = s.target AND t.last_ok IS NOT NULL)
+	  AND (SELECT a.backend_type FROM pg_stat_activity a WHERE a.pid = pg_backend_pid()) = 'client backend';
+	IF p.target IS NOT NULL THEN
+		RAISE NOTICE USING MESSAGE = format('%s: %s rows, %s %%, about %s left', p.target, p.rows_read,
+			p.percent, date_trunc('second', p.remaining + interval '0.5 seconds'));
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.tell_progress(onec_internal.sync_plan, bigint, int, timestamptz) IS
+	'Сообщить о ходе первой загрузки таблицы (служебная)';
+
+CREATE FUNCTION onec_internal.models_are_due(plan onec_internal.sync_plan, run bigint) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT ($1).size >= 2 AND ($1).job IS DISTINCT FROM 'weekly'
+		AND onec.get('sync.first_models', ($1).server)::boolean
+		AND NOT EXISTS (SELECT FROM onec.clv_model m WHERE m.server = ($1).server)
+		AND EXISTS (SELECT FROM onec_internal.profile_state p WHERE p.server = ($1).server)
+		AND NOT EXISTS (SELECT FROM onec.sync_step s JOIN onec.target t ON t.target = s.target
+						WHERE s.server = ($1).server AND s.run_id = $2
+						  AND (s.step = onec_internal.compared_step() OR t.source <> 'set')
+						  AND s.status NOT IN ('ok', 'incomplete', 'not published'))
+$$;
+
+COMMENT ON FUNCTION onec_internal.models_are_due(onec_internal.sync_plan, bigint) IS
+	'Пора ли впервые построить модели (служебная)';
+
+CREATE FUNCTION onec_internal.refresh_first_models(plan onec_internal.sync_plan, run bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec_internal.models_are_due(plan, run) THEN
+		PERFORM onec.refresh_models(plan.server);
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.refresh_first_models(onec_internal.sync_plan, bigint) IS
+	'Построить модели, пары и рекомендации после первой полной синхронизации (служебная)';
+
 CREATE OR REPLACE FUNCTION onec_internal.write_down_steps(plan onec_internal.sync_plan, run bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -7168,8 +5228,100 @@ BEGIN
 				   OR onec_internal.purchases_of_person(plan.server, s.target, plan.user_id) IS NOT NULL));
 END $$;
 
-CREATE OR REPLACE FUNCTION onec_internal.do_window(plan onec_internal.sync_plan, target text, from_ts timestamp,
-										till_ts timestamp, days int,
+CREATE OR REPLACE FUNCTION onec_internal.end_run(plan onec_internal.sync_plan, run bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec_internal.analyze_what_changed();
+	PERFORM onec.remember_refusals(plan.server);
+	UPDATE onec.sync_run r
+	SET finished_at = clock_timestamp(),
+		status = (SELECT CASE WHEN bool_and(s.status IN ('failed', 'not published', 'skipped'))
+							  AND bool_or(s.status = 'failed') THEN 'failed'
+							  WHEN bool_or(s.status IN ('failed', 'skipped')) THEN 'partial'
+							  WHEN bool_or(s.status = 'incomplete') THEN 'incomplete'
+							  ELSE 'ok' END
+				  FROM onec.sync_step s WHERE s.server = r.server AND s.run_id = r.run_id),
+		message = nullif(concat_ws('; ', onec_internal.plan_failure(r.server, r.run_id),
+				  (SELECT string_agg(DISTINCT CASE s.status WHEN 'skipped' THEN s.message
+											  ELSE s.target || ': ' || s.message END, '; ')
+				   FROM onec.sync_step s
+				   WHERE s.server = r.server AND s.run_id = r.run_id
+					 AND s.status IN ('failed', 'incomplete', 'skipped'))), '')
+	WHERE r.server = plan.server AND r.run_id = run;
+	-- when all of what is compared is read, what had drifted is
+	UPDATE onec.drift d SET repaired_at = clock_timestamp()
+	WHERE d.server = plan.server AND d.repaired_at IS NULL AND plan.size > 0
+	  AND (SELECT bool_and(s.status IN ('ok', 'not published')) FROM onec.sync_step s
+		   WHERE s.server = d.server AND s.run_id = run AND s.step = onec_internal.compared_step());
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.begin_next_step(plan onec_internal.sync_plan, run bigint) RETURNS int
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s onec.sync_step;
+	asked bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec_internal.session_totals() t);
+	stop text := onec_internal.reason_to_stop(plan, run);
+	code text;
+	said text;
+	detail text;
+	context text;
+BEGIN
+	PERFORM onec_internal.drop_waiting_documents();
+	PERFORM onec_internal.drop_window_tables();
+	PERFORM onec_internal.analyze_what_changed();
+	IF stop IS NOT NULL THEN
+		PERFORM onec_internal.stop_run_here(plan, run, stop);
+		RETURN NULL;
+	END IF;
+	UPDATE onec.sync_step t SET status = 'running', started_at = clock_timestamp(),
+		days = onec_internal.days_of_step(plan, t.target)
+	WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = (SELECT n.ordinal FROM onec.sync_step n
+		WHERE n.server = plan.server AND n.run_id = run AND n.status = 'waiting' ORDER BY n.turn LIMIT 1)
+	RETURNING t.* INTO s;
+	IF s.ordinal IS NULL THEN
+		RETURN NULL;
+	END IF;
+	BEGIN
+		IF onec_internal.way_of_step(plan.server, s.target) = 'none' THEN
+			UPDATE onec.sync_step t SET status = 'not published', finished_at = clock_timestamp()
+			WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
+		ELSE
+			IF onec_internal.follow_metadata(plan, run, s.target) THEN
+				s.days := NULL;
+				UPDATE onec.sync_step t SET days = NULL
+				WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
+			END IF;
+			SELECT o.days, o.told INTO s.days, s.objects_told
+			FROM onec_internal.objects_told(plan, run, s.target, s.days) o;
+			s.windows := CASE WHEN s.objects_told IS NULL
+							  THEN onec_internal.windows_in_order(plan, run, s.target, s.days)
+							  ELSE ARRAY[tsrange(onec_internal.first_moment(),
+												 onec_internal.last_moment())] END;
+			UPDATE onec.sync_step t SET windows = s.windows, windows_total = cardinality(s.windows),
+				days = s.days, objects_told = s.objects_told,
+				resumed = onec_internal.windows_left(plan, run, s.target, s.days) IS NOT NULL
+					OR EXISTS (SELECT FROM onec.sync_state k
+							   WHERE k.server = t.server AND k.target = t.target AND k.place > 0)
+			WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
+		END IF;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			context = PG_EXCEPTION_CONTEXT;
+		PERFORM onec_internal.note_step_failure(plan.server, run, s.ordinal, code,
+												onec_internal.message_without_values(code, said,
+													detail, context));
+	END;
+	PERFORM onec_internal.account_requests(plan.server, run, s.ordinal, asked);
+	RETURN s.ordinal;
+END $$;
+
+DROP FUNCTION onec_internal.do_window;
+CREATE FUNCTION onec_internal.do_window(plan onec_internal.sync_plan, target text, from_ts timestamp,
+										till_ts timestamp, days int, told bigint,
 										OUT read bigint, OUT keys bigint, OUT inserted bigint,
 										OUT updated bigint, OUT deleted bigint,
 										OUT doubt text, OUT truncated boolean)
@@ -7181,6 +5333,7 @@ DECLARE
 	part_of text := CASE WHEN plan.user_id IS NOT NULL
 						 THEN onec_internal.purchases_of_person(plan.server, target, plan.user_id) END;
 	more record;
+	touched uuid[];
 BEGIN
 	truncated := false;
 	read := 0;
@@ -7192,19 +5345,20 @@ BEGIN
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
 		FROM onec_internal.refresh_people(plan.server, days IS NULL OR plan.size >= 3) f;
 	ELSIF way = 'profiles' THEN
-		IF onec_internal.is_fed(plan.server, target) THEN
-			PERFORM onec_internal.write_feed(plan.server, target, format(
-				'SELECT t.customer_id AS key_id, ''changed'' AS change FROM onec_internal.touched_customer t '
-				'WHERE t.server = %L', plan.server));
-		END IF;
+		PERFORM onec_internal.feed_changed(plan.server, target, format(
+			'SELECT t.customer_id FROM onec_internal.touched_customer t WHERE t.server = %L', plan.server));
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
 		FROM onec_internal.refresh_after_sync(plan.server, days IS NULL AND plan.size > 0, plan.size > 0) f;
 	ELSIF way = 'files' THEN
-		SELECT f.* INTO read, inserted, updated, deleted, doubt
+		SELECT f.* INTO read, inserted, updated, deleted, doubt, touched
 		FROM onec_internal.sync_some_images(plan.server) f;
+		PERFORM onec_internal.feed_changed(plan.server, target, format('SELECT unnest(%L::uuid[])', touched));
 	ELSIF way = 'derived' THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt
 		FROM onec_internal.sales_from_card_register(plan.server, plan.force) f;
+	ELSIF told IS NOT NULL THEN
+		SELECT f.* INTO read, keys, inserted, updated, deleted, doubt
+		FROM onec_internal.sync_told(plan.server, target, plan.force) f;
 	ELSIF (SELECT t.is_limited FROM onec.target t WHERE t.target = do_window.target)
 		AND NOT onec_internal.cards_fit_limit(plan.server, plan.cards_limit)
 		-- keys and versions of all are less than some of them whole
@@ -7224,287 +5378,1356 @@ BEGIN
 	END IF;
 END $$;
 
+COMMENT ON FUNCTION onec_internal.do_window(onec_internal.sync_plan, text, timestamp, timestamp, int,
+											bigint) IS
+	'Выполнить одно окно шага (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.settle_step(plan onec_internal.sync_plan, run bigint, s onec.sync_step,
+										  asked bigint[]) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	did record;
+	code text;
+	said text;
+	detail text;
+	context text;
+BEGIN
+	BEGIN
+		PERFORM onec_internal.hold_own_tables(s.target);
+		SELECT * INTO did FROM onec_internal.settle_waiting(plan.server, s);
+		UPDATE onec.sync_step t
+		SET rows_inserted = t.rows_inserted + did.inserted, rows_updated = t.rows_updated + did.updated,
+			rows_deleted = t.rows_deleted + did.deleted, message = coalesce(t.message, did.doubt),
+			covered = '{}', covered_keys = 0
+		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = s.ordinal;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			context = PG_EXCEPTION_CONTEXT;
+		PERFORM onec_internal.drop_waiting_documents();
+		PERFORM onec_internal.note_step_failure(plan.server, run, s.ordinal, code,
+												onec_internal.message_without_values(code, said,
+													detail, context));
+	END;
+	PERFORM onec_internal.account_requests(plan.server, run, s.ordinal, asked);
+	RETURN code IS NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.do_next_window(plan onec_internal.sync_plan, run bigint,
+											 place int) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s onec.sync_step;
+	w tsrange;
+	did record;
+	asked bigint[] := (SELECT ARRAY[t.requests, t.retries, t.bytes] FROM onec_internal.session_totals() t);
+	since timestamptz := clock_timestamp();
+	-- what else stops a run has failed a step, and is looked for before the next one
+	stop text := CASE WHEN plan.minutes > 0 THEN onec_internal.reason_to_stop(plan, run) END;
+	code text;
+	said text;
+	detail text;
+	context text;
+BEGIN
+	SELECT t.* INTO s FROM onec.sync_step t
+	WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place AND t.status = 'running';
+	w := s.windows[1];
+	IF s.ordinal IS NULL THEN
+		RETURN false;
+	END IF;
+	IF w IS NULL AND onec_internal.any_documents_wait() THEN
+		RETURN onec_internal.settle_step(plan, run, s, asked);
+	END IF;
+	IF w IS NULL AND NOT s.went_back AND plan.user_id IS NULL THEN
+		s.windows := onec_internal.days_left_behind(plan.server, s.target, s.started_at);
+		w := s.windows[1];
+		UPDATE onec.sync_step t
+		SET went_back = true, windows = s.windows, windows_total = t.windows_total + cardinality(s.windows)
+		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place AND w IS NOT NULL;
+	END IF;
+	-- a step that was begun reads one window at least, lest a run that is always late stands still
+	IF stop IS NOT NULL AND s.windows_done > 0 AND w IS NOT NULL THEN
+		PERFORM onec_internal.stop_run_here(plan, run, stop);
+		RETURN false;
+	END IF;
+	BEGIN
+		PERFORM onec_internal.hold_own_tables(s.target);
+		IF w IS NULL THEN
+			IF plan.size > 0 AND (onec_internal.target_named(s.target)).sums = 'balance' THEN
+				PERFORM onec_internal.check_points_with_1c(plan, s);
+			END IF;
+			PERFORM onec_internal.end_step(plan, run, s);
+		ELSE
+			SELECT * INTO did FROM onec_internal.do_window(plan, s.target, lower(w), upper(w), s.days,
+															   s.objects_told);
+			s.windows := s.windows[2:];
+			IF did.read = 0 AND s.empty_windows > 0 THEN
+				s.windows := onec_internal.join_empty_windows(plan.server, s.target, s.windows);
+			END IF;
+		END IF;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			context = PG_EXCEPTION_CONTEXT;
+		PERFORM onec_internal.note_step_failure(plan.server, run, place, code,
+												onec_internal.message_without_values(code, said,
+													detail, context));
+	END;
+	IF w IS NOT NULL AND code IS NULL THEN
+		UPDATE onec.sync_step t
+		SET windows = s.windows, windows_done = t.windows_done + 1, rows_read = t.rows_read + did.read,
+			rows_inserted = t.rows_inserted + did.inserted,
+			rows_updated = t.rows_updated + did.updated, rows_deleted = t.rows_deleted + did.deleted,
+			truncated = t.truncated OR did.truncated, message = coalesce(t.message, did.doubt),
+			covered = CASE WHEN t.objects_told IS NULL
+								AND onec_internal.deletion_waits_for_end(t.server, t.target)
+						   THEN t.covered + tsmultirange(w) ELSE '{}' END,
+			covered_keys = t.covered_keys + did.keys,
+			empty_windows = CASE WHEN did.read = 0 THEN t.empty_windows + 1 ELSE 0 END
+		WHERE t.server = plan.server AND t.run_id = run AND t.ordinal = place;
+	END IF;
+	PERFORM onec_internal.account_requests(plan.server, run, place, asked);
+	IF w IS NULL OR code IS NOT NULL THEN
+		PERFORM onec_internal.tell_of_step(plan.server, run, place);
+	ELSE
+		PERFORM onec_internal.tell_progress(plan, run, place, since);
+	END IF;
+	IF w IS NULL AND code IS NULL THEN
+		RAISE NOTICE USING MESSAGE = onec_internal.step_summary(plan.server, run, place);
+	END IF;
+	RETURN w IS NOT NULL AND code IS NULL;
+END $$;
+
+CREATE OR REPLACE PROCEDURE onec_internal.carry_out(plan onec_internal.sync_plan)
+	LANGUAGE plpgsql
+AS $$
+DECLARE
+	since pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+	begun pg_catalog.record;
+	part pg_catalog.text := 'look';
+	step int;
+BEGIN
+	-- whatever the session's default is: each window sees what others have committed before it
+	COMMIT;
+	SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+	LOOP
+		SELECT * INTO begun FROM onec_internal.begin_run(plan, since);
+		COMMIT AND CHAIN;
+		EXIT WHEN NOT begun.wait;
+		PERFORM pg_catalog.pg_sleep(0.5);
+	END LOOP;
+	IF begun.run IS NULL THEN
+		RETURN;
+	END IF;
+	WHILE part IS NOT NULL LOOP
+		part := onec_internal.take_message(plan, begun.run, part);
+		COMMIT AND CHAIN;
+	END LOOP;
+	LOOP
+		step := onec_internal.begin_next_step(plan, begun.run);
+		COMMIT AND CHAIN;
+		EXIT WHEN step IS NULL;
+		WHILE onec_internal.do_next_window(plan, begun.run, step) LOOP
+			COMMIT AND CHAIN;
+		END LOOP;
+		COMMIT AND CHAIN;
+	END LOOP;
+	PERFORM onec_internal.end_run(plan, begun.run);
+	COMMIT;
+	PERFORM onec_internal.release_run();
+	PERFORM onec_internal.refresh_first_models(plan, begun.run);
+	COMMIT;
+END $$;
+
 COMMENT ON PROCEDURE onec.sync(name, int, int, text[], boolean, boolean, boolean, boolean) IS
 	'Синхронизация с 1С: карты, контрагенты, товары, магазины, покупки за days дней, баллы, заказы, '
 	'картинки, профили; фиксирует каждое окно, можно прервать и повторить; deep — ещё и сверить старые '
 	'месяцы и перечитать разошедшиеся; force — поверить пустому ответу или ответу, в котором нет ни одной '
 	'здешней строки; dry_run — только показать, сколько строк изменилось бы';
 
-CREATE OR REPLACE FUNCTION onec_internal.images_json(server name, product uuid) RETURNS json
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
-AS $$
-DECLARE
-	main uuid := (SELECT p.picture_id FROM onec.product p
-				  WHERE p.server = images_json.server AND p.product_id = product);
-BEGIN
-	RETURN (SELECT coalesce(json_agg(json_build_object('file_id', i.file_id, 'type', i.type, 'size', i.size,
-						'sha256', encode(i.sha256, 'hex'))
-				ORDER BY i.file_id IS NOT DISTINCT FROM main DESC, i.name, i.file_id), '[]'::json)
-			FROM onec.product_image i
-			WHERE i.server = images_json.server AND i.refused IS NULL
-			  AND (i.product_id = product OR i.file_id = main));
-END $$;
-
-CREATE FUNCTION onec_internal.counts_for_order(active boolean, kind text) RETURNS boolean
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN $1 IS NOT FALSE AND coalesce($2, '') <> 'Receipt';
-
-COMMENT ON FUNCTION onec_internal.counts_for_order(boolean, text) IS
-	'Оплата или отгрузка ли это, а не долг или заказанное (служебная)';
-
-CREATE FUNCTION onec_internal.was_read(server name, target text) RETURNS boolean
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	RETURN EXISTS (SELECT FROM onec.sync_state s
-				   WHERE s.server = was_read.server AND s.target = was_read.target AND s.last_ok IS NOT NULL);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.was_read(name, text) IS
-	'Читалась ли таблица хоть раз целиком (служебная)';
-
-CREATE FUNCTION onec_internal.one_order_json(o onec.customer_order, payments_known boolean,
-											 shipments_known boolean) RETURNS json
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
-AS $$
-BEGIN
-	RETURN (
-		SELECT json_build_object('order_id', o.order_id, 'number', o.number,
-			'date', to_char(o.date, 'YYYY-MM-DD"T"HH24:MI:SS'), 'posted', o.posted,
-			'state', (SELECT t.name FROM onec.order_state t
-					  WHERE t.server = o.server AND t.state_id = o.state_id),
-			'outcome', nullif(o.outcome, ''), 'ship_at', to_char(o.ship_at, 'YYYY-MM-DD"T"HH24:MI:SS'),
-			'store_id', o.store_id, 'amount', round(o.amount, 2),
-			'paid', CASE WHEN payments_known THEN round(coalesce(p.amount, 0), 2) END,
-			'paid_at', to_char(p.at, 'YYYY-MM-DD"T"HH24:MI:SS'),
-			'shipped', CASE WHEN shipments_known THEN coalesce(s.quantity, 0) END,
-			'shipped_at', to_char(s.at, 'YYYY-MM-DD"T"HH24:MI:SS'),
-			'lines', (
-				SELECT coalesce(json_agg(json_build_object('line_no', x.line_no, 'product_id', x.product_id,
-						'product', (SELECT g.name FROM onec.product g
-									WHERE g.server = o.server AND g.product_id = x.product_id),
-						'variant_id', x.variant_id, 'quantity', x.quantity, 'price', x.price,
-						'amount', round(x.amount, 2), 'shipped', CASE WHEN shipments_known THEN
-							least(x.quantity, greatest(x.gone - x.before, 0)) END)
-					ORDER BY x.line_no), '[]'::json)
-				FROM (SELECT l.*, coalesce((s.goods ->> concat(l.product_id, l.variant_id))::numeric,
-										   0) AS gone,
-							 coalesce(sum(l.quantity) OVER (
-								PARTITION BY l.product_id, l.variant_id ORDER BY l.line_no
-								ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
-					  FROM jsonb_to_recordset(o.lines)
-						l (line_no bigint, product_id uuid, variant_id uuid, quantity numeric, price numeric,
-						   amount numeric)) x))
-		FROM (SELECT sum(coalesce(m.paid, 0) + coalesce(m.advance, 0)) AS amount,
-					 max(m.period) FILTER (WHERE coalesce(m.paid, 0) + coalesce(m.advance, 0) <> 0) AS at
-			  FROM onec.order_payment m
-			  WHERE m.server = o.server AND m.order_id = o.order_id
-				AND onec_internal.counts_for_order(m.active, m.kind)) p,
-			(SELECT sum(g.quantity) AS quantity, max(g.at) AS at,
-					jsonb_object_agg(concat(g.product_id, g.variant_id), g.quantity) AS goods
-			 FROM (SELECT m.product_id, m.variant_id, sum(m.quantity) AS quantity, max(m.period) AS at
-				   FROM onec.order_shipment m
-				   WHERE m.server = o.server AND m.order_id = o.order_id
-					 AND onec_internal.counts_for_order(m.active, m.kind)
-				   GROUP BY 1, 2) g) s);
-END $$;
-
-COMMENT ON FUNCTION onec_internal.one_order_json(onec.customer_order, boolean, boolean) IS
-	'Один заказ как JSON (служебная)';
-
-CREATE FUNCTION onec.orders_json(key text, max_rows int DEFAULT 20, server name DEFAULT NULL) RETURNS json
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
-AS $$
-DECLARE
-	u onec.site_user := onec_internal.person_by_key(key, server);
-	payments_known boolean := onec_internal.was_read(u.server, 'order_payment');
-	shipments_known boolean := onec_internal.was_read(u.server, 'order_shipment');
-BEGIN
-	IF u.user_id IS NULL THEN
-		RETURN NULL;
-	END IF;
-	RETURN coalesce((
-		SELECT json_agg(onec_internal.one_order_json(o, payments_known, shipments_known)
-						ORDER BY o.date DESC, o.order_id)
-		FROM (SELECT c.* FROM onec.customer_order c
-			  WHERE c.server = u.server AND c.customer_id = u.customer_id AND c.deletion_mark IS NOT TRUE
-			  ORDER BY c.date DESC LIMIT max_rows) o), '[]');
-END $$;
-
-COMMENT ON FUNCTION onec.orders_json(text, int, name) IS
-	'Заказы покупателя как JSON для сайта, сначала новые: состояние, строки, оплата, отгрузка; ключ — как у '
-	'profile_json. paid и shipped — NULL, если база не публикует оплату или отгрузку';
-
-CREATE FUNCTION onec.order_json(order_id uuid, server name DEFAULT NULL) RETURNS json
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
-AS $$
-DECLARE
-	srv name := onec_internal.server_meant(server);
-BEGIN
-	RETURN (SELECT onec_internal.one_order_json(o, onec_internal.was_read(srv, 'order_payment'),
-												onec_internal.was_read(srv, 'order_shipment'))
-			FROM onec.customer_order o
-			WHERE o.server = srv AND o.order_id = order_json.order_id AND o.deletion_mark IS NOT TRUE);
-END $$;
-
-COMMENT ON FUNCTION onec.order_json(uuid, name) IS
-	'Один заказ как JSON, по ссылке 1С; чей он, проверяет сайт';
-
-CREATE FUNCTION onec.image(product uuid, file uuid DEFAULT NULL, server name DEFAULT NULL)
-	RETURNS TABLE (file_id uuid, type text, size bigint, sha256 text, content bytea)
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
-AS $$
-DECLARE
-	srv name := onec_internal.server_meant(server);
-BEGIN
-	file := coalesce(file,
-		(SELECT i.file_id FROM onec.product p
-		 JOIN onec.product_image i ON i.server = p.server AND i.file_id = p.picture_id
-		 WHERE p.server = srv AND p.product_id = image.product AND i.refused IS NULL),
-		(SELECT i.file_id FROM onec.product_image i
-		 WHERE i.server = srv AND i.product_id = image.product AND i.refused IS NULL
-		 ORDER BY i.name, i.file_id LIMIT 1));
-	RETURN QUERY
-		SELECT i.file_id, i.type, i.size, encode(i.sha256, 'hex'), i.content FROM onec.product_image i
-		WHERE i.server = srv AND i.file_id = file AND i.refused IS NULL
-		  AND (i.product_id = image.product
-			   OR EXISTS (SELECT FROM onec.product p WHERE p.server = srv AND p.product_id = image.product
-							AND p.picture_id = i.file_id));
-END $$;
-
-COMMENT ON FUNCTION onec.image(uuid, uuid, name) IS
-	'Картинка товара из местной таблицы, 1С не спрашивается: главная, а если её нет — первая по имени; или '
-	'названный файл. Строки нет — нет и картинки';
-
-CREATE VIEW onec.image_summary AS
-	SELECT i.server, coalesce(i.refused, 'stored') AS outcome, count(*) AS files, sum(i.size) AS bytes
-	FROM onec.product_image i GROUP BY 1, 2;
-
-COMMENT ON VIEW onec.image_summary IS
-	'Сколько картинок хранится и сколько файлов отвергнуто, по причинам';
-
-COMMENT ON COLUMN onec.image_summary.outcome IS
-	'stored — хранится; иначе причина, как в onec.product_image.refused';
-
-COMMENT ON COLUMN onec.image_summary.files IS 'Файлов';
-
-COMMENT ON COLUMN onec.image_summary.bytes IS 'Байтов; у отвергнутых — сколько известно';
-
-CREATE OR REPLACE FUNCTION onec.grant_reader(role regrole) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	open text[] := '{setting,config,settings,field_source,env_name,target,server_capability,
-		stat_server,stat_server_error,mirrors,
-		receipt,customer_order_line,loyalty_balance,loyalty_rule,category_map,brand_map,frequency_class,
-		rfm_segment,customer_affinity,customer_outlook,outlook_baseline,outlook,customer_rfm,rfm_summary,
-		clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,
-		store_summary,revenue_month,product_pair,bestseller,recommendation_feed,site_user_masked,
-		customer_360_masked,purchase_masked,sync_run,sync_step,sync_state,sync_status,sync_progress,drift,
-		data_quality,change_feed,image_summary}';
-	behind text[] := '{base,live_servers,base_clock,refusal,largest_page,known_servers,
-		shop_rules,product_with_category,counted_line,counted_part,counted_points,taste_word}';
-	helpers text;
-BEGIN
-	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal TO %s', role);
-	-- whatever an earlier version or a hasty hand gave
-	EXECUTE format('REVOKE SELECT ON ALL TABLES IN SCHEMA onec, onec_internal FROM %s', role);
-	EXECUTE format('GRANT SELECT ON %s TO %s',
-		(SELECT string_agg(format('onec.%I', c.relname), ', ') FROM pg_class c
-		 WHERE c.relnamespace = 'onec'::regnamespace AND (c.relname = ANY (open)
-			OR EXISTS (SELECT FROM onec.target t
-					   WHERE t.table_schema = 'onec' AND t.table_name = c.relname AND t.is_open))), role);
-	-- a view reads with its owner's rights, but calls with those of whoever asks
-	EXECUTE format('GRANT SELECT ON %s TO %s',
-				   (SELECT string_agg(format('onec_internal.%I', b), ', ') FROM unnest(behind) b), role);
-	SELECT h.routines INTO helpers FROM onec_internal.needed_helpers(
-		ARRAY(SELECT format('onec.%s', c.relname) FROM pg_class c
-			  WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind = 'v'
-				AND has_table_privilege(role, c.oid, 'SELECT')
-			  UNION ALL
-			  SELECT format('onec.%s', p.proname) FROM pg_proc p
-			  WHERE p.pronamespace = 'onec'::regnamespace
-				AND has_function_privilege('public', p.oid, 'EXECUTE'))) h;
-	EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', helpers, role);
-END $$;
-
-ALTER FUNCTION onec.orders_json(text, int, name) SECURITY DEFINER;
-
-ALTER FUNCTION onec.order_json(uuid, name) SECURITY DEFINER;
-
-ALTER FUNCTION onec.image(uuid, uuid, name) SECURITY DEFINER;
-
-REVOKE EXECUTE ON FUNCTION onec.customer_json(text, name), onec.purchases_json(text, int, int, name),
-	onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date),
-	onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name),
-	onec.orders_json(text, int, name), onec.order_json(uuid, name), onec.image(uuid, uuid, name) FROM PUBLIC;
-
-CREATE OR REPLACE FUNCTION onec.grant_site(role regrole) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.customer_json(text, name), '
-				   'onec.purchases_json(text, int, int, name), '
-		'onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date), '
-		'onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name), '
-		'onec.feed_position(name), onec.changes_since(bigint, name, int), '
-		'onec.orders_json(text, int, name), onec.order_json(uuid, name), '
-		'onec.image(uuid, uuid, name) TO %s', role);
-END $$;
-
-COMMENT ON FUNCTION onec.grant_site(regrole) IS
-	'Дать роли сайта профиль, покупки, заказы и рекомендации одного покупателя по ключу: customer_json, '
-	'purchases_json, profile_json, recommend, orders_json, order_json; товар: product_json, stock_free, '
-	'image; и ленту изменений: changes_since; таблиц она не читает';
-
 ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
-INSERT INTO onec.setting (key, type, initial, description, is_seed)
-	SELECT 'endpoint.' || t.target, 'text', t.entity_set, 'Набор 1С: ' || t.title, true FROM onec.target t
-	WHERE t.source = 'set' AND t.ordinal BETWEEN 30 AND 39
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.settle_seconds', 'int', '300', NULL, 0, 86400,
+	 'Через сколько секунд после неясного исхода смотреть, записан ли объект: 1С может ещё работать', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.retry_min_seconds', 'int', '30', NULL, 0, 86400,
+	 'Через сколько секунд повторить отправку в первый раз; дальше вдвое дольше', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.retry_max_seconds', 'int', '3600', NULL, 1, 86400,
+	 'Не реже чем через столько секунд повторять отправку', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.lease_seconds', 'int', '3600', NULL, 60, 86400,
+	 'Через сколько секунд строка, которую отправляют, считается брошенной, даже если процесс жив', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.deliver_seconds', 'int', '60', NULL, 1, 60,
+	 'Как часто задание deliver отправляет очередь, секунд; чаще раза в минуту — с pg_cron 1.5 и новее', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.notify', 'bool', 'true', NULL, NULL, NULL,
+	 'Сообщать о строках очереди: NOTIFY onec_outbox; выключите, если сайт фиксирует транзакции в две фазы '
+	 '(PREPARE TRANSACTION)', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.preview', 'bool', 'false', NULL, NULL, NULL,
+	 'Ничего не отправлять: новые строки очереди только показываются (состояние preview, onec.rehearse)', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.key_days', 'int', '90', NULL, 1, 36500,
+	 'Сколько дней после доставки помнить ключи идемпотентности', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.keep_days', 'int', '30', NULL, 0, 36500,
+	 'Через сколько дней после доставки стереть содержание записанного; 0 — не стирать', true)
+ON CONFLICT DO NOTHING;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.history_days', 'int', '365', NULL, 1, 36500, 'Сколько дней хранить историю доставки', true)
 ON CONFLICT DO NOTHING;
 ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
 
-SELECT onec_internal.finish_script();
-CREATE FUNCTION onec_internal.people_lock_key(server name) RETURNS bigint
+CREATE TABLE onec.outbox (
+	server name NOT NULL,
+	id bigint GENERATED ALWAYS AS IDENTITY,
+	entity_set text NOT NULL,
+	operation text NOT NULL CHECK (operation IN ('create', 'patch', 'merge_rows', 'post', 'unpost', 'mark',
+												 'delete')),
+	key uuid NOT NULL,
+	body jsonb,
+	data_version text,
+	merge_by text[],
+	depends_on bigint[] NOT NULL DEFAULT '{}',
+	idempotency text,
+	requested_by name NOT NULL,
+	requested_at timestamptz NOT NULL DEFAULT now(),
+	status text NOT NULL CHECK (status IN ('pending', 'sending', 'waiting', 'blocked', 'conflict', 'unknown',
+										   'failed', 'preview')),
+	attempts int NOT NULL DEFAULT 0,
+	maybe_sent boolean NOT NULL DEFAULT false,
+	not_before timestamptz NOT NULL DEFAULT now(),
+	leased_at timestamptz,
+	lease_until timestamptz,
+	worker int,
+	worker_start timestamptz,
+	http_status int,
+	code int,
+	message text,
+	marker text,
+	load_mode boolean NOT NULL DEFAULT false,
+	PRIMARY KEY (server, id)
+);
+
+CREATE INDEX outbox_due ON onec.outbox (server, id) WHERE status IN ('pending', 'waiting', 'unknown',
+	'sending');
+
+CREATE INDEX outbox_sending ON onec.outbox (server, id) WHERE status = 'sending';
+
+CREATE INDEX outbox_of_key ON onec.outbox (server, key, id);
+
+COMMENT ON TABLE onec.outbox IS
+	'Что ждёт записи в 1С: изменения, поставленные в очередь onec.enqueue и ещё не доставленные';
+
+COMMENT ON COLUMN onec.outbox.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.outbox.id IS 'Номер';
+
+COMMENT ON COLUMN onec.outbox.entity_set IS 'Набор 1С';
+
+COMMENT ON COLUMN onec.outbox.operation IS
+	'Что сделать: create — создать, patch — изменить, merge_rows — дополнить табличные части, post — '
+	'провести, unpost — отменить проведение, mark — пометить на удаление, delete — удалить из базы';
+
+COMMENT ON COLUMN onec.outbox.key IS 'Ссылка на объект; для нового придумана здесь';
+
+COMMENT ON COLUMN onec.outbox.body IS 'Что записать: свойства и табличные части';
+
+COMMENT ON COLUMN onec.outbox.data_version IS 'Какую версию объекта видел тот, кто меняет; NULL — любую';
+
+COMMENT ON COLUMN onec.outbox.merge_by IS 'По каким полям узнаётся строка табличной части (merge_rows)';
+
+COMMENT ON COLUMN onec.outbox.depends_on IS 'Каких строк очереди ждёт';
+
+COMMENT ON COLUMN onec.outbox.idempotency IS 'Ключ идемпотентности: второй раз то же не ставится';
+
+COMMENT ON COLUMN onec.outbox.requested_by IS 'Роль, поставившая в очередь';
+
+COMMENT ON COLUMN onec.outbox.requested_at IS 'Когда поставлено';
+
+COMMENT ON COLUMN onec.outbox.status IS
+	'Состояние: pending — ждёт отправки, waiting — ждёт других строк, sending — отправляется, unknown — '
+	'исход неясен, blocked — нет права или база не готова, conflict — объект изменён другим, failed — 1С '
+	'отказала, preview — не отправляется (настройка outbox.preview)';
+
+COMMENT ON COLUMN onec.outbox.attempts IS 'Сколько раз бралась в работу';
+
+COMMENT ON COLUMN onec.outbox.maybe_sent IS 'Могла ли уже дойти до 1С';
+
+COMMENT ON COLUMN onec.outbox.not_before IS 'Раньше этого не отправлять';
+
+COMMENT ON COLUMN onec.outbox.leased_at IS 'Когда взята в работу';
+
+COMMENT ON COLUMN onec.outbox.lease_until IS 'До какого времени она за тем, кто её взял';
+
+COMMENT ON COLUMN onec.outbox.worker IS 'Процесс сервера, который её взял';
+
+COMMENT ON COLUMN onec.outbox.worker_start IS 'Когда начался этот процесс';
+
+COMMENT ON COLUMN onec.outbox.http_status IS 'Код HTTP последнего ответа';
+
+COMMENT ON COLUMN onec.outbox.code IS 'Номер ошибки OData последнего ответа';
+
+COMMENT ON COLUMN onec.outbox.message IS 'Что ответила 1С или почему строка стоит';
+
+COMMENT ON COLUMN onec.outbox.load_mode IS
+	'Писать с заголовком 1C_OData-DataLoadMode: без проверок и заполнений конфигурации';
+
+COMMENT ON COLUMN onec.outbox.marker IS
+	'Свойство, в котором новый объект помечен ссылкой сайта: база может дать ему свою';
+
+SELECT pg_catalog.pg_extension_config_dump('onec.outbox', '');
+
+CREATE TABLE onec.outbox_history (
+	server name NOT NULL,
+	id bigint NOT NULL,
+	done_at timestamptz NOT NULL,
+	entity_set text NOT NULL,
+	operation text NOT NULL,
+	key uuid NOT NULL,
+	remote_key uuid,
+	body jsonb,
+	depends_on bigint[] NOT NULL,
+	idempotency text,
+	requested_by name NOT NULL,
+	requested_at timestamptz NOT NULL,
+	status text NOT NULL CHECK (status IN ('done', 'skipped')),
+	attempts int NOT NULL,
+	http_status int,
+	message text,
+	stored_diff jsonb,
+	number text,
+	data_version text,
+	PRIMARY KEY (server, id, done_at)
+) PARTITION BY RANGE (done_at);
+
+CREATE INDEX outbox_history_of_key ON onec.outbox_history (server, key);
+
+CREATE INDEX outbox_history_done ON onec.outbox_history (server, done_at);
+
+COMMENT ON TABLE onec.outbox_history IS 'Что записано в 1С или пропущено; разделена по месяцам';
+
+COMMENT ON COLUMN onec.outbox_history.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.outbox_history.id IS 'Номер в очереди';
+
+COMMENT ON COLUMN onec.outbox_history.done_at IS 'Когда доставлено или пропущено';
+
+COMMENT ON COLUMN onec.outbox_history.entity_set IS 'Набор 1С';
+
+COMMENT ON COLUMN onec.outbox_history.operation IS 'Что сделано';
+
+COMMENT ON COLUMN onec.outbox_history.key IS 'Ссылка, которую получил сайт';
+
+COMMENT ON COLUMN onec.outbox_history.remote_key IS 'Ссылка, которую дала 1С, если она другая';
+
+COMMENT ON COLUMN onec.outbox_history.body IS 'Что просили записать; через outbox.keep_days стирается';
+
+COMMENT ON COLUMN onec.outbox_history.depends_on IS 'Каких строк ждала';
+
+COMMENT ON COLUMN onec.outbox_history.idempotency IS 'Ключ идемпотентности';
+
+COMMENT ON COLUMN onec.outbox_history.requested_by IS 'Роль, поставившая в очередь';
+
+COMMENT ON COLUMN onec.outbox_history.requested_at IS 'Когда поставлено';
+
+COMMENT ON COLUMN onec.outbox_history.status IS 'done — доставлено, skipped — пропущено';
+
+COMMENT ON COLUMN onec.outbox_history.attempts IS 'Сколько раз бралась в работу';
+
+COMMENT ON COLUMN onec.outbox_history.http_status IS 'Код HTTP последнего ответа';
+
+COMMENT ON COLUMN onec.outbox_history.message IS 'Пояснение';
+
+COMMENT ON COLUMN onec.outbox_history.stored_diff IS
+	'Что 1С записала не так, как просили: свойство и записанное; через outbox.keep_days стирается';
+
+COMMENT ON COLUMN onec.outbox_history.number IS 'Номер или код, который дала 1С';
+
+COMMENT ON COLUMN onec.outbox_history.data_version IS 'Версия объекта после записи';
+
+CREATE TABLE onec_internal.outbox_key (
+	server name NOT NULL,
+	idempotency text NOT NULL,
+	id bigint NOT NULL,
+	entity_set text NOT NULL,
+	operation text NOT NULL,
+	key uuid NOT NULL,
+	kept_since timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (server, idempotency)
+);
+
+COMMENT ON TABLE onec_internal.outbox_key IS 'Ключи идемпотентности (служебное)';
+
+COMMENT ON COLUMN onec_internal.outbox_key.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.outbox_key.idempotency IS 'Ключ идемпотентности';
+
+COMMENT ON COLUMN onec_internal.outbox_key.id IS 'Номер в очереди';
+
+COMMENT ON COLUMN onec_internal.outbox_key.entity_set IS 'Набор 1С';
+
+COMMENT ON COLUMN onec_internal.outbox_key.operation IS 'Что сделать';
+
+COMMENT ON COLUMN onec_internal.outbox_key.key IS 'Ссылка на объект';
+
+COMMENT ON COLUMN onec_internal.outbox_key.kept_since IS
+	'Когда поставлено, а после доставки — когда доставлено';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_key', '');
+
+CREATE TABLE onec.outbox_allowed (
+	server name NOT NULL,
+	role name NOT NULL,
+	entity_set text NOT NULL,
+	PRIMARY KEY (server, role, entity_set)
+);
+
+COMMENT ON TABLE onec.outbox_allowed IS 'Кому что можно ставить в очередь записи; меняет onec.allow_write';
+
+COMMENT ON COLUMN onec.outbox_allowed.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.outbox_allowed.role IS 'Роль';
+
+COMMENT ON COLUMN onec.outbox_allowed.entity_set IS 'Набор 1С';
+
+SELECT pg_catalog.pg_extension_config_dump('onec.outbox_allowed', '');
+
+CREATE FUNCTION onec_internal.make_history_part(at timestamptz) RETURNS void
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET timezone = 'UTC'
+AS $$
+DECLARE
+	month date := date_trunc('month', at)::date;
+	part text := to_char(month, '"outbox_history_"YYYY"_"MM');
+BEGIN
+	IF to_regclass(format('onec_internal.%I', part)) IS NOT NULL THEN
+		RETURN;
+	END IF;
+	EXECUTE format('CREATE TABLE onec_internal.%I PARTITION OF onec.outbox_history FOR VALUES FROM (%L) TO '
+		'(%L)',
+				   part, month::timestamptz, (month + interval '1 month')::timestamptz);
+	EXECUTE format('COMMENT ON TABLE onec_internal.%I IS %L', part, 'Часть onec.outbox_history (служебное)');
+EXCEPTION WHEN duplicate_table THEN
+	NULL;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.make_history_part(timestamptz) IS
+	'Создать часть истории за месяц, если её нет (служебная)';
+
+CREATE FUNCTION onec_internal.value_fault(edm_type text, length int, value jsonb, kind text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
-	RETURN hashtextextended('onec people ' || server, 0);
+AS $$
+	SELECT CASE
+		WHEN $1 = 'Collection' AND (jsonb_typeof($3) <> 'array' OR EXISTS (
+			SELECT FROM jsonb_array_elements(CASE jsonb_typeof($3) WHEN 'array' THEN $3 ELSE '[]' END) r
+			WHERE jsonb_typeof(r) <> 'object')) THEN 'is a tabular part: a list of rows is expected'
+		WHEN $1 = 'Collection' OR v.type = 'null' THEN NULL
+		WHEN $1 = 'Stream' THEN 'holds a file: write it as _Base64Data'
+		WHEN $1 = 'Complex' OR v.type IN ('array', 'object') THEN 'takes one value'
+		WHEN $1 = 'Guid' THEN CASE WHEN v.type = 'string'
+			AND v.text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+			THEN NULL ELSE 'is a reference: a UUID is expected' END
+		WHEN $1 = 'Boolean' THEN CASE WHEN v.type = 'boolean' THEN NULL ELSE 'is true or false' END
+		WHEN $1 = 'Double' THEN CASE WHEN v.type = 'number' THEN NULL ELSE 'is a number' END
+		WHEN $1 IN ('Int16', 'Int32', 'Int64') THEN CASE WHEN v.type <> 'number' THEN 'is a whole number'
+			WHEN v.text::numeric <> trunc(v.text::numeric)
+				OR abs(v.text::numeric + 0.5) > 2.0 ^ (substr($1, 4)::int - 1)
+			THEN format('is a whole number of %s bits', substr($1, 4)) END
+		WHEN $1 = 'DateTime' THEN CASE WHEN v.type <> 'string' OR v.text !~ ('^(?!0000)\d{4}-(0[1-9]|1[0-2])-'
+				'(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?)?$')
+			THEN 'is a date of the base''s own clock: 2026-11-28T10:00:00, without a zone'
+			WHEN substr(v.text, 9, 2)::int > extract(day FROM make_date(substr(v.text, 1, 4)::int,
+				substr(v.text, 6, 2)::int, 1) + interval '1 month -1 day') THEN 'is no day of that month' END
+		WHEN $1 = 'Binary' THEN CASE WHEN v.type = 'string' AND v.text ~ '^[A-Za-z0-9+/\s]*={0,2}$' THEN NULL
+			ELSE 'is binary: base64 is expected' END
+		WHEN $1 = 'Composite' THEN CASE
+			WHEN v.text = '' OR $4 = 'StandardODATA.Undefined' THEN NULL
+			WHEN $4 IS NULL THEN 'may be of several types: name the one in the property of its name and _Type'
+			WHEN $4 ~ '^StandardODATA\.(Catalog|Document|ChartOf\w*|ExchangePlan|BusinessProcess|Task)_'
+				THEN onec_internal.value_fault('Guid', 0, $3, NULL)
+			WHEN $4 !~ '^(StandardODATA|Edm)\.' THEN 'has a type that is none of 1C''s' END
+		WHEN v.type <> 'string' THEN 'is a text'
+		WHEN $2 > 0 AND length(v.text) > $2 THEN format('is a text of %s characters at most', $2) END
+	FROM (SELECT jsonb_typeof($3), $3 #>> '{}') v (type, text)
+$$;
 
-COMMENT ON FUNCTION onec_internal.people_lock_key(name) IS 'Ключ блокировки строк о людях (служебная)';
+COMMENT ON FUNCTION onec_internal.value_fault(text, int, jsonb, text) IS
+	'Что не так со значением; NULL — всё так (служебная)';
 
-CREATE OR REPLACE FUNCTION onec_internal.lock_people(server name, alone boolean) RETURNS void
+CREATE FUNCTION onec_internal.body_members(body jsonb)
+	RETURNS TABLE (part text, line bigint, name text, value jsonb, kind text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT '', 0, e.key, e.value, $1 ->> (e.key || '_Type') FROM jsonb_each($1) e
+	UNION ALL
+	SELECT e.key, r.line, f.key, f.value, r.of ->> (f.key || '_Type')
+	FROM jsonb_each($1) e
+	CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(e.value) WHEN 'array' THEN e.value
+		ELSE '[]' END)
+		WITH ORDINALITY r (of, line)
+	CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(r.of) WHEN 'object' THEN r.of ELSE '{}' END) f
+$$;
+
+COMMENT ON FUNCTION onec_internal.body_members(jsonb) IS
+	'Поля объекта и строк его табличных частей (служебная)';
+
+CREATE FUNCTION onec_internal.body_fault(server name, entity_set text, body jsonb, OUT field text,
+	OUT fault text,
+										 OUT near text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE m.part WHEN '' THEN m.name ELSE format('%s[%s].%s', m.part, m.line, m.name) END, f.fault,
+		   CASE WHEN p.property IS NULL THEN onec_internal.nearest_words(m.name, ARRAY(
+			   SELECT k.property FROM onec_internal.outbox_property k
+			   WHERE k.server = $1 AND k.entity_set = $2 AND k.part = m.part)) END
+	FROM onec_internal.body_members($3) m
+	LEFT JOIN onec_internal.outbox_property p
+		ON p.server = $1 AND p.entity_set = $2 AND p.part = m.part AND p.property = m.name
+	CROSS JOIN LATERAL (SELECT CASE
+		WHEN p.property IS NULL THEN 'is no property of it'
+		WHEN m.name = 'DataVersion' THEN 'is 1C''s own; the version read is an argument: data_version'
+		WHEN m.name = 'Posted' THEN 'is not written: the operations post and unpost do that'
+		WHEN m.name = 'Ref_Key' THEN 'is the key, which is an argument'
+		WHEN m.name = 'LineNumber' AND m.part <> '' THEN
+			CASE WHEN m.value #>> '{}' <> m.line::text THEN 'is not the place of its row in the list' END
+		ELSE onec_internal.value_fault(p.edm_type, p.length, m.value, m.kind) END) f (fault)
+	WHERE f.fault IS NOT NULL
+	ORDER BY m.part, m.line, m.name LIMIT 1
+$$;
+
+COMMENT ON FUNCTION onec_internal.body_fault(name, text, jsonb) IS
+	'Что в теле записи не так: поле, ошибка, похожие имена (служебная)';
+
+CREATE FUNCTION onec_internal.wire_value(edm_type text, value jsonb) RETURNS json
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN jsonb_typeof($2) = 'null' THEN CASE
+			WHEN $1 = 'Guid' THEN '"00000000-0000-0000-0000-000000000000"'::json
+			WHEN $1 = 'DateTime' THEN '"0001-01-01T00:00:00"' WHEN $1 = 'Boolean' THEN 'false'
+			WHEN $1 IN ('Double', 'Int16', 'Int32', 'Int64') THEN '0' ELSE '""' END
+		WHEN $1 = 'DateTime' THEN to_json(rpad(left($2 #>> '{}', 19), 19, 'T00:00:00'))
+		ELSE $2::json END
+$$;
+
+COMMENT ON FUNCTION onec_internal.wire_value(text, jsonb) IS 'Значение, как его берёт 1С (служебная)';
+
+CREATE FUNCTION onec_internal.wire_rows(server name, entity_set text, part text, given jsonb) RETURNS json
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(json_agg(r.wire ORDER BY r.line), '[]')
+	FROM (SELECT g.line, json_object_agg(p.property, CASE p.property WHEN 'LineNumber' THEN to_json(g.line)
+				ELSE onec_internal.wire_value(p.edm_type, g.of -> p.property) END ORDER BY p.ordinal) AS wire
+		  FROM jsonb_array_elements($4) WITH ORDINALITY g (of, line)
+		  JOIN onec_internal.outbox_property p ON p.server = $1 AND p.entity_set = $2 AND p.part = $3
+			  AND (g.of ? p.property OR p.property = 'LineNumber') AND p.property <> 'Ref_Key'
+		  GROUP BY g.line) r
+$$;
+
+COMMENT ON FUNCTION onec_internal.wire_rows(name, text, text, jsonb) IS
+	'Строки табличной части с номерами, как их берёт 1С (служебная)';
+
+CREATE FUNCTION onec_internal.with_remote_keys(server name, body jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	told text := body::text;
+	k record;
+BEGIN
+	IF EXISTS (SELECT FROM onec_internal.outbox_remote r WHERE r.server = with_remote_keys.server) THEN
+		FOR k IN SELECT r.key, r.remote_key FROM onec_internal.outbox_remote r
+			WHERE r.server = with_remote_keys.server AND r.key IN (
+				SELECT m[1]::uuid
+				FROM regexp_matches(told, '"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"',
+					'g') m) LOOP
+			told := regexp_replace(told, format('"%s"', k.key), format('"%s"', k.remote_key), 'gi');
+		END LOOP;
+	END IF;
+	RETURN told::jsonb;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.with_remote_keys(name, jsonb) IS
+	'Тело записи со ссылками, которые дала 1С (служебная)';
+
+CREATE FUNCTION onec_internal.wire_body(server name, entity_set text, body jsonb, key uuid) RETURNS json
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(json_object_agg(w.name, w.value ORDER BY w.ordinal, w.place), '{}')
+	FROM (SELECT 0 AS ordinal, 0 AS place, 'Ref_Key' AS name, to_json($4) AS value WHERE $4 IS NOT NULL
+		  UNION ALL
+		  SELECT p.ordinal, t.place, CASE t.place WHEN 0 THEN p.property || '@odata.type' ELSE p.property END,
+				 CASE WHEN t.place = 0 THEN to_json(p.type_name)
+					  WHEN p.edm_type = 'Collection'
+						  THEN onec_internal.wire_rows($1, $2, p.property, e.value)
+					  ELSE onec_internal.wire_value(p.edm_type, e.value) END
+		  FROM jsonb_each(onec_internal.with_remote_keys($1, $3)) e
+		  JOIN onec_internal.outbox_property p
+			  ON p.server = $1 AND p.entity_set = $2 AND p.part = '' AND p.property = e.key
+		  JOIN (VALUES (0), (1)) t (place) ON t.place = 1 OR p.edm_type = 'Collection') w
+$$;
+
+COMMENT ON FUNCTION onec_internal.wire_body(name, text, jsonb, uuid) IS 'Тело запроса к 1С (служебная)';
+
+CREATE FUNCTION onec_internal.plain_value(edm_type text, value jsonb) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT nullif(CASE
+		WHEN $1 = 'DateTime' THEN nullif(rpad(left(v.text, 19), 19, 'T00:00:00'), '0001-01-01T00:00:00')
+		WHEN $1 IN ('Double', 'Int16', 'Int32', 'Int64') AND v.text ~ '^-?\d+(\.\d+)?([eE][-+]?\d+)?$'
+			THEN nullif(trim_scale(v.text::numeric)::text, '0')
+		WHEN $1 = 'Boolean' THEN nullif(lower(v.text), 'false')
+		WHEN $1 IN ('Guid', 'Composite') THEN nullif(lower(v.text), '00000000-0000-0000-0000-000000000000')
+		ELSE nullif(v.text, 'StandardODATA.Undefined') END, '')
+	FROM (SELECT $2 #>> '{}') v (text)
+$$;
+
+COMMENT ON FUNCTION onec_internal.plain_value(text, jsonb) IS 'Значение в одном написании (служебная)';
+
+CREATE FUNCTION onec_internal.rows_differ(server name, entity_set text, part text, sent jsonb,
+										  stored jsonb) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_array_length($4) <> jsonb_array_length($5) OR EXISTS (
+		SELECT FROM jsonb_array_elements($4) WITH ORDINALITY s (of, line)
+		JOIN (SELECT r.of, row_number() OVER (ORDER BY (r.of ->> 'LineNumber')::numeric, r.line) AS line
+			  FROM jsonb_array_elements($5) WITH ORDINALITY r (of, line)) t ON t.line = s.line
+		CROSS JOIN LATERAL jsonb_each(s.of) f
+		JOIN onec_internal.outbox_property p
+			ON p.server = $1 AND p.entity_set = $2 AND p.part = $3 AND p.property = f.key
+		WHERE p.property <> 'Ref_Key' AND t.of ? f.key
+		  AND onec_internal.plain_value(p.edm_type, f.value)
+			  IS DISTINCT FROM onec_internal.plain_value(p.edm_type, t.of -> f.key))
+$$;
+
+COMMENT ON FUNCTION onec_internal.rows_differ(name, text, text, jsonb, jsonb) IS
+	'Отличаются ли записанные строки табличной части от отправленных (служебная)';
+
+CREATE FUNCTION onec_internal.stored_diff(server name, entity_set text, sent jsonb, stored jsonb)
+	RETURNS jsonb
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_object_agg(e.key, $4 -> e.key)
+	FROM jsonb_each(onec_internal.with_remote_keys($1, $3)) e
+	JOIN onec_internal.outbox_property p
+		ON p.server = $1 AND p.entity_set = $2 AND p.part = '' AND p.property = e.key
+	WHERE $4 ? e.key
+	  AND CASE WHEN p.edm_type = 'Collection'
+			   THEN jsonb_typeof($4 -> e.key) <> 'array'
+				   OR onec_internal.rows_differ($1, $2, e.key, e.value, $4 -> e.key)
+			   ELSE onec_internal.plain_value(p.edm_type, e.value)
+				   IS DISTINCT FROM onec_internal.plain_value(p.edm_type, $4 -> e.key) END
+$$;
+
+COMMENT ON FUNCTION onec_internal.stored_diff(name, text, jsonb, jsonb) IS
+	'Что 1С записала не так, как отправлено (служебная)';
+
+CREATE FUNCTION onec_internal.merged_rows(stored jsonb, given jsonb, by text[]) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH one AS (
+		SELECT s.line, s.of - '{LineNumber,Ref_Key}'::text[] AS of,
+			   ARRAY(SELECT coalesce(lower(s.of ->> b), '') FROM unnest($3) WITH ORDINALITY w (b, n)
+				ORDER BY n) AS key
+		FROM jsonb_array_elements($1) WITH ORDINALITY s (of, line)),
+	other AS (
+		SELECT g.line, g.of - '{LineNumber,Ref_Key}'::text[] AS of,
+			   ARRAY(SELECT coalesce(lower(g.of ->> b), '') FROM unnest($3) WITH ORDINALITY w (b, n)
+				ORDER BY n) AS key
+		FROM jsonb_array_elements($2) WITH ORDINALITY g (of, line))
+	SELECT coalesce(jsonb_agg(m.of ORDER BY m.place, m.line), '[]')
+	FROM (SELECT 1 AS place, o.line, o.of || coalesce((SELECT g.of FROM other g WHERE g.key = o.key
+													   ORDER BY g.line DESC LIMIT 1), '{}') AS of FROM one o
+		  UNION ALL
+		  SELECT 2, g.line, g.of FROM other g
+		  WHERE NOT EXISTS (SELECT FROM one o WHERE o.key = g.key)
+			AND NOT EXISTS (SELECT FROM other l WHERE l.key = g.key AND l.line > g.line)) m
+$$;
+
+COMMENT ON FUNCTION onec_internal.merged_rows(jsonb, jsonb, text[]) IS
+	'Табличная часть, дополненная строками (служебная)';
+
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('outbox.marker', 'text[]', '{Комментарий,Примечание}', NULL, NULL, NULL,
+	 'Свойства 1С, в которых можно пометить новый объект, если база не берёт присланных ссылок', true)
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE TABLE onec_internal.outbox_marker (
+	server name NOT NULL,
+	entity_set text NOT NULL,
+	property text NOT NULL,
+	is_kept boolean NOT NULL,
+	PRIMARY KEY (server, entity_set, property)
+);
+
+COMMENT ON TABLE onec_internal.outbox_marker IS
+	'Остаются ли пометки новых объектов в свойствах 1С, как показали ответы (служебное)';
+
+COMMENT ON COLUMN onec_internal.outbox_marker.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.outbox_marker.entity_set IS 'Набор 1С';
+
+COMMENT ON COLUMN onec_internal.outbox_marker.property IS 'Свойство';
+
+COMMENT ON COLUMN onec_internal.outbox_marker.is_kept IS 'Осталась ли пометка';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_marker', '');
+
+CREATE FUNCTION onec_internal.client_keys(server name) RETURNS boolean
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT b.client_keys FROM onec_internal.outbox_base b WHERE b.server = $1);
+
+COMMENT ON FUNCTION onec_internal.client_keys(name) IS 'Берёт ли база ключ, который ей прислали (служебная)';
+
+CREATE FUNCTION onec_internal.marker_property(server name, entity_set text, body jsonb) RETURNS text
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT p.property
+	FROM unnest(onec.get('outbox.marker', $1)::text[]) WITH ORDINALITY w (name, n)
+	JOIN onec_internal.outbox_property p ON p.server = $1 AND p.entity_set = $2 AND p.part = ''
+		AND p.property = w.name AND p.edm_type = 'String'
+	LEFT JOIN onec_internal.outbox_marker m ON m.server = $1 AND m.entity_set = $2
+		AND m.property = p.property
+	WHERE m.is_kept IS NOT FALSE
+	  AND (p.length = 0 OR length(concat_ws(' ', nullif($3 ->> p.property, ''), '[]')) + 36 <= p.length)
+	ORDER BY w.n LIMIT 1
+$$;
+
+COMMENT ON FUNCTION onec_internal.marker_property(name, text, jsonb) IS
+	'Свойство, в котором новый объект можно пометить (служебная)';
+
+CREATE FUNCTION onec_internal.marker_of(o onec.outbox) RETURNS text
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN ($1).maybe_sent THEN ($1).marker
+				WHEN ($1).operation = 'create' AND onec_internal.client_keys(($1).server) IS NOT TRUE
+					THEN onec_internal.marker_property(($1).server, ($1).entity_set, ($1).body) END;
+
+COMMENT ON FUNCTION onec_internal.marker_of(onec.outbox) IS
+	'Свойство, в котором строку помечают при отправке (служебная)';
+
+CREATE FUNCTION onec_internal.marked_body(body jsonb, property text, key uuid) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN $2 IS NULL THEN $1 ELSE $1 || jsonb_build_object($2,
+		concat_ws(' ', nullif($1 ->> $2, ''), '[' || $3 || ']')) END;
+
+COMMENT ON FUNCTION onec_internal.marked_body(jsonb, text, uuid) IS 'Тело с пометкой (служебная)';
+
+CREATE FUNCTION onec_internal.is_marker_kept(server name, entity_set text, property text) RETURNS boolean
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT m.is_kept FROM onec_internal.outbox_marker m
+			WHERE m.server = $1 AND m.entity_set = $2 AND m.property = $3);
+
+COMMENT ON FUNCTION onec_internal.is_marker_kept(name, text, text) IS
+	'Остаётся ли пометка; NULL — ещё неизвестно (служебная)';
+
+CREATE FUNCTION onec_internal.marked_objects(server name, entity_set text, property text, mark text)
+	RETURNS TABLE (key uuid, told text)
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_marked_objects';
+
+COMMENT ON FUNCTION onec_internal.marked_objects(name, text, text, text) IS
+	'Объекты базы, в свойстве которых есть пометка (служебная)';
+
+CREATE FUNCTION onec_internal.calling_role() RETURNS name
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce(nullif(current_setting('role'), 'none')::name, session_user);
+
+COMMENT ON FUNCTION onec_internal.calling_role() IS 'Роль того, кто вызывает (служебная)';
+
+CREATE FUNCTION onec_internal.written_server(server name) RETURNS name
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	server := onec_internal.server_meant(server);
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = written_server.server) THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = CASE WHEN onec_internal.is_updatable(server)
+						   THEN format('what server "%s" takes is not known yet', server)
+						   ELSE format('server "%s" is read only', server) END,
+			HINT = concat(CASE WHEN NOT onec_internal.is_updatable(server) THEN
+				format('If the shop is to write to 1C: ALTER SERVER %I OPTIONS (ADD updatable ''on''); then ',
+					   server) END, format('SELECT * FROM onec.setup(%L);', server));
+	END IF;
+	RETURN server;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.written_server(name) IS
+	'Сервер, в который можно или можно было писать, иначе ошибка (служебная)';
+
+CREATE FUNCTION onec_internal.check_allowed(server name, role name, entity_set text) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = check_allowed.role) AND NOT EXISTS (
+		SELECT FROM onec.outbox_allowed a JOIN pg_roles r ON r.rolname = a.role
+		WHERE a.server = check_allowed.server AND a.entity_set = check_allowed.entity_set
+		  AND pg_has_role(check_allowed.role, r.oid, 'USAGE')) THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = format('role "%s" may not write "%s" of server "%s"', role, entity_set, server),
+			HINT = format('SELECT onec.allow_write(%L, %L, %L);', role, ARRAY[entity_set], server);
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_allowed(name, name, text) IS 'Может ли роль писать набор (служебная)';
+
+CREATE FUNCTION onec_internal.check_body(server name, entity_set text, body jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	f record;
+BEGIN
+	IF jsonb_typeof(body) <> 'object' THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'the body must be an object: properties and values';
+	END IF;
+	SELECT * INTO f FROM onec_internal.body_fault(server, entity_set, body);
+	IF f.field IS NOT NULL THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('"%s" of "%s" %s', f.field, entity_set, f.fault),
+			HINT = coalesce('Perhaps you meant: ' || f.near || '.',
+				format('SELECT * FROM onec.properties(%L, %L) '
+				'lists what the object has; after a change in 1C run onec.setup again.', server, entity_set));
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_body(name, text, jsonb) IS
+	'Отказать, если тело записи не подходит объекту (служебная)';
+
+CREATE FUNCTION onec_internal.refuse_change(why text, hint text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE invalid_parameter_value USING MESSAGE = why, HINT = coalesce(hint, '');
+END $$;
+
+COMMENT ON FUNCTION onec_internal.refuse_change(text, text) IS 'Отказать с объяснением (служебная)';
+
+CREATE FUNCTION onec_internal.is_deletable(server name, entity_set text) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM pg_foreign_server s
+				   WHERE s.srvname = $1 AND ('delete_mode=physical' = ANY (s.srvoptions) OR EXISTS (
+					   SELECT FROM pg_foreign_table t WHERE t.ftserver = s.oid
+						 AND t.ftoptions @> ARRAY['delete_mode=physical', 'entity_set=' || $2])));
+
+COMMENT ON FUNCTION onec_internal.is_deletable(name, text) IS
+	'Разрешено ли удалять объекты набора из базы (служебная)';
+
+CREATE FUNCTION onec_internal.check_change(server name, entity_set text, operation text, key uuid, body jsonb,
+										   merge_by text[]) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	missing text;
+BEGIN
+	PERFORM onec_internal.checked_word('operation', coalesce(operation, ''),
+									   '{create,patch,merge_rows,post,unpost,mark,delete}');
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_property p
+				   WHERE p.server = check_change.server AND p.entity_set = check_change.entity_set) THEN
+		PERFORM onec_internal.checked_word('entity set that can be written', coalesce(entity_set, ''), ARRAY(
+			SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p
+			WHERE p.server = check_change.server ORDER BY 1));
+	ELSIF key = '00000000-0000-0000-0000-000000000000' OR key IS NULL AND operation <> 'create' THEN
+		PERFORM onec_internal.refuse_change(format('operation "%s" needs the key of the object', operation));
+	ELSIF operation IN ('post', 'unpost') AND entity_set NOT LIKE 'Document\_%' THEN
+		PERFORM onec_internal.refuse_change(format('"%s" is no document: it cannot be posted', entity_set));
+	ELSIF operation = 'delete' AND NOT onec_internal.is_deletable(server, entity_set) THEN
+		PERFORM onec_internal.refuse_change(format('objects of "%s" are marked, not deleted', entity_set),
+			format('operation "mark"; or, where nothing else refers to them: ALTER SERVER %I OPTIONS (ADD '
+				   'delete_mode ''physical'');', server));
+	ELSIF (body IS NULL) <> (operation IN ('post', 'unpost', 'mark', 'delete')) THEN
+		PERFORM onec_internal.refuse_change(format(CASE WHEN body IS NULL THEN 'operation "%s" needs a body'
+			ELSE 'operation "%s" takes no body' END, operation));
+	ELSIF (cardinality(merge_by) > 0) IS NOT TRUE AND operation = 'merge_rows' OR merge_by IS NOT NULL
+		AND operation <> 'merge_rows' THEN
+		PERFORM onec_internal.refuse_change('merge_by names the fields by which merge_rows knows a row');
+	END IF;
+	IF body IS NOT NULL THEN
+		PERFORM onec_internal.check_body(server, entity_set, body);
+	END IF;
+	SELECT format('%s of "%s"', b.name, e.key) INTO missing
+	FROM jsonb_each(body) e CROSS JOIN unnest(merge_by) b (name)
+	WHERE NOT EXISTS (SELECT FROM onec_internal.outbox_property p
+					  WHERE (p.server, p.entity_set, p.part, p.property)
+						  = (check_change.server, check_change.entity_set, e.key, b.name)) LIMIT 1;
+	IF operation = 'merge_rows' AND missing IS NOT NULL THEN
+		PERFORM onec_internal.refuse_change(format('merge_rows knows no %s: its body has tabular parts '
+			'only, and merge_by fields of them', missing));
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_change(name, text, text, uuid, jsonb, text[]) IS
+	'Отказать, если изменение не может быть сделано (служебная)';
+
+CREATE FUNCTION onec_internal.named_in_body(server name, body jsonb) RETURNS bigint[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(array_agg(DISTINCT o.id), '{}')
+	FROM onec_internal.body_members($2) m
+	JOIN onec.outbox o ON o.server = $1 AND o.operation = 'create' AND o.key = onec_internal.reference_uuid(
+		m.value #>> '{}')
+	WHERE jsonb_typeof(m.value) = 'string'
+$$;
+
+COMMENT ON FUNCTION onec_internal.named_in_body(name, jsonb) IS
+	'Строки очереди, создающие объекты, на которые ссылается тело (служебная)';
+
+CREATE FUNCTION onec_internal.known_change(server name, entity_set text, operation text, idempotency text,
+										   OUT id bigint, OUT key uuid)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	k onec_internal.outbox_key;
+BEGIN
+	SELECT * INTO k FROM onec_internal.outbox_key o
+	WHERE o.server = known_change.server AND o.idempotency = known_change.idempotency;
+	IF (k.entity_set, k.operation) <> (entity_set, operation) THEN
+		RAISE unique_violation USING
+			MESSAGE = 'the idempotency key has been used for another change',
+			DETAIL = format('It was to %s "%s", outbox row %s.', k.operation, k.entity_set, k.id);
+	END IF;
+	id := k.id;
+	key := k.key;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.known_change(name, text, text, text) IS
+	'Строка с этим ключом идемпотентности (служебная)';
+
+CREATE FUNCTION onec_internal.check_markable(server name, entity_set text, body jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec_internal.marker_property(server, entity_set, body) IS NULL THEN
+		RAISE feature_not_supported USING
+			MESSAGE = format('server "%s" gives new objects keys of its own, and no property of "%s" can '
+							 'carry a mark', server, entity_set),
+			DETAIL = 'Whether a creation with an unknown outcome was stored could not be found out there.',
+			HINT = format('SELECT onec.set(''outbox.marker'', …, %L) names properties that can, texts with '
+						  'room for 39 characters more.', server);
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_markable(name, text, jsonb) IS
+	'Отказать, если новый объект нечем пометить (служебная)';
+
+CREATE FUNCTION onec_internal.first_status(server name, depends_on bigint[]) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN onec.get('outbox.preview', $1)::boolean THEN 'preview'
+				WHEN coalesce($2, '{}') = '{}' THEN 'pending' ELSE 'waiting' END;
+
+COMMENT ON FUNCTION onec_internal.first_status(name, bigint[]) IS
+	'Состояние новой строки очереди (служебная)';
+
+CREATE FUNCTION onec_internal.tell_outbox(server name, id bigint, status text) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN onec.get('outbox.notify', $1)::boolean
+				THEN pg_notify('onec_outbox', format('%s %s', $2, $3)) END;
+
+COMMENT ON FUNCTION onec_internal.tell_outbox(name, bigint, text) IS
+	'Сообщить о строке очереди: NOTIFY onec_outbox, номер и состояние (служебная)';
+
+CREATE FUNCTION onec_internal.put_into_outbox(o onec.outbox) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	key bigint := onec_internal.people_lock_key(server);
+	number bigint := nextval(pg_get_serial_sequence('onec.outbox', 'id'));
+	status text := onec_internal.first_status(o.server, o.depends_on);
 BEGIN
-	IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
-		RAISE invalid_transaction_state USING
-			MESSAGE = 'rows about people are written and erased in READ COMMITTED only',
-			DETAIL = 'Whoever is forgotten meanwhile would be seen, or left, by a transaction '
-					 'that looks at an older state.',
-			HINT = 'SET default_transaction_isolation = ''read committed'' first.';
-	ELSIF alone THEN
-		PERFORM pg_advisory_xact_lock(key);
-	ELSE
-		PERFORM pg_advisory_xact_lock_shared(key);
+	IF o.idempotency IS NOT NULL THEN
+		INSERT INTO onec_internal.outbox_key (server, idempotency, id, entity_set, operation, key)
+		VALUES (o.server, o.idempotency, number, o.entity_set, o.operation, o.key)
+		ON CONFLICT ON CONSTRAINT outbox_key_pkey DO NOTHING;
+		IF NOT FOUND THEN
+			RETURN NULL;
+		END IF;
+	END IF;
+	INSERT INTO onec.outbox (server, id, entity_set, operation, key, body, data_version, merge_by, depends_on,
+							 idempotency, requested_by, status, load_mode) OVERRIDING SYSTEM VALUE
+	VALUES (o.server, number, o.entity_set, o.operation, o.key, o.body, o.data_version, o.merge_by,
+			o.depends_on, o.idempotency, o.requested_by, status, o.load_mode);
+	PERFORM onec_internal.tell_outbox(o.server, number, status);
+	RETURN number;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.put_into_outbox(onec.outbox) IS
+	'Поставить строку в очередь; NULL — ключ идемпотентности уже есть (служебная)';
+
+CREATE FUNCTION onec.enqueue(server name, entity_set text, operation text, key uuid DEFAULT NULL,
+							 body jsonb DEFAULT NULL, depends_on bigint[] DEFAULT NULL,
+							 idempotency text DEFAULT NULL, data_version text DEFAULT NULL,
+							 merge_by text[] DEFAULT NULL, load_mode boolean DEFAULT false, OUT id bigint,
+							 OUT object_key uuid)
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan -- no plan of its own for each body: see 35_rows.sql
+AS $$
+DECLARE
+	row onec.outbox;
+BEGIN
+	PERFORM onec_internal.must_write('enqueue');
+	row.server := onec_internal.written_server(server);
+	row.requested_by := onec_internal.calling_role();
+	PERFORM onec_internal.check_allowed(row.server, row.requested_by, entity_set);
+	IF load_mode AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = row.requested_by) THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = 'only a superuser may write past the checks of the configuration (load_mode)';
+	END IF;
+	IF idempotency IS NOT NULL THEN
+		SELECT k.id, k.key INTO id, object_key
+		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
+		IF id IS NOT NULL THEN
+			RETURN;
+		END IF;
+	END IF;
+	PERFORM onec_internal.check_change(row.server, entity_set, operation, key, body, merge_by);
+	IF operation = 'create' AND NOT onec_internal.client_keys(row.server) THEN
+		PERFORM onec_internal.check_markable(row.server, entity_set, body);
+	END IF;
+	row.entity_set := entity_set;
+	row.operation := operation;
+	-- one name for one object, so that its changes keep their order
+	row.key := coalesce(onec_internal.site_key(row.server, key), gen_random_uuid());
+	row.body := CASE operation WHEN 'mark' THEN '{"DeletionMark": true}' ELSE body END;
+	row.data_version := data_version;
+	row.merge_by := merge_by;
+	row.load_mode := coalesce(load_mode, false);
+	row.depends_on := ARRAY(SELECT DISTINCT d FROM unnest(
+		depends_on || onec_internal.named_in_body(row.server, body)) d ORDER BY 1);
+	row.idempotency := idempotency;
+	id := onec_internal.put_into_outbox(row);
+	object_key := row.key;
+	IF id IS NULL THEN
+		-- somebody else's, committed just now
+		SELECT k.id, k.key INTO id, object_key
+		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
 	END IF;
 END $$;
+
+COMMENT ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[], boolean)
+IS
+	'Поставить изменение объекта 1С в очередь в своей транзакции: отправится после её фиксации. Проверяет '
+	'тело по метаданным базы; возвращает номер строки и ссылку на объект. С тем же ключом идемпотентности '
+	'второй раз ничего не ставит. load_mode — писать без проверок конфигурации, только суперпользователю';
+
+REVOKE EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[], boolean)
+	FROM PUBLIC;
+
+CREATE FUNCTION onec_internal.first_faulty(server name, entity_set text, bodies jsonb[]) RETURNS jsonb
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT b.body
+	FROM unnest($3) WITH ORDINALITY b (body, n)
+	CROSS JOIN LATERAL onec_internal.body_members(b.body) m
+	LEFT JOIN onec_internal.outbox_property p
+		ON p.server = $1 AND p.entity_set = $2 AND p.part = m.part AND p.property = m.name
+	WHERE p.property IS NULL OR m.name IN ('DataVersion', 'Posted', 'Ref_Key')
+	   OR CASE WHEN m.part <> '' AND m.name = 'LineNumber' THEN m.value #>> '{}' <> m.line::text
+			   ELSE onec_internal.value_fault(p.edm_type, p.length, m.value, m.kind) IS NOT NULL END
+	ORDER BY b.n LIMIT 1
+$$;
+
+COMMENT ON FUNCTION onec_internal.first_faulty(name, text, jsonb[]) IS
+	'Первое тело записи, в котором что-то не так (служебная)';
+
+CREATE FUNCTION onec_internal.named_in_bodies(server name, ids bigint[], keys uuid[], bodies jsonb[])
+	RETURNS TABLE (id bigint, depends_on bigint[])
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH named AS MATERIALIZED (
+		SELECT DISTINCT b.id, r.key
+		FROM unnest($2, $4) b (id, body)
+		CROSS JOIN LATERAL onec_internal.body_members(b.body) m
+		CROSS JOIN LATERAL (SELECT onec_internal.reference_uuid(m.value #>> '{}')) r (key)
+		WHERE jsonb_typeof(m.value) = 'string' AND r.key IS NOT NULL),
+	made AS (
+		SELECT n.id, o.id AS of FROM named n
+		JOIN onec.outbox o ON o.server = $1 AND o.operation = 'create' AND o.key = n.key
+		UNION
+		SELECT n.id, g.id FROM named n JOIN unnest($2, $3) g (id, key) ON g.key = n.key AND g.id < n.id)
+	SELECT m.id, array_agg(m.of ORDER BY m.of) FROM made m GROUP BY m.id
+$$;
+
+COMMENT ON FUNCTION onec_internal.named_in_bodies(name, bigint[], uuid[], jsonb[]) IS
+	'Строки очереди, создающие объекты, на которые ссылаются тела (служебная)';
+
+CREATE FUNCTION onec_internal.enqueue_new(server name, entity_set text, keys uuid[], bodies jsonb[])
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	-- a plan of its own for each call would hold the bodies, and auto_explain may log plans
+	SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	srv name;
+	who name := onec_internal.calling_role();
+	ids bigint[];
+BEGIN
+	PERFORM onec_internal.must_write('enqueue');
+	srv := onec_internal.written_server(server);
+	PERFORM onec_internal.check_allowed(srv, who, entity_set);
+	-- the first tells what is wrong with all of them; a body that is faulty, what is wrong with it
+	PERFORM onec_internal.check_change(srv, entity_set, 'create', k, b, NULL) FROM unnest(ARRAY[
+		coalesce(onec_internal.first_faulty(srv, entity_set, bodies), '{}')], ARRAY[
+		CASE WHEN '00000000-0000-0000-0000-000000000000' = ANY (keys)
+			 THEN '00000000-0000-0000-0000-000000000000'::uuid END]) c (b, k);
+	IF NOT onec_internal.client_keys(srv) THEN
+		PERFORM onec_internal.check_markable(srv, enqueue_new.entity_set, b) FROM unnest(bodies) b;
+	END IF;
+	SELECT array_agg(nextval(pg_get_serial_sequence('onec.outbox', 'id')) ORDER BY n) INTO ids
+	FROM unnest(keys) WITH ORDINALITY g (key, n);
+	INSERT INTO onec.outbox (server, id, entity_set, operation, key, body, depends_on, requested_by, status)
+		OVERRIDING SYSTEM VALUE
+	SELECT srv, g.id, enqueue_new.entity_set, 'create', g.key, g.body, coalesce(d.depends_on, '{}'), who,
+		   onec_internal.first_status(srv, d.depends_on)
+	FROM unnest(ids, keys, bodies) g (id, key, body)
+	LEFT JOIN onec_internal.named_in_bodies(srv, ids, keys, bodies) d ON d.id = g.id
+	ORDER BY g.id;
+	PERFORM onec_internal.tell_outbox(srv, o.id, o.status) FROM onec.outbox o
+	WHERE o.server = srv AND o.id = ANY (ids);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.enqueue_new(name, text, uuid[], jsonb[]) IS
+	'Поставить в очередь создание многих объектов сразу (служебная)';
+
+CREATE TYPE onec_internal.write_result AS (
+	verdict text,
+	http_status int,
+	code int,
+	message text,
+	retry_after int,
+	stored jsonb,
+	diff jsonb,
+	remote_key uuid,
+	marked boolean
+);
+
+COMMENT ON TYPE onec_internal.write_result IS 'Чем кончилась отправка строки (служебный)';
+
+CREATE FUNCTION onec_internal.mapping_stamp(server name, role name) RETURNS text
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT concat_ws(':', s.oid, s.xmin, m.oid, m.xmin)
+	FROM pg_foreign_server s
+	LEFT JOIN LATERAL (SELECT u.oid, u.xmin FROM pg_user_mapping u
+					   WHERE u.umserver = s.oid AND u.umuser IN (0, (SELECT r.oid FROM pg_roles r
+						WHERE r.rolname = $2))
+					   ORDER BY u.umuser DESC LIMIT 1) m ON true
+	WHERE s.srvname = $1
+$$;
+
+COMMENT ON FUNCTION onec_internal.mapping_stamp(name, name) IS
+	'Отпечаток сервера и сопоставления пользователя (служебная)';
+
+CREATE FUNCTION onec_internal.take_back_leases(server name) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec.outbox o SET status = 'unknown', maybe_sent = true,
+		not_before = clock_timestamp() + make_interval(secs => onec.get('outbox.settle_seconds', $1)::int),
+		message = 'the delivery was interrupted'
+	WHERE o.server = $1 AND o.id IN (
+		SELECT l.id FROM onec.outbox l
+		WHERE l.server = $1 AND l.status = 'sending'
+		  AND (l.lease_until < clock_timestamp() OR NOT EXISTS (
+			  SELECT FROM pg_stat_activity a
+			  WHERE a.pid = l.worker AND a.backend_start = l.worker_start
+				AND a.pid <> pg_backend_pid() AND a.state IN ('active', 'disabled')))
+		FOR UPDATE SKIP LOCKED)
+$$;
+
+COMMENT ON FUNCTION onec_internal.take_back_leases(name) IS
+	'Вернуть строки, отправка которых прервалась: их исход неясен (служебная)';
+
+CREATE FUNCTION onec_internal.lease_write(server name, stamp text) RETURNS onec.outbox
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	taken onec.outbox;
+	at timestamptz;
+BEGIN
+	IF EXISTS (SELECT FROM onec_internal.outbox_base b
+			   WHERE b.server = lease_write.server AND b.stopped_for = stamp) THEN
+		RETURN NULL;
+	END IF;
+	PERFORM onec_internal.take_back_leases(server);
+	at := clock_timestamp();
+	SELECT o.* INTO taken FROM onec.outbox o
+	WHERE o.server = lease_write.server AND o.status IN ('pending', 'waiting', 'unknown')
+		AND o.not_before <= at
+	  -- OFFSET 0: looked up for the few rows before the first that is due, and not joined for all that wait
+	  AND NOT EXISTS (SELECT FROM onec.outbox e
+					  WHERE e.server = o.server AND e.key = o.key AND e.id < o.id AND e.status <> 'preview'
+					  OFFSET 0)
+	  AND NOT EXISTS (SELECT FROM unnest(o.depends_on) n (id)
+					  CROSS JOIN LATERAL (SELECT FROM onec.outbox d
+										  WHERE d.server = o.server AND d.id = n.id OFFSET 0) d OFFSET 0)
+	ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+	IF taken.id IS NULL THEN
+		RETURN NULL;
+	END IF;
+	UPDATE onec.outbox o SET status = 'sending', attempts = o.attempts + 1, leased_at = at,
+		lease_until = at + make_interval(secs => onec.get('outbox.lease_seconds', o.server)::int),
+		worker = pg_backend_pid(), message = NULL, http_status = NULL, code = NULL,
+		-- what may be in 1C already is looked for by the mark that it was sent with
+		marker = onec_internal.marker_of(o),
+		worker_start = (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid())
+	WHERE o.server = taken.server AND o.id = taken.id
+	RETURNING * INTO taken;
+	RETURN taken;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.lease_write(name, text) IS
+	'Взять следующую строку очереди для отправки (служебная)';
+
+CREATE FUNCTION onec_internal.write_delay(server name, attempts int, asked int) RETURNS interval
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT make_interval(secs => greatest(coalesce($3, 0), least(onec.get('outbox.retry_max_seconds',
+		$1)::int,
+		onec.get('outbox.retry_min_seconds', $1)::int * 2.0 ^ least(greatest($2 - 1, 0), 20))))
+$$;
+
+COMMENT ON FUNCTION onec_internal.write_delay(name, int, int) IS
+	'Через сколько повторить отправку (служебная)';
+
+CREATE FUNCTION onec_internal.write_done(work onec.outbox, result onec_internal.write_result) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	at timestamptz := clock_timestamp();
+BEGIN
+	PERFORM onec_internal.make_history_part(at);
+	INSERT INTO onec.outbox_history (server, id, done_at, entity_set, operation, key, remote_key, body,
+		depends_on,
+									 idempotency, requested_by, requested_at, status, attempts,
+										http_status, message,
+									 stored_diff, number, data_version)
+	VALUES (work.server, work.id, at, work.entity_set, work.operation, work.key, result.remote_key, work.body,
+			work.depends_on, work.idempotency, work.requested_by, work.requested_at, result.verdict,
+				work.attempts,
+			result.http_status, result.message, result.diff,
+			coalesce(result.stored ->> 'Number', result.stored ->> 'Code'), result.stored ->> 'DataVersion');
+	DELETE FROM onec.outbox o WHERE o.server = work.server AND o.id = work.id;
+	PERFORM onec_internal.tell_outbox(work.server, work.id, result.verdict);
+	UPDATE onec_internal.outbox_key k SET kept_since = at
+	WHERE k.server = work.server AND k.idempotency = work.idempotency;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.write_done(onec.outbox, onec_internal.write_result) IS
+	'Перенести строку в историю (служебная)';
+
+CREATE FUNCTION onec_internal.note_client_keys(work onec.outbox, result onec_internal.write_result)
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	honoured boolean := result.remote_key IS NULL;
+BEGIN
+	UPDATE onec_internal.outbox_base b SET client_keys = honoured
+	WHERE b.server = work.server AND b.client_keys IS DISTINCT FROM honoured;
+	IF NOT honoured THEN
+		INSERT INTO onec_internal.outbox_remote AS r (server, key, remote_key)
+		VALUES (work.server, work.key, result.remote_key) ON CONFLICT DO NOTHING;
+	END IF;
+	IF result.marked IS NOT NULL THEN
+		INSERT INTO onec_internal.outbox_marker AS m (server, entity_set, property, is_kept)
+		VALUES (work.server, work.entity_set, work.marker, result.marked)
+		ON CONFLICT ON CONSTRAINT outbox_marker_pkey DO UPDATE SET is_kept = excluded.is_kept
+		WHERE m.is_kept <> excluded.is_kept;
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.note_client_keys(onec.outbox, onec_internal.write_result) IS
+	'Запомнить, взяла ли база присланный ключ и осталась ли пометка (служебная)';
+
+CREATE FUNCTION onec_internal.stop_deliveries(server name, stamp text, why text) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec_internal.outbox_base b SET stopped_for = $2, stopped_at = clock_timestamp(), message = $3
+	WHERE b.server = $1
+$$;
+
+COMMENT ON FUNCTION onec_internal.stop_deliveries(name, text, text) IS
+	'Не отправлять ничего, пока не изменится логин (служебная)';
+
+CREATE FUNCTION onec_internal.settle_write(work onec.outbox, result onec_internal.write_result,
+										   stamp text) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	wait interval := onec_internal.write_delay(work.server, work.attempts, result.retry_after);
+BEGIN
+	PERFORM FROM onec.outbox o
+	WHERE o.server = work.server AND o.id = work.id AND o.status = 'sending' AND o.attempts = work.attempts
+	FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN true;
+	ELSIF result.verdict = 'done' THEN
+		IF work.operation = 'create' THEN
+			PERFORM onec_internal.note_client_keys(work, result);
+		END IF;
+		PERFORM onec_internal.write_done(work, result);
+		RETURN true;
+	ELSIF result.verdict = 'unknown' THEN
+		wait := greatest(wait, make_interval(secs => onec.get('outbox.settle_seconds', work.server)::int));
+	ELSIF result.verdict = 'login' THEN
+		PERFORM onec_internal.stop_deliveries(work.server, stamp, result.message);
+		wait := interval '0';
+	END IF;
+	UPDATE onec.outbox o SET
+		status = CASE WHEN result.verdict IN ('passing', 'login') THEN
+					CASE WHEN o.maybe_sent THEN 'unknown' ELSE 'pending' END ELSE result.verdict END,
+		maybe_sent = o.maybe_sent OR result.verdict = 'unknown',
+		not_before = clock_timestamp() + wait, http_status = result.http_status, code = result.code,
+		message = result.message
+	WHERE o.server = work.server AND o.id = work.id;
+	IF result.verdict IN ('failed', 'conflict', 'blocked') THEN
+		PERFORM onec_internal.tell_outbox(work.server, work.id, result.verdict);
+	END IF;
+	RETURN result.verdict <> 'login' AND (result.verdict <> 'passing' OR result.code IS NOT NULL);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.settle_write(onec.outbox, onec_internal.write_result, text) IS
+	'Записать исход отправки; есть ли смысл продолжать (служебная)';
 
 CREATE TABLE onec_internal.written_unread (
 	server name NOT NULL,
@@ -7596,7 +6819,7 @@ BEGIN
 		PERFORM onec_internal.stage_objects(server, t.target, CASE t.part WHEN '' THEN objects ELSE (
 			SELECT coalesce(jsonb_agg(r || jsonb_build_object('Ref_Key', o -> 'Ref_Key')), '[]')
 			FROM jsonb_array_elements(objects) o, jsonb_array_elements(o -> t.part) r) END);
-		PERFORM onec_internal.complete_and_compare(server, t.target, format('%I IN (%s)', t.unit, keys));
+		PERFORM onec_internal.compare_unforgotten(server, t.target, format('%I IN (%s)', t.unit, keys));
 		PERFORM onec_internal.write_window(server, t.target);
 	END LOOP;
 	PERFORM onec_internal.drop_window_tables();
@@ -7674,6 +6897,382 @@ END $$;
 COMMENT ON FUNCTION onec_internal.store_written(name, jsonb, boolean) IS
 	'Записать доставленное в местные данные (служебная)';
 
+CREATE FUNCTION onec_internal.write_once(
+	server name, method text, entity_set text, key uuid, action text, body json, if_match text,
+	load_mode boolean DEFAULT false,
+	OUT outcome text, OUT http_status int, OUT code int, OUT message text, OUT answer text,
+		OUT retry_after int,
+	OUT ms double precision)
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_write_once';
+
+COMMENT ON FUNCTION onec_internal.write_once(name, text, text, uuid, text, json, text, boolean) IS
+	'Один запрос к 1С, который меняет или читает один объект, и его исход: stored, missing, exists, '
+	'changed, refused, rights, login, passing, unknown (служебная)';
+
+CREATE FUNCTION onec_internal.ask_1c(work onec.outbox, method text, action text DEFAULT NULL,
+									 body json DEFAULT NULL, if_match text DEFAULT NULL,
+									 key uuid DEFAULT NULL)
+	RETURNS onec_internal.write_result
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT ROW(w.outcome, w.http_status, w.code, w.message, w.retry_after, w.answer::jsonb, NULL, NULL,
+			   NULL)::onec_internal.write_result
+	FROM onec_internal.write_once(($1).server, $2, ($1).entity_set,
+								  CASE WHEN $2 <> 'POST' OR $3 IS NOT NULL
+									   THEN coalesce($6, onec_internal.key_in_1c(($1).server, ($1).key)) END,
+								  $3, $4, $5, ($1).load_mode) w
+$$;
+
+COMMENT ON FUNCTION onec_internal.ask_1c(onec.outbox, text, text, json, text, uuid) IS
+	'Запрос к 1С о строке очереди (служебная)';
+
+CREATE FUNCTION onec_internal.write_verdict(work onec.outbox, result onec_internal.write_result,
+											sent jsonb) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF result.verdict = 'stored' THEN
+		result.diff := onec_internal.stored_diff(work.server, work.entity_set, sent, result.stored);
+	END IF;
+	result.message := coalesce(result.message, CASE result.verdict WHEN 'missing' THEN 'no such object' END);
+	result.verdict := CASE result.verdict WHEN 'stored' THEN 'done' WHEN 'missing' THEN 'failed'
+		WHEN 'refused' THEN 'failed' WHEN 'exists' THEN 'failed' WHEN 'changed' THEN 'conflict'
+		WHEN 'rights' THEN 'blocked' ELSE result.verdict END;
+	RETURN result;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.write_verdict(onec.outbox, onec_internal.write_result, jsonb) IS
+	'Чем кончилась отправка строки по исходу последнего запроса (служебная)';
+
+CREATE FUNCTION onec_internal.told_verdict(result onec_internal.write_result, verdict text,
+										   message text) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	result.verdict := verdict;
+	result.message := message;
+	RETURN result;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.told_verdict(onec_internal.write_result, text, text) IS
+	'Исход с пояснением (служебная)';
+
+CREATE FUNCTION onec_internal.with_stored(work onec.outbox,
+										  result onec_internal.write_result)
+											RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF result.verdict = 'stored' AND result.stored IS NULL THEN
+		result := onec_internal.ask_1c(work, 'GET');
+		IF result.verdict <> 'stored' THEN
+			RETURN onec_internal.told_verdict(result, 'unknown',
+				'answered well, but the object cannot be read');
+		END IF;
+	END IF;
+	RETURN result;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.with_stored(onec.outbox, onec_internal.write_result) IS
+	'Исход вместе с тем, что записано (служебная)';
+
+CREATE FUNCTION onec_internal.find_created(work onec.outbox, honoured boolean)
+	RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result;
+	found_keys uuid[];
+	said text;
+	detail text;
+	place text;
+BEGIN
+	result.verdict := 'missing';
+	IF honoured IS NOT FALSE OR onec_internal.key_in_1c(work.server, work.key) <> work.key THEN
+		result := onec_internal.ask_1c(work, 'GET');
+	END IF;
+	IF result.verdict <> 'missing' OR work.marker IS NULL OR honoured THEN
+		RETURN result;
+	END IF;
+	found_keys := ARRAY(SELECT m.key FROM onec_internal.marked_objects(work.server, work.entity_set,
+		work.marker, work.key::text) m);
+	RETURN CASE cardinality(found_keys) WHEN 0 THEN result
+		WHEN 1 THEN onec_internal.ask_1c(work, 'GET', key => found_keys[1])
+		ELSE onec_internal.told_verdict(result, 'conflict', 'several objects carry its mark') END;
+EXCEPTION WHEN others THEN
+	GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
+	RETURN onec_internal.told_verdict(result, 'passing',
+									  onec_internal.message_without_values(SQLSTATE, said, detail, place));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.find_created(onec.outbox, boolean) IS
+	'Объект, который могла создать прежняя попытка (служебная)';
+
+CREATE FUNCTION onec_internal.doubt_of_absence(work onec.outbox, honoured boolean, OUT verdict text,
+											   OUT why text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN d.why IS NOT NULL THEN CASE WHEN d.is_final THEN 'blocked' ELSE 'unknown' END END, d.why
+	FROM (SELECT coalesce(NOT $2 AND (($1).marker IS NULL OR NOT k.kept), false) AS is_final, CASE
+			WHEN $2 THEN NULL
+			WHEN NOT $2 AND (($1).marker IS NULL OR NOT k.kept)
+				THEN 'the base gives new objects keys of its own, and this one carried no mark: whether it '
+					 'was stored a person has to see'
+			WHEN ($1).marker IS NULL OR k.kept IS FALSE
+				THEN 'nothing of this key is there, but whether the base takes keys that it is sent is not '
+					 'known yet'
+			WHEN k.kept IS NULL
+				THEN 'nothing of this key or mark is there, but whether the base keeps either is not known '
+					 'yet' END AS why
+		  FROM (SELECT onec_internal.is_marker_kept(($1).server, ($1).entity_set, ($1).marker)) k (kept)) d
+$$;
+
+COMMENT ON FUNCTION onec_internal.doubt_of_absence(onec.outbox, boolean) IS
+	'Почему ненайденное всё же может быть записано (служебная)';
+
+CREATE FUNCTION onec_internal.with_own_key(work onec.outbox, result onec_internal.write_result)
+	RETURNS onec_internal.write_result
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF result.verdict = 'stored' THEN
+		result.remote_key := nullif((result.stored ->> 'Ref_Key')::uuid, work.key);
+		result.marked := CASE WHEN work.marker IS NOT NULL
+			THEN position(work.key::text IN coalesce(result.stored ->> work.marker, '')) > 0 END;
+	END IF;
+	RETURN result;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.with_own_key(onec.outbox, onec_internal.write_result) IS
+	'Исход с ключом, который дала 1С (служебная)';
+
+CREATE FUNCTION onec_internal.ask_for_new(work onec.outbox, sent jsonb) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result := onec_internal.ask_1c(work, 'POST', NULL,
+		onec_internal.wire_body(work.server, work.entity_set, sent, work.key));
+BEGIN
+	RETURN onec_internal.with_own_key(work, onec_internal.with_stored(work, result));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.ask_for_new(onec.outbox, jsonb) IS
+	'Запрос, который создаёт объект (служебная)';
+
+CREATE FUNCTION onec_internal.carry_create(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result;
+	doubt record;
+	honoured boolean := onec_internal.client_keys(work.server);
+	sent jsonb := onec_internal.marked_body(work.body, work.marker, work.key);
+BEGIN
+	IF work.attempts > 1 OR onec_internal.key_in_1c(work.server, work.key) <> work.key THEN
+		result := onec_internal.with_own_key(work, onec_internal.find_created(work, honoured));
+		SELECT * INTO doubt FROM onec_internal.doubt_of_absence(work, honoured);
+		IF result.verdict = 'stored' AND NOT work.maybe_sent AND onec_internal.stored_diff(work.server,
+			work.entity_set, sent, result.stored) IS NOT NULL THEN
+			RETURN onec_internal.told_verdict(result, 'conflict', 'another object has this key');
+		ELSIF result.verdict <> 'missing' THEN
+			RETURN onec_internal.write_verdict(work, result, sent);
+		ELSIF work.maybe_sent AND doubt.verdict IS NOT NULL THEN
+			RETURN onec_internal.told_verdict(result, doubt.verdict, doubt.why);
+		END IF;
+	END IF;
+	IF honoured IS FALSE AND work.marker IS NULL THEN
+		RETURN onec_internal.told_verdict(result, 'blocked', 'the base gives new objects keys of its own, '
+			'and no property of this one can carry a mark (setting outbox.marker)');
+	END IF;
+	result := onec_internal.ask_for_new(work, sent);
+	IF result.verdict = 'exists' THEN
+		result := onec_internal.ask_1c(work, 'GET');
+		IF result.verdict = 'stored' AND work.attempts = 1
+			AND onec_internal.stored_diff(work.server, work.entity_set, sent, result.stored) IS NOT NULL THEN
+			RETURN onec_internal.told_verdict(result, 'conflict', 'another object has this key');
+		ELSIF result.verdict = 'missing' THEN
+			RETURN onec_internal.told_verdict(result, 'unknown',
+				'the key is taken, but nothing can be read by it');
+		END IF;
+	END IF;
+	RETURN onec_internal.write_verdict(work, result, sent);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.carry_create(onec.outbox) IS 'Создать объект в 1С (служебная)';
+
+CREATE FUNCTION onec_internal.body_to_store(work onec.outbox, stored jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN ($1).operation <> 'merge_rows' THEN ($1).body
+		ELSE (SELECT jsonb_object_agg(e.key, onec_internal.merged_rows(coalesce($2 -> e.key, '[]'), e.value,
+																	   ($1).merge_by))
+			  FROM jsonb_each(onec_internal.with_remote_keys(($1).server, ($1).body)) e) END
+$$;
+
+COMMENT ON FUNCTION onec_internal.body_to_store(onec.outbox, jsonb) IS
+	'Что должно оказаться в 1С (служебная)';
+
+CREATE FUNCTION onec_internal.carry_patch(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result := onec_internal.ask_1c(work, 'GET');
+	sent jsonb := onec_internal.body_to_store(work, result.stored);
+	version text := result.stored ->> 'DataVersion';
+BEGIN
+	IF result.verdict <> 'stored' THEN
+		RETURN onec_internal.write_verdict(work, result, sent);
+	ELSIF onec_internal.stored_diff(work.server, work.entity_set, sent, result.stored) IS NULL
+		AND (work.maybe_sent OR version IS NOT DISTINCT FROM coalesce(work.data_version, version)) THEN
+		RETURN onec_internal.write_verdict(work, result, sent);
+	ELSIF version <> work.data_version THEN
+		RETURN onec_internal.told_verdict(result, 'conflict',
+			'the object has been changed since it was read');
+	END IF;
+	result := onec_internal.ask_1c(work, 'PATCH', NULL, onec_internal.wire_body(work.server,
+		work.entity_set, sent,
+		NULL), version);
+	IF result.verdict = 'changed' AND work.data_version IS NULL THEN
+		RETURN onec_internal.told_verdict(result, 'passing', 'the object was changed meanwhile');
+	END IF;
+	RETURN onec_internal.write_verdict(work, onec_internal.with_stored(work, result), sent);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.carry_patch(onec.outbox) IS 'Изменить объект в 1С (служебная)';
+
+CREATE FUNCTION onec_internal.carry_post(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result;
+	wanted text := CASE work.operation WHEN 'post' THEN 'true' ELSE 'false' END;
+BEGIN
+	IF work.attempts > 1 OR work.data_version IS NOT NULL THEN
+		result := onec_internal.ask_1c(work, 'GET');
+		IF result.verdict <> 'stored' OR work.maybe_sent AND result.stored ->> 'Posted' = wanted THEN
+			RETURN onec_internal.write_verdict(work, result, NULL);
+		ELSIF result.stored ->> 'DataVersion' <> work.data_version THEN
+			RETURN onec_internal.told_verdict(result, 'conflict',
+				'the document has been changed since it was read');
+		END IF;
+	END IF;
+	result := onec_internal.ask_1c(work, 'POST', initcap(work.operation));
+	IF result.verdict = 'stored' THEN
+		result.stored := NULL;
+		result := onec_internal.with_stored(work, result);
+		IF result.verdict = 'stored' AND result.stored ->> 'Posted' IS DISTINCT FROM wanted THEN
+			RETURN onec_internal.told_verdict(result, 'failed', 'answered well, but the document is not '
+				|| CASE work.operation WHEN 'post' THEN 'posted' ELSE 'unposted' END);
+		END IF;
+	END IF;
+	RETURN onec_internal.write_verdict(work, result, NULL);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.carry_post(onec.outbox) IS
+	'Провести документ в 1С или отменить проведение (служебная)';
+
+CREATE FUNCTION onec_internal.carry_delete(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result := onec_internal.ask_1c(work, 'GET');
+BEGIN
+	IF result.verdict = 'stored' AND result.stored ->> 'DataVersion' <> work.data_version THEN
+		RETURN onec_internal.told_verdict(result, 'conflict',
+			'the object has been changed since it was read');
+	ELSIF result.verdict = 'stored' THEN
+		result := onec_internal.ask_1c(work, 'DELETE', NULL, NULL, result.stored ->> 'DataVersion');
+	ELSIF result.verdict = 'missing' AND work.maybe_sent THEN
+		result.verdict := 'stored';
+	END IF;
+	RETURN onec_internal.write_verdict(work, result, NULL);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.carry_delete(onec.outbox) IS 'Удалить объект из 1С (служебная)';
+
+CREATE FUNCTION onec_internal.carry_write(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result;
+	said text;
+	detail text;
+	place text;
+BEGIN
+	-- what has no row is tried once, so nothing has to be looked up later
+	RETURN CASE WHEN work.operation = 'create' AND work.id IS NULL THEN onec_internal.write_verdict(work,
+					onec_internal.ask_for_new(work, work.body), work.body)
+				WHEN work.operation = 'create' THEN onec_internal.carry_create(work)
+				WHEN work.operation = 'delete' THEN onec_internal.carry_delete(work)
+				WHEN work.operation IN ('post', 'unpost') THEN onec_internal.carry_post(work)
+				ELSE onec_internal.carry_patch(work) END;
+EXCEPTION WHEN others THEN
+	GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
+	RETURN onec_internal.told_verdict(result, 'unknown',
+									  onec_internal.message_without_values(SQLSTATE, said, detail, place));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.carry_write(onec.outbox) IS
+	'Отправить строку очереди; ошибка — неясный исход (служебная)';
+
+CREATE FUNCTION onec_internal.writing_role(server name) RETURNS name
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce((SELECT o.option_value::name FROM pg_foreign_server s,
+						 pg_options_to_table(s.srvoptions) o
+					 WHERE s.srvname = $1 AND o.option_name = 'write_user'), current_user);
+
+COMMENT ON FUNCTION onec_internal.writing_role(name) IS 'Роль, логином которой отправляется (служебная)';
+
+CREATE FUNCTION onec_internal.delivering_server(server name) RETURNS name
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	writer name;
+BEGIN
+	PERFORM onec_internal.must_write('deliver');
+	server := onec_internal.live_server_meant(server);
+	writer := onec_internal.writing_role(server);
+	IF NOT onec_internal.is_updatable(server) THEN
+		RAISE NOTICE 'server "%" is not updatable now: nothing is delivered', server;
+		RETURN NULL;
+	ELSIF NOT EXISTS (SELECT FROM pg_user_mappings m JOIN pg_roles r ON m.umuser IN (0, r.oid)
+					  WHERE m.srvname = delivering_server.server AND r.rolname = writer) THEN
+		RAISE undefined_object USING
+			MESSAGE = format('role "%s" has no login at server "%s"', writer, server),
+			HINT = format('CREATE USER MAPPING FOR %I SERVER %I OPTIONS (user …, password …);',
+				writer, server);
+	END IF;
+	RETURN server;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.delivering_server(name) IS
+	'Сервер, в который сейчас можно отправлять; NULL — выключено (служебная)';
+
+CREATE FUNCTION onec_internal.is_delivery_over(done int, max_rows int, began timestamptz,
+											   max_seconds int) RETURNS boolean
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce($1 >= $2, false) OR coalesce(clock_timestamp() >= $3 + make_interval(secs => $4), false);
+
+COMMENT ON FUNCTION onec_internal.is_delivery_over(int, int, timestamptz, int) IS
+	'Довольно ли отправлено (служебная)';
+
 CREATE FUNCTION onec_internal.catch_up_with_written(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -7713,7 +7312,7 @@ END $$;
 COMMENT ON FUNCTION onec_internal.catch_up_with_written(name) IS
 	'Дочитать записанное, чего ещё нет в местных данных, и собрать тех, кого оно касается (служебная)';
 
-CREATE OR REPLACE PROCEDURE onec.deliver(server name DEFAULT NULL, max_rows int DEFAULT NULL,
+CREATE PROCEDURE onec.deliver(server name DEFAULT NULL, max_rows int DEFAULT NULL,
 	max_seconds int DEFAULT NULL)
 	LANGUAGE plpgsql
 AS $$
@@ -7734,7 +7333,7 @@ BEGIN
 	began := pg_catalog.clock_timestamp();
 	WHILE going AND server IS NOT NULL AND NOT onec_internal.is_delivery_over(done, max_rows, began,
 		max_seconds) LOOP
-		stamp := onec_internal.mapping_stamp(server, current_user);
+		stamp := onec_internal.mapping_stamp(server, onec_internal.writing_role(server));
 		work := onec_internal.lease_write(server, stamp);
 		COMMIT;
 		EXIT WHEN work.id IS NULL;
@@ -7752,6 +7351,475 @@ BEGIN
 		PERFORM onec_internal.catch_up_with_written(server);
 	END IF;
 END $$;
+
+COMMENT ON PROCEDURE onec.deliver(name, int, int) IS
+	'Отправить в 1С то, что ждёт в очереди: каждая строка — один изменяющий запрос и две фиксации, до и '
+	'после него. Не больше max_rows строк и max_seconds секунд; можно вызывать одновременно';
+
+REVOKE EXECUTE ON PROCEDURE onec.deliver(name, int, int) FROM PUBLIC;
+
+CREATE FUNCTION onec_internal.check_nothing_waits(server name, key uuid, body jsonb) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	waiting bigint := (SELECT min(o.id) FROM onec.outbox o
+					   WHERE o.server = check_nothing_waits.server AND o.key = check_nothing_waits.key
+						 AND o.status <> 'preview');
+BEGIN
+	waiting := coalesce(waiting, (SELECT min(n)
+								  FROM unnest(onec_internal.named_in_body(server, body)) n));
+	IF waiting IS NOT NULL THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('the object, or one that it names, waits in the outbox: row %s', waiting),
+			HINT = format('CALL onec.deliver(%L) first, or write with write_mode ''outbox'', too.', server);
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_nothing_waits(name, uuid, jsonb) IS
+	'Отказать, если объект или то, на что он ссылается, ещё в очереди (служебная)';
+
+CREATE FUNCTION onec_internal.write_now(server name, entity_set text, operation text, key uuid, body jsonb,
+										data_version text, OUT verdict text, OUT message text,
+										OUT stored jsonb, OUT differs text)
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan -- see 35_rows.sql
+AS $$
+DECLARE
+	work onec.outbox;
+	result onec_internal.write_result;
+BEGIN
+	PERFORM onec_internal.must_write('write_now');
+	work.server := onec_internal.written_server(server);
+	work.requested_by := onec_internal.calling_role();
+	PERFORM onec_internal.check_allowed(work.server, work.requested_by, entity_set);
+	PERFORM onec_internal.check_change(work.server, entity_set, operation, key, body, NULL);
+	key := onec_internal.site_key(work.server, key);
+	PERFORM onec_internal.check_nothing_waits(work.server, key, body);
+	IF NOT onec_internal.is_updatable(work.server) THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('server "%s" is not updatable now', work.server),
+			HINT = format('ALTER SERVER %I OPTIONS (SET updatable ''on'');', work.server);
+	END IF;
+	work.entity_set := entity_set;
+	work.operation := operation;
+	work.key := key;
+	work.body := CASE operation WHEN 'mark' THEN '{"DeletionMark": true}' ELSE body END;
+	work.data_version := data_version;
+	work.attempts := 1;
+	work.maybe_sent := false;
+	work.load_mode := false;
+	result := onec_internal.carry_write(work);
+	IF result.verdict = 'done' THEN
+		IF operation = 'create' THEN
+			PERFORM onec_internal.note_client_keys(work, result);
+		END IF;
+		PERFORM onec_internal.note_written(NULL, work, result);
+	END IF;
+	verdict := result.verdict;
+	message := result.message;
+	stored := result.stored;
+	differs := (SELECT string_agg(format('"%s"', d), ', ' ORDER BY d) FROM jsonb_object_keys(result.diff) d);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.write_now(name, text, text, uuid, jsonb, text) IS
+	'Записать изменение в 1С сразу, без очереди: исход, ответ 1С, что записано и какие свойства не так, как '
+	'отправлено (служебная)';
+
+CREATE FUNCTION onec.write_status(key uuid, server name DEFAULT NULL)
+	RETURNS TABLE (id bigint, entity_set text, operation text, status text, number text, data_version text,
+				   message text)
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT w.* FROM (SELECT m.server, onec_internal.site_key(m.server, $1) AS key
+		FROM onec_internal.server_meant($2) m (server)) s CROSS JOIN LATERAL (
+		SELECT o.id, o.entity_set, o.operation, o.status, NULL::text AS number, NULL::text AS data_version,
+			o.message
+		FROM onec.outbox o
+		WHERE o.server = s.server AND o.key = s.key
+		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
+			WHERE r.rolname = o.requested_by),
+						  'USAGE')
+		UNION ALL
+		SELECT h.id, h.entity_set, h.operation, h.status, h.number, h.data_version, h.message
+		FROM onec.outbox_history h
+		WHERE h.server = s.server AND h.key = s.key
+		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
+			WHERE r.rolname = h.requested_by),
+						  'USAGE')) w
+	ORDER BY w.id
+$$;
+
+COMMENT ON FUNCTION onec.write_status(uuid, name) IS
+	'Где изменения объекта, которые поставила эта роль: состояние, номер или код, который дала 1С, её ответ';
+
+REVOKE EXECUTE ON FUNCTION onec.write_status(uuid, name) FROM PUBLIC;
+
+CREATE FUNCTION onec.allow_write(role regrole, entity_sets text[], server name DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.written_server(server);
+BEGIN
+	PERFORM onec_internal.checked_word('entity set that can be written', e, ARRAY(
+		SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p WHERE p.server = srv))
+	FROM unnest(entity_sets) e;
+	INSERT INTO onec.outbox_allowed (server, role, entity_set)
+	SELECT srv, (SELECT r.rolname FROM pg_roles r WHERE r.oid = allow_write.role), e
+	FROM unnest(entity_sets) e ON CONFLICT DO NOTHING;
+	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, '
+				   'text, text[], boolean), onec.write_status(uuid, name) TO %s', role);
+END $$;
+
+COMMENT ON FUNCTION onec.allow_write(regrole, text[], name) IS
+	'Разрешить роли ставить в очередь изменения этих наборов; таблиц очереди она не читает';
+
+REVOKE EXECUTE ON FUNCTION onec.allow_write(regrole, text[], name) FROM PUBLIC;
+
+CREATE FUNCTION onec.outbox_retry(id bigint) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE onec.outbox o SET status = CASE WHEN o.maybe_sent THEN 'unknown' ELSE 'pending' END,
+		not_before = now()
+	WHERE o.id = outbox_retry.id AND o.status <> 'sending';
+	IF NOT FOUND THEN
+		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec.outbox_retry(bigint) IS
+	'Отправить строку очереди ещё раз, не дожидаясь срока; прежде смотрится, не записана ли она уже';
+
+REVOKE EXECUTE ON FUNCTION onec.outbox_retry(bigint) FROM PUBLIC;
+
+CREATE FUNCTION onec.outbox_skip(id bigint, why text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	work onec.outbox;
+	result onec_internal.write_result;
+BEGIN
+	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_skip.id AND o.status <> 'sending' FOR UPDATE;
+	IF work.id IS NULL THEN
+		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
+	END IF;
+	PERFORM onec_internal.write_done(work, onec_internal.told_verdict(result, 'skipped', why));
+END $$;
+
+COMMENT ON FUNCTION onec.outbox_skip(bigint, text) IS
+	'Не отправлять строку очереди: она уходит в историю, и то, что её ждало, больше не ждёт';
+
+REVOKE EXECUTE ON FUNCTION onec.outbox_skip(bigint, text) FROM PUBLIC;
+
+CREATE FUNCTION onec_internal.drop_old_history(days int) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part regclass;
+BEGIN
+	FOR part IN SELECT i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		WHERE i.inhparent = 'onec.outbox_history'::regclass AND c.relname ~ '^outbox_history_\d{4}_\d\d$'
+		  AND to_date(right(c.relname, 7), 'YYYY_MM') + interval '1 '
+			'month' < now() - make_interval(days => days) LOOP
+		EXECUTE format('DROP TABLE %s', part);
+	END LOOP;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.drop_old_history(int) IS 'Удалить старые части истории (служебная)';
+
+CREATE FUNCTION onec_internal.housekeep_outbox(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	keep_days int := onec.get('outbox.keep_days', server)::int;
+BEGIN
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = housekeep_outbox.server) THEN
+		RETURN;
+	END IF;
+	PERFORM onec_internal.make_history_part(now() + interval '7 days');
+	-- parts hold all servers: the longest time that one of them wants
+	PERFORM onec_internal.drop_old_history(
+		(SELECT max(onec.get('outbox.history_days', b.server)::int) FROM onec_internal.outbox_base b));
+	UPDATE onec.outbox_history h SET body = NULL, stored_diff = NULL
+	WHERE h.server = housekeep_outbox.server AND keep_days > 0
+		AND h.done_at < now() - make_interval(days => keep_days)
+	  AND (h.body IS NOT NULL OR h.stored_diff IS NOT NULL);
+	DELETE FROM onec_internal.outbox_key k
+	WHERE k.server = housekeep_outbox.server
+	  AND k.kept_since < now() - make_interval(days => onec.get('outbox.key_days',
+		housekeep_outbox.server)::int)
+	  AND NOT EXISTS (SELECT FROM onec.outbox o WHERE o.server = k.server AND o.id = k.id);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.housekeep_outbox(name) IS
+	'Уборка очереди записи: тела, ключи, старые части истории (служебная)';
+
+CREATE FUNCTION onec_internal.outbox_lag(server name) RETURNS numeric
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT coalesce((SELECT extract(epoch FROM clock_timestamp() - min(o.requested_at))
+							 FROM onec.outbox o WHERE o.server = $1 AND o.status <> 'preview'), 0)
+			FROM onec_internal.outbox_base b WHERE b.server = $1);
+
+COMMENT ON FUNCTION onec_internal.outbox_lag(name) IS
+	'Сколько секунд ждёт самая старая недоставленная строка очереди (служебная)';
+
+CREATE FUNCTION onec_internal.outbox_hint(server name, is_updatable boolean, is_stopped boolean,
+										  undelivered bigint, stuck bigint, lag interval) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT nullif(concat_ws('; ', CASE
+		WHEN $4 > 0 AND NOT $2
+			THEN format('отправка выключена: ALTER SERVER %I OPTIONS (SET updatable ''on'')', $1)
+		WHEN $3 THEN 'отправка остановлена: 1С не приняла логин; исправьте сопоставление пользователя '
+					 '(ALTER USER MAPPING … OPTIONS (SET password …))'
+		WHEN $6 > interval '10 minutes' AND $4 > $5
+			THEN format('долго не доставляется: работает ли CALL onec.deliver(%L)? Задание deliver создаёт '
+						'функция schedule', $1) END,
+		CASE WHEN $5 > 0 THEN format('стоит строк: %s — что делать, говорит onec.outbox_failed', $5) END), '')
+$$;
+
+COMMENT ON FUNCTION onec_internal.outbox_hint(name, boolean, boolean, bigint, bigint, interval) IS
+	'Что сделать с очередью записи базы (служебная)';
+
+CREATE VIEW onec.outbox_status AS
+	SELECT b.server, u.updatable AS is_updatable, b.stopped_for IS NOT NULL AS is_stopped, b.client_keys,
+		   w.pending, w.waiting, w.sending, w.unknown, w.blocked, w.conflict, w.failed, w.preview,
+		   w.oldest_at, now() - w.oldest_at AS lag, d.done_at AS last_done_at,
+		   onec_internal.outbox_hint(b.server, u.updatable, b.stopped_for IS NOT NULL, w.undelivered,
+									 w.blocked + w.conflict + w.failed, now() - w.oldest_at) AS hint
+	FROM onec_internal.outbox_base b
+	CROSS JOIN LATERAL (SELECT onec_internal.is_updatable(b.server) AS updatable) u
+	CROSS JOIN LATERAL (
+		SELECT count(*) FILTER (WHERE o.status = 'pending') AS pending,
+			   count(*) FILTER (WHERE o.status = 'waiting') AS waiting,
+			   count(*) FILTER (WHERE o.status = 'sending') AS sending,
+			   count(*) FILTER (WHERE o.status = 'unknown') AS unknown,
+			   count(*) FILTER (WHERE o.status = 'blocked') AS blocked,
+			   count(*) FILTER (WHERE o.status = 'conflict') AS conflict,
+			   count(*) FILTER (WHERE o.status = 'failed') AS failed,
+			   count(*) FILTER (WHERE o.status = 'preview') AS preview,
+			   count(*) FILTER (WHERE o.status <> 'preview') AS undelivered,
+			   min(o.requested_at) FILTER (WHERE o.status <> 'preview') AS oldest_at
+		FROM onec.outbox o WHERE o.server = b.server) w
+	LEFT JOIN LATERAL (SELECT h.done_at FROM onec.outbox_history h
+					   WHERE h.server = b.server ORDER BY h.done_at DESC LIMIT 1) d ON true;
+
+COMMENT ON VIEW onec.outbox_status IS
+	'Очередь записи в 1С по базам: сколько строк в каком состоянии, сколько ждёт самая старая, что сделать';
+
+COMMENT ON COLUMN onec.outbox_status.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.outbox_status.is_updatable IS 'Включена ли отправка (параметр updatable)';
+
+COMMENT ON COLUMN onec.outbox_status.is_stopped IS
+	'Отправка остановлена: 1С не приняла логин; пойдёт снова, когда изменится сопоставление пользователя';
+
+COMMENT ON COLUMN onec.outbox_status.client_keys IS
+	'Берёт ли база ссылки, которые ей присылают; иначе новые объекты помечаются (настройка outbox.marker); '
+	'NULL — ещё неизвестно';
+
+COMMENT ON COLUMN onec.outbox_status.pending IS 'Ждут отправки';
+
+COMMENT ON COLUMN onec.outbox_status.waiting IS 'Ждут других строк';
+
+COMMENT ON COLUMN onec.outbox_status.sending IS 'Отправляются';
+
+COMMENT ON COLUMN onec.outbox_status.unknown IS 'Исход неясен: будет проверено, записано ли';
+
+COMMENT ON COLUMN onec.outbox_status.blocked IS 'Стоят: нет права или база не готова';
+
+COMMENT ON COLUMN onec.outbox_status.conflict IS 'Стоят: объект изменён другим';
+
+COMMENT ON COLUMN onec.outbox_status.failed IS 'Стоят: 1С отказала';
+
+COMMENT ON COLUMN onec.outbox_status.preview IS 'Только показываются (настройка outbox.preview)';
+
+COMMENT ON COLUMN onec.outbox_status.oldest_at IS 'Когда поставлена самая старая недоставленная строка';
+
+COMMENT ON COLUMN onec.outbox_status.lag IS 'Сколько она ждёт; в секундах — lag_seconds(''outbox'')';
+
+COMMENT ON COLUMN onec.outbox_status.last_done_at IS 'Когда последний раз доставлено или пропущено';
+
+COMMENT ON COLUMN onec.outbox_status.hint IS 'Что сделать; NULL — ничего';
+
+CREATE FUNCTION onec_internal.outbox_happened(o onec.outbox) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE ($1).status
+		WHEN 'failed' THEN '1С отказала и ничего не записала'
+		WHEN 'conflict' THEN 'Объект изменён другим; ничего не перезаписано'
+		WHEN 'blocked' THEN CASE WHEN ($1).operation = 'create' AND ($1).http_status IS NULL
+			THEN 'База даёт новым объектам свои ссылки, и узнать этот объект потом нельзя'
+			ELSE 'У пользователя 1С нет права на это' END
+		ELSE 'Записано ли, неизвестно: связь оборвалась или 1С не ответила' END;
+
+COMMENT ON FUNCTION onec_internal.outbox_happened(onec.outbox) IS 'Что случилось со строкой (служебная)';
+
+CREATE FUNCTION onec_internal.outbox_advice(o onec.outbox) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format(CASE o.status
+		WHEN 'failed' THEN 'прочтите ответ 1С; исправьте причину там и повторите: '
+			'SELECT onec.outbox_retry(%1$s); или исправьте то, что отправляется: SELECT '
+			'onec.outbox_edit(%1$s, …); '
+			'или откажитесь: SELECT onec.outbox_skip(%1$s, …)'
+		WHEN 'conflict' THEN 'посмотрите, что в объекте сейчас; записать всё равно: SELECT '
+			'onec.outbox_edit(%1$s, …), без data_version; оставить как есть: SELECT onec.outbox_skip(%1$s, …)'
+		WHEN 'blocked' THEN CASE WHEN o.operation = 'create' AND o.http_status IS NULL
+			THEN 'назовите в настройке outbox.marker свойство, в котором его можно пометить, и повторите: '
+				 'SELECT onec.outbox_retry(%1$s); если объект в 1С уже есть: SELECT onec.outbox_skip(%1$s, …)'
+			ELSE 'дайте пользователю 1С право на %2$s и повторите: SELECT onec.outbox_retry(%1$s)' END
+		ELSE 'делать ничего не нужно: %3$s будет проверено, записано ли; проверить сейчас: SELECT '
+			'onec.outbox_retry(%1$s)' END, o.id, o.entity_set, to_char(o.not_before, 'DD.MM HH24:MI'))
+	FROM (SELECT ($1).*) o
+$$;
+
+COMMENT ON FUNCTION onec_internal.outbox_advice(onec.outbox) IS 'Что делать со строкой (служебная)';
+
+CREATE VIEW onec.outbox_failed AS
+	SELECT o.server, o.id, o.entity_set, o.operation, o.key, o.status, o.attempts, o.requested_by,
+		   o.requested_at, onec_internal.outbox_happened(o) AS happened, o.message,
+		   onec_internal.outbox_advice(o) AS advice,
+		   (SELECT count(*) FROM onec.outbox w
+			WHERE w.server = o.server AND w.id <> o.id
+			  AND (o.id = ANY (w.depends_on) OR w.key = o.key AND w.id > o.id)) AS held_up
+	FROM onec.outbox o WHERE o.status IN ('failed', 'conflict', 'blocked', 'unknown');
+
+COMMENT ON VIEW onec.outbox_failed IS
+	'Что не доставлено в 1С: что случилось и что делать. Ответы 1С могут называть людей';
+
+COMMENT ON COLUMN onec.outbox_failed.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.outbox_failed.id IS 'Номер строки очереди';
+
+COMMENT ON COLUMN onec.outbox_failed.entity_set IS 'Набор 1С';
+
+COMMENT ON COLUMN onec.outbox_failed.operation IS 'Что сделать';
+
+COMMENT ON COLUMN onec.outbox_failed.key IS 'Ссылка на объект, которую получил сайт';
+
+COMMENT ON COLUMN onec.outbox_failed.status IS 'Состояние: failed, conflict, blocked, unknown';
+
+COMMENT ON COLUMN onec.outbox_failed.attempts IS 'Сколько раз бралась в работу';
+
+COMMENT ON COLUMN onec.outbox_failed.requested_by IS 'Роль, поставившая в очередь';
+
+COMMENT ON COLUMN onec.outbox_failed.requested_at IS 'Когда поставлено';
+
+COMMENT ON COLUMN onec.outbox_failed.happened IS 'Что случилось';
+
+COMMENT ON COLUMN onec.outbox_failed.message IS 'Что ответила 1С';
+
+COMMENT ON COLUMN onec.outbox_failed.advice IS 'Что делать';
+
+COMMENT ON COLUMN onec.outbox_failed.held_up IS 'Сколько строк её ждёт';
+
+CREATE FUNCTION onec_internal.write_address(server name, entity_set text, key uuid, action text) RETURNS text
+	LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'onec_write_address_of';
+
+COMMENT ON FUNCTION onec_internal.write_address(name, text, uuid, text) IS
+	'Адрес запроса, который меняет или читает объект (служебная)';
+
+CREATE FUNCTION onec.rehearse(id bigint)
+	RETURNS TABLE (step int, method text, url text, headers text, body json, note text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	work onec.outbox;
+	marker text;
+	key uuid;
+	action text;
+	sent json;
+BEGIN
+	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = rehearse.id;
+	IF work.id IS NULL THEN
+		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
+	END IF;
+	marker := onec_internal.marker_of(work);
+	key := onec_internal.key_in_1c(work.server, work.key);
+	action := CASE WHEN work.operation IN ('post', 'unpost') THEN initcap(work.operation) END;
+	sent := onec_internal.wire_body(work.server, work.entity_set, onec_internal.marked_body(work.body, marker,
+		work.key), CASE work.operation WHEN 'create' THEN work.key END);
+	RETURN QUERY
+		SELECT row_number() OVER (ORDER BY s.place)::int, s.method,
+			   onec_internal.write_address(work.server, work.entity_set, CASE WHEN s.names THEN key END,
+										   s.action),
+			   nullif(concat_ws(E'\n',
+				   CASE WHEN s.body IS NOT NULL THEN 'Content-Type: application/json;charset=utf-8' END,
+				   CASE WHEN s.method IN ('PATCH', 'DELETE')
+						THEN 'If-Match: ' || coalesce(work.data_version, '…') END,
+				   CASE WHEN s.method <> 'GET' AND work.load_mode
+						THEN '1C_OData-DataLoadMode: true' END), ''),
+			   s.body, s.note
+		FROM (VALUES
+			(1, work.operation = 'create' AND work.attempts > 0, 'GET', true, NULL, NULL::json,
+			 'нет ли его уже; если есть, больше ничего не отправляется'),
+			(2, work.operation = 'create', 'POST', false, NULL, sent,
+			 CASE WHEN marker IS NOT NULL THEN format('пометка — в свойстве %s: база может дать свою ссылку',
+													  marker) END),
+			(3, work.operation IN ('patch', 'mark', 'merge_rows', 'delete'), 'GET', true, NULL, NULL,
+			 'что в объекте сейчас; If-Match — его DataVersion'),
+			(4, work.operation IN ('patch', 'mark', 'merge_rows'), 'PATCH', true, NULL, sent,
+			 CASE work.operation WHEN 'merge_rows'
+				  THEN 'строки, которых здесь нет, дополняются прочитанными: часть пишется целиком'
+				  ELSE 'если что-нибудь отличается' END),
+			(5, work.operation = 'delete', 'DELETE', true, NULL, NULL, NULL),
+			(6, action IS NOT NULL, 'POST', true, action, NULL, NULL),
+			(7, action IS NOT NULL, 'GET', true, NULL, NULL, 'стало ли так: Posted')
+			) s (place, is_made, method, names, action, body, note)
+		WHERE s.is_made;
+END $$;
+
+COMMENT ON FUNCTION onec.rehearse(bigint) IS
+	'Запросы, которыми строка очереди будет отправлена: ничего не отправляет, логина не показывает';
+
+REVOKE EXECUTE ON FUNCTION onec.rehearse(bigint) FROM PUBLIC;
+
+CREATE FUNCTION onec.outbox_edit(id bigint, body jsonb, data_version text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	work onec.outbox;
+BEGIN
+	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_edit.id AND o.status <> 'sending' FOR UPDATE;
+	IF work.id IS NULL THEN
+		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
+	ELSIF work.operation = 'create' AND work.maybe_sent THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('row %s may be in 1C already as it was', id),
+			HINT = format('SELECT onec.outbox_retry(%s) and deliver, so that it is looked for; then put a '
+						  'patch behind it.', id);
+	END IF;
+	PERFORM onec_internal.check_change(work.server, work.entity_set, work.operation, work.key, body,
+									   work.merge_by);
+	UPDATE onec.outbox o SET body = outbox_edit.body, data_version = outbox_edit.data_version,
+		status = CASE o.status WHEN 'preview' THEN o.status ELSE 'pending' END, not_before = now(),
+		http_status = NULL, code = NULL, message = NULL,
+		depends_on = ARRAY(SELECT DISTINCT d FROM unnest(o.depends_on
+			|| onec_internal.named_in_body(o.server, outbox_edit.body)) d WHERE d <> o.id ORDER BY 1)
+	WHERE o.server = work.server AND o.id = work.id;
+	PERFORM onec_internal.tell_outbox(work.server, work.id, 'pending') WHERE work.status <> 'preview';
+END $$;
+
+COMMENT ON FUNCTION onec.outbox_edit(bigint, jsonb, text) IS
+	'Изменить то, что строка очереди запишет, и отправить её: тело целиком; data_version — версия, которую '
+	'видел тот, кто меняет, пусто — любая. Что уже могло дойти до 1С, не меняется';
+
+REVOKE EXECUTE ON FUNCTION onec.outbox_edit(bigint, jsonb, text) FROM PUBLIC;
 
 ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
 INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('write.points_set', 'text', 'Document_НачислениеСписаниеБонусныхБаллов', NULL, NULL, NULL,
@@ -8526,11 +8594,13 @@ CREATE FUNCTION onec_internal.came_to_nothing(server name, id uuid) RETURNS bool
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT EXISTS (SELECT FROM onec.counterparty c
-				   WHERE c.server = $1 AND c.customer_id = $2 AND (c.is_deleted OR c.deletion_mark))
+				   WHERE c.server = $1 AND c.customer_id = k.in_1c AND (c.is_deleted OR c.deletion_mark))
 		OR EXISTS (SELECT FROM onec.discount_card d
-				   WHERE d.server = $1 AND d.card_id = $2 AND (d.is_deleted OR d.deletion_mark))
+				   WHERE d.server = $1 AND d.card_id = k.in_1c AND (d.is_deleted OR d.deletion_mark))
 		OR EXISTS (SELECT FROM onec.outbox_history h
-				   WHERE h.server = $1 AND h.key = $2 AND h.operation = 'create' AND h.status = 'skipped')
+				   WHERE h.server = $1 AND h.key = onec_internal.site_key($1, $2) AND h.operation = 'create'
+					 AND h.status = 'skipped')
+	FROM (SELECT onec_internal.key_in_1c($1, $2) OFFSET 0) k (in_1c)
 $$;
 
 COMMENT ON FUNCTION onec_internal.came_to_nothing(name, uuid) IS
@@ -8605,13 +8675,17 @@ CREATE FUNCTION onec_internal.put_card(server name, customer uuid, said jsonb, i
 AS $$
 DECLARE
 	entity_set text := onec_internal.write_set(server, 'card');
+	-- all by the keys that a site has been given
+	customer uuid := onec_internal.site_key(server, customer);
 	code text := btrim(said ->> 'barcode');
 	known record;
 	key uuid := onec_internal.key_said(said);
 	card jsonb := said || jsonb_build_object('owner', customer, 'barcode', code,
 											 'description', coalesce(said ->> 'description', code));
 BEGIN
-	SELECT * INTO known FROM onec_internal.card_known(server, code);
+	SELECT onec_internal.site_key(server, c.card_id) AS card_id, onec_internal.site_key(server, c.owner_id)
+		AS owner_id INTO known
+	FROM onec_internal.card_known(server, code) c;
 	IF known.card_id IS NULL THEN
 		SELECT h.card_id, h.customer_id AS owner_id INTO known
 		FROM onec_internal.hold_person(server, 'card', code, customer, key) h;
@@ -8668,17 +8742,20 @@ CREATE FUNCTION onec_internal.must_be_known(server name, object text, key uuid) 
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	in_1c uuid := onec_internal.key_in_1c(server, key);
+	at_site uuid := onec_internal.site_key(server, key);
 BEGIN
 	IF key IS NULL OR onec_internal.came_to_nothing(server, key) OR NOT (
 		EXISTS (SELECT FROM onec.counterparty c
-				WHERE object = 'customer' AND c.server = must_be_known.server AND c.customer_id = key)
+				WHERE object = 'customer' AND c.server = must_be_known.server AND c.customer_id = in_1c)
 		OR EXISTS (SELECT FROM onec.discount_card d
-				   WHERE object = 'card' AND d.server = must_be_known.server AND d.card_id = key)
+				   WHERE object = 'card' AND d.server = must_be_known.server AND d.card_id = in_1c)
 		OR EXISTS (SELECT FROM onec.outbox o
-				   WHERE o.server = must_be_known.server AND o.key = must_be_known.key
+				   WHERE o.server = must_be_known.server AND o.key = at_site
 					 AND o.entity_set = onec_internal.write_set(must_be_known.server, object))
 		OR EXISTS (SELECT FROM onec.outbox_history h
-				   WHERE h.server = must_be_known.server AND h.key = must_be_known.key
+				   WHERE h.server = must_be_known.server AND h.key = at_site
 					 AND h.entity_set = onec_internal.write_set(must_be_known.server, object))) THEN
 		RAISE no_data_found USING
 			MESSAGE = format('no %s of server "%s" is known by this key', object, server),
@@ -8696,7 +8773,7 @@ CREATE FUNCTION onec_internal.hold_or_find(server name, person uuid, number text
 AS $$
 DECLARE
 	plain text := lower(btrim(address) COLLATE "default");
-	other uuid := onec_internal.person_known(server, number, plain, code);
+	other uuid := onec_internal.site_key(server, onec_internal.person_known(server, number, plain, code));
 	w record;
 BEGIN
 	FOR w IN SELECT k.kind, k.value FROM (VALUES (1, 'phone', number), (2, 'email', plain)) k (n, kind, value)
@@ -8799,6 +8876,7 @@ BEGIN
 		RAISE invalid_parameter_value USING MESSAGE = 'change_contact needs a "phone" or an "email"';
 	END IF;
 	PERFORM onec_internal.must_be_known(srv, 'customer', customer);
+	customer := onec_internal.site_key(srv, customer);
 	IF part IS NOT NULL THEN
 		before := ARRAY[(onec.enqueue(srv, entity_set, 'merge_rows', customer,
 			jsonb_build_object(part, onec_internal.write_bodies(srv, 'customer.contacts',
@@ -9158,7 +9236,8 @@ DECLARE
 BEGIN
 	PERFORM onec.enqueue(srv, entity_set, operation, key, idempotency => idempotency, depends_on => ARRAY(
 		SELECT o.id FROM onec.outbox o
-		WHERE o.server = srv AND o.key = put_step.key AND o.operation = 'create'));
+		WHERE o.server = srv AND o.key = onec_internal.site_key(srv, put_step.key)
+		  AND o.operation = 'create'));
 	RETURN key;
 END $$;
 
@@ -9377,12 +9456,966 @@ COMMENT ON FUNCTION onec.setup_write(name) IS
 
 REVOKE EXECUTE ON FUNCTION onec.setup_write(name) FROM PUBLIC;
 
+CREATE FUNCTION onec_internal.deliver_cron(server name, version text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT CASE WHEN s.seconds < 60 AND regexp_match($2, '^(\d+)\.(\d+)')::int[] >= '{1,5}'
+						THEN format('%s seconds', s.seconds) ELSE '* * * * *' END
+			FROM (SELECT onec.get('outbox.deliver_seconds', $1)::int) s (seconds));
+
+COMMENT ON FUNCTION onec_internal.deliver_cron(name, text) IS
+	'Расписание доставки для этой версии pg_cron (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.job_names(server name, database name DEFAULT NULL)
+	RETURNS TABLE (job text, job_name text)
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT v.job, format('onec:%s:%s',
+						 CASE WHEN octet_length(w.owner) > 45 THEN md5(w.owner) ELSE w.owner END, v.job)
+	FROM (SELECT concat_ws('.', $2, $1) AS owner) w,
+		(VALUES ('interval'), ('nightly'), ('weekly'), ('housekeeping'), ('deliver'), ('history')) v (job)
+	-- history is cleaned by a job of its own only where that of the housekeeping is out of reach
+	WHERE $2 IS NOT NULL OR v.job <> 'history'
+$$;
+
+CREATE OR REPLACE FUNCTION onec_internal.jobs_of_server(server name, at timestamptz DEFAULT now(),
+											 clock text DEFAULT onec_internal.cron_zone())
+	RETURNS TABLE (job text, job_name text, cron text, command text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	hours int := onec.get('sync.interval_hours', server)::int;
+	hour int := onec.get('nightly.hour', server)::int;
+	minute int := onec.get('nightly.minute', server)::int;
+	nightly text := onec_internal.cron_time(server, hour, minute, at, clock);
+BEGIN
+	RETURN QUERY
+		SELECT n.job, n.job_name, v.cron, format('CALL onec.run_job(%L, %L)', n.job, server)
+		FROM onec_internal.job_names(server) n
+		JOIN (VALUES (1, 'interval',
+					  CASE WHEN 24 % hours = 0 AND hours < 24 THEN format('0 */%s * * *', hours)
+										  -- other intervals: every hour the job looks whether it is due
+										  ELSE '0 * * * *' END),
+					 (2, 'nightly', nightly || ' * * *'),
+					 (3, 'weekly', nightly || ' * * '
+					  || onec_internal.cron_day_of_sunday(server, hour, minute, at, clock)),
+					 -- after the night: it sets the clock for the next one
+					 (4, 'housekeeping', onec_internal.cron_time(server, (hour + 1) % 24, minute, at, clock)
+					  || ' * * *'),
+					 (5, 'deliver', onec_internal.deliver_cron(jobs_of_server.server, (
+						 SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pg_cron'))))
+					 v (place, job, cron)
+			ON v.job = n.job
+		-- only where something is written
+		WHERE v.job <> 'deliver' OR onec_internal.is_updatable(jobs_of_server.server)
+		ORDER BY v.place;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.housekeep(server name, OUT job_runs bigint, OUT runs bigint, OUT drifts bigint,
+										OUT moved bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	run_days int := onec.get('keep.run_days', server)::int;
+	drift_days int := onec.get('keep.drift_days', server)::int;
+BEGIN
+	job_runs := onec_internal.forget_job_runs(server, onec.get('keep.job_days', server)::int);
+	-- the newest run, and the newest that did something, tell how things stand
+	DELETE FROM onec.sync_run r
+	WHERE r.server = housekeep.server AND run_days > 0
+	  AND r.started_at < now() - make_interval(days => run_days) AND r.status <> 'running'
+	  AND r.run_id < (SELECT max(n.run_id) FILTER (WHERE n.status NOT LIKE 'skipped%') FROM onec.sync_run n
+					  WHERE n.server = housekeep.server);
+	GET DIAGNOSTICS runs = ROW_COUNT;
+	DELETE FROM onec.sync_step s
+	WHERE s.server = housekeep.server
+	  AND NOT EXISTS (SELECT FROM onec.sync_run r WHERE r.server = s.server AND r.run_id = s.run_id);
+	DELETE FROM onec.drift d
+	WHERE d.server = housekeep.server AND drift_days > 0
+	  AND d.repaired_at < now() - make_interval(days => drift_days);
+	GET DIAGNOSTICS drifts = ROW_COUNT;
+	PERFORM onec_internal.drop_lost_versions(u.server, u.target) FROM onec_internal.version_use u
+		WHERE u.server = housekeep.server AND onec_internal.table_of_target(u.target) IS NOT NULL;
+	PERFORM onec_internal.trim_feed(server);
+	IF onec_internal.purchases_kept_since(server, 'sale_line') > onec_internal.first_moment() THEN
+		PERFORM onec_internal.purge_before(server, onec_internal.purchases_kept_since(server,
+			'sale_line')::date);
+	END IF;
+	PERFORM onec_internal.housekeep_outbox(server);
+	moved := onec_internal.reschedule_jobs(server);
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.has_nothing_to_do(server name, job text) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT $2 = 'deliver' AND NOT onec_internal.is_updatable($1)
+		OR $2 = 'interval'
+		AND NOT (onec.get('sync.enabled', $1)::boolean AND onec_internal.is_interval_due($1))
+		OR $2 = 'nightly' AND NOT onec.get('nightly.enabled', $1)::boolean
+		OR onec_internal.leaves_turn_to_larger($1, $2)
+$$;
+
+CREATE OR REPLACE PROCEDURE onec_internal.do_job(server name, job text)
+	LANGUAGE plpgsql
+AS $$
+BEGIN
+	IF job OPERATOR(pg_catalog.=) 'housekeeping' THEN
+		PERFORM onec_internal.housekeep_and_tell(server);
+		RETURN;
+	ELSIF job OPERATOR(pg_catalog.=) 'deliver' THEN
+		-- the next minute's goes on
+		CALL onec.deliver(server, max_seconds => 50);
+		RETURN;
+	END IF;
+	CALL onec_internal.carry_out(onec_internal.plan_of_job(server, job));
+	IF job OPERATOR(pg_catalog.=) 'weekly' THEN
+		PERFORM onec.refresh_models(server);
+		COMMIT;
+	END IF;
+END $$;
+
+COMMENT ON PROCEDURE onec.run_job(text, name) IS
+	'Выполнить задание: interval — частая синхронизация, nightly — ночная, weekly — полная сверка, '
+	'housekeeping — уборка журналов, deliver — доставка очереди записи. '
+	'Большее, которому помешали, выполняет следующее';
+
+COMMENT ON PROCEDURE onec.run_now(text, name) IS
+	'Выполнить задание сейчас, даже если оно выключено или его время не пришло: interval, '
+	'nightly, weekly, housekeeping, deliver';
+
+CREATE OR REPLACE FUNCTION onec_internal.next_cron_run(cron text, zone text, after timestamptz) RETURNS timestamptz
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	form text[] := regexp_match(cron, '^(\d+|\*|\*/[1-9]\d*) (\d+|\*|\*/[1-9]\d*) \* \* ([0-7]|\*)$');
+	day date := (after AT TIME ZONE zone)::date - 1;
+	coming timestamptz;
+BEGIN
+	IF cron ~ '^\d+ seconds$' THEN
+		RETURN after + make_interval(secs => split_part(cron, ' ', 1)::int);
+	END IF;
+	FOR i IN 1 .. 10 LOOP
+		-- seven is Sunday, too
+		IF form[3] = '*' OR extract(dow FROM day) = form[3]::int % 7 THEN
+			SELECT min(x.at) INTO coming
+			FROM onec_internal.cron_field_values(form[2], 23) h,
+				onec_internal.cron_field_values(form[1], 59) m,
+				 LATERAL (SELECT (day + make_time(h, m, 0)) AT TIME ZONE zone AS at) x
+			WHERE x.at > after;
+			EXIT WHEN coming IS NOT NULL;
+		END IF;
+		day := day + 1;
+	END LOOP;
+	RETURN coming;
+END $$;
+
+COMMENT ON COLUMN onec.schedule_status.job IS 'Задание: interval, nightly, weekly, housekeeping, deliver';
+
+CREATE OR REPLACE FUNCTION onec.lag_seconds(step text DEFAULT 'purchases', server name DEFAULT NULL) RETURNS numeric
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+	lag numeric;
+BEGIN
+	PERFORM onec_internal.checked_word('step', step,
+									   ARRAY(SELECT 'outbox' UNION
+											 SELECT s.step FROM onec_internal.sync_steps(srv, NULL) s
+											 UNION SELECT s.target FROM onec_internal.sync_steps(srv, NULL) s
+											 ORDER BY 1));
+	-- no step of a sync: what goes the other way
+	IF 'outbox' = step THEN
+		RETURN onec_internal.outbox_lag(srv);
+	END IF;
+	SELECT CASE WHEN count(*) = count(t.last_ok)
+				THEN extract(epoch FROM clock_timestamp() - min(t.last_ok)) END INTO lag
+	FROM onec_internal.sync_steps(srv, NULL) s
+	LEFT JOIN onec.sync_state t ON t.server = srv AND t.target = s.target
+	WHERE lag_seconds.step IN (s.step, s.target)
+	  AND (SELECT l.status FROM onec.sync_step l
+		   WHERE l.server = srv AND l.target = s.target AND l.status <> 'waiting'
+		   ORDER BY l.run_id DESC LIMIT 1) IS DISTINCT FROM 'not published';
+	RETURN lag;
+END $$;
+
+COMMENT ON FUNCTION onec.lag_seconds(text, name) IS
+	'Сколько секунд прошло с последнего успешного конца шага (cards, counterparties, products, stores, '
+	'purchases, loyalty, orders, profiles) или чтения таблицы; NULL — его ещё не было. outbox — сколько ждёт '
+	'самая старая недоставленная строка очереди записи, 0 — никакая, NULL — в базу не пишут';
+
+CREATE VIEW onec.stock AS
+	SELECT s.server, s.product_id, nullif(s.variant_id, onec_internal.no_reference()) AS variant_id,
+		   nullif(s.store_id, onec_internal.no_reference()) AS store_id, coalesce(s.on_hand, 0) AS on_hand,
+		   CASE WHEN r.server IS NOT NULL THEN coalesce(s.reserved, 0) END AS reserved,
+		   coalesce(s.on_hand, 0) - CASE WHEN r.server IS NOT NULL THEN coalesce(s.reserved, 0)
+										 ELSE 0 END AS free
+	FROM (SELECT u.server, u.product_id, u.variant_id, u.store_id, sum(u.on_hand) AS on_hand,
+				 sum(u.reserved) AS reserved
+		  FROM (SELECT h.server, h.product_id, h.variant_id, h.store_id, h.on_hand, NULL::numeric AS reserved
+				FROM onec_internal.stock h
+				UNION ALL
+				SELECT v.server, v.product_id, v.variant_id, v.store_id, NULL, v.reserved
+				FROM onec_internal.stock_reserved v) u
+		  GROUP BY u.server, u.product_id, u.variant_id, u.store_id) s
+	LEFT JOIN onec.sync_state r ON r.server = s.server AND r.target = 'stock_reserved'
+		AND r.last_ok IS NOT NULL AND onec.get('endpoint.stock_reserved', r.server) <> ''
+	WHERE s.on_hand IS NOT NULL OR r.server IS NOT NULL;
+
+COMMENT ON VIEW onec.stock IS
+	'Остатки товаров: чего здесь нет, того нет и в 1С; на какой момент — onec.sync_state.as_of';
+
+COMMENT ON COLUMN onec.stock.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.stock.product_id IS 'Товар';
+
+COMMENT ON COLUMN onec.stock.variant_id IS 'Характеристика товара; NULL — без неё';
+
+COMMENT ON COLUMN onec.stock.store_id IS 'Склад; NULL — без него';
+
+COMMENT ON COLUMN onec.stock.on_hand IS 'В наличии';
+
+COMMENT ON COLUMN onec.stock.reserved IS 'В резерве; NULL — регистр резервов не назван';
+
+COMMENT ON COLUMN onec.stock.free IS 'Свободно: в наличии без резерва';
+
+CREATE VIEW onec.price AS
+	SELECT p.server, p.product_id, nullif(p.variant_id, onec_internal.no_reference()) AS variant_id,
+		   nullif(p.kind_id, onec_internal.no_reference()) AS kind_id, k.name AS kind, p.price,
+		   c.name AS currency, p.since, p.currency_id, p.is_actual,
+		   onec.moment(p.server, p.since) AS since_tz
+	FROM onec_internal.price p
+	LEFT JOIN onec.price_kind k ON k.server = p.server AND k.kind_id = p.kind_id
+	LEFT JOIN onec.currency c
+		ON c.server = p.server AND c.currency_id = coalesce(p.currency_id, k.currency_id)
+	WHERE p.is_actual IS NOT FALSE;
+
+COMMENT ON VIEW onec.price IS 'Цены товаров, которые действуют';
+
+COMMENT ON COLUMN onec.price.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.price.product_id IS 'Товар';
+
+COMMENT ON COLUMN onec.price.variant_id IS 'Характеристика товара; NULL — цена товара без характеристики';
+
+COMMENT ON COLUMN onec.price.kind_id IS 'Вид цен';
+
+COMMENT ON COLUMN onec.price.kind IS 'Название вида цен';
+
+COMMENT ON COLUMN onec.price.price IS 'Цена';
+
+COMMENT ON COLUMN onec.price.currency IS 'Валюта: цены, а без неё — вида цен';
+
+COMMENT ON COLUMN onec.price.since IS 'С какого времени действует, местное для базы 1С';
+
+COMMENT ON COLUMN onec.price.currency_id IS 'Валюта цены, если она записана в регистре';
+
+COMMENT ON COLUMN onec.price.is_actual IS 'Актуальность в 1С; цен, снятых ею, здесь нет';
+
+CREATE VIEW onec.price_history AS
+	SELECT s.server, h.product_id, nullif(h.variant_id, onec_internal.no_reference()) AS variant_id,
+		   nullif(h.kind_id, onec_internal.no_reference()) AS kind_id, h.since, h.price, h.currency_id,
+		   h.is_actual, onec.moment(s.server, h.since) AS since_tz
+	FROM onec_internal.price_history h JOIN onec_internal.server_number s ON s.number = h.server;
+
+COMMENT ON VIEW onec.price_history IS 'Прежние, нынешние и будущие цены товаров, если они читаются';
+
+COMMENT ON COLUMN onec.price_history.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.price_history.product_id IS 'Товар';
+
+COMMENT ON COLUMN onec.price_history.variant_id IS
+	'Характеристика товара; NULL — цена товара без характеристики';
+
+COMMENT ON COLUMN onec.price_history.kind_id IS 'Вид цен';
+
+COMMENT ON COLUMN onec.price_history.since IS 'С какого времени действует, местное для базы 1С';
+
+COMMENT ON COLUMN onec.price_history.price IS 'Цена';
+
+COMMENT ON COLUMN onec.price_history.currency_id IS 'Валюта цены, если она записана в регистре';
+
+COMMENT ON COLUMN onec.price_history.is_actual IS 'Актуальность в 1С: снятая цена — ложь';
+
+CREATE VIEW onec.product_property AS
+	SELECT p.server, p.product_id, p.line_no, p.property_id,
+		   coalesce(nullif(n.title, ''), n.name) AS property,
+		   coalesce(v.name, nullif(p.long_text, ''), p.value) AS text, p.value, p.value_type, p.long_text,
+		   p.copy
+	FROM onec_internal.product_property p
+	LEFT JOIN onec.property_name n ON n.server = p.server AND n.property_id = p.property_id
+	LEFT JOIN onec.property_value v
+		ON v.server = p.server AND v.value_id = onec_internal.reference_uuid(p.value);
+
+COMMENT ON VIEW onec.product_property IS
+	'Дополнительные реквизиты товаров с названиями реквизитов и значений';
+
+COMMENT ON COLUMN onec.product_property.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec.product_property.product_id IS 'Товар';
+
+COMMENT ON COLUMN onec.product_property.line_no IS 'Номер строки';
+
+COMMENT ON COLUMN onec.product_property.property_id IS 'Реквизит';
+
+COMMENT ON COLUMN onec.product_property.property IS 'Заголовок реквизита, а без него — наименование';
+
+COMMENT ON COLUMN onec.product_property.text IS
+	'Значение, как его видят люди: название того, на что оно ссылается, длинный текст или само значение';
+
+COMMENT ON COLUMN onec.product_property.value IS 'Значение, как его хранит 1С';
+
+COMMENT ON COLUMN onec.product_property.value_type IS 'Вид значения';
+
+COMMENT ON COLUMN onec.product_property.long_text IS 'Длинный текст';
+
+COMMENT ON COLUMN onec.product_property.copy IS
+	'Которая из строк с одним ключом, если в 1С он не единственный';
+
+CREATE FUNCTION onec_internal.stock_as_of(server name) RETURNS timestamptz
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT k.as_of FROM onec.sync_state k
+			WHERE k.server = stock_as_of.server AND k.target = 'stock');
+END $$;
+
+COMMENT ON FUNCTION onec_internal.stock_as_of(name) IS 'На какой момент прочитаны остатки (служебная)';
+
+CREATE FUNCTION onec.stock_free(product uuid, variant uuid DEFAULT NULL, store uuid DEFAULT NULL,
+								server name DEFAULT NULL) RETURNS numeric
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+BEGIN
+	RETURN CASE WHEN onec_internal.stock_as_of(srv) IS NOT NULL
+				THEN greatest(coalesce((SELECT sum(s.free) FROM onec.stock s
+										WHERE s.server = srv AND s.product_id = product
+										  AND (s.variant_id = variant OR variant IS NULL)
+										  AND (s.store_id = store OR store IS NULL)), 0), 0) END;
+END $$;
+
+COMMENT ON FUNCTION onec.stock_free(uuid, uuid, uuid, name) IS
+	'Сколько товара свободно: всего, одной характеристики, на одном складе; 0 — нет, NULL — '
+	'остатки ещё не прочитаны';
+
+CREATE FUNCTION onec_internal.price_json(p onec.price) RETURNS json
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN json_build_object('kind_id', ($1).kind_id, 'kind', ($1).kind, 'price', ($1).price,
+							 'currency', ($1).currency,
+							 'since', to_char(($1).since, 'YYYY-MM-DD"T"HH24:MI:SS'));
+
+COMMENT ON FUNCTION onec_internal.price_json(onec.price) IS 'Одна цена как JSON (служебная)';
+
+CREATE FUNCTION onec_internal.prices_json(server name, product uuid) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+	RETURN (
+		SELECT coalesce(json_agg(onec_internal.price_json(p) ORDER BY p.kind, p.kind_id), '[]'::json)
+		FROM onec.price p
+		WHERE p.server = prices_json.server AND p.product_id = product AND p.variant_id IS NULL);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.prices_json(name, uuid) IS 'Цены товара как JSON (служебная)';
+
+CREATE FUNCTION onec_internal.stock_json(server name, product uuid, as_of timestamptz) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		SELECT json_build_object('as_of', $3, 'on_hand', coalesce(sum(s.on_hand), 0),
+			'reserved', sum(s.reserved), 'free', greatest(coalesce(sum(s.free), 0), 0),
+			'stores', coalesce(json_agg(json_build_object('store_id', s.store_id, 'store', n.name,
+														  'on_hand', s.on_hand, 'reserved', s.reserved,
+														  'free', s.free) ORDER BY n.name, s.store_id), '[]'))
+		FROM (SELECT t.store_id, sum(t.on_hand) AS on_hand, sum(t.reserved) AS reserved,
+					 sum(t.free) AS free
+			  FROM onec.stock t WHERE t.server = $1 AND t.product_id = $2 GROUP BY t.store_id) s
+		LEFT JOIN onec.store n ON n.server = $1 AND n.store_id = s.store_id);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.stock_json(name, uuid, timestamptz) IS
+	'Остатки товара как JSON (служебная)';
+
+CREATE FUNCTION onec_internal.variants_json(server name, product uuid, category uuid,
+											as_of timestamptz) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		WITH price AS MATERIALIZED (SELECT q.* FROM onec.price q
+									WHERE q.server = $1 AND q.product_id = $2),
+		free AS MATERIALIZED (SELECT t.variant_id, sum(t.free) AS free FROM onec.stock t
+							  WHERE t.server = $1 AND t.product_id = $2 GROUP BY t.variant_id)
+		SELECT coalesce(json_agg(json_build_object('variant_id', v.variant_id,
+				'name', coalesce(nullif(v.print_name, ''), v.name), 'code', v.code,
+				'free', CASE WHEN $4 IS NOT NULL THEN greatest(coalesce(f.free, 0), 0) END,
+				'prices', (SELECT coalesce(json_agg(onec_internal.price_json(p)
+													ORDER BY p.kind, p.kind_id), '[]'::json)
+						   FROM (SELECT DISTINCT ON (q.kind_id) q.* FROM price q
+								 WHERE q.variant_id = v.variant_id OR q.variant_id IS NULL
+								 ORDER BY q.kind_id, q.variant_id NULLS LAST) p))
+			ORDER BY v.code, v.name, v.variant_id), '[]'::json)
+		FROM onec.product_variant v LEFT JOIN free f ON f.variant_id = v.variant_id
+		WHERE v.server = $1 AND v.product_id IN ($2, $3) AND NOT v.is_deleted
+		  AND v.deletion_mark IS NOT TRUE);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.variants_json(name, uuid, uuid, timestamptz) IS
+	'Характеристики товара как JSON (служебная)';
+
+CREATE FUNCTION onec_internal.properties_json(server name, product uuid) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		SELECT coalesce(json_agg(json_build_object('property', p.property, 'value', p.text)
+								 ORDER BY p.line_no, p.copy), '[]')
+		FROM onec.product_property p WHERE p.server = $1 AND p.product_id = $2);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.properties_json(name, uuid) IS
+	'Дополнительные реквизиты товара как JSON (служебная)';
+
+CREATE FUNCTION onec_internal.images_json(server name, product uuid, main uuid) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+	RETURN (SELECT coalesce(json_agg(json_build_object('file_id', i.file_id, 'type', i.type, 'size', i.size,
+						'sha256', encode(i.sha256, 'hex'))
+				ORDER BY i.file_id IS NOT DISTINCT FROM main DESC, i.name, i.file_id), '[]'::json)
+			FROM onec.product_image i
+			WHERE i.server = images_json.server AND i.refused IS NULL
+			  AND (i.product_id = product OR i.file_id = main));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.images_json(name, uuid, uuid) IS 'Картинки товара как JSON (служебная)';
+
+CREATE FUNCTION onec.product_json(product uuid, server name DEFAULT NULL) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+	srv name := onec_internal.server_meant($2);
+	as_of timestamptz := onec_internal.stock_as_of(srv);
+BEGIN
+	RETURN (
+		SELECT json_build_object('product_id', p.product_id, 'code', p.code, 'article', p.article,
+			'barcode', p.barcode, 'name', p.name, 'full_name', p.full_name, 'description', p.description,
+			'category', g.slug, 'category_title', onec_internal.category_title(g.slug), 'brand', b.name,
+			'unit', u.name, 'vat', coalesce(v.name, p.vat), 'vat_rate', v.rate, 'withdrawn', g.withdrawn,
+			'prices', onec_internal.prices_json(srv, p.product_id),
+			'stock', CASE WHEN as_of IS NOT NULL THEN onec_internal.stock_json(srv, p.product_id, as_of) END,
+			'variants', onec_internal.variants_json(srv, p.product_id, p.category_id, as_of),
+			'properties', onec_internal.properties_json(srv, p.product_id),
+			'images', onec_internal.images_json(srv, p.product_id, p.picture_id))
+		FROM onec.product p
+		CROSS JOIN LATERAL (SELECT onec_internal.category_slug(c.category) AS slug, c.withdrawn
+							FROM onec_internal.product_with_category c
+							WHERE c.server = srv AND c.product_id = p.product_id OFFSET 0) g
+		LEFT JOIN onec.brand b ON b.server = srv AND b.brand_id = p.brand_id
+		LEFT JOIN onec.unit u ON u.server = srv AND u.unit_id = p.unit_id
+		LEFT JOIN onec.vat_rate v
+			ON v.server = srv AND v.vat_rate_id = onec_internal.reference_uuid(p.vat)
+		WHERE p.server = srv AND p.product_id = $1);
+END $$;
+
+COMMENT ON FUNCTION onec.product_json(uuid, name) IS
+	'Товар как JSON для сайта: карточка, цены, остатки по складам, характеристики, дополнительные '
+	'реквизиты; NULL — такого товара нет';
+
+CREATE FUNCTION onec_internal.counts_for_order(active boolean, kind text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN $1 IS NOT FALSE AND coalesce($2, '') <> 'Receipt';
+
+COMMENT ON FUNCTION onec_internal.counts_for_order(boolean, text) IS
+	'Оплата или отгрузка ли это, а не долг или заказанное (служебная)';
+
+CREATE FUNCTION onec_internal.was_read(server name, target text) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM onec.sync_state s
+				   WHERE s.server = was_read.server AND s.target = was_read.target AND s.last_ok IS NOT NULL);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.was_read(name, text) IS
+	'Читалась ли таблица хоть раз целиком (служебная)';
+
+CREATE FUNCTION onec_internal.these_orders_json(server name, orders uuid[]) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	payments_known boolean := onec_internal.was_read(server, 'order_payment');
+	shipments_known boolean := onec_internal.was_read(server, 'order_shipment');
+BEGIN
+	RETURN (
+		SELECT coalesce(json_agg(json_build_object('order_id', o.order_id, 'number', o.number,
+				'date', to_char(o.date, 'YYYY-MM-DD"T"HH24:MI:SS'), 'posted', o.posted,
+				'state', (SELECT t.name FROM onec.order_state t
+						  WHERE t.server = these_orders_json.server AND t.state_id = o.state_id),
+				'outcome', nullif(o.outcome, ''), 'ship_at', to_char(o.ship_at, 'YYYY-MM-DD"T"HH24:MI:SS'),
+				'store_id', o.store_id, 'amount', round(o.amount, 2),
+				'paid', CASE WHEN payments_known THEN round(coalesce(p.amount, 0), 2) END,
+				'paid_at', to_char(p.at, 'YYYY-MM-DD"T"HH24:MI:SS'),
+				'shipped', CASE WHEN shipments_known THEN coalesce(s.quantity, 0) END,
+				'shipped_at', to_char(s.at, 'YYYY-MM-DD"T"HH24:MI:SS'), 'lines', l.list)
+			ORDER BY o.date DESC, o.order_id), '[]'::json)
+		FROM onec.customer_order o
+		CROSS JOIN LATERAL (
+			SELECT sum(coalesce(m.paid, 0) + coalesce(m.advance, 0)) AS amount,
+				   max(m.period) FILTER (WHERE coalesce(m.paid, 0) + coalesce(m.advance, 0) <> 0) AS at
+			FROM onec.order_payment m
+			WHERE m.server = these_orders_json.server AND m.order_id = o.order_id
+			  AND onec_internal.counts_for_order(m.active, m.kind)) p
+		CROSS JOIN LATERAL (
+			SELECT sum(g.quantity) AS quantity, max(g.at) AS at,
+				   jsonb_object_agg(concat(g.product_id, g.variant_id), g.quantity) AS goods
+			FROM (SELECT m.product_id, m.variant_id, sum(m.quantity) AS quantity, max(m.period) AS at
+				  FROM onec.order_shipment m
+				  WHERE m.server = these_orders_json.server AND m.order_id = o.order_id
+					AND onec_internal.counts_for_order(m.active, m.kind)
+				  GROUP BY 1, 2) g) s
+		CROSS JOIN LATERAL (
+			SELECT coalesce(json_agg(json_build_object('line_no', x.line_no, 'product_id', x.product_id,
+						'product', (SELECT g.name FROM onec.product g
+									WHERE g.server = these_orders_json.server
+									  AND g.product_id = x.product_id),
+						'variant_id', x.variant_id, 'quantity', x.quantity, 'price', x.price,
+						'amount', round(x.amount, 2), 'shipped', CASE WHEN shipments_known
+							THEN least(x.quantity, greatest(x.gone - x.before, 0)) END)
+					ORDER BY x.line_no), '[]'::json) AS list
+			FROM (SELECT n.*, coalesce((s.goods ->> concat(n.product_id, n.variant_id))::numeric, 0) AS gone,
+						 coalesce(sum(n.quantity) OVER (
+							PARTITION BY n.product_id, n.variant_id ORDER BY n.line_no
+							ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+				  FROM jsonb_to_recordset(o.lines)
+					n (line_no bigint, product_id uuid, variant_id uuid, quantity numeric, price numeric,
+					   amount numeric)) x) l
+		WHERE o.server = these_orders_json.server AND o.order_id = ANY (orders));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.these_orders_json(name, uuid[]) IS 'Названные заказы как JSON (служебная)';
+
+CREATE FUNCTION onec.orders_json(key text, max_rows int DEFAULT 20, server name DEFAULT NULL) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	u onec.site_user := onec_internal.person_by_key(key, server);
+BEGIN
+	RETURN CASE WHEN u.user_id IS NOT NULL THEN onec_internal.these_orders_json(u.server, ARRAY(
+		SELECT c.order_id FROM onec.customer_order c
+		WHERE c.server = u.server AND c.customer_id = u.customer_id AND c.deletion_mark IS NOT TRUE
+		ORDER BY c.date DESC LIMIT max_rows)) END;
+END $$;
+
+COMMENT ON FUNCTION onec.orders_json(text, int, name) IS
+	'Заказы покупателя как JSON для сайта, сначала новые: состояние, строки, оплата, отгрузка; ключ — как у '
+	'profile_json. paid и shipped — NULL, если база не публикует оплату или отгрузку';
+
+CREATE FUNCTION onec.order_json(order_id uuid, server name DEFAULT NULL) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+BEGIN
+	RETURN onec_internal.these_orders_json(srv, ARRAY(
+		SELECT o.order_id FROM onec.customer_order o
+		WHERE o.server = srv AND o.order_id = onec_internal.key_in_1c(srv, order_json.order_id)
+		  AND o.deletion_mark IS NOT TRUE)) -> 0;
+END $$;
+
+COMMENT ON FUNCTION onec.order_json(uuid, name) IS
+	'Один заказ как JSON, по ссылке 1С; чей он, проверяет сайт';
+
+CREATE FUNCTION onec.image(product uuid, file uuid DEFAULT NULL, server name DEFAULT NULL)
+	RETURNS TABLE (file_id uuid, type text, size bigint, sha256 text, content bytea)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+BEGIN
+	file := coalesce(file,
+		(SELECT i.file_id FROM onec.product p
+		 JOIN onec.product_image i ON i.server = p.server AND i.file_id = p.picture_id
+		 WHERE p.server = srv AND p.product_id = image.product AND i.refused IS NULL),
+		(SELECT i.file_id FROM onec.product_image i
+		 WHERE i.server = srv AND i.product_id = image.product AND i.refused IS NULL
+		 ORDER BY i.name, i.file_id LIMIT 1));
+	RETURN QUERY
+		SELECT i.file_id, i.type, i.size, encode(i.sha256, 'hex'), i.content FROM onec.product_image i
+		WHERE i.server = srv AND i.file_id = file AND i.refused IS NULL
+		  AND (i.product_id = image.product
+			   OR EXISTS (SELECT FROM onec.product p WHERE p.server = srv AND p.product_id = image.product
+							AND p.picture_id = i.file_id));
+END $$;
+
+COMMENT ON FUNCTION onec.image(uuid, uuid, name) IS
+	'Картинка товара из местной таблицы, 1С не спрашивается: главная, а если её нет — первая по имени; или '
+	'названный файл. Строки нет — нет и картинки';
+
+CREATE VIEW onec.image_summary AS
+	SELECT i.server, coalesce(i.refused, 'stored') AS outcome, count(*) AS files, sum(i.size) AS bytes
+	FROM onec.product_image i GROUP BY 1, 2;
+
+COMMENT ON VIEW onec.image_summary IS
+	'Сколько картинок хранится и сколько файлов отвергнуто, по причинам';
+
+COMMENT ON COLUMN onec.image_summary.outcome IS
+	'stored — хранится; иначе причина, как в onec.product_image.refused';
+
+COMMENT ON COLUMN onec.image_summary.files IS 'Файлов';
+
+COMMENT ON COLUMN onec.image_summary.bytes IS 'Байтов; у отвергнутых — сколько известно';
+
+CREATE OR REPLACE FUNCTION onec_internal.report_rfm(server name, day date) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH scored AS MATERIALIZED (
+		SELECT c.r_score, c.f_score, c.monetary, c.segment, c.segment_title FROM onec.customer_rfm c
+		WHERE c.server = $1 AND $2 = onec.local_now($1)::date
+		UNION ALL
+		SELECT r.r_score, r.f_score, r.monetary, r.segment, r.segment_title FROM onec.rfm($1, $2) r
+		WHERE $2 <> onec.local_now($1)::date),
+	cell AS (
+		SELECT c.r_score, c.f_score, count(*) AS customers, sum(c.monetary) AS net FROM scored c
+		WHERE c.r_score IS NOT NULL GROUP BY 1, 2),
+	line AS (
+		SELECT f.f, string_agg(onec_internal.report_heat_cell(coalesce(c.customers, 0)::text,
+															  c.customers::numeric / (SELECT max(x.customers)
+																  FROM cell x),
+				'выручка ' || onec_internal.spaced_number(coalesce(c.net, 0))), '' ORDER BY r.r) AS cells
+		FROM generate_series(1, 5) f (f) CROSS JOIN generate_series(1, 5) r (r)
+		LEFT JOIN cell c ON c.r_score = r.r AND c.f_score = f.f GROUP BY 1)
+	SELECT onec_internal.report_table('{частота \\ давность,1 — давно,2,3,4,5 — недавно}',
+									  string_agg(format('<tr><th>%s</th>%s</tr>',
+														CASE l.f WHEN 5 THEN '5 — часто'
+															 WHEN 1 THEN '1 — редко'
+															 ELSE l.f::text END, l.cells), ''
+																 ORDER BY l.f DESC))
+		   || (SELECT onec_internal.report_table('{Сегмент,Покупателей,Выручка,Доля выручки}',
+												 string_agg(onec_internal.report_row(ARRAY[s.segment_title,
+													 s.customers::text,
+													 onec_internal.spaced_number(s.monetary),
+					onec_internal.percent(s.monetary_share)]), '' ORDER BY s.monetary DESC, s.segment))
+			   FROM (SELECT c.segment, c.segment_title, count(*) AS customers, sum(c.monetary) AS monetary,
+							round(sum(c.monetary) / nullif(sum(sum(c.monetary)) OVER (), 0),
+								  4) AS monetary_share
+					 FROM scored c GROUP BY 1, 2) s)
+	FROM line l WHERE EXISTS (SELECT FROM cell)
+$$;
+
+CREATE FUNCTION onec_internal.report_stock(server name, day date) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH sold AS MATERIALIZED (
+		SELECT p.product_id, p.store_id, sum(p.quantity) AS quantity, sum(p.amount) AS amount
+		FROM onec.purchase p
+		WHERE p.server = $1 AND p.period >= $2 - 29 AND p.period < $2 + 1 AND p.product_id IS NOT NULL
+		GROUP BY 1, 2 HAVING sum(p.quantity) > 0),
+	free AS MATERIALIZED (
+		SELECT s.product_id, s.store_id, sum(s.free) AS free FROM onec.stock s
+		WHERE s.server = $1 GROUP BY 1, 2),
+	short AS (
+		SELECT s.*, greatest(coalesce(f.free, 0), 0) AS free,
+			   row_number() OVER (ORDER BY s.amount DESC, s.product_id, s.store_id) AS n
+		FROM sold s LEFT JOIN free f
+			ON f.product_id = s.product_id AND f.store_id IS NOT DISTINCT FROM s.store_id
+		WHERE coalesce(f.free, 0) * 30 < s.quantity * 14 AND EXISTS (SELECT FROM free)
+		  AND $2 = onec.local_now($1)::date)
+	SELECT onec_internal.report_table('{Товар,Хватит на дней,Свободно,Продано за 30 дней,Магазин}',
+									  string_agg(onec_internal.report_row(ARRAY[coalesce(p.name, '–'),
+										  floor(s.free * 30 / s.quantity)::text,
+										  onec_internal.spaced_number(s.free),
+										  onec_internal.spaced_number(s.quantity),
+										  coalesce(t.name, '–')]), '' ORDER BY s.n))
+	FROM short s
+	LEFT JOIN onec.product p ON p.server = $1 AND p.product_id = s.product_id
+	LEFT JOIN onec.store t ON t.server = $1 AND t.store_id = s.store_id
+	WHERE s.n <= 20
+$$;
+
+COMMENT ON FUNCTION onec_internal.report_stock(name, date) IS
+	'Раздел отчёта: чего не хватит на две недели (служебная)';
+
+CREATE FUNCTION onec_internal.report_orders(server name, day date) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH work AS MATERIALIZED (
+		SELECT o.number, o.date, o.ship_at, o.amount, coalesce(s.name, '–') AS store,
+			   CASE WHEN o.ship_at < $2 THEN 1 WHEN o.ship_at < $2 + 1 THEN 2 WHEN o.ship_at < $2 + 7 THEN 3
+					WHEN o.ship_at IS NOT NULL THEN 4 ELSE 5 END AS place
+		FROM onec.customer_order o LEFT JOIN onec.store s ON s.server = $1 AND s.store_id = o.store_id
+		WHERE o.server = $1 AND o.date < $2 + 1 AND o.posted IS NOT FALSE AND o.deletion_mark IS NOT TRUE
+		  AND coalesce(o.outcome, '') = ''),
+	soon AS (
+		SELECT w.*, row_number() OVER (ORDER BY abs(w.ship_at::date - $2), w.ship_at, w.date, w.number) AS n
+		FROM work w)
+	SELECT onec_internal.report_table('{Отгрузить,Заказов,Сумма}', (
+			SELECT string_agg(onec_internal.report_row(ARRAY[t.title, t.orders::text,
+															 onec_internal.spaced_number(t.amount)]), ''
+							  ORDER BY t.place)
+			FROM (SELECT w.place, (ARRAY['просрочено', 'сегодня', 'за неделю', 'позже', 'без срока'])[w.place]
+								  AS title,
+						 count(*) AS orders, sum(w.amount) AS amount
+				  FROM work w GROUP BY w.place) t))
+		|| onec_internal.report_table('{Заказ,Отгрузить,Сумма,Магазин,Принят}',
+									  string_agg(onec_internal.report_row(ARRAY[coalesce(s.number, '–'),
+										  coalesce(to_char(s.ship_at, 'DD.MM.YYYY'), '–'),
+										  onec_internal.spaced_number(s.amount), s.store,
+										  to_char(s.date, 'DD.MM.YYYY')]), ''
+											  ORDER BY s.ship_at, s.n))
+	FROM soon s WHERE s.n <= 20
+$$;
+
+COMMENT ON FUNCTION onec_internal.report_orders(name, date) IS 'Раздел отчёта: заказы в работе (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.report_freshness(server name) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT onec_internal.report_table('{Таблица,Состояние,Прочитана,Строк,Изменений}',
+									  string_agg(onec_internal.report_row(ARRAY[
+			coalesce((SELECT CASE t.table_schema WHEN 'onec'
+							 THEN obj_description(to_regclass(onec_internal.table_of_target(t.target)),
+												  'pg_class')
+							 ELSE concat_ws(': ', t.title, t.entity_set) END
+					  FROM onec.target t WHERE t.target = s.target), s.target),
+			CASE s.status WHEN 'ok' THEN 'в порядке' WHEN 'failed' THEN 'ошибка: ' || coalesce(s.message, '')
+				 WHEN 'not published' THEN 'не опубликована' ELSE s.status END,
+			coalesce(to_char(s.last_ok AT TIME ZONE z.zone, 'DD.MM.YYYY HH24:MI'), '–'),
+			onec_internal.spaced_number(s.rows_read),
+			onec_internal.spaced_number(s.rows_inserted + s.rows_updated + s.rows_deleted)]), ''
+				ORDER BY s.started_at, s.target))
+	FROM onec.sync_status s
+	CROSS JOIN (SELECT onec_internal.server_zone($1) AS zone) z
+	WHERE s.server = $1
+$$;
+
+CREATE FUNCTION onec_internal.report_outbox(server name) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT onec_internal.report_section('outbox', 'Запись в 1С',
+		'Что сайт поставил в очередь и что ещё не в 1С; стоит — ждёт решения человека.',
+		onec_internal.report_table('{Ждут,Неясно,Стоят,Самая старая с,Последняя доставка,Что делать}',
+			'<tr><td>' || concat_ws('</td><td>', o.pending + o.waiting + o.sending, o.unknown,
+				o.blocked + o.conflict + o.failed,
+				coalesce(to_char(o.oldest_at AT TIME ZONE z.zone, 'DD.MM.YYYY HH24:MI'), '–'),
+				coalesce(to_char(o.last_done_at AT TIME ZONE z.zone, 'DD.MM.YYYY HH24:MI'), '–'),
+				onec_internal.html_text(coalesce(o.hint, 'ничего'))) || '</td></tr>'))
+	FROM onec.outbox_status o
+	CROSS JOIN (SELECT onec_internal.server_zone($1) AS zone) z
+	WHERE o.server = $1
+$$;
+
+COMMENT ON FUNCTION onec_internal.report_outbox(name) IS 'Раздел отчёта: запись в 1С (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.report_style() RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN ':root{color-scheme:light '
+		   'dark;--ink:#1d2530;--dim:#66707d;--line:#d9dee5;--back:#fff;--card:#f4f6f9}'
+		'@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--dim:#9aa5b1;--line:#3a434e;--back:#171c22;'
+		'--card:#222932}}'
+		'body{margin:0 '
+		'auto;padding:16px;max-width:960px;background:var(--back);color:var(--ink);font:15px/1.45 '
+		'system-ui,sans-serif}'
+		'h1{font-size:24px;margin:8px 0 2px}h2{font-size:18px;margin:32px 0 '
+		'2px}.hint,.none,footer{color:var(--dim);font-size:13px;margin:0 0 10px}'
+		'.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:14px 0}'
+		'.cards div{background:var(--card);border-radius:8px;padding:12px}.cards '
+		'b{display:block;font-size:22px}.cards span{color:var(--dim);font-size:13px}'
+		'.cards '
+		'em{display:block;font-style:normal;font-size:13px}.wide{overflow-x:auto;margin-bottom:10px}'
+		'table{border-collapse:collapse;font-size:13px}'
+		'th,td{padding:4px 8px;border-bottom:1px solid '
+		'var(--line);text-align:right;white-space:nowrap}th:first-child{text-align:left;font-weight:600;'
+		'position:sticky;left:0;background:var(--back)}'
+		'thead th{color:var(--dim);font-weight:400}#calls :is(th,td):nth-child(3),#quality '
+		':is(th,td):nth-child(3),#freshness :is(th,td):nth-child(2),'
+		'#orders .wide+.wide :is(th,td):nth-child(4),#stock :is(th,td):nth-child(5)'
+		'{text-align:left;white-space:normal;min-width:180px}.heat{text-align:center;min-width:26px}'
+		-- the newest months are at the right: there a narrow screen begins
+		'#revenue .wide{direction:rtl}svg{direction:ltr;min-width:640px;width:100%;height:auto}'
+		'svg line{stroke:var(--line)}.axis{fill:var(--dim);font-size:11px}.mid{text-anchor:middle}.legend '
+		'span{display:inline-block;margin-right:14px;font-size:13px}'
+		'.legend i{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px}'
+		'.s1{fill:#1f6fb2;background:#1f6fb2}.s2{fill:#e08a2e;background:#e08a2e}.s3{fill:#3a9a6b;'
+		'background:#3a9a6b}.s4{fill:#b4478f;background:#b4478f}'
+		'.s5{fill:#8a6fd1;background:#8a6fd1}.s6{fill:#8b95a1;background:#8b95a1}'
+		'.bars{display:grid;grid-template-columns:minmax(90px,max-content) 1fr max-content;gap:6px '
+		'10px;align-items:center;font-size:13px}'
+		'.bar{background:var(--card);border-radius:4px;height:14px}.bar '
+		'span{display:block;height:14px;border-radius:4px;background:#1f6fb2}.value{text-align:right}'
+		'@media(max-width:480px){body{padding:12px}th,td{padding:4px 5px}thead th{white-space:normal}'
+		-- names give way, so that the figures beside them are seen
+		'#stock th:first-child{white-space:normal;min-width:112px}#stock :is(th,td):nth-child(5),'
+		'#orders .wide+.wide :is(th,td):nth-child(4){min-width:84px}.heat{min-width:22px}}'
+		'@media print{body{max-width:none;font-size:12px}section{break-inside:avoid}.heat,.bar span,.legend '
+		'i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}';
+
+CREATE OR REPLACE FUNCTION onec.report(server name DEFAULT NULL, as_of date DEFAULT NULL) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+	day date := coalesce(as_of, onec.local_now(srv)::date);
+BEGIN
+	RETURN format(E'<!DOCTYPE html>\n<html lang="ru">\n<head><meta charset="utf-8"/><meta name="viewport" '
+				  'content="width=device-width, initial-scale=1"/>'
+				  '<title>Магазин %1$s, %2$s</title><link rel="icon" '
+				  'href="data:,"/><style>%3$s</style></head>\n<body>\n<h1>Магазин %1$s</h1>\n<p '
+				  'class="hint">На %2$s, по данным 1С</p>\n',
+				  onec_internal.html_text(srv), to_char(day, 'DD.MM.YYYY'), onec_internal.report_style())
+		|| coalesce(onec_internal.report_head(srv, day), '')
+		|| onec_internal.report_section('revenue', 'Выручка по месяцам',
+										'За вычетом возвратов, по магазинам.',
+										onec_internal.report_revenue(srv, day))
+		|| onec_internal.report_section('categories', 'Категории за год', 'Выручка за 365 дней.',
+										onec_internal.report_categories(srv, day))
+		|| onec_internal.report_section('rfm', 'Давность и частота',
+										'Сколько покупателей с каждой парой баллов; чем темнее, тем больше.',
+										onec_internal.report_rfm(srv, day))
+		|| onec_internal.report_section('cohorts', 'Возвращаются ли покупатели',
+										'Процент пришедших снова через столько месяцев после первой покупки.',
+										onec_internal.report_cohorts(srv, day))
+		|| onec_internal.report_section('calls', 'Кому позвонить',
+										'Первые двадцать; полностью — onec.call_list.',
+										onec_internal.report_calls(srv, as_of))
+		|| onec_internal.report_section('stock', 'Скоро кончится',
+										'Чего при продажах последних 30 дней не хватит на две недели; '
+										'сначала то, что приносит больше.',
+										onec_internal.report_stock(srv, day))
+		|| onec_internal.report_section('orders', 'Заказы в работе',
+										'Проведены и не завершены; внизу двадцать, чей срок ближе всего.',
+										onec_internal.report_orders(srv, day))
+		|| onec_internal.report_section('points', 'Сгорают баллы', 'В ближайшие 30 дней.',
+										onec_internal.report_points(srv,
+											onec_internal.moment_meant(srv, as_of)))
+		|| coalesce(onec_internal.report_outbox(srv), '')
+		|| onec_internal.report_section('quality', 'Замечания к данным', 'Что стоит исправить в 1С.',
+										onec_internal.report_quality(srv))
+		|| onec_internal.report_section('freshness', 'Свежесть', 'Последняя синхронизация.',
+										onec_internal.report_freshness(srv))
+		|| E'<footer>onec_fdw: SELECT onec.report()</footer>\n</body>\n</html>\n';
+END $$;
+
+COMMENT ON FUNCTION onec.report(name, date) IS
+	'Отчёт о магазине одной страницей HTML: выручка, RFM, когорты, категории, кому позвонить, что скоро '
+	'кончится, заказы в работе, сгорающие баллы, свежесть; без сети и сценариев, телефоны скрыты';
+
+CREATE VIEW onec.mirrors AS
+	SELECT t.server, t.target AS mirror, t.entity_set,
+		   format('%I.%I', t.table_schema, t.table_name) AS table_name,
+		   ARRAY(SELECT format('%I.%I', s.table_schema, s.table_name) FROM onec_internal.mirror_section s
+				 WHERE s.target = t.target ORDER BY s.field) AS sections,
+		   CASE WHEN c.oid IS NULL THEN 'no table' ELSE coalesce(l.status, 'never read') END AS status,
+		   k.last_ok, now() - k.last_ok AS age, l.rows_read, l.rows_written, l.message,
+		   greatest(c.reltuples, 0)::bigint AS rows_about, pg_catalog.pg_total_relation_size(c.oid) AS bytes,
+		   t.date_column, t.people, t.erasure,
+		   ARRAY(SELECT f.field FROM onec.field_source f
+				 WHERE f.target = t.target AND NOT EXISTS (
+					SELECT FROM pg_catalog.pg_attribute a
+					JOIN pg_catalog.pg_class r ON r.oid = a.attrelid AND r.relname = t.target
+					JOIN pg_catalog.pg_namespace w ON w.oid = r.relnamespace AND w.nspname = t.server
+					WHERE a.attname = f.field AND NOT a.attisdropped
+					  AND ('missing_property=null' = ANY (a.attfdwoptions)) IS NOT TRUE)
+				 ORDER BY f.ordinal) AS gone,
+		   m.looked_at
+	FROM onec_internal.mirror m
+	JOIN onec.target t ON t.target = m.target
+	LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = t.table_schema
+	LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.table_name AND c.relkind = 'r'
+	LEFT JOIN onec.sync_state k ON k.server = t.server AND k.target = t.target
+	LEFT JOIN LATERAL (
+		SELECT s.status, s.rows_read, s.rows_inserted + s.rows_updated + s.rows_deleted AS rows_written,
+			   s.message
+		FROM onec.sync_step s
+		WHERE s.server = t.server AND s.target = t.target AND s.status <> 'waiting'
+		ORDER BY s.run_id DESC LIMIT 1) l ON true
+	ORDER BY t.server, t.ordinal;
+
+COMMENT ON VIEW onec.mirrors IS 'Зеркала: что куда читается, насколько свежо и что в 1С пропало';
+
+COMMENT ON COLUMN onec.mirrors.mirror IS 'Имя зеркала: для onec.unmirror и в журнале запусков';
+
+COMMENT ON COLUMN onec.mirrors.entity_set IS 'Набор 1С';
+
+COMMENT ON COLUMN onec.mirrors.table_name IS 'Местная таблица';
+
+COMMENT ON COLUMN onec.mirrors.sections IS 'Таблицы её табличных частей';
+
+COMMENT ON COLUMN onec.mirrors.status IS
+	'Итог последнего чтения; never read — ещё не читалось, no table — таблицы нет на месте';
+
+COMMENT ON COLUMN onec.mirrors.last_ok IS 'Когда в последний раз прочитано целиком';
+
+COMMENT ON COLUMN onec.mirrors.age IS 'Сколько с тех пор прошло';
+
+COMMENT ON COLUMN onec.mirrors.rows_read IS 'Прочитано строк последним чтением';
+
+COMMENT ON COLUMN onec.mirrors.rows_written IS 'Из них записано: добавлено, изменено, удалено';
+
+COMMENT ON COLUMN onec.mirrors.message IS 'Пояснение последнего чтения';
+
+COMMENT ON COLUMN onec.mirrors.rows_about IS 'Сколько строк в таблице, примерно';
+
+COMMENT ON COLUMN onec.mirrors.bytes IS 'Сколько она занимает, с индексами';
+
+COMMENT ON COLUMN onec.mirrors.people IS 'Столбцы, которые говорят, чья строка';
+
+COMMENT ON COLUMN onec.mirrors.erasure IS 'Что делает с такими строками onec.forget';
+
+COMMENT ON COLUMN onec.mirrors.gone IS
+	'Столбцы, свойств которых в 1С больше нет: остаются с прежними значениями';
+
+COMMENT ON COLUMN onec.mirrors.looked_at IS 'Когда свойства сверялись с $metadata';
+
 CREATE OR REPLACE FUNCTION onec_internal.people_meant(server name, key text) RETURNS SETOF uuid
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	id uuid := onec_internal.reference_uuid(btrim(key));
+	id uuid := onec_internal.key_in_1c(server, onec_internal.reference_uuid(btrim(key)));
 	country text := onec.get('phone.country', server);
 	wanted text := onec.normalize_phone(key, country);
 BEGIN
@@ -9402,7 +10435,7 @@ BEGIN
 		WHERE u.server = people_meant.server AND (u.login = btrim(key) OR u.phone = wanted)
 		UNION SELECT c.user_id FROM onec.customer_card c
 		WHERE c.server = people_meant.server AND c.phone = wanted
-		UNION SELECT p.customer_id FROM onec_internal.site_person p
+		UNION SELECT onec_internal.key_in_1c(p.server, p.customer_id) FROM onec_internal.site_person p
 		WHERE p.server = people_meant.server AND (p.kind, p.value) = ('phone', wanted)
 		UNION SELECT coalesce(d.owner_id, d.card_id) FROM onec.discount_card d
 			WHERE d.server = people_meant.server AND wanted IS NOT NULL
@@ -9433,8 +10466,10 @@ AS $$
 		  WHERE u.server = $1 AND $2 IN (u.user_id, u.customer_id)
 		  UNION ALL SELECT l.card_id FROM onec.card_sale_line l WHERE l.server = $1 AND l.owner_id = $2
 		  UNION ALL SELECT l.card_id FROM onec.loyalty_lot l WHERE l.server = $1 AND l.owner_id = $2
-		  UNION ALL SELECT p.card_id FROM onec_internal.site_person p
-		  WHERE p.server = $1 AND p.customer_id = $2) x
+		  UNION ALL SELECT u.id FROM onec_internal.site_person p
+		  CROSS JOIN LATERAL unnest(ARRAY[p.customer_id, p.card_id,
+										  onec_internal.key_in_1c($1, p.card_id)]) u (id)
+		  WHERE p.server = $1 AND p.customer_id IN ($2, onec_internal.site_key($1, $2))) x
 	WHERE x.id IS NOT NULL
 	  AND NOT EXISTS (SELECT FROM onec.discount_card o
 					  WHERE o.server = $1 AND o.card_id = x.id AND coalesce(o.owner_id, o.card_id) <> $2)
@@ -9481,6 +10516,9 @@ CREATE FUNCTION onec_internal.forget_written(server name, ids uuid[], words text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	-- the keys that the site was given, where 1C has given others
+	ids uuid[] := ids || ARRAY(SELECT r.key FROM onec_internal.outbox_remote r
+							   WHERE r.server = forget_written.server AND r.remote_key = ANY (ids));
 	tells text[] := ids::text[] || ARRAY(SELECT w FROM unnest(words) w WHERE w ~ '@|^\d{10}$');
 	keys uuid[];
 	waiting bigint[];
@@ -9613,8 +10651,214 @@ COMMENT ON FUNCTION onec.forget(text, name, boolean, boolean) IS
 
 REVOKE EXECUTE ON FUNCTION onec.forget(text, name, boolean, boolean) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION onec.purge(before date, server name DEFAULT NULL, dry_run boolean DEFAULT false)
+	RETURNS TABLE (table_name text, rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(server);
+	told jsonb;
+BEGIN
+	PERFORM onec_internal.must_write('purge');
+	IF (before <= onec.local_now(srv)::date) IS NOT TRUE OR NOT isfinite(before) THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'purge needs a day that is not in the future';
+	END IF;
+	PERFORM onec_internal.hold_own_tables(t.target) FROM onec_internal.sync_steps(srv, NULL) t
+		WHERE t.purge <> 'none';
+	BEGIN
+		told := (SELECT jsonb_agg(p) FROM onec_internal.purge_before(srv, before) p);
+		IF dry_run THEN
+			RAISE SQLSTATE 'OC001';
+		END IF;
+	EXCEPTION WHEN SQLSTATE 'OC001' THEN
+		NULL;
+	END;
+	RETURN QUERY SELECT r.table_name, r.rows FROM jsonb_to_recordset(told) r (table_name text, rows bigint);
+END $$;
+
+CREATE FUNCTION onec.unmirror(mirror text, drop_table boolean DEFAULT false) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t onec.target;
+	s record;
+	tab regclass;
+	present boolean;
+BEGIN
+	PERFORM onec_internal.must_write('unmirror');
+	SELECT k.* INTO t FROM onec.target k JOIN onec_internal.mirror m ON m.target = k.target
+	WHERE unmirror.mirror IN (k.target, format('%I.%I', k.table_schema, k.table_name))
+	ORDER BY k.target <> unmirror.mirror LIMIT 1;
+	IF t.target IS NULL THEN
+		RAISE undefined_object USING MESSAGE = format('there is no mirror "%s"', unmirror.mirror),
+			HINT = 'SELECT mirror, table_name FROM onec.mirrors lists them.';
+	END IF;
+	-- no run is to find it half gone
+	PERFORM pg_advisory_xact_lock(hashtextextended('onec mirror', 0));
+	IF NOT pg_try_advisory_xact_lock(onec_internal.run_lock_key(t.server)) THEN
+		RAISE object_in_use USING MESSAGE = format('a sync of "%s" is at work', t.server),
+			HINT = format('Wait for its end, or SELECT onec.cancel(server => %L).', t.server);
+	END IF;
+	FOR s IN SELECT t.table_schema, t.table_name, true AS is_object
+			 UNION ALL SELECT m.table_schema, m.table_name, false FROM onec_internal.mirror_section m
+			 WHERE m.target = t.target LOOP
+		tab := to_regclass(format('%I.%I', s.table_schema, s.table_name));
+		CONTINUE WHEN tab IS NULL;
+		IF drop_table THEN
+			EXECUTE format('DROP TABLE %s', tab);
+		ELSIF s.is_object THEN
+			EXECUTE format('DROP TRIGGER IF EXISTS onec_rows_insert ON %1$s; '
+						   'DROP TRIGGER IF EXISTS onec_rows_update ON %1$s; '
+						   'DROP TRIGGER IF EXISTS onec_rows_delete ON %1$s', tab);
+		END IF;
+	END LOOP;
+	PERFORM onec_internal.drop_made_by_setup(t.server, t.target, t.title);
+	DELETE FROM onec.sync_state x WHERE x.server = t.server AND x.target = t.target;
+	DELETE FROM onec_internal.sync_doubt x WHERE x.server = t.server AND x.target = t.target;
+	DELETE FROM onec.target k WHERE k.target = t.target;
+END $$;
+
+COMMENT ON FUNCTION onec.unmirror(text, boolean) IS
+	'Больше не вести зеркало (по имени или таблице); его таблицы остаются, если не сказано drop_table';
+
+REVOKE EXECUTE ON FUNCTION onec.unmirror(text, boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION onec_internal.tables_by_server() RETURNS SETOF text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT c.oid::regclass::text FROM pg_class c
+	JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
+	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
+		AND e.extname = 'onec_fdw'
+	WHERE c.relkind IN ('r', 'p') AND c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
+	  AND c.oid <> 'onec_internal.server_number'::regclass
+	UNION
+	SELECT onec_internal.table_of_target(t.target) FROM onec.target t
+	WHERE onec_internal.has_column(onec_internal.table_of_target(t.target), 'server')
+	ORDER BY 1
+$$;
+
+CREATE OR REPLACE FUNCTION onec_internal.rename_base(old name, new name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab text;
+BEGIN
+	IF EXISTS (SELECT FROM onec_internal.base b WHERE b.server = new) THEN
+		RAISE object_in_use USING
+			MESSAGE = format('the store already has data of a server "%s"', new),
+			HINT = format('SELECT * FROM onec.forget_server(%L) deletes them, once '
+						  'no server bears that name.', new);
+	ELSIF onec_internal.is_schema_of_setup(old) AND to_regnamespace(quote_ident(new)) IS NOT NULL THEN
+		RAISE duplicate_schema USING
+			MESSAGE = format('schema "%s" exists already', new),
+			DETAIL = format('The tables of the shop are in schema "%s", which is called as the server is.',
+							old);
+	ELSIF NOT pg_try_advisory_xact_lock(onec_internal.run_lock_key(old)) THEN
+		RAISE object_in_use USING
+			MESSAGE = format('a sync of "%s" is at work', old),
+				HINT = format('Wait for its end, or SELECT onec.cancel(server => %L).', old);
+	END IF;
+	-- a number goes on being that of the base; one of the new name has no rows
+	DELETE FROM onec_internal.server_number n WHERE n.server = new;
+	UPDATE onec_internal.server_number n SET server = new WHERE n.server = old;
+	FOR tab IN SELECT t FROM onec_internal.tables_by_server() t
+			   JOIN pg_attribute a ON a.attrelid = t::regclass AND a.attname = 'server'
+			   WHERE a.atttypid = 'name'::regtype LOOP
+		PERFORM onec_internal.hold_table(k.target, k.table_schema, k.table_name) FROM onec.target k
+			WHERE k.table_schema <> 'onec' AND onec_internal.table_of_target(k.target) = tab;
+		EXECUTE format('UPDATE %s SET server = $2 WHERE server = $1', tab) USING old, new;
+	END LOOP;
+	UPDATE onec_internal.base b SET former = array_remove(b.former, new) || old WHERE b.server = new;
+	IF onec_internal.is_schema_of_setup(old) THEN
+		EXECUTE format('ALTER SCHEMA %I RENAME TO %I', old, new);
+		EXECUTE format('COMMENT ON SCHEMA %I IS %L', new, 'Магазин в базе 1С ' || new);
+	END IF;
+	PERFORM onec_internal.rename_jobs(old, new);
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.forget_server(server name) RETURNS TABLE (table_name text, rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.server_meant(coalesce(server, '?'));
+BEGIN
+	IF EXISTS (SELECT FROM onec_internal.live_servers s WHERE s.server = srv) THEN
+		RAISE object_in_use USING
+			MESSAGE = format('server "%s" still exists', srv),
+			HINT = format('DROP SERVER %I CASCADE first; what the store has of it '
+						  'stays until it is forgotten.', srv);
+	END IF;
+	PERFORM onec_internal.rename_jobs(srv, NULL);
+	IF onec_internal.is_schema_of_setup(srv)
+		AND NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = to_regnamespace(quote_ident(srv))) THEN
+		EXECUTE format('DROP SCHEMA %I', srv);
+	END IF;
+	FOR table_name IN SELECT t FROM onec_internal.tables_by_server() t
+					  WHERE t <> 'onec.forgotten'
+					  -- what is somebody's first, while it is known what belongs to it
+					  ORDER BY t ~ '^onec(_internal)?\.', t LOOP
+		PERFORM onec_internal.hold_table(k.target, k.table_schema, k.table_name) FROM onec.target k
+			WHERE k.table_schema <> 'onec'
+			  AND onec_internal.table_of_target(k.target) = forget_server.table_name;
+		EXECUTE format('DELETE FROM %s t WHERE t.server = %s', table_name,
+					   onec_internal.server_in(table_name, srv));
+		GET DIAGNOSTICS rows = ROW_COUNT;
+		table_name := regexp_replace(table_name, '^onec(_internal)?\.', '');
+		IF rows > 0 THEN
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+END $$;
+
 -- by hand: DO $$ DECLARE t record; BEGIN FOR t IN SELECT * FROM (VALUES
+-- done where each of the two tables is created
 --   +							('write_object', '{object}'), ('write_field', '{"object,field"}'),
+
+CREATE OR REPLACE FUNCTION onec.grant_reader(role regrole) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	open text[] := '{setting,config,settings,field_source,env_name,target,server_capability,
+		stat_server,stat_server_error,mirrors,
+		receipt,customer_order_line,loyalty_balance,loyalty_rule,category_map,brand_map,frequency_class,
+		rfm_segment,customer_affinity,customer_outlook,outlook_baseline,outlook,customer_rfm,rfm_summary,
+		clv_model,customer_clv,customer_value,cohort_retention,abc_xyz_masked,month_season,weekday_hour,
+		store_summary,revenue_month,product_pair,bestseller,recommendation_feed,site_user_masked,
+		customer_360_masked,purchase_masked,sync_run,sync_step,sync_state,sync_status,sync_progress,drift,
+		data_quality,change_feed,image_summary,outbox_status}';
+	behind text[] := '{base,live_servers,base_clock,refusal,largest_page,known_servers,
+		shop_rules,product_with_category,counted_line,counted_part,counted_points,taste_word}';
+	helpers text;
+BEGIN
+	EXECUTE format('GRANT USAGE ON SCHEMA onec, onec_internal TO %s', role);
+	-- whatever an earlier version or a hasty hand gave
+	EXECUTE format('REVOKE SELECT ON ALL TABLES IN SCHEMA onec, onec_internal FROM %s', role);
+	EXECUTE format('GRANT SELECT ON %s TO %s',
+		(SELECT string_agg(format('onec.%I', c.relname), ', ') FROM pg_class c
+		 WHERE c.relnamespace = 'onec'::regnamespace AND (c.relname = ANY (open)
+			OR EXISTS (SELECT FROM onec.target t
+					   WHERE t.table_schema = 'onec' AND t.table_name = c.relname AND t.is_open))), role);
+	-- a view reads with its owner's rights, but calls with those of whoever asks
+	EXECUTE format('GRANT SELECT ON %s TO %s',
+				   (SELECT string_agg(format('onec_internal.%I', b), ', ') FROM unnest(behind) b), role);
+	SELECT h.routines INTO helpers FROM onec_internal.needed_helpers(
+		ARRAY(SELECT format('onec.%s', c.relname) FROM pg_class c
+			  WHERE c.relnamespace = 'onec'::regnamespace AND c.relkind = 'v'
+				AND has_table_privilege(role, c.oid, 'SELECT')
+			  UNION ALL
+			  SELECT format('onec.%s', p.proname) FROM pg_proc p
+			  WHERE p.pronamespace = 'onec'::regnamespace
+				AND has_function_privilege('public', p.oid, 'EXECUTE'))) h;
+	EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', helpers, role);
+END $$;
 
 CREATE OR REPLACE FUNCTION onec.grant_sync(role regrole, server name DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -9661,6 +10905,41 @@ BEGIN
 	END IF;
 END $$;
 
+ALTER FUNCTION onec.product_json(uuid, name) SECURITY DEFINER;
+
+ALTER FUNCTION onec.stock_free(uuid, uuid, uuid, name) SECURITY DEFINER;
+
+ALTER FUNCTION onec.orders_json(text, int, name) SECURITY DEFINER;
+
+ALTER FUNCTION onec.order_json(uuid, name) SECURITY DEFINER;
+
+ALTER FUNCTION onec.image(uuid, uuid, name) SECURITY DEFINER;
+
+REVOKE EXECUTE ON FUNCTION onec.customer_json(text, name), onec.purchases_json(text, int, int, name),
+	onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date),
+	onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name),
+	onec.orders_json(text, int, name), onec.order_json(uuid, name), onec.image(uuid, uuid, name) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION onec.grant_site(role regrole) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.customer_json(text, name), '
+				   'onec.purchases_json(text, int, int, name), '
+		'onec.profile_json(text, int, int, name), onec.recommend(text, int, name, date), '
+		'onec.product_json(uuid, name), onec.stock_free(uuid, uuid, uuid, name), '
+		'onec.feed_position(name), onec.changes_since(bigint, name, int), '
+		'onec.orders_json(text, int, name), onec.order_json(uuid, name), '
+		'onec.image(uuid, uuid, name) TO %s', role);
+END $$;
+
+COMMENT ON FUNCTION onec.grant_site(regrole) IS
+	'Дать роли сайта профиль, покупки, заказы и рекомендации одного покупателя по ключу: customer_json, '
+	'purchases_json, profile_json, recommend, orders_json, order_json; товар: product_json, stock_free, '
+	'image; и ленту изменений: changes_since; таблиц она не читает';
+
 CREATE FUNCTION onec.grant_site_writer(role regrole, entity_sets text[] DEFAULT NULL,
 									   server name DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -9692,5 +10971,36 @@ COMMENT ON FUNCTION onec.grant_site_writer(regrole, text[], name) IS
 	'наборы (пусто — все, которые этим функциям нужны); onec.enqueue и таблиц она не получает';
 
 REVOKE EXECUTE ON FUNCTION onec.grant_site_writer(regrole, text[], name) FROM PUBLIC;
+
+-- by hand: INSERT INTO onec.setting … FROM onec.target: rows that are made of those above
+ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
+INSERT INTO onec.setting (key, type, initial, description, is_seed)
+	SELECT 'endpoint.' || t.target, 'text', t.entity_set, 'Набор 1С: ' || t.title, true FROM onec.target t
+	WHERE t.source = 'set' AND t.server IS NULL
+ON CONFLICT DO NOTHING;
+ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+DROP FUNCTION onec_internal.complete_and_compare;
+
+-- What the short tables hold is what their views say.
+DO $$
+DECLARE
+	c record;
+BEGIN
+	FOR c IN SELECT t.relname, obj_description(v.oid, 'pg_class') AS table_comment, a.attname,
+				 col_description(v.oid, b.attnum) AS comment
+			 FROM pg_catalog.pg_class t
+			 JOIN pg_catalog.pg_class v ON v.relname = t.relname AND v.relnamespace = 'onec'::regnamespace
+				 AND v.relkind = 'v'
+			 JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0
+			 LEFT JOIN pg_catalog.pg_attribute b ON b.attrelid = v.oid AND b.attname = a.attname
+			 WHERE t.relnamespace = 'onec_internal'::regnamespace AND t.relkind = 'r' LOOP
+		EXECUTE format('COMMENT ON TABLE onec_internal.%I IS %L', c.relname,
+					   c.table_comment || ': хранение; читайте представление onec.' || c.relname);
+		EXECUTE format('COMMENT ON COLUMN onec_internal.%I.%I IS %L', c.relname, c.attname, c.comment);
+	END LOOP;
+END $$;
+COMMENT ON COLUMN onec_internal.sale_line.person_id IS
+	'Чья строка: покупателя, без него карты, а если он неизвестен — документа; часть ключа';
 
 SELECT onec_internal.finish_script();
