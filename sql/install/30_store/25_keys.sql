@@ -23,9 +23,12 @@ CREATE FUNCTION onec_internal.key_in_1c(server name, key uuid) RETURNS uuid
 COMMENT ON FUNCTION onec_internal.key_in_1c(name, uuid) IS 'Ссылка, под которой объект знает 1С (служебная)';
 
 CREATE FUNCTION onec_internal.site_key(server name, key uuid) RETURNS uuid
-	LANGUAGE sql STABLE SECURITY DEFINER
+	LANGUAGE plpgsql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
-	RETURN coalesce((SELECT r.key FROM onec_internal.outbox_remote r WHERE r.server = $1
-		AND r.remote_key = $2), $2);
+AS $$
+BEGIN
+	RETURN coalesce((SELECT r.key FROM onec_internal.outbox_remote r
+					 WHERE r.server = site_key.server AND r.remote_key = site_key.key), key);
+END $$;
 COMMENT ON FUNCTION onec_internal.site_key(name, uuid) IS
 	'Ссылка, под которой объект знает сайт: очередь называет его ею (служебная)';

@@ -23,9 +23,9 @@ SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_base', '');
 
 CREATE TABLE onec_internal.outbox_property (
 	server name NOT NULL,
-	entity_set text NOT NULL,
-	part text NOT NULL,
-	property text NOT NULL,
+	entity_set text COLLATE "C" NOT NULL,
+	part text COLLATE "C" NOT NULL,
+	property text COLLATE "C" NOT NULL,
 	edm_type text NOT NULL,
 	type_name text NOT NULL,
 	length int NOT NULL,

@@ -143,9 +143,11 @@ COMMENT ON COLUMN onec.outbox_history.stored_diff IS
 COMMENT ON COLUMN onec.outbox_history.number IS 'Номер или код, который дала 1С';
 COMMENT ON COLUMN onec.outbox_history.data_version IS 'Версия объекта после записи';
 
+-- What functions of a server look up by a text is COLLATE "C": beside an argument of type name, which has
+-- that collation, an index of another would not serve.
 CREATE TABLE onec_internal.outbox_key (
 	server name NOT NULL,
-	idempotency text NOT NULL,
+	idempotency text COLLATE "C" NOT NULL,
 	id bigint NOT NULL,
 	entity_set text NOT NULL,
 	operation text NOT NULL,
@@ -167,7 +169,7 @@ SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_key', '');
 CREATE TABLE onec.outbox_allowed (
 	server name NOT NULL,
 	role name NOT NULL,
-	entity_set text NOT NULL,
+	entity_set text COLLATE "C" NOT NULL,
 	PRIMARY KEY (server, role, entity_set)
 );
 COMMENT ON TABLE onec.outbox_allowed IS 'Кому что можно ставить в очередь записи; меняет onec.allow_write';

@@ -4,79 +4,90 @@
 -- without
 -- its type, and answers 200.  So all of that is refused before.  No message tells a value.
 
--- What is wrong with one value; NULL: nothing.  "kind" is the type beside a composite.
+-- What is wrong with one value; NULL: nothing.  "kind" is the type beside a composite.  An expression, and no
+-- function with settings of its own, so that it becomes part of the query that asks for many values.
 CREATE FUNCTION onec_internal.value_fault(edm_type text, length int, value jsonb, kind text) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT CASE
-		WHEN $1 = 'Collection' AND (jsonb_typeof($3) <> 'array' OR EXISTS (
-			SELECT FROM jsonb_array_elements(CASE jsonb_typeof($3) WHEN 'array' THEN $3 ELSE '[]' END) r
-			WHERE jsonb_typeof(r) <> 'object')) THEN 'is a tabular part: a list of rows is expected'
-		WHEN $1 = 'Collection' OR v.type = 'null' THEN NULL
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN $1 = 'Collection' THEN CASE
+			WHEN jsonb_typeof($3) <> 'array'
+				OR jsonb_path_exists($3, 'strict $[*] ? (@.type() != "object")')
+			THEN 'is a tabular part: a list of rows is expected' END
+		WHEN jsonb_typeof($3) = 'null' THEN NULL
 		WHEN $1 = 'Stream' THEN 'holds a file: write it as _Base64Data'
-		WHEN $1 = 'Complex' OR v.type IN ('array', 'object') THEN 'takes one value'
-		WHEN $1 = 'Guid' THEN CASE WHEN v.type = 'string'
-			AND v.text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-			THEN NULL ELSE 'is a reference: a UUID is expected' END
-		WHEN $1 = 'Boolean' THEN CASE WHEN v.type = 'boolean' THEN NULL ELSE 'is true or false' END
-		WHEN $1 = 'Double' THEN CASE WHEN v.type = 'number' THEN NULL ELSE 'is a number' END
-		WHEN $1 IN ('Int16', 'Int32', 'Int64') THEN CASE WHEN v.type <> 'number' THEN 'is a whole number'
-			WHEN v.text::numeric <> trunc(v.text::numeric)
-				OR abs(v.text::numeric + 0.5) > 2.0 ^ (substr($1, 4)::int - 1)
+		WHEN $1 = 'Complex' OR jsonb_typeof($3) IN ('array', 'object') THEN 'takes one value'
+		WHEN $1 = 'Boolean' THEN CASE WHEN jsonb_typeof($3) <> 'boolean' THEN 'is true or false' END
+		WHEN $1 = 'Double' THEN CASE WHEN jsonb_typeof($3) <> 'number' THEN 'is a number' END
+		WHEN $1 IN ('Int16', 'Int32', 'Int64') THEN CASE
+			WHEN jsonb_typeof($3) <> 'number' THEN 'is a whole number'
+			WHEN ($3 #>> '{}')::numeric <> trunc(($3 #>> '{}')::numeric)
+				OR abs(($3 #>> '{}')::numeric + 0.5) > 2.0 ^ (substr($1, 4)::int - 1)
 			THEN format('is a whole number of %s bits', substr($1, 4)) END
-		WHEN $1 = 'DateTime' THEN CASE WHEN v.type <> 'string' OR v.text !~ ('^(?!0000)\d{4}-(0[1-9]|1[0-2])-'
+		WHEN $1 = 'DateTime' THEN CASE
+			WHEN jsonb_typeof($3) <> 'string' OR ($3 #>> '{}') !~ ('^(?!0000)\d{4}-(0[1-9]|1[0-2])-'
 				'(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?)?$')
 			THEN 'is a date of the base''s own clock: 2026-11-28T10:00:00, without a zone'
-			WHEN substr(v.text, 9, 2)::int > extract(day FROM make_date(substr(v.text, 1, 4)::int,
-				substr(v.text, 6, 2)::int, 1) + interval '1 month -1 day') THEN 'is no day of that month' END
-		WHEN $1 = 'Binary' THEN CASE WHEN v.type = 'string' AND v.text ~ '^[A-Za-z0-9+/\s]*={0,2}$' THEN NULL
-			ELSE 'is binary: base64 is expected' END
+			WHEN substr($3 #>> '{}', 9, 2)::int > extract(day FROM make_date(substr($3 #>> '{}', 1, 4)::int,
+				substr($3 #>> '{}', 6, 2)::int, 1) + interval '1 month -1 day')
+			THEN 'is no day of that month' END
+		WHEN $1 = 'Binary' THEN CASE
+			WHEN jsonb_typeof($3) <> 'string' OR ($3 #>> '{}') !~ '^[A-Za-z0-9+/\s]*={0,2}$'
+			THEN 'is binary: base64 is expected' END
+		WHEN $1 = 'Composite' AND (($3 #>> '{}') = '' OR $4 = 'StandardODATA.Undefined') THEN NULL
+		WHEN $1 = 'Composite' AND $4 IS NULL
+			THEN 'may be of several types: name the one in the property of its name and _Type'
+		WHEN $1 = 'Guid' OR $1 = 'Composite'
+			AND $4 ~ '^StandardODATA\.(Catalog|Document|ChartOf\w*|ExchangePlan|BusinessProcess|Task)_'
+		THEN CASE
+			WHEN jsonb_typeof($3) <> 'string'
+				OR ($3 #>> '{}') !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+			THEN 'is a reference: a UUID is expected' END
 		WHEN $1 = 'Composite' THEN CASE
-			WHEN v.text = '' OR $4 = 'StandardODATA.Undefined' THEN NULL
-			WHEN $4 IS NULL THEN 'may be of several types: name the one in the property of its name and _Type'
-			WHEN $4 ~ '^StandardODATA\.(Catalog|Document|ChartOf\w*|ExchangePlan|BusinessProcess|Task)_'
-				THEN onec_internal.value_fault('Guid', 0, $3, NULL)
 			WHEN $4 !~ '^(StandardODATA|Edm)\.' THEN 'has a type that is none of 1C''s' END
-		WHEN v.type <> 'string' THEN 'is a text'
-		WHEN $2 > 0 AND length(v.text) > $2 THEN format('is a text of %s characters at most', $2) END
-	FROM (SELECT jsonb_typeof($3), $3 #>> '{}') v (type, text)
-$$;
+		WHEN jsonb_typeof($3) <> 'string' THEN 'is a text'
+		WHEN $2 > 0 AND length($3 #>> '{}') > $2 THEN format('is a text of %s characters at most', $2) END;
 COMMENT ON FUNCTION onec_internal.value_fault(text, int, jsonb, text) IS
 	'Что не так со значением; NULL — всё так (служебная)';
 
 -- The members of a body, one a row: of the object itself (line 0), and of each row of its tabular parts.
 CREATE FUNCTION onec_internal.body_members(body jsonb)
 	RETURNS TABLE (part text, line bigint, name text, value jsonb, kind text)
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 30
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT '', 0, e.key, e.value, $1 ->> (e.key || '_Type') FROM jsonb_each($1) e
+BEGIN
+	RETURN QUERY
+	SELECT '', 0::bigint, e.key, e.value, body ->> (e.key || '_Type') FROM jsonb_each(body) e
 	UNION ALL
 	SELECT e.key, r.line, f.key, f.value, r.of ->> (f.key || '_Type')
-	FROM jsonb_each($1) e
+	FROM jsonb_each(body) e
 	CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(e.value) WHEN 'array' THEN e.value
 		ELSE '[]' END)
 		WITH ORDINALITY r (of, line)
-	CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(r.of) WHEN 'object' THEN r.of ELSE '{}' END) f
-$$;
+	CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(r.of) WHEN 'object' THEN r.of ELSE '{}' END) f;
+END $$;
 COMMENT ON FUNCTION onec_internal.body_members(jsonb) IS
 	'Поля объекта и строк его табличных частей (служебная)';
 
--- The first fault of a body; no row: there is none.
+-- The first fault of a body; NULL: there is none.
 CREATE FUNCTION onec_internal.body_fault(server name, entity_set text, body jsonb, OUT field text,
-	OUT fault text,
-										 OUT near text)
-	LANGUAGE sql STABLE
+										 OUT fault text, OUT near text)
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	-- plans are kept, and the tables may have been small when they were made
+	SET enable_seqscan = off
 AS $$
+BEGIN
 	SELECT CASE m.part WHEN '' THEN m.name ELSE format('%s[%s].%s', m.part, m.line, m.name) END, f.fault,
 		   CASE WHEN p.property IS NULL THEN onec_internal.nearest_words(m.name, ARRAY(
 			   SELECT k.property FROM onec_internal.outbox_property k
-			   WHERE k.server = $1 AND k.entity_set = $2 AND k.part = m.part)) END
-	FROM onec_internal.body_members($3) m
+			   WHERE k.server = body_fault.server AND k.entity_set = body_fault.entity_set
+				 AND k.part = m.part)) END
+	INTO field, fault, near
+	FROM onec_internal.body_members(body) m
 	LEFT JOIN onec_internal.outbox_property p
-		ON p.server = $1 AND p.entity_set = $2 AND p.part = m.part AND p.property = m.name
+		ON p.server = body_fault.server AND p.entity_set = body_fault.entity_set AND p.part = m.part
+			AND p.property = m.name
 	CROSS JOIN LATERAL (SELECT CASE
 		WHEN p.property IS NULL THEN 'is no property of it'
 		WHEN m.name = 'DataVersion' THEN 'is 1C''s own; the version read is an argument: data_version'
@@ -86,8 +97,8 @@ AS $$
 			CASE WHEN m.value #>> '{}' <> m.line::text THEN 'is not the place of its row in the list' END
 		ELSE onec_internal.value_fault(p.edm_type, p.length, m.value, m.kind) END) f (fault)
 	WHERE f.fault IS NOT NULL
-	ORDER BY m.part, m.line, m.name LIMIT 1
-$$;
+	ORDER BY m.part, m.line, m.name LIMIT 1;
+END $$;
 COMMENT ON FUNCTION onec_internal.body_fault(name, text, jsonb) IS
 	'Что в теле записи не так: поле, ошибка, похожие имена (служебная)';
 

@@ -25,9 +25,12 @@ COMMENT ON COLUMN onec_internal.outbox_marker.is_kept IS 'Осталась ли 
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_marker', '');
 
 CREATE FUNCTION onec_internal.client_keys(server name) RETURNS boolean
-	LANGUAGE sql STABLE SECURITY DEFINER
+	LANGUAGE plpgsql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
-	RETURN (SELECT b.client_keys FROM onec_internal.outbox_base b WHERE b.server = $1);
+AS $$
+BEGIN
+	RETURN (SELECT b.client_keys FROM onec_internal.outbox_base b WHERE b.server = client_keys.server);
+END $$;
 COMMENT ON FUNCTION onec_internal.client_keys(name) IS 'Берёт ли база ключ, который ей прислали (служебная)';
 
 -- The property that can carry the mark of a new object of this body; NULL: none has room for it, or keeps

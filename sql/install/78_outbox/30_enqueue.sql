@@ -137,15 +137,17 @@ COMMENT ON FUNCTION onec_internal.check_change(name, text, text, uuid, jsonb, te
 
 -- The open rows that a new one has to wait for besides: those that create an object which its body names.
 CREATE FUNCTION onec_internal.named_in_body(server name, body jsonb) RETURNS bigint[]
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off -- the plan is kept, and the outbox may have been empty when it was made
 AS $$
-	SELECT coalesce(array_agg(DISTINCT o.id), '{}')
-	FROM onec_internal.body_members($2) m
-	JOIN onec.outbox o ON o.server = $1 AND o.operation = 'create' AND o.key = onec_internal.reference_uuid(
-		m.value #>> '{}')
-	WHERE jsonb_typeof(m.value) = 'string'
-$$;
+DECLARE
+	keys uuid[] := (SELECT array_agg(onec_internal.reference_uuid(m.value #>> '{}'))
+					FROM onec_internal.body_members(body) m WHERE jsonb_typeof(m.value) = 'string');
+BEGIN
+	RETURN ARRAY(SELECT o.id FROM onec.outbox o
+				 WHERE o.server = named_in_body.server AND o.key = ANY (keys) AND o.operation = 'create');
+END $$;
 COMMENT ON FUNCTION onec_internal.named_in_body(name, jsonb) IS
 	'Строки очереди, создающие объекты, на которые ссылается тело (служебная)';
 
@@ -154,6 +156,7 @@ CREATE FUNCTION onec_internal.known_change(server name, entity_set text, operati
 										   OUT id bigint, OUT key uuid)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
 AS $$
 DECLARE
 	k onec_internal.outbox_key;
@@ -191,20 +194,27 @@ COMMENT ON FUNCTION onec_internal.check_markable(name, text, jsonb) IS
 
 -- The status that a row begins with.
 CREATE FUNCTION onec_internal.first_status(server name, depends_on bigint[]) RETURNS text
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	RETURN CASE WHEN onec.get('outbox.preview', $1)::boolean THEN 'preview'
-				WHEN coalesce($2, '{}') = '{}' THEN 'pending' ELSE 'waiting' END;
+AS $$
+BEGIN
+	RETURN CASE WHEN onec.get('outbox.preview', server)::boolean THEN 'preview'
+				WHEN coalesce(depends_on, '{}') = '{}' THEN 'pending' ELSE 'waiting' END;
+END $$;
 COMMENT ON FUNCTION onec_internal.first_status(name, bigint[]) IS
 	'Состояние новой строки очереди (служебная)';
 
 -- Whoever waits for work, or for an outcome, need not poll: channel onec_outbox, the number of the row and
 -- its status.
 CREATE FUNCTION onec_internal.tell_outbox(server name, id bigint, status text) RETURNS void
-	LANGUAGE sql VOLATILE
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	RETURN CASE WHEN onec.get('outbox.notify', $1)::boolean
-				THEN pg_notify('onec_outbox', format('%s %s', $2, $3)) END;
+AS $$
+BEGIN
+	IF onec.get('outbox.notify', server)::boolean THEN
+		PERFORM pg_notify('onec_outbox', format('%s %s', id, status));
+	END IF;
+END $$;
 COMMENT ON FUNCTION onec_internal.tell_outbox(name, bigint, text) IS
 	'Сообщить о строке очереди: NOTIFY onec_outbox, номер и состояние (служебная)';
 
