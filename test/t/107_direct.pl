@@ -271,6 +271,11 @@ for my $table ('queued ("Description", phone)', qq{$CARDS ("Description", "Ко�
 		sql("DELETE FROM onec.outbox") if $of eq 'queued';
 	}
 }
+# … nor does a delivery, which puts what 1C answers into the store besides
+sql("INSERT INTO onec.sync_state (server, target, last_ok, as_of) VALUES ('shop', 'discount_card', now(), now()) ON CONFLICT DO NOTHING");
+sql(qq{INSERT INTO queued ("Description", phone) SELECT name, phone FROM people});
+$told .= try("CALL onec.deliver('shop')")->{stderr};
+is(sql("SELECT count(*) FROM onec.outbox") . ' ' . sql("SELECT count(*) FROM onec.discount_card WHERE barcode IN (SELECT phone FROM people)"), '0 3', 'what was delivered is in the store');
 # what 1C says of it, may quote it: to the client
 for my $rule ({ status => 500, html => "$name $PHONE" }, { status => 200, html => "{$name $PHONE" }, { error => { code => -1, message => "$name $PHONE" } }, { cut_at => 300 })
 {

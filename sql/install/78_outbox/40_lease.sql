@@ -176,6 +176,7 @@ CREATE FUNCTION onec_internal.settle_write(work onec.outbox, result onec_interna
 										   stamp text) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	wait interval := onec_internal.write_delay(work.server, work.attempts, result.retry_after);

@@ -37,7 +37,8 @@ $$;
 COMMENT ON FUNCTION onec_internal.targets_of_set(name, text) IS
 	'Местные таблицы, в которых есть объекты набора (служебная)';
 
--- Objects of 1C as JSON, staged as rows that were read.
+-- Objects of 1C as JSON, staged as rows that were read.  They lie in a table of their own, and not in the text
+-- of the statement, which may be logged.
 CREATE FUNCTION onec_internal.stage_objects(server name, target text, objects jsonb) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -48,6 +49,11 @@ DECLARE
 	parts text;
 BEGIN
 	PERFORM onec_internal.new_server_number(server);
+	IF to_regclass('pg_temp.onec_object') IS NULL THEN
+		CREATE TEMPORARY TABLE onec_object (value jsonb) ON COMMIT DELETE ROWS;
+	END IF;
+	DELETE FROM pg_temp.onec_object;
+	INSERT INTO pg_temp.onec_object SELECT o.value FROM jsonb_array_elements(objects) o (value);
 	SELECT * INTO made FROM onec_internal.stage_columns(server, target);
 	SELECT string_agg(CASE
 			WHEN f.kind = 'rows' THEN onec_internal.tabular_part(server, f.target, f.field)
@@ -63,8 +69,8 @@ BEGIN
 	CROSS JOIN LATERAL onec_internal.field_candidates(server, f) c (names)
 	CROSS JOIN LATERAL onec_internal.nested_value_expression(c.names, f.kind, NULL) v (value);
 	RETURN onec_internal.fill_table('onec_stage', target, format(
-		'SELECT %s AS server, %s FROM (SELECT %s FROM jsonb_array_elements(%L) r (value)%s OFFSET 0) r%s',
-		onec_internal.server_in(onec_internal.table_of_target(target), server), made.list, fields, objects,
+		'SELECT %s AS server, %s FROM (SELECT %s FROM pg_temp.onec_object r%s OFFSET 0) r%s',
+		onec_internal.server_in(onec_internal.table_of_target(target), server), made.list, fields,
 		' CROSS JOIN LATERAL (SELECT ' || parts || ') f', made.joins));
 END $$;
 COMMENT ON FUNCTION onec_internal.stage_objects(name, text, jsonb) IS
@@ -74,6 +80,7 @@ COMMENT ON FUNCTION onec_internal.stage_objects(name, text, jsonb) IS
 CREATE FUNCTION onec_internal.store_objects(server name, entity_set text, objects jsonb) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	keys text := (SELECT string_agg(quote_literal(o ->> 'Ref_Key'), ', ')
@@ -108,6 +115,7 @@ CREATE FUNCTION onec_internal.note_written(written jsonb, work onec.outbox,
 										   result onec_internal.write_result) RETURNS jsonb
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
 	IF result.verdict <> 'done' OR result.stored IS NULL
@@ -142,6 +150,7 @@ COMMENT ON FUNCTION onec_internal.warn_of_storing(name, text, text, text, text) 
 CREATE FUNCTION onec_internal.store_written(server name, written jsonb, at_end boolean) RETURNS jsonb
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	s record;

@@ -314,6 +314,7 @@ COMMENT ON FUNCTION onec_internal.carry_delete(onec.outbox) IS 'Удалить �
 CREATE FUNCTION onec_internal.carry_write(work onec.outbox) RETURNS onec_internal.write_result
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan -- auto_explain may log plans: none holds a body
 AS $$
 DECLARE
 	result onec_internal.write_result;
@@ -384,6 +385,7 @@ COMMENT ON FUNCTION onec_internal.is_delivery_over(int, int, timestamptz, int) I
 CREATE FUNCTION onec_internal.catch_up_with_written(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	u record;
