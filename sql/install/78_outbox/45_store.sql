@@ -37,7 +37,7 @@ $$;
 COMMENT ON FUNCTION onec_internal.targets_of_set(name, text) IS
 	'Местные таблицы, в которых есть объекты набора (служебная)';
 
--- Objects of 1C as JSON, staged as rows that were read.  They lie in a table of their own, and not in the text
+-- Objects of 1C as JSON, staged as rows that were read.  They lie in a table of their own, not in the text
 -- of the statement, which may be logged.
 CREATE FUNCTION onec_internal.stage_objects(server name, target text, objects jsonb) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
