@@ -23,7 +23,7 @@ my %value = (
 	'set.key' => "'check_unit'", 'set.value' => "'receipt'", 'get.key' => "'check_unit'", 'moment.local' => "'2026-05-01 10:00'", 'load_rfm_segments.name' => "'shopify'",
 	# what is written to 1C
 	order_id => 'pg_catalog.gen_random_uuid()', 'allow_write.entity_sets' => "'{Catalog_Контрагенты}'", 'changes_since.position' => '0', id => '1',
-	'enqueue.operation' => "'mark'", 'mirror.people' => "'none'", mirror => "'mirrored'", 'set_write_default.field' => "'unit'", 'set_write_default.value' => "'5'",
+	'enqueue.operation' => "'mark'", 'mirror.people' => "'none'", mirror => "'mirrored'", 'outbox_edit.body' => q('{"Description": "x"}'), 'set_write_default.field' => "'unit'", 'set_write_default.value' => "'5'",
 	'write_status.key' => 'pg_catalog.gen_random_uuid()', 'place_order.order' => q('{"customer": "00000000-0000-4000-8000-000000000001", "lines": []}'),
 	card => 'pg_catalog.gen_random_uuid()', 'issue_card.card' => q('{"barcode": "70000000009"}'), points => '1',
 	map({ $_ . '.key' => 'pg_catalog.gen_random_uuid()' } qw(mark_deleted post_document unpost_document)),
@@ -31,7 +31,7 @@ my %value = (
 	map({ $_ => '2' } qw(x t_x r a b p q m v spend horizon)), t => '9', alpha => '3');
 my %state = (check_loyalty => '42P01', schedule => '0A000', forget_server => '55006', take_exchange_node => '55000',
 	map({ $_ => '22023|22004|P0002|55000|42704|02000' } qw(award_points spend_points issue_card change_contact create_customer place_order enqueue mark_deleted post_document
-		unpost_document set_write_default setup_write unmirror outbox_retry outbox_skip mirror)));
+		unpost_document set_write_default setup_write unmirror outbox_edit outbox_retry outbox_skip rehearse mirror)));
 # Arguments that have a default, but lead another way.
 my @more = (
 	"CALL onec.sync('shop', full_reload => true)", "CALL onec.sync('shop', days => 40, deep => true)", "CALL onec.sync('shop', cards_limit => 7)",
