@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "protocol/odata/odata.h"
 #include "session/metadata.h"
 #include "session/session.h"
