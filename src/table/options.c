@@ -620,7 +620,7 @@ onec_options_writer(const OnecOptions *options)
 	Oid			role;
 
 	if (options->write_user == NULL)
-		return GetUserId();
+		return GetOuterUserId();
 	role = get_role_oid(options->write_user, false);
 	/* whoever owns the server has said so, and may not lend what is not theirs */
 	if (!has_privs_of_role(GetForeignServer(options->serverid)->owner, role))

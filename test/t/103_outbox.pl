@@ -249,7 +249,7 @@ put($CARDS, 'create', body => { Description => 'Вторая' });
 asked();
 deliver() for 1 .. 3;
 is(scalar(asked()), 1, 'a refused login is tried once');
-is(sql("SELECT string_agg(status || attempts, ' ') FROM onec.outbox WHERE status <> 'done'"), 'pending1 pending0', 'the rows wait');
+is(sql("SELECT string_agg(status || attempts, ' ' ORDER BY id) FROM onec.outbox WHERE status <> 'done'"), 'pending1 pending0', 'the rows wait');
 sql("ALTER USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (SET password 'demo')");
 deliver();
 is(sql('SELECT count(*) FROM onec.outbox'), '0', 'a new login is tried at once');

@@ -208,6 +208,9 @@ sql(qq{CREATE FOREIGN TABLE queued ("Ref_Key" uuid, "Description" text) SERVER s
 	UPDATE queued SET "Description" = 'в очереди' WHERE "Ref_Key" = '$key'});
 is(sql(q{SELECT operation FROM onec.outbox}), 'patch', 'one table of such a server may queue');
 refused(qq{UPDATE $CARDS SET "Description" = 'мимо' WHERE "Ref_Key" = '$key'}, '55000', qr/waits in the outbox.*onec\.deliver/s, 'what waits in the outbox comes first');
+sql(qq{CREATE FOREIGN TABLE versioned ("Ref_Key" uuid, "Description" text, "DataVersion" text) SERVER shop OPTIONS (entity_set '$SET', key 'Ref_Key', write_mode 'outbox');
+	DELETE FROM onec.outbox; UPDATE versioned SET "Description" = 'раз' WHERE "Ref_Key" = '22222222-0000-4000-8000-000000000000'; UPDATE versioned SET "Description" = 'и ещё раз' WHERE "Ref_Key" = '22222222-0000-4000-8000-000000000000'; CALL onec.deliver('shop')});
+is(sql(q{SELECT count(*) FROM onec.outbox}) . object('22222222-0000-4000-8000-000000000000')->{Description}, '0и ещё раз', '… and a change behind it is no conflict with ourselves');
 sql('DELETE FROM onec.outbox');
 sql(q{ALTER FOREIGN TABLE c."Catalog_ДисконтныеКарты" OPTIONS (ADD updatable 'on'); ALTER SERVER shop OPTIONS (SET updatable 'off')});
 refused($insert, '55000', qr/server "shop" is not updatable now/, 'a server that is switched off takes nothing');
@@ -223,6 +226,8 @@ refused(@$_) for (
 sql(q{ALTER FOREIGN TABLE c."Catalog_ДисконтныеКарты" OPTIONS (ADD delete_mode 'error')});
 refused(qq{DELETE FROM $CARDS}, '55000', qr/are not deleted.*delete_mode is 'error'/s, "delete_mode 'error'");
 is(sql(q{SELECT pg_relation_is_updatable('c."Catalog_ДисконтныеКарты"'::regclass, false)}), '12', '… and the table says so');
+sql(qq{CREATE ROLE stranger; GRANT USAGE ON FOREIGN SERVER shop TO stranger; CREATE SCHEMA s AUTHORIZATION stranger; SET ROLE stranger;
+	CREATE FOREIGN TABLE s.said ("Ref_Key" uuid) SERVER shop OPTIONS (entity_set '$SET', key 'Ref_Key', delete_mode 'physical')});
 refused(qq{SELECT onec.enqueue('shop', '$SET', 'delete', '$OWN')}, '22023', qr/are marked, not deleted/, 'nobody deletes for good whose owner has not said so');
 sql(q{ALTER FOREIGN TABLE c."Catalog_ДисконтныеКарты" OPTIONS (SET delete_mode 'physical')});
 sent();

@@ -21,17 +21,29 @@ my $json = JSON::PP->new->canonical;
 sub sql { return OnecTest->rows($node, @_); }
 sub try_sql { return OnecTest->try_text($node, @_); }
 sub literal { my ($text) = @_; return "'" . ($text =~ s/'/''/gr) . "'"; }
-# Put a change there: the number of the row.
-sub put
+# What onec.enqueue is asked for: set, operation, named arguments.
+sub enqueue_sql
 {
 	my ($set, $operation, %more) = @_;
 	my $more = join('', map { ", $_ => " . literal(ref $more{$_} ? $json->encode($more{$_}) : $more{$_}) } sort keys %more);
-	return sql("SELECT id FROM onec.enqueue('shop', '$set', '$operation'$more)");
+	return "SELECT id FROM onec.enqueue('shop', '$set', '$operation'$more)";
 }
+# … there: the number of the row.
+sub put { return sql(enqueue_sql(@_)); }
 sub key { return sql("SELECT key FROM onec.outbox WHERE id = $_[0]"); }
 sub deliver { return try_sql("CALL onec.deliver('shop')", @_); }
 sub written { return [ grep { $_->{method} ne 'GET' } @{ $onec->control('GET', '/log') } ]; }
 sub calm { $onec->control('POST', '/faults/clear', {}); $onec->control('POST', '/modes/clear', {}); $onec->control('POST', '/log/clear', {}); return; }
+# Somebody at 1C changes a customer.
+sub corrected
+{
+	my ($of, $property, $value) = @_;
+	my $path = join('', map { sprintf '%%%02X', ord } split //, do { my $name = $CUSTOMERS; utf8::encode($name); $name });
+	my $answer = HTTP::Tiny->new->request('PATCH', ($onec->url =~ s{//}{//demo:demo@}r) . "/odata/standard.odata/$path(guid'$of')?\$format=json",
+		{ headers => { 'Content-Type' => 'application/json' }, content => JSON::PP->new->utf8->encode({ $property => $value }) });
+	ok($answer->{success}, "somebody changes $property") or diag($answer->{content});
+	return;
+}
 sub plain { my ($url) = @_; $url =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ge; utf8::decode($url); return $url; }
 
 OnecTest->server($node, $onec, name => 'shop', options => "timezone 'Europe/Moscow'");
@@ -137,6 +149,11 @@ sql("CREATE ROLE worker LOGIN; CREATE ROLE clerk; SELECT onec.grant_sync('worker
 $id = put($CARDS, 'create', body => { Description => 'Чужим логином' });
 like(deliver(user => 'worker')->{stderr}, qr/role "worker" has no login at server "shop"/, 'a role without a login delivers nothing');
 sql("ALTER SERVER shop OPTIONS (ADD write_user 'clerk')");
+my $forged = "jsonb_populate_record(NULL::onec.outbox, '" . $json->encode({ server => 'shop', id => $id, entity_set => $CUSTOMERS, operation => 'delete', key => $key, attempts => 1, load_mode => JSON::PP::true }) . "')";
+calm();
+isnt(try_sql("SELECT $_", user => 'worker')->{sqlstate}, '00000', '… with that of write_user it does what waits, and nothing else: ' . ($_ =~ s/\(.*//sr)) for
+  "onec_internal.write_once('shop', 'GET', '$CUSTOMERS', '$key', NULL, NULL, NULL)", "onec_internal.marked_objects('shop', '$CUSTOMERS', 'Description', 'а')", "onec_internal.carry_write($forged)", "onec_internal.carry_leased($forged)", "onec_internal.look_first($forged)";
+is_deeply($onec->control('GET', '/log'), [], '… 1C is asked nothing');
 is(deliver(user => 'worker')->{sqlstate}, '00000', '… but with that of write_user');
 is(sql('SELECT count(*) FROM onec.outbox'), '0', '… it does');
 sql("CREATE ROLE owner; GRANT USAGE ON FOREIGN DATA WRAPPER onec_fdw TO owner; ALTER SERVER shop OWNER TO owner");
@@ -190,6 +207,69 @@ $worker->wait;
 unlike(sql("EXPLAIN (VERBOSE, ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT * FROM onec.outbox_failed") . sql("EXPLAIN (VERBOSE, ANALYZE) SELECT onec.enqueue('shop', '$CUSTOMERS', 'patch', key => '$key', body => o.body) FROM onec.outbox_history o WHERE o.body ->> 'НомерТелефонаДляПоиска' IS NOT NULL LIMIT 1"),
 	qr/$phone|$name/, '… nor in EXPLAIN');
 
+# ---- the same idempotency key is the same change, or an error ----
+calm();
+sql("SELECT onec.outbox_skip(id) FROM onec.outbox; SELECT onec.set('outbox.settle_seconds', '0')");
+my %renamed = (key => $key, body => { Description => 'А' }, idempotency => 'once');
+my %made = (body => { Description => 'М' }, idempotency => 'made');
+my $made = put($CARDS, 'create', %made);
+my $other_card = key(put($CARDS, 'create', body => { Description => 'Д' }));
+$id = put($CUSTOMERS, 'patch', %renamed);
+is(put($CUSTOMERS, 'patch', %renamed) . ' ' . put($CARDS, 'create', %made) . ' ' . put($CARDS, 'create', %made, key => key($made)), "$id $made $made", 'the same call again is known, with the key that it got, too');
+is(try_sql(enqueue_sql(@$_))->{sqlstate}, '23505', "another one is not: $_->[1] " . join(' ', sort keys %{ { splice @{ [@$_] }, 2 } })) for
+  [ $CUSTOMERS, 'patch', %renamed, body => { Description => 'Б' } ], [ $CUSTOMERS, 'patch', %renamed, key => $other_card ], [ $CARDS, 'create', %made, body => { Description => 'Н' } ], [ $CARDS, 'create', %made, key => $other_card ];
+is(try_sql(enqueue_sql($CARDS, 'create', body => {}, idempotency => ''))->{sqlstate}, '22023', 'an empty key is none');
+deliver();
+
+# ---- what has no body is not edited ----
+$id = put($CUSTOMERS, 'mark', key => $key, data_version => '//////////8=');
+deliver();
+like(try_sql("SELECT onec.outbox_edit($id, NULL)")->{stderr}, qr/22023: operation "mark" takes no body/, 'a mark is not edited');
+unlike(sql("SELECT advice FROM onec.outbox_failed"), qr/outbox_edit/, '… nor is that advised');
+sql("SELECT onec.outbox_skip($id)");
+
+# ---- an unknown outcome does not run over what somebody has corrected since ----
+for my $case ([ 'patch', { Description => 'Наше' }, 'Description', 'Менеджера' ], [ 'mark', undef, 'DeletionMark', JSON::PP::false ],
+	[ 'merge_rows', { КонтактнаяИнформация => [ { Тип => 'Телефон', НомерТелефона => '70005550001' } ] }, 'КонтактнаяИнформация', [ { LineNumber => 1, Тип => 'Телефон', НомерТелефона => '70005550002' } ] ])
+{
+	my ($operation, $ours, $property, $theirs) = @$case;
+	my @change = ($CUSTOMERS, $operation, key => $key, $ours ? (body => $ours) : (), $operation eq 'merge_rows' ? (merge_by => '{Тип}') : ());
+	$onec->control('POST', '/faults', { method => 'PATCH', close => JSON::PP::true, commit => JSON::PP::true, times => 1 });
+	$id = put(@change);
+	sql("CALL onec.deliver('shop', 1)");
+	corrected($key, $property, $theirs);
+	calm();
+	sql("SELECT onec.outbox_retry($id) FROM onec.outbox");
+	deliver();
+	is(sql("SELECT status FROM onec.outbox WHERE id = $id") . @{ written() }, 'conflict0', "$operation: stored, the reply lost, then corrected by somebody: a conflict, and nothing sent");
+	deliver() if $ours && sql("SELECT onec.outbox_edit($id, body) FROM onec.outbox WHERE id = $id") eq '';
+	is(sql("SELECT count(*) FROM onec.outbox WHERE id = $id"), $ours ? '0' : '1', '… what a person edits then is sent');
+	sql("SELECT onec.outbox_skip(id) FROM onec.outbox");
+	corrected($key, $property, $theirs);
+	$onec->control('POST', '/faults', { method => 'PATCH', close => JSON::PP::true, times => 1 });
+	put(@change);
+	sql("CALL onec.deliver('shop', 1)");
+	sql("SELECT onec.outbox_retry(id) FROM onec.outbox");
+	deliver();
+	is(sql('SELECT count(*) FROM onec.outbox'), '0', '… cut before it is stored: sent again');
+}
+
+# ---- a lease lasts longer than the requests ----
+sql("ALTER SERVER shop OPTIONS (ADD request_timeout '7200')");
+put($CARDS, 'create', body => { Description => 'Долго' });
+is(sql("SELECT extract(epoch FROM l.lease_until - l.leased_at) >= 7200 FROM onec_internal.lease_write('shop', '-') l"), 't', 'a lease lasts longer than requests may take');
+sql("ALTER SERVER shop OPTIONS (DROP request_timeout); DELETE FROM onec.outbox");
+
+# ---- rights are a role's, not a name's ----
+my $by_gone = "SELECT id > 0 FROM onec.enqueue('shop', '$CARDS', 'create', body => '{}')";
+sql("CREATE ROLE gone LOGIN; SELECT onec.allow_write('gone', '{$CARDS}', 'shop')");
+is(sql($by_gone, user => 'gone'), 't', 'a role that may write');
+sql("DROP OWNED BY gone; DROP ROLE gone; CREATE ROLE gone LOGIN; GRANT USAGE ON SCHEMA onec TO gone; GRANT EXECUTE ON FUNCTION onec.enqueue TO gone");
+like(try_sql($by_gone, user => 'gone')->{stderr}, qr/role "gone" may not write/, '… another of its name may not');
+sql("SELECT onec.allow_write('gone', '{$CARDS}', 'shop')");
+is(sql($by_gone, user => 'gone'), 't', '… until it is allowed to');
+sql('DELETE FROM onec.outbox');
+
 # ---- what it costs ----
 # Statements in one session, each a transaction of its own: seconds and CPU seconds of the backend.
 sub costs
@@ -233,6 +313,26 @@ if ($ENV{TEST_FULL})
 	OnecTest->figure('delivery of 30 orders at 1 s each, s and own CPU s', sprintf('%.2f %.2f', $took, $own));
 	cmp_ok($own, '<', $took / 100, 'delivery itself takes less than a hundredth of its time');
 }
+
+# ---- a server that is gone, and another of its name ----
+sub old_server { OnecTest->server($node, $onec, name => 'old', options => "updatable 'on'"); return; }
+old_server();
+sql("SELECT onec_internal.remember_base('old'), onec_internal.keep_properties('old'), onec.set('outbox.notify', 'false', 'old')");
+my $put_old = "SELECT id > 0 FROM onec.enqueue('old', '$CARDS', 'create', body => '{\"Description\": \"Старый\"}')";
+is(sql($put_old), 't', 'a second server');
+sql('DROP SERVER old CASCADE');
+like(try_sql($put_old)->{stderr}, qr/42704: server "old" of onec_fdw does not exist any more/, '… that is dropped takes nothing more');
+old_server();
+my $url = sql("SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o WHERE s.srvname = 'old' AND o.option_name = 'url'");
+sql("ALTER SERVER old OPTIONS (SET url '$url/other')");
+calm();
+try_sql("CALL onec.deliver('old')");
+is(sql("SELECT status || ' ' || message FROM onec.outbox WHERE server = 'old'") =~ s/ .*another address.*/ said/r, 'blocked said', '… what waited for it does not go to another address under its name');
+is_deeply(written(), [], '… nothing is sent');
+like(try_sql($put_old)->{stderr}, qr/55000: what server "old" takes is not known yet/, '… nor put there before it is set up');
+sql("ALTER SERVER old OPTIONS (SET url '$url'); SELECT onec.outbox_retry(id) FROM onec.outbox WHERE server = 'old'");
+try_sql("CALL onec.deliver('old')");
+is(sql("SELECT count(*) FROM onec.outbox WHERE server = 'old'"), '0', 'a server made again for the same address goes on');
 
 $node->stop;
 done_testing();

@@ -7,7 +7,9 @@ CREATE TABLE onec_internal.outbox_base (
 	client_keys boolean,
 	stopped_for text,
 	stopped_at timestamptz,
-	message text
+	message text,
+	server_oid oid,
+	address text
 );
 COMMENT ON TABLE onec_internal.outbox_base IS 'Базы, в которые пишут: что о них известно (служебное)';
 COMMENT ON COLUMN onec_internal.outbox_base.server IS 'Внешний сервер';
@@ -19,6 +21,9 @@ COMMENT ON COLUMN onec_internal.outbox_base.stopped_for IS
 	'отправляется';
 COMMENT ON COLUMN onec_internal.outbox_base.stopped_at IS 'Когда отправка остановлена';
 COMMENT ON COLUMN onec_internal.outbox_base.message IS 'Почему';
+COMMENT ON COLUMN onec_internal.outbox_base.server_oid IS
+	'OID внешнего сервера: под тем же именем может быть другой';
+COMMENT ON COLUMN onec_internal.outbox_base.address IS 'Адрес базы';
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_base', '');
 
 CREATE TABLE onec_internal.outbox_property (
@@ -59,6 +64,26 @@ CREATE FUNCTION onec_internal.is_updatable(server name) RETURNS boolean
 					 WHERE s.srvname = $1 AND o.option_name = 'updatable'), false);
 COMMENT ON FUNCTION onec_internal.is_updatable(name) IS 'Разрешено ли писать в базу сейчас (служебная)';
 
+-- The server of a name, and where it leads to.
+CREATE FUNCTION onec_internal.server_now(server name, OUT server_oid oid, OUT address text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT s.oid, (SELECT o.option_value FROM pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url')
+	FROM pg_foreign_server s WHERE s.srvname = $1
+$$;
+COMMENT ON FUNCTION onec_internal.server_now(name) IS 'Сервер с этим именем сейчас (служебная)';
+
+-- Whether the server is another than the one that was set up: made again under its name for another address.
+-- (A dump brings one of another oid and the same address.)
+CREATE FUNCTION onec_internal.is_another_base(server name) RETURNS boolean
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM onec_internal.outbox_base b CROSS JOIN onec_internal.server_now($1) s
+				   WHERE b.server = $1 AND b.server_oid <> s.server_oid AND b.address <> s.address);
+COMMENT ON FUNCTION onec_internal.is_another_base(name) IS
+	'Под именем базы сервер с другим адресом (служебная)';
+
 -- Only what differs is written.  No request: setup has read the metadata just before.
 CREATE FUNCTION onec_internal.keep_properties(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -68,8 +93,11 @@ BEGIN
 	IF NOT onec_internal.is_updatable(server) THEN
 		RETURN;
 	END IF;
-	INSERT INTO onec_internal.outbox_base AS b (server) VALUES (keep_properties.server)
-	ON CONFLICT ON CONSTRAINT outbox_base_pkey DO NOTHING;
+	INSERT INTO onec_internal.outbox_base AS b (server, server_oid, address)
+	SELECT keep_properties.server, s.* FROM onec_internal.server_now(server) s
+	ON CONFLICT ON CONSTRAINT outbox_base_pkey DO UPDATE
+		SET server_oid = excluded.server_oid, address = excluded.address
+		WHERE (b.server_oid, b.address) IS DISTINCT FROM (excluded.server_oid, excluded.address);
 	WITH published AS MATERIALIZED (
 		SELECT DISTINCT ON (p.entity_set, p.part, p.property) p.*
 		FROM onec_internal.published_properties(keep_properties.server) p

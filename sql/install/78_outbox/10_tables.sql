@@ -54,6 +54,7 @@ CREATE TABLE onec.outbox (
 	message text,
 	marker text,
 	load_mode boolean NOT NULL DEFAULT false,
+	seen jsonb,
 	PRIMARY KEY (server, id)
 );
 -- what may be due, in its order; what stands before a row of the same key
@@ -93,6 +94,8 @@ COMMENT ON COLUMN onec.outbox.code IS 'Номер ошибки OData после�
 COMMENT ON COLUMN onec.outbox.message IS 'Что ответила 1С или почему строка стоит';
 COMMENT ON COLUMN onec.outbox.load_mode IS
 	'Писать с заголовком 1C_OData-DataLoadMode: без проверок и заполнений конфигурации';
+COMMENT ON COLUMN onec.outbox.seen IS
+	'Что было в объекте перед отправкой: версия, для merge_rows и табличные части';
 COMMENT ON COLUMN onec.outbox.marker IS
 	'Свойство, в котором новый объект помечен ссылкой сайта: база может дать ему свою';
 SELECT pg_catalog.pg_extension_config_dump('onec.outbox', '');
@@ -153,6 +156,7 @@ CREATE TABLE onec_internal.outbox_key (
 	operation text NOT NULL,
 	key uuid NOT NULL,
 	kept_since timestamptz NOT NULL DEFAULT now(),
+	asked text,
 	PRIMARY KEY (server, idempotency)
 );
 COMMENT ON TABLE onec_internal.outbox_key IS 'Ключи идемпотентности (служебное)';
@@ -162,6 +166,8 @@ COMMENT ON COLUMN onec_internal.outbox_key.id IS 'Номер в очереди';
 COMMENT ON COLUMN onec_internal.outbox_key.entity_set IS 'Набор 1С';
 COMMENT ON COLUMN onec_internal.outbox_key.operation IS 'Что сделать';
 COMMENT ON COLUMN onec_internal.outbox_key.key IS 'Ссылка на объект';
+COMMENT ON COLUMN onec_internal.outbox_key.asked IS
+	'Отпечаток того, что просили записать: с тем же ключом другое — ошибка';
 COMMENT ON COLUMN onec_internal.outbox_key.kept_since IS
 	'Когда поставлено, а после доставки — когда доставлено';
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_key', '');
@@ -170,11 +176,14 @@ CREATE TABLE onec.outbox_allowed (
 	server name NOT NULL,
 	role name NOT NULL,
 	entity_set text COLLATE "C" NOT NULL,
+	-- a role made again under the name of one that is gone is another; a dump tells it by its name
+	role_id regrole,
 	PRIMARY KEY (server, role, entity_set)
 );
 COMMENT ON TABLE onec.outbox_allowed IS 'Кому что можно ставить в очередь записи; меняет onec.allow_write';
 COMMENT ON COLUMN onec.outbox_allowed.server IS 'Внешний сервер';
-COMMENT ON COLUMN onec.outbox_allowed.role IS 'Роль';
+COMMENT ON COLUMN onec.outbox_allowed.role IS 'Как роль звалась';
+COMMENT ON COLUMN onec.outbox_allowed.role_id IS 'Роль';
 COMMENT ON COLUMN onec.outbox_allowed.entity_set IS 'Набор 1С';
 SELECT pg_catalog.pg_extension_config_dump('onec.outbox_allowed', '');
 

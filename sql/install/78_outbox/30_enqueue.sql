@@ -8,14 +8,15 @@ CREATE FUNCTION onec_internal.calling_role() RETURNS name
 	RETURN coalesce(nullif(current_setting('role'), 'none')::name, session_user);
 COMMENT ON FUNCTION onec_internal.calling_role() IS 'Роль того, кто вызывает (служебная)';
 
--- The server, if it may be written to, now or once.
+-- The server, if it may be written to, now or once, and is the one that was set up.
 CREATE FUNCTION onec_internal.written_server(server name) RETURNS name
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	server := onec_internal.server_meant(server);
-	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = written_server.server) THEN
+	server := onec_internal.live_server_meant(server);
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = written_server.server)
+		OR onec_internal.is_another_base(server) THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = CASE WHEN onec_internal.is_updatable(server)
 						   THEN format('what server "%s" takes is not known yet', server)
@@ -35,7 +36,7 @@ CREATE FUNCTION onec_internal.check_allowed(server name, role name, entity_set t
 AS $$
 BEGIN
 	IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = check_allowed.role) AND NOT EXISTS (
-		SELECT FROM onec.outbox_allowed a JOIN pg_roles r ON r.rolname = a.role
+		SELECT FROM onec.outbox_allowed a JOIN pg_roles r ON r.oid = a.role_id
 		WHERE a.server = check_allowed.server AND a.entity_set = check_allowed.entity_set
 		  AND pg_has_role(check_allowed.role, r.oid, 'USAGE')) THEN
 		RAISE insufficient_privilege USING
@@ -77,13 +78,15 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.refuse_change(text, text) IS 'Отказать с объяснением (служебная)';
 
--- Whether objects of a set may be deleted for good: the owner of the server, or of a table, has said so.
+-- Whether objects of a set may be deleted for good: the owner of the server has said so, of it or of a table;
+-- anybody else's table says nothing.
 CREATE FUNCTION onec_internal.is_deletable(server name, entity_set text) RETURNS boolean
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 	RETURN EXISTS (SELECT FROM pg_foreign_server s
 				   WHERE s.srvname = $1 AND ('delete_mode=physical' = ANY (s.srvoptions) OR EXISTS (
-					   SELECT FROM pg_foreign_table t WHERE t.ftserver = s.oid
+					   SELECT FROM pg_foreign_table t JOIN pg_class c ON c.oid = t.ftrelid
+					   WHERE t.ftserver = s.oid AND pg_has_role(c.relowner, s.srvowner, 'USAGE')
 						 AND t.ftoptions @> ARRAY['delete_mode=physical', 'entity_set=' || $2])));
 COMMENT ON FUNCTION onec_internal.is_deletable(name, text) IS
 	'Разрешено ли удалять объекты набора из базы (служебная)';
@@ -151,8 +154,30 @@ END $$;
 COMMENT ON FUNCTION onec_internal.named_in_body(name, jsonb) IS
 	'Строки очереди, создающие объекты, на которые ссылается тело (служебная)';
 
--- The row of this key, if it is known: what it asks for must be the same.
+-- What a change writes, as one short text.
+CREATE FUNCTION onec_internal.change_print(body jsonb, merge_by text[]) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN encode(sha256(convert_to(concat_ws(' ', $1, $2), 'UTF8')), 'hex');
+COMMENT ON FUNCTION onec_internal.change_print(jsonb, text[]) IS 'Отпечаток изменения (служебная)';
+
+-- Whether the change is asked for by a function of ours that calls onec.enqueue.  Such a function has looked
+-- for the key itself, and what it then makes has a moment and a key of its own.
+CREATE FUNCTION onec_internal.is_asked_by_us() RETURNS boolean
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	callers text;
+BEGIN
+	GET DIAGNOSTICS callers = PG_CONTEXT;
+	RETURN callers ~ '\monec\.enqueue\(.*\monec(_internal)?\.\w+\(';
+END $$;
+COMMENT ON FUNCTION onec_internal.is_asked_by_us() IS 'Вызвана ли enqueue другой функцией onec (служебная)';
+
+-- The row of this key, if it is known: what it asks for must be the same, as far as the arguments tell it.
 CREATE FUNCTION onec_internal.known_change(server name, entity_set text, operation text, idempotency text,
+										   asked text DEFAULT NULL, asked_key uuid DEFAULT NULL,
 										   OUT id bigint, OUT key uuid)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -163,7 +188,9 @@ DECLARE
 BEGIN
 	SELECT * INTO k FROM onec_internal.outbox_key o
 	WHERE o.server = known_change.server AND o.idempotency = known_change.idempotency;
-	IF (k.entity_set, k.operation) <> (entity_set, operation) THEN
+	IF (k.entity_set, k.operation) <> (entity_set, operation)
+		OR (k.asked <> asked OR k.key <> onec_internal.site_key(server, asked_key))
+			AND NOT (operation = 'create' AND onec_internal.is_asked_by_us()) THEN
 		RAISE unique_violation USING
 			MESSAGE = 'the idempotency key has been used for another change',
 			DETAIL = format('It was to %s "%s", outbox row %s.', k.operation, k.entity_set, k.id);
@@ -171,7 +198,7 @@ BEGIN
 	id := k.id;
 	key := k.key;
 END $$;
-COMMENT ON FUNCTION onec_internal.known_change(name, text, text, text) IS
+COMMENT ON FUNCTION onec_internal.known_change(name, text, text, text, text, uuid) IS
 	'Строка с этим ключом идемпотентности (служебная)';
 
 -- In a base that gives new objects keys of its own a creation needs a mark.
@@ -218,7 +245,7 @@ END $$;
 COMMENT ON FUNCTION onec_internal.tell_outbox(name, bigint, text) IS
 	'Сообщить о строке очереди: NOTIFY onec_outbox, номер и состояние (служебная)';
 
-CREATE FUNCTION onec_internal.put_into_outbox(o onec.outbox) RETURNS bigint
+CREATE FUNCTION onec_internal.put_into_outbox(o onec.outbox, asked text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -227,8 +254,8 @@ DECLARE
 	status text := onec_internal.first_status(o.server, o.depends_on);
 BEGIN
 	IF o.idempotency IS NOT NULL THEN
-		INSERT INTO onec_internal.outbox_key (server, idempotency, id, entity_set, operation, key)
-		VALUES (o.server, o.idempotency, number, o.entity_set, o.operation, o.key)
+		INSERT INTO onec_internal.outbox_key (server, idempotency, id, entity_set, operation, key, asked)
+		VALUES (o.server, o.idempotency, number, o.entity_set, o.operation, o.key, asked)
 		ON CONFLICT ON CONSTRAINT outbox_key_pkey DO NOTHING;
 		IF NOT FOUND THEN
 			RETURN NULL;
@@ -241,7 +268,7 @@ BEGIN
 	PERFORM onec_internal.tell_outbox(o.server, number, status);
 	RETURN number;
 END $$;
-COMMENT ON FUNCTION onec_internal.put_into_outbox(onec.outbox) IS
+COMMENT ON FUNCTION onec_internal.put_into_outbox(onec.outbox, text) IS
 	'Поставить строку в очередь; NULL — ключ идемпотентности уже есть (служебная)';
 
 CREATE FUNCTION onec.enqueue(server name, entity_set text, operation text, key uuid DEFAULT NULL,
@@ -255,6 +282,7 @@ CREATE FUNCTION onec.enqueue(server name, entity_set text, operation text, key u
 AS $$
 DECLARE
 	row onec.outbox;
+	asked text := CASE WHEN idempotency IS NOT NULL THEN onec_internal.change_print(body, merge_by) END;
 BEGIN
 	PERFORM onec_internal.must_write('enqueue');
 	row.server := onec_internal.written_server(server);
@@ -264,9 +292,11 @@ BEGIN
 		RAISE insufficient_privilege USING
 			MESSAGE = 'only a superuser may write past the checks of the configuration (load_mode)';
 	END IF;
-	IF idempotency IS NOT NULL THEN
+	IF idempotency = '' THEN
+		PERFORM onec_internal.refuse_change('an empty text is no idempotency key');
+	ELSIF idempotency IS NOT NULL THEN
 		SELECT k.id, k.key INTO id, object_key
-		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
+		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency, asked, key) k;
 		IF id IS NOT NULL THEN
 			RETURN;
 		END IF;
@@ -286,12 +316,12 @@ BEGIN
 	row.depends_on := ARRAY(SELECT DISTINCT d FROM unnest(
 		depends_on || onec_internal.named_in_body(row.server, body)) d ORDER BY 1);
 	row.idempotency := idempotency;
-	id := onec_internal.put_into_outbox(row);
+	id := onec_internal.put_into_outbox(row, asked);
 	object_key := row.key;
 	IF id IS NULL THEN
 		-- somebody else's, committed just now
 		SELECT k.id, k.key INTO id, object_key
-		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
+		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency, asked, key) k;
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[], boolean)

@@ -52,6 +52,48 @@ $$;
 COMMENT ON FUNCTION onec_internal.take_back_leases(name) IS
 	'Вернуть строки, отправка которых прервалась: их исход неясен (служебная)';
 
+-- What waits for a server that is gone does not go to another of its name, unless a person says so.
+CREATE FUNCTION onec_internal.block_for_another_base(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE onec.outbox o SET status = 'blocked', http_status = NULL, code = NULL,
+		message = 'the server was dropped and made again for another address since this was put there'
+	WHERE o.server = block_for_another_base.server
+	  AND o.status IN ('pending', 'waiting', 'unknown', 'sending');
+END $$;
+COMMENT ON FUNCTION onec_internal.block_for_another_base(name) IS
+	'Остановить строки очереди: под именем базы другой сервер (служебная)';
+
+-- Nor when the other is set up, of which nothing is known then.
+CREATE FUNCTION onec_internal.on_another_base() RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec_internal.block_for_another_base(OLD.server);
+	NEW.client_keys := NULL;
+	NEW.stopped_for := NULL;
+	RETURN NEW;
+END $$;
+COMMENT ON FUNCTION onec_internal.on_another_base() IS
+	'Под именем базы настроен другой сервер (служебная)';
+CREATE TRIGGER another_base BEFORE UPDATE OF server_oid, address ON onec_internal.outbox_base
+	FOR EACH ROW WHEN (OLD.server_oid <> NEW.server_oid AND OLD.address <> NEW.address)
+	EXECUTE FUNCTION onec_internal.on_another_base();
+
+-- How long a row may be with who took it: longer than its requests can take, three at most, and 1C after
+-- them.
+CREATE FUNCTION onec_internal.lease_time(server name) RETURNS interval
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN make_interval(secs => greatest(onec.get('outbox.lease_seconds', $1)::int,
+		onec.get('outbox.settle_seconds', $1)::int + 3 * coalesce((
+			SELECT o.option_value::int FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
+			WHERE s.srvname = $1 AND o.option_name = 'request_timeout'), 300)));
+COMMENT ON FUNCTION onec_internal.lease_time(name) IS 'На сколько строка берётся в работу (служебная)';
+
 -- The first row that is due, taken; all NULL: none is.  Rows of one key go in their order, and none before
 -- what
 -- it depends on.
@@ -65,6 +107,9 @@ DECLARE
 BEGIN
 	IF EXISTS (SELECT FROM onec_internal.outbox_base b
 			   WHERE b.server = lease_write.server AND b.stopped_for = stamp) THEN
+		RETURN NULL;
+	ELSIF onec_internal.is_another_base(server) THEN
+		PERFORM onec_internal.block_for_another_base(server);
 		RETURN NULL;
 	END IF;
 	PERFORM onec_internal.take_back_leases(server);
@@ -84,10 +129,11 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	UPDATE onec.outbox o SET status = 'sending', attempts = o.attempts + 1, leased_at = at,
-		lease_until = at + make_interval(secs => onec.get('outbox.lease_seconds', o.server)::int),
+		lease_until = at + onec_internal.lease_time(o.server),
 		worker = pg_backend_pid(), message = NULL, http_status = NULL, code = NULL,
 		-- what may be in 1C already is looked for by the mark that it was sent with
 		marker = onec_internal.marker_of(o),
+		seen = CASE WHEN o.maybe_sent THEN o.seen END,
 		worker_start = (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid())
 	WHERE o.server = taken.server AND o.id = taken.id
 	RETURNING * INTO taken;
@@ -133,6 +179,19 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.write_done(onec.outbox, onec_internal.write_result) IS
 	'Перенести строку в историю (служебная)';
+
+-- Changes of one object that were made of one reading of it, ours all of them, follow each other: what
+-- comes after the first is a change of what that has made.  Not where others may have come between.
+CREATE FUNCTION onec_internal.follow_version(work onec.outbox, version text) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec.outbox o SET data_version = $2
+	WHERE o.server = ($1).server AND o.key = ($1).key AND o.id > ($1).id
+	  AND o.data_version = ($1).data_version AND NOT ($1).maybe_sent AND $2 IS NOT NULL
+$$;
+COMMENT ON FUNCTION onec_internal.follow_version(onec.outbox, text) IS
+	'Следующие изменения, сделанные с той же версии объекта, идут за этим (служебная)';
 
 -- What creations tell of the base: whose keys it takes, and whether marks are kept there.
 CREATE FUNCTION onec_internal.note_client_keys(work onec.outbox, result onec_internal.write_result)
@@ -191,6 +250,7 @@ BEGIN
 			PERFORM onec_internal.note_client_keys(work, result);
 		END IF;
 		PERFORM onec_internal.write_done(work, result);
+		PERFORM onec_internal.follow_version(work, result.stored ->> 'DataVersion');
 		RETURN true;
 	ELSIF result.verdict = 'unknown' THEN
 		wait := greatest(wait, make_interval(secs => onec.get('outbox.settle_seconds', work.server)::int));

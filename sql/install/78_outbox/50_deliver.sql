@@ -1,7 +1,7 @@
 -- Delivery: one row, one request that changes; the lease before it and the outcome after it are
 -- transactions of
--- their own.  Requests go out with the login of whoever calls, so what makes them runs with the caller's
--- rights.
+-- their own.  Requests go out with the login of whoever calls, or of option write_user; what makes them runs
+-- with the owner's rights and takes no orders but the row's, for nobody else may send anything.
 
 CREATE FUNCTION onec_internal.write_once(
 	server name, method text, entity_set text, key uuid, action text, body json, if_match text,
@@ -228,10 +228,11 @@ $$;
 COMMENT ON FUNCTION onec_internal.body_to_store(onec.outbox, jsonb) IS
 	'Что должно оказаться в 1С (служебная)';
 
--- The object is read first: its version is compared, since 1C may ignore If-Match, and what it has already
--- is not
--- written, so that a change whose outcome was unknown is not made twice.
-CREATE FUNCTION onec_internal.carry_patch(work onec.outbox) RETURNS onec_internal.write_result
+-- A change of an object, first half: the object is read.  Its version is compared, since 1C may ignore
+-- If-Match, and what it has already is not written, so that a change whose outcome was unknown is not made
+-- twice; nor over what somebody else has made of the object since.  With a verdict all is said; without one
+-- it is to be sent, and "stored" is what it is a change of.
+CREATE FUNCTION onec_internal.look_at_changed(work onec.outbox) RETURNS onec_internal.write_result
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -248,10 +249,26 @@ BEGIN
 	ELSIF version <> work.data_version THEN
 		RETURN onec_internal.told_verdict(result, 'conflict',
 			'the object has been changed since it was read');
+	ELSIF work.maybe_sent AND version <> work.seen ->> 'DataVersion' THEN
+		RETURN onec_internal.told_verdict(result, 'conflict',
+			'the object has been changed since this was sent, with an unknown outcome');
 	END IF;
-	result := onec_internal.ask_1c(work, 'PATCH', NULL, onec_internal.wire_body(work.server,
-		work.entity_set, sent,
-		NULL), version);
+	result.verdict := NULL;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION onec_internal.look_at_changed(onec.outbox) IS
+	'Прочитать объект перед изменением; без исхода — изменение надо отправить (служебная)';
+
+-- The other half: it is sent, by what the row says was seen.
+CREATE FUNCTION onec_internal.carry_patch(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	sent jsonb := onec_internal.body_to_store(work, work.seen);
+	result onec_internal.write_result := onec_internal.ask_1c(work, 'PATCH', NULL, onec_internal.wire_body(
+		work.server, work.entity_set, sent, NULL), work.seen ->> 'DataVersion');
+BEGIN
 	IF result.verdict = 'changed' AND work.data_version IS NULL THEN
 		RETURN onec_internal.told_verdict(result, 'passing', 'the object was changed meanwhile');
 	END IF;
@@ -311,6 +328,45 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.carry_delete(onec.outbox) IS 'Удалить объект из 1С (служебная)';
 
+-- What of an object a row keeps: its version, and the parts that rows are laid over.
+CREATE FUNCTION onec_internal.seen_of(work onec.outbox, stored jsonb) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each($2) e
+	WHERE e.key = 'DataVersion' OR ($1).operation = 'merge_rows' AND ($1).body ? e.key
+$$;
+COMMENT ON FUNCTION onec_internal.seen_of(onec.outbox, jsonb) IS
+	'Что строка очереди помнит о прочитанном объекте (служебная)';
+
+CREATE FUNCTION onec_internal.is_looked_at_first(work onec.outbox) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN ($1).operation IN ('patch', 'merge_rows', 'mark');
+COMMENT ON FUNCTION onec_internal.is_looked_at_first(onec.outbox) IS
+	'Читается ли объект перед отправкой (служебная)';
+
+-- The row of the outbox, whole: who carries it may say which, and only one that this very backend has taken.
+CREATE FUNCTION onec_internal.own_lease(work onec.outbox) RETURNS onec.outbox
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	own onec.outbox;
+BEGIN
+	SELECT o.* INTO own FROM onec.outbox o
+	WHERE o.server = work.server AND o.id = work.id AND o.status = 'sending' AND o.attempts = work.attempts
+	  AND o.worker = pg_backend_pid();
+	IF own.id IS NULL OR NOT has_server_privilege(onec_internal.calling_role(), own.server, 'USAGE') THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = format('row %s of the outbox is not this session''s to deliver', work.id);
+	END IF;
+	RETURN own;
+END $$;
+COMMENT ON FUNCTION onec_internal.own_lease(onec.outbox) IS
+	'Строка очереди, которую взял этот процесс (служебная)';
+
+-- What an error leaves is an unknown outcome.
 CREATE FUNCTION onec_internal.carry_write(work onec.outbox) RETURNS onec_internal.write_result
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -322,6 +378,13 @@ DECLARE
 	detail text;
 	place text;
 BEGIN
+	IF onec_internal.is_looked_at_first(work) AND work.seen IS NULL THEN
+		result := onec_internal.look_at_changed(work);
+		IF result.verdict IS NOT NULL THEN
+			RETURN result;
+		END IF;
+		work.seen := onec_internal.seen_of(work, result.stored);
+	END IF;
 	-- what has no row is tried once, so nothing has to be looked up later
 	RETURN CASE WHEN work.operation = 'create' AND work.id IS NULL THEN onec_internal.write_verdict(work,
 					onec_internal.ask_for_new(work, work.body), work.body)
@@ -336,6 +399,52 @@ EXCEPTION WHEN others THEN
 END $$;
 COMMENT ON FUNCTION onec_internal.carry_write(onec.outbox) IS
 	'Отправить строку очереди; ошибка — неясный исход (служебная)';
+
+-- What a delivery may call: of a row that it has taken, and of nothing else.  First the look at the object,
+-- and what was seen is in the row, committed, before anything is sent; all NULL: to be sent.
+CREATE FUNCTION onec_internal.look_first(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	own onec.outbox := onec_internal.own_lease(work);
+	result onec_internal.write_result;
+	said text;
+	detail text;
+	place text;
+BEGIN
+	IF NOT onec_internal.is_looked_at_first(own) THEN
+		RETURN NULL;
+	END IF;
+	-- nothing was sent before what was seen was kept
+	own.maybe_sent := own.maybe_sent AND own.seen IS NOT NULL;
+	BEGIN
+		result := onec_internal.look_at_changed(own);
+	EXCEPTION WHEN others THEN
+		GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			place = PG_EXCEPTION_CONTEXT;
+		RETURN onec_internal.told_verdict(result, 'unknown',
+			onec_internal.message_without_values(SQLSTATE, said, detail, place));
+	END;
+	IF result.verdict IS NULL THEN
+		UPDATE onec.outbox o SET seen = onec_internal.seen_of(own, result.stored)
+		WHERE o.server = own.server AND o.id = own.id;
+		RETURN NULL;
+	END IF;
+	RETURN result;
+END $$;
+COMMENT ON FUNCTION onec_internal.look_first(onec.outbox) IS
+	'Посмотреть на объект перед отправкой строки, взятой этим процессом (служебная)';
+
+CREATE FUNCTION onec_internal.carry_leased(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE sql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT onec_internal.carry_write(onec_internal.own_lease($1))
+$$;
+COMMENT ON FUNCTION onec_internal.carry_leased(onec.outbox) IS
+	'Отправить строку очереди, взятую этим процессом (служебная)';
 
 -- The role whose login delivers: option "write_user" of the server, or the caller.
 CREATE FUNCTION onec_internal.writing_role(server name) RETURNS name
@@ -380,6 +489,22 @@ CREATE FUNCTION onec_internal.is_delivery_over(done int, max_rows int, began tim
 COMMENT ON FUNCTION onec_internal.is_delivery_over(int, int, timestamptz, int) IS
 	'Довольно ли отправлено (служебная)';
 
+-- What was written and is not in the store, read for it: nothing else, whoever asks.
+CREATE FUNCTION onec_internal.read_written(server name, entity_set text, key uuid, OUT outcome text,
+										   OUT answer text)
+	LANGUAGE sql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT r.outcome, r.answer
+	FROM onec_internal.written_unread w,
+		 onec_internal.write_once(w.server, 'GET', w.entity_set, w.key, NULL, NULL, NULL) r
+	WHERE (w.server, w.entity_set, w.key) = ($1, $2, $3)
+	  AND has_server_privilege(onec_internal.calling_role(), w.server, 'USAGE')
+	  AND EXISTS (SELECT FROM onec_internal.targets_of_set($1, $2))
+$$;
+COMMENT ON FUNCTION onec_internal.read_written(name, text, uuid) IS
+	'Прочитать записанное, чего ещё нет в местных данных (служебная)';
+
 -- At the end of a delivery: what could not be stored then, read once more; and the users of the site who are
 -- concerned.
 CREATE FUNCTION onec_internal.catch_up_with_written(server name) RETURNS void
@@ -397,8 +522,7 @@ BEGIN
 	FOR u IN SELECT w.* FROM onec_internal.written_unread w WHERE w.server = catch_up_with_written.server
 		ORDER BY w.entity_set, w.key LIMIT 100 FOR UPDATE SKIP LOCKED LOOP
 		EXIT WHEN NOT pg_try_advisory_xact_lock(onec_internal.run_lock_key(server));
-		SELECT * INTO answer
-		FROM onec_internal.write_once(server, 'GET', u.entity_set, u.key, NULL, NULL, NULL);
+		SELECT * INTO answer FROM onec_internal.read_written(server, u.entity_set, u.key);
 		IF answer.outcome = 'stored' THEN
 			PERFORM onec_internal.store_objects(server, u.entity_set,
 												jsonb_build_array(answer.answer::jsonb));
@@ -446,7 +570,11 @@ BEGIN
 		work := onec_internal.lease_write(server, stamp);
 		COMMIT;
 		EXIT WHEN work.id IS NULL;
-		result := onec_internal.carry_write(work);
+		result := onec_internal.look_first(work);
+		COMMIT;
+		IF result.verdict IS NULL THEN
+			result := onec_internal.carry_leased(work);
+		END IF;
 		going := onec_internal.settle_write(work, result, stamp);
 		written := onec_internal.note_written(written, work, result);
 		COMMIT;

@@ -31,6 +31,18 @@ COMMENT ON FUNCTION onec.write_status(uuid, name) IS
 REVOKE EXECUTE ON FUNCTION onec.write_status(uuid, name) FROM PUBLIC;
 
 -- Who may write what.
+CREATE FUNCTION onec_internal.keep_allowed(server name, role regrole, entity_sets text[]) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO onec.outbox_allowed AS a (server, role, entity_set, role_id)
+	SELECT $1, r.rolname, e, $2 FROM unnest($3) e, pg_roles r WHERE r.oid = $2
+	ON CONFLICT ON CONSTRAINT outbox_allowed_pkey DO UPDATE SET role_id = excluded.role_id
+	WHERE a.role_id IS DISTINCT FROM excluded.role_id
+$$;
+COMMENT ON FUNCTION onec_internal.keep_allowed(name, regrole, text[]) IS
+	'Запомнить, что роли можно ставить в очередь (служебная)';
+
 CREATE FUNCTION onec.allow_write(role regrole, entity_sets text[], server name DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -41,9 +53,7 @@ BEGIN
 	PERFORM onec_internal.checked_word('entity set that can be written', e, ARRAY(
 		SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p WHERE p.server = srv))
 	FROM unnest(entity_sets) e;
-	INSERT INTO onec.outbox_allowed (server, role, entity_set)
-	SELECT srv, (SELECT r.rolname FROM pg_roles r WHERE r.oid = allow_write.role), e
-	FROM unnest(entity_sets) e ON CONFLICT DO NOTHING;
+	PERFORM onec_internal.keep_allowed(srv, role, entity_sets);
 	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, '
 				   'text, text[], boolean), onec.write_status(uuid, name) TO %s', role);

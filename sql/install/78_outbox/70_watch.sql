@@ -81,7 +81,9 @@ CREATE FUNCTION onec_internal.outbox_happened(o onec.outbox) RETURNS text
 	RETURN CASE ($1).status
 		WHEN 'failed' THEN '1С отказала и ничего не записала'
 		WHEN 'conflict' THEN 'Объект изменён другим; ничего не перезаписано'
-		WHEN 'blocked' THEN CASE WHEN ($1).operation = 'create' AND ($1).http_status IS NULL
+		WHEN 'blocked' THEN CASE WHEN ($1).message LIKE 'the server was dropped%'
+			THEN 'Сервер, для которого это поставлено, удалён; под его именем — другой, с другим адресом'
+			WHEN ($1).operation = 'create' AND ($1).http_status IS NULL
 			THEN 'База даёт новым объектам свои ссылки, и узнать этот объект потом нельзя'
 			ELSE 'У пользователя 1С нет права на это' END
 		ELSE 'Записано ли, неизвестно: связь оборвалась или 1С не ответила' END;
@@ -92,18 +94,26 @@ CREATE FUNCTION onec_internal.outbox_advice(o onec.outbox) RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT format(CASE o.status
-		WHEN 'failed' THEN 'прочтите ответ 1С; исправьте причину там и повторите: '
-			'SELECT onec.outbox_retry(%1$s); или исправьте то, что отправляется: SELECT '
-			'onec.outbox_edit(%1$s, …); '
-			'или откажитесь: SELECT onec.outbox_skip(%1$s, …)'
-		WHEN 'conflict' THEN 'посмотрите, что в объекте сейчас; записать всё равно: SELECT '
-			'onec.outbox_edit(%1$s, …), без data_version; оставить как есть: SELECT onec.outbox_skip(%1$s, …)'
-		WHEN 'blocked' THEN CASE WHEN o.operation = 'create' AND o.http_status IS NULL
+		WHEN 'failed' THEN concat('прочтите ответ 1С; исправьте причину там и повторите: '
+			'SELECT onec.outbox_retry(%1$s); ', CASE WHEN o.body IS NOT NULL AND o.operation <> 'mark'
+				THEN 'или исправьте то, что отправляется: SELECT onec.outbox_edit(%1$s, …); ' END,
+			'или откажитесь: SELECT onec.outbox_skip(%1$s, …)')
+		WHEN 'conflict' THEN CASE WHEN o.body IS NULL OR o.operation = 'mark'
+			THEN 'посмотрите, что в объекте сейчас; оставить как есть: SELECT onec.outbox_skip(%1$s, …); '
+				 'если всё равно нужно, после этого поставьте в очередь заново, без data_version'
+			ELSE 'посмотрите, что в объекте сейчас; записать всё равно: SELECT '
+			'onec.outbox_edit(%1$s, …), без data_version; оставить как есть: SELECT '
+			'onec.outbox_skip(%1$s, …)' END
+		WHEN 'blocked' THEN CASE WHEN o.message LIKE 'the server was dropped%'
+			THEN 'если это та же база и она по новому адресу: SELECT onec.setup(%4$L), потом SELECT '
+				 'onec.outbox_retry(%1$s); если другая: SELECT onec.outbox_skip(%1$s, …)'
+			WHEN o.operation = 'create' AND o.http_status IS NULL
 			THEN 'назовите в настройке outbox.marker свойство, в котором его можно пометить, и повторите: '
 				 'SELECT onec.outbox_retry(%1$s); если объект в 1С уже есть: SELECT onec.outbox_skip(%1$s, …)'
 			ELSE 'дайте пользователю 1С право на %2$s и повторите: SELECT onec.outbox_retry(%1$s)' END
 		ELSE 'делать ничего не нужно: %3$s будет проверено, записано ли; проверить сейчас: SELECT '
-			'onec.outbox_retry(%1$s)' END, o.id, o.entity_set, to_char(o.not_before, 'DD.MM HH24:MI'))
+			'onec.outbox_retry(%1$s)' END, o.id, o.entity_set, to_char(o.not_before, 'DD.MM HH24:MI'),
+			o.server)
 	FROM (SELECT ($1).*) o
 $$;
 COMMENT ON FUNCTION onec_internal.outbox_advice(onec.outbox) IS 'Что делать со строкой (служебная)';
@@ -206,6 +216,10 @@ BEGIN
 	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_edit.id AND o.status <> 'sending' FOR UPDATE;
 	IF work.id IS NULL THEN
 		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
+	ELSIF work.operation IN ('post', 'unpost', 'mark', 'delete') THEN
+		PERFORM onec_internal.refuse_change(format('operation "%s" takes no body: there is nothing to edit',
+			work.operation), format('SELECT onec.outbox_retry(%1$s); or SELECT onec.outbox_skip(%1$s, …) and '
+									'onec.enqueue anew.', id));
 	ELSIF work.operation = 'create' AND work.maybe_sent THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = format('row %s may be in 1C already as it was', id),
@@ -217,6 +231,8 @@ BEGIN
 	UPDATE onec.outbox o SET body = outbox_edit.body, data_version = outbox_edit.data_version,
 		status = CASE o.status WHEN 'preview' THEN o.status ELSE 'pending' END, not_before = now(),
 		http_status = NULL, code = NULL, message = NULL,
+		-- what this one finds is what it changes
+		maybe_sent = false, seen = NULL,
 		depends_on = ARRAY(SELECT DISTINCT d FROM unnest(o.depends_on
 			|| onec_internal.named_in_body(o.server, outbox_edit.body)) d WHERE d <> o.id ORDER BY 1)
 	WHERE o.server = work.server AND o.id = work.id;

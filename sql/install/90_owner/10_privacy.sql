@@ -214,6 +214,9 @@ BEGIN
 	WHERE h.server = forget_written.server AND h.key = ANY (keys)
 	  AND (h.body IS NOT NULL OR h.stored_diff IS NOT NULL OR h.message IS NOT NULL);
 	GET DIAGNOSTICS masked = ROW_COUNT;
+	-- a print of few words can be guessed
+	UPDATE onec_internal.outbox_key k SET asked = NULL
+	WHERE k.server = forget_written.server AND k.key = ANY (keys) AND k.asked IS NOT NULL;
 	RETURN masked;
 END $$;
 COMMENT ON FUNCTION onec_internal.forget_written(name, uuid[], text[], boolean) IS

@@ -13,9 +13,8 @@ DECLARE
 BEGIN
 	PERFORM onec_internal.must_write('grant_site_writer');
 	PERFORM onec_internal.checked_word('entity set that can be written', e, known) FROM unnest(entity_sets) e;
-	INSERT INTO onec.outbox_allowed (server, role, entity_set)
-	SELECT srv, (SELECT r.rolname FROM pg_roles r WHERE r.oid = grant_site_writer.role), e
-	FROM unnest(coalesce(entity_sets, own)) e WHERE e = ANY (known) ON CONFLICT DO NOTHING;
+	PERFORM onec_internal.keep_allowed(srv, role, ARRAY(
+		SELECT e FROM unnest(coalesce(entity_sets, own)) e WHERE e = ANY (known)));
 	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.create_customer(name, jsonb, text), '
 		'onec.change_contact(name, uuid, text, text, text), onec.issue_card(name, uuid, jsonb, text), '
