@@ -321,7 +321,7 @@ OnecTest->part('feed', sub {
 	my $order = edit(op => 'order_new', lines => 2)->{order};
 	run('days => 60');
 	shows("SELECT kind, change FROM onec.changes_since(0, 'shop') WHERE key_id = '$product'", 'product|changed', 'a product that has changed');
-	shows("SELECT string_agg(DISTINCT kind || ' ' || change, ', ' ORDER BY kind || ' ' || change) FROM onec.changes_since(0, 'shop') WHERE key_id = '$made->{customer}'", 'customer changed, customer new', 'a customer who is new, with contacts');
+	shows("SELECT string_agg(DISTINCT kind || ' ' || change, ', ' ORDER BY kind || ' ' || change) FROM onec.changes_since(0, 'shop') WHERE key_id = '$made->{customer}'", 'customer changed, customer new, profile changed', 'a customer who is new, with contacts and a profile');
 	my $owner = sql("SELECT owner_id FROM onec.discount_card WHERE card_id = '$card'");
 	shows("SELECT string_agg(DISTINCT kind || ' ' || change, ', ' ORDER BY kind || ' ' || change) FROM onec.changes_since(0, 'shop') WHERE key_id IN ('$card', '$owner')",
 		'balance changed, card changed, customer changed, profile changed', 'who has bought: card, points, purchases, profile');
@@ -348,6 +348,15 @@ OnecTest->part('feed', sub {
 	$writer->cancel;
 	$writer->wait;
 
+	# other definitions make other profiles of everybody
+	my $shown = "SELECT customer_id, jsonb_build_array(p, o, r) AS r FROM onec.customer_profile p LEFT JOIN onec.customer_outlook o USING (server, customer_id) LEFT JOIN onec.customer_rfm r USING (server, customer_id) WHERE server = 'shop'";
+	sql("CREATE TABLE profile_was AS $shown; SELECT onec.set('check_unit', 'row', 'shop')");
+	$last = sql("SELECT onec.feed_position('shop')");
+	run('days => 60');
+	my ($others, $fed) = ("SELECT customer_id FROM ((TABLE profile_was EXCEPT ($shown)) UNION ALL (($shown) EXCEPT TABLE profile_was)) x", "SELECT key_id FROM onec.changes_since($last, 'shop') WHERE kind = 'profile'");
+	shows("SELECT (SELECT count(DISTINCT customer_id) > 10 FROM ($others) x), (SELECT count(*) FROM ($others EXCEPT $fed) x), (SELECT count(*) FROM ($fed EXCEPT $others) x)", 't|0|0', 'whose profile another setting has changed is told, and nobody else');
+	setting('check_unit', undef);
+
 	# rights
 	sql("CREATE ROLE analyst; CREATE ROLE site; CREATE ROLE nobody_else; SELECT onec.grant_reader('analyst'), onec.grant_site('site')");
 	shows("SELECT r, has_function_privilege(r, 'onec.changes_since(bigint, name, int)', 'EXECUTE'), has_table_privilege(r, 'onec.change_feed', 'SELECT'), has_table_privilege(r, 'onec.change_feed', 'DELETE')
@@ -364,6 +373,7 @@ OnecTest->part('feed', sub {
 	is($late->{sqlstate}, '55000', 'a reader who comes too late is told so');
 	like($late->{stderr}, qr/read the tables whole/, '… and what to do');
 	is(OnecTest->try_text($node, "SELECT * FROM onec.changes_since(1000000, 'shop')")->{sqlstate}, '55000', 'and one who is ahead, of a store that was restored');
+	is(OnecTest->try_text($node, "SELECT * FROM onec.changes_since(NULL, 'shop')")->{sqlstate}, '22004', 'who names no position is no reader of nothing');
 	shows("SELECT count(*) > 0 FROM onec.changes_since((SELECT trimmed FROM onec_internal.feed_place), 'shop')", 't', 'one in time is not');
 	setting('feed.enabled', undef);
 	$at = sql("SELECT onec.feed_position('shop')");
@@ -387,6 +397,9 @@ OnecTest->part('kinds', sub {
 
 	shows("SELECT string_agg(DISTINCT change, ',') FROM onec.change_feed WHERE server = 'kinds' AND target IN ('customer_order', 'product', 'order_state')", 'new', 'kinds: what was not here yet is new');
 	shows("SELECT string_agg(target, ',') FROM unnest('{" . join(',', keys %fed) . "}'::text[]) target WHERE target NOT IN (SELECT target FROM onec.change_feed WHERE server = 'kinds')", '', 'kinds: every target that is fed is told of');
+	shows("SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM onec.change_feed WHERE server = 'kinds' AND kind = target", 'brand category currency order_state price price_kind product property_name property_value stock store unit vat_rate', 'kinds: the words of a page are kinds of their own');
+	shows("SELECT onec.product_json(p.product_id, 'kinds') -> 'stock' ->> 'reserved' FROM onec.product p WHERE server = 'kinds' AND NOT is_folder AND NOT EXISTS (SELECT FROM onec.stock s WHERE s.server = 'kinds' AND s.product_id = p.product_id) LIMIT 1",
+		0, 'kinds: of what there is nothing in stock nothing is reserved');
 	sql('CREATE SCHEMA was');
 	for my $turn (1 .. ($ENV{TEST_FULL} ? 30 : 2))
 	{
@@ -423,7 +436,17 @@ OnecTest->part('kinds', sub {
 		like($told->(@does), qr/^image changed product_image(, product changed product)?$/, "kinds: $what is a change of its product's pictures");
 		$new ||= sql("SELECT file_id FROM onec.product_image WHERE server = 'kinds' AND (product_id, 'image') IN (SELECT key_id, kind FROM onec.change_feed WHERE server = 'kinds' ORDER BY position DESC LIMIT 1) ORDER BY xmin::text::bigint DESC LIMIT 1");
 	}
+	# a picture that two products show
+	my ($owner, $file) = split /\|/, sql("SELECT product_id, file_id FROM onec.product_image WHERE server = 'kinds' AND refused IS NULL ORDER BY 2 LIMIT 1");
+	my $with = sql("SELECT product_id FROM onec.product WHERE server = 'kinds' AND NOT is_folder AND NOT is_deleted AND product_id <> '$owner' AND picture_id IS NULL ORDER BY 1 LIMIT 1");
+	my $url = address("$goods(guid'$with')") =~ s/^\Q${\ $onec->url('demo')}/${\ $base->url('demo')}/r;
+	ok($web->request('PATCH', $url, { content => encode_json({ ФайлКартинки_Key => $file }), headers => { 'Content-Type' => 'application/json' } })->{success}, 'kinds: a picture of another product');
+	$sync->();
 	my $at = sql("SELECT onec.feed_position('kinds')");
+	$does->(op => 'picture_replace', file => $file);
+	$sync->();
+	shows("SELECT string_agg(DISTINCT key_id::text, ' ' ORDER BY key_id::text) FROM onec.change_feed WHERE server = 'kinds' AND position > $at AND kind = 'image'", join(' ', sort $owner, $with), 'kinds: … is one of both');
+	$at = sql("SELECT onec.feed_position('kinds')");
 	$sync->();
 	shows("SELECT onec.feed_position('kinds')", $at, 'kinds: nothing new tells nothing');
 });

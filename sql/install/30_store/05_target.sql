@@ -235,6 +235,10 @@ FROM (VALUES ('discount_card', 'card', 'card_id'), ('counterparty', 'customer', 
 			 ('sale_line', 'customer', 'customer_id'), ('loyalty_movement', 'balance', 'card_id'),
 			 ('customer_order', 'order', 'order_id'), ('order_payment', 'order', 'order_id'),
 			 ('order_shipment', 'order', 'order_id'), ('order_state', 'order_state', 'state_id'),
+			 ('unit', 'unit', 'unit_id'), ('vat_rate', 'vat_rate', 'vat_rate_id'),
+			 ('currency', 'currency', 'currency_id'), ('price_kind', 'price_kind', 'kind_id'),
+			 ('property_name', 'property_name', 'property_id'),
+			 ('property_value', 'property_value', 'value_id'),
 			 ('product_image', 'image', 'product_id'), ('customer_profile', 'profile', 'customer_id'))
 	f (target, feeds, key)
 WHERE t.target = f.target;

@@ -125,7 +125,8 @@ COMMENT ON FUNCTION onec_internal.computed_profiles(name, uuid[], date, boolean)
 
 -- Make the rows of a table about customers (all, or those named) equal to those of a temporary one that has
 -- its columns, and write only what differs; "same" may say when rows that are not equal say the same (t is
--- here, excluded is new).  Rows that stay are not even locked.
+-- here, excluded is new).  Rows that stay are not even locked.  Who is written goes into
+-- pg_temp.onec_written, if there is one, where it is a table that people see.
 CREATE FUNCTION onec_internal.write_changed_rows(tab regclass, stage text, server name, customers uuid[],
 												 same text DEFAULT 'false',
 												 OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
@@ -137,6 +138,9 @@ DECLARE
 	part record;
 	here text := 't.server = $1' || CASE WHEN customers IS NOT NULL THEN ' AND t.customer_id = ANY ($2)'
 									ELSE '' END;
+	note text := CASE WHEN to_regclass('pg_temp.onec_written') IS NOT NULL AND starts_with(tab::text, 'onec.')
+					  THEN ', noted AS (INSERT INTO pg_temp.onec_written SELECT customer_id FROM written)'
+					  ELSE '' END;
 BEGIN
 	SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns,
 		   string_agg('t.' || quote_ident(a.attname), ', ' ORDER BY a.attnum) AS before,
@@ -151,17 +155,19 @@ BEGIN
 	FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
 		AND a.attnum = ANY (i.indkey)
 	WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped;
-	EXECUTE format('DELETE FROM %s t WHERE %s AND NOT EXISTS (SELECT FROM pg_temp.%I excluded WHERE %s)',
-				   tab, here, stage, part.same_key) USING server, customers;
-	GET DIAGNOSTICS deleted = ROW_COUNT;
+	EXECUTE format(
+		'WITH written AS (DELETE FROM %s t
+			WHERE %s AND NOT EXISTS (SELECT FROM pg_temp.%I excluded WHERE %s) RETURNING t.customer_id) %s
+		 SELECT count(*) FROM written',
+		tab, here, stage, part.same_key, note) INTO deleted USING server, customers;
 	EXECUTE format(
 		'WITH written AS (INSERT INTO %1$s AS n (%2$s)
 			SELECT %3$s FROM pg_temp.%4$I excluded LEFT JOIN %1$s t ON %5$s AND %6$s
 			WHERE t.server IS NULL OR ROW(%7$s) IS DISTINCT FROM ROW(%3$s) AND NOT (%8$s)
-			ON CONFLICT (%9$s) DO UPDATE SET %10$s RETURNING n.xmax = 0 AS fresh)
+			ON CONFLICT (%9$s) DO UPDATE SET %10$s RETURNING n.customer_id, n.xmax = 0 AS fresh) %11$s
 		 SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM written',
 		tab, part.columns, part.after, stage, part.same_key, here, part.before, same, part.key,
-		part.set_list) INTO inserted, updated USING server, customers;
+		part.set_list, note) INTO inserted, updated USING server, customers;
 END $$;
 COMMENT ON FUNCTION onec_internal.write_changed_rows(regclass, text, name, uuid[], text) IS
 	'Записать в таблицу о покупателях только отличия от временной (служебная)';

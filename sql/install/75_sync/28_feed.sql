@@ -95,6 +95,20 @@ END $$;
 COMMENT ON FUNCTION onec_internal.feed_changed(name, text, text) IS
 	'Записать в ленту, о ком изменились строки (служебная)';
 
+-- Have it noted in pg_temp.onec_written whose rows are written anew until the end of the transaction, where
+-- changes of a target are told of: see write_changed_rows.
+CREATE FUNCTION onec_internal.note_who_is_written(server name, target text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec_internal.is_fed(server, target) THEN
+		CREATE TEMPORARY TABLE onec_written (customer_id uuid NOT NULL) ON COMMIT DROP;
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.note_who_is_written(name, text) IS
+	'Запоминать, о ком пишутся пересчитанные строки (служебная)';
+
 -- Tell of what pg_temp.onec_change says, before it is written; or of all that is staged, if it is all new.
 -- Where the key is that of the object itself, it is new or gone; else whoever the row is about, or was, has
 -- changed: "same_key" finds the row t that is here by the entry s.
@@ -151,6 +165,11 @@ DECLARE
 	srv name := onec_internal.server_meant(server);
 	place onec_internal.feed_place;
 BEGIN
+	IF "position" IS NULL THEN
+		RAISE null_value_not_allowed USING
+			MESSAGE = 'the position is NULL',
+			HINT = format('Begin with onec.feed_position(%L).', srv);
+	END IF;
 	SELECT * INTO place FROM onec_internal.feed_place p WHERE p.server = srv;
 	IF "position" < coalesce(place.trimmed, 0) OR "position" > coalesce(place.last, 0) THEN
 		RAISE object_not_in_prerequisite_state USING

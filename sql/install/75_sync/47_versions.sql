@@ -478,8 +478,9 @@ COMMENT ON FUNCTION onec_internal.check_versions(name, text, boolean) IS
 	'Проверить версии прочитанного по тому, что изменилось (служебная)';
 
 -- The window is written: keep the versions that its objects have now.  Those of which there is nothing here,
--- and of people who are forgotten, have none; but an object without rows in its section has.
-CREATE FUNCTION onec_internal.keep_versions(server name, target text, gone bigint) RETURNS void
+-- and of people who are forgotten, have none; but an object without rows in its section has.  "whole": they
+-- are those of all objects, so that tabular sections may be judged by them.
+CREATE FUNCTION onec_internal.keep_versions(server name, target text, gone bigint, whole boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	SET work_mem = '64MB'
@@ -511,13 +512,13 @@ BEGIN
 	IF gone > 0 THEN
 		PERFORM onec_internal.drop_lost_versions(server, target);
 	END IF;
-	IF onec_internal.date_column(target) IS NULL AND is_own THEN
+	IF onec_internal.date_column(target) IS NULL AND is_own AND whole THEN
 		PERFORM set_config('onec_sync.versions_read',
 						   onec_internal.versions_of_run(server) || target || ':', false);
 	END IF;
 	PERFORM onec_internal.forget_versions_of_window();
 END $$;
-COMMENT ON FUNCTION onec_internal.keep_versions(name, text, bigint) IS
+COMMENT ON FUNCTION onec_internal.keep_versions(name, text, bigint, boolean) IS
 	'Запомнить версии записанных объектов (служебная)';
 
 -- Versions of objects that are here no more.  Returns how many.

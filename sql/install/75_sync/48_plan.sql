@@ -2,22 +2,24 @@
 --
 -- A run begins with one message of the node.  What it tells is committed here, as keys that wait for their
 -- tables to be read, and only then confirmed, after which 1C forgets it; so whatever is lost between the two
--- is asked for again by the same number, and a key told twice waits once.  The step of a table then asks for
--- these keys alone, and its rows are compared, proven and written as those of a window are: that an object is
--- gone is believed if the plan says so and 1C, asked for the key again and again, has not got it.
+-- is asked for again by the same number, and a key told twice waits once.  (Confirming
+-- alone is no way then: 1C may have put that number on more since.)  The step of a table then asks for these
+-- keys alone, and its rows are compared, proven and written as those of a window are: that an object is gone
+-- is believed if the plan says so and 1C, asked for the key again and again, has not got it.
 --
 -- Which sets a plan has, and whether it is told of every change, no base says.  So a table is read by it only
 -- after the plan has told of one of its objects, and the table has been read without it since; it is read
 -- without it again every sync.plan_hours and by runs that compare or read everything, and what has changed
 -- then must be told by this message or by the next: else the plan is not believed about the table for a week.
+-- A table that a message was not sorted into, for it was not there or is switched off, begins anew.
 --
 -- A node is asked by one reader: whoever confirms takes the changes from all others.  Numbers that are not
 -- ours stop it, until the owner says that the node is.
 
--- The number to ask by.  "again": what the last message told is here, and 1C has not been told so.  "afresh":
--- the base is older than what is known here, so that the plan has to be tried anew.
+-- The number to ask by: that of the last message, as long as 1C has not confirmed it.  "afresh": the base is
+-- older than what is known here, so that the plan has to be tried anew.
 CREATE FUNCTION onec_internal.next_message(p onec_internal.plan_state, sent bigint, received bigint,
-										   OUT number bigint, OUT again boolean, OUT afresh boolean)
+										   OUT number bigint, OUT afresh boolean)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -35,8 +37,7 @@ BEGIN
 			MESSAGE = format('somebody else has confirmed message %s of the node', received);
 	END IF;
 	afresh := coalesce(received < agreed, false);
-	again := NOT afresh AND p.kept_at IS NOT NULL AND received < p.message_no;
-	number := CASE WHEN again THEN p.message_no ELSE received END + 1;
+	number := received + 1;
 END $$;
 COMMENT ON FUNCTION onec_internal.next_message(onec_internal.plan_state, bigint, bigint) IS
 	'Номер следующего сообщения узла; ошибка, если узлом пользуется кто-то ещё (служебная)';
@@ -82,8 +83,7 @@ $$;
 COMMENT ON FUNCTION onec_internal.distrust_plan(name, text) IS
 	'Прочитать все таблицы ещё раз без плана обмена (служебная)';
 
--- Look at the node, confirm what the last message told if that is in doubt, and write down the number that is
--- asked by.  Raises where the node is not to be touched.
+-- Look at the node, and write down the number that is asked by.  Raises where the node is not to be touched.
 CREATE FUNCTION onec_internal.look_at_node(server name, run bigint, plan text, named text) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -103,9 +103,6 @@ BEGIN
 			MESSAGE = format('server "%s" asks the same node', other);
 	END IF;
 	SELECT * INTO m FROM onec_internal.next_message(p, n.sent, n.received);
-	IF m.again THEN
-		PERFORM onec_internal.plan_received(server, n.node, p.message_no);
-	END IF;
 	IF p.server IS NULL OR m.afresh THEN
 		PERFORM onec_internal.distrust_plan(server, plan);
 	END IF;
@@ -136,6 +133,29 @@ AS $$
 $$;
 COMMENT ON FUNCTION onec_internal.targets_of_plan(name) IS
 	'Таблицы, об изменениях которых может сообщить план обмена, и чьи это изменения (служебная)';
+
+-- A message tells something, and these tables are not there to be told of it: each is read once as ever.
+CREATE FUNCTION onec_internal.distrust_absent(server name) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec_internal.plan_use u SET checked_at = NULL
+	WHERE u.server = $1 AND u.checked_at IS NOT NULL
+	  AND NOT EXISTS (SELECT FROM onec_internal.targets_of_plan($1) t WHERE t.target = u.target);
+$$;
+COMMENT ON FUNCTION onec_internal.distrust_absent(name) IS
+	'Прочитать без плана обмена таблицы, которых при его сообщении не было (служебная)';
+
+-- What a table shows is not what the plan tells: the next run reads it as ever, and judges the plan by it.
+CREATE FUNCTION onec_internal.check_plan_soon(server name, target text) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec_internal.plan_use u SET checked_at = '-infinity'
+	WHERE u.server = $1 AND u.target = $2 AND u.checked_at > '-infinity'
+$$;
+COMMENT ON FUNCTION onec_internal.check_plan_soon(name, text) IS
+	'Проверить план обмена следующим чтением таблицы (служебная)';
 
 -- What changed unknown to a message must be known to this one; else the plan is not believed about the table.
 CREATE FUNCTION onec_internal.judge_untold(server name) RETURNS void
@@ -169,6 +189,9 @@ BEGIN
 	told := onec_internal.fill_table('onec_told', 'told', format(
 		'SELECT c.entity_set, c.key_id, bool_or(c.gone) AS gone '
 		'FROM onec_internal.plan_changes(%L, %L, %L) c GROUP BY 1, 2', server, p.node, p.message_no));
+	IF told > 0 THEN
+		PERFORM onec_internal.distrust_absent(server);
+	END IF;
 	INSERT INTO onec_internal.plan_change AS c (server, target, key_id, gone)
 	SELECT keep_message.server, t.target, x.key_id, x.gone
 	FROM onec_internal.targets_of_plan(keep_message.server) t
@@ -307,22 +330,25 @@ COMMENT ON FUNCTION onec_internal.objects_told(onec_internal.sync_plan, bigint, 
 	'О скольких объектах таблицы сообщил план обмена; NULL — читать без него (служебная)';
 
 -- Objects that are here and of which nothing is told: asked for beside those that are, lest an answer of
--- another base, or of nobody's, be taken for the news that all of them are gone.
+-- another base, or of nobody's, be taken for the news that all of them are gone.  Others each time, so that
+-- one that is gone untold comes to light: those behind some key, in the order of the index.
 CREATE FUNCTION onec_internal.witnesses(server name, target text) RETURNS uuid[]
-	LANGUAGE plpgsql STABLE
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	tab text := onec_internal.table_of_target(target);
+	part text := '(SELECT DISTINCT t.%1$I AS id FROM %2$s t WHERE t.server = %3$s %4$s AND t.%1$I %5$s $3
+			  AND NOT EXISTS (SELECT FROM onec_internal.plan_change c
+							  WHERE c.server = $1 AND c.target = $2 AND c.key_id = t.%1$I)
+			ORDER BY 1 LIMIT 3)';
 	found uuid[];
 BEGIN
-	EXECUTE format('SELECT array_agg(w.id) FROM (
-			SELECT DISTINCT t.%1$I AS id FROM %2$s t WHERE t.server = %3$s %4$s
-			  AND NOT EXISTS (SELECT FROM onec_internal.plan_change c
-							  WHERE c.server = $1 AND c.target = $2 AND c.key_id = t.%1$I) LIMIT 3) w',
+	EXECUTE format('SELECT array_agg(w.id) FROM (' || part || ' UNION ALL ' || replace(part, '%5$s', '<')
+				   || ' LIMIT 3) w',
 		(onec_internal.unit_columns(target))[1], tab, onec_internal.server_in(tab, server),
-		CASE WHEN onec_internal.has_deletion_mark(target) THEN 'AND NOT t.is_deleted' END)
-		INTO found USING server, target;
+		CASE WHEN onec_internal.has_deletion_mark(target) THEN 'AND NOT t.is_deleted' END, '>=')
+		INTO found USING server, target, gen_random_uuid();
 	RETURN coalesce(found, '{}');
 END $$;
 COMMENT ON FUNCTION onec_internal.witnesses(name, text) IS

@@ -366,7 +366,7 @@ BEGIN
 		PERFORM onec_internal.note_untold(server, target);
 	END IF;
 	IF w.differ = 0 THEN
-		PERFORM onec_internal.keep_versions(server, target, 0);
+		PERFORM onec_internal.keep_versions(server, target, 0, NOT by_plan);
 		PERFORM onec_internal.drop_window_tables(false);
 		SELECT 0, 0, 0, 0 INTO inserted, updated, deleted, left_out;
 		RETURN;
@@ -377,7 +377,7 @@ BEGIN
 										 ELSE onec_internal.sure_row_condition(server, target, later) END,
 									w.fresh) x;
 	IF left_out = 0 THEN
-		PERFORM onec_internal.keep_versions(server, target, deleted);
+		PERFORM onec_internal.keep_versions(server, target, deleted, NOT by_plan);
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.sync_part_of_table(name, text, text, text, timestamp, timestamp,

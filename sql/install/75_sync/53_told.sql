@@ -28,6 +28,9 @@ BEGIN
 	inserted := w.inserted;
 	updated := w.updated;
 	deleted := w.deleted;
+	IF w.doubt IS NOT NULL AND w.read > 0 THEN
+		PERFORM onec_internal.check_plan_soon(server, target);
+	END IF;
 	doubt := coalesce(w.doubt, CASE WHEN w.holes > 0 THEN 'rows came without a property that others have'
 									WHEN w.numbered > 0 THEN onec_internal.reason_two_rows() END);
 END $$;

@@ -107,6 +107,16 @@ COMMENT ON FUNCTION onec_internal.batches_of_images(name) IS
 
 -- ---- what follows without a look at bytes ----
 
+-- On whose pages pictures are beside those of the products that they belong to.
+CREATE FUNCTION onec_internal.products_with_picture(server name, files uuid[]) RETURNS uuid[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN $2 <> '{}' THEN
+		ARRAY(SELECT p.product_id FROM onec.product p
+			  WHERE p.server = $1 AND NOT p.is_deleted AND p.picture_id = ANY ($2)) END;
+COMMENT ON FUNCTION onec_internal.products_with_picture(name, uuid[]) IS
+	'У каких товаров эти картинки — главные (служебная)';
+
 -- Pictures that are no more go; what 1C says of a file is written down, and so are files that are refused by
 -- that.  "touched" are the products whose pictures are others then.
 CREATE FUNCTION onec_internal.settle_images(server name, OUT inserted bigint, OUT updated bigint,
@@ -116,14 +126,16 @@ CREATE FUNCTION onec_internal.settle_images(server name, OUT inserted bigint, OU
 AS $$
 DECLARE
 	done record;
+	files uuid[];
 BEGIN
 	WITH gone AS (
 		DELETE FROM onec.product_image i
 		WHERE i.server = settle_images.server
 		  AND NOT EXISTS (SELECT FROM onec_internal.wanted_images(settle_images.server) w
 						  WHERE w.file_id = i.file_id)
-		RETURNING i.product_id)
-	SELECT count(*), array_agg(DISTINCT g.product_id) INTO deleted, touched FROM gone g;
+		RETURNING i.product_id, i.file_id)
+	SELECT count(*), array_agg(DISTINCT g.product_id), array_agg(g.file_id) INTO deleted, touched, files
+	FROM gone g;
 	WITH other AS (
 		UPDATE onec.product_image i SET product_id = w.product_id, name = w.name
 		FROM onec_internal.wanted_images(settle_images.server) w
@@ -131,20 +143,24 @@ BEGIN
 		WHERE i.server = settle_images.server AND i.file_id = w.file_id
 		  AND (i.product_id, i.name) IS DISTINCT FROM (w.product_id, w.name)
 		RETURNING i.file_id, ARRAY[b.product_id, i.product_id] AS products)
-	SELECT count(DISTINCT o.file_id) AS rows, array_agg(DISTINCT p) AS products INTO done
+	SELECT count(DISTINCT o.file_id) AS rows, array_agg(DISTINCT p) AS products,
+		   array_agg(DISTINCT o.file_id) AS files INTO done
 	FROM other o CROSS JOIN LATERAL unnest(o.products) p;
 	updated := done.rows;
 	touched := touched || done.products;
+	files := files || done.files;
 	-- the bound may have been lowered
 	WITH narrowed AS (
 		UPDATE onec.product_image i
 		SET refused = 'too large', type = NULL, sha256 = NULL, content = NULL
 		WHERE i.server = settle_images.server AND i.refused IS NULL
 		  AND i.size > onec.get('image.max_bytes', settle_images.server)::int
-		RETURNING i.product_id)
-	SELECT count(*) AS rows, array_agg(DISTINCT n.product_id) AS products INTO done FROM narrowed n;
+		RETURNING i.product_id, i.file_id)
+	SELECT count(*) AS rows, array_agg(DISTINCT n.product_id) AS products, array_agg(n.file_id) AS files
+	INTO done FROM narrowed n;
 	updated := updated + done.rows;
 	touched := touched || done.products;
+	files := files || done.files;
 	WITH written AS (
 		INSERT INTO onec.product_image AS i (server, file_id, product_id, name, version, size, refused)
 		SELECT settle_images.server, w.file_id, w.product_id, w.name, w.version, w.size, w.refused
@@ -152,10 +168,11 @@ BEGIN
 		ON CONFLICT ON CONSTRAINT product_image_pkey DO UPDATE
 		SET version = excluded.version, size = excluded.size, refused = excluded.refused, type = NULL,
 			sha256 = NULL, content = NULL
-		RETURNING xmax = 0 AS is_new, i.product_id)
+		RETURNING xmax = 0 AS is_new, i.product_id, i.file_id)
 	SELECT count(*) FILTER (WHERE x.is_new), updated + count(*) FILTER (WHERE NOT x.is_new),
-		   touched || array_agg(DISTINCT x.product_id)
-	INTO inserted, updated, touched FROM written x;
+		   touched || array_agg(DISTINCT x.product_id), files || array_agg(x.file_id)
+	INTO inserted, updated, touched, files FROM written x;
+	touched := touched || onec_internal.products_with_picture(server, files);
 END $$;
 COMMENT ON FUNCTION onec_internal.settle_images(name) IS
 	'Убрать исчезнувшие картинки и отметить отвергнутые без чтения (служебная)';
@@ -332,12 +349,14 @@ BEGIN
 				sha256 = excluded.sha256, refused = excluded.refused, content = excluded.content
 			WHERE (i.version, i.size, i.sha256, i.refused) IS DISTINCT FROM
 				(excluded.version, excluded.size, excluded.sha256, excluded.refused)
-			RETURNING xmax = 0 AS is_new, i.product_id)
+			RETURNING xmax = 0 AS is_new, i.product_id, i.file_id)
 		SELECT count(*) FILTER (WHERE w.is_new) AS new, count(*) FILTER (WHERE NOT w.is_new) AS old,
-			   array_agg(DISTINCT w.product_id) AS products INTO written FROM w;
+			   array_agg(DISTINCT w.product_id) AS products, array_agg(w.file_id) AS files
+		INTO written FROM w;
 		inserted := inserted + written.new;
 		updated := updated + written.old;
-		touched := touched || written.products;
+		touched := touched || written.products
+			|| onec_internal.products_with_picture(server, written.files);
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.sync_some_images(name) IS

@@ -297,10 +297,11 @@ BEGIN
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
 		FROM onec_internal.refresh_people(plan.server, days IS NULL OR plan.size >= 3) f;
 	ELSIF way = 'profiles' THEN
-		PERFORM onec_internal.feed_changed(plan.server, target, format(
-			'SELECT t.customer_id FROM onec_internal.touched_customer t WHERE t.server = %L', plan.server));
+		PERFORM onec_internal.note_who_is_written(plan.server, target);
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
 		FROM onec_internal.refresh_after_sync(plan.server, days IS NULL AND plan.size > 0, plan.size > 0) f;
+		PERFORM onec_internal.feed_changed(plan.server, target,
+										   'SELECT w.customer_id FROM pg_temp.onec_written w');
 	ELSIF way = 'files' THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt, touched
 		FROM onec_internal.sync_some_images(plan.server) f;

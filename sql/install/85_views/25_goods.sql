@@ -147,6 +147,15 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.prices_json(name, uuid) IS 'Цены товара как JSON (служебная)';
 
+-- As the view of the stock has it.
+CREATE FUNCTION onec_internal.are_reserves_read(server name) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM onec.sync_state r WHERE r.server = $1 AND r.target = 'stock_reserved'
+						AND r.last_ok IS NOT NULL) AND onec.get('endpoint.stock_reserved', $1) <> '';
+COMMENT ON FUNCTION onec_internal.are_reserves_read(name) IS
+	'Назван ли и прочитан ли регистр резервов (служебная)';
+
 CREATE FUNCTION onec_internal.stock_json(server name, product uuid, as_of timestamptz) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -156,7 +165,8 @@ AS $$
 BEGIN
 	RETURN (
 		SELECT json_build_object('as_of', $3, 'on_hand', coalesce(sum(s.on_hand), 0),
-			'reserved', sum(s.reserved), 'free', greatest(coalesce(sum(s.free), 0), 0),
+			'reserved', CASE WHEN onec_internal.are_reserves_read($1) THEN coalesce(sum(s.reserved), 0) END,
+			'free', greatest(coalesce(sum(s.free), 0), 0),
 			'stores', coalesce(json_agg(json_build_object('store_id', s.store_id, 'store', n.name,
 														  'on_hand', s.on_hand, 'reserved', s.reserved,
 														  'free', s.free) ORDER BY n.name, s.store_id), '[]'))
