@@ -235,24 +235,27 @@ $$;
 COMMENT ON FUNCTION onec_internal.stored_diff(name, text, jsonb, jsonb) IS
 	'Что 1С записала не так, как отправлено (служебная)';
 
--- A tabular part with the rows of another laid over it: rows that agree in the fields "by" are one row, and
--- keep what the new one does not say; others are added; those that others wrote stay.
+-- A tabular part with the rows of another laid over it: the first row that agrees with a new one in the
+-- fields "by" is that one, and keeps what the new one does not say; others are added; those that others wrote
+-- stay, and so do further rows that agree, for they are of something else (a second telephone of one kind).
 CREATE FUNCTION onec_internal.merged_rows(stored jsonb, given jsonb, by text[]) RETURNS jsonb
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH one AS (
-		SELECT s.line, s.of - '{LineNumber,Ref_Key}'::text[] AS of,
-			   ARRAY(SELECT coalesce(lower(s.of ->> b), '') FROM unnest($3) WITH ORDINALITY w (b, n)
-				ORDER BY n) AS key
-		FROM jsonb_array_elements($1) WITH ORDINALITY s (of, line)),
+		SELECT s.line, s.of - '{LineNumber,Ref_Key}'::text[] AS of, k.key,
+			   row_number() OVER (PARTITION BY k.key ORDER BY s.line) AS nth
+		FROM jsonb_array_elements($1) WITH ORDINALITY s (of, line)
+		CROSS JOIN LATERAL (SELECT ARRAY(SELECT coalesce(lower(s.of ->> b), '')
+										 FROM unnest($3) WITH ORDINALITY w (b, n) ORDER BY n)) k (key)),
 	other AS (
 		SELECT g.line, g.of - '{LineNumber,Ref_Key}'::text[] AS of,
 			   ARRAY(SELECT coalesce(lower(g.of ->> b), '') FROM unnest($3) WITH ORDINALITY w (b, n)
 				ORDER BY n) AS key
 		FROM jsonb_array_elements($2) WITH ORDINALITY g (of, line))
 	SELECT coalesce(jsonb_agg(m.of ORDER BY m.place, m.line), '[]')
-	FROM (SELECT 1 AS place, o.line, o.of || coalesce((SELECT g.of FROM other g WHERE g.key = o.key
+	FROM (SELECT 1 AS place, o.line, o.of || coalesce((SELECT g.of FROM other g
+													   WHERE o.nth = 1 AND g.key = o.key
 													   ORDER BY g.line DESC LIMIT 1), '{}') AS of FROM one o
 		  UNION ALL
 		  SELECT 2, g.line, g.of FROM other g

@@ -62,18 +62,36 @@ END $$;
 COMMENT ON FUNCTION onec_internal.check_complete(name, text, jsonb) IS
 	'Отказать, если обязательному полю нет значения или сказанное некуда писать (служебная)';
 
--- A value as the outbox takes it.  A moment with a zone becomes the base's own; a date, its midnight.
+-- A text as a number, or as the base's own moment, of ISO alone: what each session reads otherwise ("05.06")
+-- is neither.  NULL: it cannot be read, which is not told here, for PostgreSQL's message would tell the
+-- value.
+CREATE FUNCTION onec_internal.read_value(server name, edm_type text, said text) RETURNS jsonb
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF edm_type = 'DateTime' THEN
+		RETURN to_jsonb(date_trunc('second', said::timestamptz
+								   AT TIME ZONE onec_internal.server_zone(server)));
+	END IF;
+	RETURN to_jsonb(said::numeric);
+EXCEPTION WHEN data_exception THEN
+	RETURN NULL;
+END $$;
+COMMENT ON FUNCTION onec_internal.read_value(name, text, text) IS
+	'Текст числом или временем базы; NULL — это не они (служебная)';
+
+-- A value as the outbox takes it.  A moment with a zone becomes the base's own; a date, its midnight.  What
+-- cannot be read stays as it is, and is refused there by the name of its property.
 CREATE FUNCTION onec_internal.said_value(server name, edm_type text, value jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF edm_type = 'DateTime' AND jsonb_typeof(value) = 'string'
-		AND value #>> '{}' ~ '\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)$' THEN
-		RETURN to_jsonb(date_trunc('second', (value #>> '{}')::timestamptz
-								   AT TIME ZONE onec_internal.server_zone(server)));
-	ELSIF edm_type IN ('Double', 'Int16', 'Int32', 'Int64') AND jsonb_typeof(value) = 'string' THEN
-		RETURN to_jsonb((value #>> '{}')::numeric);
+	IF jsonb_typeof(value) = 'string' AND (edm_type IN ('Double', 'Int16', 'Int32', 'Int64')
+		OR edm_type = 'DateTime' AND value #>> '{}'
+			~ '^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s?(Z|[+-]\d\d(:?\d\d)?)$') THEN
+		RETURN coalesce(onec_internal.read_value(server, edm_type, value #>> '{}'), value);
 	END IF;
 	RETURN value;
 END $$;
@@ -161,12 +179,3 @@ EXCEPTION WHEN invalid_text_representation THEN
 END $$;
 COMMENT ON FUNCTION onec_internal.key_said(jsonb) IS
 	'Ссылка, которую придумал сайт, или новая (служебная)';
-
--- The key that was given for the same idempotency key; NULL: this is the first time.
-CREATE FUNCTION onec_internal.key_given_before(server name, object text, operation text,
-											   idempotency text) RETURNS uuid
-	LANGUAGE sql STABLE
-	SET search_path = pg_catalog, pg_temp
-	RETURN (SELECT k.key FROM onec_internal.known_change($1, onec_internal.write_set($1, $2), $3, $4) k);
-COMMENT ON FUNCTION onec_internal.key_given_before(name, text, text, text) IS
-	'Ссылка, уже выданная по этому ключу идемпотентности (служебная)';

@@ -12,6 +12,7 @@ CREATE TABLE onec_internal.site_person (
 	customer_id uuid NOT NULL,
 	card_id uuid,
 	since timestamptz NOT NULL DEFAULT now(),
+	is_written boolean NOT NULL DEFAULT true,
 	PRIMARY KEY (server, kind, value)
 );
 CREATE INDEX site_person_customer ON onec_internal.site_person (customer_id);
@@ -23,6 +24,8 @@ COMMENT ON COLUMN onec_internal.site_person.value IS 'Телефон в един
 COMMENT ON COLUMN onec_internal.site_person.customer_id IS 'Контрагент';
 COMMENT ON COLUMN onec_internal.site_person.card_id IS 'Карта этого штрихкода';
 COMMENT ON COLUMN onec_internal.site_person.since IS 'С какого времени';
+COMMENT ON COLUMN onec_internal.site_person.is_written IS
+	'Записано ли это за ним в 1С; иначе только назвал сайт, найдя его по другому';
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.site_person', '');
 
 -- What a site looks people up by: a telephone by its last nine digits, however it is written; then it is
@@ -94,49 +97,89 @@ $$;
 COMMENT ON FUNCTION onec_internal.person_known(name, text, text, text) IS
 	'Контрагент по телефону, карте или почте из местных данных (служебная)';
 
--- Whether what a site asked for will not be: it was skipped, or it is deleted in 1C.  What 1C has refused
--- may be delivered yet, when somebody has seen to it.
-CREATE FUNCTION onec_internal.came_to_nothing(server name, id uuid) RETURNS boolean
+-- The telephones and addresses that the store has of a person, as they are compared.
+CREATE FUNCTION onec_internal.contacts_stored(server name, person uuid) RETURNS TABLE (kind text, value text)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT EXISTS (SELECT FROM onec.counterparty c
-				   WHERE c.server = $1 AND c.customer_id = k.in_1c AND (c.is_deleted OR c.deletion_mark))
-		OR EXISTS (SELECT FROM onec.discount_card d
-				   WHERE d.server = $1 AND d.card_id = k.in_1c AND (d.is_deleted OR d.deletion_mark))
-		OR EXISTS (SELECT FROM onec.outbox_history h
-				   WHERE h.server = $1 AND h.key = onec_internal.site_key($1, $2) AND h.operation = 'create'
-					 AND h.status = 'skipped')
-	FROM (SELECT onec_internal.key_in_1c($1, $2) OFFSET 0) k (in_1c)
+	SELECT CASE WHEN c.said ~ '@' THEN 'email' ELSE 'phone' END, c.value
+	FROM (SELECT x.said, CASE WHEN x.said ~ '@' THEN lower(btrim(x.said))
+							  ELSE onec.normalize_phone(x.said, onec.get('phone.country', $1)) END AS value
+		  FROM (SELECT unnest(ARRAY[p.phone, p.email]) FROM onec.counterparty p
+				WHERE p.server = $1 AND p.customer_id = $2
+				UNION ALL
+				SELECT unnest(ARRAY[k.phone, k.presentation, k.email]) FROM onec.counterparty_contact k
+				WHERE k.server = $1 AND k.customer_id = $2) x (said)) c
+	WHERE c.value IS NOT NULL
 $$;
-COMMENT ON FUNCTION onec_internal.came_to_nothing(name, uuid) IS
-	'Не появится ли объект, который просил сайт: пропущен или удалён (служебная)';
+COMMENT ON FUNCTION onec_internal.contacts_stored(name, uuid) IS
+	'Телефоны и почта человека в местных данных (служебная)';
+
+-- Whether something of an object is on its way to 1C, or into the store.
+CREATE FUNCTION onec_internal.is_underway(server name, id uuid) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (SELECT FROM onec.outbox o
+				   WHERE o.server = $1 AND o.key = onec_internal.site_key($1, $2))
+		OR EXISTS (SELECT FROM onec_internal.written_unread w
+				   WHERE w.server = $1 AND w.key = onec_internal.key_in_1c($1, $2))
+$$;
+COMMENT ON FUNCTION onec_internal.is_underway(name, uuid) IS
+	'Есть ли недоставленные изменения объекта (служебная)';
+
+-- Whether what was somebody's is nobody's any more: what was asked for will not be; or nothing is on its
+-- way, and the store has the person with another telephone or address, the card without this owner.
+CREATE FUNCTION onec_internal.is_given_up(was onec_internal.site_person) RETURNS boolean
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	thing uuid := coalesce(was.card_id, was.customer_id);
+	person uuid := onec_internal.key_in_1c(was.server, was.customer_id);
+BEGIN
+	IF onec_internal.came_to_nothing(was.server, thing) THEN
+		RETURN true;
+	ELSIF NOT was.is_written OR onec_internal.is_underway(was.server, thing) THEN
+		RETURN false;
+	ELSIF was.kind = 'card' THEN
+		RETURN EXISTS (SELECT FROM onec_internal.card_known(was.server, was.value) c
+					   WHERE c.card_id IS NOT NULL AND c.owner_id IS DISTINCT FROM person);
+	END IF;
+	RETURN coalesce((SELECT bool_and(c.value <> was.value)
+					 FROM onec_internal.contacts_stored(was.server, person) c
+					 WHERE c.kind = was.kind), false);
+END $$;
+COMMENT ON FUNCTION onec_internal.is_given_up(onec_internal.site_person) IS
+	'Свободны ли снова телефон, почта или карта (служебная)';
 
 -- Whose a telephone, an address, a card is from now on: this person's, unless somebody was first, who is then
--- returned.
+-- returned.  "written": 1C is told so.
 CREATE FUNCTION onec_internal.hold_person(server name, kind text, value text, person uuid,
-										  card uuid DEFAULT NULL, OUT customer_id uuid, OUT card_id uuid)
+										  card uuid DEFAULT NULL, written boolean DEFAULT true,
+										  OUT customer_id uuid, OUT card_id uuid)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	was onec_internal.site_person;
 BEGIN
-	INSERT INTO onec_internal.site_person (server, kind, value, customer_id, card_id)
-	VALUES (hold_person.server, hold_person.kind, hold_person.value, person, card)
+	INSERT INTO onec_internal.site_person (server, kind, value, customer_id, card_id, is_written)
+	VALUES (hold_person.server, hold_person.kind, hold_person.value, person, card, written)
 	ON CONFLICT ON CONSTRAINT site_person_pkey DO NOTHING;
 	SELECT p.* INTO was FROM onec_internal.site_person p
 	WHERE p.server = hold_person.server AND p.kind = hold_person.kind
 		AND p.value = hold_person.value FOR UPDATE;
-	IF onec_internal.came_to_nothing(server, coalesce(was.card_id, was.customer_id)) THEN
-		UPDATE onec_internal.site_person p SET customer_id = person, card_id = card, since = now()
+	IF was.customer_id = person AND written > was.is_written OR onec_internal.is_given_up(was) THEN
+		UPDATE onec_internal.site_person p SET customer_id = person, card_id = card, since = now(),
+			is_written = written
 		WHERE p.server = hold_person.server AND p.kind = hold_person.kind AND p.value = hold_person.value
 		RETURNING * INTO was;
 	END IF;
 	customer_id := was.customer_id;
 	card_id := was.card_id;
 END $$;
-COMMENT ON FUNCTION onec_internal.hold_person(name, text, text, uuid, uuid) IS
+COMMENT ON FUNCTION onec_internal.hold_person(name, text, text, uuid, uuid, boolean) IS
 	'Закрепить телефон, почту или карту за человеком; возвращает того, за кем они (служебная)';
 
 -- A telephone and an address as they are compared; what cannot be one is refused, unsaid.
@@ -179,9 +222,18 @@ COMMENT ON FUNCTION onec_internal.contact_rows(name, text, text) IS 'Строк�
 
 -- ---- cards ----
 
+CREATE FUNCTION onec_internal.refuse_card() RETURNS void
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE unique_violation USING MESSAGE = 'the card of this bar code is somebody else''s';
+END $$;
+COMMENT ON FUNCTION onec_internal.refuse_card() IS 'Отказать: карта чужая (служебная)';
+
 -- A card of this bar code for a customer: one there is, one without owner, which becomes theirs, or a new
--- one.
-CREATE FUNCTION onec_internal.put_card(server name, customer uuid, said jsonb, idempotency text) RETURNS uuid
+-- one.  Whoever asks first for one that is nobody's in the store has it, delivered or not.
+CREATE FUNCTION onec_internal.put_card(server name, customer uuid, said jsonb) RETURNS uuid
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -190,35 +242,37 @@ DECLARE
 	-- all by the keys that a site has been given
 	customer uuid := onec_internal.site_key(server, customer);
 	code text := btrim(said ->> 'barcode');
-	known record;
+	stored record;
+	held record;
 	key uuid := onec_internal.key_said(said);
-	card jsonb := said || jsonb_build_object('owner', customer, 'barcode', code,
-											 'description', coalesce(said ->> 'description', code));
+	is_asked_for boolean;
 BEGIN
 	SELECT onec_internal.site_key(server, c.card_id) AS card_id, onec_internal.site_key(server, c.owner_id)
-		AS owner_id INTO known
+		AS owner_id INTO stored
 	FROM onec_internal.card_known(server, code) c;
-	IF known.card_id IS NULL THEN
-		SELECT h.card_id, h.customer_id AS owner_id INTO known
-		FROM onec_internal.hold_person(server, 'card', code, customer, key) h;
+	IF stored.owner_id = customer THEN
+		RETURN stored.card_id;
+	ELSIF stored.owner_id IS NOT NULL THEN
+		PERFORM onec_internal.refuse_card();
 	END IF;
-	IF known.owner_id <> customer THEN
-		RAISE unique_violation USING MESSAGE = 'the card of this bar code is somebody else''s';
-	ELSIF known.card_id <> key AND known.owner_id = customer THEN
-		RETURN known.card_id;
-	ELSIF known.card_id <> key THEN
-		PERFORM onec.enqueue(server, entity_set, 'patch', known.card_id,
-							 onec_internal.write_body(server, 'card',
-													  jsonb_build_object('owner', customer), true),
-							 idempotency => idempotency || ':owner');
-		PERFORM onec_internal.hold_person(server, 'card', code, customer, known.card_id);
-		RETURN known.card_id;
+	SELECT h.* INTO held
+	FROM onec_internal.hold_person(server, 'card', code, customer, coalesce(stored.card_id, key)) h;
+	IF held.customer_id <> customer THEN
+		PERFORM onec_internal.refuse_card();
 	END IF;
-	RETURN (onec.enqueue(server, entity_set, 'create', key,
-						 onec_internal.write_body(server, 'card', card - 'key'),
-						 idempotency => idempotency || ':card')).object_key;
+	-- whoever was first has been waited for, and is seen
+	is_asked_for := onec_internal.is_underway(server, held.card_id);
+	IF stored.card_id IS NULL AND held.card_id = key THEN
+		PERFORM onec.enqueue(server, entity_set, 'create', key, onec_internal.write_body(server, 'card',
+			said - 'key' || jsonb_build_object('owner', customer, 'barcode', code, 'description',
+											   coalesce(said ->> 'description', code))));
+	ELSIF stored.card_id IS NOT NULL AND NOT is_asked_for THEN
+		PERFORM onec.enqueue(server, entity_set, 'patch', held.card_id, onec_internal.write_body(
+			server, 'card', jsonb_build_object('owner', customer), true));
+	END IF;
+	RETURN held.card_id;
 END $$;
-COMMENT ON FUNCTION onec_internal.put_card(name, uuid, jsonb, text) IS
+COMMENT ON FUNCTION onec_internal.put_card(name, uuid, jsonb) IS
 	'Карта покупателя: найденная или новая (служебная)';
 
 CREATE FUNCTION onec.issue_card(server name, customer uuid, card jsonb,
@@ -232,8 +286,8 @@ DECLARE
 BEGIN
 	PERFORM onec_internal.must_write('issue_card');
 	srv := onec_internal.site_writes(server, 'card');
-	done := coalesce(onec_internal.key_given_before(srv, 'card', 'create', idempotency || ':card'),
-					 onec_internal.key_given_before(srv, 'card', 'patch', idempotency || ':owner'));
+	done := onec_internal.called_before(srv, 'issue_card', idempotency, jsonb_build_array(customer, card),
+										true);
 	IF done IS NOT NULL THEN
 		RETURN done;
 	END IF;
@@ -242,7 +296,8 @@ BEGIN
 		PERFORM onec_internal.refuse_missing(srv, 'card', 'barcode', NULL);
 	END IF;
 	PERFORM onec_internal.must_be_known(srv, 'customer', customer);
-	RETURN onec_internal.put_card(srv, customer, card, idempotency);
+	RETURN onec_internal.answered(srv, 'issue_card', idempotency,
+								  onec_internal.put_card(srv, customer, card));
 END $$;
 COMMENT ON FUNCTION onec.issue_card(name, uuid, jsonb, text) IS
 	'Выдать покупателю карту: {"barcode": …}; карта без владельца становится его, новая ставится в очередь. '
@@ -298,13 +353,14 @@ BEGIN
 	IF other IS NULL AND code IS NOT NULL THEN
 		SELECT p.customer_id INTO other FROM onec_internal.site_person p
 		WHERE p.server = hold_or_find.server AND p.kind = 'card' AND p.value = code
-		  AND NOT onec_internal.came_to_nothing(p.server, p.card_id);
+		  AND NOT onec_internal.is_given_up(p);
 	END IF;
 	IF other IS NOT NULL THEN
-		UPDATE onec_internal.site_person p SET customer_id = other
+		UPDATE onec_internal.site_person p SET customer_id = other, is_written = false
 		WHERE p.customer_id = person AND p.server = hold_or_find.server;
 		-- what they were not known by is theirs from now on
-		PERFORM onec_internal.hold_person(server, k.kind, coalesce(k.phone, k.email), other)
+		PERFORM onec_internal.hold_person(server, k.kind, coalesce(k.phone, k.email), other,
+										  written => false)
 		FROM (VALUES ('phone', number, NULL), ('email', NULL, plain)) k (kind, phone, email)
 		WHERE num_nonnulls(k.phone, k.email) > 0
 		  AND onec_internal.person_known(server, k.phone, k.email, NULL) IS NULL;
@@ -329,7 +385,7 @@ DECLARE
 BEGIN
 	PERFORM onec_internal.must_write('create_customer');
 	srv := onec_internal.site_writes(server, 'customer');
-	other := onec_internal.key_given_before(srv, 'customer', 'create', idempotency);
+	other := onec_internal.called_before(srv, 'create_customer', idempotency, customer, true);
 	IF other IS NOT NULL THEN
 		RETURN other;
 	END IF;
@@ -350,20 +406,49 @@ BEGIN
 		END IF;
 		key := (onec.enqueue(srv, onec_internal.write_set(srv, 'customer'), 'create', key,
 							 onec_internal.with_part(srv, 'customer.contacts',
-													 onec_internal.write_body(srv, 'customer', person), rows),
-							 idempotency => idempotency)).object_key;
+													 onec_internal.write_body(srv, 'customer', person),
+													 rows))).object_key;
 	END IF;
 	IF code IS NOT NULL THEN
 		PERFORM onec_internal.site_writes(srv, 'card');
-		PERFORM onec_internal.put_card(srv, coalesce(other, key), jsonb_build_object('barcode', code),
-									   idempotency);
+		PERFORM onec_internal.put_card(srv, coalesce(other, key), jsonb_build_object('barcode', code));
 	END IF;
-	RETURN coalesce(other, key);
+	RETURN onec_internal.answered(srv, 'create_customer', idempotency, coalesce(other, key));
 END $$;
 COMMENT ON FUNCTION onec.create_customer(name, jsonb, text) IS
 	'Найти покупателя по телефону, карте или почте в местных данных и в очереди, а если его нет — '
 	'поставить в очередь создание: {"name": …, "phone": …, "email": …, "card": штрихкод}. Возвращает '
 	'ссылку; двое сразу с одним телефоном получают одну';
+
+-- Raise if a telephone or an address is another living person's, in the store or asked for; else it is this
+-- one's from now on.  What the store has of theirs they may have, whoever else does.
+CREATE FUNCTION onec_internal.take_contact(server name, person uuid, number text, address text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	in_1c uuid := onec_internal.key_in_1c(server, person);
+	w record;
+	other uuid;
+BEGIN
+	FOR w IN SELECT k.* FROM (VALUES (1, 'phone', 'telephone', number),
+			(2, 'email', 'address', lower(btrim(address) COLLATE "default"))) k (n, kind, title, value)
+		WHERE k.value IS NOT NULL ORDER BY k.n LOOP
+		CONTINUE WHEN (w.kind, w.value) IN (SELECT c.kind, c.value
+											FROM onec_internal.contacts_stored(server, in_1c) c);
+		other := onec_internal.person_known(server, CASE w.kind WHEN 'phone' THEN w.value END,
+											CASE w.kind WHEN 'email' THEN w.value END, NULL);
+		IF other IS NULL OR other = in_1c THEN
+			other := onec_internal.key_in_1c(server, (onec_internal.hold_person(server, w.kind, w.value,
+																				person)).customer_id);
+		END IF;
+		IF other <> in_1c THEN
+			RAISE unique_violation USING MESSAGE = format('the %s is another customer''s', w.title);
+		END IF;
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION onec_internal.take_contact(name, uuid, text, text) IS
+	'Закрепить телефон и почту за человеком, если они ничьи (служебная)';
 
 CREATE FUNCTION onec.change_contact(server name, customer uuid, phone text DEFAULT NULL,
 									email text DEFAULT NULL, idempotency text DEFAULT NULL) RETURNS uuid
@@ -377,37 +462,39 @@ DECLARE
 	contact record;
 	before bigint[] := '{}';
 	header jsonb;
+	done uuid;
 BEGIN
 	PERFORM onec_internal.must_write('change_contact');
 	srv := onec_internal.site_writes(server, 'customer');
 	entity_set := onec_internal.write_set(srv, 'customer');
 	part := onec_internal.part_of_object(srv, 'customer.contacts');
+	done := onec_internal.called_before(srv, 'change_contact', idempotency,
+										jsonb_build_array(customer, phone, email));
+	IF done IS NOT NULL THEN
+		RETURN done;
+	END IF;
 	SELECT * INTO contact FROM onec_internal.contact_said(srv, phone, email);
 	IF num_nonnulls(contact.number, contact.address) = 0 THEN
 		RAISE invalid_parameter_value USING MESSAGE = 'change_contact needs a "phone" or an "email"';
 	END IF;
 	PERFORM onec_internal.must_be_known(srv, 'customer', customer);
 	customer := onec_internal.site_key(srv, customer);
+	PERFORM onec_internal.take_contact(srv, customer, contact.number, contact.address);
 	IF part IS NOT NULL THEN
 		before := ARRAY[(onec.enqueue(srv, entity_set, 'merge_rows', customer,
 			jsonb_build_object(part, onec_internal.write_bodies(srv, 'customer.contacts',
 				onec_internal.contact_rows(srv, contact.number, contact.address))),
 			merge_by => ARRAY(
 				SELECT f.property FROM onec_internal.write_fields(srv, 'customer.contacts') f
-				WHERE f.field IN ('type', 'kind') AND f.property IS NOT NULL ORDER BY f.ordinal),
-			idempotency => idempotency || ':rows')).id];
+				WHERE f.field IN ('type', 'kind') AND f.property IS NOT NULL ORDER BY f.ordinal))).id];
 	END IF;
 	-- what 1C itself looks people up by
 	header := onec_internal.write_body(srv, 'customer', jsonb_strip_nulls(jsonb_build_object(
 		'phone', contact.number, 'email', contact.address)), true);
 	IF header <> '{}' THEN
-		PERFORM onec.enqueue(srv, entity_set, 'patch', customer, header, before, idempotency || ':search');
+		PERFORM onec.enqueue(srv, entity_set, 'patch', customer, header, before);
 	END IF;
-	PERFORM onec_internal.hold_person(srv, v.kind, v.value, customer)
-	FROM (VALUES ('phone', contact.number), ('email', lower(btrim(contact.address) COLLATE "default")))
-			 v (kind, value)
-	WHERE v.value IS NOT NULL;
-	RETURN customer;
+	RETURN onec_internal.answered(srv, 'change_contact', idempotency, customer);
 END $$;
 COMMENT ON FUNCTION onec.change_contact(name, uuid, text, text, text) IS
 	'Поставить в очередь новый телефон или почту покупателя: при доставке читается вся таблица контактов, и '

@@ -36,9 +36,28 @@ COMMENT ON COLUMN onec_internal.site_spending.card_id IS 'Карта';
 COMMENT ON COLUMN onec_internal.site_spending.times IS 'Сколько раз';
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.site_spending', '');
 
--- What a site has given and taken of a card, by 1C's key, and the store does not have yet.  What 1C has
--- refused counts until somebody skips it, for it may be delivered yet; a document that a complete reading
--- of points a day after its posting has not found came to nothing.
+-- Whether a document of points takes and gives nothing: it was skipped before it was ever sent; or nothing is
+-- to post it any more, and what may have, skipped or not, a complete reading of points a day later has not
+-- found.  What else is done to it (a mark, taking it back) tells nothing, nor does what 1C has refused, which
+-- may be delivered yet.
+CREATE FUNCTION onec_internal.points_came_to_nothing(server name, document uuid) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(bool_or(h.operation = 'create' AND h.never_sent), false)
+		OR coalesce(bool_and(h.never_sent OR h.done_at < r.at) FILTER (WHERE h.operation = 'post'), false)
+			AND NOT EXISTS (SELECT FROM onec.outbox o
+							WHERE o.server = $1 AND o.key = $2 AND o.operation = 'post')
+	FROM (SELECT w.operation, w.done_at, w.status = 'skipped' AND w.attempts = 0 AS never_sent
+		  FROM onec.outbox_history w WHERE w.server = $1 AND w.key = $2) h
+	CROSS JOIN (SELECT coalesce(min(t.last_ok) - interval '1 day', '-infinity') AS at
+				FROM onec.sync_state t JOIN onec.target g USING (target)
+				WHERE t.server = $1 AND g.sums = 'balance') r
+$$;
+COMMENT ON FUNCTION onec_internal.points_came_to_nothing(name, uuid) IS
+	'Не изменит ли документ баллов остатка: пропущен до отправки или его нет в 1С (служебная)';
+
+-- What a site has given and taken of a card, by 1C's key, and the store does not have yet.
 CREATE FUNCTION onec_internal.points_underway(server name, card uuid)
 	RETURNS TABLE (points numeric, expires_at timestamp)
 	LANGUAGE sql STABLE
@@ -51,12 +70,7 @@ AS $$
 	  AND NOT EXISTS (SELECT FROM onec_internal.counted_points p
 					  WHERE p.server = $1 AND p.card_id = $2
 						AND p.recorder = onec_internal.key_in_1c($1, s.document_id))
-	  AND NOT EXISTS (SELECT FROM onec.outbox_history h
-					  WHERE h.server = $1 AND h.key = s.document_id
-						AND (h.status = 'skipped' OR h.operation = 'post' AND h.done_at < (
-							SELECT t.last_ok - interval '1 day'
-							FROM onec.sync_state t JOIN onec.target g USING (target)
-							WHERE t.server = $1 AND g.sums = 'balance')))
+	  AND NOT onec_internal.points_came_to_nothing($1, s.document_id)
 $$;
 COMMENT ON FUNCTION onec_internal.points_underway(name, uuid) IS
 	'Баллы карты, которых ещё нет в местных данных (служебная)';
@@ -108,7 +122,7 @@ COMMENT ON FUNCTION onec_internal.spend_lines(name, uuid, numeric) IS
 
 -- The document, its lines, and its posting.
 CREATE FUNCTION onec_internal.put_points(server name, card uuid, points numeric[], expires timestamp[],
-										 comment text, idempotency text) RETURNS uuid
+										 comment text) RETURNS uuid
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -124,24 +138,25 @@ BEGIN
 	SELECT * INTO made FROM onec.enqueue(server, entity_set, 'create', body => onec_internal.with_part(server,
 		'points.accruals', onec_internal.write_body(server, 'points', jsonb_build_object('date', at,
 			'comment', nullif(comment, ''), 'accruals', lines)) - onec_internal.part_of_object(server,
-			'points.accruals'), lines), idempotency => idempotency);
-	PERFORM onec.enqueue(server, entity_set, 'post', made.object_key, depends_on => ARRAY[made.id],
-						 idempotency => idempotency || ':post');
+			'points.accruals'), lines));
+	PERFORM onec.enqueue(server, entity_set, 'post', made.object_key, depends_on => ARRAY[made.id]);
 	INSERT INTO onec_internal.site_points (server, card_id, document_id, line, points, expires_at)
 	SELECT server, card, made.object_key, u.n, u.points, u.expires
 	FROM unnest(points, expires) WITH ORDINALITY u (points, expires, n) ON CONFLICT DO NOTHING;
 	RETURN made.object_key;
 END $$;
-COMMENT ON FUNCTION onec_internal.put_points(name, uuid, numeric[], timestamp[], text, text) IS
+COMMENT ON FUNCTION onec_internal.put_points(name, uuid, numeric[], timestamp[], text) IS
 	'Поставить в очередь документ баллов и его проведение (служебная)';
 
+-- What 1C can hold: fifteen digits, two of them after the point.
 CREATE FUNCTION onec_internal.check_points(points numeric) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF (points > 0 AND points < 'Infinity') IS NOT TRUE THEN
-		RAISE invalid_parameter_value USING MESSAGE = 'points must be a number greater than zero';
+	IF (round(points, 2) > 0 AND points < 1e13) IS NOT TRUE THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = 'points must be a number greater than zero: 0.01 at least, less than 10000000000000';
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.check_points(numeric) IS 'Отказать, если это не число баллов (служебная)';
@@ -157,15 +172,16 @@ DECLARE
 BEGIN
 	PERFORM onec_internal.must_write('award_points');
 	srv := onec_internal.site_writes(server, 'points');
-	done := onec_internal.key_given_before(srv, 'points', 'create', idempotency);
+	done := onec_internal.called_before(srv, 'award_points', idempotency,
+										jsonb_build_array(card, trim_scale(points), expires, comment));
 	IF done IS NOT NULL THEN
 		RETURN done;
 	END IF;
 	PERFORM onec_internal.check_points(points);
 	PERFORM onec_internal.must_be_known(srv, 'card', card);
 	card := onec_internal.key_in_1c(srv, card);
-	RETURN onec_internal.put_points(srv, card, ARRAY[points], ARRAY[date_trunc('second', expires)], comment,
-									idempotency);
+	RETURN onec_internal.answered(srv, 'award_points', idempotency, onec_internal.put_points(srv, card,
+		ARRAY[points], ARRAY[date_trunc('second', expires)], comment));
 END $$;
 COMMENT ON FUNCTION onec.award_points(name, uuid, numeric, timestamp, text, text) IS
 	'Начислить карте баллы: документ и его проведение ставятся в очередь. expires — когда сгорят, по часам '
@@ -184,7 +200,8 @@ DECLARE
 BEGIN
 	PERFORM onec_internal.must_write('spend_points');
 	srv := onec_internal.site_writes(server, 'points');
-	done := onec_internal.key_given_before(srv, 'points', 'create', idempotency);
+	done := onec_internal.called_before(srv, 'spend_points', idempotency,
+										jsonb_build_array(card, trim_scale(points), comment));
 	IF done IS NOT NULL THEN
 		RETURN done;
 	END IF;
@@ -208,7 +225,8 @@ BEGIN
 	SELECT array_agg(l.points ORDER BY l.expires_at) AS points,
 		   array_agg(l.expires_at ORDER BY l.expires_at) AS expires INTO lines
 	FROM onec_internal.spend_lines(srv, card, spend_points.points) l;
-	RETURN onec_internal.put_points(srv, card, lines.points, lines.expires, comment, idempotency);
+	RETURN onec_internal.answered(srv, 'spend_points', idempotency,
+								  onec_internal.put_points(srv, card, lines.points, lines.expires, comment));
 END $$;
 COMMENT ON FUNCTION onec.spend_points(name, uuid, numeric, text, text) IS
 	'Списать баллы с карты: документ с начислением меньше нуля и его проведение ставятся в очередь. '

@@ -24,8 +24,12 @@ BEGIN
 	priced AS (
 		SELECT l.*, round(l.quantity * l.price, 2) AS amount,
 			   round(coalesce(l.discount, l.quantity * l.price * l.percent / 100, 0), 2) AS off,
-			   CASE WHEN l.vat_percent IS NULL THEN 'vat_percent' WHEN l.quantity <= 0 THEN 'quantity'
-					WHEN l.price < 0 THEN 'price' WHEN l.percent NOT BETWEEN 0 AND 100 THEN 'discount_percent'
+			   CASE WHEN l.vat_percent IS NULL THEN 'vat_percent'
+					-- a sum of nothing for what has a price; more than the fifteen digits that 1C holds
+					WHEN l.quantity <= 0 OR l.quantity >= 1e13
+						OR l.price > 0 AND round(l.quantity * l.price, 2) = 0 THEN 'quantity'
+					WHEN l.price < 0 OR l.price >= 1e13 OR l.quantity * l.price >= 1e13 THEN 'price'
+					WHEN l.percent NOT BETWEEN 0 AND 100 THEN 'discount_percent'
 					WHEN l.discount NOT BETWEEN 0 AND l.quantity * l.price THEN 'discount' END AS wrong
 		FROM line l),
 	taxed AS (
@@ -69,7 +73,8 @@ BEGIN
 	PERFORM onec_internal.must_write('place_order');
 	srv := onec_internal.site_writes(server, 'order');
 	entity_set := onec_internal.write_set(srv, 'order');
-	done := onec_internal.key_given_before(srv, 'order', 'create', idempotency);
+	done := onec_internal.called_before(srv, 'place_order', idempotency,
+										jsonb_build_array("order", post IS NOT FALSE));
 	IF done IS NOT NULL THEN
 		RETURN done;
 	END IF;
@@ -89,12 +94,11 @@ BEGIN
 	PERFORM onec_internal.must_be_known(srv, 'customer', onec_internal.reference_uuid(head ->> 'customer'));
 	SELECT * INTO made FROM onec.enqueue(srv, entity_set, 'create', onec_internal.key_said("order"),
 		onec_internal.with_part(srv, 'order.lines', onec_internal.write_body(srv, 'order', head)
-			- onec_internal.part_of_object(srv, 'order.lines'), lines), idempotency => idempotency);
-	IF post THEN
-		PERFORM onec.enqueue(srv, entity_set, 'post', made.object_key, depends_on => ARRAY[made.id],
-							 idempotency => idempotency || ':post');
+			- onec_internal.part_of_object(srv, 'order.lines'), lines));
+	IF post IS NOT FALSE THEN
+		PERFORM onec.enqueue(srv, entity_set, 'post', made.object_key, depends_on => ARRAY[made.id]);
 	END IF;
-	RETURN made.object_key;
+	RETURN onec_internal.answered(srv, 'place_order', idempotency, made.object_key);
 END $$;
 COMMENT ON FUNCTION onec.place_order(name, jsonb, boolean, text) IS
 	'Поставить в очередь заказ покупателя и его проведение: {"customer": ссылка, "lines": [{"product": '
@@ -109,12 +113,19 @@ CREATE FUNCTION onec_internal.put_step(server name, entity_set text, operation t
 AS $$
 DECLARE
 	srv name := onec_internal.written_server(server);
+	done uuid;
 BEGIN
-	PERFORM onec.enqueue(srv, entity_set, operation, key, idempotency => idempotency, depends_on => ARRAY(
+	-- who may not write this is told nothing of what others have
+	PERFORM onec_internal.check_allowed(srv, onec_internal.calling_role(), entity_set);
+	done := onec_internal.called_before(srv, operation, idempotency, jsonb_build_array(entity_set, key));
+	IF done IS NOT NULL THEN
+		RETURN done;
+	END IF;
+	PERFORM onec.enqueue(srv, entity_set, operation, key, depends_on => ARRAY(
 		SELECT o.id FROM onec.outbox o
 		WHERE o.server = srv AND o.key = onec_internal.site_key(srv, put_step.key)
 		  AND o.operation = 'create'));
-	RETURN key;
+	RETURN onec_internal.answered(srv, operation, idempotency, key);
 END $$;
 COMMENT ON FUNCTION onec_internal.put_step(name, text, text, uuid, text) IS
 	'Поставить в очередь шаг с объектом (служебная)';

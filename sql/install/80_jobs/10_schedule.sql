@@ -373,6 +373,7 @@ BEGIN
 			'sale_line')::date);
 	END IF;
 	PERFORM onec_internal.housekeep_outbox(server);
+	PERFORM onec_internal.housekeep_calls(server);
 	moved := onec_internal.reschedule_jobs(server);
 END $$;
 COMMENT ON FUNCTION onec_internal.housekeep(name) IS

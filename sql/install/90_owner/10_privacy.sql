@@ -175,6 +175,28 @@ $$;
 COMMENT ON FUNCTION onec_internal.statistics_name(regclass, text[]) IS
 	'Есть ли слова человека в выборках планировщика (служебная)';
 
+-- Idempotency keys that name a person are gone; of a call for them no more is kept than its answer, so that
+-- whoever repeats it gets that, and no second order.
+CREATE FUNCTION onec_internal.forget_calls(server name, keys uuid[], words text[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- letters in either case, digits whatever stands between them
+	tells text := $condition$t.idempotency IS NOT NULL AND EXISTS (SELECT FROM unnest($2) w
+		WHERE position(w IN lower(t.idempotency COLLATE "default")) > 0 OR w ~ '^\d{10}$'
+		  AND position(w IN regexp_replace(t.idempotency, '[^0-9[:alpha:]]', '', 'g')) > 0)$condition$;
+BEGIN
+	EXECUTE 'UPDATE onec.outbox_history t SET idempotency = NULL WHERE t.server = $1 AND ' || tells
+		USING server, words;
+	EXECUTE 'DELETE FROM onec_internal.outbox_key t WHERE t.server = $1 AND ' || tells USING server, words;
+	EXECUTE 'DELETE FROM onec_internal.site_call t WHERE t.server = $1 AND ' || tells USING server, words;
+	UPDATE onec_internal.site_call c SET asked = NULL
+	WHERE c.server = forget_calls.server AND c.key = ANY (keys) AND c.asked IS NOT NULL;
+END $$;
+COMMENT ON FUNCTION onec_internal.forget_calls(name, uuid[], text[]) IS
+	'Убрать человека из ключей идемпотентности (служебная)';
+
 -- What of a person is in the outbox and its history.  Undelivered rows are an error, for 1C is to have what
 -- the site has promised, unless they are to be skipped; of what was delivered no content is kept.  A row is
 -- the person's by its key, or by a reference, a number or an address in a body of its object.
@@ -217,6 +239,7 @@ BEGIN
 	-- a print of few words can be guessed
 	UPDATE onec_internal.outbox_key k SET asked = NULL
 	WHERE k.server = forget_written.server AND k.key = ANY (keys) AND k.asked IS NOT NULL;
+	PERFORM onec_internal.forget_calls(server, keys, ids::text[] || words);
 	RETURN masked;
 END $$;
 COMMENT ON FUNCTION onec_internal.forget_written(name, uuid[], text[], boolean) IS

@@ -107,7 +107,7 @@ BEGIN
 	INTO filled, read
 	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
 	WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
-	  AND c.relname !~ '^(outbox|write_default$|site_(person|points|spending)$)'
+	  AND c.relname !~ '^(outbox|write_default$|site_(person|points|spending|call)$)'
 	  AND (c.relkind = 'r' OR c.relkind = 'v' AND c.relnamespace = 'onec'::regnamespace
 		   AND EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname));
 	SELECT string_agg(p.oid::regprocedure::text, ', ') INTO called FROM pg_proc p
