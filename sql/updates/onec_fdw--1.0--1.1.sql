@@ -161,6 +161,10 @@ FROM (VALUES ('discount_card', 'card', 'card_id'), ('counterparty', 'customer', 
 			 ('sale_line', 'customer', 'customer_id'), ('loyalty_movement', 'balance', 'card_id'),
 			 ('customer_order', 'order', 'order_id'), ('order_payment', 'order', 'order_id'),
 			 ('order_shipment', 'order', 'order_id'), ('order_state', 'order_state', 'state_id'),
+			 ('unit', 'unit', 'unit_id'), ('vat_rate', 'vat_rate', 'vat_rate_id'),
+			 ('currency', 'currency', 'currency_id'), ('price_kind', 'price_kind', 'kind_id'),
+			 ('property_name', 'property_name', 'property_id'),
+			 ('property_value', 'property_value', 'value_id'),
 			 ('product_image', 'image', 'product_id'), ('customer_profile', 'profile', 'customer_id'))
 	f (target, feeds, key)
 WHERE t.target = f.target;
@@ -176,6 +180,10 @@ ALTER TABLE onec.target ENABLE ALWAYS TRIGGER keep_edit;
 --   +			 ('sale_line', 'customer', 'customer_id'), ('loyalty_movement', 'balance', 'card_id'),
 --   +			 ('customer_order', 'order', 'order_id'), ('order_payment', 'order', 'order_id'),
 --   +			 ('order_shipment', 'order', 'order_id'), ('order_state', 'order_state', 'state_id'),
+--   +			 ('unit', 'unit', 'unit_id'), ('vat_rate', 'vat_rate', 'vat_rate_id'),
+--   +			 ('currency', 'currency', 'currency_id'), ('price_kind', 'price_kind', 'kind_id'),
+--   +			 ('property_name', 'property_name', 'property_id'),
+--   +			 ('property_value', 'property_value', 'value_id'),
 --   +			 ('product_image', 'image', 'product_id'), ('customer_profile', 'profile', 'customer_id'))
 --   +	f (target, feeds, key)
 --   +WHERE t.target = f.target;
@@ -743,10 +751,13 @@ CREATE FUNCTION onec_internal.key_in_1c(server name, key uuid) RETURNS uuid
 COMMENT ON FUNCTION onec_internal.key_in_1c(name, uuid) IS 'Ссылка, под которой объект знает 1С (служебная)';
 
 CREATE FUNCTION onec_internal.site_key(server name, key uuid) RETURNS uuid
-	LANGUAGE sql STABLE SECURITY DEFINER
+	LANGUAGE plpgsql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
-	RETURN coalesce((SELECT r.key FROM onec_internal.outbox_remote r WHERE r.server = $1
-		AND r.remote_key = $2), $2);
+AS $$
+BEGIN
+	RETURN coalesce((SELECT r.key FROM onec_internal.outbox_remote r
+					 WHERE r.server = site_key.server AND r.remote_key = site_key.key), key);
+END $$;
 
 COMMENT ON FUNCTION onec_internal.site_key(name, uuid) IS
 	'Ссылка, под которой объект знает сайт: очередь называет его ею (служебная)';
@@ -1158,6 +1169,49 @@ BEGIN
 	RETURN u;
 END $$;
 
+CREATE OR REPLACE FUNCTION onec_internal.write_changed_rows(tab regclass, stage text, server name, customers uuid[],
+												 same text DEFAULT 'false',
+												 OUT inserted bigint, OUT updated bigint, OUT deleted bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off SET jit = off SET work_mem = '64MB'
+AS $$
+DECLARE
+	part record;
+	here text := 't.server = $1' || CASE WHEN customers IS NOT NULL THEN ' AND t.customer_id = ANY ($2)'
+									ELSE '' END;
+	note text := CASE WHEN to_regclass('pg_temp.onec_written') IS NOT NULL AND starts_with(tab::text, 'onec.')
+					  THEN ', noted AS (INSERT INTO pg_temp.onec_written SELECT customer_id FROM written)'
+					  ELSE '' END;
+BEGIN
+	SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns,
+		   string_agg('t.' || quote_ident(a.attname), ', ' ORDER BY a.attnum) AS before,
+		   string_agg('excluded.' || quote_ident(a.attname), ', ' ORDER BY a.attnum) AS after,
+		   string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+			   FILTER (WHERE i.indexrelid IS NOT NULL) AS key,
+		   string_agg(format('excluded.%1$I = t.%1$I', a.attname), ' AND ' ORDER BY a.attnum)
+			   FILTER (WHERE i.indexrelid IS NOT NULL) AS same_key,
+		   string_agg(format('%1$I = excluded.%1$I', a.attname), ', ' ORDER BY a.attnum)
+			   FILTER (WHERE i.indexrelid IS NULL) AS set_list
+	INTO part
+	FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
+		AND a.attnum = ANY (i.indkey)
+	WHERE a.attrelid = tab AND a.attnum > 0 AND NOT a.attisdropped;
+	EXECUTE format(
+		'WITH written AS (DELETE FROM %s t
+			WHERE %s AND NOT EXISTS (SELECT FROM pg_temp.%I excluded WHERE %s) RETURNING t.customer_id) %s
+		 SELECT count(*) FROM written',
+		tab, here, stage, part.same_key, note) INTO deleted USING server, customers;
+	EXECUTE format(
+		'WITH written AS (INSERT INTO %1$s AS n (%2$s)
+			SELECT %3$s FROM pg_temp.%4$I excluded LEFT JOIN %1$s t ON %5$s AND %6$s
+			WHERE t.server IS NULL OR ROW(%7$s) IS DISTINCT FROM ROW(%3$s) AND NOT (%8$s)
+			ON CONFLICT (%9$s) DO UPDATE SET %10$s RETURNING n.customer_id, n.xmax = 0 AS fresh) %11$s
+		 SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM written',
+		tab, part.columns, part.after, stage, part.same_key, here, part.before, same, part.key,
+		part.set_list, note) INTO inserted, updated USING server, customers;
+END $$;
+
 -- by hand: table onec.field_source
 ALTER TABLE onec.field_source DROP CONSTRAINT field_source_kind_check, ADD COLUMN empty text,
 	ADD CONSTRAINT field_source_kind_check CHECK (kind IN ('ref', 'type', 'text', 'numeric', 'timestamp',
@@ -1467,7 +1521,9 @@ CREATE TABLE onec_internal.outbox_base (
 	client_keys boolean,
 	stopped_for text,
 	stopped_at timestamptz,
-	message text
+	message text,
+	server_oid oid,
+	address text
 );
 
 COMMENT ON TABLE onec_internal.outbox_base IS 'Базы, в которые пишут: что о них известно (служебное)';
@@ -1487,13 +1543,18 @@ COMMENT ON COLUMN onec_internal.outbox_base.stopped_at IS 'Когда отпра
 
 COMMENT ON COLUMN onec_internal.outbox_base.message IS 'Почему';
 
+COMMENT ON COLUMN onec_internal.outbox_base.server_oid IS
+	'OID внешнего сервера: под тем же именем может быть другой';
+
+COMMENT ON COLUMN onec_internal.outbox_base.address IS 'Адрес базы';
+
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_base', '');
 
 CREATE TABLE onec_internal.outbox_property (
 	server name NOT NULL,
-	entity_set text NOT NULL,
-	part text NOT NULL,
-	property text NOT NULL,
+	entity_set text COLLATE "C" NOT NULL,
+	part text COLLATE "C" NOT NULL,
+	property text COLLATE "C" NOT NULL,
 	edm_type text NOT NULL,
 	type_name text NOT NULL,
 	length int NOT NULL,
@@ -1539,6 +1600,25 @@ CREATE FUNCTION onec_internal.is_updatable(server name) RETURNS boolean
 
 COMMENT ON FUNCTION onec_internal.is_updatable(name) IS 'Разрешено ли писать в базу сейчас (служебная)';
 
+CREATE FUNCTION onec_internal.server_now(server name, OUT server_oid oid, OUT address text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT s.oid, (SELECT o.option_value FROM pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url')
+	FROM pg_foreign_server s WHERE s.srvname = $1
+$$;
+
+COMMENT ON FUNCTION onec_internal.server_now(name) IS 'Сервер с этим именем сейчас (служебная)';
+
+CREATE FUNCTION onec_internal.is_another_base(server name) RETURNS boolean
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM onec_internal.outbox_base b CROSS JOIN onec_internal.server_now($1) s
+				   WHERE b.server = $1 AND b.server_oid <> s.server_oid AND b.address <> s.address);
+
+COMMENT ON FUNCTION onec_internal.is_another_base(name) IS
+	'Под именем базы сервер с другим адресом (служебная)';
+
 CREATE FUNCTION onec_internal.keep_properties(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -1547,8 +1627,11 @@ BEGIN
 	IF NOT onec_internal.is_updatable(server) THEN
 		RETURN;
 	END IF;
-	INSERT INTO onec_internal.outbox_base AS b (server) VALUES (keep_properties.server)
-	ON CONFLICT ON CONSTRAINT outbox_base_pkey DO NOTHING;
+	INSERT INTO onec_internal.outbox_base AS b (server, server_oid, address)
+	SELECT keep_properties.server, s.* FROM onec_internal.server_now(server) s
+	ON CONFLICT ON CONSTRAINT outbox_base_pkey DO UPDATE
+		SET server_oid = excluded.server_oid, address = excluded.address
+		WHERE (b.server_oid, b.address) IS DISTINCT FROM (excluded.server_oid, excluded.address);
 	WITH published AS MATERIALIZED (
 		SELECT DISTINCT ON (p.entity_set, p.part, p.property) p.*
 		FROM onec_internal.published_properties(keep_properties.server) p
@@ -2999,6 +3082,19 @@ END $$;
 COMMENT ON FUNCTION onec_internal.feed_changed(name, text, text) IS
 	'Записать в ленту, о ком изменились строки (служебная)';
 
+CREATE FUNCTION onec_internal.note_who_is_written(server name, target text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF onec_internal.is_fed(server, target) THEN
+		CREATE TEMPORARY TABLE onec_written (customer_id uuid NOT NULL) ON COMMIT DROP;
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.note_who_is_written(name, text) IS
+	'Запоминать, о ком пишутся пересчитанные строки (служебная)';
+
 CREATE FUNCTION onec_internal.feed_window(server name, target text, fresh boolean, same_key text)
 	RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -3053,6 +3149,11 @@ DECLARE
 	srv name := onec_internal.server_meant(server);
 	place onec_internal.feed_place;
 BEGIN
+	IF "position" IS NULL THEN
+		RAISE null_value_not_allowed USING
+			MESSAGE = 'the position is NULL',
+			HINT = format('Begin with onec.feed_position(%L).', srv);
+	END IF;
 	SELECT * INTO place FROM onec_internal.feed_place p WHERE p.server = srv;
 	IF "position" < coalesce(place.trimmed, 0) OR "position" > coalesce(place.last, 0) THEN
 		RAISE object_not_in_prerequisite_state USING
@@ -3772,7 +3873,7 @@ END $$;
 COMMENT ON FUNCTION onec_internal.check_versions(name, text, boolean) IS
 	'Проверить версии прочитанного по тому, что изменилось (служебная)';
 
-CREATE FUNCTION onec_internal.keep_versions(server name, target text, gone bigint) RETURNS void
+CREATE FUNCTION onec_internal.keep_versions(server name, target text, gone bigint, whole boolean) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	SET work_mem = '64MB'
@@ -3804,14 +3905,14 @@ BEGIN
 	IF gone > 0 THEN
 		PERFORM onec_internal.drop_lost_versions(server, target);
 	END IF;
-	IF onec_internal.date_column(target) IS NULL AND is_own THEN
+	IF onec_internal.date_column(target) IS NULL AND is_own AND whole THEN
 		PERFORM set_config('onec_sync.versions_read',
 						   onec_internal.versions_of_run(server) || target || ':', false);
 	END IF;
 	PERFORM onec_internal.forget_versions_of_window();
 END $$;
 
-COMMENT ON FUNCTION onec_internal.keep_versions(name, text, bigint) IS
+COMMENT ON FUNCTION onec_internal.keep_versions(name, text, bigint, boolean) IS
 	'Запомнить версии записанных объектов (служебная)';
 
 CREATE FUNCTION onec_internal.drop_lost_versions(server name, target text) RETURNS bigint
@@ -3834,7 +3935,7 @@ COMMENT ON FUNCTION onec_internal.drop_lost_versions(name, text) IS
 	'Удалить версии объектов, которых здесь больше нет (служебная)';
 
 CREATE FUNCTION onec_internal.next_message(p onec_internal.plan_state, sent bigint, received bigint,
-										   OUT number bigint, OUT again boolean, OUT afresh boolean)
+										   OUT number bigint, OUT afresh boolean)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -3852,8 +3953,7 @@ BEGIN
 			MESSAGE = format('somebody else has confirmed message %s of the node', received);
 	END IF;
 	afresh := coalesce(received < agreed, false);
-	again := NOT afresh AND p.kept_at IS NOT NULL AND received < p.message_no;
-	number := CASE WHEN again THEN p.message_no ELSE received END + 1;
+	number := received + 1;
 END $$;
 
 COMMENT ON FUNCTION onec_internal.next_message(onec_internal.plan_state, bigint, bigint) IS
@@ -3916,9 +4016,6 @@ BEGIN
 			MESSAGE = format('server "%s" asks the same node', other);
 	END IF;
 	SELECT * INTO m FROM onec_internal.next_message(p, n.sent, n.received);
-	IF m.again THEN
-		PERFORM onec_internal.plan_received(server, n.node, p.message_no);
-	END IF;
 	IF p.server IS NULL OR m.afresh THEN
 		PERFORM onec_internal.distrust_plan(server, plan);
 	END IF;
@@ -3951,6 +4048,29 @@ $$;
 COMMENT ON FUNCTION onec_internal.targets_of_plan(name) IS
 	'Таблицы, об изменениях которых может сообщить план обмена, и чьи это изменения (служебная)';
 
+CREATE FUNCTION onec_internal.distrust_absent(server name) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec_internal.plan_use u SET checked_at = NULL
+	WHERE u.server = $1 AND u.checked_at IS NOT NULL
+	  AND NOT EXISTS (SELECT FROM onec_internal.targets_of_plan($1) t WHERE t.target = u.target);
+$$;
+
+COMMENT ON FUNCTION onec_internal.distrust_absent(name) IS
+	'Прочитать без плана обмена таблицы, которых при его сообщении не было (служебная)';
+
+CREATE FUNCTION onec_internal.check_plan_soon(server name, target text) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec_internal.plan_use u SET checked_at = '-infinity'
+	WHERE u.server = $1 AND u.target = $2 AND u.checked_at > '-infinity'
+$$;
+
+COMMENT ON FUNCTION onec_internal.check_plan_soon(name, text) IS
+	'Проверить план обмена следующим чтением таблицы (служебная)';
+
 CREATE FUNCTION onec_internal.judge_untold(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -3982,6 +4102,9 @@ BEGIN
 	told := onec_internal.fill_table('onec_told', 'told', format(
 		'SELECT c.entity_set, c.key_id, bool_or(c.gone) AS gone '
 		'FROM onec_internal.plan_changes(%L, %L, %L) c GROUP BY 1, 2', server, p.node, p.message_no));
+	IF told > 0 THEN
+		PERFORM onec_internal.distrust_absent(server);
+	END IF;
 	INSERT INTO onec_internal.plan_change AS c (server, target, key_id, gone)
 	SELECT keep_message.server, t.target, x.key_id, x.gone
 	FROM onec_internal.targets_of_plan(keep_message.server) t
@@ -4117,20 +4240,22 @@ COMMENT ON FUNCTION onec_internal.objects_told(onec_internal.sync_plan, bigint, 
 	'О скольких объектах таблицы сообщил план обмена; NULL — читать без него (служебная)';
 
 CREATE FUNCTION onec_internal.witnesses(server name, target text) RETURNS uuid[]
-	LANGUAGE plpgsql STABLE
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	tab text := onec_internal.table_of_target(target);
+	part text := '(SELECT DISTINCT t.%1$I AS id FROM %2$s t WHERE t.server = %3$s %4$s AND t.%1$I %5$s $3
+			  AND NOT EXISTS (SELECT FROM onec_internal.plan_change c
+							  WHERE c.server = $1 AND c.target = $2 AND c.key_id = t.%1$I)
+			ORDER BY 1 LIMIT 3)';
 	found uuid[];
 BEGIN
-	EXECUTE format('SELECT array_agg(w.id) FROM (
-			SELECT DISTINCT t.%1$I AS id FROM %2$s t WHERE t.server = %3$s %4$s
-			  AND NOT EXISTS (SELECT FROM onec_internal.plan_change c
-							  WHERE c.server = $1 AND c.target = $2 AND c.key_id = t.%1$I) LIMIT 3) w',
+	EXECUTE format('SELECT array_agg(w.id) FROM (' || part || ' UNION ALL ' || replace(part, '%5$s', '<')
+				   || ' LIMIT 3) w',
 		(onec_internal.unit_columns(target))[1], tab, onec_internal.server_in(tab, server),
-		CASE WHEN onec_internal.has_deletion_mark(target) THEN 'AND NOT t.is_deleted' END)
-		INTO found USING server, target;
+		CASE WHEN onec_internal.has_deletion_mark(target) THEN 'AND NOT t.is_deleted' END, '>=')
+		INTO found USING server, target, gen_random_uuid();
 	RETURN coalesce(found, '{}');
 END $$;
 
@@ -4395,7 +4520,7 @@ BEGIN
 		PERFORM onec_internal.note_untold(server, target);
 	END IF;
 	IF w.differ = 0 THEN
-		PERFORM onec_internal.keep_versions(server, target, 0);
+		PERFORM onec_internal.keep_versions(server, target, 0, NOT by_plan);
 		PERFORM onec_internal.drop_window_tables(false);
 		SELECT 0, 0, 0, 0 INTO inserted, updated, deleted, left_out;
 		RETURN;
@@ -4406,7 +4531,7 @@ BEGIN
 										 ELSE onec_internal.sure_row_condition(server, target, later) END,
 									w.fresh) x;
 	IF left_out = 0 THEN
-		PERFORM onec_internal.keep_versions(server, target, deleted);
+		PERFORM onec_internal.keep_versions(server, target, deleted, NOT by_plan);
 	END IF;
 END $$;
 
@@ -4537,6 +4662,9 @@ BEGIN
 	inserted := w.inserted;
 	updated := w.updated;
 	deleted := w.deleted;
+	IF w.doubt IS NOT NULL AND w.read > 0 THEN
+		PERFORM onec_internal.check_plan_soon(server, target);
+	END IF;
 	doubt := coalesce(w.doubt, CASE WHEN w.holes > 0 THEN 'rows came without a property that others have'
 									WHEN w.numbered > 0 THEN onec_internal.reason_two_rows() END);
 END $$;
@@ -4637,6 +4765,16 @@ END $$;
 COMMENT ON FUNCTION onec_internal.batches_of_images(name) IS
 	'За сколько раз читать содержимое картинок (служебная)';
 
+CREATE FUNCTION onec_internal.products_with_picture(server name, files uuid[]) RETURNS uuid[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN $2 <> '{}' THEN
+		ARRAY(SELECT p.product_id FROM onec.product p
+			  WHERE p.server = $1 AND NOT p.is_deleted AND p.picture_id = ANY ($2)) END;
+
+COMMENT ON FUNCTION onec_internal.products_with_picture(name, uuid[]) IS
+	'У каких товаров эти картинки — главные (служебная)';
+
 CREATE FUNCTION onec_internal.settle_images(server name, OUT inserted bigint, OUT updated bigint,
 											OUT deleted bigint, OUT touched uuid[])
 	LANGUAGE plpgsql VOLATILE
@@ -4644,14 +4782,16 @@ CREATE FUNCTION onec_internal.settle_images(server name, OUT inserted bigint, OU
 AS $$
 DECLARE
 	done record;
+	files uuid[];
 BEGIN
 	WITH gone AS (
 		DELETE FROM onec.product_image i
 		WHERE i.server = settle_images.server
 		  AND NOT EXISTS (SELECT FROM onec_internal.wanted_images(settle_images.server) w
 						  WHERE w.file_id = i.file_id)
-		RETURNING i.product_id)
-	SELECT count(*), array_agg(DISTINCT g.product_id) INTO deleted, touched FROM gone g;
+		RETURNING i.product_id, i.file_id)
+	SELECT count(*), array_agg(DISTINCT g.product_id), array_agg(g.file_id) INTO deleted, touched, files
+	FROM gone g;
 	WITH other AS (
 		UPDATE onec.product_image i SET product_id = w.product_id, name = w.name
 		FROM onec_internal.wanted_images(settle_images.server) w
@@ -4659,20 +4799,24 @@ BEGIN
 		WHERE i.server = settle_images.server AND i.file_id = w.file_id
 		  AND (i.product_id, i.name) IS DISTINCT FROM (w.product_id, w.name)
 		RETURNING i.file_id, ARRAY[b.product_id, i.product_id] AS products)
-	SELECT count(DISTINCT o.file_id) AS rows, array_agg(DISTINCT p) AS products INTO done
+	SELECT count(DISTINCT o.file_id) AS rows, array_agg(DISTINCT p) AS products,
+		   array_agg(DISTINCT o.file_id) AS files INTO done
 	FROM other o CROSS JOIN LATERAL unnest(o.products) p;
 	updated := done.rows;
 	touched := touched || done.products;
+	files := files || done.files;
 	-- the bound may have been lowered
 	WITH narrowed AS (
 		UPDATE onec.product_image i
 		SET refused = 'too large', type = NULL, sha256 = NULL, content = NULL
 		WHERE i.server = settle_images.server AND i.refused IS NULL
 		  AND i.size > onec.get('image.max_bytes', settle_images.server)::int
-		RETURNING i.product_id)
-	SELECT count(*) AS rows, array_agg(DISTINCT n.product_id) AS products INTO done FROM narrowed n;
+		RETURNING i.product_id, i.file_id)
+	SELECT count(*) AS rows, array_agg(DISTINCT n.product_id) AS products, array_agg(n.file_id) AS files
+	INTO done FROM narrowed n;
 	updated := updated + done.rows;
 	touched := touched || done.products;
+	files := files || done.files;
 	WITH written AS (
 		INSERT INTO onec.product_image AS i (server, file_id, product_id, name, version, size, refused)
 		SELECT settle_images.server, w.file_id, w.product_id, w.name, w.version, w.size, w.refused
@@ -4680,10 +4824,11 @@ BEGIN
 		ON CONFLICT ON CONSTRAINT product_image_pkey DO UPDATE
 		SET version = excluded.version, size = excluded.size, refused = excluded.refused, type = NULL,
 			sha256 = NULL, content = NULL
-		RETURNING xmax = 0 AS is_new, i.product_id)
+		RETURNING xmax = 0 AS is_new, i.product_id, i.file_id)
 	SELECT count(*) FILTER (WHERE x.is_new), updated + count(*) FILTER (WHERE NOT x.is_new),
-		   touched || array_agg(DISTINCT x.product_id)
-	INTO inserted, updated, touched FROM written x;
+		   touched || array_agg(DISTINCT x.product_id), files || array_agg(x.file_id)
+	INTO inserted, updated, touched, files FROM written x;
+	touched := touched || onec_internal.products_with_picture(server, files);
 END $$;
 
 COMMENT ON FUNCTION onec_internal.settle_images(name) IS
@@ -4856,12 +5001,14 @@ BEGIN
 				sha256 = excluded.sha256, refused = excluded.refused, content = excluded.content
 			WHERE (i.version, i.size, i.sha256, i.refused) IS DISTINCT FROM
 				(excluded.version, excluded.size, excluded.sha256, excluded.refused)
-			RETURNING xmax = 0 AS is_new, i.product_id)
+			RETURNING xmax = 0 AS is_new, i.product_id, i.file_id)
 		SELECT count(*) FILTER (WHERE w.is_new) AS new, count(*) FILTER (WHERE NOT w.is_new) AS old,
-			   array_agg(DISTINCT w.product_id) AS products INTO written FROM w;
+			   array_agg(DISTINCT w.product_id) AS products, array_agg(w.file_id) AS files
+		INTO written FROM w;
 		inserted := inserted + written.new;
 		updated := updated + written.old;
-		touched := touched || written.products;
+		touched := touched || written.products
+			|| onec_internal.products_with_picture(server, written.files);
 	END IF;
 END $$;
 
@@ -5345,10 +5492,11 @@ BEGIN
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
 		FROM onec_internal.refresh_people(plan.server, days IS NULL OR plan.size >= 3) f;
 	ELSIF way = 'profiles' THEN
-		PERFORM onec_internal.feed_changed(plan.server, target, format(
-			'SELECT t.customer_id FROM onec_internal.touched_customer t WHERE t.server = %L', plan.server));
+		PERFORM onec_internal.note_who_is_written(plan.server, target);
 		SELECT f.rows_inserted, f.rows_updated, f.rows_deleted INTO inserted, updated, deleted
 		FROM onec_internal.refresh_after_sync(plan.server, days IS NULL AND plan.size > 0, plan.size > 0) f;
+		PERFORM onec_internal.feed_changed(plan.server, target,
+										   'SELECT w.customer_id FROM pg_temp.onec_written w');
 	ELSIF way = 'files' THEN
 		SELECT f.* INTO read, inserted, updated, deleted, doubt, touched
 		FROM onec_internal.sync_some_images(plan.server) f;
@@ -5608,6 +5756,7 @@ CREATE TABLE onec.outbox (
 	message text,
 	marker text,
 	load_mode boolean NOT NULL DEFAULT false,
+	seen jsonb,
 	PRIMARY KEY (server, id)
 );
 
@@ -5674,6 +5823,9 @@ COMMENT ON COLUMN onec.outbox.message IS 'Что ответила 1С или п�
 
 COMMENT ON COLUMN onec.outbox.load_mode IS
 	'Писать с заголовком 1C_OData-DataLoadMode: без проверок и заполнений конфигурации';
+
+COMMENT ON COLUMN onec.outbox.seen IS
+	'Что было в объекте перед отправкой: версия, для merge_rows и табличные части';
 
 COMMENT ON COLUMN onec.outbox.marker IS
 	'Свойство, в котором новый объект помечен ссылкой сайта: база может дать ему свою';
@@ -5750,12 +5902,13 @@ COMMENT ON COLUMN onec.outbox_history.data_version IS 'Версия объект
 
 CREATE TABLE onec_internal.outbox_key (
 	server name NOT NULL,
-	idempotency text NOT NULL,
+	idempotency text COLLATE "C" NOT NULL,
 	id bigint NOT NULL,
 	entity_set text NOT NULL,
 	operation text NOT NULL,
 	key uuid NOT NULL,
 	kept_since timestamptz NOT NULL DEFAULT now(),
+	asked text,
 	PRIMARY KEY (server, idempotency)
 );
 
@@ -5773,6 +5926,9 @@ COMMENT ON COLUMN onec_internal.outbox_key.operation IS 'Что сделать';
 
 COMMENT ON COLUMN onec_internal.outbox_key.key IS 'Ссылка на объект';
 
+COMMENT ON COLUMN onec_internal.outbox_key.asked IS
+	'Отпечаток того, что просили записать: с тем же ключом другое — ошибка';
+
 COMMENT ON COLUMN onec_internal.outbox_key.kept_since IS
 	'Когда поставлено, а после доставки — когда доставлено';
 
@@ -5781,7 +5937,9 @@ SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_key', '');
 CREATE TABLE onec.outbox_allowed (
 	server name NOT NULL,
 	role name NOT NULL,
-	entity_set text NOT NULL,
+	entity_set text COLLATE "C" NOT NULL,
+	-- a role made again under the name of one that is gone is another; a dump tells it by its name
+	role_id regrole,
 	PRIMARY KEY (server, role, entity_set)
 );
 
@@ -5789,7 +5947,9 @@ COMMENT ON TABLE onec.outbox_allowed IS 'Кому что можно ставит
 
 COMMENT ON COLUMN onec.outbox_allowed.server IS 'Внешний сервер';
 
-COMMENT ON COLUMN onec.outbox_allowed.role IS 'Роль';
+COMMENT ON COLUMN onec.outbox_allowed.role IS 'Как роль звалась';
+
+COMMENT ON COLUMN onec.outbox_allowed.role_id IS 'Роль';
 
 COMMENT ON COLUMN onec.outbox_allowed.entity_set IS 'Набор 1С';
 
@@ -5819,77 +5979,87 @@ COMMENT ON FUNCTION onec_internal.make_history_part(timestamptz) IS
 	'Создать часть истории за месяц, если её нет (служебная)';
 
 CREATE FUNCTION onec_internal.value_fault(edm_type text, length int, value jsonb, kind text) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT CASE
-		WHEN $1 = 'Collection' AND (jsonb_typeof($3) <> 'array' OR EXISTS (
-			SELECT FROM jsonb_array_elements(CASE jsonb_typeof($3) WHEN 'array' THEN $3 ELSE '[]' END) r
-			WHERE jsonb_typeof(r) <> 'object')) THEN 'is a tabular part: a list of rows is expected'
-		WHEN $1 = 'Collection' OR v.type = 'null' THEN NULL
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN $1 = 'Collection' THEN CASE
+			WHEN jsonb_typeof($3) <> 'array'
+				OR jsonb_path_exists($3, 'strict $[*] ? (@.type() != "object")')
+			THEN 'is a tabular part: a list of rows is expected' END
+		WHEN jsonb_typeof($3) = 'null' THEN NULL
 		WHEN $1 = 'Stream' THEN 'holds a file: write it as _Base64Data'
-		WHEN $1 = 'Complex' OR v.type IN ('array', 'object') THEN 'takes one value'
-		WHEN $1 = 'Guid' THEN CASE WHEN v.type = 'string'
-			AND v.text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-			THEN NULL ELSE 'is a reference: a UUID is expected' END
-		WHEN $1 = 'Boolean' THEN CASE WHEN v.type = 'boolean' THEN NULL ELSE 'is true or false' END
-		WHEN $1 = 'Double' THEN CASE WHEN v.type = 'number' THEN NULL ELSE 'is a number' END
-		WHEN $1 IN ('Int16', 'Int32', 'Int64') THEN CASE WHEN v.type <> 'number' THEN 'is a whole number'
-			WHEN v.text::numeric <> trunc(v.text::numeric)
-				OR abs(v.text::numeric + 0.5) > 2.0 ^ (substr($1, 4)::int - 1)
+		WHEN $1 = 'Complex' OR jsonb_typeof($3) IN ('array', 'object') THEN 'takes one value'
+		WHEN $1 = 'Boolean' THEN CASE WHEN jsonb_typeof($3) <> 'boolean' THEN 'is true or false' END
+		WHEN $1 = 'Double' THEN CASE WHEN jsonb_typeof($3) <> 'number' THEN 'is a number' END
+		WHEN $1 IN ('Int16', 'Int32', 'Int64') THEN CASE
+			WHEN jsonb_typeof($3) <> 'number' THEN 'is a whole number'
+			WHEN ($3 #>> '{}')::numeric <> trunc(($3 #>> '{}')::numeric)
+				OR abs(($3 #>> '{}')::numeric + 0.5) > 2.0 ^ (substr($1, 4)::int - 1)
 			THEN format('is a whole number of %s bits', substr($1, 4)) END
-		WHEN $1 = 'DateTime' THEN CASE WHEN v.type <> 'string' OR v.text !~ ('^(?!0000)\d{4}-(0[1-9]|1[0-2])-'
+		WHEN $1 = 'DateTime' THEN CASE
+			WHEN jsonb_typeof($3) <> 'string' OR ($3 #>> '{}') !~ ('^(?!0000)\d{4}-(0[1-9]|1[0-2])-'
 				'(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?)?$')
 			THEN 'is a date of the base''s own clock: 2026-11-28T10:00:00, without a zone'
-			WHEN substr(v.text, 9, 2)::int > extract(day FROM make_date(substr(v.text, 1, 4)::int,
-				substr(v.text, 6, 2)::int, 1) + interval '1 month -1 day') THEN 'is no day of that month' END
-		WHEN $1 = 'Binary' THEN CASE WHEN v.type = 'string' AND v.text ~ '^[A-Za-z0-9+/\s]*={0,2}$' THEN NULL
-			ELSE 'is binary: base64 is expected' END
+			WHEN substr($3 #>> '{}', 9, 2)::int > extract(day FROM make_date(substr($3 #>> '{}', 1, 4)::int,
+				substr($3 #>> '{}', 6, 2)::int, 1) + interval '1 month -1 day')
+			THEN 'is no day of that month' END
+		WHEN $1 = 'Binary' THEN CASE
+			WHEN jsonb_typeof($3) <> 'string' OR ($3 #>> '{}') !~ '^[A-Za-z0-9+/\s]*={0,2}$'
+			THEN 'is binary: base64 is expected' END
+		WHEN $1 = 'Composite' AND (($3 #>> '{}') = '' OR $4 = 'StandardODATA.Undefined') THEN NULL
+		WHEN $1 = 'Composite' AND $4 IS NULL
+			THEN 'may be of several types: name the one in the property of its name and _Type'
+		WHEN $1 = 'Guid' OR $1 = 'Composite'
+			AND $4 ~ '^StandardODATA\.(Catalog|Document|ChartOf\w*|ExchangePlan|BusinessProcess|Task)_'
+		THEN CASE
+			WHEN jsonb_typeof($3) <> 'string'
+				OR ($3 #>> '{}') !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+			THEN 'is a reference: a UUID is expected' END
 		WHEN $1 = 'Composite' THEN CASE
-			WHEN v.text = '' OR $4 = 'StandardODATA.Undefined' THEN NULL
-			WHEN $4 IS NULL THEN 'may be of several types: name the one in the property of its name and _Type'
-			WHEN $4 ~ '^StandardODATA\.(Catalog|Document|ChartOf\w*|ExchangePlan|BusinessProcess|Task)_'
-				THEN onec_internal.value_fault('Guid', 0, $3, NULL)
 			WHEN $4 !~ '^(StandardODATA|Edm)\.' THEN 'has a type that is none of 1C''s' END
-		WHEN v.type <> 'string' THEN 'is a text'
-		WHEN $2 > 0 AND length(v.text) > $2 THEN format('is a text of %s characters at most', $2) END
-	FROM (SELECT jsonb_typeof($3), $3 #>> '{}') v (type, text)
-$$;
+		WHEN jsonb_typeof($3) <> 'string' THEN 'is a text'
+		WHEN $2 > 0 AND length($3 #>> '{}') > $2 THEN format('is a text of %s characters at most', $2) END;
 
 COMMENT ON FUNCTION onec_internal.value_fault(text, int, jsonb, text) IS
 	'Что не так со значением; NULL — всё так (служебная)';
 
 CREATE FUNCTION onec_internal.body_members(body jsonb)
 	RETURNS TABLE (part text, line bigint, name text, value jsonb, kind text)
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 30
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT '', 0, e.key, e.value, $1 ->> (e.key || '_Type') FROM jsonb_each($1) e
+BEGIN
+	RETURN QUERY
+	SELECT '', 0::bigint, e.key, e.value, body ->> (e.key || '_Type') FROM jsonb_each(body) e
 	UNION ALL
 	SELECT e.key, r.line, f.key, f.value, r.of ->> (f.key || '_Type')
-	FROM jsonb_each($1) e
+	FROM jsonb_each(body) e
 	CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(e.value) WHEN 'array' THEN e.value
 		ELSE '[]' END)
 		WITH ORDINALITY r (of, line)
-	CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(r.of) WHEN 'object' THEN r.of ELSE '{}' END) f
-$$;
+	CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(r.of) WHEN 'object' THEN r.of ELSE '{}' END) f;
+END $$;
 
 COMMENT ON FUNCTION onec_internal.body_members(jsonb) IS
 	'Поля объекта и строк его табличных частей (служебная)';
 
 CREATE FUNCTION onec_internal.body_fault(server name, entity_set text, body jsonb, OUT field text,
-	OUT fault text,
-										 OUT near text)
-	LANGUAGE sql STABLE
+										 OUT fault text, OUT near text)
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	-- plans are kept, and the tables may have been small when they were made
+	SET enable_seqscan = off
 AS $$
+BEGIN
 	SELECT CASE m.part WHEN '' THEN m.name ELSE format('%s[%s].%s', m.part, m.line, m.name) END, f.fault,
 		   CASE WHEN p.property IS NULL THEN onec_internal.nearest_words(m.name, ARRAY(
 			   SELECT k.property FROM onec_internal.outbox_property k
-			   WHERE k.server = $1 AND k.entity_set = $2 AND k.part = m.part)) END
-	FROM onec_internal.body_members($3) m
+			   WHERE k.server = body_fault.server AND k.entity_set = body_fault.entity_set
+				 AND k.part = m.part)) END
+	INTO field, fault, near
+	FROM onec_internal.body_members(body) m
 	LEFT JOIN onec_internal.outbox_property p
-		ON p.server = $1 AND p.entity_set = $2 AND p.part = m.part AND p.property = m.name
+		ON p.server = body_fault.server AND p.entity_set = body_fault.entity_set AND p.part = m.part
+			AND p.property = m.name
 	CROSS JOIN LATERAL (SELECT CASE
 		WHEN p.property IS NULL THEN 'is no property of it'
 		WHEN m.name = 'DataVersion' THEN 'is 1C''s own; the version read is an argument: data_version'
@@ -5899,8 +6069,8 @@ AS $$
 			CASE WHEN m.value #>> '{}' <> m.line::text THEN 'is not the place of its row in the list' END
 		ELSE onec_internal.value_fault(p.edm_type, p.length, m.value, m.kind) END) f (fault)
 	WHERE f.fault IS NOT NULL
-	ORDER BY m.part, m.line, m.name LIMIT 1
-$$;
+	ORDER BY m.part, m.line, m.name LIMIT 1;
+END $$;
 
 COMMENT ON FUNCTION onec_internal.body_fault(name, text, jsonb) IS
 	'Что в теле записи не так: поле, ошибка, похожие имена (служебная)';
@@ -6040,17 +6210,19 @@ CREATE FUNCTION onec_internal.merged_rows(stored jsonb, given jsonb, by text[]) 
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH one AS (
-		SELECT s.line, s.of - '{LineNumber,Ref_Key}'::text[] AS of,
-			   ARRAY(SELECT coalesce(lower(s.of ->> b), '') FROM unnest($3) WITH ORDINALITY w (b, n)
-				ORDER BY n) AS key
-		FROM jsonb_array_elements($1) WITH ORDINALITY s (of, line)),
+		SELECT s.line, s.of - '{LineNumber,Ref_Key}'::text[] AS of, k.key,
+			   row_number() OVER (PARTITION BY k.key ORDER BY s.line) AS nth
+		FROM jsonb_array_elements($1) WITH ORDINALITY s (of, line)
+		CROSS JOIN LATERAL (SELECT ARRAY(SELECT coalesce(lower(s.of ->> b), '')
+										 FROM unnest($3) WITH ORDINALITY w (b, n) ORDER BY n)) k (key)),
 	other AS (
 		SELECT g.line, g.of - '{LineNumber,Ref_Key}'::text[] AS of,
 			   ARRAY(SELECT coalesce(lower(g.of ->> b), '') FROM unnest($3) WITH ORDINALITY w (b, n)
 				ORDER BY n) AS key
 		FROM jsonb_array_elements($2) WITH ORDINALITY g (of, line))
 	SELECT coalesce(jsonb_agg(m.of ORDER BY m.place, m.line), '[]')
-	FROM (SELECT 1 AS place, o.line, o.of || coalesce((SELECT g.of FROM other g WHERE g.key = o.key
+	FROM (SELECT 1 AS place, o.line, o.of || coalesce((SELECT g.of FROM other g
+													   WHERE o.nth = 1 AND g.key = o.key
 													   ORDER BY g.line DESC LIMIT 1), '{}') AS of FROM one o
 		  UNION ALL
 		  SELECT 2, g.line, g.of FROM other g
@@ -6089,9 +6261,12 @@ COMMENT ON COLUMN onec_internal.outbox_marker.is_kept IS 'Осталась ли 
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.outbox_marker', '');
 
 CREATE FUNCTION onec_internal.client_keys(server name) RETURNS boolean
-	LANGUAGE sql STABLE SECURITY DEFINER
+	LANGUAGE plpgsql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
-	RETURN (SELECT b.client_keys FROM onec_internal.outbox_base b WHERE b.server = $1);
+AS $$
+BEGIN
+	RETURN (SELECT b.client_keys FROM onec_internal.outbox_base b WHERE b.server = client_keys.server);
+END $$;
 
 COMMENT ON FUNCTION onec_internal.client_keys(name) IS 'Берёт ли база ключ, который ей прислали (служебная)';
 
@@ -6159,8 +6334,9 @@ CREATE FUNCTION onec_internal.written_server(server name) RETURNS name
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	server := onec_internal.server_meant(server);
-	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = written_server.server) THEN
+	server := onec_internal.live_server_meant(server);
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = written_server.server)
+		OR onec_internal.is_another_base(server) THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = CASE WHEN onec_internal.is_updatable(server)
 						   THEN format('what server "%s" takes is not known yet', server)
@@ -6181,7 +6357,7 @@ CREATE FUNCTION onec_internal.check_allowed(server name, role name, entity_set t
 AS $$
 BEGIN
 	IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = check_allowed.role) AND NOT EXISTS (
-		SELECT FROM onec.outbox_allowed a JOIN pg_roles r ON r.rolname = a.role
+		SELECT FROM onec.outbox_allowed a JOIN pg_roles r ON r.oid = a.role_id
 		WHERE a.server = check_allowed.server AND a.entity_set = check_allowed.entity_set
 		  AND pg_has_role(check_allowed.role, r.oid, 'USAGE')) THEN
 		RAISE insufficient_privilege USING
@@ -6230,7 +6406,8 @@ CREATE FUNCTION onec_internal.is_deletable(server name, entity_set text) RETURNS
 	SET search_path = pg_catalog, pg_temp
 	RETURN EXISTS (SELECT FROM pg_foreign_server s
 				   WHERE s.srvname = $1 AND ('delete_mode=physical' = ANY (s.srvoptions) OR EXISTS (
-					   SELECT FROM pg_foreign_table t WHERE t.ftserver = s.oid
+					   SELECT FROM pg_foreign_table t JOIN pg_class c ON c.oid = t.ftrelid
+					   WHERE t.ftserver = s.oid AND pg_has_role(c.relowner, s.srvowner, 'USAGE')
 						 AND t.ftoptions @> ARRAY['delete_mode=physical', 'entity_set=' || $2])));
 
 COMMENT ON FUNCTION onec_internal.is_deletable(name, text) IS
@@ -6284,30 +6461,56 @@ COMMENT ON FUNCTION onec_internal.check_change(name, text, text, uuid, jsonb, te
 	'Отказать, если изменение не может быть сделано (служебная)';
 
 CREATE FUNCTION onec_internal.named_in_body(server name, body jsonb) RETURNS bigint[]
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off -- the plan is kept, and the outbox may have been empty when it was made
 AS $$
-	SELECT coalesce(array_agg(DISTINCT o.id), '{}')
-	FROM onec_internal.body_members($2) m
-	JOIN onec.outbox o ON o.server = $1 AND o.operation = 'create' AND o.key = onec_internal.reference_uuid(
-		m.value #>> '{}')
-	WHERE jsonb_typeof(m.value) = 'string'
-$$;
+DECLARE
+	keys uuid[] := (SELECT array_agg(onec_internal.reference_uuid(m.value #>> '{}'))
+					FROM onec_internal.body_members(body) m WHERE jsonb_typeof(m.value) = 'string');
+BEGIN
+	RETURN ARRAY(SELECT o.id FROM onec.outbox o
+				 WHERE o.server = named_in_body.server AND o.key = ANY (keys) AND o.operation = 'create');
+END $$;
 
 COMMENT ON FUNCTION onec_internal.named_in_body(name, jsonb) IS
 	'Строки очереди, создающие объекты, на которые ссылается тело (служебная)';
 
+CREATE FUNCTION onec_internal.change_print(body jsonb, merge_by text[]) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN encode(sha256(convert_to(concat_ws(' ', $1, $2), 'UTF8')), 'hex');
+
+COMMENT ON FUNCTION onec_internal.change_print(jsonb, text[]) IS 'Отпечаток изменения (служебная)';
+
+CREATE FUNCTION onec_internal.is_asked_by_us() RETURNS boolean
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	callers text;
+BEGIN
+	GET DIAGNOSTICS callers = PG_CONTEXT;
+	RETURN callers ~ '\monec\.enqueue\(.*\monec(_internal)?\.\w+\(';
+END $$;
+
+COMMENT ON FUNCTION onec_internal.is_asked_by_us() IS 'Вызвана ли enqueue другой функцией onec (служебная)';
+
 CREATE FUNCTION onec_internal.known_change(server name, entity_set text, operation text, idempotency text,
+										   asked text DEFAULT NULL, asked_key uuid DEFAULT NULL,
 										   OUT id bigint, OUT key uuid)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
 AS $$
 DECLARE
 	k onec_internal.outbox_key;
 BEGIN
 	SELECT * INTO k FROM onec_internal.outbox_key o
 	WHERE o.server = known_change.server AND o.idempotency = known_change.idempotency;
-	IF (k.entity_set, k.operation) <> (entity_set, operation) THEN
+	IF (k.entity_set, k.operation) <> (entity_set, operation)
+		OR (k.asked <> asked OR k.key <> onec_internal.site_key(server, asked_key))
+			AND NOT (operation = 'create' AND onec_internal.is_asked_by_us()) THEN
 		RAISE unique_violation USING
 			MESSAGE = 'the idempotency key has been used for another change',
 			DETAIL = format('It was to %s "%s", outbox row %s.', k.operation, k.entity_set, k.id);
@@ -6316,7 +6519,7 @@ BEGIN
 	key := k.key;
 END $$;
 
-COMMENT ON FUNCTION onec_internal.known_change(name, text, text, text) IS
+COMMENT ON FUNCTION onec_internal.known_change(name, text, text, text, text, uuid) IS
 	'Строка с этим ключом идемпотентности (служебная)';
 
 CREATE FUNCTION onec_internal.check_markable(server name, entity_set text, body jsonb) RETURNS void
@@ -6338,24 +6541,31 @@ COMMENT ON FUNCTION onec_internal.check_markable(name, text, jsonb) IS
 	'Отказать, если новый объект нечем пометить (служебная)';
 
 CREATE FUNCTION onec_internal.first_status(server name, depends_on bigint[]) RETURNS text
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	RETURN CASE WHEN onec.get('outbox.preview', $1)::boolean THEN 'preview'
-				WHEN coalesce($2, '{}') = '{}' THEN 'pending' ELSE 'waiting' END;
+AS $$
+BEGIN
+	RETURN CASE WHEN onec.get('outbox.preview', server)::boolean THEN 'preview'
+				WHEN coalesce(depends_on, '{}') = '{}' THEN 'pending' ELSE 'waiting' END;
+END $$;
 
 COMMENT ON FUNCTION onec_internal.first_status(name, bigint[]) IS
 	'Состояние новой строки очереди (служебная)';
 
 CREATE FUNCTION onec_internal.tell_outbox(server name, id bigint, status text) RETURNS void
-	LANGUAGE sql VOLATILE
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	RETURN CASE WHEN onec.get('outbox.notify', $1)::boolean
-				THEN pg_notify('onec_outbox', format('%s %s', $2, $3)) END;
+AS $$
+BEGIN
+	IF onec.get('outbox.notify', server)::boolean THEN
+		PERFORM pg_notify('onec_outbox', format('%s %s', id, status));
+	END IF;
+END $$;
 
 COMMENT ON FUNCTION onec_internal.tell_outbox(name, bigint, text) IS
 	'Сообщить о строке очереди: NOTIFY onec_outbox, номер и состояние (служебная)';
 
-CREATE FUNCTION onec_internal.put_into_outbox(o onec.outbox) RETURNS bigint
+CREATE FUNCTION onec_internal.put_into_outbox(o onec.outbox, asked text) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -6364,8 +6574,8 @@ DECLARE
 	status text := onec_internal.first_status(o.server, o.depends_on);
 BEGIN
 	IF o.idempotency IS NOT NULL THEN
-		INSERT INTO onec_internal.outbox_key (server, idempotency, id, entity_set, operation, key)
-		VALUES (o.server, o.idempotency, number, o.entity_set, o.operation, o.key)
+		INSERT INTO onec_internal.outbox_key (server, idempotency, id, entity_set, operation, key, asked)
+		VALUES (o.server, o.idempotency, number, o.entity_set, o.operation, o.key, asked)
 		ON CONFLICT ON CONSTRAINT outbox_key_pkey DO NOTHING;
 		IF NOT FOUND THEN
 			RETURN NULL;
@@ -6379,7 +6589,7 @@ BEGIN
 	RETURN number;
 END $$;
 
-COMMENT ON FUNCTION onec_internal.put_into_outbox(onec.outbox) IS
+COMMENT ON FUNCTION onec_internal.put_into_outbox(onec.outbox, text) IS
 	'Поставить строку в очередь; NULL — ключ идемпотентности уже есть (служебная)';
 
 CREATE FUNCTION onec.enqueue(server name, entity_set text, operation text, key uuid DEFAULT NULL,
@@ -6393,6 +6603,7 @@ CREATE FUNCTION onec.enqueue(server name, entity_set text, operation text, key u
 AS $$
 DECLARE
 	row onec.outbox;
+	asked text := CASE WHEN idempotency IS NOT NULL THEN onec_internal.change_print(body, merge_by) END;
 BEGIN
 	PERFORM onec_internal.must_write('enqueue');
 	row.server := onec_internal.written_server(server);
@@ -6402,9 +6613,11 @@ BEGIN
 		RAISE insufficient_privilege USING
 			MESSAGE = 'only a superuser may write past the checks of the configuration (load_mode)';
 	END IF;
-	IF idempotency IS NOT NULL THEN
+	IF idempotency = '' THEN
+		PERFORM onec_internal.refuse_change('an empty text is no idempotency key');
+	ELSIF idempotency IS NOT NULL THEN
 		SELECT k.id, k.key INTO id, object_key
-		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
+		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency, asked, key) k;
 		IF id IS NOT NULL THEN
 			RETURN;
 		END IF;
@@ -6424,12 +6637,12 @@ BEGIN
 	row.depends_on := ARRAY(SELECT DISTINCT d FROM unnest(
 		depends_on || onec_internal.named_in_body(row.server, body)) d ORDER BY 1);
 	row.idempotency := idempotency;
-	id := onec_internal.put_into_outbox(row);
+	id := onec_internal.put_into_outbox(row, asked);
 	object_key := row.key;
 	IF id IS NULL THEN
 		-- somebody else's, committed just now
 		SELECT k.id, k.key INTO id, object_key
-		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency) k;
+		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency, asked, key) k;
 	END IF;
 END $$;
 
@@ -6571,6 +6784,48 @@ $$;
 COMMENT ON FUNCTION onec_internal.take_back_leases(name) IS
 	'Вернуть строки, отправка которых прервалась: их исход неясен (служебная)';
 
+CREATE FUNCTION onec_internal.block_for_another_base(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE onec.outbox o SET status = 'blocked', http_status = NULL, code = NULL,
+		message = 'the server was dropped and made again for another address since this was put there'
+	WHERE o.server = block_for_another_base.server
+	  AND o.status IN ('pending', 'waiting', 'unknown', 'sending');
+END $$;
+
+COMMENT ON FUNCTION onec_internal.block_for_another_base(name) IS
+	'Остановить строки очереди: под именем базы другой сервер (служебная)';
+
+CREATE FUNCTION onec_internal.on_another_base() RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM onec_internal.block_for_another_base(OLD.server);
+	NEW.client_keys := NULL;
+	NEW.stopped_for := NULL;
+	RETURN NEW;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.on_another_base() IS
+	'Под именем базы настроен другой сервер (служебная)';
+
+CREATE TRIGGER another_base BEFORE UPDATE OF server_oid, address ON onec_internal.outbox_base
+	FOR EACH ROW WHEN (OLD.server_oid <> NEW.server_oid AND OLD.address <> NEW.address)
+	EXECUTE FUNCTION onec_internal.on_another_base();
+
+CREATE FUNCTION onec_internal.lease_time(server name) RETURNS interval
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN make_interval(secs => greatest(onec.get('outbox.lease_seconds', $1)::int,
+		onec.get('outbox.settle_seconds', $1)::int + 3 * coalesce((
+			SELECT o.option_value::int FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
+			WHERE s.srvname = $1 AND o.option_name = 'request_timeout'), 300)));
+
+COMMENT ON FUNCTION onec_internal.lease_time(name) IS 'На сколько строка берётся в работу (служебная)';
+
 CREATE FUNCTION onec_internal.lease_write(server name, stamp text) RETURNS onec.outbox
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
@@ -6581,6 +6836,9 @@ DECLARE
 BEGIN
 	IF EXISTS (SELECT FROM onec_internal.outbox_base b
 			   WHERE b.server = lease_write.server AND b.stopped_for = stamp) THEN
+		RETURN NULL;
+	ELSIF onec_internal.is_another_base(server) THEN
+		PERFORM onec_internal.block_for_another_base(server);
 		RETURN NULL;
 	END IF;
 	PERFORM onec_internal.take_back_leases(server);
@@ -6600,10 +6858,11 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	UPDATE onec.outbox o SET status = 'sending', attempts = o.attempts + 1, leased_at = at,
-		lease_until = at + make_interval(secs => onec.get('outbox.lease_seconds', o.server)::int),
+		lease_until = at + onec_internal.lease_time(o.server),
 		worker = pg_backend_pid(), message = NULL, http_status = NULL, code = NULL,
 		-- what may be in 1C already is looked for by the mark that it was sent with
 		marker = onec_internal.marker_of(o),
+		seen = CASE WHEN o.maybe_sent THEN o.seen END,
 		worker_start = (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid())
 	WHERE o.server = taken.server AND o.id = taken.id
 	RETURNING * INTO taken;
@@ -6652,6 +6911,18 @@ END $$;
 COMMENT ON FUNCTION onec_internal.write_done(onec.outbox, onec_internal.write_result) IS
 	'Перенести строку в историю (служебная)';
 
+CREATE FUNCTION onec_internal.follow_version(work onec.outbox, version text) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec.outbox o SET data_version = $2
+	WHERE o.server = ($1).server AND o.key = ($1).key AND o.id > ($1).id
+	  AND o.data_version = ($1).data_version AND NOT ($1).maybe_sent AND $2 IS NOT NULL
+$$;
+
+COMMENT ON FUNCTION onec_internal.follow_version(onec.outbox, text) IS
+	'Следующие изменения, сделанные с той же версии объекта, идут за этим (служебная)';
+
 CREATE FUNCTION onec_internal.note_client_keys(work onec.outbox, result onec_internal.write_result)
 	RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -6692,6 +6963,7 @@ CREATE FUNCTION onec_internal.settle_write(work onec.outbox, result onec_interna
 										   stamp text) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	wait interval := onec_internal.write_delay(work.server, work.attempts, result.retry_after);
@@ -6706,6 +6978,7 @@ BEGIN
 			PERFORM onec_internal.note_client_keys(work, result);
 		END IF;
 		PERFORM onec_internal.write_done(work, result);
+		PERFORM onec_internal.follow_version(work, result.stored ->> 'DataVersion');
 		RETURN true;
 	ELSIF result.verdict = 'unknown' THEN
 		wait := greatest(wait, make_interval(secs => onec.get('outbox.settle_seconds', work.server)::int));
@@ -6777,6 +7050,11 @@ DECLARE
 	parts text;
 BEGIN
 	PERFORM onec_internal.new_server_number(server);
+	IF to_regclass('pg_temp.onec_object') IS NULL THEN
+		CREATE TEMPORARY TABLE onec_object (value jsonb) ON COMMIT DELETE ROWS;
+	END IF;
+	DELETE FROM pg_temp.onec_object;
+	INSERT INTO pg_temp.onec_object SELECT o.value FROM jsonb_array_elements(objects) o (value);
 	SELECT * INTO made FROM onec_internal.stage_columns(server, target);
 	SELECT string_agg(CASE
 			WHEN f.kind = 'rows' THEN onec_internal.tabular_part(server, f.target, f.field)
@@ -6792,8 +7070,8 @@ BEGIN
 	CROSS JOIN LATERAL onec_internal.field_candidates(server, f) c (names)
 	CROSS JOIN LATERAL onec_internal.nested_value_expression(c.names, f.kind, NULL) v (value);
 	RETURN onec_internal.fill_table('onec_stage', target, format(
-		'SELECT %s AS server, %s FROM (SELECT %s FROM jsonb_array_elements(%L) r (value)%s OFFSET 0) r%s',
-		onec_internal.server_in(onec_internal.table_of_target(target), server), made.list, fields, objects,
+		'SELECT %s AS server, %s FROM (SELECT %s FROM pg_temp.onec_object r%s OFFSET 0) r%s',
+		onec_internal.server_in(onec_internal.table_of_target(target), server), made.list, fields,
 		' CROSS JOIN LATERAL (SELECT ' || parts || ') f', made.joins));
 END $$;
 
@@ -6803,6 +7081,7 @@ COMMENT ON FUNCTION onec_internal.stage_objects(name, text, jsonb) IS
 CREATE FUNCTION onec_internal.store_objects(server name, entity_set text, objects jsonb) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	keys text := (SELECT string_agg(quote_literal(o ->> 'Ref_Key'), ', ')
@@ -6836,6 +7115,7 @@ CREATE FUNCTION onec_internal.note_written(written jsonb, work onec.outbox,
 										   result onec_internal.write_result) RETURNS jsonb
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
 	IF result.verdict <> 'done' OR result.stored IS NULL
@@ -6868,6 +7148,7 @@ COMMENT ON FUNCTION onec_internal.warn_of_storing(name, text, text, text, text) 
 CREATE FUNCTION onec_internal.store_written(server name, written jsonb, at_end boolean) RETURNS jsonb
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	s record;
@@ -7122,7 +7403,7 @@ $$;
 COMMENT ON FUNCTION onec_internal.body_to_store(onec.outbox, jsonb) IS
 	'Что должно оказаться в 1С (служебная)';
 
-CREATE FUNCTION onec_internal.carry_patch(work onec.outbox) RETURNS onec_internal.write_result
+CREATE FUNCTION onec_internal.look_at_changed(work onec.outbox) RETURNS onec_internal.write_result
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -7139,10 +7420,26 @@ BEGIN
 	ELSIF version <> work.data_version THEN
 		RETURN onec_internal.told_verdict(result, 'conflict',
 			'the object has been changed since it was read');
+	ELSIF work.maybe_sent AND version <> work.seen ->> 'DataVersion' THEN
+		RETURN onec_internal.told_verdict(result, 'conflict',
+			'the object has been changed since this was sent, with an unknown outcome');
 	END IF;
-	result := onec_internal.ask_1c(work, 'PATCH', NULL, onec_internal.wire_body(work.server,
-		work.entity_set, sent,
-		NULL), version);
+	result.verdict := NULL;
+	RETURN result;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.look_at_changed(onec.outbox) IS
+	'Прочитать объект перед изменением; без исхода — изменение надо отправить (служебная)';
+
+CREATE FUNCTION onec_internal.carry_patch(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	sent jsonb := onec_internal.body_to_store(work, work.seen);
+	result onec_internal.write_result := onec_internal.ask_1c(work, 'PATCH', NULL, onec_internal.wire_body(
+		work.server, work.entity_set, sent, NULL), work.seen ->> 'DataVersion');
+BEGIN
 	IF result.verdict = 'changed' AND work.data_version IS NULL THEN
 		RETURN onec_internal.told_verdict(result, 'passing', 'the object was changed meanwhile');
 	END IF;
@@ -7203,9 +7500,49 @@ END $$;
 
 COMMENT ON FUNCTION onec_internal.carry_delete(onec.outbox) IS 'Удалить объект из 1С (служебная)';
 
+CREATE FUNCTION onec_internal.seen_of(work onec.outbox, stored jsonb) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each($2) e
+	WHERE e.key = 'DataVersion' OR ($1).operation = 'merge_rows' AND ($1).body ? e.key
+$$;
+
+COMMENT ON FUNCTION onec_internal.seen_of(onec.outbox, jsonb) IS
+	'Что строка очереди помнит о прочитанном объекте (служебная)';
+
+CREATE FUNCTION onec_internal.is_looked_at_first(work onec.outbox) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN ($1).operation IN ('patch', 'merge_rows', 'mark');
+
+COMMENT ON FUNCTION onec_internal.is_looked_at_first(onec.outbox) IS
+	'Читается ли объект перед отправкой (служебная)';
+
+CREATE FUNCTION onec_internal.own_lease(work onec.outbox) RETURNS onec.outbox
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	own onec.outbox;
+BEGIN
+	SELECT o.* INTO own FROM onec.outbox o
+	WHERE o.server = work.server AND o.id = work.id AND o.status = 'sending' AND o.attempts = work.attempts
+	  AND o.worker = pg_backend_pid();
+	IF own.id IS NULL OR NOT has_server_privilege(onec_internal.calling_role(), own.server, 'USAGE') THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = format('row %s of the outbox is not this session''s to deliver', work.id);
+	END IF;
+	RETURN own;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.own_lease(onec.outbox) IS
+	'Строка очереди, которую взял этот процесс (служебная)';
+
 CREATE FUNCTION onec_internal.carry_write(work onec.outbox) RETURNS onec_internal.write_result
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan -- auto_explain may log plans: none holds a body
 AS $$
 DECLARE
 	result onec_internal.write_result;
@@ -7213,6 +7550,13 @@ DECLARE
 	detail text;
 	place text;
 BEGIN
+	IF onec_internal.is_looked_at_first(work) AND work.seen IS NULL THEN
+		result := onec_internal.look_at_changed(work);
+		IF result.verdict IS NOT NULL THEN
+			RETURN result;
+		END IF;
+		work.seen := onec_internal.seen_of(work, result.stored);
+	END IF;
 	-- what has no row is tried once, so nothing has to be looked up later
 	RETURN CASE WHEN work.operation = 'create' AND work.id IS NULL THEN onec_internal.write_verdict(work,
 					onec_internal.ask_for_new(work, work.body), work.body)
@@ -7228,6 +7572,52 @@ END $$;
 
 COMMENT ON FUNCTION onec_internal.carry_write(onec.outbox) IS
 	'Отправить строку очереди; ошибка — неясный исход (служебная)';
+
+CREATE FUNCTION onec_internal.look_first(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+	own onec.outbox := onec_internal.own_lease(work);
+	result onec_internal.write_result;
+	said text;
+	detail text;
+	place text;
+BEGIN
+	IF NOT onec_internal.is_looked_at_first(own) THEN
+		RETURN NULL;
+	END IF;
+	-- nothing was sent before what was seen was kept
+	own.maybe_sent := own.maybe_sent AND own.seen IS NOT NULL;
+	BEGIN
+		result := onec_internal.look_at_changed(own);
+	EXCEPTION WHEN others THEN
+		GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+			place = PG_EXCEPTION_CONTEXT;
+		RETURN onec_internal.told_verdict(result, 'unknown',
+			onec_internal.message_without_values(SQLSTATE, said, detail, place));
+	END;
+	IF result.verdict IS NULL THEN
+		UPDATE onec.outbox o SET seen = onec_internal.seen_of(own, result.stored)
+		WHERE o.server = own.server AND o.id = own.id;
+		RETURN NULL;
+	END IF;
+	RETURN result;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.look_first(onec.outbox) IS
+	'Посмотреть на объект перед отправкой строки, взятой этим процессом (служебная)';
+
+CREATE FUNCTION onec_internal.carry_leased(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE sql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT onec_internal.carry_write(onec_internal.own_lease($1))
+$$;
+
+COMMENT ON FUNCTION onec_internal.carry_leased(onec.outbox) IS
+	'Отправить строку очереди, взятую этим процессом (служебная)';
 
 CREATE FUNCTION onec_internal.writing_role(server name) RETURNS name
 	LANGUAGE sql STABLE
@@ -7273,9 +7663,26 @@ CREATE FUNCTION onec_internal.is_delivery_over(done int, max_rows int, began tim
 COMMENT ON FUNCTION onec_internal.is_delivery_over(int, int, timestamptz, int) IS
 	'Довольно ли отправлено (служебная)';
 
+CREATE FUNCTION onec_internal.read_written(server name, entity_set text, key uuid, OUT outcome text,
+										   OUT answer text)
+	LANGUAGE sql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT r.outcome, r.answer
+	FROM onec_internal.written_unread w,
+		 onec_internal.write_once(w.server, 'GET', w.entity_set, w.key, NULL, NULL, NULL) r
+	WHERE (w.server, w.entity_set, w.key) = ($1, $2, $3)
+	  AND has_server_privilege(onec_internal.calling_role(), w.server, 'USAGE')
+	  AND EXISTS (SELECT FROM onec_internal.targets_of_set($1, $2))
+$$;
+
+COMMENT ON FUNCTION onec_internal.read_written(name, text, uuid) IS
+	'Прочитать записанное, чего ещё нет в местных данных (служебная)';
+
 CREATE FUNCTION onec_internal.catch_up_with_written(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	u record;
@@ -7287,8 +7694,7 @@ BEGIN
 	FOR u IN SELECT w.* FROM onec_internal.written_unread w WHERE w.server = catch_up_with_written.server
 		ORDER BY w.entity_set, w.key LIMIT 100 FOR UPDATE SKIP LOCKED LOOP
 		EXIT WHEN NOT pg_try_advisory_xact_lock(onec_internal.run_lock_key(server));
-		SELECT * INTO answer
-		FROM onec_internal.write_once(server, 'GET', u.entity_set, u.key, NULL, NULL, NULL);
+		SELECT * INTO answer FROM onec_internal.read_written(server, u.entity_set, u.key);
 		IF answer.outcome = 'stored' THEN
 			PERFORM onec_internal.store_objects(server, u.entity_set,
 												jsonb_build_array(answer.answer::jsonb));
@@ -7337,7 +7743,11 @@ BEGIN
 		work := onec_internal.lease_write(server, stamp);
 		COMMIT;
 		EXIT WHEN work.id IS NULL;
-		result := onec_internal.carry_write(work);
+		result := onec_internal.look_first(work);
+		COMMIT;
+		IF result.verdict IS NULL THEN
+			result := onec_internal.carry_leased(work);
+		END IF;
 		going := onec_internal.settle_write(work, result, stamp);
 		written := onec_internal.note_written(written, work, result);
 		COMMIT;
@@ -7457,6 +7867,19 @@ COMMENT ON FUNCTION onec.write_status(uuid, name) IS
 
 REVOKE EXECUTE ON FUNCTION onec.write_status(uuid, name) FROM PUBLIC;
 
+CREATE FUNCTION onec_internal.keep_allowed(server name, role regrole, entity_sets text[]) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO onec.outbox_allowed AS a (server, role, entity_set, role_id)
+	SELECT $1, r.rolname, e, $2 FROM unnest($3) e, pg_roles r WHERE r.oid = $2
+	ON CONFLICT ON CONSTRAINT outbox_allowed_pkey DO UPDATE SET role_id = excluded.role_id
+	WHERE a.role_id IS DISTINCT FROM excluded.role_id
+$$;
+
+COMMENT ON FUNCTION onec_internal.keep_allowed(name, regrole, text[]) IS
+	'Запомнить, что роли можно ставить в очередь (служебная)';
+
 CREATE FUNCTION onec.allow_write(role regrole, entity_sets text[], server name DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -7467,9 +7890,7 @@ BEGIN
 	PERFORM onec_internal.checked_word('entity set that can be written', e, ARRAY(
 		SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p WHERE p.server = srv))
 	FROM unnest(entity_sets) e;
-	INSERT INTO onec.outbox_allowed (server, role, entity_set)
-	SELECT srv, (SELECT r.rolname FROM pg_roles r WHERE r.oid = allow_write.role), e
-	FROM unnest(entity_sets) e ON CONFLICT DO NOTHING;
+	PERFORM onec_internal.keep_allowed(srv, role, entity_sets);
 	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, '
 				   'text, text[], boolean), onec.write_status(uuid, name) TO %s', role);
@@ -7659,7 +8080,9 @@ CREATE FUNCTION onec_internal.outbox_happened(o onec.outbox) RETURNS text
 	RETURN CASE ($1).status
 		WHEN 'failed' THEN '1С отказала и ничего не записала'
 		WHEN 'conflict' THEN 'Объект изменён другим; ничего не перезаписано'
-		WHEN 'blocked' THEN CASE WHEN ($1).operation = 'create' AND ($1).http_status IS NULL
+		WHEN 'blocked' THEN CASE WHEN ($1).message LIKE 'the server was dropped%'
+			THEN 'Сервер, для которого это поставлено, удалён; под его именем — другой, с другим адресом'
+			WHEN ($1).operation = 'create' AND ($1).http_status IS NULL
 			THEN 'База даёт новым объектам свои ссылки, и узнать этот объект потом нельзя'
 			ELSE 'У пользователя 1С нет права на это' END
 		ELSE 'Записано ли, неизвестно: связь оборвалась или 1С не ответила' END;
@@ -7671,18 +8094,26 @@ CREATE FUNCTION onec_internal.outbox_advice(o onec.outbox) RETURNS text
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT format(CASE o.status
-		WHEN 'failed' THEN 'прочтите ответ 1С; исправьте причину там и повторите: '
-			'SELECT onec.outbox_retry(%1$s); или исправьте то, что отправляется: SELECT '
-			'onec.outbox_edit(%1$s, …); '
-			'или откажитесь: SELECT onec.outbox_skip(%1$s, …)'
-		WHEN 'conflict' THEN 'посмотрите, что в объекте сейчас; записать всё равно: SELECT '
-			'onec.outbox_edit(%1$s, …), без data_version; оставить как есть: SELECT onec.outbox_skip(%1$s, …)'
-		WHEN 'blocked' THEN CASE WHEN o.operation = 'create' AND o.http_status IS NULL
+		WHEN 'failed' THEN concat('прочтите ответ 1С; исправьте причину там и повторите: '
+			'SELECT onec.outbox_retry(%1$s); ', CASE WHEN o.body IS NOT NULL AND o.operation <> 'mark'
+				THEN 'или исправьте то, что отправляется: SELECT onec.outbox_edit(%1$s, …); ' END,
+			'или откажитесь: SELECT onec.outbox_skip(%1$s, …)')
+		WHEN 'conflict' THEN CASE WHEN o.body IS NULL OR o.operation = 'mark'
+			THEN 'посмотрите, что в объекте сейчас; оставить как есть: SELECT onec.outbox_skip(%1$s, …); '
+				 'если всё равно нужно, после этого поставьте в очередь заново, без data_version'
+			ELSE 'посмотрите, что в объекте сейчас; записать всё равно: SELECT '
+			'onec.outbox_edit(%1$s, …), без data_version; оставить как есть: SELECT '
+			'onec.outbox_skip(%1$s, …)' END
+		WHEN 'blocked' THEN CASE WHEN o.message LIKE 'the server was dropped%'
+			THEN 'если это та же база и она по новому адресу: SELECT onec.setup(%4$L), потом SELECT '
+				 'onec.outbox_retry(%1$s); если другая: SELECT onec.outbox_skip(%1$s, …)'
+			WHEN o.operation = 'create' AND o.http_status IS NULL
 			THEN 'назовите в настройке outbox.marker свойство, в котором его можно пометить, и повторите: '
 				 'SELECT onec.outbox_retry(%1$s); если объект в 1С уже есть: SELECT onec.outbox_skip(%1$s, …)'
 			ELSE 'дайте пользователю 1С право на %2$s и повторите: SELECT onec.outbox_retry(%1$s)' END
 		ELSE 'делать ничего не нужно: %3$s будет проверено, записано ли; проверить сейчас: SELECT '
-			'onec.outbox_retry(%1$s)' END, o.id, o.entity_set, to_char(o.not_before, 'DD.MM HH24:MI'))
+			'onec.outbox_retry(%1$s)' END, o.id, o.entity_set, to_char(o.not_before, 'DD.MM HH24:MI'),
+			o.server)
 	FROM (SELECT ($1).*) o
 $$;
 
@@ -7798,6 +8229,10 @@ BEGIN
 	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_edit.id AND o.status <> 'sending' FOR UPDATE;
 	IF work.id IS NULL THEN
 		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
+	ELSIF work.operation IN ('post', 'unpost', 'mark', 'delete') THEN
+		PERFORM onec_internal.refuse_change(format('operation "%s" takes no body: there is nothing to edit',
+			work.operation), format('SELECT onec.outbox_retry(%1$s); or SELECT onec.outbox_skip(%1$s, …) and '
+									'onec.enqueue anew.', id));
 	ELSIF work.operation = 'create' AND work.maybe_sent THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = format('row %s may be in 1C already as it was', id),
@@ -7809,6 +8244,8 @@ BEGIN
 	UPDATE onec.outbox o SET body = outbox_edit.body, data_version = outbox_edit.data_version,
 		status = CASE o.status WHEN 'preview' THEN o.status ELSE 'pending' END, not_before = now(),
 		http_status = NULL, code = NULL, message = NULL,
+		-- what this one finds is what it changes
+		maybe_sent = false, seen = NULL,
 		depends_on = ARRAY(SELECT DISTINCT d FROM unnest(o.depends_on
 			|| onec_internal.named_in_body(o.server, outbox_edit.body)) d WHERE d <> o.id ORDER BY 1)
 	WHERE o.server = work.server AND o.id = work.id;
@@ -8381,17 +8818,32 @@ END $$;
 COMMENT ON FUNCTION onec_internal.check_complete(name, text, jsonb) IS
 	'Отказать, если обязательному полю нет значения или сказанное некуда писать (служебная)';
 
+CREATE FUNCTION onec_internal.read_value(server name, edm_type text, said text) RETURNS jsonb
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF edm_type = 'DateTime' THEN
+		RETURN to_jsonb(date_trunc('second', said::timestamptz
+								   AT TIME ZONE onec_internal.server_zone(server)));
+	END IF;
+	RETURN to_jsonb(said::numeric);
+EXCEPTION WHEN data_exception THEN
+	RETURN NULL;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.read_value(name, text, text) IS
+	'Текст числом или временем базы; NULL — это не они (служебная)';
+
 CREATE FUNCTION onec_internal.said_value(server name, edm_type text, value jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF edm_type = 'DateTime' AND jsonb_typeof(value) = 'string'
-		AND value #>> '{}' ~ '\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)$' THEN
-		RETURN to_jsonb(date_trunc('second', (value #>> '{}')::timestamptz
-								   AT TIME ZONE onec_internal.server_zone(server)));
-	ELSIF edm_type IN ('Double', 'Int16', 'Int32', 'Int64') AND jsonb_typeof(value) = 'string' THEN
-		RETURN to_jsonb((value #>> '{}')::numeric);
+	IF jsonb_typeof(value) = 'string' AND (edm_type IN ('Double', 'Int16', 'Int32', 'Int64')
+		OR edm_type = 'DateTime' AND value #>> '{}'
+			~ '^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s?(Z|[+-]\d\d(:?\d\d)?)$') THEN
+		RETURN coalesce(onec_internal.read_value(server, edm_type, value #>> '{}'), value);
 	END IF;
 	RETURN value;
 END $$;
@@ -8480,14 +8932,110 @@ END $$;
 COMMENT ON FUNCTION onec_internal.key_said(jsonb) IS
 	'Ссылка, которую придумал сайт, или новая (служебная)';
 
-CREATE FUNCTION onec_internal.key_given_before(server name, object text, operation text,
-											   idempotency text) RETURNS uuid
+CREATE TABLE onec_internal.site_call (
+	server name NOT NULL,
+	function text COLLATE "C" NOT NULL,
+	idempotency text COLLATE "C" NOT NULL,
+	asked text,
+	key uuid,
+	since timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (server, function, idempotency)
+);
+
+CREATE INDEX site_call_key ON onec_internal.site_call (key);
+
+COMMENT ON TABLE onec_internal.site_call IS
+	'Ключи идемпотентности вызовов сайта: у каждой функции свои (служебное)';
+
+COMMENT ON COLUMN onec_internal.site_call.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.site_call.function IS 'Функция';
+
+COMMENT ON COLUMN onec_internal.site_call.idempotency IS 'Ключ идемпотентности';
+
+COMMENT ON COLUMN onec_internal.site_call.asked IS
+	'Отпечаток того, о чём просили; NULL — стёрт вместе с человеком';
+
+COMMENT ON COLUMN onec_internal.site_call.key IS 'Ссылка, которую вернула функция';
+
+COMMENT ON COLUMN onec_internal.site_call.since IS 'С какого времени';
+
+SELECT pg_catalog.pg_extension_config_dump('onec_internal.site_call', '');
+
+CREATE FUNCTION onec_internal.came_to_nothing(server name, id uuid) RETURNS boolean
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
-	RETURN (SELECT k.key FROM onec_internal.known_change($1, onec_internal.write_set($1, $2), $3, $4) k);
+AS $$
+	SELECT EXISTS (SELECT FROM onec.counterparty c
+				   WHERE c.server = $1 AND c.customer_id = k.in_1c AND (c.is_deleted OR c.deletion_mark))
+		OR EXISTS (SELECT FROM onec.discount_card d
+				   WHERE d.server = $1 AND d.card_id = k.in_1c AND (d.is_deleted OR d.deletion_mark))
+		OR EXISTS (SELECT FROM onec.outbox_history h
+				   WHERE h.server = $1 AND h.key = onec_internal.site_key($1, $2) AND h.operation = 'create'
+					 AND h.status = 'skipped')
+	FROM (SELECT onec_internal.key_in_1c($1, $2) OFFSET 0) k (in_1c)
+$$;
 
-COMMENT ON FUNCTION onec_internal.key_given_before(name, text, text, text) IS
-	'Ссылка, уже выданная по этому ключу идемпотентности (служебная)';
+COMMENT ON FUNCTION onec_internal.came_to_nothing(name, uuid) IS
+	'Не появится ли объект, который просил сайт: пропущен или удалён (служебная)';
+
+CREATE FUNCTION onec_internal.called_before(server name, function text, idempotency text, asked jsonb,
+											again boolean DEFAULT false) RETURNS uuid
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	told text := encode(sha256(convert_to(asked::text, 'UTF8')), 'hex');
+	was onec_internal.site_call;
+BEGIN
+	IF idempotency IS NULL THEN
+		RETURN NULL;
+	END IF;
+	INSERT INTO onec_internal.site_call (server, function, idempotency, asked)
+	VALUES (called_before.server, called_before.function, called_before.idempotency, told)
+	ON CONFLICT ON CONSTRAINT site_call_pkey DO NOTHING;
+	IF FOUND THEN
+		RETURN NULL;
+	END IF;
+	SELECT c.* INTO was FROM onec_internal.site_call c
+	WHERE c.server = called_before.server AND c.function = called_before.function
+		AND c.idempotency = called_before.idempotency FOR UPDATE;
+	IF was.asked <> told THEN
+		RAISE unique_violation USING
+			MESSAGE = 'the idempotency key has been used for another call of this function',
+			HINT = 'The same key asks for the same; something else needs a key of its own.';
+	ELSIF again AND onec_internal.came_to_nothing(server, was.key) THEN
+		RETURN NULL;
+	END IF;
+	RETURN was.key;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.called_before(name, text, text, jsonb, boolean) IS
+	'Ответ такого же вызова с этим ключом идемпотентности; NULL — первый (служебная)';
+
+CREATE FUNCTION onec_internal.answered(server name, function text, idempotency text, key uuid) RETURNS uuid
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE onec_internal.site_call c SET key = $4, since = now()
+	WHERE c.server = $1 AND c.function = $2 COLLATE "C" AND c.idempotency = $3 COLLATE "C";
+	SELECT $4
+$$;
+
+COMMENT ON FUNCTION onec_internal.answered(name, text, text, uuid) IS
+	'Запомнить ответ вызова и вернуть его (служебная)';
+
+CREATE FUNCTION onec_internal.housekeep_calls(server name) RETURNS void
+	LANGUAGE sql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	DELETE FROM onec_internal.site_call c
+	WHERE c.server = $1 AND c.since < now() - make_interval(days => onec.get('outbox.key_days', $1)::int)
+	  AND NOT EXISTS (SELECT FROM onec.outbox o WHERE o.server = $1 AND o.key = c.key)
+$$;
+
+COMMENT ON FUNCTION onec_internal.housekeep_calls(name) IS
+	'Уборка ключей идемпотентности вызовов сайта (служебная)';
 
 CREATE TABLE onec_internal.site_person (
 	server name NOT NULL,
@@ -8496,6 +9044,7 @@ CREATE TABLE onec_internal.site_person (
 	customer_id uuid NOT NULL,
 	card_id uuid,
 	since timestamptz NOT NULL DEFAULT now(),
+	is_written boolean NOT NULL DEFAULT true,
 	PRIMARY KEY (server, kind, value)
 );
 
@@ -8515,6 +9064,9 @@ COMMENT ON COLUMN onec_internal.site_person.customer_id IS 'Контрагент
 COMMENT ON COLUMN onec_internal.site_person.card_id IS 'Карта этого штрихкода';
 
 COMMENT ON COLUMN onec_internal.site_person.since IS 'С какого времени';
+
+COMMENT ON COLUMN onec_internal.site_person.is_written IS
+	'Записано ли это за ним в 1С; иначе только назвал сайт, найдя его по другому';
 
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.site_person', '');
 
@@ -8589,39 +9141,79 @@ $$;
 COMMENT ON FUNCTION onec_internal.person_known(name, text, text, text) IS
 	'Контрагент по телефону, карте или почте из местных данных (служебная)';
 
-CREATE FUNCTION onec_internal.came_to_nothing(server name, id uuid) RETURNS boolean
+CREATE FUNCTION onec_internal.contacts_stored(server name, person uuid) RETURNS TABLE (kind text, value text)
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT EXISTS (SELECT FROM onec.counterparty c
-				   WHERE c.server = $1 AND c.customer_id = k.in_1c AND (c.is_deleted OR c.deletion_mark))
-		OR EXISTS (SELECT FROM onec.discount_card d
-				   WHERE d.server = $1 AND d.card_id = k.in_1c AND (d.is_deleted OR d.deletion_mark))
-		OR EXISTS (SELECT FROM onec.outbox_history h
-				   WHERE h.server = $1 AND h.key = onec_internal.site_key($1, $2) AND h.operation = 'create'
-					 AND h.status = 'skipped')
-	FROM (SELECT onec_internal.key_in_1c($1, $2) OFFSET 0) k (in_1c)
+	SELECT CASE WHEN c.said ~ '@' THEN 'email' ELSE 'phone' END, c.value
+	FROM (SELECT x.said, CASE WHEN x.said ~ '@' THEN lower(btrim(x.said))
+							  ELSE onec.normalize_phone(x.said, onec.get('phone.country', $1)) END AS value
+		  FROM (SELECT unnest(ARRAY[p.phone, p.email]) FROM onec.counterparty p
+				WHERE p.server = $1 AND p.customer_id = $2
+				UNION ALL
+				SELECT unnest(ARRAY[k.phone, k.presentation, k.email]) FROM onec.counterparty_contact k
+				WHERE k.server = $1 AND k.customer_id = $2) x (said)) c
+	WHERE c.value IS NOT NULL
 $$;
 
-COMMENT ON FUNCTION onec_internal.came_to_nothing(name, uuid) IS
-	'Не появится ли объект, который просил сайт: пропущен или удалён (служебная)';
+COMMENT ON FUNCTION onec_internal.contacts_stored(name, uuid) IS
+	'Телефоны и почта человека в местных данных (служебная)';
+
+CREATE FUNCTION onec_internal.is_underway(server name, id uuid) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (SELECT FROM onec.outbox o
+				   WHERE o.server = $1 AND o.key = onec_internal.site_key($1, $2))
+		OR EXISTS (SELECT FROM onec_internal.written_unread w
+				   WHERE w.server = $1 AND w.key = onec_internal.key_in_1c($1, $2))
+$$;
+
+COMMENT ON FUNCTION onec_internal.is_underway(name, uuid) IS
+	'Есть ли недоставленные изменения объекта (служебная)';
+
+CREATE FUNCTION onec_internal.is_given_up(was onec_internal.site_person) RETURNS boolean
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	thing uuid := coalesce(was.card_id, was.customer_id);
+	person uuid := onec_internal.key_in_1c(was.server, was.customer_id);
+BEGIN
+	IF onec_internal.came_to_nothing(was.server, thing) THEN
+		RETURN true;
+	ELSIF NOT was.is_written OR onec_internal.is_underway(was.server, thing) THEN
+		RETURN false;
+	ELSIF was.kind = 'card' THEN
+		RETURN EXISTS (SELECT FROM onec_internal.card_known(was.server, was.value) c
+					   WHERE c.card_id IS NOT NULL AND c.owner_id IS DISTINCT FROM person);
+	END IF;
+	RETURN coalesce((SELECT bool_and(c.value <> was.value)
+					 FROM onec_internal.contacts_stored(was.server, person) c
+					 WHERE c.kind = was.kind), false);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.is_given_up(onec_internal.site_person) IS
+	'Свободны ли снова телефон, почта или карта (служебная)';
 
 CREATE FUNCTION onec_internal.hold_person(server name, kind text, value text, person uuid,
-										  card uuid DEFAULT NULL, OUT customer_id uuid, OUT card_id uuid)
+										  card uuid DEFAULT NULL, written boolean DEFAULT true,
+										  OUT customer_id uuid, OUT card_id uuid)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	was onec_internal.site_person;
 BEGIN
-	INSERT INTO onec_internal.site_person (server, kind, value, customer_id, card_id)
-	VALUES (hold_person.server, hold_person.kind, hold_person.value, person, card)
+	INSERT INTO onec_internal.site_person (server, kind, value, customer_id, card_id, is_written)
+	VALUES (hold_person.server, hold_person.kind, hold_person.value, person, card, written)
 	ON CONFLICT ON CONSTRAINT site_person_pkey DO NOTHING;
 	SELECT p.* INTO was FROM onec_internal.site_person p
 	WHERE p.server = hold_person.server AND p.kind = hold_person.kind
 		AND p.value = hold_person.value FOR UPDATE;
-	IF onec_internal.came_to_nothing(server, coalesce(was.card_id, was.customer_id)) THEN
-		UPDATE onec_internal.site_person p SET customer_id = person, card_id = card, since = now()
+	IF was.customer_id = person AND written > was.is_written OR onec_internal.is_given_up(was) THEN
+		UPDATE onec_internal.site_person p SET customer_id = person, card_id = card, since = now(),
+			is_written = written
 		WHERE p.server = hold_person.server AND p.kind = hold_person.kind AND p.value = hold_person.value
 		RETURNING * INTO was;
 	END IF;
@@ -8629,7 +9221,7 @@ BEGIN
 	card_id := was.card_id;
 END $$;
 
-COMMENT ON FUNCTION onec_internal.hold_person(name, text, text, uuid, uuid) IS
+COMMENT ON FUNCTION onec_internal.hold_person(name, text, text, uuid, uuid, boolean) IS
 	'Закрепить телефон, почту или карту за человеком; возвращает того, за кем они (служебная)';
 
 CREATE FUNCTION onec_internal.contact_said(server name, phone text, email text, OUT number text,
@@ -8669,7 +9261,17 @@ $$;
 
 COMMENT ON FUNCTION onec_internal.contact_rows(name, text, text) IS 'Строки контактов (служебная)';
 
-CREATE FUNCTION onec_internal.put_card(server name, customer uuid, said jsonb, idempotency text) RETURNS uuid
+CREATE FUNCTION onec_internal.refuse_card() RETURNS void
+	LANGUAGE plpgsql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE unique_violation USING MESSAGE = 'the card of this bar code is somebody else''s';
+END $$;
+
+COMMENT ON FUNCTION onec_internal.refuse_card() IS 'Отказать: карта чужая (служебная)';
+
+CREATE FUNCTION onec_internal.put_card(server name, customer uuid, said jsonb) RETURNS uuid
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -8678,36 +9280,38 @@ DECLARE
 	-- all by the keys that a site has been given
 	customer uuid := onec_internal.site_key(server, customer);
 	code text := btrim(said ->> 'barcode');
-	known record;
+	stored record;
+	held record;
 	key uuid := onec_internal.key_said(said);
-	card jsonb := said || jsonb_build_object('owner', customer, 'barcode', code,
-											 'description', coalesce(said ->> 'description', code));
+	is_asked_for boolean;
 BEGIN
 	SELECT onec_internal.site_key(server, c.card_id) AS card_id, onec_internal.site_key(server, c.owner_id)
-		AS owner_id INTO known
+		AS owner_id INTO stored
 	FROM onec_internal.card_known(server, code) c;
-	IF known.card_id IS NULL THEN
-		SELECT h.card_id, h.customer_id AS owner_id INTO known
-		FROM onec_internal.hold_person(server, 'card', code, customer, key) h;
+	IF stored.owner_id = customer THEN
+		RETURN stored.card_id;
+	ELSIF stored.owner_id IS NOT NULL THEN
+		PERFORM onec_internal.refuse_card();
 	END IF;
-	IF known.owner_id <> customer THEN
-		RAISE unique_violation USING MESSAGE = 'the card of this bar code is somebody else''s';
-	ELSIF known.card_id <> key AND known.owner_id = customer THEN
-		RETURN known.card_id;
-	ELSIF known.card_id <> key THEN
-		PERFORM onec.enqueue(server, entity_set, 'patch', known.card_id,
-							 onec_internal.write_body(server, 'card',
-													  jsonb_build_object('owner', customer), true),
-							 idempotency => idempotency || ':owner');
-		PERFORM onec_internal.hold_person(server, 'card', code, customer, known.card_id);
-		RETURN known.card_id;
+	SELECT h.* INTO held
+	FROM onec_internal.hold_person(server, 'card', code, customer, coalesce(stored.card_id, key)) h;
+	IF held.customer_id <> customer THEN
+		PERFORM onec_internal.refuse_card();
 	END IF;
-	RETURN (onec.enqueue(server, entity_set, 'create', key,
-						 onec_internal.write_body(server, 'card', card - 'key'),
-						 idempotency => idempotency || ':card')).object_key;
+	-- whoever was first has been waited for, and is seen
+	is_asked_for := onec_internal.is_underway(server, held.card_id);
+	IF stored.card_id IS NULL AND held.card_id = key THEN
+		PERFORM onec.enqueue(server, entity_set, 'create', key, onec_internal.write_body(server, 'card',
+			said - 'key' || jsonb_build_object('owner', customer, 'barcode', code, 'description',
+											   coalesce(said ->> 'description', code))));
+	ELSIF stored.card_id IS NOT NULL AND NOT is_asked_for THEN
+		PERFORM onec.enqueue(server, entity_set, 'patch', held.card_id, onec_internal.write_body(
+			server, 'card', jsonb_build_object('owner', customer), true));
+	END IF;
+	RETURN held.card_id;
 END $$;
 
-COMMENT ON FUNCTION onec_internal.put_card(name, uuid, jsonb, text) IS
+COMMENT ON FUNCTION onec_internal.put_card(name, uuid, jsonb) IS
 	'Карта покупателя: найденная или новая (служебная)';
 
 CREATE FUNCTION onec.issue_card(server name, customer uuid, card jsonb,
@@ -8721,8 +9325,8 @@ DECLARE
 BEGIN
 	PERFORM onec_internal.must_write('issue_card');
 	srv := onec_internal.site_writes(server, 'card');
-	done := coalesce(onec_internal.key_given_before(srv, 'card', 'create', idempotency || ':card'),
-					 onec_internal.key_given_before(srv, 'card', 'patch', idempotency || ':owner'));
+	done := onec_internal.called_before(srv, 'issue_card', idempotency, jsonb_build_array(customer, card),
+										true);
 	IF done IS NOT NULL THEN
 		RETURN done;
 	END IF;
@@ -8731,7 +9335,8 @@ BEGIN
 		PERFORM onec_internal.refuse_missing(srv, 'card', 'barcode', NULL);
 	END IF;
 	PERFORM onec_internal.must_be_known(srv, 'customer', customer);
-	RETURN onec_internal.put_card(srv, customer, card, idempotency);
+	RETURN onec_internal.answered(srv, 'issue_card', idempotency,
+								  onec_internal.put_card(srv, customer, card));
 END $$;
 
 COMMENT ON FUNCTION onec.issue_card(name, uuid, jsonb, text) IS
@@ -8785,13 +9390,14 @@ BEGIN
 	IF other IS NULL AND code IS NOT NULL THEN
 		SELECT p.customer_id INTO other FROM onec_internal.site_person p
 		WHERE p.server = hold_or_find.server AND p.kind = 'card' AND p.value = code
-		  AND NOT onec_internal.came_to_nothing(p.server, p.card_id);
+		  AND NOT onec_internal.is_given_up(p);
 	END IF;
 	IF other IS NOT NULL THEN
-		UPDATE onec_internal.site_person p SET customer_id = other
+		UPDATE onec_internal.site_person p SET customer_id = other, is_written = false
 		WHERE p.customer_id = person AND p.server = hold_or_find.server;
 		-- what they were not known by is theirs from now on
-		PERFORM onec_internal.hold_person(server, k.kind, coalesce(k.phone, k.email), other)
+		PERFORM onec_internal.hold_person(server, k.kind, coalesce(k.phone, k.email), other,
+										  written => false)
 		FROM (VALUES ('phone', number, NULL), ('email', NULL, plain)) k (kind, phone, email)
 		WHERE num_nonnulls(k.phone, k.email) > 0
 		  AND onec_internal.person_known(server, k.phone, k.email, NULL) IS NULL;
@@ -8817,7 +9423,7 @@ DECLARE
 BEGIN
 	PERFORM onec_internal.must_write('create_customer');
 	srv := onec_internal.site_writes(server, 'customer');
-	other := onec_internal.key_given_before(srv, 'customer', 'create', idempotency);
+	other := onec_internal.called_before(srv, 'create_customer', idempotency, customer, true);
 	IF other IS NOT NULL THEN
 		RETURN other;
 	END IF;
@@ -8838,21 +9444,49 @@ BEGIN
 		END IF;
 		key := (onec.enqueue(srv, onec_internal.write_set(srv, 'customer'), 'create', key,
 							 onec_internal.with_part(srv, 'customer.contacts',
-													 onec_internal.write_body(srv, 'customer', person), rows),
-							 idempotency => idempotency)).object_key;
+													 onec_internal.write_body(srv, 'customer', person),
+													 rows))).object_key;
 	END IF;
 	IF code IS NOT NULL THEN
 		PERFORM onec_internal.site_writes(srv, 'card');
-		PERFORM onec_internal.put_card(srv, coalesce(other, key), jsonb_build_object('barcode', code),
-									   idempotency);
+		PERFORM onec_internal.put_card(srv, coalesce(other, key), jsonb_build_object('barcode', code));
 	END IF;
-	RETURN coalesce(other, key);
+	RETURN onec_internal.answered(srv, 'create_customer', idempotency, coalesce(other, key));
 END $$;
 
 COMMENT ON FUNCTION onec.create_customer(name, jsonb, text) IS
 	'Найти покупателя по телефону, карте или почте в местных данных и в очереди, а если его нет — '
 	'поставить в очередь создание: {"name": …, "phone": …, "email": …, "card": штрихкод}. Возвращает '
 	'ссылку; двое сразу с одним телефоном получают одну';
+
+CREATE FUNCTION onec_internal.take_contact(server name, person uuid, number text, address text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	in_1c uuid := onec_internal.key_in_1c(server, person);
+	w record;
+	other uuid;
+BEGIN
+	FOR w IN SELECT k.* FROM (VALUES (1, 'phone', 'telephone', number),
+			(2, 'email', 'address', lower(btrim(address) COLLATE "default"))) k (n, kind, title, value)
+		WHERE k.value IS NOT NULL ORDER BY k.n LOOP
+		CONTINUE WHEN (w.kind, w.value) IN (SELECT c.kind, c.value
+											FROM onec_internal.contacts_stored(server, in_1c) c);
+		other := onec_internal.person_known(server, CASE w.kind WHEN 'phone' THEN w.value END,
+											CASE w.kind WHEN 'email' THEN w.value END, NULL);
+		IF other IS NULL OR other = in_1c THEN
+			other := onec_internal.key_in_1c(server, (onec_internal.hold_person(server, w.kind, w.value,
+																				person)).customer_id);
+		END IF;
+		IF other <> in_1c THEN
+			RAISE unique_violation USING MESSAGE = format('the %s is another customer''s', w.title);
+		END IF;
+	END LOOP;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.take_contact(name, uuid, text, text) IS
+	'Закрепить телефон и почту за человеком, если они ничьи (служебная)';
 
 CREATE FUNCTION onec.change_contact(server name, customer uuid, phone text DEFAULT NULL,
 									email text DEFAULT NULL, idempotency text DEFAULT NULL) RETURNS uuid
@@ -8866,37 +9500,39 @@ DECLARE
 	contact record;
 	before bigint[] := '{}';
 	header jsonb;
+	done uuid;
 BEGIN
 	PERFORM onec_internal.must_write('change_contact');
 	srv := onec_internal.site_writes(server, 'customer');
 	entity_set := onec_internal.write_set(srv, 'customer');
 	part := onec_internal.part_of_object(srv, 'customer.contacts');
+	done := onec_internal.called_before(srv, 'change_contact', idempotency,
+										jsonb_build_array(customer, phone, email));
+	IF done IS NOT NULL THEN
+		RETURN done;
+	END IF;
 	SELECT * INTO contact FROM onec_internal.contact_said(srv, phone, email);
 	IF num_nonnulls(contact.number, contact.address) = 0 THEN
 		RAISE invalid_parameter_value USING MESSAGE = 'change_contact needs a "phone" or an "email"';
 	END IF;
 	PERFORM onec_internal.must_be_known(srv, 'customer', customer);
 	customer := onec_internal.site_key(srv, customer);
+	PERFORM onec_internal.take_contact(srv, customer, contact.number, contact.address);
 	IF part IS NOT NULL THEN
 		before := ARRAY[(onec.enqueue(srv, entity_set, 'merge_rows', customer,
 			jsonb_build_object(part, onec_internal.write_bodies(srv, 'customer.contacts',
 				onec_internal.contact_rows(srv, contact.number, contact.address))),
 			merge_by => ARRAY(
 				SELECT f.property FROM onec_internal.write_fields(srv, 'customer.contacts') f
-				WHERE f.field IN ('type', 'kind') AND f.property IS NOT NULL ORDER BY f.ordinal),
-			idempotency => idempotency || ':rows')).id];
+				WHERE f.field IN ('type', 'kind') AND f.property IS NOT NULL ORDER BY f.ordinal))).id];
 	END IF;
 	-- what 1C itself looks people up by
 	header := onec_internal.write_body(srv, 'customer', jsonb_strip_nulls(jsonb_build_object(
 		'phone', contact.number, 'email', contact.address)), true);
 	IF header <> '{}' THEN
-		PERFORM onec.enqueue(srv, entity_set, 'patch', customer, header, before, idempotency || ':search');
+		PERFORM onec.enqueue(srv, entity_set, 'patch', customer, header, before);
 	END IF;
-	PERFORM onec_internal.hold_person(srv, v.kind, v.value, customer)
-	FROM (VALUES ('phone', contact.number), ('email', lower(btrim(contact.address) COLLATE "default")))
-			 v (kind, value)
-	WHERE v.value IS NOT NULL;
-	RETURN customer;
+	RETURN onec_internal.answered(srv, 'change_contact', idempotency, customer);
 END $$;
 
 COMMENT ON FUNCTION onec.change_contact(name, uuid, text, text, text) IS
@@ -8948,6 +9584,24 @@ COMMENT ON COLUMN onec_internal.site_spending.times IS 'Сколько раз';
 
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.site_spending', '');
 
+CREATE FUNCTION onec_internal.points_came_to_nothing(server name, document uuid) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(bool_or(h.operation = 'create' AND h.never_sent), false)
+		OR coalesce(bool_and(h.never_sent OR h.done_at < r.at) FILTER (WHERE h.operation = 'post'), false)
+			AND NOT EXISTS (SELECT FROM onec.outbox o
+							WHERE o.server = $1 AND o.key = $2 AND o.operation = 'post')
+	FROM (SELECT w.operation, w.done_at, w.status = 'skipped' AND w.attempts = 0 AS never_sent
+		  FROM onec.outbox_history w WHERE w.server = $1 AND w.key = $2) h
+	CROSS JOIN (SELECT coalesce(min(t.last_ok) - interval '1 day', '-infinity') AS at
+				FROM onec.sync_state t JOIN onec.target g USING (target)
+				WHERE t.server = $1 AND g.sums = 'balance') r
+$$;
+
+COMMENT ON FUNCTION onec_internal.points_came_to_nothing(name, uuid) IS
+	'Не изменит ли документ баллов остатка: пропущен до отправки или его нет в 1С (служебная)';
+
 CREATE FUNCTION onec_internal.points_underway(server name, card uuid)
 	RETURNS TABLE (points numeric, expires_at timestamp)
 	LANGUAGE sql STABLE
@@ -8960,12 +9614,7 @@ AS $$
 	  AND NOT EXISTS (SELECT FROM onec_internal.counted_points p
 					  WHERE p.server = $1 AND p.card_id = $2
 						AND p.recorder = onec_internal.key_in_1c($1, s.document_id))
-	  AND NOT EXISTS (SELECT FROM onec.outbox_history h
-					  WHERE h.server = $1 AND h.key = s.document_id
-						AND (h.status = 'skipped' OR h.operation = 'post' AND h.done_at < (
-							SELECT t.last_ok - interval '1 day'
-							FROM onec.sync_state t JOIN onec.target g USING (target)
-							WHERE t.server = $1 AND g.sums = 'balance')))
+	  AND NOT onec_internal.points_came_to_nothing($1, s.document_id)
 $$;
 
 COMMENT ON FUNCTION onec_internal.points_underway(name, uuid) IS
@@ -9015,7 +9664,7 @@ COMMENT ON FUNCTION onec_internal.spend_lines(name, uuid, numeric) IS
 	'Строки списания: сначала то, что сгорит раньше (служебная)';
 
 CREATE FUNCTION onec_internal.put_points(server name, card uuid, points numeric[], expires timestamp[],
-										 comment text, idempotency text) RETURNS uuid
+										 comment text) RETURNS uuid
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -9031,16 +9680,15 @@ BEGIN
 	SELECT * INTO made FROM onec.enqueue(server, entity_set, 'create', body => onec_internal.with_part(server,
 		'points.accruals', onec_internal.write_body(server, 'points', jsonb_build_object('date', at,
 			'comment', nullif(comment, ''), 'accruals', lines)) - onec_internal.part_of_object(server,
-			'points.accruals'), lines), idempotency => idempotency);
-	PERFORM onec.enqueue(server, entity_set, 'post', made.object_key, depends_on => ARRAY[made.id],
-						 idempotency => idempotency || ':post');
+			'points.accruals'), lines));
+	PERFORM onec.enqueue(server, entity_set, 'post', made.object_key, depends_on => ARRAY[made.id]);
 	INSERT INTO onec_internal.site_points (server, card_id, document_id, line, points, expires_at)
 	SELECT server, card, made.object_key, u.n, u.points, u.expires
 	FROM unnest(points, expires) WITH ORDINALITY u (points, expires, n) ON CONFLICT DO NOTHING;
 	RETURN made.object_key;
 END $$;
 
-COMMENT ON FUNCTION onec_internal.put_points(name, uuid, numeric[], timestamp[], text, text) IS
+COMMENT ON FUNCTION onec_internal.put_points(name, uuid, numeric[], timestamp[], text) IS
 	'Поставить в очередь документ баллов и его проведение (служебная)';
 
 CREATE FUNCTION onec_internal.check_points(points numeric) RETURNS void
@@ -9048,8 +9696,9 @@ CREATE FUNCTION onec_internal.check_points(points numeric) RETURNS void
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF (points > 0 AND points < 'Infinity') IS NOT TRUE THEN
-		RAISE invalid_parameter_value USING MESSAGE = 'points must be a number greater than zero';
+	IF (round(points, 2) > 0 AND points < 1e13) IS NOT TRUE THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = 'points must be a number greater than zero: 0.01 at least, less than 10000000000000';
 	END IF;
 END $$;
 
@@ -9066,15 +9715,16 @@ DECLARE
 BEGIN
 	PERFORM onec_internal.must_write('award_points');
 	srv := onec_internal.site_writes(server, 'points');
-	done := onec_internal.key_given_before(srv, 'points', 'create', idempotency);
+	done := onec_internal.called_before(srv, 'award_points', idempotency,
+										jsonb_build_array(card, trim_scale(points), expires, comment));
 	IF done IS NOT NULL THEN
 		RETURN done;
 	END IF;
 	PERFORM onec_internal.check_points(points);
 	PERFORM onec_internal.must_be_known(srv, 'card', card);
 	card := onec_internal.key_in_1c(srv, card);
-	RETURN onec_internal.put_points(srv, card, ARRAY[points], ARRAY[date_trunc('second', expires)], comment,
-									idempotency);
+	RETURN onec_internal.answered(srv, 'award_points', idempotency, onec_internal.put_points(srv, card,
+		ARRAY[points], ARRAY[date_trunc('second', expires)], comment));
 END $$;
 
 COMMENT ON FUNCTION onec.award_points(name, uuid, numeric, timestamp, text, text) IS
@@ -9094,7 +9744,8 @@ DECLARE
 BEGIN
 	PERFORM onec_internal.must_write('spend_points');
 	srv := onec_internal.site_writes(server, 'points');
-	done := onec_internal.key_given_before(srv, 'points', 'create', idempotency);
+	done := onec_internal.called_before(srv, 'spend_points', idempotency,
+										jsonb_build_array(card, trim_scale(points), comment));
 	IF done IS NOT NULL THEN
 		RETURN done;
 	END IF;
@@ -9118,7 +9769,8 @@ BEGIN
 	SELECT array_agg(l.points ORDER BY l.expires_at) AS points,
 		   array_agg(l.expires_at ORDER BY l.expires_at) AS expires INTO lines
 	FROM onec_internal.spend_lines(srv, card, spend_points.points) l;
-	RETURN onec_internal.put_points(srv, card, lines.points, lines.expires, comment, idempotency);
+	RETURN onec_internal.answered(srv, 'spend_points', idempotency,
+								  onec_internal.put_points(srv, card, lines.points, lines.expires, comment));
 END $$;
 
 COMMENT ON FUNCTION onec.spend_points(name, uuid, numeric, text, text) IS
@@ -9147,8 +9799,12 @@ BEGIN
 	priced AS (
 		SELECT l.*, round(l.quantity * l.price, 2) AS amount,
 			   round(coalesce(l.discount, l.quantity * l.price * l.percent / 100, 0), 2) AS off,
-			   CASE WHEN l.vat_percent IS NULL THEN 'vat_percent' WHEN l.quantity <= 0 THEN 'quantity'
-					WHEN l.price < 0 THEN 'price' WHEN l.percent NOT BETWEEN 0 AND 100 THEN 'discount_percent'
+			   CASE WHEN l.vat_percent IS NULL THEN 'vat_percent'
+					-- a sum of nothing for what has a price; more than the fifteen digits that 1C holds
+					WHEN l.quantity <= 0 OR l.quantity >= 1e13
+						OR l.price > 0 AND round(l.quantity * l.price, 2) = 0 THEN 'quantity'
+					WHEN l.price < 0 OR l.price >= 1e13 OR l.quantity * l.price >= 1e13 THEN 'price'
+					WHEN l.percent NOT BETWEEN 0 AND 100 THEN 'discount_percent'
 					WHEN l.discount NOT BETWEEN 0 AND l.quantity * l.price THEN 'discount' END AS wrong
 		FROM line l),
 	taxed AS (
@@ -9193,7 +9849,8 @@ BEGIN
 	PERFORM onec_internal.must_write('place_order');
 	srv := onec_internal.site_writes(server, 'order');
 	entity_set := onec_internal.write_set(srv, 'order');
-	done := onec_internal.key_given_before(srv, 'order', 'create', idempotency);
+	done := onec_internal.called_before(srv, 'place_order', idempotency,
+										jsonb_build_array("order", post IS NOT FALSE));
 	IF done IS NOT NULL THEN
 		RETURN done;
 	END IF;
@@ -9213,12 +9870,11 @@ BEGIN
 	PERFORM onec_internal.must_be_known(srv, 'customer', onec_internal.reference_uuid(head ->> 'customer'));
 	SELECT * INTO made FROM onec.enqueue(srv, entity_set, 'create', onec_internal.key_said("order"),
 		onec_internal.with_part(srv, 'order.lines', onec_internal.write_body(srv, 'order', head)
-			- onec_internal.part_of_object(srv, 'order.lines'), lines), idempotency => idempotency);
-	IF post THEN
-		PERFORM onec.enqueue(srv, entity_set, 'post', made.object_key, depends_on => ARRAY[made.id],
-							 idempotency => idempotency || ':post');
+			- onec_internal.part_of_object(srv, 'order.lines'), lines));
+	IF post IS NOT FALSE THEN
+		PERFORM onec.enqueue(srv, entity_set, 'post', made.object_key, depends_on => ARRAY[made.id]);
 	END IF;
-	RETURN made.object_key;
+	RETURN onec_internal.answered(srv, 'place_order', idempotency, made.object_key);
 END $$;
 
 COMMENT ON FUNCTION onec.place_order(name, jsonb, boolean, text) IS
@@ -9233,12 +9889,19 @@ CREATE FUNCTION onec_internal.put_step(server name, entity_set text, operation t
 AS $$
 DECLARE
 	srv name := onec_internal.written_server(server);
+	done uuid;
 BEGIN
-	PERFORM onec.enqueue(srv, entity_set, operation, key, idempotency => idempotency, depends_on => ARRAY(
+	-- who may not write this is told nothing of what others have
+	PERFORM onec_internal.check_allowed(srv, onec_internal.calling_role(), entity_set);
+	done := onec_internal.called_before(srv, operation, idempotency, jsonb_build_array(entity_set, key));
+	IF done IS NOT NULL THEN
+		RETURN done;
+	END IF;
+	PERFORM onec.enqueue(srv, entity_set, operation, key, depends_on => ARRAY(
 		SELECT o.id FROM onec.outbox o
 		WHERE o.server = srv AND o.key = onec_internal.site_key(srv, put_step.key)
 		  AND o.operation = 'create'));
-	RETURN key;
+	RETURN onec_internal.answered(srv, operation, idempotency, key);
 END $$;
 
 COMMENT ON FUNCTION onec_internal.put_step(name, text, text, uuid, text) IS
@@ -9545,6 +10208,7 @@ BEGIN
 			'sale_line')::date);
 	END IF;
 	PERFORM onec_internal.housekeep_outbox(server);
+	PERFORM onec_internal.housekeep_calls(server);
 	moved := onec_internal.reschedule_jobs(server);
 END $$;
 
@@ -9830,6 +10494,15 @@ END $$;
 
 COMMENT ON FUNCTION onec_internal.prices_json(name, uuid) IS 'Цены товара как JSON (служебная)';
 
+CREATE FUNCTION onec_internal.are_reserves_read(server name) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM onec.sync_state r WHERE r.server = $1 AND r.target = 'stock_reserved'
+						AND r.last_ok IS NOT NULL) AND onec.get('endpoint.stock_reserved', $1) <> '';
+
+COMMENT ON FUNCTION onec_internal.are_reserves_read(name) IS
+	'Назван ли и прочитан ли регистр резервов (служебная)';
+
 CREATE FUNCTION onec_internal.stock_json(server name, product uuid, as_of timestamptz) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -9839,7 +10512,8 @@ AS $$
 BEGIN
 	RETURN (
 		SELECT json_build_object('as_of', $3, 'on_hand', coalesce(sum(s.on_hand), 0),
-			'reserved', sum(s.reserved), 'free', greatest(coalesce(sum(s.free), 0), 0),
+			'reserved', CASE WHEN onec_internal.are_reserves_read($1) THEN coalesce(sum(s.reserved), 0) END,
+			'free', greatest(coalesce(sum(s.free), 0), 0),
 			'stores', coalesce(json_agg(json_build_object('store_id', s.store_id, 'store', n.name,
 														  'on_hand', s.on_hand, 'reserved', s.reserved,
 														  'free', s.free) ORDER BY n.name, s.store_id), '[]'))
@@ -10510,6 +11184,27 @@ AS $$
 	WHERE w.word <> ALL (ARRAY(SELECT lower(unnest(onec.get('name.ignore', $1)::text[]) COLLATE "default")))
 $$;
 
+CREATE FUNCTION onec_internal.forget_calls(server name, keys uuid[], words text[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- letters in either case, digits whatever stands between them
+	tells text := $condition$t.idempotency IS NOT NULL AND EXISTS (SELECT FROM unnest($2) w
+		WHERE position(w IN lower(t.idempotency COLLATE "default")) > 0 OR w ~ '^\d{10}$'
+		  AND position(w IN regexp_replace(t.idempotency, '[^0-9[:alpha:]]', '', 'g')) > 0)$condition$;
+BEGIN
+	EXECUTE 'UPDATE onec.outbox_history t SET idempotency = NULL WHERE t.server = $1 AND ' || tells
+		USING server, words;
+	EXECUTE 'DELETE FROM onec_internal.outbox_key t WHERE t.server = $1 AND ' || tells USING server, words;
+	EXECUTE 'DELETE FROM onec_internal.site_call t WHERE t.server = $1 AND ' || tells USING server, words;
+	UPDATE onec_internal.site_call c SET asked = NULL
+	WHERE c.server = forget_calls.server AND c.key = ANY (keys) AND c.asked IS NOT NULL;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.forget_calls(name, uuid[], text[]) IS
+	'Убрать человека из ключей идемпотентности (служебная)';
+
 CREATE FUNCTION onec_internal.forget_written(server name, ids uuid[], words text[],
 											 skip boolean) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
@@ -10546,6 +11241,10 @@ BEGIN
 	WHERE h.server = forget_written.server AND h.key = ANY (keys)
 	  AND (h.body IS NOT NULL OR h.stored_diff IS NOT NULL OR h.message IS NOT NULL);
 	GET DIAGNOSTICS masked = ROW_COUNT;
+	-- a print of few words can be guessed
+	UPDATE onec_internal.outbox_key k SET asked = NULL
+	WHERE k.server = forget_written.server AND k.key = ANY (keys) AND k.asked IS NOT NULL;
+	PERFORM onec_internal.forget_calls(server, keys, ids::text[] || words);
 	RETURN masked;
 END $$;
 
@@ -10881,7 +11580,7 @@ BEGIN
 	INTO filled, read
 	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'server'
 	WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
-	  AND c.relname !~ '^(outbox|write_default$|site_(person|points|spending)$)'
+	  AND c.relname !~ '^(outbox|write_default$|site_(person|points|spending|call)$)'
 	  AND (c.relkind = 'r' OR c.relkind = 'v' AND c.relnamespace = 'onec'::regnamespace
 		   AND EXISTS (SELECT FROM onec.target t WHERE t.table_schema = 'onec' AND t.table_name = c.relname));
 	SELECT string_agg(p.oid::regprocedure::text, ', ') INTO called FROM pg_proc p
@@ -10953,9 +11652,8 @@ DECLARE
 BEGIN
 	PERFORM onec_internal.must_write('grant_site_writer');
 	PERFORM onec_internal.checked_word('entity set that can be written', e, known) FROM unnest(entity_sets) e;
-	INSERT INTO onec.outbox_allowed (server, role, entity_set)
-	SELECT srv, (SELECT r.rolname FROM pg_roles r WHERE r.oid = grant_site_writer.role), e
-	FROM unnest(coalesce(entity_sets, own)) e WHERE e = ANY (known) ON CONFLICT DO NOTHING;
+	PERFORM onec_internal.keep_allowed(srv, role, ARRAY(
+		SELECT e FROM unnest(coalesce(entity_sets, own)) e WHERE e = ANY (known)));
 	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.create_customer(name, jsonb, text), '
 		'onec.change_contact(name, uuid, text, text, text), onec.issue_card(name, uuid, jsonb, text), '
