@@ -1,6 +1,18 @@
 -- What makes onec_fdw 1.1 of 1.0, sha256 5b5b83d2aa6528b046277648ba07428a3effc10d5c2a9e91f280e404f231c600.
 \echo Use "ALTER EXTENSION onec_fdw UPDATE" to load this file. \quit
 
+CREATE FUNCTION onec_internal.server_option(server name, option text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
+			WHERE s.srvname = server AND o.option_name = option);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.server_option(name, text) IS
+	'Параметр сервера; NULL — не задан (служебная)';
+
 ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
 INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('stock.enabled', 'bool', 'false', NULL, NULL, NULL, 'Читать остатки и резервы товаров', true)
 ON CONFLICT DO NOTHING;
@@ -1594,9 +1606,7 @@ COMMENT ON FUNCTION onec_internal.published_properties(name) IS
 CREATE FUNCTION onec_internal.is_updatable(server name) RETURNS boolean
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
-	RETURN coalesce((SELECT o.option_value::boolean FROM pg_foreign_server s,
-						 pg_options_to_table(s.srvoptions) o
-					 WHERE s.srvname = $1 AND o.option_name = 'updatable'), false);
+	RETURN coalesce(onec_internal.server_option($1, 'updatable')::boolean, false);
 
 COMMENT ON FUNCTION onec_internal.is_updatable(name) IS 'Разрешено ли писать в базу сейчас (служебная)';
 
@@ -1604,8 +1614,7 @@ CREATE FUNCTION onec_internal.server_now(server name, OUT server_oid oid, OUT ad
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT s.oid, (SELECT o.option_value FROM pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url')
-	FROM pg_foreign_server s WHERE s.srvname = $1
+	SELECT s.oid, onec_internal.server_option($1, 'url') FROM pg_foreign_server s WHERE s.srvname = $1
 $$;
 
 COMMENT ON FUNCTION onec_internal.server_now(name) IS 'Сервер с этим именем сейчас (служебная)';
@@ -1799,6 +1808,21 @@ BEGIN
 	END LOOP;
 END $$;
 
+CREATE OR REPLACE FUNCTION onec_internal.set_server_option(server name, option text, value text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_foreign_server s WHERE s.srvname = server) THEN
+		EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER onec_fdw OPTIONS (%I %L)', server,
+					   option, value);
+	ELSE
+		EXECUTE format('ALTER SERVER %I OPTIONS (%s %I %L)', server,
+			CASE WHEN onec_internal.server_option(server, option) IS NULL THEN 'ADD' ELSE 'SET' END, option,
+			value);
+	END IF;
+END $$;
+
 CREATE FUNCTION onec_internal.plan_nodes(server name, node uuid) RETURNS text
 	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_plan_nodes';
 
@@ -1822,13 +1846,9 @@ CREATE FUNCTION onec_internal.plan_wanted(server name, OUT plan text, OUT named 
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT w.plan, w.named
-	FROM pg_foreign_server s CROSS JOIN LATERAL (
-		SELECT max(o.option_value) FILTER (WHERE o.option_name = 'change_source') AS source,
-			   max(o.option_value) FILTER (WHERE o.option_name = 'exchange_plan') AS plan,
-			   max(o.option_value) FILTER (WHERE o.option_name = 'exchange_node') AS named
-		FROM pg_options_to_table(s.srvoptions) o) w
-	WHERE s.srvname = $1 AND w.source = 'plan'
+	SELECT onec_internal.server_option($1, 'exchange_plan'),
+		   onec_internal.server_option($1, 'exchange_node')
+	WHERE onec_internal.server_option($1, 'change_source') = 'plan'
 $$;
 
 COMMENT ON FUNCTION onec_internal.plan_wanted(name) IS
@@ -1866,17 +1886,22 @@ CREATE FUNCTION onec_internal.who_else_asks(server name, node uuid) RETURNS name
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT p.server FROM onec_internal.plan_state p
-	JOIN pg_foreign_server s ON s.srvname = p.server
-	JOIN pg_foreign_server own ON own.srvname = $1
 	CROSS JOIN LATERAL onec_internal.plan_wanted(p.server) w
 	WHERE p.server <> $1 AND p.node = $2 AND p.message_no IS NOT NULL
-	  AND (SELECT o.option_value FROM pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url')
-		  = (SELECT o.option_value FROM pg_options_to_table(own.srvoptions) o WHERE o.option_name = 'url')
+	  AND onec_internal.server_option(p.server, 'url') = onec_internal.server_option($1, 'url')
 	LIMIT 1
 $$;
 
 COMMENT ON FUNCTION onec_internal.who_else_asks(name, uuid) IS
 	'Какой ещё сервер спрашивает этот узел (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.option_statement(server name, option text, value text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('ALTER SERVER %I OPTIONS (%s %I %L);', server,
+				  CASE WHEN onec_internal.server_option(server, option) IS NULL THEN 'ADD' ELSE 'SET' END,
+				  option, value) $$;
 
 CREATE FUNCTION onec_internal.diagnose_versions(server name, target text)
 	RETURNS TABLE ("check" text, status text, detail text, advice text)
@@ -5610,7 +5635,7 @@ BEGIN
 			PERFORM onec_internal.end_step(plan, run, s);
 		ELSE
 			SELECT * INTO did FROM onec_internal.do_window(plan, s.target, lower(w), upper(w), s.days,
-															   s.objects_told);
+														   s.objects_told);
 			s.windows := s.windows[2:];
 			IF did.read = 0 AND s.empty_windows > 0 THEN
 				s.windows := onec_internal.join_empty_windows(plan.server, s.target, s.windows);
@@ -6022,6 +6047,21 @@ CREATE FUNCTION onec_internal.value_fault(edm_type text, length int, value jsonb
 COMMENT ON FUNCTION onec_internal.value_fault(text, int, jsonb, text) IS
 	'Что не так со значением; NULL — всё так (служебная)';
 
+CREATE FUNCTION onec_internal.member_fault(property text, edm_type text, length int, part text, line bigint,
+										   name text, value jsonb, kind text) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN $1 IS NULL THEN 'is no property of it'
+		WHEN $6 = 'DataVersion' THEN 'is 1C''s own; the version read is an argument: data_version'
+		WHEN $6 = 'Posted' THEN 'is not written: the operations post and unpost do that'
+		WHEN $6 = 'Ref_Key' THEN 'is the key, which is an argument'
+		WHEN $6 = 'LineNumber' AND $4 <> '' THEN
+			CASE WHEN $7 #>> '{}' <> $5::text THEN 'is not the place of its row in the list' END
+		ELSE onec_internal.value_fault($2, $3, $7, $8) END;
+
+COMMENT ON FUNCTION onec_internal.member_fault(text, text, int, text, bigint, text, jsonb, text) IS
+	'Что не так с полем тела записи; NULL — всё так (служебная)';
+
 CREATE FUNCTION onec_internal.body_members(body jsonb)
 	RETURNS TABLE (part text, line bigint, name text, value jsonb, kind text)
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 30
@@ -6060,14 +6100,8 @@ BEGIN
 	LEFT JOIN onec_internal.outbox_property p
 		ON p.server = body_fault.server AND p.entity_set = body_fault.entity_set AND p.part = m.part
 			AND p.property = m.name
-	CROSS JOIN LATERAL (SELECT CASE
-		WHEN p.property IS NULL THEN 'is no property of it'
-		WHEN m.name = 'DataVersion' THEN 'is 1C''s own; the version read is an argument: data_version'
-		WHEN m.name = 'Posted' THEN 'is not written: the operations post and unpost do that'
-		WHEN m.name = 'Ref_Key' THEN 'is the key, which is an argument'
-		WHEN m.name = 'LineNumber' AND m.part <> '' THEN
-			CASE WHEN m.value #>> '{}' <> m.line::text THEN 'is not the place of its row in the list' END
-		ELSE onec_internal.value_fault(p.edm_type, p.length, m.value, m.kind) END) f (fault)
+	CROSS JOIN LATERAL (SELECT onec_internal.member_fault(p.property, p.edm_type, p.length, m.part, m.line,
+														  m.name, m.value, m.kind)) f (fault)
 	WHERE f.fault IS NOT NULL
 	ORDER BY m.part, m.line, m.name LIMIT 1;
 END $$;
@@ -6483,22 +6517,8 @@ CREATE FUNCTION onec_internal.change_print(body jsonb, merge_by text[]) RETURNS 
 
 COMMENT ON FUNCTION onec_internal.change_print(jsonb, text[]) IS 'Отпечаток изменения (служебная)';
 
-CREATE FUNCTION onec_internal.is_asked_by_us() RETURNS boolean
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	callers text;
-BEGIN
-	GET DIAGNOSTICS callers = PG_CONTEXT;
-	RETURN callers ~ '\monec\.enqueue\(.*\monec(_internal)?\.\w+\(';
-END $$;
-
-COMMENT ON FUNCTION onec_internal.is_asked_by_us() IS 'Вызвана ли enqueue другой функцией onec (служебная)';
-
 CREATE FUNCTION onec_internal.known_change(server name, entity_set text, operation text, idempotency text,
-										   asked text DEFAULT NULL, asked_key uuid DEFAULT NULL,
-										   OUT id bigint, OUT key uuid)
+										   asked text, asked_key uuid, OUT id bigint, OUT key uuid)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
@@ -6509,8 +6529,7 @@ BEGIN
 	SELECT * INTO k FROM onec_internal.outbox_key o
 	WHERE o.server = known_change.server AND o.idempotency = known_change.idempotency;
 	IF (k.entity_set, k.operation) <> (entity_set, operation)
-		OR (k.asked <> asked OR k.key <> onec_internal.site_key(server, asked_key))
-			AND NOT (operation = 'create' AND onec_internal.is_asked_by_us()) THEN
+		OR k.asked <> asked OR k.key <> onec_internal.site_key(server, asked_key) THEN
 		RAISE unique_violation USING
 			MESSAGE = 'the idempotency key has been used for another change',
 			DETAIL = format('It was to %s "%s", outbox row %s.', k.operation, k.entity_set, k.id);
@@ -6664,9 +6683,8 @@ AS $$
 	CROSS JOIN LATERAL onec_internal.body_members(b.body) m
 	LEFT JOIN onec_internal.outbox_property p
 		ON p.server = $1 AND p.entity_set = $2 AND p.part = m.part AND p.property = m.name
-	WHERE p.property IS NULL OR m.name IN ('DataVersion', 'Posted', 'Ref_Key')
-	   OR CASE WHEN m.part <> '' AND m.name = 'LineNumber' THEN m.value #>> '{}' <> m.line::text
-			   ELSE onec_internal.value_fault(p.edm_type, p.length, m.value, m.kind) IS NOT NULL END
+	WHERE onec_internal.member_fault(p.property, p.edm_type, p.length, m.part, m.line, m.name, m.value,
+									 m.kind) IS NOT NULL
 	ORDER BY b.n LIMIT 1
 $$;
 
@@ -6784,13 +6802,20 @@ $$;
 COMMENT ON FUNCTION onec_internal.take_back_leases(name) IS
 	'Вернуть строки, отправка которых прервалась: их исход неясен (служебная)';
 
+CREATE FUNCTION onec_internal.reason_another_base() RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN 'the server was dropped and made again for another address since this was put there';
+
+COMMENT ON FUNCTION onec_internal.reason_another_base() IS
+	'Почему стоит строка очереди: под именем базы другой сервер (служебная)';
+
 CREATE FUNCTION onec_internal.block_for_another_base(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	UPDATE onec.outbox o SET status = 'blocked', http_status = NULL, code = NULL,
-		message = 'the server was dropped and made again for another address since this was put there'
+		message = onec_internal.reason_another_base()
 	WHERE o.server = block_for_another_base.server
 	  AND o.status IN ('pending', 'waiting', 'unknown', 'sending');
 END $$;
@@ -6820,9 +6845,9 @@ CREATE FUNCTION onec_internal.lease_time(server name) RETURNS interval
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 	RETURN make_interval(secs => greatest(onec.get('outbox.lease_seconds', $1)::int,
-		onec.get('outbox.settle_seconds', $1)::int + 3 * coalesce((
-			SELECT o.option_value::int FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-			WHERE s.srvname = $1 AND o.option_name = 'request_timeout'), 300)));
+		-- 300: what src/table/options.c takes where the owner says nothing
+		onec.get('outbox.settle_seconds', $1)::int
+			+ 3 * coalesce(onec_internal.server_option($1, 'request_timeout')::int, 300)));
 
 COMMENT ON FUNCTION onec_internal.lease_time(name) IS 'На сколько строка берётся в работу (служебная)';
 
@@ -7622,9 +7647,7 @@ COMMENT ON FUNCTION onec_internal.carry_leased(onec.outbox) IS
 CREATE FUNCTION onec_internal.writing_role(server name) RETURNS name
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
-	RETURN coalesce((SELECT o.option_value::name FROM pg_foreign_server s,
-						 pg_options_to_table(s.srvoptions) o
-					 WHERE s.srvname = $1 AND o.option_name = 'write_user'), current_user);
+	RETURN coalesce(onec_internal.server_option($1, 'write_user')::name, current_user);
 
 COMMENT ON FUNCTION onec_internal.writing_role(name) IS 'Роль, логином которой отправляется (служебная)';
 
@@ -7763,7 +7786,7 @@ BEGIN
 END $$;
 
 COMMENT ON PROCEDURE onec.deliver(name, int, int) IS
-	'Отправить в 1С то, что ждёт в очереди: каждая строка — один изменяющий запрос и две фиксации, до и '
+	'Отправить в 1С то, что ждёт в очереди: каждая строка — один изменяющий запрос с фиксациями до и '
 	'после него. Не больше max_rows строк и max_seconds секунд; можно вызывать одновременно';
 
 REVOKE EXECUTE ON PROCEDURE onec.deliver(name, int, int) FROM PUBLIC;
@@ -8080,7 +8103,7 @@ CREATE FUNCTION onec_internal.outbox_happened(o onec.outbox) RETURNS text
 	RETURN CASE ($1).status
 		WHEN 'failed' THEN '1С отказала и ничего не записала'
 		WHEN 'conflict' THEN 'Объект изменён другим; ничего не перезаписано'
-		WHEN 'blocked' THEN CASE WHEN ($1).message LIKE 'the server was dropped%'
+		WHEN 'blocked' THEN CASE WHEN ($1).message = onec_internal.reason_another_base()
 			THEN 'Сервер, для которого это поставлено, удалён; под его именем — другой, с другим адресом'
 			WHEN ($1).operation = 'create' AND ($1).http_status IS NULL
 			THEN 'База даёт новым объектам свои ссылки, и узнать этот объект потом нельзя'
@@ -8104,7 +8127,7 @@ AS $$
 			ELSE 'посмотрите, что в объекте сейчас; записать всё равно: SELECT '
 			'onec.outbox_edit(%1$s, …), без data_version; оставить как есть: SELECT '
 			'onec.outbox_skip(%1$s, …)' END
-		WHEN 'blocked' THEN CASE WHEN o.message LIKE 'the server was dropped%'
+		WHEN 'blocked' THEN CASE WHEN o.message = onec_internal.reason_another_base()
 			THEN 'если это та же база и она по новому адресу: SELECT onec.setup(%4$L), потом SELECT '
 				 'onec.outbox_retry(%1$s); если другая: SELECT onec.outbox_skip(%1$s, …)'
 			WHEN o.operation = 'create' AND o.http_status IS NULL
@@ -9684,7 +9707,7 @@ BEGIN
 	PERFORM onec.enqueue(server, entity_set, 'post', made.object_key, depends_on => ARRAY[made.id]);
 	INSERT INTO onec_internal.site_points (server, card_id, document_id, line, points, expires_at)
 	SELECT server, card, made.object_key, u.n, u.points, u.expires
-	FROM unnest(points, expires) WITH ORDINALITY u (points, expires, n) ON CONFLICT DO NOTHING;
+	FROM unnest(points, expires) WITH ORDINALITY u (points, expires, n);
 	RETURN made.object_key;
 END $$;
 

@@ -112,7 +112,6 @@ my $logged = join '', grep { !/LOG:|STATEMENT:/ } split /^/, OnecTest->contents(
 unlike($logged, qr/33\.01\.1990|25:00:00/, '… in the log, too');
 
 # ---- one row of a kind is changed, and the others stay ----
-my $rows = object($CUSTOMERS, $p)->{КонтактнаяИнформация};
 is(sql("SELECT string_agg(r ->> 'p', ',') FROM jsonb_array_elements(onec_internal.merged_rows('[{\"t\": \"a\", \"p\": 1}, {\"t\": \"a\", \"p\": 2}, {\"t\": \"b\", \"p\": 3}]', '[{\"t\": \"a\", \"p\": 9}]', '{t}')) r"), '9,2,3',
 	'of two telephones the first is changed');
 

@@ -34,6 +34,18 @@ COMMENT ON COLUMN onec_internal.live_servers.server IS 'Внешний серв�
 COMMENT ON COLUMN onec_internal.live_servers.server_oid IS 'Его номер в каталоге';
 COMMENT ON COLUMN onec_internal.live_servers.timezone IS 'Параметр timezone';
 
+-- An option of a server as its owner has written it; NULL: it is not said.
+CREATE FUNCTION onec_internal.server_option(server name, option text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT o.option_value FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
+			WHERE s.srvname = server AND o.option_name = option);
+END $$;
+COMMENT ON FUNCTION onec_internal.server_option(name, text) IS
+	'Параметр сервера; NULL — не задан (служебная)';
+
 CREATE VIEW onec_internal.known_servers AS
 	SELECT s.server FROM onec_internal.live_servers s
 	UNION SELECT b.server FROM onec_internal.base b;

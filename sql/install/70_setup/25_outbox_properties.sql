@@ -59,9 +59,7 @@ COMMENT ON FUNCTION onec_internal.published_properties(name) IS
 CREATE FUNCTION onec_internal.is_updatable(server name) RETURNS boolean
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
-	RETURN coalesce((SELECT o.option_value::boolean FROM pg_foreign_server s,
-						 pg_options_to_table(s.srvoptions) o
-					 WHERE s.srvname = $1 AND o.option_name = 'updatable'), false);
+	RETURN coalesce(onec_internal.server_option($1, 'updatable')::boolean, false);
 COMMENT ON FUNCTION onec_internal.is_updatable(name) IS 'Разрешено ли писать в базу сейчас (служебная)';
 
 -- The server of a name, and where it leads to.
@@ -69,8 +67,7 @@ CREATE FUNCTION onec_internal.server_now(server name, OUT server_oid oid, OUT ad
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT s.oid, (SELECT o.option_value FROM pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url')
-	FROM pg_foreign_server s WHERE s.srvname = $1
+	SELECT s.oid, onec_internal.server_option($1, 'url') FROM pg_foreign_server s WHERE s.srvname = $1
 $$;
 COMMENT ON FUNCTION onec_internal.server_now(name) IS 'Сервер с этим именем сейчас (служебная)';
 

@@ -62,9 +62,8 @@ BEGIN
 					   option, value);
 	ELSE
 		EXECUTE format('ALTER SERVER %I OPTIONS (%s %I %L)', server,
-			CASE WHEN EXISTS (SELECT FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-							  WHERE s.srvname = server AND o.option_name = option) THEN 'SET'
-								  ELSE 'ADD' END, option, value);
+			CASE WHEN onec_internal.server_option(server, option) IS NULL THEN 'ADD' ELSE 'SET' END, option,
+			value);
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec_internal.set_server_option(name, text, text) IS

@@ -22,13 +22,9 @@ CREATE FUNCTION onec_internal.plan_wanted(server name, OUT plan text, OUT named 
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT w.plan, w.named
-	FROM pg_foreign_server s CROSS JOIN LATERAL (
-		SELECT max(o.option_value) FILTER (WHERE o.option_name = 'change_source') AS source,
-			   max(o.option_value) FILTER (WHERE o.option_name = 'exchange_plan') AS plan,
-			   max(o.option_value) FILTER (WHERE o.option_name = 'exchange_node') AS named
-		FROM pg_options_to_table(s.srvoptions) o) w
-	WHERE s.srvname = $1 AND w.source = 'plan'
+	SELECT onec_internal.server_option($1, 'exchange_plan'),
+		   onec_internal.server_option($1, 'exchange_node')
+	WHERE onec_internal.server_option($1, 'change_source') = 'plan'
 $$;
 COMMENT ON FUNCTION onec_internal.plan_wanted(name) IS
 	'План обмена и узел из параметров сервера, если изменения сообщает план (служебная)';
@@ -66,12 +62,9 @@ CREATE FUNCTION onec_internal.who_else_asks(server name, node uuid) RETURNS name
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT p.server FROM onec_internal.plan_state p
-	JOIN pg_foreign_server s ON s.srvname = p.server
-	JOIN pg_foreign_server own ON own.srvname = $1
 	CROSS JOIN LATERAL onec_internal.plan_wanted(p.server) w
 	WHERE p.server <> $1 AND p.node = $2 AND p.message_no IS NOT NULL
-	  AND (SELECT o.option_value FROM pg_options_to_table(s.srvoptions) o WHERE o.option_name = 'url')
-		  = (SELECT o.option_value FROM pg_options_to_table(own.srvoptions) o WHERE o.option_name = 'url')
+	  AND onec_internal.server_option(p.server, 'url') = onec_internal.server_option($1, 'url')
 	LIMIT 1
 $$;
 COMMENT ON FUNCTION onec_internal.who_else_asks(name, uuid) IS

@@ -37,10 +37,9 @@ CREATE FUNCTION onec_internal.option_statement(server name, option text, value t
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT format('ALTER SERVER %I OPTIONS (%s %I %L);', server, CASE WHEN EXISTS (
-		SELECT FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-		WHERE s.srvname = server AND o.option_name = option)
-		THEN 'SET' ELSE 'ADD' END, option, value) $$;
+	SELECT format('ALTER SERVER %I OPTIONS (%s %I %L);', server,
+				  CASE WHEN onec_internal.server_option(server, option) IS NULL THEN 'ADD' ELSE 'SET' END,
+				  option, value) $$;
 COMMENT ON FUNCTION onec_internal.option_statement(name, text, text) IS
 	'Команда, задающая параметр сервера (служебная)';
 

@@ -433,7 +433,7 @@ BEGIN
 			PERFORM onec_internal.end_step(plan, run, s);
 		ELSE
 			SELECT * INTO did FROM onec_internal.do_window(plan, s.target, lower(w), upper(w), s.days,
-															   s.objects_told);
+														   s.objects_told);
 			s.windows := s.windows[2:];
 			IF did.read = 0 AND s.empty_windows > 0 THEN
 				s.windows := onec_internal.join_empty_windows(plan.server, s.target, s.windows);

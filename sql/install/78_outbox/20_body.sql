@@ -1,8 +1,7 @@
 -- Bodies: is what a site wants to write what the base has; what goes to 1C; what 1C made of it.
 --
 -- 1C ignores a property that it does not know, cuts a text that is too long and drops a composite value
--- without
--- its type, and answers 200.  So all of that is refused before.  No message tells a value.
+-- without its type, and answers 200.  So all of that is refused before.  No message tells a value.
 
 -- What is wrong with one value; NULL: nothing.  "kind" is the type beside a composite.  An expression, and no
 -- function with settings of its own, so that it becomes part of the query that asks for many values.
@@ -49,6 +48,22 @@ CREATE FUNCTION onec_internal.value_fault(edm_type text, length int, value jsonb
 COMMENT ON FUNCTION onec_internal.value_fault(text, int, jsonb, text) IS
 	'Что не так со значением; NULL — всё так (служебная)';
 
+-- What is wrong with one member of a body; NULL: nothing.  "property" is NULL where the object has none of
+-- this name; "line" is its row in the tabular part.  Part of a query, as above.
+CREATE FUNCTION onec_internal.member_fault(property text, edm_type text, length int, part text, line bigint,
+										   name text, value jsonb, kind text) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN CASE
+		WHEN $1 IS NULL THEN 'is no property of it'
+		WHEN $6 = 'DataVersion' THEN 'is 1C''s own; the version read is an argument: data_version'
+		WHEN $6 = 'Posted' THEN 'is not written: the operations post and unpost do that'
+		WHEN $6 = 'Ref_Key' THEN 'is the key, which is an argument'
+		WHEN $6 = 'LineNumber' AND $4 <> '' THEN
+			CASE WHEN $7 #>> '{}' <> $5::text THEN 'is not the place of its row in the list' END
+		ELSE onec_internal.value_fault($2, $3, $7, $8) END;
+COMMENT ON FUNCTION onec_internal.member_fault(text, text, int, text, bigint, text, jsonb, text) IS
+	'Что не так с полем тела записи; NULL — всё так (служебная)';
+
 -- The members of a body, one a row: of the object itself (line 0), and of each row of its tabular parts.
 CREATE FUNCTION onec_internal.body_members(body jsonb)
 	RETURNS TABLE (part text, line bigint, name text, value jsonb, kind text)
@@ -88,14 +103,8 @@ BEGIN
 	LEFT JOIN onec_internal.outbox_property p
 		ON p.server = body_fault.server AND p.entity_set = body_fault.entity_set AND p.part = m.part
 			AND p.property = m.name
-	CROSS JOIN LATERAL (SELECT CASE
-		WHEN p.property IS NULL THEN 'is no property of it'
-		WHEN m.name = 'DataVersion' THEN 'is 1C''s own; the version read is an argument: data_version'
-		WHEN m.name = 'Posted' THEN 'is not written: the operations post and unpost do that'
-		WHEN m.name = 'Ref_Key' THEN 'is the key, which is an argument'
-		WHEN m.name = 'LineNumber' AND m.part <> '' THEN
-			CASE WHEN m.value #>> '{}' <> m.line::text THEN 'is not the place of its row in the list' END
-		ELSE onec_internal.value_fault(p.edm_type, p.length, m.value, m.kind) END) f (fault)
+	CROSS JOIN LATERAL (SELECT onec_internal.member_fault(p.property, p.edm_type, p.length, m.part, m.line,
+														  m.name, m.value, m.kind)) f (fault)
 	WHERE f.fault IS NOT NULL
 	ORDER BY m.part, m.line, m.name LIMIT 1;
 END $$;

@@ -161,24 +161,9 @@ CREATE FUNCTION onec_internal.change_print(body jsonb, merge_by text[]) RETURNS 
 	RETURN encode(sha256(convert_to(concat_ws(' ', $1, $2), 'UTF8')), 'hex');
 COMMENT ON FUNCTION onec_internal.change_print(jsonb, text[]) IS 'Отпечаток изменения (служебная)';
 
--- Whether the change is asked for by a function of ours that calls onec.enqueue.  Such a function has looked
--- for the key itself, and what it then makes has a moment and a key of its own.
-CREATE FUNCTION onec_internal.is_asked_by_us() RETURNS boolean
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	callers text;
-BEGIN
-	GET DIAGNOSTICS callers = PG_CONTEXT;
-	RETURN callers ~ '\monec\.enqueue\(.*\monec(_internal)?\.\w+\(';
-END $$;
-COMMENT ON FUNCTION onec_internal.is_asked_by_us() IS 'Вызвана ли enqueue другой функцией onec (служебная)';
-
 -- The row of this key, if it is known: what it asks for must be the same, as far as the arguments tell it.
 CREATE FUNCTION onec_internal.known_change(server name, entity_set text, operation text, idempotency text,
-										   asked text DEFAULT NULL, asked_key uuid DEFAULT NULL,
-										   OUT id bigint, OUT key uuid)
+										   asked text, asked_key uuid, OUT id bigint, OUT key uuid)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
@@ -189,8 +174,7 @@ BEGIN
 	SELECT * INTO k FROM onec_internal.outbox_key o
 	WHERE o.server = known_change.server AND o.idempotency = known_change.idempotency;
 	IF (k.entity_set, k.operation) <> (entity_set, operation)
-		OR (k.asked <> asked OR k.key <> onec_internal.site_key(server, asked_key))
-			AND NOT (operation = 'create' AND onec_internal.is_asked_by_us()) THEN
+		OR k.asked <> asked OR k.key <> onec_internal.site_key(server, asked_key) THEN
 		RAISE unique_violation USING
 			MESSAGE = 'the idempotency key has been used for another change',
 			DETAIL = format('It was to %s "%s", outbox row %s.', k.operation, k.entity_set, k.id);

@@ -11,9 +11,8 @@ AS $$
 	CROSS JOIN LATERAL onec_internal.body_members(b.body) m
 	LEFT JOIN onec_internal.outbox_property p
 		ON p.server = $1 AND p.entity_set = $2 AND p.part = m.part AND p.property = m.name
-	WHERE p.property IS NULL OR m.name IN ('DataVersion', 'Posted', 'Ref_Key')
-	   OR CASE WHEN m.part <> '' AND m.name = 'LineNumber' THEN m.value #>> '{}' <> m.line::text
-			   ELSE onec_internal.value_fault(p.edm_type, p.length, m.value, m.kind) IS NOT NULL END
+	WHERE onec_internal.member_fault(p.property, p.edm_type, p.length, m.part, m.line, m.name, m.value,
+									 m.kind) IS NOT NULL
 	ORDER BY b.n LIMIT 1
 $$;
 COMMENT ON FUNCTION onec_internal.first_faulty(name, text, jsonb[]) IS

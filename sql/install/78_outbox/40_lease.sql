@@ -1,6 +1,5 @@
 -- A row of the outbox from hand to hand: taken for delivery, its outcome written down.  Each is a
--- transaction of
--- its own, and between them the one request is made (50_deliver.sql).
+-- transaction of its own, and between them the one request is made (50_deliver.sql).
 
 CREATE TYPE onec_internal.write_result AS (
 	verdict text,
@@ -52,6 +51,13 @@ $$;
 COMMENT ON FUNCTION onec_internal.take_back_leases(name) IS
 	'Вернуть строки, отправка которых прервалась: их исход неясен (служебная)';
 
+-- By these words the watch knows such a row (70_watch.sql).
+CREATE FUNCTION onec_internal.reason_another_base() RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN 'the server was dropped and made again for another address since this was put there';
+COMMENT ON FUNCTION onec_internal.reason_another_base() IS
+	'Почему стоит строка очереди: под именем базы другой сервер (служебная)';
+
 -- What waits for a server that is gone does not go to another of its name, unless a person says so.
 CREATE FUNCTION onec_internal.block_for_another_base(server name) RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -59,7 +65,7 @@ CREATE FUNCTION onec_internal.block_for_another_base(server name) RETURNS void
 AS $$
 BEGIN
 	UPDATE onec.outbox o SET status = 'blocked', http_status = NULL, code = NULL,
-		message = 'the server was dropped and made again for another address since this was put there'
+		message = onec_internal.reason_another_base()
 	WHERE o.server = block_for_another_base.server
 	  AND o.status IN ('pending', 'waiting', 'unknown', 'sending');
 END $$;
@@ -89,14 +95,13 @@ CREATE FUNCTION onec_internal.lease_time(server name) RETURNS interval
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 	RETURN make_interval(secs => greatest(onec.get('outbox.lease_seconds', $1)::int,
-		onec.get('outbox.settle_seconds', $1)::int + 3 * coalesce((
-			SELECT o.option_value::int FROM pg_foreign_server s, pg_options_to_table(s.srvoptions) o
-			WHERE s.srvname = $1 AND o.option_name = 'request_timeout'), 300)));
+		-- 300: what src/table/options.c takes where the owner says nothing
+		onec.get('outbox.settle_seconds', $1)::int
+			+ 3 * coalesce(onec_internal.server_option($1, 'request_timeout')::int, 300)));
 COMMENT ON FUNCTION onec_internal.lease_time(name) IS 'На сколько строка берётся в работу (служебная)';
 
 -- The first row that is due, taken; all NULL: none is.  Rows of one key go in their order, and none before
--- what
--- it depends on.
+-- what it depends on.
 CREATE FUNCTION onec_internal.lease_write(server name, stamp text) RETURNS onec.outbox
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
@@ -228,9 +233,8 @@ $$;
 COMMENT ON FUNCTION onec_internal.stop_deliveries(name, text, text) IS
 	'Не отправлять ничего, пока не изменится логин (служебная)';
 
--- Write the outcome down, if the row is still this worker's.  Whether it makes sense to go on: where 1C
--- does not
--- answer at all, or is busy, the next row would fare no better.
+-- Write the outcome down, if the row is still this worker's.  Whether it makes sense to go on: where 1C does
+-- not answer at all, or is busy, the next row would fare no better.
 CREATE FUNCTION onec_internal.settle_write(work onec.outbox, result onec_internal.write_result,
 										   stamp text) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER

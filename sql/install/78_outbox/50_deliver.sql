@@ -1,7 +1,7 @@
--- Delivery: one row, one request that changes; the lease before it and the outcome after it are
--- transactions of
--- their own.  Requests go out with the login of whoever calls, or of option write_user; what makes them runs
--- with the owner's rights and takes no orders but the row's, for nobody else may send anything.
+-- Delivery: one row, one request that changes; the lease before it, what was seen of the object, and the
+-- outcome after it are transactions of their own.  Requests go out with the login of whoever calls, or of
+-- option write_user; what makes them runs with the owner's rights and takes no orders but the row's, for
+-- nobody else may send anything.
 
 CREATE FUNCTION onec_internal.write_once(
 	server name, method text, entity_set text, key uuid, action text, body json, if_match text,
@@ -450,9 +450,7 @@ COMMENT ON FUNCTION onec_internal.carry_leased(onec.outbox) IS
 CREATE FUNCTION onec_internal.writing_role(server name) RETURNS name
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
-	RETURN coalesce((SELECT o.option_value::name FROM pg_foreign_server s,
-						 pg_options_to_table(s.srvoptions) o
-					 WHERE s.srvname = $1 AND o.option_name = 'write_user'), current_user);
+	RETURN coalesce(onec_internal.server_option($1, 'write_user')::name, current_user);
 COMMENT ON FUNCTION onec_internal.writing_role(name) IS 'Роль, логином которой отправляется (служебная)';
 
 -- The server, if it may be delivered to now and there is a login for that.
@@ -589,6 +587,6 @@ BEGIN
 	END IF;
 END $$;
 COMMENT ON PROCEDURE onec.deliver(name, int, int) IS
-	'Отправить в 1С то, что ждёт в очереди: каждая строка — один изменяющий запрос и две фиксации, до и '
+	'Отправить в 1С то, что ждёт в очереди: каждая строка — один изменяющий запрос с фиксациями до и '
 	'после него. Не больше max_rows строк и max_seconds секунд; можно вызывать одновременно';
 REVOKE EXECUTE ON PROCEDURE onec.deliver(name, int, int) FROM PUBLIC;

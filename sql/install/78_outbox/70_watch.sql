@@ -81,7 +81,7 @@ CREATE FUNCTION onec_internal.outbox_happened(o onec.outbox) RETURNS text
 	RETURN CASE ($1).status
 		WHEN 'failed' THEN '1С отказала и ничего не записала'
 		WHEN 'conflict' THEN 'Объект изменён другим; ничего не перезаписано'
-		WHEN 'blocked' THEN CASE WHEN ($1).message LIKE 'the server was dropped%'
+		WHEN 'blocked' THEN CASE WHEN ($1).message = onec_internal.reason_another_base()
 			THEN 'Сервер, для которого это поставлено, удалён; под его именем — другой, с другим адресом'
 			WHEN ($1).operation = 'create' AND ($1).http_status IS NULL
 			THEN 'База даёт новым объектам свои ссылки, и узнать этот объект потом нельзя'
@@ -104,7 +104,7 @@ AS $$
 			ELSE 'посмотрите, что в объекте сейчас; записать всё равно: SELECT '
 			'onec.outbox_edit(%1$s, …), без data_version; оставить как есть: SELECT '
 			'onec.outbox_skip(%1$s, …)' END
-		WHEN 'blocked' THEN CASE WHEN o.message LIKE 'the server was dropped%'
+		WHEN 'blocked' THEN CASE WHEN o.message = onec_internal.reason_another_base()
 			THEN 'если это та же база и она по новому адресу: SELECT onec.setup(%4$L), потом SELECT '
 				 'onec.outbox_retry(%1$s); если другая: SELECT onec.outbox_skip(%1$s, …)'
 			WHEN o.operation = 'create' AND o.http_status IS NULL

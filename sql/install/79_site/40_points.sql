@@ -142,7 +142,7 @@ BEGIN
 	PERFORM onec.enqueue(server, entity_set, 'post', made.object_key, depends_on => ARRAY[made.id]);
 	INSERT INTO onec_internal.site_points (server, card_id, document_id, line, points, expires_at)
 	SELECT server, card, made.object_key, u.n, u.points, u.expires
-	FROM unnest(points, expires) WITH ORDINALITY u (points, expires, n) ON CONFLICT DO NOTHING;
+	FROM unnest(points, expires) WITH ORDINALITY u (points, expires, n);
 	RETURN made.object_key;
 END $$;
 COMMENT ON FUNCTION onec_internal.put_points(name, uuid, numeric[], timestamp[], text) IS
