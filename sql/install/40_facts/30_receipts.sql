@@ -53,6 +53,13 @@ COMMENT ON COLUMN onec_internal.receipt_part.gross IS 'Продано; пуст�
 COMMENT ON COLUMN onec_internal.receipt_part.returned IS 'Возвращено, меньше нуля; пусто — ничего';
 COMMENT ON COLUMN onec_internal.receipt_part.given IS 'Штук, отданных даром; пусто — таких строк нет';
 
+-- What may be divided by years (50_people/35_years.sql): lines, and the receipts that follow them.
+CREATE FUNCTION onec_internal.tables_by_year() RETURNS SETOF regclass
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN unnest('{onec_internal.sale_line,onec_internal.receipt_part}'::regclass[]);
+COMMENT ON FUNCTION onec_internal.tables_by_year() IS 'Таблицы, которые делятся по годам (служебная)';
+
 -- ---- kept with the lines ----
 
 -- The receipts that a statement touches, anew: the parts of the documents that it touches from their lines,
@@ -74,7 +81,10 @@ DECLARE
 	known bigint;
 	fresh boolean;
 BEGIN
-	IF TG_OP = 'TRUNCATE' THEN
+	IF current_setting('onec_store.moves_rows', true) = 'on' THEN
+		-- the lines are what they were, in another table (50_people/35_years.sql)
+		RETURN NULL;
+	ELSIF TG_OP = 'TRUNCATE' THEN
 		DELETE FROM onec_internal.receipt_part;
 		RETURN NULL;
 	ELSIF TG_OP = 'UPDATE' THEN
@@ -88,6 +98,13 @@ BEGIN
 		SELECT array_agg(x.server), array_agg(x.id), array_agg(x.recorder) INTO servers, receipts, recorders
 		FROM (SELECT DISTINCT l.server, onec_internal.receipt_of(l.document_id, l.recorder) AS id, l.recorder
 			  FROM changed_line l ORDER BY id) x;
+	END IF;
+	-- a dump is being restored, whose years have no keys yet
+	IF EXISTS (SELECT FROM pg_inherits i
+			   WHERE i.inhparent IN (SELECT t FROM onec_internal.tables_by_year() t)
+				 AND NOT EXISTS (SELECT FROM pg_index x
+								 WHERE x.indrelid = i.inhrelid AND x.indisprimary)) THEN
+		PERFORM set_config('enable_hashjoin', 'on', true);
 	END IF;
 	LOOP
 		PERFORM FROM unnest(servers, receipts) k (server, id)

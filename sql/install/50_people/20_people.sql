@@ -336,6 +336,8 @@ COMMENT ON FUNCTION onec_internal.some_or_all(uuid[], bigint) IS
 CREATE FUNCTION onec_internal.stale_people(server name) RETURNS uuid[]
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	-- as in onec_internal.stale_customers
+	SET jit = off
 AS $$
 	WITH come AS MATERIALIZED (
 		SELECT l.customer_id, l.card_id FROM onec_internal.people_state s

@@ -124,7 +124,7 @@ CREATE FUNCTION onec_internal.taste_words(server name, products uuid[], stores u
 	RETURNS TABLE (kind text, value_id text, no int, title text)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -170,7 +170,7 @@ CREATE FUNCTION onec_internal.taste_book_of(server name, products uuid[], stores
 											kept boolean) RETURNS onec_internal.taste_book
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -241,7 +241,7 @@ CREATE FUNCTION onec_internal.histories(server name, as_of date, customers uuid[
 				   recent_net numeric, h onec_internal.history)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN

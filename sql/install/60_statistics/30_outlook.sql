@@ -15,7 +15,7 @@ CREATE FUNCTION onec_internal.visit_gaps(server name, as_of date, customers uuid
 				   low_gap numeric, high_gap numeric)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -109,7 +109,7 @@ CREATE FUNCTION onec_internal.kept_baseline(server name, day date, customers uui
 	RETURNS SETOF onec.outlook_baseline
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -128,7 +128,7 @@ CREATE FUNCTION onec.next_purchase(server name DEFAULT NULL, as_of date DEFAULT 
 				   days_since int, overdue_ratio numeric, churn_class text)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -211,7 +211,7 @@ CREATE FUNCTION onec.season(server name DEFAULT NULL, as_of date DEFAULT NULL, c
 				   buys_8_march boolean, buys_new_year boolean, buys_valentine boolean)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -321,7 +321,7 @@ CREATE FUNCTION onec.affinity(server name DEFAULT NULL, as_of date DEFAULT NULL,
 				   penetration numeric, lift numeric, last_at timestamp, diversity numeric)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN

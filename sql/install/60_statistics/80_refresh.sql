@@ -160,6 +160,8 @@ COMMENT ON FUNCTION onec_internal.touch_buyers_of_products(name, text[]) IS
 CREATE FUNCTION onec_internal.stale_customers(server name) RETURNS uuid[]
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
+	-- what would be compiled costs what all lines cost, and reads those of a day
+	SET jit = off
 AS $$
 	WITH stale AS (
 		SELECT t.customer_id FROM onec_internal.touched_customer t WHERE t.server = $1

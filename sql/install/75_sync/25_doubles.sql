@@ -66,12 +66,13 @@ DECLARE
 BEGIN
 	EXECUTE format('
 		WITH here AS MATERIALIZED (
-			SELECT %1$s, h.ctid AS place FROM %2$s h JOIN pg_temp.onec_twice k ON (%3$s) = (%4$s)
+			SELECT %1$s, h.tableoid AS tab, h.ctid AS place
+			FROM %2$s h JOIN pg_temp.onec_twice k ON (%3$s) = (%4$s)
 			WHERE h.server = %5$s AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s
 												  WHERE (%6$s) = (%3$s) AND %7$s)),
 		gone AS (DELETE FROM pg_temp.onec_stage s USING here k WHERE (%6$s) = (%4$s))
 		INSERT INTO pg_temp.onec_stage (%8$s)
-		SELECT %9$s FROM here k JOIN %2$s h ON h.ctid = k.place',
+		SELECT %9$s FROM here k JOIN %2$s h ON h.ctid = k.place AND h.tableoid = k.tab',
 		key_twice, onec_internal.table_of_target(target), key_here, key_twice,
 		onec_internal.server_in(onec_internal.table_of_target(target), server), key_read,
 		onec_internal.same_row_condition(target, 'h', 's'),

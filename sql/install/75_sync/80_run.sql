@@ -123,6 +123,7 @@ CREATE FUNCTION onec_internal.end_run(plan onec_internal.sync_plan, run bigint) 
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	PERFORM onec_internal.keep_years(plan.server);
 	PERFORM onec_internal.analyze_what_changed();
 	PERFORM onec.remember_refusals(plan.server);
 	UPDATE onec.sync_run r

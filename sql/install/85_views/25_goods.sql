@@ -111,7 +111,7 @@ CREATE FUNCTION onec.stock_free(product uuid, variant uuid DEFAULT NULL, store u
 								server name DEFAULT NULL) RETURNS numeric
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
 	srv name := onec_internal.server_meant(server);
@@ -137,7 +137,7 @@ COMMENT ON FUNCTION onec_internal.price_json(onec.price) IS 'Одна цена �
 CREATE FUNCTION onec_internal.prices_json(server name, product uuid) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 BEGIN
 	RETURN (
@@ -159,7 +159,7 @@ COMMENT ON FUNCTION onec_internal.are_reserves_read(name) IS
 CREATE FUNCTION onec_internal.stock_json(server name, product uuid, as_of timestamptz) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -184,7 +184,7 @@ CREATE FUNCTION onec_internal.variants_json(server name, product uuid, category 
 											as_of timestamptz) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -212,7 +212,7 @@ COMMENT ON FUNCTION onec_internal.variants_json(name, uuid, uuid, timestamptz) I
 CREATE FUNCTION onec_internal.properties_json(server name, product uuid) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -228,7 +228,7 @@ COMMENT ON FUNCTION onec_internal.properties_json(name, uuid) IS
 CREATE FUNCTION onec_internal.images_json(server name, product uuid, main uuid) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 BEGIN
 	RETURN (SELECT coalesce(json_agg(json_build_object('file_id', i.file_id, 'type', i.type, 'size', i.size,
@@ -243,7 +243,7 @@ COMMENT ON FUNCTION onec_internal.images_json(name, uuid, uuid) IS 'Картин
 CREATE FUNCTION onec.product_json(product uuid, server name DEFAULT NULL) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE

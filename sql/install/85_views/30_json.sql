@@ -3,7 +3,7 @@
 CREATE FUNCTION onec.customer_json(key text, server name DEFAULT NULL) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -18,7 +18,7 @@ CREATE FUNCTION onec.purchases_json(key text, days int DEFAULT NULL, max_rows in
 									server name DEFAULT NULL) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -40,7 +40,7 @@ COMMENT ON FUNCTION onec.purchases_json(text, int, int, name) IS 'История
 CREATE FUNCTION onec_internal.statistics_json(server name, customer uuid) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -72,7 +72,7 @@ CREATE FUNCTION onec.profile_json(key text, days int DEFAULT NULL, max_rows int 
 								  server name DEFAULT NULL) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN

@@ -24,7 +24,7 @@ COMMENT ON FUNCTION onec_internal.was_read(name, text) IS
 CREATE FUNCTION onec_internal.these_orders_json(server name, orders uuid[]) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
 	payments_known boolean := onec_internal.was_read(server, 'order_payment');
@@ -80,7 +80,7 @@ COMMENT ON FUNCTION onec_internal.these_orders_json(name, uuid[]) IS 'Назва
 CREATE FUNCTION onec.orders_json(key text, max_rows int DEFAULT 20, server name DEFAULT NULL) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
 	u onec.site_user := onec_internal.person_by_key(key, server);
@@ -97,7 +97,7 @@ COMMENT ON FUNCTION onec.orders_json(text, int, name) IS
 CREATE FUNCTION onec.order_json(order_id uuid, server name DEFAULT NULL) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
 	srv name := onec_internal.server_meant(server);
@@ -115,7 +115,7 @@ CREATE FUNCTION onec.image(product uuid, file uuid DEFAULT NULL, server name DEF
 	RETURNS TABLE (file_id uuid, type text, size bigint, sha256 text, content bytea)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
 	srv name := onec_internal.server_meant(server);
