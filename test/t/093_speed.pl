@@ -185,4 +185,49 @@ for my $edit (
 }
 is(sql("SELECT count(*) FROM onec_internal.receipt_part"), '0', 'Q5: of no line nothing is kept');
 
+# ---- rows of a query into a table ----
+sql("CREATE FUNCTION records(statement text) RETURNS bigint LANGUAGE plpgsql AS \$\$ DECLARE plan json; BEGIN
+		EXECUTE 'EXPLAIN (ANALYZE, WAL, FORMAT json) ' || statement INTO plan; RETURN (plan -> 0 -> 'Plan' ->> 'WAL Records')::bigint; END \$\$;
+	CREATE VIEW given AS SELECT g AS n, CASE WHEN g % 3 > 0 THEN 'слово ' || g END AS word, (g / 7.0)::numeric(12, 3) AS amount,
+		CASE WHEN g % 1500 = 0 THEN (SELECT string_agg(md5((g * i)::text), '') FROM generate_series(1, 400) i) END AS long FROM generate_series(1, 5000) g");
+
+# What becomes of a table of that shape, made as $made and filled with what the view gives.
+sub filled
+{
+	my ($made, $query) = @_;
+	my $r = OnecTest->try_text($node, "BEGIN; CREATE TABLE landed (n int, word text, amount numeric(12, 3), long text); $made;
+		SELECT 'inserted ' || onec_internal.insert_many('landed', '" . ($query // 'SELECT * FROM given') . "');
+		SELECT 'differ ' || count(*) FROM ((TABLE landed EXCEPT ALL TABLE given) UNION ALL (TABLE given EXCEPT ALL TABLE landed)) d; ROLLBACK");
+
+	return $r->{sqlstate} eq '00000' ? join(' ', $r->{stdout} =~ /^(?:inserted|differ) (\d+)/mg) : $r->{sqlstate};
+}
+is(filled('SELECT'), '5000 0', 'a plain table gets the rows, long ones, NULLs and all');
+# made before, for what is made by its own transaction need not be logged
+sql('CREATE TABLE logged (LIKE given)');
+my $many = counted('SELECT', "SELECT records('SELECT onec_internal.insert_many(''logged'', ''SELECT * FROM given'')')");
+my $one = counted('SELECT', "SELECT records('INSERT INTO logged SELECT * FROM given')");
+cmp_ok($many * 10, '<', $one, "… many at a time: $many records of the log, where one by one it is $one");
+is(counted('SELECT', "SELECT records('SELECT onec_internal.insert_many(''logged'', ''SELECT * FROM given LIMIT 0'')')"), '0', '… none for no rows');
+
+# What is not plain is filled as INSERT would.
+sql('CREATE FUNCTION louder() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.word := upper(NEW.word); RETURN NEW; END $$');
+is(filled('ALTER TABLE landed ADD PRIMARY KEY (n); SET LOCAL enable_seqscan = off'), '5000 0', 'a key has its index');
+is(filled('ALTER TABLE landed ADD PRIMARY KEY (n)', 'SELECT n % 10, word, amount, long FROM given'), '23505', '… and refuses what comes twice');
+is(filled('ALTER TABLE landed ALTER word SET NOT NULL'), '23502', 'NOT NULL is heeded');
+is(filled('ALTER TABLE landed ADD CHECK (n < 5000)'), '23514', 'a constraint is');
+is(filled('CREATE TABLE whole (LIKE landed) PARTITION BY RANGE (n); ALTER TABLE whole ATTACH PARTITION landed FOR VALUES FROM (1) TO (5000)'), '23514', 'the bounds of a partition are');
+is(filled('CREATE TRIGGER t BEFORE INSERT ON landed FOR EACH ROW EXECUTE FUNCTION louder()'), '5000 6668', 'a trigger is: every word is another, here and there');
+is(filled('CREATE RULE r AS ON INSERT TO landed DO INSTEAD SELECT 1'), 'XX000', 'a rule that inserts nothing is an error');
+is(sql("BEGIN; CREATE TABLE landed (LIKE given); ALTER TABLE landed ADD more int DEFAULT 7; SELECT FROM onec_internal.insert_many('landed', 'TABLE given');
+	SELECT count(*) FROM landed WHERE more = 7; ROLLBACK") =~ s/\D//gr, '5000', 'a column that the query lacks has its default');
+is(filled('ALTER TABLE landed DROP long; ALTER TABLE landed ADD long text'), '5000 0', 'a column dropped before is passed over');
+is(filled('SELECT', 'SELECT n::bigint, word::varchar, amount::float8, long FROM given'), '5000 0', 'values are turned into what the columns are');
+is(filled('SELECT', 'SELECT n, word, n / 7.0, long FROM given'), '5000 0', '… of so many digits');
+is(filled('SELECT', 'DELETE FROM landed'), '42809', 'what gives no rows is refused');
+is(filled('SELECT', 'SELECT n / (n - 4000), word, amount, long FROM given'), '22012', 'an error in the middle is one');
+sql('CREATE ROLE teller; GRANT USAGE ON SCHEMA onec_internal TO teller; GRANT EXECUTE ON FUNCTION onec_internal.insert_many TO teller');
+like(OnecTest->try_text($node, "BEGIN; CREATE TABLE landed (n int); SET LOCAL ROLE teller; SELECT onec_internal.insert_many('landed', 'SELECT 1')")->{stderr},
+	qr/permission denied for table landed/, 'who may not insert does not');
+is(filled('SET LOCAL transaction_read_only = on'), '25006', 'nor does who may only read');
+is(filled("SET LOCAL statement_timeout = '100ms'", 'SELECT n, word, amount, long FROM given, generate_series(1, 1000000)'), '57014', 'it can be cancelled');
 done_testing();

@@ -23,6 +23,12 @@ CREATE FUNCTION onec_internal.login_version(server name) RETURNS text
 COMMENT ON FUNCTION onec_internal.login_version(name) IS
 	'Меняется, когда изменены сервер или сопоставление пользователя; секретов не выдаёт (служебная)';
 
+-- The rows of a query into a table, many at a time where it is a plain one; how many.
+CREATE FUNCTION onec_internal.insert_many(tab regclass, query text) RETURNS bigint
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'onec_insert_many';
+COMMENT ON FUNCTION onec_internal.insert_many(regclass, text) IS
+	'Вставить строки запроса помногу, как COPY (служебная)';
+
 -- The first date of the table from a moment on, as 1C has it.
 CREATE FUNCTION onec_internal.first_date_in_1c(server name, target text, since timestamp) RETURNS timestamp
 	LANGUAGE plpgsql VOLATILE

@@ -172,18 +172,12 @@ CREATE FUNCTION onec_internal.fill_table(tab name, shape text, query text) RETUR
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	rows bigint;
 BEGIN
-	IF onec_internal.take_table_again(tab, shape) THEN
-		EXECUTE format('INSERT INTO pg_temp.%I %s', tab, query);
-		GET DIAGNOSTICS rows = ROW_COUNT;
-	ELSE
-		EXECUTE format('CREATE TEMPORARY TABLE %I ON COMMIT DELETE ROWS AS %s', tab, query);
-		GET DIAGNOSTICS rows = ROW_COUNT;
+	IF NOT onec_internal.take_table_again(tab, shape) THEN
+		EXECUTE format('CREATE TEMPORARY TABLE %I ON COMMIT DELETE ROWS AS %s WITH NO DATA', tab, query);
 		PERFORM set_config('onec_internal.' || tab, shape, false);
 	END IF;
-	RETURN rows;
+	RETURN onec_internal.insert_many(format('pg_temp.%I', tab)::regclass, query);
 END $$;
 COMMENT ON FUNCTION onec_internal.fill_table(name, text, text) IS
 	'Заполнить временную таблицу запросом (служебная)';
