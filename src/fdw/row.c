@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "fdw/row.h"
 #include "protocol/odata/edm_types.h"
@@ -67,20 +68,30 @@ decode_fields(OnecRowReader *reader, const OnecField *fields, int64 number, bool
 	Decoding	decoding = {reader, NULL, number};
 	ErrorContextCallback callback = {error_context_stack, decoding_context, &decoding};
 	MemoryContext old = MemoryContextSwitchTo(reader->memory);
+	OnecDecoder *last = reader->decoders + reader->nwanted;
+	Datum	   *values = slot->tts_values;
+	bool	   *isnull = slot->tts_isnull;
 
 	error_context_stack = &callback;
-	for (int i = 0; i < reader->nwanted; i++)
+	for (OnecDecoder *decoder = reader->decoders; decoder < last; decoder++, fields++)
 	{
-		int			at = reader->decoders[i].column.attnum - 1;
+		int			at = decoder->column.attnum - 1;
 
-		if (keep && fields[i].kind == ONEC_FIELD_ABSENT)
+		if (keep && fields->kind == ONEC_FIELD_ABSENT)
 			continue;
-		decoding.decoder = &reader->decoders[i];
-		slot->tts_values[at] = onec_decode(&reader->decoders[i], &fields[i],
-										   &slot->tts_isnull[at]);
+		decoding.decoder = decoder;
+		values[at] = onec_decode(decoder, fields, &isnull[at]);
 	}
 	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(old);
+}
+
+/* Emptying a context costs more than decoding a number: values stay until there are some of them. */
+static void
+forget_values(OnecRowReader *reader)
+{
+	if (MemoryContextMemAllocated(reader->memory, false) > ALLOCSET_DEFAULT_INITSIZE)
+		MemoryContextReset(reader->memory);
 }
 
 void
@@ -88,7 +99,7 @@ onec_row_decode(OnecRowReader *reader, OnecPager *pager, const OnecField *fields
 				TupleTableSlot *slot)
 {
 	ExecClearTuple(slot);
-	MemoryContextReset(reader->memory);
+	forget_values(reader);
 	/* a trigger may have put a row of its own into the slot of the last one */
 	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
 	if (reader->calls_out)

@@ -30,7 +30,7 @@ typedef struct OnecRowReader
 	const char **names;			/* properties, UTF-8 */
 	bool	   *optional;		/* which of them rows may lack */
 	OnecGenerated *generated;	/* columns that are computed from them; NULL: none */
-	MemoryContext memory;		/* of the values, until the next row */
+	MemoryContext memory;		/* of the values, until the next row or some rows longer */
 } OnecRowReader;
 
 /* A reader without columns, with room for so many.  The caller sets "generated" and "memory". */

@@ -4,7 +4,7 @@
  *	  Executor callbacks: one foreign scan from its plan to its rows.
  *
  * Nothing is asked of 1C before the first row is.  Memory of a run is reset at rescan, that of
- * a row with the next one.  When the base refuses an order that the plan promised, the scan reads all rows
+ * rows with one of the next.  When the base refuses an order that the plan promised, the scan reads all rows
  * and sorts them; when it refuses to count, the scan counts.
  *
  *-------------------------------------------------------------------------
@@ -298,7 +298,7 @@ onec_scan_begin(ForeignScanState *node, int eflags)
 	warn_of_zone(scan);
 	onec_async_begin(node);
 	scan->run = AllocSetContextCreate(query_context, "onec_fdw run", ALLOCSET_SMALL_SIZES);
-	scan->reader.memory = AllocSetContextCreate(query_context, "onec_fdw row", ALLOCSET_SMALL_SIZES);
+	scan->reader.memory = AllocSetContextCreate(query_context, "onec_fdw row", ALLOCSET_DEFAULT_SIZES);
 	make_slot(scan, node);
 	scan->reader.generated = onec_generated_begin(scan->relid,
 												  list_nth(plan->fdw_private, ONEC_PRIVATE_ATTRS));

@@ -327,10 +327,13 @@ onec_decoder_init(OnecDecoder *decoder, const OnecColumn *column, const OnecOpti
 	}
 }
 
-/* A value that is there. */
-static Datum
-decode_value(OnecDecoder *decoder, const OnecField *field, bool *isnull)
+/* What is seldom so: no value, a domain, an object or array where none is expected, a value beyond reason. */
+static pg_noinline Datum
+decode_with_care(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
+	Datum		value = (Datum) 0;
+
+	*isnull = field->kind == ONEC_FIELD_ABSENT || field->kind == ONEC_FIELD_NULL;
 	if (field->kind == ONEC_FIELD_NESTED && !decoder->nested)
 		onec_field_refuse(field);
 	if (field->len > LONGEST_VALUE)
@@ -338,18 +341,19 @@ decode_value(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("value of 1C is too long"),
 				 errdetail("It takes %zu bytes.", field->len)));
-	return decoder->convert(decoder, field, isnull);
+	if (!*isnull)
+		value = decoder->convert(decoder, field, isnull);
+	if (decoder->type != decoder->column.type)
+		domain_check(value, *isnull, decoder->column.type, &decoder->domain, decoder->context);
+	return value;
 }
 
 Datum
 onec_decode(OnecDecoder *decoder, const OnecField *field, bool *isnull)
 {
-	Datum		value = (Datum) 0;
-
-	*isnull = field->kind == ONEC_FIELD_ABSENT || field->kind == ONEC_FIELD_NULL;
-	if (!*isnull)
-		value = decode_value(decoder, field, isnull);
-	if (decoder->type != decoder->column.type)
-		domain_check(value, *isnull, decoder->column.type, &decoder->domain, decoder->context);
-	return value;
+	if (unlikely(field->kind <= ONEC_FIELD_NULL || field->kind == ONEC_FIELD_NESTED ||
+				 field->len > LONGEST_VALUE || decoder->type != decoder->column.type))
+		return decode_with_care(decoder, field, isnull);
+	*isnull = false;
+	return decoder->convert(decoder, field, isnull);
 }
