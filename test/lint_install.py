@@ -16,6 +16,7 @@ TOKEN = re.compile(r"""
 	|(?P<other>.)""", re.X | re.S)
 NAME = r"(?<![\w.])(onec(?:_internal)?)\.\"?(\w+)\"?"
 CREATE = re.compile(r"CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW|TABLE|TYPE|DOMAIN|AGGREGATE) " + NAME)
+IDENTITY = re.compile(r"\n\t(\w+) \w+ GENERATED \w+(?: BY DEFAULT)? AS IDENTITY")
 GIVEN = re.compile(r"GRANT (?!.*\bFROM\b).*?" + NAME, re.S)
 SAID = re.compile(r"COMMENT ON (?:FUNCTION|PROCEDURE|VIEW|TABLE|TYPE|DOMAIN|AGGREGATE) " + NAME + r".*\(?служебн\w+\)?[^']*'\s*;?\s*$", re.S)
 # A literal that is a name or part of a statement; one that is a whole statement is for people or for pg_cron.
@@ -86,7 +87,9 @@ class Script:
             said = SAID.match(text, start + lead, start + len(code))
             if made:
                 name = f"{made.group(2)}.{made.group(3)}"
-                self.objects.setdefault(name, []).append((path, number))
+                # a table, and the sequence of its identity column
+                for defined in [name] + [f"{name}_{column}_seq" for column in IDENTITY.findall(code)]:
+                    self.objects.setdefault(defined, []).append((path, number))
                 if made.group(3).startswith("_"):
                     self.told.append((path, number, f"{name}: a helper's place is onec_internal, and its name says what it does"))
             if given and given.group(1) == "onec_internal":

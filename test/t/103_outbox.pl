@@ -98,6 +98,12 @@ for my $case (
 	(my $told = $answer->{stderr}) =~ s/^LINE.*//ms;
 	unlike($told, qr/$phone|$name/, '… and no value is told');
 }
+# each value as each type, beside what expressions of SQL say of it
+sql(OnecTest->contents('test/data/value_fault.sql'));
+is(sql("SELECT t.edm_type, v.value, k.kind, n.told, n.said FROM types_told t CROSS JOIN values_told v CROSS JOIN kinds_told k CROSS JOIN LATERAL (SELECT
+	public.value_fault_told(t.edm_type, 0, v.value, k.kind), onec_internal.value_fault(t.edm_type, v.value, k.kind)) n (told, said) WHERE n.told IS DISTINCT FROM n.said"),
+	'', 'what is wrong with a value');
+cmp_ok(sql("SELECT count(DISTINCT onec_internal.value_fault(t.edm_type, v.value, k.kind)) FROM types_told t CROSS JOIN values_told v CROSS JOIN kinds_told k"), '>=', 16, '… each fault among them');
 is_deeply([ asked() ], [], 'no request was made for any of it');
 is(sql('SELECT count(*) FROM onec.outbox'), '0', 'nothing was put there');
 

@@ -53,6 +53,15 @@ COMMENT ON VIEW onec_internal.known_servers IS
 	'Базы: внешние серверы onec_fdw и те, чьи данные остались (служебное)';
 COMMENT ON COLUMN onec_internal.known_servers.server IS 'Внешний сервер';
 
+CREATE FUNCTION onec_internal.is_live_server(server name) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM onec_internal.live_servers s WHERE s.server = is_live_server.server);
+END $$;
+COMMENT ON FUNCTION onec_internal.is_live_server(name) IS 'Есть ли такой внешний сервер (служебная)';
+
 -- The server that is named, else the only one there is: every function that takes a server asks here.  Those
 -- that are gone count only where none is left.
 CREATE FUNCTION onec_internal.server_meant(server name) RETURNS name
@@ -60,13 +69,16 @@ CREATE FUNCTION onec_internal.server_meant(server name) RETURNS name
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	live text[] := ARRAY(SELECT s.server FROM onec_internal.live_servers s ORDER BY 1);
-	known text[] := live;
+	live text[];
+	known text[];
 	told text;
 BEGIN
-	IF server = ANY (live) THEN
+	IF onec_internal.is_live_server(server) THEN
 		RETURN server;
-	ELSIF server IS NOT NULL OR live = '{}' THEN
+	END IF;
+	live := ARRAY(SELECT s.server FROM onec_internal.live_servers s ORDER BY 1);
+	known := live;
+	IF server IS NOT NULL OR live = '{}' THEN
 		known := ARRAY(SELECT s.server FROM onec_internal.known_servers s ORDER BY 1);
 	END IF;
 	told := format('Servers of onec_fdw: %s.', coalesce(nullif(array_to_string(live, ', '), ''), 'none'));
@@ -91,7 +103,7 @@ CREATE FUNCTION onec_internal.live_server_meant(server name) RETURNS name
 AS $$
 BEGIN
 	server := onec_internal.server_meant(server);
-	IF NOT EXISTS (SELECT FROM onec_internal.live_servers s WHERE s.server = live_server_meant.server) THEN
+	IF NOT onec_internal.is_live_server(server) THEN
 		RAISE undefined_object USING
 			MESSAGE = format('server "%s" of onec_fdw does not exist any more', server),
 			HINT = format('What the store has of it can be read; SELECT * FROM '

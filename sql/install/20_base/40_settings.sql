@@ -96,8 +96,8 @@ CREATE FUNCTION onec.get(key text, server name DEFAULT '') RETURNS text
 AS $$
 BEGIN
 	RETURN coalesce(
-		(SELECT c.value FROM onec.config c WHERE c.key = get.key AND c.server IN (get.server, '')
-		 ORDER BY c.server = '' LIMIT 1),
+		(SELECT c.value FROM onec.config c WHERE c.key = get.key AND c.server = get.server),
+		(SELECT c.value FROM onec.config c WHERE c.key = get.key AND c.server = ''),
 		(SELECT s.initial FROM onec.setting s WHERE s.key = get.key),
 		-- no setting is without a default: that is an error
 		onec_internal.checked_setting_key(key));

@@ -74,10 +74,15 @@ COMMENT ON FUNCTION onec_internal.server_now(name) IS 'Сервер с этим 
 -- Whether the server is another than the one that was set up: made again under its name for another address.
 -- (A dump brings one of another oid and the same address.)
 CREATE FUNCTION onec_internal.is_another_base(server name) RETURNS boolean
-	LANGUAGE sql STABLE SECURITY DEFINER
+	LANGUAGE plpgsql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
-	RETURN EXISTS (SELECT FROM onec_internal.outbox_base b CROSS JOIN onec_internal.server_now($1) s
-				   WHERE b.server = $1 AND b.server_oid <> s.server_oid AND b.address <> s.address);
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM onec_internal.outbox_base b
+				   JOIN pg_foreign_server s ON s.srvname = b.server AND s.oid <> b.server_oid
+				   WHERE b.server = is_another_base.server
+					 AND b.address <> onec_internal.server_option(b.server, 'url'));
+END $$;
 COMMENT ON FUNCTION onec_internal.is_another_base(name) IS
 	'Под именем базы сервер с другим адресом (служебная)';
 

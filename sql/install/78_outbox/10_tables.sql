@@ -1,7 +1,7 @@
 -- What waits to be written to 1C, and what was.
 --
--- A row is put here in the site's own transaction and delivered after its commit (50_deliver.sql).  Sites have
--- no right on these tables: functions that run with the owner's rights write them, and nobody else.
+-- A row is put here in the site's own transaction and delivered after its commit (50_deliver.sql).  Sites
+-- have no right on these tables: functions that run with the owner's rights write them, and nobody else.
 
 INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description) VALUES
 	('outbox.settle_seconds', 'int', '300', NULL, 0, 86400,

@@ -3,113 +3,19 @@
 -- 1C ignores a property that it does not know, cuts a text that is too long and drops a composite value
 -- without its type, and answers 200.  So all of that is refused before.  No message tells a value.
 
--- What is wrong with one value; NULL: nothing.  "kind" is the type beside a composite.  An expression, and no
--- function with settings of its own, so that it becomes part of the query that asks for many values.
-CREATE FUNCTION onec_internal.value_fault(edm_type text, length int, value jsonb, kind text) RETURNS text
-	LANGUAGE sql STABLE PARALLEL SAFE
-	RETURN CASE
-		WHEN $1 = 'Collection' THEN CASE
-			WHEN jsonb_typeof($3) <> 'array'
-				OR jsonb_path_exists($3, 'strict $[*] ? (@.type() != "object")')
-			THEN 'is a tabular part: a list of rows is expected' END
-		WHEN jsonb_typeof($3) = 'null' THEN NULL
-		WHEN $1 = 'Stream' THEN 'holds a file: write it as _Base64Data'
-		WHEN $1 = 'Complex' OR jsonb_typeof($3) IN ('array', 'object') THEN 'takes one value'
-		WHEN $1 = 'Boolean' THEN CASE WHEN jsonb_typeof($3) <> 'boolean' THEN 'is true or false' END
-		WHEN $1 = 'Double' THEN CASE WHEN jsonb_typeof($3) <> 'number' THEN 'is a number' END
-		WHEN $1 IN ('Int16', 'Int32', 'Int64') THEN CASE
-			WHEN jsonb_typeof($3) <> 'number' THEN 'is a whole number'
-			WHEN ($3 #>> '{}')::numeric <> trunc(($3 #>> '{}')::numeric)
-				OR abs(($3 #>> '{}')::numeric + 0.5) > 2.0 ^ (substr($1, 4)::int - 1)
-			THEN format('is a whole number of %s bits', substr($1, 4)) END
-		WHEN $1 = 'DateTime' THEN CASE
-			WHEN jsonb_typeof($3) <> 'string' OR ($3 #>> '{}') !~ ('^(?!0000)\d{4}-(0[1-9]|1[0-2])-'
-				'(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?)?$')
-			THEN 'is a date of the base''s own clock: 2026-11-28T10:00:00, without a zone'
-			WHEN substr($3 #>> '{}', 9, 2)::int > extract(day FROM make_date(substr($3 #>> '{}', 1, 4)::int,
-				substr($3 #>> '{}', 6, 2)::int, 1) + interval '1 month -1 day')
-			THEN 'is no day of that month' END
-		WHEN $1 = 'Binary' THEN CASE
-			WHEN jsonb_typeof($3) <> 'string' OR ($3 #>> '{}') !~ '^[A-Za-z0-9+/\s]*={0,2}$'
-			THEN 'is binary: base64 is expected' END
-		WHEN $1 = 'Composite' AND (($3 #>> '{}') = '' OR $4 = 'StandardODATA.Undefined') THEN NULL
-		WHEN $1 = 'Composite' AND $4 IS NULL
-			THEN 'may be of several types: name the one in the property of its name and _Type'
-		WHEN $1 = 'Guid' OR $1 = 'Composite'
-			AND $4 ~ '^StandardODATA\.(Catalog|Document|ChartOf\w*|ExchangePlan|BusinessProcess|Task)_'
-		THEN CASE
-			WHEN jsonb_typeof($3) <> 'string'
-				OR ($3 #>> '{}') !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-			THEN 'is a reference: a UUID is expected' END
-		WHEN $1 = 'Composite' THEN CASE
-			WHEN $4 !~ '^(StandardODATA|Edm)\.' THEN 'has a type that is none of 1C''s' END
-		WHEN jsonb_typeof($3) <> 'string' THEN 'is a text'
-		WHEN $2 > 0 AND length($3 #>> '{}') > $2 THEN format('is a text of %s characters at most', $2) END;
-COMMENT ON FUNCTION onec_internal.value_fault(text, int, jsonb, text) IS
+-- What is wrong with a value; NULL: nothing.  "kind" is the type beside a composite.
+CREATE FUNCTION onec_internal.value_fault(edm_type text, value jsonb, kind text) RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_value_fault';
+COMMENT ON FUNCTION onec_internal.value_fault(text, jsonb, text) IS
 	'Что не так со значением; NULL — всё так (служебная)';
 
--- What is wrong with one member of a body; NULL: nothing.  "property" is NULL where the object has none of
--- this name; "line" is its row in the tabular part.  Part of a query, as above.
-CREATE FUNCTION onec_internal.member_fault(property text, edm_type text, length int, part text, line bigint,
-										   name text, value jsonb, kind text) RETURNS text
-	LANGUAGE sql STABLE PARALLEL SAFE
-	RETURN CASE
-		WHEN $1 IS NULL THEN 'is no property of it'
-		WHEN $6 = 'DataVersion' THEN 'is 1C''s own; the version read is an argument: data_version'
-		WHEN $6 = 'Posted' THEN 'is not written: the operations post and unpost do that'
-		WHEN $6 = 'Ref_Key' THEN 'is the key, which is an argument'
-		WHEN $6 = 'LineNumber' AND $4 <> '' THEN
-			CASE WHEN $7 #>> '{}' <> $5::text THEN 'is not the place of its row in the list' END
-		ELSE onec_internal.value_fault($2, $3, $7, $8) END;
-COMMENT ON FUNCTION onec_internal.member_fault(text, text, int, text, bigint, text, jsonb, text) IS
-	'Что не так с полем тела записи; NULL — всё так (служебная)';
-
--- The members of a body, one a row: of the object itself (line 0), and of each row of its tabular parts.
-CREATE FUNCTION onec_internal.body_members(body jsonb)
-	RETURNS TABLE (part text, line bigint, name text, value jsonb, kind text)
-	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 30
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	RETURN QUERY
-	SELECT '', 0::bigint, e.key, e.value, body ->> (e.key || '_Type') FROM jsonb_each(body) e
-	UNION ALL
-	SELECT e.key, r.line, f.key, f.value, r.of ->> (f.key || '_Type')
-	FROM jsonb_each(body) e
-	CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(e.value) WHEN 'array' THEN e.value
-		ELSE '[]' END)
-		WITH ORDINALITY r (of, line)
-	CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(r.of) WHEN 'object' THEN r.of ELSE '{}' END) f;
-END $$;
-COMMENT ON FUNCTION onec_internal.body_members(jsonb) IS
-	'Поля объекта и строк его табличных частей (служебная)';
-
--- The first fault of a body; NULL: there is none.
-CREATE FUNCTION onec_internal.body_fault(server name, entity_set text, body jsonb, OUT field text,
-										 OUT fault text, OUT near text)
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	-- plans are kept, and the tables may have been small when they were made
-	SET enable_seqscan = off
-AS $$
-BEGIN
-	SELECT CASE m.part WHEN '' THEN m.name ELSE format('%s[%s].%s', m.part, m.line, m.name) END, f.fault,
-		   CASE WHEN p.property IS NULL THEN onec_internal.nearest_words(m.name, ARRAY(
-			   SELECT k.property FROM onec_internal.outbox_property k
-			   WHERE k.server = body_fault.server AND k.entity_set = body_fault.entity_set
-				 AND k.part = m.part)) END
-	INTO field, fault, near
-	FROM onec_internal.body_members(body) m
-	LEFT JOIN onec_internal.outbox_property p
-		ON p.server = body_fault.server AND p.entity_set = body_fault.entity_set AND p.part = m.part
-			AND p.property = m.name
-	CROSS JOIN LATERAL (SELECT onec_internal.member_fault(p.property, p.edm_type, p.length, m.part, m.line,
-														  m.name, m.value, m.kind)) f (fault)
-	WHERE f.fault IS NOT NULL
-	ORDER BY m.part, m.line, m.name LIMIT 1;
-END $$;
+-- The first fault of a body, by part, line and name; NULL: there is none.  And the references in it.
+CREATE FUNCTION onec_internal.body_fault(server name, entity_set text, body jsonb, OUT part text,
+										 OUT line int, OUT name text, OUT fault text, OUT named uuid[])
+	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'onec_body_fault';
 COMMENT ON FUNCTION onec_internal.body_fault(name, text, jsonb) IS
-	'Что в теле записи не так: поле, ошибка, похожие имена (служебная)';
+	'Что в теле записи не так: табличная часть, строка, поле, ошибка; и ссылки, которые в нём есть '
+	'(служебная)';
 
 -- A value as 1C takes it: nothing is the empty value of the type, a moment has whole seconds.
 CREATE FUNCTION onec_internal.wire_value(edm_type text, value jsonb) RETURNS json

@@ -3,9 +3,12 @@
 -- The role of the session, SET ROLE heeded: within a function that runs with its owner's rights no other
 -- tells.
 CREATE FUNCTION onec_internal.calling_role() RETURNS name
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
 	RETURN coalesce(nullif(current_setting('role'), 'none')::name, session_user);
+END $$;
 COMMENT ON FUNCTION onec_internal.calling_role() IS 'Роль того, кто вызывает (служебная)';
 
 -- The server, if it may be written to, now or once, and is the one that was set up.
@@ -14,6 +17,12 @@ CREATE FUNCTION onec_internal.written_server(server name) RETURNS name
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	-- as nearly ever: the very server that was set up
+	IF EXISTS (SELECT FROM onec_internal.outbox_base b
+			   JOIN pg_foreign_server s ON s.srvname = b.server AND s.oid = b.server_oid
+			   WHERE b.server = written_server.server) THEN
+		RETURN server;
+	END IF;
 	server := onec_internal.live_server_meant(server);
 	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = written_server.server)
 		OR onec_internal.is_another_base(server) THEN
@@ -46,28 +55,49 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION onec_internal.check_allowed(name, name, text) IS 'Может ли роль писать набор (служебная)';
 
--- Raise what is wrong with the body, by the name of the field.
-CREATE FUNCTION onec_internal.check_body(server name, entity_set text, body jsonb) RETURNS void
+-- Raise what is wrong with the body, by the name of the field.  Returns the references in it.
+CREATE FUNCTION onec_internal.check_body(server name, entity_set text, body jsonb) RETURNS uuid[]
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off -- plans are kept, and the table may have been small when they were made
 AS $$
 DECLARE
 	f record;
+	near text;
 BEGIN
 	IF jsonb_typeof(body) <> 'object' THEN
 		RAISE invalid_parameter_value USING MESSAGE = 'the body must be an object: properties and values';
 	END IF;
-	SELECT * INTO f FROM onec_internal.body_fault(server, entity_set, body);
-	IF f.field IS NOT NULL THEN
-		RAISE invalid_parameter_value USING
-			MESSAGE = format('"%s" of "%s" %s', f.field, entity_set, f.fault),
-			HINT = coalesce('Perhaps you meant: ' || f.near || '.',
-				format('SELECT * FROM onec.properties(%L, %L) '
-				'lists what the object has; after a change in 1C run onec.setup again.', server, entity_set));
+	f := onec_internal.body_fault(server, entity_set, body);
+	IF f.fault IS NULL THEN
+		RETURN f.named;
 	END IF;
+	IF f.fault = 'is no property of it' THEN
+		near := onec_internal.nearest_words(f.name, ARRAY(
+			SELECT p.property FROM onec_internal.outbox_property p
+			WHERE p.server = check_body.server AND p.entity_set = check_body.entity_set AND p.part = f.part));
+	END IF;
+	RAISE invalid_parameter_value USING
+		MESSAGE = format('"%s" of "%s" %s', CASE f.part WHEN '' THEN f.name
+			ELSE format('%s[%s].%s', f.part, f.line, f.name) END, entity_set, f.fault),
+		HINT = coalesce('Perhaps you meant: ' || near || '.', format('SELECT * FROM onec.properties(%L, %L) '
+			'lists what the object has; after a change in 1C run onec.setup again.', server, entity_set));
 END $$;
 COMMENT ON FUNCTION onec_internal.check_body(name, text, jsonb) IS
-	'Отказать, если тело записи не подходит объекту (служебная)';
+	'Отказать, если тело записи не подходит объекту; ссылки, которые в нём есть (служебная)';
+
+CREATE FUNCTION onec_internal.check_load_mode(role name) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = role) THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = 'only a superuser may write past the checks of the configuration (load_mode)';
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.check_load_mode(name) IS
+	'Отказать, если роль не вправе писать без проверок конфигурации (служебная)';
 
 CREATE FUNCTION onec_internal.refuse_change(why text, hint text DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE
@@ -91,14 +121,36 @@ CREATE FUNCTION onec_internal.is_deletable(server name, entity_set text) RETURNS
 COMMENT ON FUNCTION onec_internal.is_deletable(name, text) IS
 	'Разрешено ли удалять объекты набора из базы (служебная)';
 
--- What an operation needs, and what it must not have.
-CREATE FUNCTION onec_internal.check_change(server name, entity_set text, operation text, key uuid, body jsonb,
-										   merge_by text[]) RETURNS void
+-- merge_rows: tabular parts only, and fields of them.
+CREATE FUNCTION onec_internal.check_merge(server name, entity_set text, body jsonb, merge_by text[])
+	RETURNS void
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	missing text;
+	missing text := (
+		SELECT format('%s of "%s"', b.name, e.key)
+		FROM jsonb_each(body) e CROSS JOIN unnest(merge_by) b (name)
+		WHERE NOT EXISTS (SELECT FROM onec_internal.outbox_property p
+						  WHERE (p.server, p.entity_set, p.part, p.property)
+							  = (check_merge.server, check_merge.entity_set, e.key, b.name)) LIMIT 1);
+BEGIN
+	IF missing IS NOT NULL THEN
+		PERFORM onec_internal.refuse_change(format('merge_rows knows no %s: its body has tabular parts '
+			'only, and merge_by fields of them', missing));
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.check_merge(name, text, jsonb, text[]) IS
+	'Отказать, если строки нельзя так дополнить (служебная)';
+
+-- What an operation needs, and what it must not have.  Returns the references that the body names.
+CREATE FUNCTION onec_internal.check_change(server name, entity_set text, operation text, key uuid, body jsonb,
+										   merge_by text[]) RETURNS uuid[]
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	named uuid[];
 BEGIN
 	PERFORM onec_internal.checked_word('operation', coalesce(operation, ''),
 									   '{create,patch,merge_rows,post,unpost,mark,delete}');
@@ -123,47 +175,43 @@ BEGIN
 		PERFORM onec_internal.refuse_change('merge_by names the fields by which merge_rows knows a row');
 	END IF;
 	IF body IS NOT NULL THEN
-		PERFORM onec_internal.check_body(server, entity_set, body);
+		named := onec_internal.check_body(server, entity_set, body);
 	END IF;
-	SELECT format('%s of "%s"', b.name, e.key) INTO missing
-	FROM jsonb_each(body) e CROSS JOIN unnest(merge_by) b (name)
-	WHERE NOT EXISTS (SELECT FROM onec_internal.outbox_property p
-					  WHERE (p.server, p.entity_set, p.part, p.property)
-						  = (check_change.server, check_change.entity_set, e.key, b.name)) LIMIT 1;
-	IF operation = 'merge_rows' AND missing IS NOT NULL THEN
-		PERFORM onec_internal.refuse_change(format('merge_rows knows no %s: its body has tabular parts '
-			'only, and merge_by fields of them', missing));
+	IF operation = 'merge_rows' THEN
+		PERFORM onec_internal.check_merge(server, entity_set, body, merge_by);
 	END IF;
+	RETURN named;
 END $$;
 COMMENT ON FUNCTION onec_internal.check_change(name, text, text, uuid, jsonb, text[]) IS
-	'Отказать, если изменение не может быть сделано (служебная)';
+	'Отказать, если изменение не может быть сделано; ссылки, которые есть в теле (служебная)';
 
--- The open rows that a new one has to wait for besides: those that create an object which its body names.
-CREATE FUNCTION onec_internal.named_in_body(server name, body jsonb) RETURNS bigint[]
+-- The open rows that create one of these objects: whoever names them has to wait for those.
+CREATE FUNCTION onec_internal.creations_of(server name, keys uuid[]) RETURNS bigint[]
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off -- the plan is kept, and the outbox may have been empty when it was made
 AS $$
-DECLARE
-	keys uuid[] := (SELECT array_agg(onec_internal.reference_uuid(m.value #>> '{}'))
-					FROM onec_internal.body_members(body) m WHERE jsonb_typeof(m.value) = 'string');
 BEGIN
 	RETURN ARRAY(SELECT o.id FROM onec.outbox o
-				 WHERE o.server = named_in_body.server AND o.key = ANY (keys) AND o.operation = 'create');
+				 WHERE o.server = creations_of.server AND o.key = ANY (keys) AND o.operation = 'create');
 END $$;
-COMMENT ON FUNCTION onec_internal.named_in_body(name, jsonb) IS
-	'Строки очереди, создающие объекты, на которые ссылается тело (служебная)';
+COMMENT ON FUNCTION onec_internal.creations_of(name, uuid[]) IS
+	'Строки очереди, создающие эти объекты (служебная)';
 
 -- What a change writes, as one short text.
 CREATE FUNCTION onec_internal.change_print(body jsonb, merge_by text[]) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
-	RETURN encode(sha256(convert_to(concat_ws(' ', $1, $2), 'UTF8')), 'hex');
+AS $$
+BEGIN
+	RETURN encode(sha256(convert_to(concat_ws(' ', body, merge_by), 'UTF8')), 'hex');
+END $$;
 COMMENT ON FUNCTION onec_internal.change_print(jsonb, text[]) IS 'Отпечаток изменения (служебная)';
 
 -- The row of this key, if it is known: what it asks for must be the same, as far as the arguments tell it.
 CREATE FUNCTION onec_internal.known_change(server name, entity_set text, operation text, idempotency text,
-										   asked text, asked_key uuid, OUT id bigint, OUT key uuid)
+										   asked text, asked_key uuid)
+	RETURNS onec_internal.outbox_key
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
@@ -173,14 +221,13 @@ DECLARE
 BEGIN
 	SELECT * INTO k FROM onec_internal.outbox_key o
 	WHERE o.server = known_change.server AND o.idempotency = known_change.idempotency;
-	IF (k.entity_set, k.operation) <> (entity_set, operation)
-		OR k.asked <> asked OR k.key <> onec_internal.site_key(server, asked_key) THEN
+	IF k.id IS NOT NULL AND ((k.entity_set, k.operation) <> (entity_set, operation)
+							 OR k.asked <> asked OR k.key <> onec_internal.site_key(server, asked_key)) THEN
 		RAISE unique_violation USING
 			MESSAGE = 'the idempotency key has been used for another change',
 			DETAIL = format('It was to %s "%s", outbox row %s.', k.operation, k.entity_set, k.id);
 	END IF;
-	id := k.id;
-	key := k.key;
+	RETURN k;
 END $$;
 COMMENT ON FUNCTION onec_internal.known_change(name, text, text, text, text, uuid) IS
 	'Строка с этим ключом идемпотентности (служебная)';
@@ -234,7 +281,7 @@ CREATE FUNCTION onec_internal.put_into_outbox(o onec.outbox, asked text) RETURNS
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	number bigint := nextval(pg_get_serial_sequence('onec.outbox', 'id'));
+	number bigint := nextval('onec.outbox_id_seq');
 	status text := onec_internal.first_status(o.server, o.depends_on);
 BEGIN
 	IF o.idempotency IS NOT NULL THEN
@@ -267,45 +314,50 @@ AS $$
 DECLARE
 	row onec.outbox;
 	asked text := CASE WHEN idempotency IS NOT NULL THEN onec_internal.change_print(body, merge_by) END;
+	named uuid[];
+	known onec_internal.outbox_key;
 BEGIN
 	PERFORM onec_internal.must_write('enqueue');
 	row.server := onec_internal.written_server(server);
 	row.requested_by := onec_internal.calling_role();
 	PERFORM onec_internal.check_allowed(row.server, row.requested_by, entity_set);
-	IF load_mode AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = row.requested_by) THEN
-		RAISE insufficient_privilege USING
-			MESSAGE = 'only a superuser may write past the checks of the configuration (load_mode)';
+	IF load_mode THEN
+		PERFORM onec_internal.check_load_mode(row.requested_by);
 	END IF;
 	IF idempotency = '' THEN
 		PERFORM onec_internal.refuse_change('an empty text is no idempotency key');
 	ELSIF idempotency IS NOT NULL THEN
-		SELECT k.id, k.key INTO id, object_key
-		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency, asked, key) k;
-		IF id IS NOT NULL THEN
-			RETURN;
-		END IF;
+		known := onec_internal.known_change(row.server, entity_set, operation, idempotency, asked, key);
 	END IF;
-	PERFORM onec_internal.check_change(row.server, entity_set, operation, key, body, merge_by);
+	IF known.id IS NOT NULL THEN
+		id := known.id;
+		object_key := known.key;
+		RETURN;
+	END IF;
+	named := onec_internal.check_change(row.server, entity_set, operation, key, body, merge_by);
 	IF operation = 'create' AND NOT onec_internal.client_keys(row.server) THEN
 		PERFORM onec_internal.check_markable(row.server, entity_set, body);
 	END IF;
 	row.entity_set := entity_set;
 	row.operation := operation;
 	-- one name for one object, so that its changes keep their order
-	row.key := coalesce(onec_internal.site_key(row.server, key), gen_random_uuid());
+	row.key := CASE WHEN key IS NULL THEN gen_random_uuid() ELSE onec_internal.site_key(row.server, key) END;
 	row.body := CASE operation WHEN 'mark' THEN '{"DeletionMark": true}' ELSE body END;
 	row.data_version := data_version;
 	row.merge_by := merge_by;
 	row.load_mode := coalesce(load_mode, false);
-	row.depends_on := ARRAY(SELECT DISTINCT d FROM unnest(
-		depends_on || onec_internal.named_in_body(row.server, body)) d ORDER BY 1);
+	row.depends_on := coalesce(depends_on, '{}') || onec_internal.creations_of(row.server, named);
+	IF row.depends_on <> '{}' THEN
+		row.depends_on := ARRAY(SELECT DISTINCT d FROM unnest(row.depends_on) d ORDER BY 1);
+	END IF;
 	row.idempotency := idempotency;
 	id := onec_internal.put_into_outbox(row, asked);
 	object_key := row.key;
 	IF id IS NULL THEN
 		-- somebody else's, committed just now
-		SELECT k.id, k.key INTO id, object_key
-		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency, asked, key) k;
+		known := onec_internal.known_change(row.server, entity_set, operation, idempotency, asked, key);
+		id := known.id;
+		object_key := known.key;
 	END IF;
 END $$;
 COMMENT ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, text, text[], boolean)

@@ -8,11 +8,8 @@ CREATE FUNCTION onec_internal.first_faulty(server name, entity_set text, bodies 
 AS $$
 	SELECT b.body
 	FROM unnest($3) WITH ORDINALITY b (body, n)
-	CROSS JOIN LATERAL onec_internal.body_members(b.body) m
-	LEFT JOIN onec_internal.outbox_property p
-		ON p.server = $1 AND p.entity_set = $2 AND p.part = m.part AND p.property = m.name
-	WHERE onec_internal.member_fault(p.property, p.edm_type, p.length, m.part, m.line, m.name, m.value,
-									 m.kind) IS NOT NULL
+	CROSS JOIN LATERAL onec_internal.body_fault($1, $2, b.body) f
+	WHERE f.fault IS NOT NULL
 	ORDER BY b.n LIMIT 1
 $$;
 COMMENT ON FUNCTION onec_internal.first_faulty(name, text, jsonb[]) IS
@@ -20,25 +17,25 @@ COMMENT ON FUNCTION onec_internal.first_faulty(name, text, jsonb[]) IS
 
 -- The rows of the outbox that new ones have to wait for: those before them, of these or of others, that
 -- create an object which their bodies name.
-CREATE FUNCTION onec_internal.named_in_bodies(server name, ids bigint[], keys uuid[], bodies jsonb[])
+CREATE FUNCTION onec_internal.named_in_bodies(server name, entity_set text, ids bigint[], keys uuid[],
+											  bodies jsonb[])
 	RETURNS TABLE (id bigint, depends_on bigint[])
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH named AS MATERIALIZED (
 		SELECT DISTINCT b.id, r.key
-		FROM unnest($2, $4) b (id, body)
-		CROSS JOIN LATERAL onec_internal.body_members(b.body) m
-		CROSS JOIN LATERAL (SELECT onec_internal.reference_uuid(m.value #>> '{}')) r (key)
-		WHERE jsonb_typeof(m.value) = 'string' AND r.key IS NOT NULL),
+		FROM unnest($3, $5) b (id, body)
+		CROSS JOIN LATERAL onec_internal.body_fault($1, $2, b.body) f
+		CROSS JOIN LATERAL unnest(f.named) r (key)),
 	made AS (
 		SELECT n.id, o.id AS of FROM named n
 		JOIN onec.outbox o ON o.server = $1 AND o.operation = 'create' AND o.key = n.key
 		UNION
-		SELECT n.id, g.id FROM named n JOIN unnest($2, $3) g (id, key) ON g.key = n.key AND g.id < n.id)
+		SELECT n.id, g.id FROM named n JOIN unnest($3, $4) g (id, key) ON g.key = n.key AND g.id < n.id)
 	SELECT m.id, array_agg(m.of ORDER BY m.of) FROM made m GROUP BY m.id
 $$;
-COMMENT ON FUNCTION onec_internal.named_in_bodies(name, bigint[], uuid[], jsonb[]) IS
+COMMENT ON FUNCTION onec_internal.named_in_bodies(name, text, bigint[], uuid[], jsonb[]) IS
 	'Строки очереди, создающие объекты, на которые ссылаются тела (служебная)';
 
 CREATE FUNCTION onec_internal.enqueue_new(server name, entity_set text, keys uuid[], bodies jsonb[])
@@ -64,14 +61,14 @@ BEGIN
 	IF NOT onec_internal.client_keys(srv) THEN
 		PERFORM onec_internal.check_markable(srv, enqueue_new.entity_set, b) FROM unnest(bodies) b;
 	END IF;
-	SELECT array_agg(nextval(pg_get_serial_sequence('onec.outbox', 'id')) ORDER BY n) INTO ids
+	SELECT array_agg(nextval('onec.outbox_id_seq') ORDER BY n) INTO ids
 	FROM unnest(keys) WITH ORDINALITY g (key, n);
 	INSERT INTO onec.outbox (server, id, entity_set, operation, key, body, depends_on, requested_by, status)
 		OVERRIDING SYSTEM VALUE
 	SELECT srv, g.id, enqueue_new.entity_set, 'create', g.key, g.body, coalesce(d.depends_on, '{}'), who,
 		   onec_internal.first_status(srv, d.depends_on)
 	FROM unnest(ids, keys, bodies) g (id, key, body)
-	LEFT JOIN onec_internal.named_in_bodies(srv, ids, keys, bodies) d ON d.id = g.id
+	LEFT JOIN onec_internal.named_in_bodies(srv, enqueue_new.entity_set, ids, keys, bodies) d ON d.id = g.id
 	ORDER BY g.id;
 	PERFORM onec_internal.tell_outbox(srv, o.id, o.status) FROM onec.outbox o
 	WHERE o.server = srv AND o.id = ANY (ids);

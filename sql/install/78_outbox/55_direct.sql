@@ -2,7 +2,7 @@
 -- onec.enqueue checks it, carried as a delivery carries its first attempt, with no row of the outbox.
 
 -- What is on its way already must come first: changes of the object, creations of what the body names.
-CREATE FUNCTION onec_internal.check_nothing_waits(server name, key uuid, body jsonb) RETURNS void
+CREATE FUNCTION onec_internal.check_nothing_waits(server name, key uuid, named uuid[]) RETURNS void
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -12,14 +12,14 @@ DECLARE
 						 AND o.status <> 'preview');
 BEGIN
 	waiting := coalesce(waiting, (SELECT min(n)
-								  FROM unnest(onec_internal.named_in_body(server, body)) n));
+								  FROM unnest(onec_internal.creations_of(server, named)) n));
 	IF waiting IS NOT NULL THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = format('the object, or one that it names, waits in the outbox: row %s', waiting),
 			HINT = format('CALL onec.deliver(%L) first, or write with write_mode ''outbox'', too.', server);
 	END IF;
 END $$;
-COMMENT ON FUNCTION onec_internal.check_nothing_waits(name, uuid, jsonb) IS
+COMMENT ON FUNCTION onec_internal.check_nothing_waits(name, uuid, uuid[]) IS
 	'Отказать, если объект или то, на что он ссылается, ещё в очереди (служебная)';
 
 CREATE FUNCTION onec_internal.write_now(server name, entity_set text, operation text, key uuid, body jsonb,
@@ -32,14 +32,15 @@ AS $$
 DECLARE
 	work onec.outbox;
 	result onec_internal.write_result;
+	named uuid[];
 BEGIN
 	PERFORM onec_internal.must_write('write_now');
 	work.server := onec_internal.written_server(server);
 	work.requested_by := onec_internal.calling_role();
 	PERFORM onec_internal.check_allowed(work.server, work.requested_by, entity_set);
-	PERFORM onec_internal.check_change(work.server, entity_set, operation, key, body, NULL);
+	named := onec_internal.check_change(work.server, entity_set, operation, key, body, NULL);
 	key := onec_internal.site_key(work.server, key);
-	PERFORM onec_internal.check_nothing_waits(work.server, key, body);
+	PERFORM onec_internal.check_nothing_waits(work.server, key, named);
 	IF NOT onec_internal.is_updatable(work.server) THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = format('server "%s" is not updatable now', work.server),

@@ -212,6 +212,7 @@ CREATE FUNCTION onec.outbox_edit(id bigint, body jsonb, data_version text DEFAUL
 AS $$
 DECLARE
 	work onec.outbox;
+	named uuid[];
 BEGIN
 	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_edit.id AND o.status <> 'sending' FOR UPDATE;
 	IF work.id IS NULL THEN
@@ -226,15 +227,15 @@ BEGIN
 			HINT = format('SELECT onec.outbox_retry(%s) and deliver, so that it is looked for; then put a '
 						  'patch behind it.', id);
 	END IF;
-	PERFORM onec_internal.check_change(work.server, work.entity_set, work.operation, work.key, body,
-									   work.merge_by);
+	named := onec_internal.check_change(work.server, work.entity_set, work.operation, work.key, body,
+										work.merge_by);
 	UPDATE onec.outbox o SET body = outbox_edit.body, data_version = outbox_edit.data_version,
 		status = CASE o.status WHEN 'preview' THEN o.status ELSE 'pending' END, not_before = now(),
 		http_status = NULL, code = NULL, message = NULL,
 		-- what this one finds is what it changes
 		maybe_sent = false, seen = NULL,
 		depends_on = ARRAY(SELECT DISTINCT d FROM unnest(o.depends_on
-			|| onec_internal.named_in_body(o.server, outbox_edit.body)) d WHERE d <> o.id ORDER BY 1)
+			|| onec_internal.creations_of(o.server, named)) d WHERE d <> o.id ORDER BY 1)
 	WHERE o.server = work.server AND o.id = work.id;
 	PERFORM onec_internal.tell_outbox(work.server, work.id, 'pending') WHERE work.status <> 'preview';
 END $$;

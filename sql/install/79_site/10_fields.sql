@@ -290,7 +290,7 @@ BEGIN
 			AND d.field = set_write_default.field;
 		RETURN;
 	END IF;
-	SELECT onec_internal.value_fault(w.edm_type, 0, set_write_default.value, w.type_name) INTO fault
+	SELECT onec_internal.value_fault(w.edm_type, set_write_default.value, w.type_name) INTO fault
 	FROM onec.write_field f
 	CROSS JOIN LATERAL onec_internal.write_fields(srv, f.object) w
 	WHERE f.field = set_write_default.field AND w.field = f.field AND w.property IS NOT NULL
