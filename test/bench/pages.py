@@ -121,7 +121,11 @@ def make_page(task):
     directory, number, total = task
     first = number * (TOP - 1)
     rows = list(receipts(first, min(first + TOP, total), total))
-    name = rows[0][0] if number else "first"
+    write_page(directory, rows[0][0] if number else "first", rows)
+    return sum(round(float(row[10]) * 100) for row in rows[1 if number else 0:])
+
+
+def write_page(directory, name, rows):
     for form in FORMS:
         body = page([render(row, form) for row in rows], form)
         with open(f"{directory}/{form}/{name}.json", "wb") as file:
@@ -129,7 +133,6 @@ def make_page(task):
         if form != "sel":
             with open(f"{directory}/{form}/{name}.json.gz", "wb") as file:
                 file.write(gzip.compress(body, 6))
-    return sum(round(float(row[10]) * 100) for row in rows[1 if number else 0:])
 
 
 def make(directory, total):
@@ -142,6 +145,8 @@ def make(directory, total):
     pages = range((total - 1) // (TOP - 1) + 1)
     with multiprocessing.Pool() as workers:
         kopecks = sum(workers.imap_unordered(make_page, ((directory, n, total) for n in pages), 8))
+    # Who begins with the last page, and has seen no other, asks whether anything follows its last row.
+    write_page(directory, period(total - 1, total), list(receipts(total - 1, total, total)))
     print(period((len(pages) - 1) * (TOP - 1), total), kopecks)
 
 
