@@ -85,6 +85,7 @@ class Draft:
         self.rows_before = {plain(row) for s in self.old.values() if ROWS.match(s) for row in tuples(ROWS.match(s).group(3))}
         self.seeds = dict(SEEDS.findall(newest))
         self.anew = set()  # functions that were dropped: their comments and rights are gone
+        self.replaced = set()  # functions of which what ALTER said is gone
         self.touched = set()  # tables with rows that are brought along, and changed
 
     def one(self, statement, written):
@@ -104,9 +105,17 @@ class Draft:
         if what[0] == "INDEX":
             return f"DROP INDEX {re.sub(r'[^.]*$', '', re.search(r' ON (?:ONLY )?([^ (]+)', statement).group(1))}{what[1]};\n{written}"
         if what[0] != "VIEW" and header(statement) not in {header(s) for s in self.old}:
+            if header(self.before[what]) in {header(s) for s in self.new}:
+                return written  # one more of that name
             self.anew.add(what[1])
             return f"DROP {what[0]} {what[1]};\n{written}"
+        self.replaced.add(what[1])
         return re.sub(r"\ACREATE (?!OR REPLACE)", "CREATE OR REPLACE ", written)
+
+    def is_lost(self, statement):
+        """Whether one that says something of a function has to be said again."""
+        of = self.anew | self.replaced if statement.startswith("ALTER FUNCTION") else self.anew
+        return statement in self.old and made(statement) is None and any(re.search(rf"\b{re.escape(n)}\(", statement) for n in of)
 
     def key(self, table, columns, row):
         """(column, expression) of a row's key."""
@@ -135,8 +144,7 @@ class Draft:
         there = {made(s) for s in self.new if made(s)}
         for statement, written in self.new.items():
             told = None if statement in self.old or statement in self.done else self.one(statement, written)
-            lost = statement in self.old and made(statement) is None and any(re.search(rf"\b{re.escape(n)}\(", statement) for n in self.anew)
-            if told or lost and statement not in self.done:
+            if told or self.is_lost(statement) and statement not in self.done:
                 yield told or written
         for statement in self.new:
             source = re.match(r"(INSERT INTO onec\.\w+) .*\bFROM onec\.(\w+)", statement)

@@ -13,6 +13,61 @@ END $$;
 COMMENT ON FUNCTION onec_internal.server_option(name, text) IS
 	'Параметр сервера; NULL — не задан (служебная)';
 
+CREATE FUNCTION onec_internal.is_live_server(server name) RETURNS boolean
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM onec_internal.live_servers s WHERE s.server = is_live_server.server);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.is_live_server(name) IS 'Есть ли такой внешний сервер (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.server_meant(server name) RETURNS name
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	live text[];
+	known text[];
+	told text;
+BEGIN
+	IF onec_internal.is_live_server(server) THEN
+		RETURN server;
+	END IF;
+	live := ARRAY(SELECT s.server FROM onec_internal.live_servers s ORDER BY 1);
+	known := live;
+	IF server IS NOT NULL OR live = '{}' THEN
+		known := ARRAY(SELECT s.server FROM onec_internal.known_servers s ORDER BY 1);
+	END IF;
+	told := format('Servers of onec_fdw: %s.', coalesce(nullif(array_to_string(live, ', '), ''), 'none'));
+	IF server IS NULL AND cardinality(known) = 1 THEN
+		RETURN known[1];
+	ELSIF server IS NULL THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'a server must be named', DETAIL = told;
+	ELSIF server <> ALL (known) THEN
+		RAISE undefined_object USING
+			MESSAGE = format('server "%s" of onec_fdw does not exist', server),
+			HINT = coalesce('Perhaps you meant: ' || onec_internal.nearest_words(server, known) || '.', told);
+	END IF;
+	RETURN server;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.live_server_meant(server name) RETURNS name
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	server := onec_internal.server_meant(server);
+	IF NOT onec_internal.is_live_server(server) THEN
+		RAISE undefined_object USING
+			MESSAGE = format('server "%s" of onec_fdw does not exist any more', server),
+			HINT = format('What the store has of it can be read; SELECT * FROM '
+						  'onec.forget_server(%L) deletes it.', server);
+	END IF;
+	RETURN server;
+END $$;
+
 ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
 INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('stock.enabled', 'bool', 'false', NULL, NULL, NULL, 'Читать остатки и резервы товаров', true)
 ON CONFLICT DO NOTHING;
@@ -24,6 +79,19 @@ INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, descript
 	 'Читать характеристики, дополнительные реквизиты, единицы и ставки НДС товаров', true)
 ON CONFLICT DO NOTHING;
 ALTER TABLE onec.setting ENABLE ALWAYS TRIGGER keep_edit;
+
+CREATE OR REPLACE FUNCTION onec.get(key text, server name DEFAULT '') RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN coalesce(
+		(SELECT c.value FROM onec.config c WHERE c.key = get.key AND c.server = get.server),
+		(SELECT c.value FROM onec.config c WHERE c.key = get.key AND c.server = ''),
+		(SELECT s.initial FROM onec.setting s WHERE s.key = get.key),
+		-- no setting is without a default: that is an error
+		onec_internal.checked_setting_key(key));
+END $$;
 
 -- by hand: table onec.target
 ALTER TABLE onec.target DROP CONSTRAINT target_source_check,
@@ -1075,6 +1143,98 @@ BEGIN
 		ELSE told END;
 END $$;
 
+CREATE FUNCTION onec_internal.tables_by_year() RETURNS SETOF regclass
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN unnest('{onec_internal.sale_line,onec_internal.receipt_part}'::regclass[]);
+
+COMMENT ON FUNCTION onec_internal.tables_by_year() IS 'Таблицы, которые делятся по годам (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.keep_receipts() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET jit = off SET work_mem = '64MB' SET enable_seqscan = off SET enable_hashjoin = off
+	SET enable_mergejoin = off
+AS $$
+DECLARE
+	servers smallint[];
+	receipts uuid[];
+	recorders uuid[];
+	locked bigint;
+	known bigint;
+	fresh boolean;
+BEGIN
+	IF current_setting('onec_store.moves_rows', true) = 'on' THEN
+		-- the lines are what they were, in another table (50_people/35_years.sql)
+		RETURN NULL;
+	ELSIF TG_OP = 'TRUNCATE' THEN
+		DELETE FROM onec_internal.receipt_part;
+		RETURN NULL;
+	ELSIF TG_OP = 'UPDATE' THEN
+		SELECT array_agg(x.server), array_agg(x.id), array_agg(x.recorder) INTO servers, receipts, recorders
+		FROM (SELECT l.server, onec_internal.receipt_of(l.document_id, l.recorder) AS id, l.recorder
+			  FROM former_line l
+			  UNION
+			  SELECT l.server, onec_internal.receipt_of(l.document_id, l.recorder), l.recorder
+			  FROM changed_line l ORDER BY id) x;
+	ELSE
+		SELECT array_agg(x.server), array_agg(x.id), array_agg(x.recorder) INTO servers, receipts, recorders
+		FROM (SELECT DISTINCT l.server, onec_internal.receipt_of(l.document_id, l.recorder) AS id, l.recorder
+			  FROM changed_line l ORDER BY id) x;
+	END IF;
+	-- a dump is being restored, whose years have no keys yet
+	IF EXISTS (SELECT FROM pg_inherits i
+			   WHERE i.inhparent IN (SELECT t FROM onec_internal.tables_by_year() t)
+				 AND NOT EXISTS (SELECT FROM pg_index x
+								 WHERE x.indrelid = i.inhrelid AND x.indisprimary)) THEN
+		PERFORM set_config('enable_hashjoin', 'on', true);
+	END IF;
+	LOOP
+		PERFORM FROM unnest(servers, receipts) k (server, id)
+		JOIN onec_internal.receipt_part p ON p.receipt_id = k.id AND p.server = k.server
+		ORDER BY p.receipt_id, p.part, p.server FOR UPDATE OF p;
+		GET DIAGNOSTICS locked = ROW_COUNT;
+		-- whom it has waited for has put others in their place
+		known := (SELECT count(*) FROM unnest(servers, receipts) k (server, id)
+				  JOIN onec_internal.receipt_part p ON p.receipt_id = k.id AND p.server = k.server);
+		EXIT WHEN known = locked;
+	END LOOP;
+	fresh := TG_OP = 'INSERT' AND known = 0;
+	WITH former AS (
+		DELETE FROM onec_internal.receipt_part p
+		USING (SELECT u.server, u.id, array_agg(u.recorder) AS recorders
+			   FROM unnest(servers, receipts, recorders) u (server, id, recorder) GROUP BY 1, 2) k
+		WHERE known > 0 AND p.receipt_id = k.id AND p.server = k.server
+		RETURNING p.*, onec_internal.receipt_of(p.recorder, p.receipt_id) = ANY (k.recorders) AS is_anew)
+	INSERT INTO onec_internal.receipt_part
+	SELECT g.period, row_number() OVER (PARTITION BY g.id, g.server
+									   ORDER BY g.customer_id, g.recorder, g.period, g.store_id,
+												g.organization_id, g.recorder_type), g.lines, g.store_id,
+		   g.organization_id, g.server, g.recorder_type,
+		   count(*) OVER (PARTITION BY g.id, g.server, g.customer_id) = 1, g.id, nullif(g.recorder, g.id),
+		   g.customer_id, g.quantity, g.net, g.gross, g.returned, g.given
+	FROM (SELECT l.period, count(*) AS lines, l.server, l.recorder_type,
+				 onec_internal.receipt_of(l.document_id, l.recorder) AS id, l.recorder,
+				 onec_internal.buyer_id(l.attribution, l.person_id) AS customer_id, l.store_id,
+				 l.organization_id, sum(coalesce(l.quantity, 0)) AS quantity,
+				 sum(coalesce(l.amount, 0)) AS net, sum(l.amount) FILTER (WHERE l.amount > 0) AS gross,
+				 sum(l.amount) FILTER (WHERE l.amount < 0) AS returned,
+				 sum(l.quantity) FILTER (WHERE coalesce(l.amount, 0) = 0) AS given
+		  FROM (SELECT c.* FROM changed_line c WHERE fresh
+				UNION ALL
+				SELECT s.* FROM unnest(servers, receipts, recorders) k (server, id, recorder)
+				JOIN onec_internal.sale_line s ON s.server = k.server AND s.recorder = k.recorder
+				WHERE NOT fresh AND onec_internal.receipt_of(s.document_id, s.recorder) = k.id) l
+		  WHERE l.period IS NOT NULL AND onec_internal.sells(l.active, l.quantity, l.amount)
+		  GROUP BY l.server, 5, l.recorder, l.period, l.recorder_type, 7, l.store_id, l.organization_id
+		  UNION ALL
+		  SELECT f.period, f.lines, f.server, f.recorder_type, f.receipt_id,
+				 onec_internal.receipt_of(f.recorder, f.receipt_id), f.customer_id, f.store_id,
+				 f.organization_id, f.quantity, f.net, f.gross, f.returned, f.given
+		  FROM former f WHERE NOT f.is_anew) g;
+	RETURN NULL;
+END $$;
+
 CREATE FUNCTION onec_internal.people_lock_key(server name) RETURNS bigint
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -1157,6 +1317,24 @@ AS $$
 	FROM unnest($3) p
 $$;
 
+CREATE OR REPLACE FUNCTION onec_internal.stale_people(server name) RETURNS uuid[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	-- as in onec_internal.stale_customers
+	SET jit = off
+AS $$
+	WITH come AS MATERIALIZED (
+		SELECT l.customer_id, l.card_id FROM onec_internal.people_state s
+		CROSS JOIN LATERAL onec_internal.lines_come_since(s.server, s.day) l WHERE s.server = $1),
+	stale AS (
+		SELECT t.user_id FROM onec_internal.touched_user t WHERE t.server = $1
+		UNION SELECT c.customer_id FROM come c WHERE c.customer_id IS NOT NULL
+		UNION SELECT k.user_id FROM come c
+		JOIN onec.customer_card k ON k.server = $1 AND k.card_id = c.card_id)
+	SELECT onec_internal.some_or_all(ARRAY(SELECT s.user_id FROM stale s),
+									 (SELECT count(*) FROM onec.site_user u WHERE u.server = $1))
+$$;
+
 CREATE OR REPLACE FUNCTION onec_internal.person_by_key(key text, server name) RETURNS onec.site_user
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -1179,6 +1357,292 @@ BEGIN
 	SELECT t.* INTO u FROM onec.site_user t WHERE t.server = srv AND t.phone = wanted
 	ORDER BY t.conflict_phone, t.is_active DESC, t.user_id LIMIT 1;
 	RETURN u;
+END $$;
+
+CREATE FUNCTION onec_internal.years_of(tab regclass)
+	RETURNS TABLE (year int, part regclass, since timestamp, till timestamp)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT y.year, y.part, make_timestamp(y.year, 1, 1, 0, 0, 0), make_timestamp(y.year + 1, 1, 1, 0, 0, 0)
+	FROM (SELECT substring(c.relname FROM '_(\d{4})$')::int AS year, c.oid::regclass AS part
+		  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = $1) y
+	WHERE y.year IS NOT NULL ORDER BY y.year
+$$;
+
+COMMENT ON FUNCTION onec_internal.years_of(regclass) IS 'Таблицы лет (служебная)';
+
+CREATE FUNCTION onec_internal.is_by_year() RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM pg_inherits i
+				   WHERE i.inhparent IN (SELECT t FROM onec_internal.tables_by_year() t));
+
+COMMENT ON FUNCTION onec_internal.is_by_year() IS 'Поделены ли строки по годам (служебная)';
+
+CREATE FUNCTION onec_internal.first_year_within(tab regclass, server smallint, till timestamp) RETURNS int
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	-- the index of the time, whatever the planner takes the table for
+	SET enable_seqscan = off
+AS $$
+DECLARE
+	first timestamp;
+BEGIN
+	EXECUTE format('SELECT l.period FROM ONLY %s l WHERE l.period >= ''1990-01-01'' AND l.period < $1 %s
+					ORDER BY l.period LIMIT 1', tab, 'AND l.server = ' || server) INTO first USING till;
+	RETURN extract(year FROM first);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.first_year_within(regclass, smallint, timestamp) IS
+	'Год первой строки, которой место в таблице своего года (служебная)';
+
+CREATE FUNCTION onec_internal.make_year(tab regclass, year int) RETURNS regclass
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET client_min_messages = warning
+AS $$
+DECLARE
+	part text := tab || '_' || year;
+BEGIN
+	EXECUTE format('CREATE TABLE %s () INHERITS (%s)', part, tab);
+	EXECUTE format('COMMENT ON TABLE %s IS %L', part,
+				   obj_description(tab, 'pg_class') || ', за ' || year || ' год');
+	RETURN part::regclass;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.make_year(regclass, int) IS 'Создать таблицу года (служебная)';
+
+CREATE FUNCTION onec_internal.index_year(tab regclass, part regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	statement text;
+BEGIN
+	FOR statement IN
+		SELECT format('ALTER TABLE %s ADD %s', part, pg_get_constraintdef(c.oid))
+		FROM pg_constraint c WHERE c.conrelid = tab AND c.contype = 'p'
+		UNION ALL
+		SELECT regexp_replace(pg_get_indexdef(i.indexrelid), ' INDEX \S+ ON \S+ ',
+							  format(' INDEX ON %s ', part))
+		FROM pg_index i WHERE i.indrelid = tab AND NOT i.indisprimary
+	LOOP
+		EXECUTE statement;
+	END LOOP;
+	EXECUTE format('ANALYZE %s', part);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.index_year(regclass, regclass) IS
+	'Ключ и индексы таблицы года, как у общей (служебная)';
+
+CREATE FUNCTION onec_internal.move_rows(source regclass, destination regclass, condition text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET onec_store.moves_rows = 'on' SET enable_seqscan = off
+AS $$
+DECLARE
+	moved bigint;
+BEGIN
+	EXECUTE format('WITH gone AS (DELETE FROM ONLY %s l WHERE %s RETURNING l.*) INSERT INTO %s TABLE gone',
+				   source, condition, destination);
+	GET DIAGNOSTICS moved = ROW_COUNT;
+	RETURN moved;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.move_rows(regclass, regclass, text) IS
+	'Перенести строки из таблицы в таблицу (служебная)';
+
+CREATE FUNCTION onec_internal.keep_years(server name) RETURNS void
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	own smallint := onec_internal.number_of_server(server);
+	this_year timestamp := date_trunc('year', onec.local_now(server));
+	tab regclass;
+	y record;
+	found boolean;
+	next_year int;
+	part regclass;
+BEGIN
+	IF own IS NULL OR NOT onec_internal.is_by_year() THEN
+		RETURN;
+	END IF;
+	PERFORM onec_internal.lock_people(server, false);
+	FOR tab IN SELECT t FROM onec_internal.tables_by_year() t LOOP
+		-- whoever makes or drops years stands in line; who reads or writes does not
+		EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', tab);
+		FOR y IN SELECT * FROM onec_internal.years_of(tab) LOOP
+			EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %1$s l WHERE l.server = $1 AND l.period < $2)
+							OR EXISTS (SELECT FROM ONLY %1$s l WHERE l.server = $1 AND l.period >= $3)
+							OR EXISTS (SELECT FROM ONLY %1$s l WHERE l.server = $1 AND l.period IS NULL)',
+						   y.part) INTO found USING own, y.since, y.till;
+			IF found THEN
+				PERFORM onec_internal.move_rows(y.part, tab, format(
+					'l.server = %s AND (l.period >= %L AND l.period < %L) IS NOT TRUE', own, y.since,
+					y.till));
+			END IF;
+		END LOOP;
+		LOOP
+			next_year := onec_internal.first_year_within(tab, own, this_year);
+			EXIT WHEN next_year IS NULL;
+			part := (SELECT k.part FROM onec_internal.years_of(tab) k WHERE k.year = next_year);
+			found := part IS NOT NULL;
+			IF NOT found THEN
+				part := onec_internal.make_year(tab, next_year);
+			END IF;
+			PERFORM onec_internal.move_rows(tab, part, format(
+				'l.server = %s AND l.period >= %L AND l.period < %L', own,
+				make_timestamp(next_year, 1, 1, 0, 0, 0), make_timestamp(next_year + 1, 1, 1, 0, 0, 0)));
+			IF NOT found THEN
+				PERFORM onec_internal.index_year(tab, part);
+			END IF;
+		END LOOP;
+	END LOOP;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.keep_years(name) IS
+	'Разложить строки базы по таблицам прошедших лет, если хранилище поделено по годам (служебная)';
+
+CREATE FUNCTION onec_internal.drop_years(tab regclass, server name, before date) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	own smallint := onec_internal.number_of_server(server);
+	y record;
+	follower regclass;
+	others boolean;
+	n bigint;
+	dropped bigint := 0;
+BEGIN
+	IF NOT EXISTS (SELECT FROM onec_internal.tables_by_year() t WHERE t = tab) THEN
+		RETURN 0;
+	END IF;
+	PERFORM onec_internal.keep_years(server);
+	FOR y IN SELECT * FROM onec_internal.years_of(tab) k
+			 WHERE k.till <= before AND k.year < (SELECT max(m.year) FROM onec_internal.years_of(tab) m) LOOP
+		-- by the key, which begins with the server
+		EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %1$s l WHERE l.server < $1)
+						OR EXISTS (SELECT FROM ONLY %1$s l WHERE l.server > $1)', y.part)
+			INTO others USING own;
+		CONTINUE WHEN others;
+		EXECUTE format('SELECT count(*) FROM ONLY %s', y.part) INTO n;
+		dropped := dropped + n;
+		FOR follower IN SELECT k.part FROM onec_internal.tables_by_year() t, onec_internal.years_of(t) k
+						WHERE k.year = y.year LOOP
+			EXECUTE format('DROP TABLE %s', follower);
+		END LOOP;
+	END LOOP;
+	RETURN dropped;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.drop_years(regclass, name, date) IS
+	'Убрать таблицы лет, которые целиком раньше этого дня (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.purge_before(server name, before date) RETURNS TABLE (table_name text,
+	rows bigint)
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	statement text;
+	tab regclass;
+	left_over bigint;
+BEGIN
+	PERFORM onec_internal.refresh_all_people_next(purge_before.server);
+	INSERT INTO onec_internal.base AS b (server, purged_before) VALUES (purge_before.server, before)
+	ON CONFLICT ON CONSTRAINT base_pkey DO UPDATE SET purged_before = greatest(b.purged_before,
+		excluded.purged_before);
+	FOR table_name, tab, statement IN
+		SELECT t.table_name, onec_internal.table_of_target(t.target),
+			   format('DELETE FROM %s l WHERE l.server = %s AND l.%I < $2 %s',
+					  onec_internal.table_of_target(t.target),
+					  onec_internal.server_in(onec_internal.table_of_target(t.target), $1), t.date_column,
+			CASE t.purge
+			WHEN 'zero balance' THEN 'AND ROW(l.card_id)::text NOT IN (
+				SELECT ROW(p.card_id)::text FROM onec_internal.counted_points p
+				WHERE p.server = $1 AND p.period < $2
+				GROUP BY p.card_id HAVING sum(p.points) <> 0)'
+			WHEN 'no movements' THEN 'AND NOT EXISTS (
+				SELECT FROM onec.loyalty_movement m
+				WHERE m.server = $1 AND m.card_id = l.card_id AND m.period < $2)' END)
+		FROM onec_internal.sync_steps(server, NULL) t WHERE t.purge <> 'none'
+		-- who drops tables has readers wait until the end: that comes last
+		ORDER BY EXISTS (SELECT FROM onec_internal.years_of(onec_internal.table_of_target(t.target))),
+				 t.ordinal
+	LOOP
+		rows := onec_internal.drop_years(tab, server, before);
+		EXECUTE statement USING purge_before.server, before::timestamp;
+		GET DIAGNOSTICS left_over = ROW_COUNT;
+		rows := rows + left_over;
+		RETURN NEXT;
+	END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.taste_words(server name, products uuid[], stores uuid[], kept boolean)
+	RETURNS TABLE (kind text, value_id text, no int, title text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		SELECT w.kind, w.value_id, w.no, w.title FROM onec_internal.taste_word w WHERE $4 AND w.server = $1
+		UNION ALL
+		SELECT x.kind, x.value_id, (row_number() OVER (ORDER BY x.kind, x.value_id COLLATE "C"))::int, x.title
+		FROM (SELECT t.kind, t.value_id, min(t.title) AS title FROM onec_internal.product_tags($1, $2) t
+			  WHERE NOT $4 GROUP BY 1, 2
+			  UNION ALL
+			  SELECT 'store', i.id::text, coalesce(s.name, i.id::text)
+			  FROM unnest($3) i (id) LEFT JOIN onec.store s ON s.server = $1 AND s.store_id = i.id
+			  WHERE NOT $4) x;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.taste_book_of(server name, products uuid[], stores uuid[], kinds text[],
+											kept boolean) RETURNS onec_internal.taste_book
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		WITH word AS MATERIALIZED (
+			SELECT w.* FROM onec_internal.taste_words($1, $2, $3, $5) w
+			WHERE (w.kind = ANY ($4)) IS NOT FALSE),
+		product AS MATERIALIZED (
+			SELECT t.product_id, coalesce(min(w.no) FILTER (WHERE t.kind = 'category'), 0) AS category,
+				   coalesce(min(w.no) FILTER (WHERE t.kind = 'brand'), 0) AS brand
+			FROM onec_internal.product_tags($1, $2) t
+			JOIN word w ON w.kind = t.kind AND w.value_id = t.value_id GROUP BY 1)
+		SELECT ROW(ARRAY(SELECT p.product_id FROM product p ORDER BY p.product_id),
+				   ARRAY(SELECT p.category FROM product p ORDER BY p.product_id),
+				   ARRAY(SELECT p.brand FROM product p ORDER BY p.product_id),
+				   ARRAY(SELECT w.value_id::uuid FROM word w WHERE w.kind = 'store'
+						 ORDER BY w.value_id::uuid),
+				   ARRAY(SELECT w.no FROM word w WHERE w.kind = 'store' ORDER BY w.value_id::uuid),
+				   ARRAY(SELECT w.no FROM word w ORDER BY w.no),
+				   ARRAY(SELECT w.value_id FROM word w ORDER BY w.no),
+				   ARRAY(SELECT w.title FROM word w ORDER BY w.no))::onec_internal.taste_book);
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.histories(server name, as_of date, customers uuid[], kinds text[], season jsonb)
+	RETURNS TABLE (customer_id uuid, lines int, net numeric, gross numeric, returned numeric, items numeric,
+				   recent_net numeric, h onec_internal.history)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		WITH word AS MATERIALIZED (
+			SELECT onec_internal.taste_book_of($1, g.products, g.stores, $4, false) AS book
+			FROM onec_internal.goods_and_stores($1, $2, $3) g)
+		SELECT x.* FROM word w CROSS JOIN LATERAL onec_internal.customer_histories($1, $2, $3, w.book, $5) x;
 END $$;
 
 CREATE OR REPLACE FUNCTION onec_internal.write_changed_rows(tab regclass, stage text, server name, customers uuid[],
@@ -1223,6 +1687,143 @@ BEGIN
 		tab, part.columns, part.after, stage, part.same_key, here, part.before, same, part.key,
 		part.set_list, note) INTO inserted, updated USING server, customers;
 END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.visit_gaps(server name, as_of date, customers uuid[])
+	RETURNS TABLE (customer_id uuid, visits int, first_day date, last_day date, median_gap numeric,
+				   low_gap numeric, high_gap numeric)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		SELECT x.customer_id, (x.h).visits, (x.h).first_day, (x.h).last_day, (x.h).median_gap, (x.h).low_gap,
+			   (x.h).high_gap
+		FROM onec_internal.visit_histories($1, $2, $3, NULL) x WHERE (x.h).visits > 0;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.kept_baseline(server name, day date, customers uuid[])
+	RETURNS SETOF onec.outlook_baseline
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		SELECT t.* FROM onec.outlook_baseline t
+		WHERE t.server = $1 AND $3 IS NOT NULL
+		  AND abs($2 - t.as_of) <= onec.get('outlook.baseline_days', $1)::int;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.next_purchase(server name DEFAULT NULL, as_of date DEFAULT NULL,
+								   customers uuid[] DEFAULT NULL)
+	RETURNS TABLE (customer_id uuid, visits int, last_visit date, gap numeric, expected_next date,
+				   window_from date, window_to date,
+				   days_since int, overdue_ratio numeric, churn_class text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		WITH me AS MATERIALIZED (SELECT * FROM onec_internal.server_and_day($1, $2)),
+		kept AS MATERIALIZED (
+			SELECT b.usual_gap FROM me
+			CROSS JOIN LATERAL onec_internal.kept_baseline(me.server_name, me.day, $3) b),
+		found AS MATERIALIZED (
+			SELECT g.*, me.day FROM me
+			CROSS JOIN LATERAL onec_internal.visit_gaps(me.server_name, me.day, $3) g),
+		usual AS MATERIALIZED (
+			SELECT k.usual_gap AS gap FROM kept k
+			UNION ALL
+			SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY f.median_gap)::numeric FROM found f
+			WHERE $3 IS NULL HAVING $3 IS NULL
+			UNION ALL
+			SELECT onec_internal.usual_gap(me.server_name, me.day) FROM me
+			WHERE $3 IS NOT NULL AND NOT EXISTS (SELECT FROM kept))
+		SELECT f.customer_id, f.visits, f.last_day, n.gap, n.expected_next, n.window_from, n.window_to,
+			   n.days_since, n.overdue_ratio, n.churn_class
+		FROM found f CROSS JOIN usual u
+		CROSS JOIN LATERAL onec_internal.next_purchase_from(f.visits, f.last_day, f.median_gap, f.low_gap,
+															f.high_gap, f.day, u.gap) n;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.season(server name DEFAULT NULL, as_of date DEFAULT NULL, customers uuid[] DEFAULT NULL)
+	RETURNS TABLE (customer_id uuid, receipts int, month_index numeric[], peak_months int[],
+				   buys_8_march boolean, buys_new_year boolean, buys_valentine boolean)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		WITH me AS MATERIALIZED (
+			SELECT d.*, coalesce((SELECT b.season
+								  FROM onec_internal.kept_baseline(d.server_name, d.day, $3) b),
+								 onec_internal.shop_season(d.server_name, d.day)) AS base
+			FROM onec_internal.server_and_day($1, $2) d)
+		SELECT x.customer_id, (x.h).span_receipts, i.list, onec_internal.peak_months(i.list, g.peak),
+			   (x.h).march, (x.h).new_year, (x.h).valentine
+		FROM me CROSS JOIN LATERAL onec_internal.season_given(me.server_name, me.base) g
+		CROSS JOIN LATERAL onec_internal.visit_histories(me.server_name, me.day, $3, me.base) x
+		CROSS JOIN LATERAL (SELECT onec_internal.season_index((x.h).span_receipts, (x.h).span_months,
+															  g.observed, g.curve, g.prior) AS list
+							OFFSET 0) i;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.affinity(server name DEFAULT NULL, as_of date DEFAULT NULL,
+							  customers uuid[] DEFAULT NULL, only_kind text DEFAULT NULL)
+	RETURNS TABLE (customer_id uuid, kind text, value_id text, title text, place int, weight numeric,
+				   share numeric, receipts int,
+				   penetration numeric, lift numeric, last_at timestamp, diversity numeric)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		WITH me AS MATERIALIZED (
+			SELECT d.*, k.kind, CASE WHEN $3 IS NOT NULL THEN coalesce(
+					   (SELECT b.shares FROM onec_internal.kept_baseline(d.server_name, d.day, $3) b),
+					   onec_internal.shop_taste_shares(d.server_name, d.day, k.kind)) END AS shares
+			FROM onec_internal.server_and_day($1, $2) d
+			CROSS JOIN LATERAL onec_internal.checked_word('kind', $4, '{category,brand,store}') k (kind))
+		SELECT a.customer_id, a.kind, a.value_id, a.title, a.place, a.weight, a.share, a.receipts,
+			   a.penetration, a.lift, a.last_at, a.diversity
+		FROM me
+		CROSS JOIN LATERAL onec_internal.affinity_of(me.server_name, me.day, $3, me.kind, me.shares) a;
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.stale_customers(server name) RETURNS uuid[]
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	-- what would be compiled costs what all lines cost, and reads those of a day
+	SET jit = off
+AS $$
+	WITH stale AS (
+		SELECT t.customer_id FROM onec_internal.touched_customer t WHERE t.server = $1
+		UNION
+		-- dated ahead then: moments that are known before the lines are looked for, through their index
+		SELECT l.customer_id FROM onec_internal.counted_lines_between(
+			$1, (SELECT s.day + 1 FROM onec_internal.profile_state s WHERE s.server = $1),
+			(SELECT w.today + 1 FROM onec_internal.shop_rules w WHERE w.server = $1)) l
+		WHERE l.customer_id IS NOT NULL
+		UNION
+		SELECT c.user_id FROM onec.customer_card c
+		WHERE c.server = $1 AND NOT EXISTS (SELECT FROM onec.customer_profile p
+											WHERE p.server = $1 AND p.customer_id = c.user_id)
+		UNION
+		SELECT p.customer_id FROM onec.customer_profile p
+		WHERE p.server = $1 AND p.lines = 0
+		  AND NOT EXISTS (SELECT FROM onec.customer_card c WHERE c.server = $1 AND c.user_id = p.customer_id))
+	SELECT onec_internal.some_or_all(ARRAY(SELECT s.customer_id FROM stale s),
+									 (SELECT count(*) FROM onec.customer_profile p WHERE p.server = $1))
+$$;
 
 -- by hand: table onec.field_source
 ALTER TABLE onec.field_source DROP CONSTRAINT field_source_kind_check, ADD COLUMN empty text,
@@ -1620,10 +2221,15 @@ $$;
 COMMENT ON FUNCTION onec_internal.server_now(name) IS 'Сервер с этим именем сейчас (служебная)';
 
 CREATE FUNCTION onec_internal.is_another_base(server name) RETURNS boolean
-	LANGUAGE sql STABLE SECURITY DEFINER
+	LANGUAGE plpgsql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
-	RETURN EXISTS (SELECT FROM onec_internal.outbox_base b CROSS JOIN onec_internal.server_now($1) s
-				   WHERE b.server = $1 AND b.server_oid <> s.server_oid AND b.address <> s.address);
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM onec_internal.outbox_base b
+				   JOIN pg_foreign_server s ON s.srvname = b.server AND s.oid <> b.server_oid
+				   WHERE b.server = is_another_base.server
+					 AND b.address <> onec_internal.server_option(b.server, 'url'));
+END $$;
 
 COMMENT ON FUNCTION onec_internal.is_another_base(name) IS
 	'Под именем базы сервер с другим адресом (служебная)';
@@ -2779,6 +3385,12 @@ COMMENT ON FUNCTION onec.mirror(name, text, text, name, name, text, boolean, boo
 
 REVOKE EXECUTE ON FUNCTION onec.mirror(name, text, text, name, name, text, boolean, boolean) FROM PUBLIC;
 
+CREATE FUNCTION onec_internal.insert_many(tab regclass, query text) RETURNS bigint
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'onec_insert_many';
+
+COMMENT ON FUNCTION onec_internal.insert_many(regclass, text) IS
+	'Вставить строки запроса помногу, как COPY (служебная)';
+
 CREATE OR REPLACE FUNCTION onec_internal.analyze_what_changed() RETURNS void
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
@@ -2953,6 +3565,18 @@ END $$;
 COMMENT ON FUNCTION onec_internal.stage_columns(name, text) IS
 	'Столбцы прочитанных строк: слова заменены номерами (служебная)';
 
+CREATE OR REPLACE FUNCTION onec_internal.fill_table(tab name, shape text, query text) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT onec_internal.take_table_again(tab, shape) THEN
+		EXECUTE format('CREATE TEMPORARY TABLE %I ON COMMIT DELETE ROWS AS %s WITH NO DATA', tab, query);
+		PERFORM set_config('onec_internal.' || tab, shape, false);
+	END IF;
+	RETURN onec_internal.insert_many(format('pg_temp.%I', tab)::regclass, query);
+END $$;
+
 CREATE FUNCTION onec_internal.version_column(server name, target text) RETURNS name
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -2998,6 +3622,31 @@ END $$;
 
 COMMENT ON FUNCTION onec_internal.stage_rows(name, text, text, text, text, boolean) IS
 	'Прочитать строки 1С во временную таблицу (служебная)';
+
+CREATE OR REPLACE FUNCTION onec_internal.keep_what_is_here(server name, target text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	key_here text := onec_internal.stage_key_columns(target, 'h');
+	key_read text := onec_internal.stage_key_columns(target, 's');
+	key_twice text := onec_internal.stage_key_columns(target, 'k');
+BEGIN
+	EXECUTE format('
+		WITH here AS MATERIALIZED (
+			SELECT %1$s, h.tableoid AS tab, h.ctid AS place
+			FROM %2$s h JOIN pg_temp.onec_twice k ON (%3$s) = (%4$s)
+			WHERE h.server = %5$s AND NOT EXISTS (SELECT FROM pg_temp.onec_stage s
+												  WHERE (%6$s) = (%3$s) AND %7$s)),
+		gone AS (DELETE FROM pg_temp.onec_stage s USING here k WHERE (%6$s) = (%4$s))
+		INSERT INTO pg_temp.onec_stage (%8$s)
+		SELECT %9$s FROM here k JOIN %2$s h ON h.ctid = k.place AND h.tableoid = k.tab',
+		key_twice, onec_internal.table_of_target(target), key_here, key_twice,
+		onec_internal.server_in(onec_internal.table_of_target(target), server), key_read,
+		onec_internal.same_row_condition(target, 'h', 's'),
+		replace(onec_internal.columns_in_common(target, 'h'), 'h.', ''),
+		onec_internal.columns_in_common(target, 'h'));
+END $$;
 
 ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
 INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('feed.enabled', 'bool', 'false', NULL, NULL, NULL,
@@ -5405,6 +6054,7 @@ CREATE OR REPLACE FUNCTION onec_internal.end_run(plan onec_internal.sync_plan, r
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	PERFORM onec_internal.keep_years(plan.server);
 	PERFORM onec_internal.analyze_what_changed();
 	PERFORM onec.remember_refusals(plan.server);
 	UPDATE onec.sync_run r
@@ -6003,111 +6653,19 @@ END $$;
 COMMENT ON FUNCTION onec_internal.make_history_part(timestamptz) IS
 	'Создать часть истории за месяц, если её нет (служебная)';
 
-CREATE FUNCTION onec_internal.value_fault(edm_type text, length int, value jsonb, kind text) RETURNS text
-	LANGUAGE sql STABLE PARALLEL SAFE
-	RETURN CASE
-		WHEN $1 = 'Collection' THEN CASE
-			WHEN jsonb_typeof($3) <> 'array'
-				OR jsonb_path_exists($3, 'strict $[*] ? (@.type() != "object")')
-			THEN 'is a tabular part: a list of rows is expected' END
-		WHEN jsonb_typeof($3) = 'null' THEN NULL
-		WHEN $1 = 'Stream' THEN 'holds a file: write it as _Base64Data'
-		WHEN $1 = 'Complex' OR jsonb_typeof($3) IN ('array', 'object') THEN 'takes one value'
-		WHEN $1 = 'Boolean' THEN CASE WHEN jsonb_typeof($3) <> 'boolean' THEN 'is true or false' END
-		WHEN $1 = 'Double' THEN CASE WHEN jsonb_typeof($3) <> 'number' THEN 'is a number' END
-		WHEN $1 IN ('Int16', 'Int32', 'Int64') THEN CASE
-			WHEN jsonb_typeof($3) <> 'number' THEN 'is a whole number'
-			WHEN ($3 #>> '{}')::numeric <> trunc(($3 #>> '{}')::numeric)
-				OR abs(($3 #>> '{}')::numeric + 0.5) > 2.0 ^ (substr($1, 4)::int - 1)
-			THEN format('is a whole number of %s bits', substr($1, 4)) END
-		WHEN $1 = 'DateTime' THEN CASE
-			WHEN jsonb_typeof($3) <> 'string' OR ($3 #>> '{}') !~ ('^(?!0000)\d{4}-(0[1-9]|1[0-2])-'
-				'(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?)?$')
-			THEN 'is a date of the base''s own clock: 2026-11-28T10:00:00, without a zone'
-			WHEN substr($3 #>> '{}', 9, 2)::int > extract(day FROM make_date(substr($3 #>> '{}', 1, 4)::int,
-				substr($3 #>> '{}', 6, 2)::int, 1) + interval '1 month -1 day')
-			THEN 'is no day of that month' END
-		WHEN $1 = 'Binary' THEN CASE
-			WHEN jsonb_typeof($3) <> 'string' OR ($3 #>> '{}') !~ '^[A-Za-z0-9+/\s]*={0,2}$'
-			THEN 'is binary: base64 is expected' END
-		WHEN $1 = 'Composite' AND (($3 #>> '{}') = '' OR $4 = 'StandardODATA.Undefined') THEN NULL
-		WHEN $1 = 'Composite' AND $4 IS NULL
-			THEN 'may be of several types: name the one in the property of its name and _Type'
-		WHEN $1 = 'Guid' OR $1 = 'Composite'
-			AND $4 ~ '^StandardODATA\.(Catalog|Document|ChartOf\w*|ExchangePlan|BusinessProcess|Task)_'
-		THEN CASE
-			WHEN jsonb_typeof($3) <> 'string'
-				OR ($3 #>> '{}') !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-			THEN 'is a reference: a UUID is expected' END
-		WHEN $1 = 'Composite' THEN CASE
-			WHEN $4 !~ '^(StandardODATA|Edm)\.' THEN 'has a type that is none of 1C''s' END
-		WHEN jsonb_typeof($3) <> 'string' THEN 'is a text'
-		WHEN $2 > 0 AND length($3 #>> '{}') > $2 THEN format('is a text of %s characters at most', $2) END;
+CREATE FUNCTION onec_internal.value_fault(edm_type text, value jsonb, kind text) RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_value_fault';
 
-COMMENT ON FUNCTION onec_internal.value_fault(text, int, jsonb, text) IS
+COMMENT ON FUNCTION onec_internal.value_fault(text, jsonb, text) IS
 	'Что не так со значением; NULL — всё так (служебная)';
 
-CREATE FUNCTION onec_internal.member_fault(property text, edm_type text, length int, part text, line bigint,
-										   name text, value jsonb, kind text) RETURNS text
-	LANGUAGE sql STABLE PARALLEL SAFE
-	RETURN CASE
-		WHEN $1 IS NULL THEN 'is no property of it'
-		WHEN $6 = 'DataVersion' THEN 'is 1C''s own; the version read is an argument: data_version'
-		WHEN $6 = 'Posted' THEN 'is not written: the operations post and unpost do that'
-		WHEN $6 = 'Ref_Key' THEN 'is the key, which is an argument'
-		WHEN $6 = 'LineNumber' AND $4 <> '' THEN
-			CASE WHEN $7 #>> '{}' <> $5::text THEN 'is not the place of its row in the list' END
-		ELSE onec_internal.value_fault($2, $3, $7, $8) END;
-
-COMMENT ON FUNCTION onec_internal.member_fault(text, text, int, text, bigint, text, jsonb, text) IS
-	'Что не так с полем тела записи; NULL — всё так (служебная)';
-
-CREATE FUNCTION onec_internal.body_members(body jsonb)
-	RETURNS TABLE (part text, line bigint, name text, value jsonb, kind text)
-	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 30
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	RETURN QUERY
-	SELECT '', 0::bigint, e.key, e.value, body ->> (e.key || '_Type') FROM jsonb_each(body) e
-	UNION ALL
-	SELECT e.key, r.line, f.key, f.value, r.of ->> (f.key || '_Type')
-	FROM jsonb_each(body) e
-	CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(e.value) WHEN 'array' THEN e.value
-		ELSE '[]' END)
-		WITH ORDINALITY r (of, line)
-	CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(r.of) WHEN 'object' THEN r.of ELSE '{}' END) f;
-END $$;
-
-COMMENT ON FUNCTION onec_internal.body_members(jsonb) IS
-	'Поля объекта и строк его табличных частей (служебная)';
-
-CREATE FUNCTION onec_internal.body_fault(server name, entity_set text, body jsonb, OUT field text,
-										 OUT fault text, OUT near text)
-	LANGUAGE plpgsql STABLE
-	SET search_path = pg_catalog, pg_temp
-	-- plans are kept, and the tables may have been small when they were made
-	SET enable_seqscan = off
-AS $$
-BEGIN
-	SELECT CASE m.part WHEN '' THEN m.name ELSE format('%s[%s].%s', m.part, m.line, m.name) END, f.fault,
-		   CASE WHEN p.property IS NULL THEN onec_internal.nearest_words(m.name, ARRAY(
-			   SELECT k.property FROM onec_internal.outbox_property k
-			   WHERE k.server = body_fault.server AND k.entity_set = body_fault.entity_set
-				 AND k.part = m.part)) END
-	INTO field, fault, near
-	FROM onec_internal.body_members(body) m
-	LEFT JOIN onec_internal.outbox_property p
-		ON p.server = body_fault.server AND p.entity_set = body_fault.entity_set AND p.part = m.part
-			AND p.property = m.name
-	CROSS JOIN LATERAL (SELECT onec_internal.member_fault(p.property, p.edm_type, p.length, m.part, m.line,
-														  m.name, m.value, m.kind)) f (fault)
-	WHERE f.fault IS NOT NULL
-	ORDER BY m.part, m.line, m.name LIMIT 1;
-END $$;
+CREATE FUNCTION onec_internal.body_fault(server name, entity_set text, body jsonb, OUT part text,
+										 OUT line int, OUT name text, OUT fault text, OUT named uuid[])
+	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'onec_body_fault';
 
 COMMENT ON FUNCTION onec_internal.body_fault(name, text, jsonb) IS
-	'Что в теле записи не так: поле, ошибка, похожие имена (служебная)';
+	'Что в теле записи не так: табличная часть, строка, поле, ошибка; и ссылки, которые в нём есть '
+	'(служебная)';
 
 CREATE FUNCTION onec_internal.wire_value(edm_type text, value jsonb) RETURNS json
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -6357,9 +6915,12 @@ COMMENT ON FUNCTION onec_internal.marked_objects(name, text, text, text) IS
 	'Объекты базы, в свойстве которых есть пометка (служебная)';
 
 CREATE FUNCTION onec_internal.calling_role() RETURNS name
-	LANGUAGE sql STABLE
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
 	RETURN coalesce(nullif(current_setting('role'), 'none')::name, session_user);
+END $$;
 
 COMMENT ON FUNCTION onec_internal.calling_role() IS 'Роль того, кто вызывает (служебная)';
 
@@ -6368,6 +6929,12 @@ CREATE FUNCTION onec_internal.written_server(server name) RETURNS name
 	SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	-- as nearly ever: the very server that was set up
+	IF EXISTS (SELECT FROM onec_internal.outbox_base b
+			   JOIN pg_foreign_server s ON s.srvname = b.server AND s.oid = b.server_oid
+			   WHERE b.server = written_server.server) THEN
+		RETURN server;
+	END IF;
 	server := onec_internal.live_server_meant(server);
 	IF NOT EXISTS (SELECT FROM onec_internal.outbox_base b WHERE b.server = written_server.server)
 		OR onec_internal.is_another_base(server) THEN
@@ -6402,28 +6969,50 @@ END $$;
 
 COMMENT ON FUNCTION onec_internal.check_allowed(name, name, text) IS 'Может ли роль писать набор (служебная)';
 
-CREATE FUNCTION onec_internal.check_body(server name, entity_set text, body jsonb) RETURNS void
+CREATE FUNCTION onec_internal.check_body(server name, entity_set text, body jsonb) RETURNS uuid[]
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off -- plans are kept, and the table may have been small when they were made
 AS $$
 DECLARE
 	f record;
+	near text;
 BEGIN
 	IF jsonb_typeof(body) <> 'object' THEN
 		RAISE invalid_parameter_value USING MESSAGE = 'the body must be an object: properties and values';
 	END IF;
-	SELECT * INTO f FROM onec_internal.body_fault(server, entity_set, body);
-	IF f.field IS NOT NULL THEN
-		RAISE invalid_parameter_value USING
-			MESSAGE = format('"%s" of "%s" %s', f.field, entity_set, f.fault),
-			HINT = coalesce('Perhaps you meant: ' || f.near || '.',
-				format('SELECT * FROM onec.properties(%L, %L) '
-				'lists what the object has; after a change in 1C run onec.setup again.', server, entity_set));
+	f := onec_internal.body_fault(server, entity_set, body);
+	IF f.fault IS NULL THEN
+		RETURN f.named;
 	END IF;
+	IF f.fault = 'is no property of it' THEN
+		near := onec_internal.nearest_words(f.name, ARRAY(
+			SELECT p.property FROM onec_internal.outbox_property p
+			WHERE p.server = check_body.server AND p.entity_set = check_body.entity_set AND p.part = f.part));
+	END IF;
+	RAISE invalid_parameter_value USING
+		MESSAGE = format('"%s" of "%s" %s', CASE f.part WHEN '' THEN f.name
+			ELSE format('%s[%s].%s', f.part, f.line, f.name) END, entity_set, f.fault),
+		HINT = coalesce('Perhaps you meant: ' || near || '.', format('SELECT * FROM onec.properties(%L, %L) '
+			'lists what the object has; after a change in 1C run onec.setup again.', server, entity_set));
 END $$;
 
 COMMENT ON FUNCTION onec_internal.check_body(name, text, jsonb) IS
-	'Отказать, если тело записи не подходит объекту (служебная)';
+	'Отказать, если тело записи не подходит объекту; ссылки, которые в нём есть (служебная)';
+
+CREATE FUNCTION onec_internal.check_load_mode(role name) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = role) THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = 'only a superuser may write past the checks of the configuration (load_mode)';
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_load_mode(name) IS
+	'Отказать, если роль не вправе писать без проверок конфигурации (служебная)';
 
 CREATE FUNCTION onec_internal.refuse_change(why text, hint text DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql IMMUTABLE
@@ -6447,13 +7036,35 @@ CREATE FUNCTION onec_internal.is_deletable(server name, entity_set text) RETURNS
 COMMENT ON FUNCTION onec_internal.is_deletable(name, text) IS
 	'Разрешено ли удалять объекты набора из базы (служебная)';
 
-CREATE FUNCTION onec_internal.check_change(server name, entity_set text, operation text, key uuid, body jsonb,
-										   merge_by text[]) RETURNS void
+CREATE FUNCTION onec_internal.check_merge(server name, entity_set text, body jsonb, merge_by text[])
+	RETURNS void
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	missing text;
+	missing text := (
+		SELECT format('%s of "%s"', b.name, e.key)
+		FROM jsonb_each(body) e CROSS JOIN unnest(merge_by) b (name)
+		WHERE NOT EXISTS (SELECT FROM onec_internal.outbox_property p
+						  WHERE (p.server, p.entity_set, p.part, p.property)
+							  = (check_merge.server, check_merge.entity_set, e.key, b.name)) LIMIT 1);
+BEGIN
+	IF missing IS NOT NULL THEN
+		PERFORM onec_internal.refuse_change(format('merge_rows knows no %s: its body has tabular parts '
+			'only, and merge_by fields of them', missing));
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_merge(name, text, jsonb, text[]) IS
+	'Отказать, если строки нельзя так дополнить (служебная)';
+
+CREATE FUNCTION onec_internal.check_change(server name, entity_set text, operation text, key uuid, body jsonb,
+										   merge_by text[]) RETURNS uuid[]
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	named uuid[];
 BEGIN
 	PERFORM onec_internal.checked_word('operation', coalesce(operation, ''),
 									   '{create,patch,merge_rows,post,unpost,mark,delete}');
@@ -6478,47 +7089,43 @@ BEGIN
 		PERFORM onec_internal.refuse_change('merge_by names the fields by which merge_rows knows a row');
 	END IF;
 	IF body IS NOT NULL THEN
-		PERFORM onec_internal.check_body(server, entity_set, body);
+		named := onec_internal.check_body(server, entity_set, body);
 	END IF;
-	SELECT format('%s of "%s"', b.name, e.key) INTO missing
-	FROM jsonb_each(body) e CROSS JOIN unnest(merge_by) b (name)
-	WHERE NOT EXISTS (SELECT FROM onec_internal.outbox_property p
-					  WHERE (p.server, p.entity_set, p.part, p.property)
-						  = (check_change.server, check_change.entity_set, e.key, b.name)) LIMIT 1;
-	IF operation = 'merge_rows' AND missing IS NOT NULL THEN
-		PERFORM onec_internal.refuse_change(format('merge_rows knows no %s: its body has tabular parts '
-			'only, and merge_by fields of them', missing));
+	IF operation = 'merge_rows' THEN
+		PERFORM onec_internal.check_merge(server, entity_set, body, merge_by);
 	END IF;
+	RETURN named;
 END $$;
 
 COMMENT ON FUNCTION onec_internal.check_change(name, text, text, uuid, jsonb, text[]) IS
-	'Отказать, если изменение не может быть сделано (служебная)';
+	'Отказать, если изменение не может быть сделано; ссылки, которые есть в теле (служебная)';
 
-CREATE FUNCTION onec_internal.named_in_body(server name, body jsonb) RETURNS bigint[]
+CREATE FUNCTION onec_internal.creations_of(server name, keys uuid[]) RETURNS bigint[]
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off -- the plan is kept, and the outbox may have been empty when it was made
 AS $$
-DECLARE
-	keys uuid[] := (SELECT array_agg(onec_internal.reference_uuid(m.value #>> '{}'))
-					FROM onec_internal.body_members(body) m WHERE jsonb_typeof(m.value) = 'string');
 BEGIN
 	RETURN ARRAY(SELECT o.id FROM onec.outbox o
-				 WHERE o.server = named_in_body.server AND o.key = ANY (keys) AND o.operation = 'create');
+				 WHERE o.server = creations_of.server AND o.key = ANY (keys) AND o.operation = 'create');
 END $$;
 
-COMMENT ON FUNCTION onec_internal.named_in_body(name, jsonb) IS
-	'Строки очереди, создающие объекты, на которые ссылается тело (служебная)';
+COMMENT ON FUNCTION onec_internal.creations_of(name, uuid[]) IS
+	'Строки очереди, создающие эти объекты (служебная)';
 
 CREATE FUNCTION onec_internal.change_print(body jsonb, merge_by text[]) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
-	RETURN encode(sha256(convert_to(concat_ws(' ', $1, $2), 'UTF8')), 'hex');
+AS $$
+BEGIN
+	RETURN encode(sha256(convert_to(concat_ws(' ', body, merge_by), 'UTF8')), 'hex');
+END $$;
 
 COMMENT ON FUNCTION onec_internal.change_print(jsonb, text[]) IS 'Отпечаток изменения (служебная)';
 
 CREATE FUNCTION onec_internal.known_change(server name, entity_set text, operation text, idempotency text,
-										   asked text, asked_key uuid, OUT id bigint, OUT key uuid)
+										   asked text, asked_key uuid)
+	RETURNS onec_internal.outbox_key
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
@@ -6528,14 +7135,13 @@ DECLARE
 BEGIN
 	SELECT * INTO k FROM onec_internal.outbox_key o
 	WHERE o.server = known_change.server AND o.idempotency = known_change.idempotency;
-	IF (k.entity_set, k.operation) <> (entity_set, operation)
-		OR k.asked <> asked OR k.key <> onec_internal.site_key(server, asked_key) THEN
+	IF k.id IS NOT NULL AND ((k.entity_set, k.operation) <> (entity_set, operation)
+							 OR k.asked <> asked OR k.key <> onec_internal.site_key(server, asked_key)) THEN
 		RAISE unique_violation USING
 			MESSAGE = 'the idempotency key has been used for another change',
 			DETAIL = format('It was to %s "%s", outbox row %s.', k.operation, k.entity_set, k.id);
 	END IF;
-	id := k.id;
-	key := k.key;
+	RETURN k;
 END $$;
 
 COMMENT ON FUNCTION onec_internal.known_change(name, text, text, text, text, uuid) IS
@@ -6589,7 +7195,7 @@ CREATE FUNCTION onec_internal.put_into_outbox(o onec.outbox, asked text) RETURNS
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	number bigint := nextval(pg_get_serial_sequence('onec.outbox', 'id'));
+	number bigint := nextval('onec.outbox_id_seq');
 	status text := onec_internal.first_status(o.server, o.depends_on);
 BEGIN
 	IF o.idempotency IS NOT NULL THEN
@@ -6623,45 +7229,50 @@ AS $$
 DECLARE
 	row onec.outbox;
 	asked text := CASE WHEN idempotency IS NOT NULL THEN onec_internal.change_print(body, merge_by) END;
+	named uuid[];
+	known onec_internal.outbox_key;
 BEGIN
 	PERFORM onec_internal.must_write('enqueue');
 	row.server := onec_internal.written_server(server);
 	row.requested_by := onec_internal.calling_role();
 	PERFORM onec_internal.check_allowed(row.server, row.requested_by, entity_set);
-	IF load_mode AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = row.requested_by) THEN
-		RAISE insufficient_privilege USING
-			MESSAGE = 'only a superuser may write past the checks of the configuration (load_mode)';
+	IF load_mode THEN
+		PERFORM onec_internal.check_load_mode(row.requested_by);
 	END IF;
 	IF idempotency = '' THEN
 		PERFORM onec_internal.refuse_change('an empty text is no idempotency key');
 	ELSIF idempotency IS NOT NULL THEN
-		SELECT k.id, k.key INTO id, object_key
-		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency, asked, key) k;
-		IF id IS NOT NULL THEN
-			RETURN;
-		END IF;
+		known := onec_internal.known_change(row.server, entity_set, operation, idempotency, asked, key);
 	END IF;
-	PERFORM onec_internal.check_change(row.server, entity_set, operation, key, body, merge_by);
+	IF known.id IS NOT NULL THEN
+		id := known.id;
+		object_key := known.key;
+		RETURN;
+	END IF;
+	named := onec_internal.check_change(row.server, entity_set, operation, key, body, merge_by);
 	IF operation = 'create' AND NOT onec_internal.client_keys(row.server) THEN
 		PERFORM onec_internal.check_markable(row.server, entity_set, body);
 	END IF;
 	row.entity_set := entity_set;
 	row.operation := operation;
 	-- one name for one object, so that its changes keep their order
-	row.key := coalesce(onec_internal.site_key(row.server, key), gen_random_uuid());
+	row.key := CASE WHEN key IS NULL THEN gen_random_uuid() ELSE onec_internal.site_key(row.server, key) END;
 	row.body := CASE operation WHEN 'mark' THEN '{"DeletionMark": true}' ELSE body END;
 	row.data_version := data_version;
 	row.merge_by := merge_by;
 	row.load_mode := coalesce(load_mode, false);
-	row.depends_on := ARRAY(SELECT DISTINCT d FROM unnest(
-		depends_on || onec_internal.named_in_body(row.server, body)) d ORDER BY 1);
+	row.depends_on := coalesce(depends_on, '{}') || onec_internal.creations_of(row.server, named);
+	IF row.depends_on <> '{}' THEN
+		row.depends_on := ARRAY(SELECT DISTINCT d FROM unnest(row.depends_on) d ORDER BY 1);
+	END IF;
 	row.idempotency := idempotency;
 	id := onec_internal.put_into_outbox(row, asked);
 	object_key := row.key;
 	IF id IS NULL THEN
 		-- somebody else's, committed just now
-		SELECT k.id, k.key INTO id, object_key
-		FROM onec_internal.known_change(row.server, entity_set, operation, idempotency, asked, key) k;
+		known := onec_internal.known_change(row.server, entity_set, operation, idempotency, asked, key);
+		id := known.id;
+		object_key := known.key;
 	END IF;
 END $$;
 
@@ -6680,37 +7291,34 @@ CREATE FUNCTION onec_internal.first_faulty(server name, entity_set text, bodies 
 AS $$
 	SELECT b.body
 	FROM unnest($3) WITH ORDINALITY b (body, n)
-	CROSS JOIN LATERAL onec_internal.body_members(b.body) m
-	LEFT JOIN onec_internal.outbox_property p
-		ON p.server = $1 AND p.entity_set = $2 AND p.part = m.part AND p.property = m.name
-	WHERE onec_internal.member_fault(p.property, p.edm_type, p.length, m.part, m.line, m.name, m.value,
-									 m.kind) IS NOT NULL
+	CROSS JOIN LATERAL onec_internal.body_fault($1, $2, b.body) f
+	WHERE f.fault IS NOT NULL
 	ORDER BY b.n LIMIT 1
 $$;
 
 COMMENT ON FUNCTION onec_internal.first_faulty(name, text, jsonb[]) IS
 	'Первое тело записи, в котором что-то не так (служебная)';
 
-CREATE FUNCTION onec_internal.named_in_bodies(server name, ids bigint[], keys uuid[], bodies jsonb[])
+CREATE FUNCTION onec_internal.named_in_bodies(server name, entity_set text, ids bigint[], keys uuid[],
+											  bodies jsonb[])
 	RETURNS TABLE (id bigint, depends_on bigint[])
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH named AS MATERIALIZED (
 		SELECT DISTINCT b.id, r.key
-		FROM unnest($2, $4) b (id, body)
-		CROSS JOIN LATERAL onec_internal.body_members(b.body) m
-		CROSS JOIN LATERAL (SELECT onec_internal.reference_uuid(m.value #>> '{}')) r (key)
-		WHERE jsonb_typeof(m.value) = 'string' AND r.key IS NOT NULL),
+		FROM unnest($3, $5) b (id, body)
+		CROSS JOIN LATERAL onec_internal.body_fault($1, $2, b.body) f
+		CROSS JOIN LATERAL unnest(f.named) r (key)),
 	made AS (
 		SELECT n.id, o.id AS of FROM named n
 		JOIN onec.outbox o ON o.server = $1 AND o.operation = 'create' AND o.key = n.key
 		UNION
-		SELECT n.id, g.id FROM named n JOIN unnest($2, $3) g (id, key) ON g.key = n.key AND g.id < n.id)
+		SELECT n.id, g.id FROM named n JOIN unnest($3, $4) g (id, key) ON g.key = n.key AND g.id < n.id)
 	SELECT m.id, array_agg(m.of ORDER BY m.of) FROM made m GROUP BY m.id
 $$;
 
-COMMENT ON FUNCTION onec_internal.named_in_bodies(name, bigint[], uuid[], jsonb[]) IS
+COMMENT ON FUNCTION onec_internal.named_in_bodies(name, text, bigint[], uuid[], jsonb[]) IS
 	'Строки очереди, создающие объекты, на которые ссылаются тела (служебная)';
 
 CREATE FUNCTION onec_internal.enqueue_new(server name, entity_set text, keys uuid[], bodies jsonb[])
@@ -6736,14 +7344,14 @@ BEGIN
 	IF NOT onec_internal.client_keys(srv) THEN
 		PERFORM onec_internal.check_markable(srv, enqueue_new.entity_set, b) FROM unnest(bodies) b;
 	END IF;
-	SELECT array_agg(nextval(pg_get_serial_sequence('onec.outbox', 'id')) ORDER BY n) INTO ids
+	SELECT array_agg(nextval('onec.outbox_id_seq') ORDER BY n) INTO ids
 	FROM unnest(keys) WITH ORDINALITY g (key, n);
 	INSERT INTO onec.outbox (server, id, entity_set, operation, key, body, depends_on, requested_by, status)
 		OVERRIDING SYSTEM VALUE
 	SELECT srv, g.id, enqueue_new.entity_set, 'create', g.key, g.body, coalesce(d.depends_on, '{}'), who,
 		   onec_internal.first_status(srv, d.depends_on)
 	FROM unnest(ids, keys, bodies) g (id, key, body)
-	LEFT JOIN onec_internal.named_in_bodies(srv, ids, keys, bodies) d ON d.id = g.id
+	LEFT JOIN onec_internal.named_in_bodies(srv, enqueue_new.entity_set, ids, keys, bodies) d ON d.id = g.id
 	ORDER BY g.id;
 	PERFORM onec_internal.tell_outbox(srv, o.id, o.status) FROM onec.outbox o
 	WHERE o.server = srv AND o.id = ANY (ids);
@@ -7791,7 +8399,7 @@ COMMENT ON PROCEDURE onec.deliver(name, int, int) IS
 
 REVOKE EXECUTE ON PROCEDURE onec.deliver(name, int, int) FROM PUBLIC;
 
-CREATE FUNCTION onec_internal.check_nothing_waits(server name, key uuid, body jsonb) RETURNS void
+CREATE FUNCTION onec_internal.check_nothing_waits(server name, key uuid, named uuid[]) RETURNS void
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -7801,7 +8409,7 @@ DECLARE
 						 AND o.status <> 'preview');
 BEGIN
 	waiting := coalesce(waiting, (SELECT min(n)
-								  FROM unnest(onec_internal.named_in_body(server, body)) n));
+								  FROM unnest(onec_internal.creations_of(server, named)) n));
 	IF waiting IS NOT NULL THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = format('the object, or one that it names, waits in the outbox: row %s', waiting),
@@ -7809,7 +8417,7 @@ BEGIN
 	END IF;
 END $$;
 
-COMMENT ON FUNCTION onec_internal.check_nothing_waits(name, uuid, jsonb) IS
+COMMENT ON FUNCTION onec_internal.check_nothing_waits(name, uuid, uuid[]) IS
 	'Отказать, если объект или то, на что он ссылается, ещё в очереди (служебная)';
 
 CREATE FUNCTION onec_internal.write_now(server name, entity_set text, operation text, key uuid, body jsonb,
@@ -7822,14 +8430,15 @@ AS $$
 DECLARE
 	work onec.outbox;
 	result onec_internal.write_result;
+	named uuid[];
 BEGIN
 	PERFORM onec_internal.must_write('write_now');
 	work.server := onec_internal.written_server(server);
 	work.requested_by := onec_internal.calling_role();
 	PERFORM onec_internal.check_allowed(work.server, work.requested_by, entity_set);
-	PERFORM onec_internal.check_change(work.server, entity_set, operation, key, body, NULL);
+	named := onec_internal.check_change(work.server, entity_set, operation, key, body, NULL);
 	key := onec_internal.site_key(work.server, key);
-	PERFORM onec_internal.check_nothing_waits(work.server, key, body);
+	PERFORM onec_internal.check_nothing_waits(work.server, key, named);
 	IF NOT onec_internal.is_updatable(work.server) THEN
 		RAISE object_not_in_prerequisite_state USING
 			MESSAGE = format('server "%s" is not updatable now', work.server),
@@ -8248,6 +8857,7 @@ CREATE FUNCTION onec.outbox_edit(id bigint, body jsonb, data_version text DEFAUL
 AS $$
 DECLARE
 	work onec.outbox;
+	named uuid[];
 BEGIN
 	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_edit.id AND o.status <> 'sending' FOR UPDATE;
 	IF work.id IS NULL THEN
@@ -8262,15 +8872,15 @@ BEGIN
 			HINT = format('SELECT onec.outbox_retry(%s) and deliver, so that it is looked for; then put a '
 						  'patch behind it.', id);
 	END IF;
-	PERFORM onec_internal.check_change(work.server, work.entity_set, work.operation, work.key, body,
-									   work.merge_by);
+	named := onec_internal.check_change(work.server, work.entity_set, work.operation, work.key, body,
+										work.merge_by);
 	UPDATE onec.outbox o SET body = outbox_edit.body, data_version = outbox_edit.data_version,
 		status = CASE o.status WHEN 'preview' THEN o.status ELSE 'pending' END, not_before = now(),
 		http_status = NULL, code = NULL, message = NULL,
 		-- what this one finds is what it changes
 		maybe_sent = false, seen = NULL,
 		depends_on = ARRAY(SELECT DISTINCT d FROM unnest(o.depends_on
-			|| onec_internal.named_in_body(o.server, outbox_edit.body)) d WHERE d <> o.id ORDER BY 1)
+			|| onec_internal.creations_of(o.server, named)) d WHERE d <> o.id ORDER BY 1)
 	WHERE o.server = work.server AND o.id = work.id;
 	PERFORM onec_internal.tell_outbox(work.server, work.id, 'pending') WHERE work.status <> 'preview';
 END $$;
@@ -8759,7 +9369,7 @@ BEGIN
 			AND d.field = set_write_default.field;
 		RETURN;
 	END IF;
-	SELECT onec_internal.value_fault(w.edm_type, 0, set_write_default.value, w.type_name) INTO fault
+	SELECT onec_internal.value_fault(w.edm_type, set_write_default.value, w.type_name) INTO fault
 	FROM onec.write_field f
 	CROSS JOIN LATERAL onec_internal.write_fields(srv, f.object) w
 	WHERE f.field = set_write_default.field AND w.field = f.field AND w.property IS NOT NULL
@@ -10479,7 +11089,7 @@ CREATE FUNCTION onec.stock_free(product uuid, variant uuid DEFAULT NULL, store u
 								server name DEFAULT NULL) RETURNS numeric
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
 	srv name := onec_internal.server_meant(server);
@@ -10506,7 +11116,7 @@ COMMENT ON FUNCTION onec_internal.price_json(onec.price) IS 'Одна цена �
 CREATE FUNCTION onec_internal.prices_json(server name, product uuid) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 BEGIN
 	RETURN (
@@ -10529,7 +11139,7 @@ COMMENT ON FUNCTION onec_internal.are_reserves_read(name) IS
 CREATE FUNCTION onec_internal.stock_json(server name, product uuid, as_of timestamptz) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -10553,7 +11163,7 @@ CREATE FUNCTION onec_internal.variants_json(server name, product uuid, category 
 											as_of timestamptz) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -10582,7 +11192,7 @@ COMMENT ON FUNCTION onec_internal.variants_json(name, uuid, uuid, timestamptz) I
 CREATE FUNCTION onec_internal.properties_json(server name, product uuid) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -10598,7 +11208,7 @@ COMMENT ON FUNCTION onec_internal.properties_json(name, uuid) IS
 CREATE FUNCTION onec_internal.images_json(server name, product uuid, main uuid) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 BEGIN
 	RETURN (SELECT coalesce(json_agg(json_build_object('file_id', i.file_id, 'type', i.type, 'size', i.size,
@@ -10614,7 +11224,7 @@ COMMENT ON FUNCTION onec_internal.images_json(name, uuid, uuid) IS 'Картин
 CREATE FUNCTION onec.product_json(product uuid, server name DEFAULT NULL) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -10646,6 +11256,87 @@ COMMENT ON FUNCTION onec.product_json(uuid, name) IS
 	'Товар как JSON для сайта: карточка, цены, остатки по складам, характеристики, дополнительные '
 	'реквизиты; NULL — такого товара нет';
 
+CREATE OR REPLACE FUNCTION onec.customer_json(key text, server name DEFAULT NULL) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		SELECT json_build_object('phone', u.phone, 'discount_card_id', u.discount_card_id, 'customer_id',
+								 u.customer_id, 'name', u.name)
+		FROM onec_internal.person_by_key($1, $2) u WHERE u.user_id IS NOT NULL);
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.purchases_json(key text, days int DEFAULT NULL, max_rows int DEFAULT NULL,
+									server name DEFAULT NULL) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		SELECT coalesce(
+			(SELECT json_agg(json_build_object('date', to_char(l.period, 'YYYY-MM-DD"T"HH24:MI:SS'), 'amount',
+											   round(l.amount, 2),
+					'quantity', l.quantity, 'product_id', l.product_id, 'document_id', l.receipt_id,
+					'store_id', l.store_id))
+			 FROM (SELECT s.period, s.amount, s.quantity, s.product_id, s.receipt_id, s.store_id
+				   FROM onec_internal.counted_lines(u.server, NULL, ARRAY[u.user_id]) s
+				   WHERE (s.period >= s.today - $2) IS NOT FALSE
+				   ORDER BY s.period DESC, s.recorder, s.line_no
+				   LIMIT $3) l), '[]'::json)
+		FROM onec_internal.person_by_key($1, $4) u WHERE u.user_id IS NOT NULL);
+END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.statistics_json(server name, customer uuid) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		SELECT json_build_object(
+			'total_revenue', round(coalesce(p.total_revenue, 0), 2),
+			'total_purchases', CASE WHEN onec.get('check_unit', $1) = 'row' THEN coalesce(p.lines, 0)
+									ELSE coalesce(p.receipts, 0) END,
+			'average_check', round(p.average_check, 2),
+			'favorite_categories', to_json(coalesce(p.favorite_categories, '{}')),
+			'purchase_frequency', coalesce(p.purchase_frequency, 'none'),
+			'total_items', coalesce(p.total_items, 0), 'purchase_count', coalesce(p.receipts, 0), 'visits',
+			coalesce(p.visits, 0),
+			'returns_amount', round(coalesce(p.returns_amount, 0), 2),
+			'median_check', round(p.median_check, 2),
+			'favorite_stores', to_json(coalesce(p.favorite_stores, '{}')),
+			'first_purchase', to_char(p.first_purchase, 'YYYY-MM-DD"T"HH24:MI:SS'),
+			'last_purchase', to_char(p.last_purchase, 'YYYY-MM-DD"T"HH24:MI:SS'),
+			'favorite_brands', to_json(coalesce(p.favorite_brands, '{}')), 'peak_months',
+			to_json(coalesce(p.peak_months, '{}')),
+			'expected_next', p.expected_next, 'churn_class', p.churn_class, 'rfm', p.rfm, 'rfm_segment',
+			p.rfm_segment,
+			'p_alive', p.p_alive, 'clv_12m', p.clv_12m)
+		FROM (SELECT) x LEFT JOIN onec.customer_360 p ON p.server = $1 AND p.customer_id = $2);
+END $$;
+
+CREATE OR REPLACE FUNCTION onec.profile_json(key text, days int DEFAULT NULL, max_rows int DEFAULT NULL,
+								  server name DEFAULT NULL) RETURNS json
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		SELECT json_build_object('phone', u.phone, 'discount_card_id', u.discount_card_id, 'customer_id',
+								 u.customer_id, 'name', u.name,
+			'purchases', onec.purchases_json(u.user_id::text, $2, $3, u.server),
+			'statistics', onec_internal.statistics_json(u.server, u.user_id))
+		FROM onec_internal.person_by_key($1, $4) u WHERE u.user_id IS NOT NULL);
+END $$;
+
 CREATE FUNCTION onec_internal.counts_for_order(active boolean, kind text) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN $1 IS NOT FALSE AND coalesce($2, '') <> 'Receipt';
@@ -10668,7 +11359,7 @@ COMMENT ON FUNCTION onec_internal.was_read(name, text) IS
 CREATE FUNCTION onec_internal.these_orders_json(server name, orders uuid[]) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
 	payments_known boolean := onec_internal.was_read(server, 'order_payment');
@@ -10725,7 +11416,7 @@ COMMENT ON FUNCTION onec_internal.these_orders_json(name, uuid[]) IS 'Назва
 CREATE FUNCTION onec.orders_json(key text, max_rows int DEFAULT 20, server name DEFAULT NULL) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
 	u onec.site_user := onec_internal.person_by_key(key, server);
@@ -10743,7 +11434,7 @@ COMMENT ON FUNCTION onec.orders_json(text, int, name) IS
 CREATE FUNCTION onec.order_json(order_id uuid, server name DEFAULT NULL) RETURNS json
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
 	srv name := onec_internal.server_meant(server);
@@ -10761,7 +11452,7 @@ CREATE FUNCTION onec.image(product uuid, file uuid DEFAULT NULL, server name DEF
 	RETURNS TABLE (file_id uuid, type text, size bigint, sha256 text, content bytea)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
-	SET plan_cache_mode = force_generic_plan
+	SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
 	srv name := onec_internal.server_meant(server);
@@ -11539,6 +12230,117 @@ BEGIN
 	END LOOP;
 END $$;
 
+CREATE FUNCTION onec_internal.hold_all_runs() RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name;
+BEGIN
+	FOR srv IN SELECT b.server FROM onec_internal.base b ORDER BY 1 LOOP
+		IF NOT pg_try_advisory_xact_lock(onec_internal.run_lock_key(srv)) THEN
+			RAISE object_in_use USING
+				MESSAGE = format('a sync of "%s" is at work', srv),
+				HINT = format('Wait for its end, or SELECT onec.cancel(server => %L).', srv);
+		END IF;
+	END LOOP;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.hold_all_runs() IS
+	'Не дать начаться синхронизации ни одной базы; идёт какая-то — ошибка (служебная)';
+
+CREATE FUNCTION onec_internal.divide_by_year(tab regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET onec_store.moves_rows = 'on'
+AS $$
+DECLARE
+	now_year int := extract(year FROM localtimestamp);
+	next_year int := extract(year FROM localtimestamp);
+	since timestamp := '1990-01-01';
+	till timestamp := make_timestamp(now_year + 1, 1, 1, 0, 0, 0);
+	part regclass;
+BEGIN
+	LOOP
+		EXECUTE format('SELECT extract(year FROM l.period) FROM ONLY %s l
+						WHERE l.period >= $1 AND l.period < $2 ORDER BY l.period LIMIT 1', tab)
+			INTO next_year USING since, till;
+		-- this year's is made in any case: it tells that the store is divided
+		next_year := coalesce(next_year, now_year);
+		part := onec_internal.make_year(tab, next_year);
+		since := make_timestamp(next_year + 1, 1, 1, 0, 0, 0);
+		EXECUTE format('INSERT INTO %s SELECT * FROM ONLY %s l WHERE l.period >= $1 AND l.period < $2',
+					   part, tab) USING since - interval '1 year', since;
+		PERFORM onec_internal.index_year(tab, part);
+		EXIT WHEN since >= till;
+	END LOOP;
+	EXECUTE format('CREATE TEMPORARY TABLE onec_rest ON COMMIT DROP AS SELECT * FROM ONLY %s l
+					WHERE (l.period >= ''1990-01-01'' AND l.period < %L) IS NOT TRUE', tab, till);
+	EXECUTE format('TRUNCATE ONLY %s', tab);
+	EXECUTE format('INSERT INTO %s TABLE pg_temp.onec_rest', tab);
+	DROP TABLE pg_temp.onec_rest;
+	EXECUTE format('ANALYZE %s', tab);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.divide_by_year(regclass) IS 'Разложить строки по таблицам лет (служебная)';
+
+CREATE FUNCTION onec_internal.join_years(tab regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET onec_store.moves_rows = 'on'
+AS $$
+DECLARE
+	part regclass;
+BEGIN
+	FOR part IN SELECT y.part FROM onec_internal.years_of(tab) y LOOP
+		EXECUTE format('INSERT INTO %s SELECT * FROM ONLY %s', tab, part);
+		EXECUTE format('DROP TABLE %s', part);
+	END LOOP;
+	EXECUTE format('ANALYZE %s', tab);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.join_years(regclass) IS 'Собрать строки из таблиц лет в одну (служебная)';
+
+CREATE FUNCTION onec_internal.partition_store(way text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	tab regclass;
+BEGIN
+	IF onec_internal.is_by_year() = (way = 'year') THEN
+		RETURN;
+	END IF;
+	FOR tab IN SELECT t FROM onec_internal.tables_by_year() t LOOP
+		EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', tab);
+	END LOOP;
+	PERFORM CASE way WHEN 'year' THEN onec_internal.divide_by_year(t) ELSE onec_internal.join_years(t) END
+	FROM onec_internal.tables_by_year() t;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.partition_store(text) IS
+	'Поделить хранилище по годам (year) или собрать его (none) (служебная)';
+
+CREATE FUNCTION onec.setup(server name, partition text)
+	RETURNS TABLE (target text, entity_set text, status text, columns int, missing text[], changes text[])
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	way text := onec_internal.checked_word('partition', coalesce(partition, ''), '{none,year}');
+BEGIN
+	PERFORM onec_internal.must_write('setup');
+	PERFORM onec_internal.hold_all_runs();
+	RETURN QUERY SELECT * FROM onec.setup(setup.server);
+	PERFORM onec_internal.partition_store(way);
+END $$;
+
+COMMENT ON FUNCTION onec.setup(name, text) IS
+	'То же и как хранить строки продаж всех баз: year — каждый прошедший год в своей таблице, тогда прежние '
+	'годы удаляются сразу; none — в одной, как сначала';
+
+REVOKE EXECUTE ON FUNCTION onec.setup(name, text) FROM PUBLIC;
+
 -- by hand: DO $$ DECLARE t record; BEGIN FOR t IN SELECT * FROM (VALUES
 -- done where each of the two tables is created
 --   +							('write_object', '{object}'), ('write_field', '{"object,field"}'),
@@ -11626,6 +12428,12 @@ BEGIN
 			HINT = format('CREATE USER MAPPING FOR %s SERVER %I OPTIONS (user …, password …);', role, srv);
 	END IF;
 END $$;
+
+ALTER FUNCTION onec.customer_json(text, name) SECURITY DEFINER;
+
+ALTER FUNCTION onec.purchases_json(text, int, int, name) SECURITY DEFINER;
+
+ALTER FUNCTION onec.profile_json(text, int, int, name) SECURITY DEFINER;
 
 ALTER FUNCTION onec.product_json(uuid, name) SECURITY DEFINER;
 
