@@ -15,7 +15,7 @@ use Test::More;
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
 # In this order, in one database: the README makes what the others use, the last ones take things away.
-my @pages = ('README.md', map { "doc/$_.md" } qw(monitoring tables options publish limits architecture growing upgrading shop mirror schedule errors security site writing));
+my @pages = ('README.md', map { "doc/$_.md" } qw(monitoring tables options publish limits architecture growing scale upgrading shop mirror schedule errors security site writing));
 my $fence = '`' x 3;
 
 sub text_of

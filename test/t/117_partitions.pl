@@ -197,4 +197,11 @@ for my $way (qw(none year))
 rows('restored', "SET client_min_messages = warning; DROP EXTENSION onec_fdw CASCADE");
 is(rows('restored', "SELECT count(*) FROM pg_class WHERE relname ~ '^(sale_line|receipt_part)'"), '0', 'the extension takes its years with it');
 
+# ---- large tables ----
+# thirty million lines: compiling what reads some hundred of them took a second
+is(rows('plain', "SELECT string_agg(p.oid::regproc::text, ' ') FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+	WHERE n.nspname IN ('onec', 'onec_internal') AND (p.proname IN ('stale_customers', 'stale_people', 'profile_json', 'purchases_json', 'statistics_json')
+		OR p.prosrc ~ 'counted_line|histories|receipts_till' AND 'plan_cache_mode=force_generic_plan' = ANY (p.proconfig))
+	  AND NOT 'jit=off' = ANY (coalesce(p.proconfig, '{}'))"), '', 'what reads the lines of one customer, or of a day, is not compiled');
+
 done_testing();
