@@ -5,8 +5,9 @@
  *
  * What is written in 1C stays written whatever becomes of the transaction.  So a transaction block is refused
  * unless the session asks for it, a transaction or a savepoint that is rolled back warns of what it leaves
- * behind, and every error says how far the statement had come.  Nothing is sent twice: where the outcome is
- * unknown, the error names the key, by which the object can be looked up.
+ * behind, none that has written can be prepared for a commit in two phases, and every error says how far the
+ * statement had come.  Nothing is sent twice: where the outcome is unknown, the error names the key, by which
+ * the object can be looked up.
  *
  * What 1C says of a change may quote it: it is told to the client, and kept out of the server's log.
  *
@@ -52,9 +53,28 @@ warn_of_rollback(int count)
 			 errdetail("Tables of write_mode 'direct' send at once: ROLLBACK does not undo it.")));
 }
 
+/*
+ * A prepared transaction may be rolled back later by another session, which could not warn of what stays in
+ * 1C; and whoever prepares relies on nothing having happened until then.  So it is an error, as with
+ * postgres_fdw, after which the transaction is rolled back, and warns.
+ */
+static void
+refuse_prepare(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot PREPARE a transaction that has written to 1C by foreign tables of write_mode "
+					"'direct'"),
+			 errdetail("What they have sent is in 1C already: neither COMMIT PREPARED nor ROLLBACK PREPARED "
+					   "would decide about it."),
+			 errhint("COMMIT it; or queue the rows: write_mode 'outbox'.")));
+}
+
 static void
 at_end_of_transaction(XactEvent event, void *arg)
 {
+	if (event == XACT_EVENT_PRE_PREPARE && written != NIL)
+		refuse_prepare();
 	if (event == XACT_EVENT_ABORT && written != NIL)
 		warn_of_rollback(list_length(written));
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)

@@ -87,7 +87,8 @@ sql('SELECT onec.outbox_skip(id) FROM onec.outbox WHERE id <> ' . $order);
 deliver();
 like(sql("SELECT happened || ' / ' || message || ' / ' || advice FROM onec.outbox_failed"), qr{^1С отказала.* / Поле .* не заполнено.* / прочтите ответ 1С.*outbox_retry\($order\).*outbox_edit\($order, …\)}s, 'refused');
 $post_it = put($ORDERS, 'post', key => key($order));
-is(sql("SELECT held_up FROM onec.outbox_failed"), '1', '… and how many rows wait for it');
+is(sql("SELECT held_up FROM onec.outbox_failed WHERE status = 'failed'"), '1', '… and how many rows wait for it');
+like(sql("SELECT id || happened || advice FROM onec.outbox_failed WHERE status <> 'failed'"), qr/^${post_it}Ждёт строку $order, а та стоит: failed.*outbox_failed WHERE id = $order;/s, '… which are shown, too');
 is(sql("SELECT failed, pending, hint ~ 'стоит строк: 1' FROM onec.outbox_status"), '1|1|t', 'the status counts it');
 cmp_ok(sql("SELECT onec.lag_seconds('outbox', 'shop')"), '>', 0, 'and it has an age');
 like(try_sql("SELECT onec.outbox_edit($order, '{\"ВидОпераци\": 1}')")->{stderr}, qr/22023: "ВидОпераци" of .* is no property/, 'what is edited is checked');
@@ -152,7 +153,7 @@ sql("ALTER SERVER shop OPTIONS (ADD write_user 'clerk')");
 my $forged = "jsonb_populate_record(NULL::onec.outbox, '" . $json->encode({ server => 'shop', id => $id, entity_set => $CUSTOMERS, operation => 'delete', key => $key, attempts => 1, load_mode => JSON::PP::true }) . "')";
 calm();
 isnt(try_sql("SELECT $_", user => 'worker')->{sqlstate}, '00000', '… with that of write_user it does what waits, and nothing else: ' . ($_ =~ s/\(.*//sr)) for
-  "onec_internal.write_once('shop', 'GET', '$CUSTOMERS', '$key', NULL, NULL, NULL)", "onec_internal.marked_objects('shop', '$CUSTOMERS', 'Description', 'а')", "onec_internal.carry_write($forged)", "onec_internal.carry_leased($forged)", "onec_internal.look_first($forged)";
+  "onec_internal.write_once('shop', 'GET', '$CUSTOMERS', '$key', NULL, NULL, NULL)", "onec_internal.marked_objects('shop', '$CUSTOMERS', 'Description', 'а')", "onec_internal.carry_write($forged)", "onec_internal.carry_leased($forged, '')", "onec_internal.look_first($forged, '')";
 is_deeply($onec->control('GET', '/log'), [], '… 1C is asked nothing');
 is(deliver(user => 'worker')->{sqlstate}, '00000', '… but with that of write_user');
 is(sql('SELECT count(*) FROM onec.outbox'), '0', '… it does');

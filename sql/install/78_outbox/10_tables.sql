@@ -54,6 +54,7 @@ CREATE TABLE onec.outbox (
 	marker text,
 	load_mode boolean NOT NULL DEFAULT false,
 	seen jsonb,
+	merge_old jsonb,
 	PRIMARY KEY (server, id)
 );
 -- what may be due, in its order; what stands before a row of the same key
@@ -95,6 +96,8 @@ COMMENT ON COLUMN onec.outbox.load_mode IS
 	'Писать с заголовком 1C_OData-DataLoadMode: без проверок и заполнений конфигурации';
 COMMENT ON COLUMN onec.outbox.seen IS
 	'Что было в объекте перед отправкой: версия, для merge_rows и табличные части';
+COMMENT ON COLUMN onec.outbox.merge_old IS
+	'Что было в строках табличных частей, которые меняет merge_rows: по ним узнаётся, какая из похожих';
 COMMENT ON COLUMN onec.outbox.marker IS
 	'Свойство, в котором новый объект помечен ссылкой сайта: база может дать ему свою';
 SELECT pg_catalog.pg_extension_config_dump('onec.outbox', '');
@@ -119,6 +122,7 @@ CREATE TABLE onec.outbox_history (
 	stored_diff jsonb,
 	number text,
 	data_version text,
+	maybe_sent boolean NOT NULL DEFAULT true,
 	PRIMARY KEY (server, id, done_at)
 ) PARTITION BY RANGE (done_at);
 CREATE INDEX outbox_history_of_key ON onec.outbox_history (server, key);
@@ -144,6 +148,8 @@ COMMENT ON COLUMN onec.outbox_history.stored_diff IS
 	'Что 1С записала не так, как просили: свойство и записанное; через outbox.keep_days стирается';
 COMMENT ON COLUMN onec.outbox_history.number IS 'Номер или код, который дала 1С';
 COMMENT ON COLUMN onec.outbox_history.data_version IS 'Версия объекта после записи';
+COMMENT ON COLUMN onec.outbox_history.maybe_sent IS
+	'Могла ли дойти до 1С; нет — пропущена, и в 1С её наверняка нет';
 
 -- What functions of a server look up by a text is COLLATE "C": beside an argument of type name, which has
 -- that collation, an index of another would not serve.

@@ -3,6 +3,14 @@
 -- 1C ignores a property that it does not know, cuts a text that is too long and drops a composite value
 -- without its type, and answers 200.  So all of that is refused before.  No message tells a value.
 
+-- Whether a value of this type, or of the one named beside it ("kind") where it may be of several, is a
+-- reference.
+CREATE FUNCTION onec_internal.is_reference(edm_type text, kind text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN coalesce($1 = 'Guid' OR $1 = 'Composite'
+		AND $2 ~ '^StandardODATA\.(Catalog|Document|ChartOf\w*|ExchangePlan|BusinessProcess|Task)_', false);
+COMMENT ON FUNCTION onec_internal.is_reference(text, text) IS 'Ссылка ли значение этого типа (служебная)';
+
 -- What is wrong with a value; NULL: nothing.  "kind" is the type beside a composite.
 CREATE FUNCTION onec_internal.value_fault(edm_type text, value jsonb, kind text) RETURNS text
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_value_fault';
@@ -48,28 +56,47 @@ $$;
 COMMENT ON FUNCTION onec_internal.wire_rows(name, text, text, jsonb) IS
 	'Строки табличной части с номерами, как их берёт 1С (служебная)';
 
--- References that 1C has replaced by its own.
-CREATE FUNCTION onec_internal.with_remote_keys(server name, body jsonb) RETURNS jsonb
+-- An object, or a row of a part, with references that 1C has replaced by its own; a text that merely reads
+-- like one stays.
+CREATE FUNCTION onec_internal.references_in_1c(server name, entity_set text, part text, given jsonb)
+	RETURNS jsonb
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT $4 || coalesce(jsonb_object_agg(m.key, r.remote_key), '{}')
+	FROM jsonb_each_text($4) m
+	JOIN onec_internal.outbox_property p
+		ON p.server = $1 AND p.entity_set = $2 AND p.part = $3 AND p.property = m.key
+		AND onec_internal.is_reference(p.edm_type, $4 ->> (m.key || '_Type'))
+	JOIN onec_internal.outbox_remote r ON r.server = $1 AND r.key = onec_internal.reference_uuid(m.value)
+$$;
+COMMENT ON FUNCTION onec_internal.references_in_1c(name, text, text, jsonb) IS
+	'Объект или строка со ссылками, которые дала 1С (служебная)';
+
+CREATE FUNCTION onec_internal.with_remote_keys(server name, entity_set text, body jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	told text := body::text;
-	k record;
 BEGIN
-	IF EXISTS (SELECT FROM onec_internal.outbox_remote r WHERE r.server = with_remote_keys.server) THEN
-		FOR k IN SELECT r.key, r.remote_key FROM onec_internal.outbox_remote r
-			WHERE r.server = with_remote_keys.server AND r.key IN (
-				SELECT m[1]::uuid
-				FROM regexp_matches(told, '"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"',
-					'g') m) LOOP
-			told := regexp_replace(told, format('"%s"', k.key), format('"%s"', k.remote_key), 'gi');
-		END LOOP;
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_remote r WHERE r.server = with_remote_keys.server) THEN
+		RETURN body;
 	END IF;
-	RETURN told::jsonb;
+	RETURN onec_internal.references_in_1c(server, entity_set, '', body) || coalesce((
+		SELECT jsonb_object_agg(e.key, (
+			SELECT coalesce(jsonb_agg(onec_internal.references_in_1c(server, entity_set, e.key, r.of)
+									  ORDER BY r.line), '[]')
+			FROM jsonb_array_elements(e.value) WITH ORDINALITY r (of, line)))
+		FROM jsonb_each(body) e WHERE jsonb_typeof(e.value) = 'array'), '{}');
 END $$;
-COMMENT ON FUNCTION onec_internal.with_remote_keys(name, jsonb) IS
+COMMENT ON FUNCTION onec_internal.with_remote_keys(name, text, jsonb) IS
 	'Тело записи со ссылками, которые дала 1С (служебная)';
+
+CREATE FUNCTION onec_internal.with_remote_keys_of(work onec.outbox, sent jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN onec_internal.with_remote_keys(($1).server, ($1).entity_set, $2);
+COMMENT ON FUNCTION onec_internal.with_remote_keys_of(onec.outbox, jsonb) IS
+	'То, что отправляет строка, со ссылками, которые дала 1С (служебная)';
 
 -- Each tabular part is told its type before: an old platform drops the rows of one without.
 CREATE FUNCTION onec_internal.wire_body(server name, entity_set text, body jsonb, key uuid) RETURNS json
@@ -84,7 +111,7 @@ AS $$
 					  WHEN p.edm_type = 'Collection'
 						  THEN onec_internal.wire_rows($1, $2, p.property, e.value)
 					  ELSE onec_internal.wire_value(p.edm_type, e.value) END
-		  FROM jsonb_each(onec_internal.with_remote_keys($1, $3)) e
+		  FROM jsonb_each(onec_internal.with_remote_keys($1, $2, $3)) e
 		  JOIN onec_internal.outbox_property p
 			  ON p.server = $1 AND p.entity_set = $2 AND p.part = '' AND p.property = e.key
 		  JOIN (VALUES (0), (1)) t (place) ON t.place = 1 OR p.edm_type = 'Collection') w
@@ -137,7 +164,7 @@ CREATE FUNCTION onec_internal.stored_diff(server name, entity_set text, sent jso
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT jsonb_object_agg(e.key, $4 -> e.key)
-	FROM jsonb_each(onec_internal.with_remote_keys($1, $3)) e
+	FROM jsonb_each(onec_internal.with_remote_keys($1, $2, $3)) e
 	JOIN onec_internal.outbox_property p
 		ON p.server = $1 AND p.entity_set = $2 AND p.part = '' AND p.property = e.key
 	WHERE $4 ? e.key
@@ -150,10 +177,35 @@ $$;
 COMMENT ON FUNCTION onec_internal.stored_diff(name, text, jsonb, jsonb) IS
 	'Что 1С записала не так, как отправлено (служебная)';
 
--- A tabular part with the rows of another laid over it: the first row that agrees with a new one in the
--- fields "by" is that one, and keeps what the new one does not say; others are added; those that others wrote
--- stay, and so do further rows that agree, for they are of something else (a second telephone of one kind).
-CREATE FUNCTION onec_internal.merged_rows(stored jsonb, given jsonb, by text[]) RETURNS jsonb
+-- Whether people mean the same by two texts: they are equal but for case and blanks around them, or telephone
+-- numbers whose last ten digits agree.
+CREATE FUNCTION onec_internal.same_said(one text, other text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce(lower(btrim($1)) = lower(btrim($2))
+		OR $1 !~ '[[:alpha:]@]' AND length(regexp_replace($1, '\D', '', 'g')) >= 10
+		   AND right(regexp_replace($1, '\D', '', 'g'), 10) = right(regexp_replace($2, '\D', '', 'g'), 10),
+		   false);
+COMMENT ON FUNCTION onec_internal.same_said(text, text) IS
+	'Одно ли и то же два текста, как их пишут люди (служебная)';
+
+-- Whether a row has one of some values, or what another row has in their place.
+CREATE FUNCTION onec_internal.row_has(of jsonb, sought jsonb, instead jsonb DEFAULT NULL) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM jsonb_each_text($2) s
+				   WHERE onec_internal.same_said($1 ->> s.key, CASE WHEN $3 IS NULL THEN s.value
+																	ELSE $3 ->> s.key END));
+COMMENT ON FUNCTION onec_internal.row_has(jsonb, jsonb, jsonb) IS
+	'Есть ли в строке одно из значений (служебная)';
+
+-- A tabular part with the rows of another laid over it: a row that agrees with a new one in the fields "by"
+-- is that one, and keeps what the new one does not say; others are added; those that others wrote stay, and
+-- so do further rows that agree, for they are of something else (a second telephone of one kind).  Of several
+-- the first is meant; or, where the new one says what it had ("was", a list beside the new rows), the one
+-- that has it, or has the new value already; where there is none the new row is added.
+CREATE FUNCTION onec_internal.merged_rows(stored jsonb, given jsonb, by text[], was jsonb DEFAULT NULL)
+	RETURNS jsonb
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -166,16 +218,25 @@ AS $$
 	other AS (
 		SELECT g.line, g.of - '{LineNumber,Ref_Key}'::text[] AS of,
 			   ARRAY(SELECT coalesce(lower(g.of ->> b), '') FROM unnest($3) WITH ORDINALITY w (b, n)
-				ORDER BY n) AS key
-		FROM jsonb_array_elements($2) WITH ORDINALITY g (of, line))
+				ORDER BY n) AS key, nullif($4 -> (g.line - 1)::int, 'null') AS was
+		FROM jsonb_array_elements($2) WITH ORDINALITY g (of, line)),
+	-- which row each new one is
+	meant AS (
+		SELECT g.*, (
+			SELECT o.line FROM one o CROSS JOIN LATERAL (
+				SELECT onec_internal.row_has(o.of, g.was) AS old,
+					   onec_internal.row_has(o.of, g.was, g.of) AS new) h
+			WHERE o.key = g.key AND CASE WHEN g.was IS NULL THEN o.nth = 1 ELSE h.old OR h.new END
+			ORDER BY h.new DESC, o.line LIMIT 1) AS place
+		FROM other g)
 	SELECT coalesce(jsonb_agg(m.of ORDER BY m.place, m.line), '[]')
-	FROM (SELECT 1 AS place, o.line, o.of || coalesce((SELECT g.of FROM other g
-													   WHERE o.nth = 1 AND g.key = o.key
+	FROM (SELECT 1 AS place, o.line, o.of || coalesce((SELECT g.of FROM meant g WHERE g.place = o.line
 													   ORDER BY g.line DESC LIMIT 1), '{}') AS of FROM one o
 		  UNION ALL
-		  SELECT 2, g.line, g.of FROM other g
-		  WHERE NOT EXISTS (SELECT FROM one o WHERE o.key = g.key)
-			AND NOT EXISTS (SELECT FROM other l WHERE l.key = g.key AND l.line > g.line)) m
+		  SELECT 2, g.line, g.of FROM meant g
+		  WHERE g.place IS NULL
+			AND NOT EXISTS (SELECT FROM meant l
+							WHERE l.key = g.key AND l.place IS NULL AND l.line > g.line)) m
 $$;
-COMMENT ON FUNCTION onec_internal.merged_rows(jsonb, jsonb, text[]) IS
+COMMENT ON FUNCTION onec_internal.merged_rows(jsonb, jsonb, text[], jsonb) IS
 	'Табличная часть, дополненная строками (служебная)';

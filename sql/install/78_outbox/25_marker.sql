@@ -82,3 +82,59 @@ CREATE FUNCTION onec_internal.marked_objects(server name, entity_set text, prope
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_marked_objects';
 COMMENT ON FUNCTION onec_internal.marked_objects(name, text, text, text) IS
 	'Объекты базы, в свойстве которых есть пометка (служебная)';
+
+-- Keys of a base's objects that are equal to what is given in each of some properties, and, with "since",
+-- whose Date is not before it.
+CREATE FUNCTION onec_internal.equal_objects(server name, entity_set text, properties text[], types text[],
+											given text[], since text)
+	RETURNS SETOF uuid
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_equal_objects';
+COMMENT ON FUNCTION onec_internal.equal_objects(name, text, text[], text[], text[], text) IS
+	'Объекты базы, у которых эти свойства равны этим значениям (служебная)';
+
+-- By what an object that carries no mark is looked for: moments, references and texts that were sent, those
+-- of limited length first, for of others 1C may refuse the condition.
+CREATE FUNCTION onec_internal.telling_values(server name, entity_set text, sent jsonb, OUT properties text[],
+											 OUT types text[], OUT given text[])
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT array_agg(t.property ORDER BY t.n), array_agg(t.edm_type ORDER BY t.n),
+		   array_agg(t.value ORDER BY t.n)
+	FROM (SELECT p.property, p.edm_type, CASE p.edm_type WHEN 'DateTime' THEN rpad(left(e.value, 19), 19,
+					'T00:00:00') ELSE e.value END AS value,
+				 row_number() OVER (ORDER BY p.edm_type = 'String', p.length > 0 DESC, length(e.value) DESC,
+									p.property) AS n
+		  FROM jsonb_each_text($3) e
+		  JOIN onec_internal.outbox_property p ON p.server = $1 AND p.entity_set = $2 AND p.part = ''
+			  AND p.property = e.key
+		  WHERE p.edm_type IN ('Guid', 'DateTime', 'String') AND e.value <> ''
+			AND p.property NOT LIKE '%\_Type') t
+	WHERE t.n <= 6
+$$;
+COMMENT ON FUNCTION onec_internal.telling_values(name, text, jsonb) IS
+	'По каким значениям искать объект без пометки (служебная)';
+
+-- Which of some objects of 1C nobody here has created.
+CREATE FUNCTION onec_internal.nobodys_objects(server name, keys uuid[]) RETURNS uuid[]
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT ARRAY(SELECT k FROM unnest($2) k
+				 WHERE NOT EXISTS (SELECT FROM onec_internal.outbox_remote r
+								   WHERE r.server = $1 AND r.remote_key = k)
+				   AND NOT EXISTS (SELECT FROM onec.outbox_history h
+								   WHERE h.server = $1 AND h.key = k AND h.operation = 'create'
+									 AND h.status = 'done')
+				   AND NOT EXISTS (SELECT FROM onec.outbox o WHERE o.server = $1 AND o.key = k) ORDER BY k)
+$$;
+COMMENT ON FUNCTION onec_internal.nobodys_objects(name, uuid[]) IS
+	'Какие из объектов 1С созданы не отсюда (служебная)';
+
+-- How much an object that was sent tells of itself: its values that are not empty.
+CREATE FUNCTION onec_internal.values_sent(sent jsonb) RETURNS bigint
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT count(*) FROM jsonb_each_text($1) e WHERE e.value NOT IN ('', 'false', '0', '[]')
+			AND e.value NOT LIKE '0000%');
+COMMENT ON FUNCTION onec_internal.values_sent(jsonb) IS 'Сколько непустых значений отправлено (служебная)';

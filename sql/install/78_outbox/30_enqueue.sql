@@ -198,6 +198,43 @@ END $$;
 COMMENT ON FUNCTION onec_internal.creations_of(name, uuid[]) IS
 	'Строки очереди, создающие эти объекты (служебная)';
 
+-- Raise unless each row that a change is to wait for is there, or was: one of this server, put there before.
+CREATE FUNCTION onec_internal.check_awaited(server name, ids bigint[]) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+AS $$
+DECLARE
+	wrong record;
+BEGIN
+	SELECT n.id INTO wrong FROM unnest(ids) n (id)
+	WHERE NOT EXISTS (SELECT FROM onec.outbox o WHERE o.server = check_awaited.server AND o.id = n.id)
+	  AND NOT EXISTS (SELECT FROM onec.outbox_history h
+					  WHERE h.server = check_awaited.server AND h.id = n.id) LIMIT 1;
+	IF FOUND THEN
+		PERFORM onec_internal.refuse_change(
+			format('depends_on names row %s, which is none of the outbox of server "%s"',
+				   coalesce(wrong.id::text, 'NULL'), server),
+			'A row waits for rows of its server that were put there before it: the ids that onec.enqueue '
+			'has returned.');
+	END IF;
+END $$;
+COMMENT ON FUNCTION onec_internal.check_awaited(name, bigint[]) IS
+	'Отказать, если строк, которых надо ждать, в очереди базы нет и не было (служебная)';
+
+-- What those wait at who change one object at a time, until the transaction before them ends: then the order
+-- of their rows is the order of their commits.  A lock of its own for each object would be more than the lock
+-- table holds, where one transaction changes many: objects share 1024.
+CREATE FUNCTION onec_internal.line_lock_key(server name, key uuid) RETURNS bigint
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN hashtextextended(format('onec outbox %s %s', server, uuid_hash(key) & 1023), 0);
+END $$;
+COMMENT ON FUNCTION onec_internal.line_lock_key(name, uuid) IS
+	'Ключ блокировки, по которой изменения объекта идут в порядке фиксации (служебная)';
+
 -- What a change writes, as one short text.
 CREATE FUNCTION onec_internal.change_print(body jsonb, merge_by text[]) RETURNS text
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -335,6 +372,9 @@ BEGIN
 		RETURN;
 	END IF;
 	named := onec_internal.check_change(row.server, entity_set, operation, key, body, merge_by);
+	IF depends_on <> '{}' THEN
+		PERFORM onec_internal.check_awaited(row.server, depends_on);
+	END IF;
 	IF operation = 'create' AND NOT onec_internal.client_keys(row.server) THEN
 		PERFORM onec_internal.check_markable(row.server, entity_set, body);
 	END IF;
@@ -342,6 +382,10 @@ BEGIN
 	row.operation := operation;
 	-- one name for one object, so that its changes keep their order
 	row.key := CASE WHEN key IS NULL THEN gen_random_uuid() ELSE onec_internal.site_key(row.server, key) END;
+	-- nobody else knows of what is new
+	IF operation <> 'create' THEN
+		PERFORM pg_advisory_xact_lock(onec_internal.line_lock_key(row.server, row.key));
+	END IF;
 	row.body := CASE operation WHEN 'mark' THEN '{"DeletionMark": true}' ELSE body END;
 	row.data_version := data_version;
 	row.merge_by := merge_by;

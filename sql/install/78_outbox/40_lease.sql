@@ -10,9 +10,11 @@ CREATE TYPE onec_internal.write_result AS (
 	stored jsonb,
 	diff jsonb,
 	remote_key uuid,
-	marked boolean
+	marked boolean,
+	goes_on boolean
 );
-COMMENT ON TYPE onec_internal.write_result IS 'Чем кончилась отправка строки (служебный)';
+COMMENT ON TYPE onec_internal.write_result IS
+	'Чем кончилась отправка строки и, когда исход записан, есть ли смысл продолжать (служебный)';
 
 -- What a login is told apart by: whoever changes the mapping, or the address, wants it tried anew.
 CREATE FUNCTION onec_internal.mapping_stamp(server name, role name) RETURNS text
@@ -171,12 +173,13 @@ BEGIN
 		depends_on,
 									 idempotency, requested_by, requested_at, status, attempts,
 										http_status, message,
-									 stored_diff, number, data_version)
+									 stored_diff, number, data_version, maybe_sent)
 	VALUES (work.server, work.id, at, work.entity_set, work.operation, work.key, result.remote_key, work.body,
 			work.depends_on, work.idempotency, work.requested_by, work.requested_at, result.verdict,
 				work.attempts,
 			result.http_status, result.message, result.diff,
-			coalesce(result.stored ->> 'Number', result.stored ->> 'Code'), result.stored ->> 'DataVersion');
+			coalesce(result.stored ->> 'Number', result.stored ->> 'Code'), result.stored ->> 'DataVersion',
+			result.verdict = 'done' OR work.maybe_sent);
 	DELETE FROM onec.outbox o WHERE o.server = work.server AND o.id = work.id;
 	PERFORM onec_internal.tell_outbox(work.server, work.id, result.verdict);
 	UPDATE onec_internal.outbox_key k SET kept_since = at
@@ -233,29 +236,33 @@ $$;
 COMMENT ON FUNCTION onec_internal.stop_deliveries(name, text, text) IS
 	'Не отправлять ничего, пока не изменится логин (служебная)';
 
--- Write the outcome down, if the row is still this worker's.  Whether it makes sense to go on: where 1C does
--- not answer at all, or is busy, the next row would fare no better.
+-- Write the outcome down, if the row is still this worker's.  Returned with "goes_on", whether it makes sense
+-- to go on: where 1C does not answer at all, or is busy, the next row would fare no better.
+--
+-- With the rights of whoever calls: an outcome goes from what has made the request to here, and through the
+-- hands of nobody who could tell another (50_deliver.sql).
 CREATE FUNCTION onec_internal.settle_write(work onec.outbox, result onec_internal.write_result,
-										   stamp text) RETURNS boolean
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+										   stamp text) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	wait interval := onec_internal.write_delay(work.server, work.attempts, result.retry_after);
 BEGIN
+	result.goes_on := result.verdict <> 'login' AND (result.verdict <> 'passing' OR result.code IS NOT NULL);
 	PERFORM FROM onec.outbox o
 	WHERE o.server = work.server AND o.id = work.id AND o.status = 'sending' AND o.attempts = work.attempts
 	FOR UPDATE;
 	IF NOT FOUND THEN
-		RETURN true;
+		RETURN result;
 	ELSIF result.verdict = 'done' THEN
 		IF work.operation = 'create' THEN
 			PERFORM onec_internal.note_client_keys(work, result);
 		END IF;
 		PERFORM onec_internal.write_done(work, result);
 		PERFORM onec_internal.follow_version(work, result.stored ->> 'DataVersion');
-		RETURN true;
+		RETURN result;
 	ELSIF result.verdict = 'unknown' THEN
 		wait := greatest(wait, make_interval(secs => onec.get('outbox.settle_seconds', work.server)::int));
 	ELSIF result.verdict = 'login' THEN
@@ -272,7 +279,7 @@ BEGIN
 	IF result.verdict IN ('failed', 'conflict', 'blocked') THEN
 		PERFORM onec_internal.tell_outbox(work.server, work.id, result.verdict);
 	END IF;
-	RETURN result.verdict <> 'login' AND (result.verdict <> 'passing' OR result.code IS NOT NULL);
+	RETURN result;
 END $$;
 COMMENT ON FUNCTION onec_internal.settle_write(onec.outbox, onec_internal.write_result, text) IS
-	'Записать исход отправки; есть ли смысл продолжать (служебная)';
+	'Записать исход отправки и сказать, есть ли смысл продолжать (служебная)';

@@ -1,24 +1,23 @@
--- What a site asks about its changes, what a person decides about those that stand still, what is thrown
--- away.
+-- What a site asks about its changes, who may make them, what is thrown away.
 
 -- The rows that a role has put there, newest last.
 CREATE FUNCTION onec.write_status(key uuid, server name DEFAULT NULL)
 	RETURNS TABLE (id bigint, entity_set text, operation text, status text, number text, data_version text,
-				   message text)
+				   message text, hint text)
 	LANGUAGE sql STABLE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT w.* FROM (SELECT m.server, onec_internal.site_key(m.server, $1) AS key
 		FROM onec_internal.server_meant($2) m (server)) s CROSS JOIN LATERAL (
 		SELECT o.id, o.entity_set, o.operation, o.status, NULL::text AS number, NULL::text AS data_version,
-			o.message
+			o.message, onec_internal.write_hint(o) AS hint
 		FROM onec.outbox o
 		WHERE o.server = s.server AND o.key = s.key
 		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
 			WHERE r.rolname = o.requested_by),
 						  'USAGE')
 		UNION ALL
-		SELECT h.id, h.entity_set, h.operation, h.status, h.number, h.data_version, h.message
+		SELECT h.id, h.entity_set, h.operation, h.status, h.number, h.data_version, h.message, NULL
 		FROM onec.outbox_history h
 		WHERE h.server = s.server AND h.key = s.key
 		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
@@ -27,7 +26,8 @@ AS $$
 	ORDER BY w.id
 $$;
 COMMENT ON FUNCTION onec.write_status(uuid, name) IS
-	'Где изменения объекта, которые поставила эта роль: состояние, номер или код, который дала 1С, её ответ';
+	'Где изменения объекта, которые поставила эта роль: состояние, номер или код, который дала 1С, её ответ; '
+	'что делать с теми, что стоят или ждут стоящих';
 REVOKE EXECUTE ON FUNCTION onec.write_status(uuid, name) FROM PUBLIC;
 
 -- Who may write what.
@@ -61,41 +61,6 @@ END $$;
 COMMENT ON FUNCTION onec.allow_write(regrole, text[], name) IS
 	'Разрешить роли ставить в очередь изменения этих наборов; таблиц очереди она не читает';
 REVOKE EXECUTE ON FUNCTION onec.allow_write(regrole, text[], name) FROM PUBLIC;
-
--- Again at once, whatever its state.
-CREATE FUNCTION onec.outbox_retry(id bigint) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	UPDATE onec.outbox o SET status = CASE WHEN o.maybe_sent THEN 'unknown' ELSE 'pending' END,
-		not_before = now()
-	WHERE o.id = outbox_retry.id AND o.status <> 'sending';
-	IF NOT FOUND THEN
-		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
-	END IF;
-END $$;
-COMMENT ON FUNCTION onec.outbox_retry(bigint) IS
-	'Отправить строку очереди ещё раз, не дожидаясь срока; прежде смотрится, не записана ли она уже';
-REVOKE EXECUTE ON FUNCTION onec.outbox_retry(bigint) FROM PUBLIC;
-
-CREATE FUNCTION onec.outbox_skip(id bigint, why text DEFAULT NULL) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	work onec.outbox;
-	result onec_internal.write_result;
-BEGIN
-	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_skip.id AND o.status <> 'sending' FOR UPDATE;
-	IF work.id IS NULL THEN
-		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
-	END IF;
-	PERFORM onec_internal.write_done(work, onec_internal.told_verdict(result, 'skipped', why));
-END $$;
-COMMENT ON FUNCTION onec.outbox_skip(bigint, text) IS
-	'Не отправлять строку очереди: она уходит в историю, и то, что её ждало, больше не ждёт';
-REVOKE EXECUTE ON FUNCTION onec.outbox_skip(bigint, text) FROM PUBLIC;
 
 -- ---- what is thrown away ----
 

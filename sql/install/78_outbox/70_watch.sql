@@ -1,5 +1,4 @@
--- Watching the outbox: how it stands, what stands still and what to do about it, what a row would send, and
--- what a person changes in it.
+-- Watching the outbox: how it stands, what stands still (58_standing.sql), what a row would send.
 
 -- How long the oldest row that is to be delivered has waited; 0: none waits; NULL: nothing is written there.
 CREATE FUNCTION onec_internal.outbox_lag(server name) RETURNS numeric
@@ -75,65 +74,29 @@ COMMENT ON COLUMN onec.outbox_status.lag IS 'Сколько она ждёт; в 
 COMMENT ON COLUMN onec.outbox_status.last_done_at IS 'Когда последний раз доставлено или пропущено';
 COMMENT ON COLUMN onec.outbox_status.hint IS 'Что сделать; NULL — ничего';
 
-CREATE FUNCTION onec_internal.outbox_happened(o onec.outbox) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-	RETURN CASE ($1).status
-		WHEN 'failed' THEN '1С отказала и ничего не записала'
-		WHEN 'conflict' THEN 'Объект изменён другим; ничего не перезаписано'
-		WHEN 'blocked' THEN CASE WHEN ($1).message = onec_internal.reason_another_base()
-			THEN 'Сервер, для которого это поставлено, удалён; под его именем — другой, с другим адресом'
-			WHEN ($1).operation = 'create' AND ($1).http_status IS NULL
-			THEN 'База даёт новым объектам свои ссылки, и узнать этот объект потом нельзя'
-			ELSE 'У пользователя 1С нет права на это' END
-		ELSE 'Записано ли, неизвестно: связь оборвалась или 1С не ответила' END;
-COMMENT ON FUNCTION onec_internal.outbox_happened(onec.outbox) IS 'Что случилось со строкой (служебная)';
-
-CREATE FUNCTION onec_internal.outbox_advice(o onec.outbox) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT format(CASE o.status
-		WHEN 'failed' THEN concat('прочтите ответ 1С; исправьте причину там и повторите: '
-			'SELECT onec.outbox_retry(%1$s); ', CASE WHEN o.body IS NOT NULL AND o.operation <> 'mark'
-				THEN 'или исправьте то, что отправляется: SELECT onec.outbox_edit(%1$s, …); ' END,
-			'или откажитесь: SELECT onec.outbox_skip(%1$s, …)')
-		WHEN 'conflict' THEN CASE WHEN o.body IS NULL OR o.operation = 'mark'
-			THEN 'посмотрите, что в объекте сейчас; оставить как есть: SELECT onec.outbox_skip(%1$s, …); '
-				 'если всё равно нужно, после этого поставьте в очередь заново, без data_version'
-			ELSE 'посмотрите, что в объекте сейчас; записать всё равно: SELECT '
-			'onec.outbox_edit(%1$s, …), без data_version; оставить как есть: SELECT '
-			'onec.outbox_skip(%1$s, …)' END
-		WHEN 'blocked' THEN CASE WHEN o.message = onec_internal.reason_another_base()
-			THEN 'если это та же база и она по новому адресу: SELECT onec.setup(%4$L), потом SELECT '
-				 'onec.outbox_retry(%1$s); если другая: SELECT onec.outbox_skip(%1$s, …)'
-			WHEN o.operation = 'create' AND o.http_status IS NULL
-			THEN 'назовите в настройке outbox.marker свойство, в котором его можно пометить, и повторите: '
-				 'SELECT onec.outbox_retry(%1$s); если объект в 1С уже есть: SELECT onec.outbox_skip(%1$s, …)'
-			ELSE 'дайте пользователю 1С право на %2$s и повторите: SELECT onec.outbox_retry(%1$s)' END
-		ELSE 'делать ничего не нужно: %3$s будет проверено, записано ли; проверить сейчас: SELECT '
-			'onec.outbox_retry(%1$s)' END, o.id, o.entity_set, to_char(o.not_before, 'DD.MM HH24:MI'),
-			o.server)
-	FROM (SELECT ($1).*) o
-$$;
-COMMENT ON FUNCTION onec_internal.outbox_advice(onec.outbox) IS 'Что делать со строкой (служебная)';
-
 CREATE VIEW onec.outbox_failed AS
 	SELECT o.server, o.id, o.entity_set, o.operation, o.key, o.status, o.attempts, o.requested_by,
-		   o.requested_at, onec_internal.outbox_happened(o) AS happened, o.message,
-		   onec_internal.outbox_advice(o) AS advice,
+		   o.requested_at, coalesce(onec_internal.held_happened(b.id, b.status),
+									onec_internal.outbox_happened(o)) AS happened, o.message,
+		   coalesce(onec_internal.held_advice(o.id, b.id, b.status),
+					onec_internal.outbox_advice(o)) AS advice,
 		   (SELECT count(*) FROM onec.outbox w
 			WHERE w.server = o.server AND w.id <> o.id
 			  AND (o.id = ANY (w.depends_on) OR w.key = o.key AND w.id > o.id)) AS held_up
-	FROM onec.outbox o WHERE o.status IN ('failed', 'conflict', 'blocked', 'unknown');
+	FROM onec.outbox o
+	LEFT JOIN (onec_internal.outbox_held() h JOIN onec.outbox b ON b.server = h.server AND b.id = h.held_by)
+		ON h.server = o.server AND h.id = o.id AND o.status IN ('pending', 'waiting')
+	WHERE o.status IN ('failed', 'conflict', 'blocked', 'unknown') OR b.id IS NOT NULL;
 COMMENT ON VIEW onec.outbox_failed IS
-	'Что не доставлено в 1С: что случилось и что делать. Ответы 1С могут называть людей';
+	'Что не доставлено в 1С и само не будет: что случилось и что делать; и что ждёт этого. Ответы 1С могут '
+	'называть людей';
 COMMENT ON COLUMN onec.outbox_failed.server IS 'Внешний сервер';
 COMMENT ON COLUMN onec.outbox_failed.id IS 'Номер строки очереди';
 COMMENT ON COLUMN onec.outbox_failed.entity_set IS 'Набор 1С';
 COMMENT ON COLUMN onec.outbox_failed.operation IS 'Что сделать';
 COMMENT ON COLUMN onec.outbox_failed.key IS 'Ссылка на объект, которую получил сайт';
-COMMENT ON COLUMN onec.outbox_failed.status IS 'Состояние: failed, conflict, blocked, unknown';
+COMMENT ON COLUMN onec.outbox_failed.status IS
+	'Состояние: failed, conflict, blocked, unknown; pending и waiting — ждёт стоящую';
 COMMENT ON COLUMN onec.outbox_failed.attempts IS 'Сколько раз бралась в работу';
 COMMENT ON COLUMN onec.outbox_failed.requested_by IS 'Роль, поставившая в очередь';
 COMMENT ON COLUMN onec.outbox_failed.requested_at IS 'Когда поставлено';
@@ -195,51 +158,15 @@ BEGIN
 				  THEN 'строки, которых здесь нет, дополняются прочитанными: часть пишется целиком'
 				  ELSE 'если что-нибудь отличается' END),
 			(5, work.operation = 'delete', 'DELETE', true, NULL, NULL, NULL),
-			(6, action IS NOT NULL, 'POST', true, action, NULL, NULL),
-			(7, action IS NOT NULL, 'GET', true, NULL, NULL, 'стало ли так: Posted')
+			(6, action IS NOT NULL AND (work.attempts > 0 OR work.data_version IS NOT NULL OR NOT EXISTS (
+				SELECT FROM onec_internal.rows_before(work.server, work.id))
+				AND onec_internal.version_left(work) IS NULL), 'GET', true, NULL, NULL,
+			 'какой документ сейчас: если исход останется неясным, по этому видно, не исправил ли его кто'),
+			(7, action IS NOT NULL, 'POST', true, action, NULL, NULL),
+			(8, action IS NOT NULL, 'GET', true, NULL, NULL, 'стало ли так: Posted')
 			) s (place, is_made, method, names, action, body, note)
 		WHERE s.is_made;
 END $$;
 COMMENT ON FUNCTION onec.rehearse(bigint) IS
 	'Запросы, которыми строка очереди будет отправлена: ничего не отправляет, логина не показывает';
 REVOKE EXECUTE ON FUNCTION onec.rehearse(bigint) FROM PUBLIC;
-
--- ---- what a person changes ----
-
-CREATE FUNCTION onec.outbox_edit(id bigint, body jsonb, data_version text DEFAULT NULL) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	work onec.outbox;
-	named uuid[];
-BEGIN
-	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_edit.id AND o.status <> 'sending' FOR UPDATE;
-	IF work.id IS NULL THEN
-		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
-	ELSIF work.operation IN ('post', 'unpost', 'mark', 'delete') THEN
-		PERFORM onec_internal.refuse_change(format('operation "%s" takes no body: there is nothing to edit',
-			work.operation), format('SELECT onec.outbox_retry(%1$s); or SELECT onec.outbox_skip(%1$s, …) and '
-									'onec.enqueue anew.', id));
-	ELSIF work.operation = 'create' AND work.maybe_sent THEN
-		RAISE object_not_in_prerequisite_state USING
-			MESSAGE = format('row %s may be in 1C already as it was', id),
-			HINT = format('SELECT onec.outbox_retry(%s) and deliver, so that it is looked for; then put a '
-						  'patch behind it.', id);
-	END IF;
-	named := onec_internal.check_change(work.server, work.entity_set, work.operation, work.key, body,
-										work.merge_by);
-	UPDATE onec.outbox o SET body = outbox_edit.body, data_version = outbox_edit.data_version,
-		status = CASE o.status WHEN 'preview' THEN o.status ELSE 'pending' END, not_before = now(),
-		http_status = NULL, code = NULL, message = NULL,
-		-- what this one finds is what it changes
-		maybe_sent = false, seen = NULL,
-		depends_on = ARRAY(SELECT DISTINCT d FROM unnest(o.depends_on
-			|| onec_internal.creations_of(o.server, named)) d WHERE d <> o.id ORDER BY 1)
-	WHERE o.server = work.server AND o.id = work.id;
-	PERFORM onec_internal.tell_outbox(work.server, work.id, 'pending') WHERE work.status <> 'preview';
-END $$;
-COMMENT ON FUNCTION onec.outbox_edit(bigint, jsonb, text) IS
-	'Изменить то, что строка очереди запишет, и отправить её: тело целиком; data_version — версия, которую '
-	'видел тот, кто меняет, пусто — любая. Что уже могло дойти до 1С, не меняется';
-REVOKE EXECUTE ON FUNCTION onec.outbox_edit(bigint, jsonb, text) FROM PUBLIC;

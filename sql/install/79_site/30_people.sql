@@ -450,8 +450,60 @@ END $$;
 COMMENT ON FUNCTION onec_internal.take_contact(name, uuid, text, text) IS
 	'Закрепить телефон и почту за человеком, если они ничьи (служебная)';
 
+-- What the rows of contacts had that new ones replace (outbox.merge_old), as merged_rows() takes it; NULL:
+-- nothing was said of that.
+CREATE FUNCTION onec_internal.contacts_had(server name, rows jsonb, old_number text, old_address text)
+	RETURNS jsonb
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_agg(CASE r.of ->> 'type' WHEN 'Телефон' THEN h.phone ELSE h.email END ORDER BY r.n)
+	FROM jsonb_array_elements($2) WITH ORDINALITY r (of, n)
+	CROSS JOIN (
+		SELECT jsonb_object_agg(f.property, $3) FILTER (WHERE f.field IN ('phone', 'presentation')
+														AND $3 IS NOT NULL) AS phone,
+			   jsonb_object_agg(f.property, $4) FILTER (WHERE f.field IN ('email', 'presentation')
+														AND $4 IS NOT NULL) AS email
+		FROM onec_internal.write_fields($1, 'customer.contacts') f WHERE f.property IS NOT NULL) h
+	WHERE num_nonnulls($3, $4) > 0
+$$;
+COMMENT ON FUNCTION onec_internal.contacts_had(name, jsonb, text, text) IS
+	'Что было в строках контактов, которые меняются (служебная)';
+
+-- The change of a person's contacts; the number of its row.
+CREATE FUNCTION onec_internal.put_contacts(server name, person uuid, part text, rows jsonb, had jsonb)
+	RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	made bigint := (onec.enqueue(server, onec_internal.write_set(server, 'customer'), 'merge_rows', person,
+		jsonb_build_object(part, onec_internal.write_bodies(server, 'customer.contacts', rows)),
+		merge_by => ARRAY(
+			SELECT f.property FROM onec_internal.write_fields(server, 'customer.contacts') f
+			WHERE f.field IN ('type', 'kind') AND f.property IS NOT NULL ORDER BY f.ordinal))).id;
+BEGIN
+	UPDATE onec.outbox o SET merge_old = jsonb_build_object(part, had)
+	WHERE o.server = put_contacts.server AND o.id = made AND had IS NOT NULL;
+	RETURN made;
+END $$;
+COMMENT ON FUNCTION onec_internal.put_contacts(name, uuid, text, jsonb, jsonb) IS
+	'Поставить в очередь изменение контактов (служебная)';
+
+-- Whether what 1C looks people up by is another telephone (address) than the one that is replaced.
+CREATE FUNCTION onec_internal.is_second(server name, person uuid, kind text, old text) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce((SELECT NOT onec_internal.same_said(CASE $3 WHEN 'phone' THEN c.phone ELSE c.email END,
+														$4)
+					 FROM onec.counterparty c
+					 WHERE c.server = $1 AND c.customer_id = onec_internal.key_in_1c($1, $2)), false);
+COMMENT ON FUNCTION onec_internal.is_second(name, uuid, text, text) IS
+	'Не основной ли это телефон или почта (служебная)';
+
 CREATE FUNCTION onec.change_contact(server name, customer uuid, phone text DEFAULT NULL,
-									email text DEFAULT NULL, idempotency text DEFAULT NULL) RETURNS uuid
+									email text DEFAULT NULL, idempotency text DEFAULT NULL,
+									old_phone text DEFAULT NULL, old_email text DEFAULT NULL) RETURNS uuid
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -460,6 +512,8 @@ DECLARE
 	entity_set text;
 	part text;
 	contact record;
+	was record;
+	rows jsonb;
 	before bigint[] := '{}';
 	header jsonb;
 	done uuid;
@@ -469,7 +523,7 @@ BEGIN
 	entity_set := onec_internal.write_set(srv, 'customer');
 	part := onec_internal.part_of_object(srv, 'customer.contacts');
 	done := onec_internal.called_before(srv, 'change_contact', idempotency,
-										jsonb_build_array(customer, phone, email));
+										jsonb_build_array(customer, phone, email, old_phone, old_email));
 	IF done IS NOT NULL THEN
 		RETURN done;
 	END IF;
@@ -477,25 +531,32 @@ BEGIN
 	IF num_nonnulls(contact.number, contact.address) = 0 THEN
 		RAISE invalid_parameter_value USING MESSAGE = 'change_contact needs a "phone" or an "email"';
 	END IF;
+	SELECT * INTO was FROM onec_internal.contact_said(srv, old_phone, old_email);
+	IF was.number IS NOT NULL AND contact.number IS NULL
+		OR was.address IS NOT NULL AND contact.address IS NULL THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = 'the old telephone or address needs a new one: nothing is deleted';
+	END IF;
 	PERFORM onec_internal.must_be_known(srv, 'customer', customer);
 	customer := onec_internal.site_key(srv, customer);
 	PERFORM onec_internal.take_contact(srv, customer, contact.number, contact.address);
 	IF part IS NOT NULL THEN
-		before := ARRAY[(onec.enqueue(srv, entity_set, 'merge_rows', customer,
-			jsonb_build_object(part, onec_internal.write_bodies(srv, 'customer.contacts',
-				onec_internal.contact_rows(srv, contact.number, contact.address))),
-			merge_by => ARRAY(
-				SELECT f.property FROM onec_internal.write_fields(srv, 'customer.contacts') f
-				WHERE f.field IN ('type', 'kind') AND f.property IS NOT NULL ORDER BY f.ordinal))).id];
+		rows := onec_internal.contact_rows(srv, contact.number, contact.address);
+		before := ARRAY[onec_internal.put_contacts(srv, customer, part, rows,
+			onec_internal.contacts_had(srv, rows, was.number, was.address))];
 	END IF;
-	-- what 1C itself looks people up by
+	-- what 1C itself looks people up by, unless it is a second one that is replaced
 	header := onec_internal.write_body(srv, 'customer', jsonb_strip_nulls(jsonb_build_object(
-		'phone', contact.number, 'email', contact.address)), true);
+		'phone', CASE WHEN was.number IS NULL OR NOT onec_internal.is_second(srv, customer, 'phone',
+			was.number) THEN contact.number END,
+		'email', CASE WHEN was.address IS NULL OR NOT onec_internal.is_second(srv, customer, 'email',
+			was.address) THEN contact.address END)), true);
 	IF header <> '{}' THEN
 		PERFORM onec.enqueue(srv, entity_set, 'patch', customer, header, before);
 	END IF;
 	RETURN onec_internal.answered(srv, 'change_contact', idempotency, customer);
 END $$;
-COMMENT ON FUNCTION onec.change_contact(name, uuid, text, text, text) IS
+COMMENT ON FUNCTION onec.change_contact(name, uuid, text, text, text, text, text) IS
 	'Поставить в очередь новый телефон или почту покупателя: при доставке читается вся таблица контактов, и '
-	'меняется строка своего вида; чужие остаются. Возвращает ссылку на покупателя';
+	'меняется строка своего вида; чужие остаются. Если таких несколько, меняется первая или та, в которой '
+	'old_phone (old_email). Возвращает ссылку на покупателя';

@@ -36,10 +36,10 @@ COMMENT ON COLUMN onec_internal.site_spending.card_id IS 'Карта';
 COMMENT ON COLUMN onec_internal.site_spending.times IS 'Сколько раз';
 SELECT pg_catalog.pg_extension_config_dump('onec_internal.site_spending', '');
 
--- Whether a document of points takes and gives nothing: it was skipped before it was ever sent; or nothing is
--- to post it any more, and what may have, skipped or not, a complete reading of points a day later has not
--- found.  What else is done to it (a mark, taking it back) tells nothing, nor does what 1C has refused, which
--- may be delivered yet.
+-- Whether a document of points takes and gives nothing: it was skipped and cannot be in 1C, which was never
+-- asked for it or has refused it; or nothing is to post it any more, and what may have, skipped or not, a
+-- complete reading of points a day later has not found.  What else is done to it (a mark, taking it back)
+-- tells nothing, nor does what 1C has refused and nobody has skipped, which may be delivered yet.
 CREATE FUNCTION onec_internal.points_came_to_nothing(server name, document uuid) RETURNS boolean
 	LANGUAGE sql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -48,7 +48,7 @@ AS $$
 		OR coalesce(bool_and(h.never_sent OR h.done_at < r.at) FILTER (WHERE h.operation = 'post'), false)
 			AND NOT EXISTS (SELECT FROM onec.outbox o
 							WHERE o.server = $1 AND o.key = $2 AND o.operation = 'post')
-	FROM (SELECT w.operation, w.done_at, w.status = 'skipped' AND w.attempts = 0 AS never_sent
+	FROM (SELECT w.operation, w.done_at, w.status = 'skipped' AND NOT w.maybe_sent AS never_sent
 		  FROM onec.outbox_history w WHERE w.server = $1 AND w.key = $2) h
 	CROSS JOIN (SELECT coalesce(min(t.last_ok) - interval '1 day', '-infinity') AS at
 				FROM onec.sync_state t JOIN onec.target g USING (target)

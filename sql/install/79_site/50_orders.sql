@@ -169,7 +169,7 @@ COMMENT ON FUNCTION onec.mark_deleted(name, text, uuid, text) IS
 
 -- Only roles that onec.grant_site_writer has named call these; what they write is checked by the set.
 REVOKE EXECUTE ON FUNCTION onec.create_customer(name, jsonb, text),
-	onec.change_contact(name, uuid, text, text, text), onec.issue_card(name, uuid, jsonb, text),
+	onec.change_contact(name, uuid, text, text, text, text, text), onec.issue_card(name, uuid, jsonb, text),
 	onec.award_points(name, uuid, numeric, timestamp, text, text),
 	onec.spend_points(name, uuid, numeric, text, text), onec.place_order(name, jsonb, boolean, text),
 	onec.post_document(name, text, uuid, text), onec.unpost_document(name, text, uuid, text),

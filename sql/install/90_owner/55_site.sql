@@ -17,7 +17,8 @@ BEGIN
 		SELECT e FROM unnest(coalesce(entity_sets, own)) e WHERE e = ANY (known)));
 	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.create_customer(name, jsonb, text), '
-		'onec.change_contact(name, uuid, text, text, text), onec.issue_card(name, uuid, jsonb, text), '
+		'onec.change_contact(name, uuid, text, text, text, text, text), '
+		'onec.issue_card(name, uuid, jsonb, text), '
 		'onec.award_points(name, uuid, numeric, timestamp, text, text), '
 		'onec.spend_points(name, uuid, numeric, text, text), onec.place_order(name, jsonb, boolean, text), '
 		'onec.post_document(name, text, uuid, text), onec.unpost_document(name, text, uuid, text), '
