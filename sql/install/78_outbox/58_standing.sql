@@ -8,10 +8,7 @@ COMMENT ON FUNCTION onec_internal.holds_up(text) IS
 	'Стоит ли строка, пока с ней чего-нибудь не сделают (служебная)';
 
 -- The rows that wait for such ones, however far, and the first of these: all servers at once.
-CREATE FUNCTION onec_internal.outbox_held() RETURNS TABLE (server name, id bigint, held_by bigint)
-	LANGUAGE sql STABLE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
+CREATE VIEW onec_internal.outbox_held AS
 	WITH RECURSIVE edge AS MATERIALIZED (
 		SELECT o.server, o.id, n.id AS awaited
 		FROM onec.outbox o CROSS JOIN LATERAL unnest(o.depends_on) n (id)
@@ -23,10 +20,11 @@ AS $$
 		UNION
 		SELECT e.server, e.id, h.held_by
 		FROM held h JOIN edge e ON e.server = h.server AND e.awaited = h.id)
-	SELECT h.server, h.id, min(h.held_by) FROM held h WHERE h.id <> h.held_by GROUP BY 1, 2
-$$;
-COMMENT ON FUNCTION onec_internal.outbox_held() IS
-	'Строки очереди, которые ждут стоящих, и какой (служебная)';
+	SELECT h.server, h.id, min(h.held_by) AS held_by FROM held h WHERE h.id <> h.held_by GROUP BY 1, 2;
+COMMENT ON VIEW onec_internal.outbox_held IS 'Строки очереди, которые ждут стоящих (служебное)';
+COMMENT ON COLUMN onec_internal.outbox_held.server IS 'Внешний сервер';
+COMMENT ON COLUMN onec_internal.outbox_held.id IS 'Номер';
+COMMENT ON COLUMN onec_internal.outbox_held.held_by IS 'Первая из стоящих, которых она ждёт';
 
 CREATE FUNCTION onec_internal.held_happened(held_by bigint, status text) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -74,8 +72,8 @@ AS $$
 				THEN 'или исправьте то, что отправляется: SELECT onec.outbox_edit(%1$s, …); ' END,
 			'или откажитесь: SELECT onec.outbox_skip(%1$s, …)')
 		WHEN 'conflict' THEN CASE WHEN o.operation = 'create' AND o.maybe_sent
-			THEN 'посмотрите в 1С, он ли это; если он: SELECT onec.outbox_skip(%1$s, …); проверить ещё раз: SELECT '
-				 'onec.outbox_retry(%1$s)'
+			THEN 'посмотрите в 1С, он ли это; если он: SELECT onec.outbox_skip(%1$s, …); проверить ещё раз: '
+				 'SELECT onec.outbox_retry(%1$s)'
 			WHEN o.body IS NULL OR o.operation = 'mark'
 			THEN 'посмотрите, что в объекте сейчас; оставить как есть: SELECT onec.outbox_skip(%1$s, …); '
 				 'если всё равно нужно, после этого поставьте в очередь заново, без data_version'

@@ -84,7 +84,7 @@ CREATE VIEW onec.outbox_failed AS
 			WHERE w.server = o.server AND w.id <> o.id
 			  AND (o.id = ANY (w.depends_on) OR w.key = o.key AND w.id > o.id)) AS held_up
 	FROM onec.outbox o
-	LEFT JOIN (onec_internal.outbox_held() h JOIN onec.outbox b ON b.server = h.server AND b.id = h.held_by)
+	LEFT JOIN (onec_internal.outbox_held h JOIN onec.outbox b ON b.server = h.server AND b.id = h.held_by)
 		ON h.server = o.server AND h.id = o.id AND o.status IN ('pending', 'waiting')
 	WHERE o.status IN ('failed', 'conflict', 'blocked', 'unknown') OR b.id IS NOT NULL;
 COMMENT ON VIEW onec.outbox_failed IS
