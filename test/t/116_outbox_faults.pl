@@ -203,8 +203,11 @@ $card = put($CARDS, 'create', body => { %card, Description => 'Первая во
 fault(method => 'POST', close => $true);
 deliver(1) for 1 .. 2;
 is(standing($card) . created_as('Первая вообще'), 'create unknown0', 'where nobody knows whether marks are kept, what is not found is not sent again');
+sql("UPDATE onec.outbox SET not_before = now() + interval '1 hour'");
 put($CARDS, 'create', body => { %card, Description => 'Вторая показала' });
-deliver() for 1 .. 2;
+deliver();
+sql('SELECT onec.outbox_retry(id) FROM onec.outbox');
+deliver();
 is(standing($card) . created_as('Первая вообще'), 'create done1', '… until another creation has shown it');
 
 # ---- a login that is refused is not tried again ----
