@@ -72,8 +72,8 @@ BEGIN
 			HINT = format('SELECT onec.outbox_retry(%s) and deliver, so that it is looked for; then put a '
 						  'patch behind it.', id);
 	END IF;
-	awaited := onec_internal.creations_of(work.server, onec_internal.check_change(work.server, work.entity_set,
-		work.operation, work.key, body, work.merge_by));
+	awaited := onec_internal.creations_of(work.server, onec_internal.check_change(work.server,
+		work.entity_set, work.operation, work.key, body, work.merge_by));
 	IF EXISTS (SELECT FROM unnest(awaited) a CROSS JOIN LATERAL onec_internal.rows_before(work.server, a) b
 			   WHERE b.id = work.id AND a <> work.id) THEN
 		PERFORM onec_internal.refuse_change(format('row %s would wait for what waits for it: an object that '
