@@ -6,6 +6,7 @@ apply(base, {…}) takes
   set, rename: [old, new]           a property that the configuration calls something else
   set, remove: name                 one that is gone
   set, row: {…}                     a row more, like the first one but for these values
+  set, gone: {…}                    the rows that have these values go
   shake: n, seed?                   n random changes of rows: values, rows that go, rows that come
 """
 
@@ -33,9 +34,19 @@ def apply(base: Base, given: dict[str, Any]) -> dict[str, Any]:
         _rename(found, old, new)
     elif "row" in given:
         found.rows.append(found.rows[0] | given["row"])
+    elif "gone" in given:
+        _drop(base, found, given["gone"])
     else:
         _remove(found, given["remove"])
     return {"set": found.name, "properties": [one.name for one in found.properties]}
+
+
+def _drop(base: Base, found: EntitySet, values: dict[str, str]) -> None:
+    """The rows that have these values; lines of a section also from their owner, which may hold them itself."""
+    gone = [row for row in found.rows if all(str(row.get(name)) == value for name, value in values.items())]
+    held = [row[found.name.removeprefix(f"{found.section_of}_")] for row in base.sets[found.section_of].rows] if found.section_of else []
+    for rows in [found.rows, *(lines for lines in held if isinstance(lines, list))]:
+        rows[:] = [row for row in rows if not any(row is one for one in gone)]
 
 
 def _add(found: EntitySet, given: dict[str, Any]) -> None:

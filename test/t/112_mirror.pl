@@ -177,6 +177,11 @@ OnecTest->part('sections', sub {
 	structure($tiny, set => 'Catalog_Товары_Состав', add => { name => 'Примечание', type => 'Edm.String', value => 'так' });
 	$run->();
 	$same->('a new property of the lines');
+	my ($owner, $last) = split /\|/, sql("SELECT ref_key, max(linenumber) FROM $lines GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 1");
+	structure($tiny, set => 'Catalog_Товары_Состав', gone => { Ref_Key => $owner, LineNumber => $last });
+	$run->();
+	$same->('a line that is gone');
+	is(sql("SELECT count(*) FROM $lines WHERE (ref_key, linenumber) = ('$owner', $last)"), 0, '… here, too');
 	my $again = sql("SELECT xmin, * FROM $lines ORDER BY ref_key, linenumber");
 	is($run->(), $again, 'a second run writes no line');
 	is(sql("SELECT sections FROM onec.mirrors WHERE table_name = 's.goods'"), "{\"s.\\\"goods_Состав\\\"\"}", 'onec.mirrors tells of the table of lines');

@@ -347,6 +347,20 @@ OnecTest->part('feed', sub {
 	shows("SELECT count(*), onec.feed_position('shop') FROM onec.changes_since($at, 'shop')", "0|$at", 'a reader sees neither, nor waits');
 	$writer->cancel;
 	$writer->wait;
+	# … and then has others
+	my $holder = OnecTest->background($node, 'SELECT pg_advisory_lock(113); SELECT pg_sleep(600)', name => 'holder');
+	OnecTest->wait_for(sub { sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holder' AND wait_event = 'PgSleep'") eq '1' }, 'the holder');
+	my $write = "SELECT onec_internal.write_feed('shop', 'product', \$\$SELECT '$product'::uuid AS key_id, 'changed' AS change\$\$)";
+	my @writers;
+	for my $who ("BEGIN; $write; SELECT pg_advisory_lock(113); COMMIT", $write)
+	{
+		push @writers, OnecTest->background($node, $who, name => 'writer');
+		my $count = @writers;
+		OnecTest->wait_for(sub { sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'writer' AND wait_event_type = 'Lock'") eq $count }, "$count that write and wait");
+	}
+	$holder->cancel;
+	$_->wait for $holder, @writers;
+	shows("SELECT count(DISTINCT position) FROM onec.changes_since($at, 'shop')", 2, 'whoever waited has numbers of its own');
 
 	# other definitions make other profiles of everybody
 	my $shown = "SELECT customer_id, jsonb_build_array(p, o, r) AS r FROM onec.customer_profile p LEFT JOIN onec.customer_outlook o USING (server, customer_id) LEFT JOIN onec.customer_rfm r USING (server, customer_id) WHERE server = 'shop'";
