@@ -6432,6 +6432,7 @@ CREATE TABLE onec.outbox (
 	marker text,
 	load_mode boolean NOT NULL DEFAULT false,
 	seen jsonb,
+	merge_old jsonb,
 	PRIMARY KEY (server, id)
 );
 
@@ -6502,6 +6503,9 @@ COMMENT ON COLUMN onec.outbox.load_mode IS
 COMMENT ON COLUMN onec.outbox.seen IS
 	'Что было в объекте перед отправкой: версия, для merge_rows и табличные части';
 
+COMMENT ON COLUMN onec.outbox.merge_old IS
+	'Что было в строках табличных частей, которые меняет merge_rows: по ним узнаётся, какая из похожих';
+
 COMMENT ON COLUMN onec.outbox.marker IS
 	'Свойство, в котором новый объект помечен ссылкой сайта: база может дать ему свою';
 
@@ -6527,6 +6531,7 @@ CREATE TABLE onec.outbox_history (
 	stored_diff jsonb,
 	number text,
 	data_version text,
+	maybe_sent boolean NOT NULL DEFAULT true,
 	PRIMARY KEY (server, id, done_at)
 ) PARTITION BY RANGE (done_at);
 
@@ -6574,6 +6579,9 @@ COMMENT ON COLUMN onec.outbox_history.stored_diff IS
 COMMENT ON COLUMN onec.outbox_history.number IS 'Номер или код, который дала 1С';
 
 COMMENT ON COLUMN onec.outbox_history.data_version IS 'Версия объекта после записи';
+
+COMMENT ON COLUMN onec.outbox_history.maybe_sent IS
+	'Могла ли дойти до 1С; нет — пропущена, и в 1С её наверняка нет';
 
 CREATE TABLE onec_internal.outbox_key (
 	server name NOT NULL,
@@ -6653,6 +6661,13 @@ END $$;
 COMMENT ON FUNCTION onec_internal.make_history_part(timestamptz) IS
 	'Создать часть истории за месяц, если её нет (служебная)';
 
+CREATE FUNCTION onec_internal.is_reference(edm_type text, kind text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN coalesce($1 = 'Guid' OR $1 = 'Composite'
+		AND $2 ~ '^StandardODATA\.(Catalog|Document|ChartOf\w*|ExchangePlan|BusinessProcess|Task)_', false);
+
+COMMENT ON FUNCTION onec_internal.is_reference(text, text) IS 'Ссылка ли значение этого типа (служебная)';
+
 CREATE FUNCTION onec_internal.value_fault(edm_type text, value jsonb, kind text) RETURNS text
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'onec_value_fault';
 
@@ -6698,28 +6713,48 @@ $$;
 COMMENT ON FUNCTION onec_internal.wire_rows(name, text, text, jsonb) IS
 	'Строки табличной части с номерами, как их берёт 1С (служебная)';
 
-CREATE FUNCTION onec_internal.with_remote_keys(server name, body jsonb) RETURNS jsonb
+CREATE FUNCTION onec_internal.references_in_1c(server name, entity_set text, part text, given jsonb)
+	RETURNS jsonb
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT $4 || coalesce(jsonb_object_agg(m.key, r.remote_key), '{}')
+	FROM jsonb_each_text($4) m
+	JOIN onec_internal.outbox_property p
+		ON p.server = $1 AND p.entity_set = $2 AND p.part = $3 AND p.property = m.key
+		AND onec_internal.is_reference(p.edm_type, $4 ->> (m.key || '_Type'))
+	JOIN onec_internal.outbox_remote r ON r.server = $1 AND r.key = onec_internal.reference_uuid(m.value)
+$$;
+
+COMMENT ON FUNCTION onec_internal.references_in_1c(name, text, text, jsonb) IS
+	'Объект или строка со ссылками, которые дала 1С (служебная)';
+
+CREATE FUNCTION onec_internal.with_remote_keys(server name, entity_set text, body jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	told text := body::text;
-	k record;
 BEGIN
-	IF EXISTS (SELECT FROM onec_internal.outbox_remote r WHERE r.server = with_remote_keys.server) THEN
-		FOR k IN SELECT r.key, r.remote_key FROM onec_internal.outbox_remote r
-			WHERE r.server = with_remote_keys.server AND r.key IN (
-				SELECT m[1]::uuid
-				FROM regexp_matches(told, '"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"',
-					'g') m) LOOP
-			told := regexp_replace(told, format('"%s"', k.key), format('"%s"', k.remote_key), 'gi');
-		END LOOP;
+	IF NOT EXISTS (SELECT FROM onec_internal.outbox_remote r WHERE r.server = with_remote_keys.server) THEN
+		RETURN body;
 	END IF;
-	RETURN told::jsonb;
+	RETURN onec_internal.references_in_1c(server, entity_set, '', body) || coalesce((
+		SELECT jsonb_object_agg(e.key, (
+			SELECT coalesce(jsonb_agg(onec_internal.references_in_1c(server, entity_set, e.key, r.of)
+									  ORDER BY r.line), '[]')
+			FROM jsonb_array_elements(e.value) WITH ORDINALITY r (of, line)))
+		FROM jsonb_each(body) e WHERE jsonb_typeof(e.value) = 'array'), '{}');
 END $$;
 
-COMMENT ON FUNCTION onec_internal.with_remote_keys(name, jsonb) IS
+COMMENT ON FUNCTION onec_internal.with_remote_keys(name, text, jsonb) IS
 	'Тело записи со ссылками, которые дала 1С (служебная)';
+
+CREATE FUNCTION onec_internal.with_remote_keys_of(work onec.outbox, sent jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	RETURN onec_internal.with_remote_keys(($1).server, ($1).entity_set, $2);
+
+COMMENT ON FUNCTION onec_internal.with_remote_keys_of(onec.outbox, jsonb) IS
+	'То, что отправляет строка, со ссылками, которые дала 1С (служебная)';
 
 CREATE FUNCTION onec_internal.wire_body(server name, entity_set text, body jsonb, key uuid) RETURNS json
 	LANGUAGE sql STABLE SECURITY DEFINER
@@ -6733,7 +6768,7 @@ AS $$
 					  WHEN p.edm_type = 'Collection'
 						  THEN onec_internal.wire_rows($1, $2, p.property, e.value)
 					  ELSE onec_internal.wire_value(p.edm_type, e.value) END
-		  FROM jsonb_each(onec_internal.with_remote_keys($1, $3)) e
+		  FROM jsonb_each(onec_internal.with_remote_keys($1, $2, $3)) e
 		  JOIN onec_internal.outbox_property p
 			  ON p.server = $1 AND p.entity_set = $2 AND p.part = '' AND p.property = e.key
 		  JOIN (VALUES (0), (1)) t (place) ON t.place = 1 OR p.edm_type = 'Collection') w
@@ -6783,7 +6818,7 @@ CREATE FUNCTION onec_internal.stored_diff(server name, entity_set text, sent jso
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT jsonb_object_agg(e.key, $4 -> e.key)
-	FROM jsonb_each(onec_internal.with_remote_keys($1, $3)) e
+	FROM jsonb_each(onec_internal.with_remote_keys($1, $2, $3)) e
 	JOIN onec_internal.outbox_property p
 		ON p.server = $1 AND p.entity_set = $2 AND p.part = '' AND p.property = e.key
 	WHERE $4 ? e.key
@@ -6797,7 +6832,29 @@ $$;
 COMMENT ON FUNCTION onec_internal.stored_diff(name, text, jsonb, jsonb) IS
 	'Что 1С записала не так, как отправлено (служебная)';
 
-CREATE FUNCTION onec_internal.merged_rows(stored jsonb, given jsonb, by text[]) RETURNS jsonb
+CREATE FUNCTION onec_internal.same_said(one text, other text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce(lower(btrim($1)) = lower(btrim($2))
+		OR $1 !~ '[[:alpha:]@]' AND length(regexp_replace($1, '\D', '', 'g')) >= 10
+		   AND right(regexp_replace($1, '\D', '', 'g'), 10) = right(regexp_replace($2, '\D', '', 'g'), 10),
+		   false);
+
+COMMENT ON FUNCTION onec_internal.same_said(text, text) IS
+	'Одно ли и то же два текста, как их пишут люди (служебная)';
+
+CREATE FUNCTION onec_internal.row_has(of jsonb, sought jsonb, instead jsonb DEFAULT NULL) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN EXISTS (SELECT FROM jsonb_each_text($2) s
+				   WHERE onec_internal.same_said($1 ->> s.key, CASE WHEN $3 IS NULL THEN s.value
+																	ELSE $3 ->> s.key END));
+
+COMMENT ON FUNCTION onec_internal.row_has(jsonb, jsonb, jsonb) IS
+	'Есть ли в строке одно из значений (служебная)';
+
+CREATE FUNCTION onec_internal.merged_rows(stored jsonb, given jsonb, by text[], was jsonb DEFAULT NULL)
+	RETURNS jsonb
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -6810,19 +6867,28 @@ AS $$
 	other AS (
 		SELECT g.line, g.of - '{LineNumber,Ref_Key}'::text[] AS of,
 			   ARRAY(SELECT coalesce(lower(g.of ->> b), '') FROM unnest($3) WITH ORDINALITY w (b, n)
-				ORDER BY n) AS key
-		FROM jsonb_array_elements($2) WITH ORDINALITY g (of, line))
+				ORDER BY n) AS key, nullif($4 -> (g.line - 1)::int, 'null') AS was
+		FROM jsonb_array_elements($2) WITH ORDINALITY g (of, line)),
+	-- which row each new one is
+	meant AS (
+		SELECT g.*, (
+			SELECT o.line FROM one o CROSS JOIN LATERAL (
+				SELECT onec_internal.row_has(o.of, g.was) AS old,
+					   onec_internal.row_has(o.of, g.was, g.of) AS new) h
+			WHERE o.key = g.key AND CASE WHEN g.was IS NULL THEN o.nth = 1 ELSE h.old OR h.new END
+			ORDER BY h.new DESC, o.line LIMIT 1) AS place
+		FROM other g)
 	SELECT coalesce(jsonb_agg(m.of ORDER BY m.place, m.line), '[]')
-	FROM (SELECT 1 AS place, o.line, o.of || coalesce((SELECT g.of FROM other g
-													   WHERE o.nth = 1 AND g.key = o.key
+	FROM (SELECT 1 AS place, o.line, o.of || coalesce((SELECT g.of FROM meant g WHERE g.place = o.line
 													   ORDER BY g.line DESC LIMIT 1), '{}') AS of FROM one o
 		  UNION ALL
-		  SELECT 2, g.line, g.of FROM other g
-		  WHERE NOT EXISTS (SELECT FROM one o WHERE o.key = g.key)
-			AND NOT EXISTS (SELECT FROM other l WHERE l.key = g.key AND l.line > g.line)) m
+		  SELECT 2, g.line, g.of FROM meant g
+		  WHERE g.place IS NULL
+			AND NOT EXISTS (SELECT FROM meant l
+							WHERE l.key = g.key AND l.place IS NULL AND l.line > g.line)) m
 $$;
 
-COMMENT ON FUNCTION onec_internal.merged_rows(jsonb, jsonb, text[]) IS
+COMMENT ON FUNCTION onec_internal.merged_rows(jsonb, jsonb, text[], jsonb) IS
 	'Табличная часть, дополненная строками (служебная)';
 
 ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
@@ -6913,6 +6979,60 @@ CREATE FUNCTION onec_internal.marked_objects(server name, entity_set text, prope
 
 COMMENT ON FUNCTION onec_internal.marked_objects(name, text, text, text) IS
 	'Объекты базы, в свойстве которых есть пометка (служебная)';
+
+CREATE FUNCTION onec_internal.equal_objects(server name, entity_set text, properties text[], types text[],
+											given text[], since text)
+	RETURNS SETOF uuid
+	LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'onec_equal_objects';
+
+COMMENT ON FUNCTION onec_internal.equal_objects(name, text, text[], text[], text[], text) IS
+	'Объекты базы, у которых эти свойства равны этим значениям (служебная)';
+
+CREATE FUNCTION onec_internal.telling_values(server name, entity_set text, sent jsonb, OUT properties text[],
+											 OUT types text[], OUT given text[])
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT array_agg(t.property ORDER BY t.n), array_agg(t.edm_type ORDER BY t.n),
+		   array_agg(t.value ORDER BY t.n)
+	FROM (SELECT p.property, p.edm_type, CASE p.edm_type WHEN 'DateTime' THEN rpad(left(e.value, 19), 19,
+					'T00:00:00') ELSE e.value END AS value,
+				 row_number() OVER (ORDER BY p.edm_type = 'String', p.length > 0 DESC, length(e.value) DESC,
+									p.property) AS n
+		  FROM jsonb_each_text($3) e
+		  JOIN onec_internal.outbox_property p ON p.server = $1 AND p.entity_set = $2 AND p.part = ''
+			  AND p.property = e.key
+		  WHERE p.edm_type IN ('Guid', 'DateTime', 'String') AND e.value <> ''
+			AND p.property NOT LIKE '%\_Type') t
+	WHERE t.n <= 6
+$$;
+
+COMMENT ON FUNCTION onec_internal.telling_values(name, text, jsonb) IS
+	'По каким значениям искать объект без пометки (служебная)';
+
+CREATE FUNCTION onec_internal.nobodys_objects(server name, keys uuid[]) RETURNS uuid[]
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT ARRAY(SELECT k FROM unnest($2) k
+				 WHERE NOT EXISTS (SELECT FROM onec_internal.outbox_remote r
+								   WHERE r.server = $1 AND r.remote_key = k)
+				   AND NOT EXISTS (SELECT FROM onec.outbox_history h
+								   WHERE h.server = $1 AND h.key = k AND h.operation = 'create'
+									 AND h.status = 'done')
+				   AND NOT EXISTS (SELECT FROM onec.outbox o WHERE o.server = $1 AND o.key = k) ORDER BY k)
+$$;
+
+COMMENT ON FUNCTION onec_internal.nobodys_objects(name, uuid[]) IS
+	'Какие из объектов 1С созданы не отсюда (служебная)';
+
+CREATE FUNCTION onec_internal.values_sent(sent jsonb) RETURNS bigint
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN (SELECT count(*) FROM jsonb_each_text($1) e WHERE e.value NOT IN ('', 'false', '0', '[]')
+			AND e.value NOT LIKE '0000%');
+
+COMMENT ON FUNCTION onec_internal.values_sent(jsonb) IS 'Сколько непустых значений отправлено (служебная)';
 
 CREATE FUNCTION onec_internal.calling_role() RETURNS name
 	LANGUAGE plpgsql STABLE
@@ -7113,6 +7233,41 @@ END $$;
 COMMENT ON FUNCTION onec_internal.creations_of(name, uuid[]) IS
 	'Строки очереди, создающие эти объекты (служебная)';
 
+CREATE FUNCTION onec_internal.check_awaited(server name, ids bigint[]) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+AS $$
+DECLARE
+	wrong record;
+BEGIN
+	SELECT n.id INTO wrong FROM unnest(ids) n (id)
+	WHERE NOT EXISTS (SELECT FROM onec.outbox o WHERE o.server = check_awaited.server AND o.id = n.id)
+	  AND NOT EXISTS (SELECT FROM onec.outbox_history h
+					  WHERE h.server = check_awaited.server AND h.id = n.id) LIMIT 1;
+	IF FOUND THEN
+		PERFORM onec_internal.refuse_change(
+			format('depends_on names row %s, which is none of the outbox of server "%s"',
+				   coalesce(wrong.id::text, 'NULL'), server),
+			'A row waits for rows of its server that were put there before it: the ids that onec.enqueue '
+			'has returned.');
+	END IF;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.check_awaited(name, bigint[]) IS
+	'Отказать, если строк, которых надо ждать, в очереди базы нет и не было (служебная)';
+
+CREATE FUNCTION onec_internal.line_lock_key(server name, key uuid) RETURNS bigint
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN hashtextextended(format('onec outbox %s %s', server, uuid_hash(key) & 1023), 0);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.line_lock_key(name, uuid) IS
+	'Ключ блокировки, по которой изменения объекта идут в порядке фиксации (служебная)';
+
 CREATE FUNCTION onec_internal.change_print(body jsonb, merge_by text[]) RETURNS text
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -7250,6 +7405,9 @@ BEGIN
 		RETURN;
 	END IF;
 	named := onec_internal.check_change(row.server, entity_set, operation, key, body, merge_by);
+	IF depends_on <> '{}' THEN
+		PERFORM onec_internal.check_awaited(row.server, depends_on);
+	END IF;
 	IF operation = 'create' AND NOT onec_internal.client_keys(row.server) THEN
 		PERFORM onec_internal.check_markable(row.server, entity_set, body);
 	END IF;
@@ -7257,6 +7415,10 @@ BEGIN
 	row.operation := operation;
 	-- one name for one object, so that its changes keep their order
 	row.key := CASE WHEN key IS NULL THEN gen_random_uuid() ELSE onec_internal.site_key(row.server, key) END;
+	-- nobody else knows of what is new
+	IF operation <> 'create' THEN
+		PERFORM pg_advisory_xact_lock(onec_internal.line_lock_key(row.server, row.key));
+	END IF;
 	row.body := CASE operation WHEN 'mark' THEN '{"DeletionMark": true}' ELSE body END;
 	row.data_version := data_version;
 	row.merge_by := merge_by;
@@ -7369,10 +7531,12 @@ CREATE TYPE onec_internal.write_result AS (
 	stored jsonb,
 	diff jsonb,
 	remote_key uuid,
-	marked boolean
+	marked boolean,
+	goes_on boolean
 );
 
-COMMENT ON TYPE onec_internal.write_result IS 'Чем кончилась отправка строки (служебный)';
+COMMENT ON TYPE onec_internal.write_result IS
+	'Чем кончилась отправка строки и, когда исход записан, есть ли смысл продолжать (служебный)';
 
 CREATE FUNCTION onec_internal.mapping_stamp(server name, role name) RETURNS text
 	LANGUAGE sql STABLE SECURITY DEFINER
@@ -7529,12 +7693,13 @@ BEGIN
 		depends_on,
 									 idempotency, requested_by, requested_at, status, attempts,
 										http_status, message,
-									 stored_diff, number, data_version)
+									 stored_diff, number, data_version, maybe_sent)
 	VALUES (work.server, work.id, at, work.entity_set, work.operation, work.key, result.remote_key, work.body,
 			work.depends_on, work.idempotency, work.requested_by, work.requested_at, result.verdict,
 				work.attempts,
 			result.http_status, result.message, result.diff,
-			coalesce(result.stored ->> 'Number', result.stored ->> 'Code'), result.stored ->> 'DataVersion');
+			coalesce(result.stored ->> 'Number', result.stored ->> 'Code'), result.stored ->> 'DataVersion',
+			result.verdict = 'done' OR work.maybe_sent);
 	DELETE FROM onec.outbox o WHERE o.server = work.server AND o.id = work.id;
 	PERFORM onec_internal.tell_outbox(work.server, work.id, result.verdict);
 	UPDATE onec_internal.outbox_key k SET kept_since = at
@@ -7593,26 +7758,27 @@ COMMENT ON FUNCTION onec_internal.stop_deliveries(name, text, text) IS
 	'Не отправлять ничего, пока не изменится логин (служебная)';
 
 CREATE FUNCTION onec_internal.settle_write(work onec.outbox, result onec_internal.write_result,
-										   stamp text) RETURNS boolean
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+										   stamp text) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	wait interval := onec_internal.write_delay(work.server, work.attempts, result.retry_after);
 BEGIN
+	result.goes_on := result.verdict <> 'login' AND (result.verdict <> 'passing' OR result.code IS NOT NULL);
 	PERFORM FROM onec.outbox o
 	WHERE o.server = work.server AND o.id = work.id AND o.status = 'sending' AND o.attempts = work.attempts
 	FOR UPDATE;
 	IF NOT FOUND THEN
-		RETURN true;
+		RETURN result;
 	ELSIF result.verdict = 'done' THEN
 		IF work.operation = 'create' THEN
 			PERFORM onec_internal.note_client_keys(work, result);
 		END IF;
 		PERFORM onec_internal.write_done(work, result);
 		PERFORM onec_internal.follow_version(work, result.stored ->> 'DataVersion');
-		RETURN true;
+		RETURN result;
 	ELSIF result.verdict = 'unknown' THEN
 		wait := greatest(wait, make_interval(secs => onec.get('outbox.settle_seconds', work.server)::int));
 	ELSIF result.verdict = 'login' THEN
@@ -7629,11 +7795,11 @@ BEGIN
 	IF result.verdict IN ('failed', 'conflict', 'blocked') THEN
 		PERFORM onec_internal.tell_outbox(work.server, work.id, result.verdict);
 	END IF;
-	RETURN result.verdict <> 'login' AND (result.verdict <> 'passing' OR result.code IS NOT NULL);
+	RETURN result;
 END $$;
 
 COMMENT ON FUNCTION onec_internal.settle_write(onec.outbox, onec_internal.write_result, text) IS
-	'Записать исход отправки; есть ли смысл продолжать (служебная)';
+	'Записать исход отправки и сказать, есть ли смысл продолжать (служебная)';
 
 CREATE TABLE onec_internal.written_unread (
 	server name NOT NULL,
@@ -7831,7 +7997,7 @@ CREATE FUNCTION onec_internal.ask_1c(work onec.outbox, method text, action text 
 	SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT ROW(w.outcome, w.http_status, w.code, w.message, w.retry_after, w.answer::jsonb, NULL, NULL,
-			   NULL)::onec_internal.write_result
+			   NULL, NULL)::onec_internal.write_result
 	FROM onec_internal.write_once(($1).server, $2, ($1).entity_set,
 								  CASE WHEN $2 <> 'POST' OR $3 IS NOT NULL
 									   THEN coalesce($6, onec_internal.key_in_1c(($1).server, ($1).key)) END,
@@ -7927,6 +8093,55 @@ END $$;
 COMMENT ON FUNCTION onec_internal.find_created(onec.outbox, boolean) IS
 	'Объект, который могла создать прежняя попытка (служебная)';
 
+CREATE FUNCTION onec_internal.find_twin(work onec.outbox, sent jsonb) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result;
+	twin onec_internal.write_result;
+	sought record;
+	keys uuid[];
+	said text;
+	detail text;
+	place text;
+BEGIN
+	result.verdict := 'missing';
+	SELECT * INTO sought FROM onec_internal.telling_values(work.server, work.entity_set,
+		onec_internal.with_remote_keys_of(work, sent));
+	IF sought.properties IS NULL THEN
+		RETURN result;
+	END IF;
+	-- the moment that a document was not given is when it was made
+	keys := onec_internal.nobodys_objects(work.server, ARRAY(SELECT onec_internal.equal_objects(work.server,
+		work.entity_set, sought.properties, sought.types, sought.given,
+		CASE WHEN work.entity_set LIKE 'Document\_%' AND sent ->> 'Date' IS NULL THEN to_char(
+			work.requested_at AT TIME ZONE 'UTC' - interval '2 days', 'YYYY-MM-DD"T"HH24:MI:SS') END)));
+	IF cardinality(keys) > 20 THEN
+		RETURN onec_internal.told_verdict(result, 'conflict', 'several objects may be what was created');
+	END IF;
+	FOR n IN 1 .. cardinality(keys) LOOP
+		twin := onec_internal.ask_1c(work, 'GET', key => keys[n]);
+		CONTINUE WHEN twin.verdict = 'missing' OR twin.verdict = 'stored'
+			AND onec_internal.stored_diff(work.server, work.entity_set, sent, twin.stored) IS NOT NULL;
+		IF twin.verdict <> 'stored' THEN
+			RETURN twin;
+		ELSIF result.verdict = 'stored' OR onec_internal.values_sent(sent) < 3 THEN
+			RETURN onec_internal.told_verdict(twin, 'conflict',
+				'an object like it is there under another key: whether it is this one a person has to see');
+		END IF;
+		result := twin;
+	END LOOP;
+	RETURN result;
+EXCEPTION WHEN others THEN
+	GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, place = PG_EXCEPTION_CONTEXT;
+	RETURN onec_internal.told_verdict(result, 'passing',
+									  onec_internal.message_without_values(SQLSTATE, said, detail, place));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.find_twin(onec.outbox, jsonb) IS
+	'Объект, который прежняя попытка могла создать под другой ссылкой (служебная)';
+
 CREATE FUNCTION onec_internal.doubt_of_absence(work onec.outbox, honoured boolean, OUT verdict text,
 											   OUT why text)
 	LANGUAGE sql STABLE
@@ -8001,6 +8216,11 @@ BEGIN
 			RETURN onec_internal.write_verdict(work, result, sent);
 		ELSIF work.maybe_sent AND doubt.verdict IS NOT NULL THEN
 			RETURN onec_internal.told_verdict(result, doubt.verdict, doubt.why);
+		ELSIF work.maybe_sent AND honoured THEN
+			result := onec_internal.with_own_key(work, onec_internal.find_twin(work, sent));
+			IF result.verdict <> 'missing' THEN
+				RETURN onec_internal.write_verdict(work, result, sent);
+			END IF;
 		END IF;
 	END IF;
 	IF honoured IS FALSE AND work.marker IS NULL THEN
@@ -8029,8 +8249,8 @@ CREATE FUNCTION onec_internal.body_to_store(work onec.outbox, stored jsonb) RETU
 AS $$
 	SELECT CASE WHEN ($1).operation <> 'merge_rows' THEN ($1).body
 		ELSE (SELECT jsonb_object_agg(e.key, onec_internal.merged_rows(coalesce($2 -> e.key, '[]'), e.value,
-																	   ($1).merge_by))
-			  FROM jsonb_each(onec_internal.with_remote_keys(($1).server, ($1).body)) e) END
+				($1).merge_by, ($1).merge_old -> e.key))
+			  FROM jsonb_each(onec_internal.with_remote_keys(($1).server, ($1).entity_set, ($1).body)) e) END
 $$;
 
 COMMENT ON FUNCTION onec_internal.body_to_store(onec.outbox, jsonb) IS
@@ -8081,28 +8301,71 @@ END $$;
 
 COMMENT ON FUNCTION onec_internal.carry_patch(onec.outbox) IS 'Изменить объект в 1С (служебная)';
 
-CREATE FUNCTION onec_internal.carry_post(work onec.outbox) RETURNS onec_internal.write_result
+CREATE FUNCTION onec_internal.version_left(work onec.outbox) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT h.data_version FROM onec.outbox_history h
+	WHERE h.server = ($1).server AND h.key = ($1).key AND h.status = 'done' AND h.done_at >= ($1).requested_at
+	ORDER BY h.done_at DESC LIMIT 1
+$$;
+
+COMMENT ON FUNCTION onec_internal.version_left(onec.outbox) IS
+	'Версия, которую оставило предыдущее изменение объекта (служебная)';
+
+CREATE FUNCTION onec_internal.posted_wanted(operation text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN ($1 = 'post')::text;
+
+COMMENT ON FUNCTION onec_internal.posted_wanted(text) IS 'Каким должен стать Posted (служебная)';
+
+CREATE FUNCTION onec_internal.look_at_posted(work onec.outbox) RETURNS onec_internal.write_result
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	result onec_internal.write_result;
-	wanted text := CASE work.operation WHEN 'post' THEN 'true' ELSE 'false' END;
+	known text := CASE WHEN work.attempts = 1 AND work.data_version IS NULL
+					   THEN onec_internal.version_left(work) END;
+	version text;
 BEGIN
-	IF work.attempts > 1 OR work.data_version IS NOT NULL THEN
-		result := onec_internal.ask_1c(work, 'GET');
-		IF result.verdict <> 'stored' OR work.maybe_sent AND result.stored ->> 'Posted' = wanted THEN
-			RETURN onec_internal.write_verdict(work, result, NULL);
-		ELSIF result.stored ->> 'DataVersion' <> work.data_version THEN
-			RETURN onec_internal.told_verdict(result, 'conflict',
-				'the document has been changed since it was read');
-		END IF;
+	IF known IS NOT NULL THEN
+		result.stored := jsonb_build_object('DataVersion', known);
+		RETURN result;
 	END IF;
-	result := onec_internal.ask_1c(work, 'POST', initcap(work.operation));
+	result := onec_internal.ask_1c(work, 'GET');
+	version := result.stored ->> 'DataVersion';
+	IF result.verdict <> 'stored' THEN
+		RETURN onec_internal.write_verdict(work, result, NULL);
+	ELSIF work.maybe_sent AND (version = work.seen ->> 'DataVersion') IS NOT TRUE THEN
+		RETURN CASE WHEN result.stored ->> 'Posted' = onec_internal.posted_wanted(work.operation)
+			THEN onec_internal.write_verdict(work, result, NULL)
+			ELSE onec_internal.told_verdict(result, 'conflict',
+				'the document has been changed since this was sent, with an unknown outcome') END;
+	ELSIF version <> work.data_version THEN
+		RETURN onec_internal.told_verdict(result, 'conflict',
+			'the document has been changed since it was read');
+	END IF;
+	result.verdict := NULL;
+	RETURN result;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.look_at_posted(onec.outbox) IS
+	'Прочитать документ перед проведением; без исхода — проведение надо отправить (служебная)';
+
+CREATE FUNCTION onec_internal.carry_post(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	result onec_internal.write_result := onec_internal.ask_1c(work, 'POST', initcap(work.operation));
+BEGIN
 	IF result.verdict = 'stored' THEN
 		result.stored := NULL;
 		result := onec_internal.with_stored(work, result);
-		IF result.verdict = 'stored' AND result.stored ->> 'Posted' IS DISTINCT FROM wanted THEN
+		IF result.verdict = 'stored'
+			AND result.stored ->> 'Posted' IS DISTINCT FROM onec_internal.posted_wanted(work.operation) THEN
 			RETURN onec_internal.told_verdict(result, 'failed', 'answered well, but the document is not '
 				|| CASE work.operation WHEN 'post' THEN 'posted' ELSE 'unposted' END);
 		END IF;
@@ -8137,7 +8400,7 @@ CREATE FUNCTION onec_internal.seen_of(work onec.outbox, stored jsonb) RETURNS js
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each($2) e
+	SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') FROM jsonb_each($2) e
 	WHERE e.key = 'DataVersion' OR ($1).operation = 'merge_rows' AND ($1).body ? e.key
 $$;
 
@@ -8147,10 +8410,21 @@ COMMENT ON FUNCTION onec_internal.seen_of(onec.outbox, jsonb) IS
 CREATE FUNCTION onec_internal.is_looked_at_first(work onec.outbox) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
-	RETURN ($1).operation IN ('patch', 'merge_rows', 'mark');
+	RETURN ($1).operation IN ('patch', 'merge_rows', 'mark', 'post', 'unpost');
 
 COMMENT ON FUNCTION onec_internal.is_looked_at_first(onec.outbox) IS
-	'Читается ли объект перед отправкой (служебная)';
+	'Смотрят ли на объект перед отправкой (служебная)';
+
+CREATE FUNCTION onec_internal.look_at(work onec.outbox) RETURNS onec_internal.write_result
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN ($1).operation IN ('post', 'unpost') THEN onec_internal.look_at_posted($1)
+				ELSE onec_internal.look_at_changed($1) END
+$$;
+
+COMMENT ON FUNCTION onec_internal.look_at(onec.outbox) IS
+	'Посмотреть на объект перед отправкой (служебная)';
 
 CREATE FUNCTION onec_internal.own_lease(work onec.outbox) RETURNS onec.outbox
 	LANGUAGE plpgsql STABLE
@@ -8161,7 +8435,8 @@ DECLARE
 BEGIN
 	SELECT o.* INTO own FROM onec.outbox o
 	WHERE o.server = work.server AND o.id = work.id AND o.status = 'sending' AND o.attempts = work.attempts
-	  AND o.worker = pg_backend_pid();
+	  AND o.worker = pg_backend_pid()
+	  AND o.worker_start = (SELECT a.backend_start FROM pg_stat_activity a WHERE a.pid = pg_backend_pid());
 	IF own.id IS NULL OR NOT has_server_privilege(onec_internal.calling_role(), own.server, 'USAGE') THEN
 		RAISE insufficient_privilege USING
 			MESSAGE = format('row %s of the outbox is not this session''s to deliver', work.id);
@@ -8184,7 +8459,7 @@ DECLARE
 	place text;
 BEGIN
 	IF onec_internal.is_looked_at_first(work) AND work.seen IS NULL THEN
-		result := onec_internal.look_at_changed(work);
+		result := onec_internal.look_at(work);
 		IF result.verdict IS NOT NULL THEN
 			RETURN result;
 		END IF;
@@ -8206,7 +8481,8 @@ END $$;
 COMMENT ON FUNCTION onec_internal.carry_write(onec.outbox) IS
 	'Отправить строку очереди; ошибка — неясный исход (служебная)';
 
-CREATE FUNCTION onec_internal.look_first(work onec.outbox) RETURNS onec_internal.write_result
+CREATE FUNCTION onec_internal.look_first(work onec.outbox, stamp text)
+	RETURNS onec_internal.write_result
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET plan_cache_mode = force_generic_plan
@@ -8224,11 +8500,11 @@ BEGIN
 	-- nothing was sent before what was seen was kept
 	own.maybe_sent := own.maybe_sent AND own.seen IS NOT NULL;
 	BEGIN
-		result := onec_internal.look_at_changed(own);
+		result := onec_internal.look_at(own);
 	EXCEPTION WHEN others THEN
 		GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
 			place = PG_EXCEPTION_CONTEXT;
-		RETURN onec_internal.told_verdict(result, 'unknown',
+		result := onec_internal.told_verdict(result, 'unknown',
 			onec_internal.message_without_values(SQLSTATE, said, detail, place));
 	END;
 	IF result.verdict IS NULL THEN
@@ -8236,21 +8512,25 @@ BEGIN
 		WHERE o.server = own.server AND o.id = own.id;
 		RETURN NULL;
 	END IF;
-	RETURN result;
+	RETURN onec_internal.settle_write(own, result, stamp);
 END $$;
 
-COMMENT ON FUNCTION onec_internal.look_first(onec.outbox) IS
+COMMENT ON FUNCTION onec_internal.look_first(onec.outbox, text) IS
 	'Посмотреть на объект перед отправкой строки, взятой этим процессом (служебная)';
 
-CREATE FUNCTION onec_internal.carry_leased(work onec.outbox) RETURNS onec_internal.write_result
-	LANGUAGE sql VOLATILE SECURITY DEFINER
+CREATE FUNCTION onec_internal.carry_leased(work onec.outbox, stamp text) RETURNS onec_internal.write_result
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET plan_cache_mode = force_generic_plan
 AS $$
-	SELECT onec_internal.carry_write(onec_internal.own_lease($1))
-$$;
+DECLARE
+	own onec.outbox := onec_internal.own_lease(work);
+BEGIN
+	RETURN onec_internal.settle_write(own, onec_internal.carry_write(own), stamp);
+END $$;
 
-COMMENT ON FUNCTION onec_internal.carry_leased(onec.outbox) IS
-	'Отправить строку очереди, взятую этим процессом (служебная)';
+COMMENT ON FUNCTION onec_internal.carry_leased(onec.outbox, text) IS
+	'Отправить строку очереди, взятую этим процессом, и записать исход (служебная)';
 
 CREATE FUNCTION onec_internal.writing_role(server name) RETURNS name
 	LANGUAGE sql STABLE
@@ -8360,7 +8640,7 @@ DECLARE
 	began pg_catalog.timestamptz;
 	stamp pg_catalog.text;
 	done int := 0;
-	going boolean := true;
+	goes_on boolean := true;
 BEGIN
 	IF onec_internal.in_transaction_block() THEN
 		PERFORM onec_internal.refuse_transaction_block('deliver');
@@ -8368,18 +8648,18 @@ BEGIN
 	COMMIT;
 	server := onec_internal.delivering_server(server);
 	began := pg_catalog.clock_timestamp();
-	WHILE going AND server IS NOT NULL AND NOT onec_internal.is_delivery_over(done, max_rows, began,
+	WHILE goes_on AND server IS NOT NULL AND NOT onec_internal.is_delivery_over(done, max_rows, began,
 		max_seconds) LOOP
 		stamp := onec_internal.mapping_stamp(server, onec_internal.writing_role(server));
 		work := onec_internal.lease_write(server, stamp);
 		COMMIT;
 		EXIT WHEN work.id IS NULL;
-		result := onec_internal.look_first(work);
-		COMMIT;
+		result := onec_internal.look_first(work, stamp);
 		IF result.verdict IS NULL THEN
-			result := onec_internal.carry_leased(work);
+			COMMIT;
+			result := onec_internal.carry_leased(work, stamp);
 		END IF;
-		going := onec_internal.settle_write(work, result, stamp);
+		goes_on := result.goes_on;
 		written := onec_internal.note_written(written, work, result);
 		COMMIT;
 		written := onec_internal.store_written(server, written, false);
@@ -8469,70 +8749,6 @@ COMMENT ON FUNCTION onec_internal.write_now(name, text, text, uuid, jsonb, text)
 	'Записать изменение в 1С сразу, без очереди: исход, ответ 1С, что записано и какие свойства не так, как '
 	'отправлено (служебная)';
 
-CREATE FUNCTION onec.write_status(key uuid, server name DEFAULT NULL)
-	RETURNS TABLE (id bigint, entity_set text, operation text, status text, number text, data_version text,
-				   message text)
-	LANGUAGE sql STABLE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT w.* FROM (SELECT m.server, onec_internal.site_key(m.server, $1) AS key
-		FROM onec_internal.server_meant($2) m (server)) s CROSS JOIN LATERAL (
-		SELECT o.id, o.entity_set, o.operation, o.status, NULL::text AS number, NULL::text AS data_version,
-			o.message
-		FROM onec.outbox o
-		WHERE o.server = s.server AND o.key = s.key
-		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
-			WHERE r.rolname = o.requested_by),
-						  'USAGE')
-		UNION ALL
-		SELECT h.id, h.entity_set, h.operation, h.status, h.number, h.data_version, h.message
-		FROM onec.outbox_history h
-		WHERE h.server = s.server AND h.key = s.key
-		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
-			WHERE r.rolname = h.requested_by),
-						  'USAGE')) w
-	ORDER BY w.id
-$$;
-
-COMMENT ON FUNCTION onec.write_status(uuid, name) IS
-	'Где изменения объекта, которые поставила эта роль: состояние, номер или код, который дала 1С, её ответ';
-
-REVOKE EXECUTE ON FUNCTION onec.write_status(uuid, name) FROM PUBLIC;
-
-CREATE FUNCTION onec_internal.keep_allowed(server name, role regrole, entity_sets text[]) RETURNS void
-	LANGUAGE sql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	INSERT INTO onec.outbox_allowed AS a (server, role, entity_set, role_id)
-	SELECT $1, r.rolname, e, $2 FROM unnest($3) e, pg_roles r WHERE r.oid = $2
-	ON CONFLICT ON CONSTRAINT outbox_allowed_pkey DO UPDATE SET role_id = excluded.role_id
-	WHERE a.role_id IS DISTINCT FROM excluded.role_id
-$$;
-
-COMMENT ON FUNCTION onec_internal.keep_allowed(name, regrole, text[]) IS
-	'Запомнить, что роли можно ставить в очередь (служебная)';
-
-CREATE FUNCTION onec.allow_write(role regrole, entity_sets text[], server name DEFAULT NULL) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	srv name := onec_internal.written_server(server);
-BEGIN
-	PERFORM onec_internal.checked_word('entity set that can be written', e, ARRAY(
-		SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p WHERE p.server = srv))
-	FROM unnest(entity_sets) e;
-	PERFORM onec_internal.keep_allowed(srv, role, entity_sets);
-	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
-	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, '
-				   'text, text[], boolean), onec.write_status(uuid, name) TO %s', role);
-END $$;
-
-COMMENT ON FUNCTION onec.allow_write(regrole, text[], name) IS
-	'Разрешить роли ставить в очередь изменения этих наборов; таблиц очереди она не читает';
-
-REVOKE EXECUTE ON FUNCTION onec.allow_write(regrole, text[], name) FROM PUBLIC;
-
 CREATE FUNCTION onec.outbox_retry(id bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -8570,6 +8786,253 @@ COMMENT ON FUNCTION onec.outbox_skip(bigint, text) IS
 	'Не отправлять строку очереди: она уходит в историю, и то, что её ждало, больше не ждёт';
 
 REVOKE EXECUTE ON FUNCTION onec.outbox_skip(bigint, text) FROM PUBLIC;
+
+CREATE FUNCTION onec_internal.rows_before(server name, id bigint) RETURNS TABLE (id bigint, status text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH RECURSIVE before AS (
+		SELECT o.id, o.key, o.depends_on, o.status FROM onec.outbox o WHERE o.server = $1 AND o.id = $2
+		UNION
+		SELECT w.id, w.key, w.depends_on, w.status
+		FROM before b JOIN onec.outbox w ON w.server = $1 AND (w.id = ANY (b.depends_on)
+			OR w.key = b.key AND w.id < b.id AND w.status <> 'preview'))
+	SELECT b.id, b.status FROM before b WHERE b.id <> $2
+$$;
+
+COMMENT ON FUNCTION onec_internal.rows_before(name, bigint) IS
+	'Строки очереди, которых ждёт эта, и те, которых ждут они (служебная)';
+
+CREATE FUNCTION onec.outbox_edit(id bigint, body jsonb, data_version text DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	work onec.outbox;
+	awaited bigint[];
+BEGIN
+	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_edit.id AND o.status <> 'sending' FOR UPDATE;
+	IF work.id IS NULL THEN
+		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
+	ELSIF work.operation IN ('post', 'unpost', 'mark', 'delete') THEN
+		PERFORM onec_internal.refuse_change(format('operation "%s" takes no body: there is nothing to edit',
+			work.operation), format('SELECT onec.outbox_retry(%1$s); or SELECT onec.outbox_skip(%1$s, …) and '
+									'onec.enqueue anew.', id));
+	ELSIF work.operation = 'create' AND work.maybe_sent THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('row %s may be in 1C already as it was', id),
+			HINT = format('SELECT onec.outbox_retry(%s) and deliver, so that it is looked for; then put a '
+						  'patch behind it.', id);
+	END IF;
+	awaited := onec_internal.creations_of(work.server, onec_internal.check_change(work.server,
+		work.entity_set, work.operation, work.key, body, work.merge_by));
+	IF EXISTS (SELECT FROM unnest(awaited) a CROSS JOIN LATERAL onec_internal.rows_before(work.server, a) b
+			   WHERE b.id = work.id AND a <> work.id) THEN
+		PERFORM onec_internal.refuse_change(format('row %s would wait for what waits for it: an object that '
+			'the body names', id));
+	END IF;
+	UPDATE onec.outbox o SET body = outbox_edit.body, data_version = outbox_edit.data_version,
+		status = CASE o.status WHEN 'preview' THEN o.status ELSE 'pending' END, not_before = now(),
+		http_status = NULL, code = NULL, message = NULL,
+		-- what this one finds is what it changes
+		maybe_sent = false, seen = NULL,
+		depends_on = ARRAY(SELECT DISTINCT d FROM unnest(o.depends_on || awaited) d
+						   WHERE d <> o.id ORDER BY 1)
+	WHERE o.server = work.server AND o.id = work.id;
+	PERFORM onec_internal.tell_outbox(work.server, work.id, 'pending') WHERE work.status <> 'preview';
+END $$;
+
+COMMENT ON FUNCTION onec.outbox_edit(bigint, jsonb, text) IS
+	'Изменить то, что строка очереди запишет, и отправить её: тело целиком; data_version — версия, которую '
+	'видел тот, кто меняет, пусто — любая. Что уже могло дойти до 1С, не меняется';
+
+REVOKE EXECUTE ON FUNCTION onec.outbox_edit(bigint, jsonb, text) FROM PUBLIC;
+
+CREATE FUNCTION onec_internal.holds_up(status text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN $1 IN ('failed', 'conflict', 'blocked', 'preview');
+
+COMMENT ON FUNCTION onec_internal.holds_up(text) IS
+	'Стоит ли строка, пока с ней чего-нибудь не сделают (служебная)';
+
+CREATE VIEW onec_internal.outbox_held AS
+	WITH RECURSIVE edge AS MATERIALIZED (
+		SELECT o.server, o.id, n.id AS awaited
+		FROM onec.outbox o CROSS JOIN LATERAL unnest(o.depends_on) n (id)
+		UNION ALL
+		SELECT o.server, o.id, lag(o.id) OVER (PARTITION BY o.server, o.key ORDER BY o.id)
+		FROM onec.outbox o WHERE o.status <> 'preview'),
+	held AS (
+		SELECT o.server, o.id, o.id AS held_by FROM onec.outbox o WHERE onec_internal.holds_up(o.status)
+		UNION
+		SELECT e.server, e.id, h.held_by
+		FROM held h JOIN edge e ON e.server = h.server AND e.awaited = h.id)
+	SELECT h.server, h.id, min(h.held_by) AS held_by FROM held h WHERE h.id <> h.held_by GROUP BY 1, 2;
+
+COMMENT ON VIEW onec_internal.outbox_held IS 'Строки очереди, которые ждут стоящих (служебное)';
+
+COMMENT ON COLUMN onec_internal.outbox_held.server IS 'Внешний сервер';
+
+COMMENT ON COLUMN onec_internal.outbox_held.id IS 'Номер';
+
+COMMENT ON COLUMN onec_internal.outbox_held.held_by IS 'Первая из стоящих, которых она ждёт';
+
+CREATE FUNCTION onec_internal.held_happened(held_by bigint, status text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN $1 IS NOT NULL THEN format(CASE $2 WHEN 'preview'
+		THEN 'Ждёт строку %s, а та не отправляется: она только показывается'
+		ELSE 'Ждёт строку %s, а та стоит: %s' END, $1, $2) END;
+
+COMMENT ON FUNCTION onec_internal.held_happened(bigint, text) IS 'Почему ждёт строка (служебная)';
+
+CREATE FUNCTION onec_internal.held_advice(id bigint, held_by bigint, status text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE WHEN $2 IS NOT NULL THEN format(CASE $3 WHEN 'preview'
+		THEN 'отправить ту, которую она ждёт: SELECT onec.outbox_retry(%2$s); отказаться от той: SELECT '
+			'onec.outbox_skip(%2$s, …)'
+		ELSE 'решите, что делать с той, которую она ждёт: SELECT advice FROM onec.outbox_failed WHERE id = '
+			'%2$s; эта пойдёт за ней' END || '; отказаться от этой: SELECT onec.outbox_skip(%1$s, …)',
+		$1, $2) END;
+
+COMMENT ON FUNCTION onec_internal.held_advice(bigint, bigint, text) IS
+	'Что делать со строкой, которая ждёт стоящую (служебная)';
+
+CREATE FUNCTION onec_internal.outbox_happened(o onec.outbox) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	RETURN CASE ($1).status
+		WHEN 'failed' THEN '1С отказала и ничего не записала'
+		WHEN 'conflict' THEN CASE WHEN ($1).operation = 'create'
+			THEN 'В 1С есть объект с этой ссылкой или похожий; второй не создан'
+			ELSE 'Объект изменён другим; ничего не перезаписано' END
+		WHEN 'blocked' THEN CASE WHEN ($1).message = onec_internal.reason_another_base()
+			THEN 'Сервер, для которого это поставлено, удалён; под его именем — другой, с другим адресом'
+			WHEN ($1).operation = 'create' AND ($1).http_status IS NULL
+			THEN 'База даёт новым объектам свои ссылки, и узнать этот объект потом нельзя'
+			ELSE 'У пользователя 1С нет права на это' END
+		ELSE 'Записано ли, неизвестно: связь оборвалась или 1С не ответила' END;
+
+COMMENT ON FUNCTION onec_internal.outbox_happened(onec.outbox) IS 'Что случилось со строкой (служебная)';
+
+CREATE FUNCTION onec_internal.outbox_advice(o onec.outbox) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format(CASE o.status
+		WHEN 'failed' THEN concat('прочтите ответ 1С; исправьте причину там и повторите: '
+			'SELECT onec.outbox_retry(%1$s); ', CASE WHEN o.body IS NOT NULL AND o.operation <> 'mark'
+				THEN 'или исправьте то, что отправляется: SELECT onec.outbox_edit(%1$s, …); ' END,
+			'или откажитесь: SELECT onec.outbox_skip(%1$s, …)')
+		WHEN 'conflict' THEN CASE WHEN o.operation = 'create' AND o.maybe_sent
+			THEN 'посмотрите в 1С, он ли это; если он: SELECT onec.outbox_skip(%1$s, …); проверить ещё раз: '
+				 'SELECT onec.outbox_retry(%1$s)'
+			WHEN o.body IS NULL OR o.operation = 'mark'
+			THEN 'посмотрите, что в объекте сейчас; оставить как есть: SELECT onec.outbox_skip(%1$s, …); '
+				 'если всё равно нужно, после этого поставьте в очередь заново, без data_version'
+			ELSE 'посмотрите, что в объекте сейчас; записать всё равно: SELECT '
+			'onec.outbox_edit(%1$s, …), без data_version; оставить как есть: SELECT '
+			'onec.outbox_skip(%1$s, …)' END
+		WHEN 'blocked' THEN CASE WHEN o.message = onec_internal.reason_another_base()
+			THEN 'если это та же база и она по новому адресу: SELECT onec.setup(%4$L), потом SELECT '
+				 'onec.outbox_retry(%1$s); если другая: SELECT onec.outbox_skip(%1$s, …)'
+			WHEN o.operation = 'create' AND o.http_status IS NULL
+			THEN 'назовите в настройке outbox.marker свойство, в котором его можно пометить, и повторите: '
+				 'SELECT onec.outbox_retry(%1$s); если объект в 1С уже есть: SELECT onec.outbox_skip(%1$s, …)'
+			ELSE 'дайте пользователю 1С право на %2$s и повторите: SELECT onec.outbox_retry(%1$s)' END
+		WHEN 'preview' THEN 'только показывается; отправить: SELECT onec.outbox_retry(%1$s)'
+		WHEN 'sending' THEN NULL
+		ELSE 'делать ничего не нужно: %3$s будет проверено, записано ли; проверить сейчас: SELECT '
+			'onec.outbox_retry(%1$s)' END, o.id, o.entity_set, to_char(o.not_before, 'DD.MM HH24:MI'),
+			o.server)
+	FROM (SELECT ($1).*) o
+$$;
+
+COMMENT ON FUNCTION onec_internal.outbox_advice(onec.outbox) IS 'Что делать со строкой (служебная)';
+
+CREATE FUNCTION onec_internal.write_hint(o onec.outbox) RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	first record;
+BEGIN
+	IF o.status NOT IN ('pending', 'waiting') THEN
+		RETURN onec_internal.outbox_advice(o);
+	END IF;
+	SELECT b.id, b.status INTO first FROM onec_internal.rows_before(o.server, o.id) b
+	WHERE onec_internal.holds_up(b.status) ORDER BY b.id LIMIT 1;
+	RETURN onec_internal.held_advice(o.id, first.id, first.status);
+END $$;
+
+COMMENT ON FUNCTION onec_internal.write_hint(onec.outbox) IS
+	'Что делать со строкой или с той, которую она ждёт (служебная)';
+
+CREATE FUNCTION onec.write_status(key uuid, server name DEFAULT NULL)
+	RETURNS TABLE (id bigint, entity_set text, operation text, status text, number text, data_version text,
+				   message text, hint text)
+	LANGUAGE sql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT w.* FROM (SELECT m.server, onec_internal.site_key(m.server, $1) AS key
+		FROM onec_internal.server_meant($2) m (server)) s CROSS JOIN LATERAL (
+		SELECT o.id, o.entity_set, o.operation, o.status, NULL::text AS number, NULL::text AS data_version,
+			o.message, onec_internal.write_hint(o) AS hint
+		FROM onec.outbox o
+		WHERE o.server = s.server AND o.key = s.key
+		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
+			WHERE r.rolname = o.requested_by),
+						  'USAGE')
+		UNION ALL
+		SELECT h.id, h.entity_set, h.operation, h.status, h.number, h.data_version, h.message, NULL
+		FROM onec.outbox_history h
+		WHERE h.server = s.server AND h.key = s.key
+		  AND pg_has_role(onec_internal.calling_role(), (SELECT r.oid FROM pg_roles r
+			WHERE r.rolname = h.requested_by),
+						  'USAGE')) w
+	ORDER BY w.id
+$$;
+
+COMMENT ON FUNCTION onec.write_status(uuid, name) IS
+	'Где изменения объекта, которые поставила эта роль: состояние, номер или код, который дала 1С, её ответ; '
+	'что делать с теми, что стоят или ждут стоящих';
+
+REVOKE EXECUTE ON FUNCTION onec.write_status(uuid, name) FROM PUBLIC;
+
+CREATE FUNCTION onec_internal.keep_allowed(server name, role regrole, entity_sets text[]) RETURNS void
+	LANGUAGE sql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO onec.outbox_allowed AS a (server, role, entity_set, role_id)
+	SELECT $1, r.rolname, e, $2 FROM unnest($3) e, pg_roles r WHERE r.oid = $2
+	ON CONFLICT ON CONSTRAINT outbox_allowed_pkey DO UPDATE SET role_id = excluded.role_id
+	WHERE a.role_id IS DISTINCT FROM excluded.role_id
+$$;
+
+COMMENT ON FUNCTION onec_internal.keep_allowed(name, regrole, text[]) IS
+	'Запомнить, что роли можно ставить в очередь (служебная)';
+
+CREATE FUNCTION onec.allow_write(role regrole, entity_sets text[], server name DEFAULT NULL) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	srv name := onec_internal.written_server(server);
+BEGIN
+	PERFORM onec_internal.checked_word('entity set that can be written', e, ARRAY(
+		SELECT DISTINCT p.entity_set FROM onec_internal.outbox_property p WHERE p.server = srv))
+	FROM unnest(entity_sets) e;
+	PERFORM onec_internal.keep_allowed(srv, role, entity_sets);
+	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.enqueue(name, text, text, uuid, jsonb, bigint[], text, '
+				   'text, text[], boolean), onec.write_status(uuid, name) TO %s', role);
+END $$;
+
+COMMENT ON FUNCTION onec.allow_write(regrole, text[], name) IS
+	'Разрешить роли ставить в очередь изменения этих наборов; таблиц очереди она не читает';
+
+REVOKE EXECUTE ON FUNCTION onec.allow_write(regrole, text[], name) FROM PUBLIC;
 
 CREATE FUNCTION onec_internal.drop_old_history(days int) RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -8706,62 +9169,23 @@ COMMENT ON COLUMN onec.outbox_status.last_done_at IS 'Когда последн�
 
 COMMENT ON COLUMN onec.outbox_status.hint IS 'Что сделать; NULL — ничего';
 
-CREATE FUNCTION onec_internal.outbox_happened(o onec.outbox) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-	RETURN CASE ($1).status
-		WHEN 'failed' THEN '1С отказала и ничего не записала'
-		WHEN 'conflict' THEN 'Объект изменён другим; ничего не перезаписано'
-		WHEN 'blocked' THEN CASE WHEN ($1).message = onec_internal.reason_another_base()
-			THEN 'Сервер, для которого это поставлено, удалён; под его именем — другой, с другим адресом'
-			WHEN ($1).operation = 'create' AND ($1).http_status IS NULL
-			THEN 'База даёт новым объектам свои ссылки, и узнать этот объект потом нельзя'
-			ELSE 'У пользователя 1С нет права на это' END
-		ELSE 'Записано ли, неизвестно: связь оборвалась или 1С не ответила' END;
-
-COMMENT ON FUNCTION onec_internal.outbox_happened(onec.outbox) IS 'Что случилось со строкой (служебная)';
-
-CREATE FUNCTION onec_internal.outbox_advice(o onec.outbox) RETURNS text
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT format(CASE o.status
-		WHEN 'failed' THEN concat('прочтите ответ 1С; исправьте причину там и повторите: '
-			'SELECT onec.outbox_retry(%1$s); ', CASE WHEN o.body IS NOT NULL AND o.operation <> 'mark'
-				THEN 'или исправьте то, что отправляется: SELECT onec.outbox_edit(%1$s, …); ' END,
-			'или откажитесь: SELECT onec.outbox_skip(%1$s, …)')
-		WHEN 'conflict' THEN CASE WHEN o.body IS NULL OR o.operation = 'mark'
-			THEN 'посмотрите, что в объекте сейчас; оставить как есть: SELECT onec.outbox_skip(%1$s, …); '
-				 'если всё равно нужно, после этого поставьте в очередь заново, без data_version'
-			ELSE 'посмотрите, что в объекте сейчас; записать всё равно: SELECT '
-			'onec.outbox_edit(%1$s, …), без data_version; оставить как есть: SELECT '
-			'onec.outbox_skip(%1$s, …)' END
-		WHEN 'blocked' THEN CASE WHEN o.message = onec_internal.reason_another_base()
-			THEN 'если это та же база и она по новому адресу: SELECT onec.setup(%4$L), потом SELECT '
-				 'onec.outbox_retry(%1$s); если другая: SELECT onec.outbox_skip(%1$s, …)'
-			WHEN o.operation = 'create' AND o.http_status IS NULL
-			THEN 'назовите в настройке outbox.marker свойство, в котором его можно пометить, и повторите: '
-				 'SELECT onec.outbox_retry(%1$s); если объект в 1С уже есть: SELECT onec.outbox_skip(%1$s, …)'
-			ELSE 'дайте пользователю 1С право на %2$s и повторите: SELECT onec.outbox_retry(%1$s)' END
-		ELSE 'делать ничего не нужно: %3$s будет проверено, записано ли; проверить сейчас: SELECT '
-			'onec.outbox_retry(%1$s)' END, o.id, o.entity_set, to_char(o.not_before, 'DD.MM HH24:MI'),
-			o.server)
-	FROM (SELECT ($1).*) o
-$$;
-
-COMMENT ON FUNCTION onec_internal.outbox_advice(onec.outbox) IS 'Что делать со строкой (служебная)';
-
 CREATE VIEW onec.outbox_failed AS
 	SELECT o.server, o.id, o.entity_set, o.operation, o.key, o.status, o.attempts, o.requested_by,
-		   o.requested_at, onec_internal.outbox_happened(o) AS happened, o.message,
-		   onec_internal.outbox_advice(o) AS advice,
+		   o.requested_at, coalesce(onec_internal.held_happened(b.id, b.status),
+									onec_internal.outbox_happened(o)) AS happened, o.message,
+		   coalesce(onec_internal.held_advice(o.id, b.id, b.status),
+					onec_internal.outbox_advice(o)) AS advice,
 		   (SELECT count(*) FROM onec.outbox w
 			WHERE w.server = o.server AND w.id <> o.id
 			  AND (o.id = ANY (w.depends_on) OR w.key = o.key AND w.id > o.id)) AS held_up
-	FROM onec.outbox o WHERE o.status IN ('failed', 'conflict', 'blocked', 'unknown');
+	FROM onec.outbox o
+	LEFT JOIN (onec_internal.outbox_held h JOIN onec.outbox b ON b.server = h.server AND b.id = h.held_by)
+		ON h.server = o.server AND h.id = o.id AND o.status IN ('pending', 'waiting')
+	WHERE o.status IN ('failed', 'conflict', 'blocked', 'unknown') OR b.id IS NOT NULL;
 
 COMMENT ON VIEW onec.outbox_failed IS
-	'Что не доставлено в 1С: что случилось и что делать. Ответы 1С могут называть людей';
+	'Что не доставлено в 1С и само не будет: что случилось и что делать; и что ждёт этого. Ответы 1С могут '
+	'называть людей';
 
 COMMENT ON COLUMN onec.outbox_failed.server IS 'Внешний сервер';
 
@@ -8773,7 +9197,8 @@ COMMENT ON COLUMN onec.outbox_failed.operation IS 'Что сделать';
 
 COMMENT ON COLUMN onec.outbox_failed.key IS 'Ссылка на объект, которую получил сайт';
 
-COMMENT ON COLUMN onec.outbox_failed.status IS 'Состояние: failed, conflict, blocked, unknown';
+COMMENT ON COLUMN onec.outbox_failed.status IS
+	'Состояние: failed, conflict, blocked, unknown; pending и waiting — ждёт стоящую';
 
 COMMENT ON COLUMN onec.outbox_failed.attempts IS 'Сколько раз бралась в работу';
 
@@ -8840,8 +9265,12 @@ BEGIN
 				  THEN 'строки, которых здесь нет, дополняются прочитанными: часть пишется целиком'
 				  ELSE 'если что-нибудь отличается' END),
 			(5, work.operation = 'delete', 'DELETE', true, NULL, NULL, NULL),
-			(6, action IS NOT NULL, 'POST', true, action, NULL, NULL),
-			(7, action IS NOT NULL, 'GET', true, NULL, NULL, 'стало ли так: Posted')
+			(6, action IS NOT NULL AND (work.attempts > 0 OR work.data_version IS NOT NULL OR NOT EXISTS (
+				SELECT FROM onec_internal.rows_before(work.server, work.id))
+				AND onec_internal.version_left(work) IS NULL), 'GET', true, NULL, NULL,
+			 'какой документ сейчас: если исход останется неясным, по этому видно, не исправил ли его кто'),
+			(7, action IS NOT NULL, 'POST', true, action, NULL, NULL),
+			(8, action IS NOT NULL, 'GET', true, NULL, NULL, 'стало ли так: Posted')
 			) s (place, is_made, method, names, action, body, note)
 		WHERE s.is_made;
 END $$;
@@ -8850,46 +9279,6 @@ COMMENT ON FUNCTION onec.rehearse(bigint) IS
 	'Запросы, которыми строка очереди будет отправлена: ничего не отправляет, логина не показывает';
 
 REVOKE EXECUTE ON FUNCTION onec.rehearse(bigint) FROM PUBLIC;
-
-CREATE FUNCTION onec.outbox_edit(id bigint, body jsonb, data_version text DEFAULT NULL) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	work onec.outbox;
-	named uuid[];
-BEGIN
-	SELECT o.* INTO work FROM onec.outbox o WHERE o.id = outbox_edit.id AND o.status <> 'sending' FOR UPDATE;
-	IF work.id IS NULL THEN
-		RAISE no_data_found USING MESSAGE = format('no row %s of the outbox waits', id);
-	ELSIF work.operation IN ('post', 'unpost', 'mark', 'delete') THEN
-		PERFORM onec_internal.refuse_change(format('operation "%s" takes no body: there is nothing to edit',
-			work.operation), format('SELECT onec.outbox_retry(%1$s); or SELECT onec.outbox_skip(%1$s, …) and '
-									'onec.enqueue anew.', id));
-	ELSIF work.operation = 'create' AND work.maybe_sent THEN
-		RAISE object_not_in_prerequisite_state USING
-			MESSAGE = format('row %s may be in 1C already as it was', id),
-			HINT = format('SELECT onec.outbox_retry(%s) and deliver, so that it is looked for; then put a '
-						  'patch behind it.', id);
-	END IF;
-	named := onec_internal.check_change(work.server, work.entity_set, work.operation, work.key, body,
-										work.merge_by);
-	UPDATE onec.outbox o SET body = outbox_edit.body, data_version = outbox_edit.data_version,
-		status = CASE o.status WHEN 'preview' THEN o.status ELSE 'pending' END, not_before = now(),
-		http_status = NULL, code = NULL, message = NULL,
-		-- what this one finds is what it changes
-		maybe_sent = false, seen = NULL,
-		depends_on = ARRAY(SELECT DISTINCT d FROM unnest(o.depends_on
-			|| onec_internal.creations_of(o.server, named)) d WHERE d <> o.id ORDER BY 1)
-	WHERE o.server = work.server AND o.id = work.id;
-	PERFORM onec_internal.tell_outbox(work.server, work.id, 'pending') WHERE work.status <> 'preview';
-END $$;
-
-COMMENT ON FUNCTION onec.outbox_edit(bigint, jsonb, text) IS
-	'Изменить то, что строка очереди запишет, и отправить её: тело целиком; data_version — версия, которую '
-	'видел тот, кто меняет, пусто — любая. Что уже могло дойти до 1С, не меняется';
-
-REVOKE EXECUTE ON FUNCTION onec.outbox_edit(bigint, jsonb, text) FROM PUBLIC;
 
 ALTER TABLE onec.setting DISABLE TRIGGER keep_edit;
 INSERT INTO onec.setting (key, type, initial, choices, lowest, highest, description, is_seed) VALUES ('write.points_set', 'text', 'Document_НачислениеСписаниеБонусныхБаллов', NULL, NULL, NULL,
@@ -10121,8 +10510,59 @@ END $$;
 COMMENT ON FUNCTION onec_internal.take_contact(name, uuid, text, text) IS
 	'Закрепить телефон и почту за человеком, если они ничьи (служебная)';
 
+CREATE FUNCTION onec_internal.contacts_had(server name, rows jsonb, old_number text, old_address text)
+	RETURNS jsonb
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_agg(CASE r.of ->> 'type' WHEN 'Телефон' THEN h.phone ELSE h.email END ORDER BY r.n)
+	FROM jsonb_array_elements($2) WITH ORDINALITY r (of, n)
+	CROSS JOIN (
+		SELECT jsonb_object_agg(f.property, $3) FILTER (WHERE f.field IN ('phone', 'presentation')
+														AND $3 IS NOT NULL) AS phone,
+			   jsonb_object_agg(f.property, $4) FILTER (WHERE f.field IN ('email', 'presentation')
+														AND $4 IS NOT NULL) AS email
+		FROM onec_internal.write_fields($1, 'customer.contacts') f WHERE f.property IS NOT NULL) h
+	WHERE num_nonnulls($3, $4) > 0
+$$;
+
+COMMENT ON FUNCTION onec_internal.contacts_had(name, jsonb, text, text) IS
+	'Что было в строках контактов, которые меняются (служебная)';
+
+CREATE FUNCTION onec_internal.put_contacts(server name, person uuid, part text, rows jsonb, had jsonb)
+	RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	made bigint := (onec.enqueue(server, onec_internal.write_set(server, 'customer'), 'merge_rows', person,
+		jsonb_build_object(part, onec_internal.write_bodies(server, 'customer.contacts', rows)),
+		merge_by => ARRAY(
+			SELECT f.property FROM onec_internal.write_fields(server, 'customer.contacts') f
+			WHERE f.field IN ('type', 'kind') AND f.property IS NOT NULL ORDER BY f.ordinal))).id;
+BEGIN
+	UPDATE onec.outbox o SET merge_old = jsonb_build_object(part, had)
+	WHERE o.server = put_contacts.server AND o.id = made AND had IS NOT NULL;
+	RETURN made;
+END $$;
+
+COMMENT ON FUNCTION onec_internal.put_contacts(name, uuid, text, jsonb, jsonb) IS
+	'Поставить в очередь изменение контактов (служебная)';
+
+CREATE FUNCTION onec_internal.is_second(server name, person uuid, kind text, old text) RETURNS boolean
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	RETURN coalesce((SELECT NOT onec_internal.same_said(CASE $3 WHEN 'phone' THEN c.phone ELSE c.email END,
+														$4)
+					 FROM onec.counterparty c
+					 WHERE c.server = $1 AND c.customer_id = onec_internal.key_in_1c($1, $2)), false);
+
+COMMENT ON FUNCTION onec_internal.is_second(name, uuid, text, text) IS
+	'Не основной ли это телефон или почта (служебная)';
+
 CREATE FUNCTION onec.change_contact(server name, customer uuid, phone text DEFAULT NULL,
-									email text DEFAULT NULL, idempotency text DEFAULT NULL) RETURNS uuid
+									email text DEFAULT NULL, idempotency text DEFAULT NULL,
+									old_phone text DEFAULT NULL, old_email text DEFAULT NULL) RETURNS uuid
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 AS $$
@@ -10131,6 +10571,8 @@ DECLARE
 	entity_set text;
 	part text;
 	contact record;
+	was record;
+	rows jsonb;
 	before bigint[] := '{}';
 	header jsonb;
 	done uuid;
@@ -10140,7 +10582,7 @@ BEGIN
 	entity_set := onec_internal.write_set(srv, 'customer');
 	part := onec_internal.part_of_object(srv, 'customer.contacts');
 	done := onec_internal.called_before(srv, 'change_contact', idempotency,
-										jsonb_build_array(customer, phone, email));
+										jsonb_build_array(customer, phone, email, old_phone, old_email));
 	IF done IS NOT NULL THEN
 		RETURN done;
 	END IF;
@@ -10148,29 +10590,36 @@ BEGIN
 	IF num_nonnulls(contact.number, contact.address) = 0 THEN
 		RAISE invalid_parameter_value USING MESSAGE = 'change_contact needs a "phone" or an "email"';
 	END IF;
+	SELECT * INTO was FROM onec_internal.contact_said(srv, old_phone, old_email);
+	IF was.number IS NOT NULL AND contact.number IS NULL
+		OR was.address IS NOT NULL AND contact.address IS NULL THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = 'the old telephone or address needs a new one: nothing is deleted';
+	END IF;
 	PERFORM onec_internal.must_be_known(srv, 'customer', customer);
 	customer := onec_internal.site_key(srv, customer);
 	PERFORM onec_internal.take_contact(srv, customer, contact.number, contact.address);
 	IF part IS NOT NULL THEN
-		before := ARRAY[(onec.enqueue(srv, entity_set, 'merge_rows', customer,
-			jsonb_build_object(part, onec_internal.write_bodies(srv, 'customer.contacts',
-				onec_internal.contact_rows(srv, contact.number, contact.address))),
-			merge_by => ARRAY(
-				SELECT f.property FROM onec_internal.write_fields(srv, 'customer.contacts') f
-				WHERE f.field IN ('type', 'kind') AND f.property IS NOT NULL ORDER BY f.ordinal))).id];
+		rows := onec_internal.contact_rows(srv, contact.number, contact.address);
+		before := ARRAY[onec_internal.put_contacts(srv, customer, part, rows,
+			onec_internal.contacts_had(srv, rows, was.number, was.address))];
 	END IF;
-	-- what 1C itself looks people up by
+	-- what 1C itself looks people up by, unless it is a second one that is replaced
 	header := onec_internal.write_body(srv, 'customer', jsonb_strip_nulls(jsonb_build_object(
-		'phone', contact.number, 'email', contact.address)), true);
+		'phone', CASE WHEN was.number IS NULL OR NOT onec_internal.is_second(srv, customer, 'phone',
+			was.number) THEN contact.number END,
+		'email', CASE WHEN was.address IS NULL OR NOT onec_internal.is_second(srv, customer, 'email',
+			was.address) THEN contact.address END)), true);
 	IF header <> '{}' THEN
 		PERFORM onec.enqueue(srv, entity_set, 'patch', customer, header, before);
 	END IF;
 	RETURN onec_internal.answered(srv, 'change_contact', idempotency, customer);
 END $$;
 
-COMMENT ON FUNCTION onec.change_contact(name, uuid, text, text, text) IS
+COMMENT ON FUNCTION onec.change_contact(name, uuid, text, text, text, text, text) IS
 	'Поставить в очередь новый телефон или почту покупателя: при доставке читается вся таблица контактов, и '
-	'меняется строка своего вида; чужие остаются. Возвращает ссылку на покупателя';
+	'меняется строка своего вида; чужие остаются. Если таких несколько, меняется первая или та, в которой '
+	'old_phone (old_email). Возвращает ссылку на покупателя';
 
 CREATE TABLE onec_internal.site_points (
 	server name NOT NULL,
@@ -10225,7 +10674,7 @@ AS $$
 		OR coalesce(bool_and(h.never_sent OR h.done_at < r.at) FILTER (WHERE h.operation = 'post'), false)
 			AND NOT EXISTS (SELECT FROM onec.outbox o
 							WHERE o.server = $1 AND o.key = $2 AND o.operation = 'post')
-	FROM (SELECT w.operation, w.done_at, w.status = 'skipped' AND w.attempts = 0 AS never_sent
+	FROM (SELECT w.operation, w.done_at, w.status = 'skipped' AND NOT w.maybe_sent AS never_sent
 		  FROM onec.outbox_history w WHERE w.server = $1 AND w.key = $2) h
 	CROSS JOIN (SELECT coalesce(min(t.last_ok) - interval '1 day', '-infinity') AS at
 				FROM onec.sync_state t JOIN onec.target g USING (target)
@@ -10581,7 +11030,7 @@ COMMENT ON FUNCTION onec.mark_deleted(name, text, uuid, text) IS
 	'отменено. Возвращает ссылку';
 
 REVOKE EXECUTE ON FUNCTION onec.create_customer(name, jsonb, text),
-	onec.change_contact(name, uuid, text, text, text), onec.issue_card(name, uuid, jsonb, text),
+	onec.change_contact(name, uuid, text, text, text, text, text), onec.issue_card(name, uuid, jsonb, text),
 	onec.award_points(name, uuid, numeric, timestamp, text, text),
 	onec.spend_points(name, uuid, numeric, text, text), onec.place_order(name, jsonb, boolean, text),
 	onec.post_document(name, text, uuid, text), onec.unpost_document(name, text, uuid, text),
@@ -12487,7 +12936,8 @@ BEGIN
 		SELECT e FROM unnest(coalesce(entity_sets, own)) e WHERE e = ANY (known)));
 	EXECUTE format('GRANT USAGE ON SCHEMA onec TO %s', role);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION onec.create_customer(name, jsonb, text), '
-		'onec.change_contact(name, uuid, text, text, text), onec.issue_card(name, uuid, jsonb, text), '
+		'onec.change_contact(name, uuid, text, text, text, text, text), '
+		'onec.issue_card(name, uuid, jsonb, text), '
 		'onec.award_points(name, uuid, numeric, timestamp, text, text), '
 		'onec.spend_points(name, uuid, numeric, text, text), onec.place_order(name, jsonb, boolean, text), '
 		'onec.post_document(name, text, uuid, text), onec.unpost_document(name, text, uuid, text), '

@@ -1,6 +1,5 @@
 # The store divided by years: what a sync, edits across the border of a year, forget and purge leave is what the store in one table has,
-# row by row; whole years go by dropping their tables, and nothing of other years is written; a dump brings it all back.  With
-# TEST_FULL: thirty million lines, in one table and by years.
+# row by row; whole years go by dropping their tables, and nothing of other years is written; a dump brings it all back.
 use strict;
 use warnings;
 use utf8;
