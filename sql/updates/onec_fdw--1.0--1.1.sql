@@ -32,7 +32,7 @@ DECLARE
 	known text[];
 	told text;
 BEGIN
-	IF onec_internal.is_live_server(server) THEN
+	IF server IS NOT NULL AND onec_internal.is_live_server(server) THEN
 		RETURN server;
 	END IF;
 	live := ARRAY(SELECT s.server FROM onec_internal.live_servers s ORDER BY 1);

@@ -12,7 +12,7 @@ use Time::HiRes qw(sleep);
 
 binmode(Test::More->builder->$_, ':encoding(UTF-8)') for qw(output failure_output todo_output);
 
-my $sequences = $ENV{TEST_COUNT} // ($ENV{TEST_FULL} ? 200 : 6);
+my $sequences = $ENV{TEST_COUNT} // ($ENV{TEST_FULL} ? 200 : 4);
 my $first = $ENV{TEST_SEED} // 1;
 my $onec = OnecTest->onec('--customers', 60, '--seed', 3, '--site');
 my $node = OnecTest->node('oracle');

@@ -25,7 +25,7 @@ my %value = (
 	order_id => 'pg_catalog.gen_random_uuid()', 'allow_write.entity_sets' => "'{Catalog_Контрагенты}'", 'changes_since.position' => '0', id => '1',
 	'enqueue.operation' => "'mark'", 'mirror.people' => "'none'", mirror => "'mirrored'", 'outbox_edit.body' => q('{"Description": "x"}'), 'set_write_default.field' => "'unit'", 'set_write_default.value' => "'5'",
 	'write_status.key' => 'pg_catalog.gen_random_uuid()', 'place_order.order' => q('{"customer": "00000000-0000-4000-8000-000000000001", "lines": []}'),
-	card => 'pg_catalog.gen_random_uuid()', 'issue_card.card' => q('{"barcode": "70000000009"}'), points => '1',
+	'setup.partition' => "'year'", card => 'pg_catalog.gen_random_uuid()', 'issue_card.card' => q('{"barcode": "70000000009"}'), points => '1',
 	map({ $_ . '.key' => 'pg_catalog.gen_random_uuid()' } qw(mark_deleted post_document unpost_document)),
 	map({ $_ . '.customer' => 'pg_catalog.gen_random_uuid()' } qw(issue_card change_contact)),
 	map({ $_ => '2' } qw(x t_x r a b p q m v spend horizon)), t => '9', alpha => '3');
