@@ -7554,6 +7554,21 @@ $$;
 COMMENT ON FUNCTION onec_internal.mapping_stamp(name, name) IS
 	'Отпечаток сервера и сопоставления пользователя (служебная)';
 
+CREATE FUNCTION onec_internal.is_stopped(server name) RETURNS boolean
+	LANGUAGE plpgsql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM onec_internal.outbox_base b
+				   JOIN pg_foreign_server s ON s.srvname = b.server
+				   LEFT JOIN pg_user_mapping u ON u.umserver = s.oid
+				   WHERE b.server = is_stopped.server
+					 AND b.stopped_for = concat_ws(':', s.oid, s.xmin, u.oid, u.xmin));
+END $$;
+
+COMMENT ON FUNCTION onec_internal.is_stopped(name) IS
+	'Остановлена ли отправка логином, который 1С не приняла (служебная)';
+
 CREATE FUNCTION onec_internal.take_back_leases(server name) RETURNS void
 	LANGUAGE sql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -9109,13 +9124,14 @@ COMMENT ON FUNCTION onec_internal.outbox_hint(name, boolean, boolean, bigint, bi
 	'Что сделать с очередью записи базы (служебная)';
 
 CREATE VIEW onec.outbox_status AS
-	SELECT b.server, u.updatable AS is_updatable, b.stopped_for IS NOT NULL AS is_stopped, b.client_keys,
+	SELECT b.server, u.updatable AS is_updatable, u.stopped AS is_stopped, b.client_keys,
 		   w.pending, w.waiting, w.sending, w.unknown, w.blocked, w.conflict, w.failed, w.preview,
 		   w.oldest_at, now() - w.oldest_at AS lag, d.done_at AS last_done_at,
-		   onec_internal.outbox_hint(b.server, u.updatable, b.stopped_for IS NOT NULL, w.undelivered,
+		   onec_internal.outbox_hint(b.server, u.updatable, u.stopped, w.undelivered,
 									 w.blocked + w.conflict + w.failed, now() - w.oldest_at) AS hint
 	FROM onec_internal.outbox_base b
-	CROSS JOIN LATERAL (SELECT onec_internal.is_updatable(b.server) AS updatable) u
+	CROSS JOIN LATERAL (SELECT onec_internal.is_updatable(b.server) AS updatable,
+							   onec_internal.is_stopped(b.server) AS stopped) u
 	CROSS JOIN LATERAL (
 		SELECT count(*) FILTER (WHERE o.status = 'pending') AS pending,
 			   count(*) FILTER (WHERE o.status = 'waiting') AS waiting,
@@ -11359,6 +11375,42 @@ BEGIN
 	END LOOP;
 	RETURN coming;
 END $$;
+
+CREATE OR REPLACE FUNCTION onec_internal.job_hint(server name, job text, jobid bigint, active boolean, stale boolean,
+									   last_message text, place text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT nullif(concat_ws('; ', CASE
+		WHEN $7 = 'elsewhere'
+			THEN format('pg_cron works in another database: SELECT onec.schedule(%L) tells what to run there',
+						$1)
+		WHEN $7 = 'not created' THEN format('run CREATE EXTENSION pg_cron, then SELECT onec.schedule(%L)', $1)
+		WHEN $7 = 'none' THEN format('no pg_cron: SELECT onec.schedule(%L) gives lines for a crontab', $1)
+		WHEN NOT has_schema_privilege('cron', 'USAGE')
+			THEN 'the jobs are seen by those who have the right USAGE on schema cron'
+		WHEN $3 IS NULL THEN format('not scheduled: SELECT onec.schedule(%L)', $1)
+		WHEN NOT $4 THEN format('switched off: SELECT cron.alter_job(%s, active => true)', $3)
+		WHEN $5 THEN format('the time differs from the settings (changed since, or the clocks '
+							'were): SELECT onec.schedule(%L)', $1)
+		WHEN $6 ~* 'connection failed|could not connect' THEN
+			'pg_cron could not connect: set cron.use_background_workers = on, or let it in '
+			'by pg_hba.conf or .pgpass'
+		WHEN $2 = 'interval' AND NOT onec.get('sync.enabled', $1)::boolean
+			THEN 'does nothing: sync.enabled is false'
+		WHEN $2 = 'nightly' AND NOT onec.get('nightly.enabled', $1)::boolean
+			THEN 'does nothing: nightly.enabled is false' END,
+		-- the housekeeping asks nothing, deliveries have a login of their own
+		CASE WHEN CASE $2 WHEN 'housekeeping' THEN false
+				  WHEN 'deliver' THEN onec_internal.is_stopped($1)
+				  ELSE EXISTS (SELECT FROM onec_internal.login_refusal l WHERE l.server = $1) END THEN
+			'waits: 1C refused the login; alter the user mapping (ALTER USER MAPPING … '
+			'OPTIONS (SET password …))'
+		WHEN $2 NOT IN ('housekeeping', 'deliver')
+			AND EXISTS (SELECT FROM onec_internal.sync_doubt d
+						WHERE d.server = $1 AND d.kind IN ('unproven', 'hole')) THEN
+			'incomplete: rows are missing in 1C, but that is not proven; see onec.data_quality' END), '')
+$$;
 
 COMMENT ON COLUMN onec.schedule_status.job IS 'Задание: interval, nightly, weekly, housekeeping, deliver';
 

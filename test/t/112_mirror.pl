@@ -343,7 +343,7 @@ OnecTest->part('shop', sub {
 	is($shop->differences($lines, 'Document_ЗаказПокупателя_Запасы'), '', 'Z8: and the lines');
 
 	# forgotten
-	my ($who) = split /\|/, sql("SELECT \"Контрагент_key\", count(*) FROM $orders WHERE \"Запасы\" <> '[]' AND \"Контрагент_key\" IN (SELECT ref_key FROM sh.\"catalog_Контрагенты\") GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1");
+	my ($who) = split /\|/, sql("SELECT \"Контрагент_key\", count(*) FROM $orders WHERE \"Запасы\" <> '[]' AND \"Контрагент_key\" IN (SELECT ref_key FROM sh.contacts) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1");
 	$onec->control('POST', '/structure', { set => 'InformationRegister_ДополнительныеСведения', row => { 'Объект' => $who, 'Объект_Type' => 'StandardODATA.Catalog_Контрагенты' } });
 	mirrors('shop');
 	my $count = sub { return join ' ', map { sql("SELECT count(*) FROM sh.\"$_->[0]\" WHERE \"$_->[1]\"::text = '$who'") } [ 'catalog_Контрагенты', 'ref_key' ], [ 'document_ЗаказПокупателя', 'Контрагент_key' ],

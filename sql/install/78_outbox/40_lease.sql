@@ -32,6 +32,21 @@ $$;
 COMMENT ON FUNCTION onec_internal.mapping_stamp(name, name) IS
 	'Отпечаток сервера и сопоставления пользователя (служебная)';
 
+-- Whether a login that 1C has refused is still the one that would be used by whoever used it.
+CREATE FUNCTION onec_internal.is_stopped(server name) RETURNS boolean
+	LANGUAGE plpgsql STABLE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM onec_internal.outbox_base b
+				   JOIN pg_foreign_server s ON s.srvname = b.server
+				   LEFT JOIN pg_user_mapping u ON u.umserver = s.oid
+				   WHERE b.server = is_stopped.server
+					 AND b.stopped_for = concat_ws(':', s.oid, s.xmin, u.oid, u.xmin));
+END $$;
+COMMENT ON FUNCTION onec_internal.is_stopped(name) IS
+	'Остановлена ли отправка логином, который 1С не приняла (служебная)';
+
 -- Rows whose worker is gone, or does nothing any more since it was cancelled: what became of them nobody
 -- knows, nor when their request went out.  1C may still be at work on them.
 CREATE FUNCTION onec_internal.take_back_leases(server name) RETURNS void

@@ -31,13 +31,14 @@ COMMENT ON FUNCTION onec_internal.outbox_hint(name, boolean, boolean, bigint, bi
 
 -- No body, no name, no word of 1C: whoever may read the shop's figures may read this.
 CREATE VIEW onec.outbox_status AS
-	SELECT b.server, u.updatable AS is_updatable, b.stopped_for IS NOT NULL AS is_stopped, b.client_keys,
+	SELECT b.server, u.updatable AS is_updatable, u.stopped AS is_stopped, b.client_keys,
 		   w.pending, w.waiting, w.sending, w.unknown, w.blocked, w.conflict, w.failed, w.preview,
 		   w.oldest_at, now() - w.oldest_at AS lag, d.done_at AS last_done_at,
-		   onec_internal.outbox_hint(b.server, u.updatable, b.stopped_for IS NOT NULL, w.undelivered,
+		   onec_internal.outbox_hint(b.server, u.updatable, u.stopped, w.undelivered,
 									 w.blocked + w.conflict + w.failed, now() - w.oldest_at) AS hint
 	FROM onec_internal.outbox_base b
-	CROSS JOIN LATERAL (SELECT onec_internal.is_updatable(b.server) AS updatable) u
+	CROSS JOIN LATERAL (SELECT onec_internal.is_updatable(b.server) AS updatable,
+							   onec_internal.is_stopped(b.server) AS stopped) u
 	CROSS JOIN LATERAL (
 		SELECT count(*) FILTER (WHERE o.status = 'pending') AS pending,
 			   count(*) FILTER (WHERE o.status = 'waiting') AS waiting,

@@ -108,12 +108,15 @@ AS $$
 			THEN 'does nothing: sync.enabled is false'
 		WHEN $2 = 'nightly' AND NOT onec.get('nightly.enabled', $1)::boolean
 			THEN 'does nothing: nightly.enabled is false' END,
-		CASE WHEN $2 <> 'housekeeping' AND EXISTS (SELECT FROM onec_internal.login_refusal l
-												   WHERE l.server = $1) THEN
+		-- the housekeeping asks nothing, deliveries have a login of their own
+		CASE WHEN CASE $2 WHEN 'housekeeping' THEN false
+				  WHEN 'deliver' THEN onec_internal.is_stopped($1)
+				  ELSE EXISTS (SELECT FROM onec_internal.login_refusal l WHERE l.server = $1) END THEN
 			'waits: 1C refused the login; alter the user mapping (ALTER USER MAPPING … '
 			'OPTIONS (SET password …))'
-		WHEN $2 <> 'housekeeping' AND EXISTS (SELECT FROM onec_internal.sync_doubt d
-											  WHERE d.server = $1 AND d.kind IN ('unproven', 'hole')) THEN
+		WHEN $2 NOT IN ('housekeeping', 'deliver')
+			AND EXISTS (SELECT FROM onec_internal.sync_doubt d
+						WHERE d.server = $1 AND d.kind IN ('unproven', 'hole')) THEN
 			'incomplete: rows are missing in 1C, but that is not proven; see onec.data_quality' END), '')
 $$;
 COMMENT ON FUNCTION onec_internal.job_hint(name, text, bigint, boolean, boolean, text, text) IS
