@@ -322,7 +322,8 @@ WHERE c.relnamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
   AND a.attname ~ 'phone|name|mail|login|code|description|presentation|birth|customer$|title'
   AND a.atttypid IN ('text'::regtype, 'text[]'::regtype)
 ORDER BY 1, 2;
--- nothing of the reader changes or looks a person up: outbox_lag tells an age, in seconds, is_stopped that a login is refused
+-- nothing of the reader changes or looks a person up: outbox_lag tells an age, in seconds, is_stopped that
+-- a login is refused
 SELECT p.proname FROM pg_proc p WHERE p.pronamespace IN ('onec'::regnamespace, 'onec_internal'::regnamespace)
 	AND p.prosecdef AND has_function_privilege(p.oid, 'EXECUTE');
 SELECT onec.customer_json('70007700002', 'pv');
